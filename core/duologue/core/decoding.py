@@ -1,0 +1,140 @@
+"""From frames to events and back: one guarded function each way.
+
+`decode` never raises. The fast path is one msgspec decoder over the whole catalogue;
+what it refuses goes through `leniency`; what cannot be believed becomes `Malformed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Union
+
+import msgspec
+
+from . import beta, events, leniency
+from .events.base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent, Unknown
+from .types import SessionKind
+
+__all__ = ["MAX_AUDIO_FRAME", "MAX_FRAME", "decode", "encode", "malformed"]
+
+#: Bytes of a frame without audio.
+MAX_FRAME = 1 << 20
+#: Bytes of a frame that carries base64 audio (the service takes appends of 15 MiB).
+MAX_AUDIO_FRAME = 16 << 20
+
+
+def _subclasses(base: type[Event]) -> list[type[Event]]:
+    return base.__subclasses__()
+
+
+_WIRE = [*_subclasses(ServerEvent), *_subclasses(ClientEvent)]
+_TRANSLATION = [c for c in _WIRE if c.__module__.endswith(".translation")]
+_SHARED = {
+    c.__struct_config__.tag: c
+    for c in _TRANSLATION
+    if c.__name__.startswith("Translation")
+}
+_REALTIME = [c for c in _WIRE if c not in _SHARED.values()]
+_LOCAL = _subclasses(LocalEvent)
+
+
+def _catalogue(kind: SessionKind) -> dict[str, type[Event]]:
+    catalogue = {str(c.__struct_config__.tag): c for c in [*_REALTIME, *_LOCAL]}
+    if kind is SessionKind.TRANSLATION:
+        catalogue.update({str(tag): c for tag, c in _SHARED.items()})
+    return catalogue
+
+
+_CATALOGUES = {kind: _catalogue(kind) for kind in SessionKind}
+_DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(Union[tuple(catalogue.values())])  # noqa: UP007
+    for kind, catalogue in _CATALOGUES.items()
+}
+_ANY = msgspec.json.Decoder()
+_AUDIO_BEARING = (
+    events.ResponseOutputAudioDelta,
+    events.InputAudioBufferAppend,
+    events.SessionInputAudioBufferAppend,
+    events.SessionOutputAudioDelta,
+    events.ConversationItemCreate,
+    events.ConversationItemRetrieved,
+)
+
+
+def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
+    """The event in a frame of JSON text (UTF-8 if bytes).
+
+    Never raises: an unknown type gives `Unknown`, a frame that cannot be believed
+    gives `Malformed`. ``kind`` decides what the names mean that translation
+    sessions share with the others.
+    """
+    if isinstance(frame, str):
+        # A lone surrogate has no UTF-8: its bytes will not decode below.
+        frame = frame.encode(errors="surrogatepass")
+    if len(frame) > MAX_AUDIO_FRAME:
+        return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
+    event = _decode(frame, kind)
+    if len(frame) > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
+        return malformed(frame, f"larger than {MAX_FRAME} bytes")
+    return event
+
+
+def encode(event: Event) -> bytes:
+    """The event as one JSON object, UTF-8, without line breaks."""
+    if isinstance(event, Unknown):
+        return msgspec.json.encode(event.fields)
+    return msgspec.json.encode(event)
+
+
+def _decode(frame: bytes, kind: SessionKind) -> Event:
+    try:
+        if not frame.isascii():
+            # msgspec skips over fields that it does not want without a look.
+            frame.decode()
+        event: Event = _DECODERS[kind].decode(frame)
+        return event
+    except msgspec.ValidationError:
+        return _decode_slowly(frame, kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return malformed(frame, str(error))
+
+
+def _decode_slowly(frame: bytes, kind: SessionKind) -> Event:
+    try:
+        fields = _ANY.decode(frame)
+        if not isinstance(fields, dict):
+            return malformed(frame, f"a JSON {type(fields).__name__}, not an object")
+        if not isinstance(fields.get("type"), str):
+            return malformed(frame, "no type")
+        return _event(fields, kind)
+    except leniency.WrongType as error:
+        return malformed(frame, str(error))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return malformed(frame, str(error))
+
+
+def _event(fields: dict[str, Any], kind: SessionKind) -> Event:
+    modern = beta.modernise(fields)
+    session = modern.get("session")
+    if isinstance(session, dict) and session.get("type") == SessionKind.TRANSLATION:
+        kind = SessionKind.TRANSLATION
+    cls = _CATALOGUES[kind].get(modern["type"])
+    if cls is None:
+        event_id = fields.get("event_id")
+        return Unknown(
+            name=fields["type"],
+            event_id=event_id if isinstance(event_id, str) else None,
+            fields=fields,
+        )
+    event: Event = leniency.build(cls, modern)
+    return event
+
+
+def malformed(frame: bytes, reason: str) -> Malformed:
+    """The fact that ``frame`` is not to be believed, for this reason."""
+    return Malformed(
+        reason=" ".join(reason.split())[:200],
+        size=len(frame),
+        digest=hashlib.blake2b(frame, digest_size=8).hexdigest(),
+        head=frame[:80].decode(errors="replace"),
+    )

@@ -1,0 +1,249 @@
+"""How a session is configured: the GA names, as typed classes.
+
+``UNSET`` leaves a field out, so the service keeps what it has; ``None`` sends null,
+which switches off what can be switched off (turn detection, transcription, noise
+reduction). API page "Session configuration".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from msgspec import UNSET, UnsetType
+
+from .items import AnyItem, Value
+
+__all__ = [
+    "AnySessionConfig",
+    "AudioConfig",
+    "AudioFormat",
+    "AudioInput",
+    "AudioOutput",
+    "FunctionTool",
+    "McpToolServer",
+    "NoiseReduction",
+    "PromptReference",
+    "RealtimeSessionConfig",
+    "Reasoning",
+    "ResponseCreateParams",
+    "SemanticVad",
+    "ServerVad",
+    "Transcription",
+    "TranscriptionSessionConfig",
+    "TranslationAudio",
+    "TranslationAudioInput",
+    "TranslationAudioOutput",
+    "TranslationConfig",
+    "Voice",
+]
+
+
+class AudioFormat(Value, frozen=True, kw_only=True):
+    """``audio/pcm`` (24,000 Hz), ``audio/pcmu`` or ``audio/pcma`` (8,000 Hz)."""
+
+    type: str
+    rate: int | UnsetType | None = UNSET
+
+
+class NoiseReduction(Value, frozen=True, kw_only=True):
+    """``near_field`` for a headset, ``far_field`` for a room; strength 0 to 1."""
+
+    type: str | UnsetType | None = UNSET
+    strength: float | UnsetType | None = UNSET
+
+
+class Transcription(Value, frozen=True, kw_only=True):
+    """Who writes down what the user says. No language means automatic detection."""
+
+    model: str | UnsetType | None = UNSET
+    language: str | UnsetType | None = UNSET
+    languages: tuple[str, ...] | UnsetType | None = UNSET
+    prompt: str | UnsetType | None = UNSET
+    keywords: tuple[str, ...] | UnsetType | None = UNSET
+    delay: str | UnsetType | None = UNSET
+
+
+class ServerVad(Value, frozen=True, kw_only=True, tag_field="type", tag="server_vad"):
+    """Turns end by silence. Threshold 0 to 1, times in ms, idle 5,000 to 30,000."""
+
+    threshold: float | UnsetType | None = UNSET
+    prefix_padding_ms: int | UnsetType | None = UNSET
+    silence_duration_ms: int | UnsetType | None = UNSET
+    idle_timeout_ms: int | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+class SemanticVad(
+    Value, frozen=True, kw_only=True, tag_field="type", tag="semantic_vad"
+):
+    """Turns end by meaning. Eagerness low, medium, high or auto."""
+
+    eagerness: str | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+TurnDetection = Union[ServerVad, SemanticVad]  # noqa: UP007 - read at run time
+
+
+class Voice(Value, frozen=True, kw_only=True):
+    """A custom voice."""
+
+    id: str
+
+
+class AudioInput(Value, frozen=True, kw_only=True):
+    """What the service does with the user's audio."""
+
+    format: AudioFormat | UnsetType | None = UNSET
+    transcription: Transcription | UnsetType | None = UNSET
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
+    turn_detection: TurnDetection | UnsetType | None = UNSET
+
+
+class AudioOutput(Value, frozen=True, kw_only=True):
+    """How the service speaks. Speed 0.25 to 1.5."""
+
+    format: AudioFormat | UnsetType | None = UNSET
+    voice: str | Voice | UnsetType | None = UNSET
+    speed: float | UnsetType | None = UNSET
+
+
+class AudioConfig(Value, frozen=True, kw_only=True):
+    """Both directions of audio."""
+
+    input: AudioInput | UnsetType | None = UNSET
+    output: AudioOutput | UnsetType | None = UNSET
+
+
+class FunctionTool(Value, frozen=True, kw_only=True, tag_field="type", tag="function"):
+    """A function of the client's; ``parameters`` is a JSON schema."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    parameters: Any = UNSET
+
+
+class McpToolServer(Value, frozen=True, kw_only=True, tag_field="type", tag="mcp"):
+    """An MCP server whose tools the service calls itself."""
+
+    server_label: str
+    server_url: str | UnsetType | None = UNSET
+    server_description: str | UnsetType | None = UNSET
+    connector_id: str | UnsetType | None = UNSET
+    tunnel_id: str | UnsetType | None = UNSET
+    authorization: str | UnsetType | None = UNSET
+    headers: Any = UNSET
+    allowed_tools: Any = UNSET
+    allowed_callers: Any = UNSET
+    require_approval: Any = UNSET
+    defer_loading: bool | UnsetType | None = UNSET
+
+
+Tool = Union[FunctionTool, McpToolServer]  # noqa: UP007 - read at run time
+
+
+class PromptReference(Value, frozen=True, kw_only=True):
+    """A stored prompt (shut down by the provider on 2026-11-30)."""
+
+    id: str
+    version: str | UnsetType | None = UNSET
+    variables: Any = UNSET
+
+
+class Reasoning(Value, frozen=True, kw_only=True):
+    """How hard a reasoning model thinks: minimal, low, medium, high, xhigh."""
+
+    effort: str | UnsetType | None = UNSET
+
+
+class RealtimeSessionConfig(
+    Value, frozen=True, kw_only=True, tag_field="type", tag="realtime"
+):
+    """A conversation's configuration. The service adds id, object, expires_at."""
+
+    id: str | UnsetType = UNSET
+    object: str | UnsetType = UNSET
+    expires_at: float | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    output_modalities: tuple[str, ...] | UnsetType | None = UNSET
+    instructions: str | UnsetType | None = UNSET
+    audio: AudioConfig | UnsetType | None = UNSET
+    tools: tuple[Tool, ...] | UnsetType | None = UNSET
+    tool_choice: Any = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    max_output_tokens: int | str | UnsetType | None = UNSET
+    reasoning: Reasoning | UnsetType | None = UNSET
+    prompt: PromptReference | UnsetType | None = UNSET
+    tracing: Any = UNSET
+    truncation: Any = UNSET
+    include: tuple[str, ...] | UnsetType | None = UNSET
+
+
+class TranscriptionSessionConfig(
+    Value, frozen=True, kw_only=True, tag_field="type", tag="transcription"
+):
+    """The configuration of a session that only transcribes."""
+
+    id: str | UnsetType = UNSET
+    object: str | UnsetType = UNSET
+    expires_at: float | UnsetType | None = UNSET
+    audio: AudioConfig | UnsetType | None = UNSET
+    include: tuple[str, ...] | UnsetType | None = UNSET
+
+
+AnySessionConfig = Union[  # noqa: UP007 - read by msgspec at run time
+    RealtimeSessionConfig, TranscriptionSessionConfig
+]
+
+
+class TranslationAudioInput(Value, frozen=True, kw_only=True):
+    """What is done with the source audio."""
+
+    transcription: Transcription | UnsetType | None = UNSET
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
+
+
+class TranslationAudioOutput(Value, frozen=True, kw_only=True):
+    """Which language comes out."""
+
+    language: str | UnsetType | None = UNSET
+
+
+class TranslationAudio(Value, frozen=True, kw_only=True):
+    """Both directions of a translation."""
+
+    input: TranslationAudioInput | UnsetType | None = UNSET
+    output: TranslationAudioOutput | UnsetType | None = UNSET
+
+
+class TranslationConfig(Value, frozen=True, kw_only=True):
+    """A translation session; the service adds id, type, model, expires_at."""
+
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    expires_at: float | UnsetType | None = UNSET
+    audio: TranslationAudio | UnsetType = UNSET
+
+
+class ResponseCreateParams(Value, frozen=True, kw_only=True):
+    """What one response does otherwise than its session.
+
+    ``conversation="none"`` keeps it out of the conversation (out of band);
+    ``metadata`` (at most 16 pairs) comes back in the response.
+    """
+
+    conversation: str | UnsetType = UNSET
+    input: tuple[AnyItem, ...] | UnsetType | None = UNSET
+    instructions: str | UnsetType | None = UNSET
+    output_modalities: tuple[str, ...] | UnsetType | None = UNSET
+    audio: AudioConfig | UnsetType | None = UNSET
+    tools: tuple[Tool, ...] | UnsetType | None = UNSET
+    tool_choice: Any = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    max_output_tokens: int | str | UnsetType | None = UNSET
+    metadata: dict[str, str] | UnsetType | None = UNSET
+    reasoning: Reasoning | UnsetType | None = UNSET
+    prompt: PromptReference | UnsetType | None = UNSET

@@ -1,0 +1,144 @@
+"""The order of a conversation: a sequence of ids that grows at the end for little.
+
+Ids stand in chunks, so an append copies one chunk and not the whole, and a search
+from the end (where a predecessor nearly always is) rarely leaves the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+__all__ = ["NOTHING", "Order"]
+
+_CHUNK = 256
+
+
+class Order:
+    """An immutable sequence of distinct ids."""
+
+    __slots__ = ("_chunks", "_count")
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        every = tuple(ids)
+        self._chunks: tuple[tuple[str, ...], ...] = tuple(
+            every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK)
+        )
+        self._count = len(every)
+
+    @classmethod
+    def _of(cls, chunks: tuple[tuple[str, ...], ...], count: int) -> Order:
+        order = cls.__new__(cls)
+        order._chunks = chunks
+        order._count = count
+        return order
+
+    @property
+    def last(self) -> str | None:
+        """The id at the end."""
+        return self._chunks[-1][-1] if self._chunks else None
+
+    def append(self, item_id: str) -> Order:
+        """With ``item_id`` at the end."""
+        chunks = self._chunks
+        if chunks and len(chunks[-1]) < _CHUNK:
+            grown = (*chunks[:-1], (*chunks[-1], item_id))
+        else:
+            grown = (*chunks, (item_id,))
+        return self._of(grown, self._count + 1)
+
+    def insert_after(self, previous: str | None, ids: tuple[str, ...]) -> Order:
+        """With ``ids`` behind ``previous``, or in front of all for None.
+
+        An unknown ``previous`` puts them at the end.
+        """
+        if previous is None:
+            return self._of(_split(ids) + self._chunks, self._count + len(ids))
+        at, place = self._find(previous)
+        if at < 0:
+            return self._of((*self._chunks, *_split(ids)), self._count + len(ids))
+        chunk = self._chunks[at]
+        grown = chunk[: place + 1] + ids + chunk[place + 1 :]
+        return self._replace(at, _split(grown), len(ids))
+
+    def without(self, ids: tuple[str, ...]) -> Order:
+        """With none of ``ids``."""
+        order = self
+        for item_id in ids:
+            at, place = order._find(item_id)
+            if at >= 0:
+                chunk = order._chunks[at]
+                rest = chunk[:place] + chunk[place + 1 :]
+                order = order._replace(at, (rest,) if rest else (), -1)
+        return order
+
+    def follows(self, item_id: str, previous: str | None) -> bool:
+        """Whether ``item_id`` stands directly behind ``previous``."""
+        return self.before(item_id) == previous
+
+    def before(self, item_id: str) -> str | None:
+        """The id in front of ``item_id``; None at the front or where unknown."""
+        at, place = self._find(item_id)
+        if at < 0 or (at == 0 and place == 0):
+            return None
+        return self._chunks[at][place - 1] if place else self._chunks[at - 1][-1]
+
+    def after(self, item_id: str) -> Iterator[str]:
+        """The ids behind ``item_id``, nearest first."""
+        at, place = self._find(item_id)
+        if at >= 0:
+            yield from self._chunks[at][place + 1 :]
+            for chunk in self._chunks[at + 1 :]:
+                yield from chunk
+
+    def _find(self, item_id: str) -> tuple[int, int]:
+        for at in range(len(self._chunks) - 1, -1, -1):
+            chunk = self._chunks[at]
+            if chunk[-1] == item_id:
+                return at, len(chunk) - 1
+            if item_id in chunk:
+                return at, chunk.index(item_id)
+        return -1, -1
+
+    def _replace(
+        self, at: int, chunks: tuple[tuple[str, ...], ...], more: int
+    ) -> Order:
+        return self._of(
+            self._chunks[:at] + chunks + self._chunks[at + 1 :], self._count + more
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._chunks:
+            yield from chunk
+
+    def __reversed__(self) -> Iterator[str]:
+        for chunk in reversed(self._chunks):
+            yield from reversed(chunk)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, item_id: object) -> bool:
+        return any(item_id in chunk for chunk in reversed(self._chunks))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Order):
+            return NotImplemented
+        return self._count == other._count and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Order({list(self)!r})"
+
+
+def _split(ids: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Chunks of at most the size; one that grew past it becomes two halves."""
+    if len(ids) <= 2 * _CHUNK:
+        return (ids,) if ids else ()
+    half = len(ids) // 2
+    return _split(ids[:half]) + _split(ids[half:])
+
+
+#: No ids.
+NOTHING = Order()

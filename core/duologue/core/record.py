@@ -1,0 +1,227 @@
+"""One thing that happened, and its form as a line of a log.
+
+Everything that happens to a session is one `Record` in one order: frames received,
+frames sent, local facts. State is the fold of the records. A line of a log is::
+
+    {"v":1,"seq":int,"at":float,"session":str,"epoch":int,"dir":"in"|"out"|"local",
+     "src"?:str,"audio_bytes"?:int,"event":{…},"crc":"8 hex"}
+
+``crc`` is the CRC-32 of the line's bytes before ``,"crc":``. What is not one JSON
+object stands as ``"raw"`` in base64 (at most 64 KiB of it) with its ``"size"``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .decoding import decode, malformed
+from .errors import LogError
+from .events.base import Event, Malformed
+from .stripping import audio_bytes, without_audio
+from .types import SessionKind
+
+__all__ = ["RAW_LIMIT", "VERSION", "Direction", "Record", "read_log", "to_line"]
+
+#: The version of the line format.
+VERSION = 1
+#: Bytes kept of a frame that is not one JSON object.
+RAW_LIMIT = 64 << 10
+
+Direction = Literal["in", "out", "local"]
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One event of one session at one place in its order.
+
+    ``seq`` counts from 1 in its log; ``at`` is seconds since the Unix epoch, never
+    decreasing in a session, None where an old log has no times; ``epoch`` is which
+    connection of the session (the first is 0); ``dir`` which way it went; ``src``
+    where it came from if not the session's own channel; ``frame`` the bytes as they
+    came; ``audio_bytes`` how much decoded audio the frame carries or carried.
+    """
+
+    seq: int
+    session: str
+    dir: Direction
+    event: Event
+    frame: bytes
+    at: float | None = None
+    epoch: int = 0
+    src: str | None = None
+    audio_bytes: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        frame: bytes | str,
+        *,
+        seq: int,
+        session: str,
+        dir: Direction,
+        at: float | None = None,
+        epoch: int = 0,
+        src: str | None = None,
+        kind: SessionKind = SessionKind.REALTIME,
+    ) -> Record:
+        """The record of a frame, decoded."""
+        if isinstance(frame, str):
+            # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
+            frame = frame.encode(errors="surrogatepass")
+        event = decode(frame, kind=kind)
+        return cls(
+            seq=seq,
+            session=session,
+            dir=dir,
+            event=event,
+            frame=frame,
+            at=at,
+            epoch=epoch,
+            src=src,
+            audio_bytes=audio_bytes(event),
+        )
+
+
+_BREAKS = re.compile(rb"[\r\n]+")
+
+
+def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
+    """The record as one line of a log, with its line break.
+
+    Audio is left out unless it is to be kept: the fold is the same either way.
+    """
+    head: dict[str, Any] = {"v": VERSION, "seq": record.seq}
+    if record.at is not None:
+        head["at"] = record.at
+    head |= {"session": record.session, "epoch": record.epoch, "dir": record.dir}
+    if record.src is not None:
+        head["src"] = record.src
+    if record.audio_bytes is not None:
+        head["audio_bytes"] = record.audio_bytes
+    head |= _body(record, keep_audio)
+    line = msgspec.json.encode(head)[:-1]
+    return b'%s,"crc":"%08x"}\n' % (line, zlib.crc32(line))
+
+
+def _body(record: Record, keep_audio: bool) -> dict[str, Any]:
+    if isinstance(record.event, Malformed):
+        # Not to be believed, and so not to be written as if it were JSON.
+        kept = record.frame[:RAW_LIMIT]
+        return {"raw": base64.b64encode(kept).decode(), "size": record.event.size}
+    # Line breaks can stand in JSON only between tokens.
+    frame = _BREAKS.sub(b"", record.frame)
+    if record.audio_bytes and not keep_audio:
+        frame = without_audio(frame)
+    return {"event": msgspec.Raw(frame)}
+
+
+class _Line(msgspec.Struct, kw_only=True):
+    """What a line may hold; old and foreign logs have only ``dir`` and ``event``."""
+
+    v: int = VERSION
+    seq: int | None = None
+    at: float | None = None
+    session: str | None = None
+    epoch: int = 0
+    dir: Direction = "in"
+    src: str | None = None
+    audio_bytes: int | None = None
+    event: msgspec.Raw | UnsetType = UNSET
+    raw: str | None = None
+    size: int | None = None
+    close: dict[str, Any] | UnsetType | None = UNSET
+    crc: str | None = None
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+
+def read_log(lines: Iterable[bytes], *, session: str = "log") -> Iterator[Record]:
+    """The records of a log, in order. ``session`` names those of lines without one.
+
+    Raises `LogError`, which names the line, at the first one that is torn, changed
+    or of a version from the future: all before it have been given by then.
+    """
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield _record(line, number, session)
+
+
+def _record(line: bytes, number: int, session: str) -> Record:
+    entry = _parse(line, number)
+    if entry.event is not UNSET:
+        frame = bytes(entry.event)
+    elif entry.raw is not None:
+        frame = _raw(entry.raw, number)
+    elif entry.close is not UNSET:
+        frame = _closing(entry.close)
+        entry.dir = "local"
+    else:
+        raise LogError(f"line {number}: holds no event", line=number)
+    record = Record.of(
+        frame,
+        seq=number if entry.seq is None else entry.seq,
+        session=entry.session or session,
+        dir=entry.dir,
+        at=entry.at,
+        epoch=entry.epoch,
+        src=entry.src,
+    )
+    if entry.audio_bytes is not None:
+        record = msgspec.structs.replace(record, audio_bytes=entry.audio_bytes)
+    if entry.raw is not None:
+        # Malformed once is malformed for good, even if the part kept would parse.
+        event = malformed(frame, "malformed when it was recorded")
+        event = msgspec.structs.replace(event, size=entry.size or len(frame))
+        record = msgspec.structs.replace(record, event=event, audio_bytes=None)
+    return record
+
+
+def _parse(line: bytes, number: int) -> _Line:
+    if b'"crc":"' in line[-20:]:
+        body, _, tail = line.rstrip(b"\r\n").rpartition(b',"crc":"')
+        if tail != b'%08x"}' % zlib.crc32(body):
+            raise LogError(
+                f"line {number}: changed since it was written (checksum)", line=number
+            )
+    elif line.lstrip().startswith(b'{"v":'):
+        raise LogError(f"line {number}: cut off before its checksum", line=number)
+    try:
+        entry = _LINES.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "cut off" if not line.endswith(b"\n") else "not a record"
+        reason = " ".join(str(error).split())[:120]
+        raise LogError(f"line {number}: {what} ({reason})", line=number) from None
+    if entry.v > VERSION:
+        raise LogError(
+            f"line {number}: version {entry.v}, this duologue reads up to {VERSION}",
+            line=number,
+        )
+    return entry
+
+
+def _raw(raw: str, number: int) -> bytes:
+    try:
+        return base64.b64decode(raw, validate=True)
+    except ValueError:
+        raise LogError(f"line {number}: raw is not base64", line=number) from None
+
+
+def _closing(close: dict[str, Any] | UnsetType | None) -> bytes:
+    """A ``{"close": …}`` line as the local fact that it tells of."""
+    close = close if isinstance(close, dict) else {}
+    code, reason = close.get("code"), close.get("reason")
+    return msgspec.json.encode(
+        {
+            "type": "duologue.disconnected",
+            "code": code if isinstance(code, int) else None,
+            "reason": reason if isinstance(reason, str) else None,
+            "expected": code in (None, 1000),
+        }
+    )

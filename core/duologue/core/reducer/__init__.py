@@ -1,0 +1,129 @@
+"""The reducer: ``reduce(state, record) -> state``, total and pure.
+
+Each event type has one function, in the table of the slice that it belongs to:
+`connection`, `conversation`, `speech`, `responses`. `placing` holds the rules of
+order, `content` those of text, `showing` how a wire item is folded into ours. A
+function gives the session after the event, the same object if nothing changed, or
+None for an event that came too late to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from immutables import Map
+
+from duologue.core import events
+from duologue.core.events.base import Malformed, Unknown
+from duologue.core.record import Record
+from duologue.core.state import Session, State, Tally
+
+from . import connection, conversation, responses, speech
+from .handler import Handler
+
+__all__ = ["HANDLERS", "fold", "reduce"]
+
+#: The one place where an event is handled, by its class. The others are counted.
+HANDLERS: Mapping[type, Handler] = {
+    **connection.TABLE,
+    **conversation.TABLE,
+    **speech.TABLE,
+    **responses.TABLE,
+}
+
+#: Ids in one generation of the window of event ids seen.
+_GENERATION = 512
+_NO_IDS: Map[str, bool] = Map()
+
+
+def reduce(state: State, record: Record) -> State:
+    """The state after one record. Never raises, never changes what it was given."""
+    event = record.event
+    session_id = record.session
+    if isinstance(event, events.Forgotten):
+        if session_id not in state.sessions:
+            return state
+        return State(state.sessions.delete(session_id))
+    session = state.sessions.get(session_id) or Session(session_id)
+    tally, duplicate = _count(session.tally, record)
+    after: Session | None = session
+    if not duplicate:
+        handler = HANDLERS.get(type(event))
+        if handler is not None and _is_meant(record):
+            after = handler(session, event, record)
+        if after is None:
+            after, tally = session, _late(tally)
+    return State(state.sessions.set(session_id, _with_tally(after or session, tally)))
+
+
+def fold(records: Iterable[Record], state: State | None = None) -> State:
+    """The state after all the records, beginning from an empty one."""
+    state = state or State()
+    for record in records:
+        state = reduce(state, record)
+    return state
+
+
+def _is_meant(record: Record) -> bool:
+    """Whether a record can change state: what a client says is a wish, not a fact.
+
+    The service's own events count only as received, local facts only as local.
+    """
+    local = isinstance(record.event, events.LocalEvent)
+    return record.dir == "local" if local else record.dir == "in"
+
+
+def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
+    """The tally with this record, and whether its event was seen before."""
+    event = record.event
+    recent, older = tally.recent, tally.older
+    epoch, duplicate = tally.epoch, False
+    if record.epoch != epoch:
+        # Ids are unique within a connection only.
+        epoch, recent, older = record.epoch, _NO_IDS, _NO_IDS
+    event_id = getattr(event, "event_id", None) if record.dir == "in" else None
+    if event_id is not None:
+        duplicate = event_id in recent or event_id in older
+        if not duplicate:
+            if len(recent) >= _GENERATION:
+                recent, older = _NO_IDS, recent
+            recent = recent.set(event_id, True)
+    return (
+        Tally(
+            tally.events + 1,
+            tally.unknown + (type(event) is Unknown),
+            tally.malformed + (type(event) is Malformed),
+            tally.duplicate + duplicate,
+            tally.late,
+            epoch,
+            recent,
+            older,
+        ),
+        duplicate,
+    )
+
+
+def _late(tally: Tally) -> Tally:
+    return Tally(
+        tally.events,
+        tally.unknown,
+        tally.malformed,
+        tally.duplicate,
+        tally.late + 1,
+        tally.epoch,
+        tally.recent,
+        tally.older,
+    )
+
+
+def _with_tally(session: Session, tally: Tally) -> Session:
+    return Session(
+        session.id,
+        session.connection,
+        session.items,
+        session.conversation,
+        session.responses,
+        session.activity,
+        session.ledger,
+        tally,
+    )

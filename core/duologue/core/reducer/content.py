@@ -1,0 +1,201 @@
+"""The rules of text: deltas grow it, a final text replaces it, nothing loses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from duologue.core import events
+from duologue.core.state import Item, Part, Session, Truncation
+from duologue.core.text import Text
+
+__all__ = [
+    "MAX_PARTS",
+    "close_part",
+    "delta",
+    "estimate_heard",
+    "grow_audio",
+    "merge_content",
+    "put_item",
+    "settle",
+]
+
+#: A content index beyond this is a mistake, not a message.
+MAX_PARTS = 128
+
+#: GA name of a part by the names that ``content_part`` events and the beta use.
+_ALIASES = {"text": "output_text", "audio": "output_audio"}
+
+#: Characters a second of ordinary speech, where nothing better is known.
+_SPEAKING_RATE = 15.0
+
+
+def put_item(session: Session, item: Item) -> Session:
+    """The session with this item in place of the one of its id."""
+    return Session(
+        session.id,
+        session.connection,
+        session.items.set(item.id, item),
+        session.conversation,
+        session.responses,
+        session.activity,
+        session.ledger,
+        session.tally,
+    )
+
+
+def delta(item: Item, index: int, type: str, text: str) -> Item | None:
+    """The item with ``text`` appended to a part; None if it comes too late."""
+    part = _part(item, index, type)
+    if part is None or part.final:
+        return None
+    if not text:
+        return item
+    grown = Part(
+        part.type, part.text.append(text), False, part.audio_bytes, part.failure
+    )
+    return _with_part(item, index, grown)
+
+
+def close_part(
+    item: Item, index: int, type: str, text: str | None, *, may_blank: bool = False
+) -> Item:
+    """The item with the final text of a part.
+
+    None and, unless it ``may_blank``, an empty text leave the words that are there:
+    a service forgets those of truncated and cancelled audio, we do not.
+    """
+    part = _part(item, index, type)
+    if part is None:
+        return item
+    kept = not text and (text is None or not may_blank or item.truncation is not None)
+    final = part.text if kept or part.text == (text or "") else Text(text or "")
+    if part.final and final is part.text and part.type == type:
+        return item
+    return _with_part(
+        item, index, Part(type, final, True, part.audio_bytes, part.failure)
+    )
+
+
+def grow_audio(item: Item, index: int, count: int) -> Item:
+    """The item with ``count`` more bytes of audio received for a part."""
+    part = _part(item, index, "output_audio")
+    if part is None or count <= 0:
+        return item
+    return _with_part(
+        item,
+        index,
+        Part(part.type, part.text, part.final, part.audio_bytes + count, part.failure),
+    )
+
+
+def settle(item: Item) -> Item:
+    """The item with every part final, with the words that it has."""
+    for index, part in enumerate(item.parts):
+        if not part.final:
+            item = close_part(item, index, part.type, None)
+    return item
+
+
+def merge_content(
+    item: Item, content: tuple[Any, ...], *, done: bool, first: int = 0
+) -> Item:
+    """The item with the content that the service shows of it, from part ``first`` on.
+
+    ``done`` says that the service is through with it. A user's audio may still get
+    its words later: its part stays open until a transcript comes.
+    """
+    for index, wire in enumerate(content[:MAX_PARTS], start=first):
+        type, text = _read(wire)
+        if text is None and type in ("input_audio", "output_audio"):
+            item = _open(item, index, type, close=done and type == "output_audio")
+        elif done or type.startswith("input_"):
+            item = close_part(item, index, type, text)
+        else:
+            item = _open(item, index, type, seed=text)
+    return item
+
+
+def _open(
+    item: Item, index: int, type: str, *, seed: str | None = None, close: bool = False
+) -> Item:
+    """The item with this part at least begun."""
+    part = _part(item, index, type)
+    if part is None:
+        return item
+    if close:
+        return close_part(item, index, type, None)
+    text = Text(seed) if seed and not part.text else part.text
+    if len(item.parts) > index and part.type == type and text is part.text:
+        return item
+    return _with_part(
+        item, index, Part(type, text, part.final, part.audio_bytes, part.failure)
+    )
+
+
+def _part(item: Item, index: int, type: str) -> Part | None:
+    """The part at an index, a new one where there is none, None beyond all reason."""
+    if 0 <= index < len(item.parts):
+        part = item.parts[index]
+        return part if part.type else Part(type, part.text, part.final)
+    if 0 <= index < MAX_PARTS:
+        return Part(type)
+    return None
+
+
+def _with_part(item: Item, index: int, part: Part) -> Item:
+    parts = item.parts
+    if index == len(parts) - 1:
+        parts = (*parts[:-1], part)
+    elif index < len(parts):
+        parts = (*parts[:index], part, *parts[index + 1 :])
+    else:
+        # Parts may come out of order: those in between are open and of no type yet.
+        parts = (*parts, *(Part("") for _ in range(index - len(parts))), part)
+    return Item(
+        item.id,
+        item.type,
+        item.role,
+        item.status,
+        parts,
+        item.placement,
+        item.truncation,
+        item.call,
+    )
+
+
+_READERS: dict[type, Callable[[Any], tuple[str, str | None]]] = {
+    events.InputTextPart: lambda part: ("input_text", part.text),
+    events.OutputTextPart: lambda part: ("output_text", part.text),
+    events.TextPart: lambda part: ("output_text", part.text),
+    events.InputAudioPart: lambda part: ("input_audio", part.transcript or None),
+    events.OutputAudioPart: lambda part: ("output_audio", part.transcript),
+    events.AudioPart: lambda part: ("output_audio", part.transcript),
+    events.InputImagePart: lambda part: ("input_image", ""),
+    events.UnknownPart: lambda part: (_ALIASES.get(part.name, part.name), ""),
+}
+
+
+def _read(wire: Any) -> tuple[str, str | None]:
+    """Type and text of a content part as it stands on the wire."""
+    return _READERS[type(wire)](wire)
+
+
+def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> Truncation:
+    """What the user can have heard of an item in its first ``audio_end_ms``.
+
+    By the share of its audio where all of that arrived, else by an ordinary rate of
+    speech; cut back to whole words.
+    """
+    text = "".join(str(part.text) for part in item.parts)
+    audio = sum(part.audio_bytes for part in item.parts)
+    if audio:
+        count = int(len(text) * min(1.0, audio_end_ms / (audio / bytes_per_ms)))
+    else:
+        count = int(audio_end_ms / 1000 * _SPEAKING_RATE)
+    if count >= len(text):
+        return Truncation(audio_end_ms, text)
+    cut = text[: max(count, 0)]
+    if cut and not text[len(cut)].isspace():
+        cut = cut[: cut.rfind(" ") + 1]
+    return Truncation(audio_end_ms, cut.rstrip())

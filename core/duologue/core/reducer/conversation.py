@@ -1,0 +1,165 @@
+"""Items and the words of the user's audio."""
+
+from __future__ import annotations
+
+import attrs
+from msgspec import UNSET
+
+from duologue.core import events
+from duologue.core.audio import bytes_per_ms
+from duologue.core.record import Record
+from duologue.core.state import Item, Part, Problem, Session
+
+from .content import close_part, delta, estimate_heard, put_item, settle
+from .handler import Handler
+from .ledger import add_problem
+from .placing import is_deleted, mention, place
+from .showing import show
+
+__all__ = ["TABLE", "truncate"]
+
+
+def _on_added(
+    session: Session,
+    event: events.ConversationItemAdded | events.ConversationItemCreated,
+    record: Record,
+) -> Session:
+    if not event.item.id or is_deleted(session, event.item.id):
+        return session
+    session = show(session, event.item, record.at, done=False)
+    return place(session, event.item.id, event.previous_item_id)
+
+
+def _on_done(
+    session: Session, event: events.ConversationItemDone, record: Record
+) -> Session:
+    # A null predecessor here says nothing (17 of 17 in recorded traffic), and one
+    # that is named was named by ``added`` before.
+    session = show(session, event.item, record.at, done=True)
+    item = session.items.get(event.item.id or "")
+    if item is None or item.role != "user" or _transcribed(session):
+        return session
+    # Nobody writes down what the user says: their audio stays without words.
+    settled = settle(item)
+    return session if settled is item else put_item(session, settled)
+
+
+def _transcribed(session: Session) -> bool:
+    """Whether the words of the user's audio are going to come, as far as is known."""
+    config = session.connection.confirmed
+    audio = getattr(config, "audio", UNSET)
+    if not isinstance(audio, events.AudioConfig):
+        return True
+    if not isinstance(audio.input, events.AudioInput):
+        return True
+    return audio.input.transcription is not None
+
+
+def _on_deleted(
+    session: Session, event: events.ConversationItemDeleted, record: Record
+) -> Session:
+    session = mention(session, event.item_id, record.at)
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return session
+    stone = Item(item.id, item.type, item.role, "deleted", placement=item.placement)
+    return put_item(session, stone)
+
+
+def _on_truncated(
+    session: Session, event: events.ConversationItemTruncated, record: Record
+) -> Session:
+    if is_deleted(session, event.item_id):
+        return session
+    session = mention(session, event.item_id, record.at, role="assistant")
+    return truncate(session, event.item_id, event.audio_end_ms)
+
+
+def truncate(
+    session: Session, item_id: str, audio_end_ms: int, *, confirmed: bool = True
+) -> Session:
+    """The session with an item cut off at ``audio_end_ms``; its words are kept.
+
+    The service drops its transcript (API page, ``conversation.item.truncate``); ours
+    stays, marked, with an estimate of what was heard. What we worked out ourselves
+    (not ``confirmed``) gives way to what the service says, not the other way round.
+    """
+    item = session.items[item_id]
+    before = item.truncation
+    if before is not None and (before.confirmed or not confirmed):
+        return session
+    config = session.connection.confirmed
+    heard = estimate_heard(item, audio_end_ms, bytes_per_ms(config))
+    return put_item(
+        session,
+        attrs.evolve(item, truncation=attrs.evolve(heard, confirmed=confirmed)),
+    )
+
+
+def _on_transcription_delta(
+    session: Session,
+    event: events.ConversationItemInputAudioTranscriptionDelta,
+    record: Record,
+) -> Session | None:
+    session = mention(session, event.item_id, record.at, role="user")
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return None
+    grown = delta(item, event.content_index, "input_audio", event.delta)
+    if grown is None:
+        return None
+    return session if grown is item else put_item(session, grown)
+
+
+def _on_transcription_completed(
+    session: Session,
+    event: events.ConversationItemInputAudioTranscriptionCompleted,
+    record: Record,
+) -> Session | None:
+    session = mention(session, event.item_id, record.at, role="user")
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return None
+    item = close_part(
+        item, event.content_index, "input_audio", event.transcript, may_blank=True
+    )
+    return put_item(session, item)
+
+
+def _on_transcription_failed(
+    session: Session,
+    event: events.ConversationItemInputAudioTranscriptionFailed,
+    record: Record,
+) -> Session | None:
+    session = mention(session, event.item_id, record.at, role="user")
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return None
+    message = event.error.message or event.error.code or "transcription failed"
+    item = close_part(item, event.content_index, "input_audio", None)
+    if len(item.parts) > event.content_index >= 0:
+        parts = list(item.parts)
+        part = parts[event.content_index]
+        parts[event.content_index] = Part(
+            part.type, part.text, True, part.audio_bytes, message
+        )
+        item = attrs.evolve(item, parts=tuple(parts))
+    session = put_item(session, item)
+    return add_problem(
+        session,
+        Problem("transcription_failed", message, event.error.code, item.id, record.at),
+    )
+
+
+TABLE: dict[type, Handler] = {
+    events.ConversationItemAdded: _on_added,
+    events.ConversationItemCreated: _on_added,
+    events.ConversationItemDone: _on_done,
+    events.ConversationItemDeleted: _on_deleted,
+    events.ConversationItemTruncated: _on_truncated,
+    events.ConversationItemInputAudioTranscriptionDelta: _on_transcription_delta,
+    events.ConversationItemInputAudioTranscriptionCompleted: (
+        _on_transcription_completed
+    ),
+    events.ConversationItemInputAudioTranscriptionFailed: _on_transcription_failed,
+}

@@ -1,0 +1,284 @@
+"""What the model says: responses, their items and parts, text as it grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from immutables import Map
+
+from duologue.core import events
+from duologue.core.record import Record
+from duologue.core.state import Response, Responses, Session, Turn
+
+from .content import close_part, delta, grow_audio, merge_content, put_item
+from .handler import Handler
+from .ledger import add_usage
+from .placing import is_deleted, mention
+from .showing import finish, show
+
+__all__ = ["TABLE"]
+
+_OVER = ("completed", "cancelled", "failed", "incomplete")
+
+
+def _on_created(
+    session: Session, event: events.ResponseCreated, record: Record
+) -> Session:
+    wire = event.response
+    if not wire.id or _is_over(session, wire.id):
+        return session
+    return _put(session, _begin(session, wire, record.at), active=True)
+
+
+def _is_over(session: Session, response_id: str) -> bool:
+    known = session.responses.by_id.get(response_id)
+    return known is not None and known.status in _OVER
+
+
+def _begin(
+    session: Session, wire: events.RealtimeResponse, at: float | None
+) -> Response:
+    """The response as it stands when it is first heard of, or as it was."""
+    assert wire.id is not None
+    known = session.responses.by_id.get(wire.id)
+    if known is not None and known.turn.created_at is not None:
+        return known
+    in_conversation = wire.conversation_id is not None
+    spoken = session.activity.last_spoken if in_conversation else None
+    item = session.items.get(spoken) if spoken else None
+    ended = item.placement.speech_ended_at if item else None
+    turn = attrs.evolve(
+        known.turn if known else Turn(),
+        item_id=spoken,
+        speech_ended_at=ended,
+        created_at=at,
+    )
+    return Response(
+        wire.id,
+        in_conversation=in_conversation,
+        item_ids=known.item_ids if known else (),
+        metadata=Map(wire.metadata or {}),
+        turn=turn,
+    )
+
+
+def _put(
+    session: Session, response: Response, *, active: bool | None = None
+) -> Session:
+    """The session with this response; ``active`` says whether it is in work."""
+    responses = session.responses
+    order = responses.order
+    if response.id not in responses.by_id:
+        order = order.append(response.id)
+    current = responses.active
+    if active and response.in_conversation:
+        current = response.id
+    elif active is False and current == response.id:
+        current = None
+    by_id = responses.by_id.set(response.id, response)
+    session = Session(
+        session.id,
+        session.connection,
+        session.items,
+        session.conversation,
+        Responses(by_id, order, current),
+        session.activity,
+        session.ledger,
+        session.tally,
+    )
+    if active and response.in_conversation and session.activity.last_spoken:
+        # What the user said has got its answer: the next one is not to it.
+        activity = attrs.evolve(session.activity, last_spoken=None)
+        session = attrs.evolve(session, activity=activity)
+    return session
+
+
+def _on_item_added(
+    session: Session, event: events.ResponseOutputItemAdded, record: Record
+) -> Session:
+    session = show(
+        session, event.item, record.at, done=False, response_id=event.response_id
+    )
+    return _link(session, event.response_id, event.item.id)
+
+
+def _on_item_done(
+    session: Session, event: events.ResponseOutputItemDone, record: Record
+) -> Session:
+    session = show(
+        session, event.item, record.at, done=True, response_id=event.response_id
+    )
+    return _link(session, event.response_id, event.item.id)
+
+
+def _link(session: Session, response_id: str, item_id: str | None) -> Session:
+    """The session with the item among the output of its response."""
+    if not response_id or not item_id:
+        return session
+    response = session.responses.by_id.get(response_id) or Response(response_id)
+    if item_id in response.item_ids:
+        return session
+    return _put(session, attrs.evolve(response, item_ids=(*response.item_ids, item_id)))
+
+
+def _open_item(session: Session, event: Any, record: Record) -> Session:
+    """The session with the item that a part or a delta speaks of."""
+    if event.item_id in session.items:
+        return session
+    session = mention(
+        session,
+        event.item_id,
+        record.at,
+        role="assistant",
+        response_id=event.response_id or None,
+    )
+    return _link(session, event.response_id, event.item_id)
+
+
+def _on_part_added(
+    session: Session, event: events.ResponseContentPartAdded, record: Record
+) -> Session:
+    return _show_part(session, event, record, done=False)
+
+
+def _on_part_done(
+    session: Session, event: events.ResponseContentPartDone, record: Record
+) -> Session:
+    return _show_part(session, event, record, done=True)
+
+
+def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
+    session = _open_item(session, event, record)
+    item = session.items[event.item_id]
+    if item.status == "deleted" or not event.content_index >= 0:
+        return session
+    shown = merge_content(item, (event.part,), done=done, first=event.content_index)
+    return session if shown is item else put_item(session, shown)
+
+
+def _on_text_delta(
+    session: Session, event: events.ResponseOutputTextDelta, record: Record
+) -> Session | None:
+    return _grow(session, event, "output_text", record)
+
+
+def _on_transcript_delta(
+    session: Session, event: events.ResponseOutputAudioTranscriptDelta, record: Record
+) -> Session | None:
+    return _grow(session, event, "output_audio", record)
+
+
+def _grow(session: Session, event: Any, type: str, record: Record) -> Session | None:
+    session = _open_item(session, event, record)
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return None
+    grown = delta(item, event.content_index, type, event.delta)
+    if grown is None:
+        return None
+    if grown is not item:
+        session = put_item(session, grown)
+    response = session.responses.by_id.get(event.response_id)
+    if response is not None and response.turn.first_text_at is None:
+        turn = attrs.evolve(response.turn, first_text_at=record.at)
+        session = _put(session, attrs.evolve(response, turn=turn))
+    return session
+
+
+def _on_audio_delta(
+    session: Session, event: events.ResponseOutputAudioDelta, record: Record
+) -> Session:
+    """Audio is counted, never kept: its bytes make the length of what can be heard."""
+    session = _open_item(session, event, record)
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return session
+    grown = grow_audio(item, event.content_index, record.audio_bytes or 0)
+    if grown is not item:
+        session = put_item(session, grown)
+    response = session.responses.by_id.get(event.response_id)
+    if response is not None and response.turn.first_audio_at is None:
+        turn = attrs.evolve(response.turn, first_audio_at=record.at)
+        session = _put(session, attrs.evolve(response, turn=turn))
+    return session
+
+
+def _on_text_done(
+    session: Session, event: events.ResponseOutputTextDone, record: Record
+) -> Session:
+    return _close(session, event, "output_text", event.text, record)
+
+
+def _on_transcript_done(
+    session: Session, event: events.ResponseOutputAudioTranscriptDone, record: Record
+) -> Session:
+    return _close(session, event, "output_audio", event.transcript, record)
+
+
+def _close(
+    session: Session, event: Any, type: str, text: str, record: Record
+) -> Session:
+    session = _open_item(session, event, record)
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return session
+    closed = close_part(item, event.content_index, type, text)
+    return session if closed is item else put_item(session, closed)
+
+
+def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
+    wire = event.response
+    if not wire.id or _is_over(session, wire.id):
+        return session
+    response = _begin(session, wire, record.at)
+    status = wire.status if wire.status in _OVER else "completed"
+    response = attrs.evolve(response, status=status, reason=_reason(wire))
+    session = _put(session, response, active=False)
+    for item in wire.output or ():
+        session = show(session, item, record.at, done=True, response_id=wire.id)
+        session = _link(session, wire.id, item.id)
+    session = _finish_items(session, wire.id, status, record.at)
+    return add_usage(session, wire.usage)
+
+
+def _reason(wire: events.RealtimeResponse) -> str | None:
+    details = wire.status_details
+    if details is None:
+        return None
+    if details.error is not None:
+        return details.error.message or details.error.code or details.error.type
+    return details.reason
+
+
+def _finish_items(
+    session: Session, response_id: str, status: str, at: float | None
+) -> Session:
+    """The session with no item of a finished response left open.
+
+    Where a cancelled response forgot one of its items, that one is incomplete.
+    """
+    for item_id in session.responses.by_id[response_id].item_ids:
+        item = session.items.get(item_id)
+        if item is None or item.status != "in_progress":
+            continue
+        if is_deleted(session, item_id):
+            continue
+        ended = "completed" if status == "completed" else "incomplete"
+        session = put_item(session, finish(item, at, ended))
+    return session
+
+
+TABLE: dict[type, Handler] = {
+    events.ResponseCreated: _on_created,
+    events.ResponseDone: _on_done,
+    events.ResponseOutputItemAdded: _on_item_added,
+    events.ResponseOutputItemDone: _on_item_done,
+    events.ResponseContentPartAdded: _on_part_added,
+    events.ResponseContentPartDone: _on_part_done,
+    events.ResponseOutputTextDelta: _on_text_delta,
+    events.ResponseOutputTextDone: _on_text_done,
+    events.ResponseOutputAudioTranscriptDelta: _on_transcript_delta,
+    events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
+    events.ResponseOutputAudioDelta: _on_audio_delta,
+}
