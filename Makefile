@@ -1,0 +1,54 @@
+# Two commands do everything: `make run` talks, `make test` checks.
+# Each installs what it needs first; `make help` lists the rest.
+
+VENV := .venv/bin
+
+# Processes of the parallel part of the tests.
+JOBS ?= 2
+# Percent of core's branches that `make test-deep` asks for; 0 asks for nothing.
+CORE_COVERAGE ?= 100
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo check test test-deep bench clean setup-run setup-test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+run: setup-run ## one spoken turn with the local service, on this machine alone
+	@$(VENV)/duologue talk --local examples/question.wav \
+	    --output reply.wav --record session.jsonl
+
+demo: run ## the same as `make run`
+
+check: setup-test ## style, types and floors
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy
+	$(VENV)/pyright
+	$(VENV)/lint-imports --no-logo
+
+test: check ## every check, then the tests: first in parallel, then in real time
+	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime and not deep"
+	$(VENV)/pytest -m "realtime and not deep"
+
+# The core is measured by its own tests, so that a test elsewhere covers nothing.
+test-deep: export HYPOTHESIS_PROFILE := deep
+test-deep: check ## all tests with many more examples, and core's coverage
+	$(VENV)/coverage run --source=core -m pytest -m "not realtime" tests/core
+	$(VENV)/coverage report --fail-under=$(CORE_COVERAGE)
+	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime" --ignore=tests/core
+	$(VENV)/pytest -m realtime
+
+bench: setup-test ## measure, and print the figures
+	$(VENV)/python benchmarks/run.py
+
+clean: ## remove what the other targets made
+	rm -rf .venv .wheels .coverage* .hypothesis .import_linter_cache .mypy_cache \
+	    .pytest_cache .ruff_cache build dist reply.wav session.jsonl
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
