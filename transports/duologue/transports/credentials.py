@@ -41,6 +41,10 @@ class Secret:
         raise TypeError("a Secret cannot be pickled")
 
 
+def _secret(value: str | Secret) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
 @attrs.frozen
 class Credentials:
     """How to prove who calls.
@@ -50,9 +54,7 @@ class Credentials:
     signalling request (API page "Realtime API with WebRTC").
     """
 
-    key: Secret = attrs.field(
-        converter=lambda value: value if isinstance(value, Secret) else Secret(value)
-    )
+    key: Secret = attrs.field(converter=_secret)
 
     @property
     def ephemeral(self) -> bool:

@@ -20,6 +20,8 @@ Every message is one line that names what failed and where; none holds a key.
 
 from __future__ import annotations
 
+from duologue.core.errors import DuologueError, LogError
+
 __all__ = [
     "AuthenticationError",
     "ConnectError",
@@ -34,10 +36,6 @@ __all__ = [
     "ServiceUnreachable",
     "SignallingError",
 ]
-
-
-class DuologueError(Exception):
-    """Base of every error that a transport raises on purpose."""
 
 
 class ConnectError(DuologueError):
@@ -77,14 +75,6 @@ class ConnectionLost(DuologueError):
 
 class MediaError(DuologueError):
     """Audio that cannot be read or played."""
-
-
-class LogError(DuologueError):
-    """A recorded log ends its readable part at ``line`` (1-based)."""
-
-    def __init__(self, message: str, *, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
 
 
 class ReplayDrift(DuologueError):

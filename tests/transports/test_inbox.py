@@ -1,0 +1,68 @@
+"""Frames that wait: their order, their bound, their end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from duologue.transports._inbox import Inbox
+from duologue.transports.errors import ConnectionLost, NotConnected
+
+
+async def test_order_is_kept_and_the_end_comes_last() -> None:
+    """What came before the end is still given out, then the iterator stops."""
+    inbox: Inbox[str] = Inbox()
+    assert [inbox.put_nowait(frame) for frame in "abc"] == [True] * 3
+    inbox.end()
+    assert [frame async for frame in inbox.frames()] == ["a", "b", "c"]
+
+
+async def test_a_waiting_reader_is_woken() -> None:
+    """By a frame, and by the end."""
+    inbox: Inbox[str] = Inbox()
+
+    async def read() -> list[str]:
+        return [frame async for frame in inbox.frames()]
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    await inbox.put("a")
+    await asyncio.sleep(0)
+    inbox.end()
+    assert await reading == ["a"]
+
+
+async def test_the_first_end_is_the_one() -> None:
+    """A close after a loss does not hide the loss, from any later reader either."""
+    inbox: Inbox[str] = Inbox()
+    inbox.end(ConnectionLost("gone"))
+    inbox.end()
+    for _ in range(2):
+        with pytest.raises(ConnectionLost, match="gone"):
+            await anext(inbox.frames())
+
+
+async def test_there_is_a_bound() -> None:
+    """A full inbox takes nothing until something was read."""
+    inbox: Inbox[str] = Inbox(limit=1)
+    assert inbox.put_nowait("a")
+    assert not inbox.put_nowait("b")
+    putting = asyncio.create_task(inbox.put("c"))
+    await asyncio.sleep(0)
+    frames = inbox.frames()
+    assert await anext(frames) == "a"
+    await putting
+    assert await anext(frames) == "c"
+
+
+async def test_nothing_enters_after_the_end() -> None:
+    """Putting is refused, also for who waited for room."""
+    inbox: Inbox[str] = Inbox(limit=1)
+    await inbox.put("a")
+    putting = asyncio.create_task(inbox.put("b"))
+    await asyncio.sleep(0)
+    inbox.end()
+    with pytest.raises(NotConnected):
+        await putting
+    assert not inbox.put_nowait("c")

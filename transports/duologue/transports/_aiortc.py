@@ -1,0 +1,350 @@
+"""One WebRTC connection over aiortc: the only module here that imports it.
+
+`Peer` is either end: the client's transport makes the offer, the local service
+answers it. It carries one Opus track each way and the data channel ``oai-events``
+(API page "Realtime API with WebRTC").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from ._ice import IceServer
+from ._opus import Listener, Packet, Speaker
+from ._patches import gather_loopback, guard, heed_close, one_line
+from .errors import (
+    ConnectError,
+    DuologueError,
+    MissingExtra,
+    NotConnected,
+    SignallingError,
+)
+
+try:
+    import aiortc
+    from aiortc import exceptions, sdp
+    from aiortc.mediastreams import MediaStreamError
+except ImportError as missing:  # pragma: no cover - needs a second environment
+    raise MissingExtra(
+        "WebRTC needs aiortc: pip install 'duologue[webrtc]'"
+    ) from missing
+
+__all__ = ["CHANNEL", "MESSAGE_LIMIT", "PENDING_LIMIT", "SDP_LIMIT", "Peer"]
+
+#: The label of the data channel that carries the events.
+CHANNEL = "oai-events"
+#: Bytes; what aiortc and browsers announce as ``a=max-message-size``.
+MESSAGE_LIMIT = 262_144
+#: Bytes of an SDP that is looked at.
+SDP_LIMIT = 65_536
+#: Bytes that wait for the data channel to open.
+PENDING_LIMIT = 1024 * 1024
+
+#: What aiortc raises on an SDP that it cannot use; RuntimeError is what becomes of
+#: StopIteration inside a coroutine.
+_SDP_FAULTS = (
+    *(AssertionError, AttributeError, LookupError, OSError, RuntimeError),
+    *(StopIteration, TypeError, ValueError),
+    *(exceptions.InternalError, exceptions.InvalidAccessError),
+    *(exceptions.InvalidStateError, exceptions.OperationError),
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Peer:
+    """One WebRTC connection, made and used inside a running event loop.
+
+    ``on_message`` gets each event: text, or ``bytes`` where it was not UTF-8 text.
+    ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`; without it the track
+    is drained. ``next_audio`` is asked for 20 ms of the same in real time; what it
+    leaves out is silence. ``on_closed`` is told the reason, once, when the
+    connection ended and `close` was not called. ``loopback`` offers 127.0.0.1 and
+    nothing else. A callback that raises is logged and, if it is audio's, dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_message: Callable[[str | bytes], None],
+        on_audio: Callable[[bytes], None] | None,
+        next_audio: Callable[[], bytes] | None,
+        on_closed: Callable[[str], None],
+        loopback: bool = False,
+        ice_servers: Sequence[IceServer] = (),
+    ) -> None:
+        self._on_message = on_message
+        self._on_audio = on_audio
+        self._on_closed = on_closed
+        self._loopback = loopback
+        self._channel: aiortc.RTCDataChannel | None = None
+        self._pending: list[str] = []
+        self._pending_bytes = 0
+        self._opened = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._reason: str | None = None
+        self._ice_failed = False
+        self._negotiation: asyncio.Task[str] | None = None
+        self._drains: list[asyncio.Task[None]] = []
+        self._pc = _connection(() if loopback else ice_servers)
+        self._pc.on("connectionstatechange", self._on_state)
+        self._pc.on("datachannel", self._adopt)
+        self._pc.on("track", self._on_track)
+        self._pc.addTrack(_OpusTrack(Speaker(next_audio)))
+        # Opus alone: the track sends finished Opus packets, so no other codec of
+        # the far side's may win.
+        codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
+        self._pc.getTransceivers()[0].setCodecPreferences(
+            [codec for codec in codecs if codec.mimeType == "audio/opus"]
+        )
+
+    # -- negotiating
+
+    async def offer(self) -> str:
+        """Make the offer, with its candidates in it (one exchange, no trickle)."""
+        return await self._negotiate(self._make_offer)
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer to `offer`. Raises `SignallingError` if it is none."""
+        await self._negotiate(self._take_answer, answer)
+
+    async def answer(self, offer: str) -> str:
+        """Answer an offer. Raises `SignallingError` if it is none."""
+        return await self._negotiate(self._make_answer, offer)
+
+    async def _negotiate(
+        self, step: Callable[..., Coroutine[Any, Any, str]], *args: str
+    ) -> str:
+        if self._ending is not None:
+            raise NotConnected("this peer is closed")
+        self._negotiation = asyncio.create_task(_translated(step(*args)))
+        return await asyncio.shield(self._negotiation)
+
+    async def _make_offer(self) -> str:
+        self._adopt(self._pc.createDataChannel(CHANNEL))
+        return await self._describe_locally()
+
+    async def _take_answer(self, answer: str) -> str:
+        _check(answer)
+        await self._pc.setRemoteDescription(
+            aiortc.RTCSessionDescription(sdp=answer, type="answer")
+        )
+        return answer
+
+    async def _make_answer(self, offer: str) -> str:
+        _check(offer)
+        await self._pc.setRemoteDescription(
+            aiortc.RTCSessionDescription(sdp=offer, type="offer")
+        )
+        return await self._describe_locally()
+
+    async def _describe_locally(self) -> str:
+        sctp = self._pc.sctp
+        assert sctp is not None
+        guard(sctp)
+        users = [each.receiver.transport for each in self._pc.getTransceivers()]
+        for transport in {user.transport for user in [*users, sctp.transport]}:
+            transport.on("statechange", partial(self._on_ice_state, transport))
+            heed_close(transport)
+            if self._loopback:
+                await gather_loopback(transport)
+        await self._pc.setLocalDescription()
+        return str(self._pc.localDescription.sdp)
+
+    # -- the data channel
+
+    async def wait_open(self) -> None:
+        """Return when messages flow. Raises `ConnectError` if they never will."""
+        await self._opened.wait()
+        if self._ending is not None:
+            raise ConnectError(self._reason or "the connection was closed")
+
+    def send(self, text: str) -> None:
+        """Send one message, or queue it until the channel is open.
+
+        Raises `NotConnected` after the end, and `DuologueError` where the message
+        is above `MESSAGE_LIMIT` (or the far side's own) or the queue is full.
+        """
+        if self._ending is not None:
+            raise NotConnected(self._reason or "the connection was closed")
+        size = len(text.encode(errors="replace"))
+        if size > MESSAGE_LIMIT:
+            raise DuologueError(
+                f"a message of {size} bytes is above the limit of {MESSAGE_LIMIT}"
+            )
+        if self._channel is not None and self._channel.readyState == "open":
+            _send(self._channel, text)
+        elif self._pending_bytes + size > PENDING_LIMIT:
+            raise DuologueError(
+                f"more than {PENDING_LIMIT} bytes wait for the data channel to open"
+            )
+        else:
+            self._pending.append(text)
+            self._pending_bytes += size
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        channel = self._channel
+        return self._pending_bytes + (channel.bufferedAmount if channel else 0)
+
+    def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
+        """Use the channel: ours, or one that arrives (open already, as a rule)."""
+        if channel.label != CHANNEL or self._channel is not None:
+            return
+        self._channel = channel
+        channel.on("message", self._deliver)
+        channel.on("close", self._on_far_end)
+        if channel.readyState == "open":
+            self._on_open()
+        else:
+            channel.on("open", self._on_open)
+
+    def _on_open(self) -> None:
+        assert self._channel is not None
+        waiting, self._pending, self._pending_bytes = self._pending, [], 0
+        for text in waiting:
+            try:
+                _send(self._channel, text)
+            except DuologueError as error:
+                _log.warning("a message queued before open was dropped: %s", error)
+        self._opened.set()
+
+    def _deliver(self, message: str | bytes) -> None:
+        try:
+            self._on_message(message)
+        except Exception:  # anything that got out here would close the connection
+            _log.exception("the receiver of a message failed")
+
+    # -- sound
+
+    def _on_track(self, track: aiortc.MediaStreamTrack) -> None:
+        self._drains.append(asyncio.create_task(self._drain(track)))
+
+    async def _drain(self, track: aiortc.MediaStreamTrack) -> None:
+        """Read the track to its end: what nobody reads, aiortc queues for ever."""
+        listener = Listener(self._on_audio)
+        try:
+            while True:
+                listener.hear(await track.recv())
+        except MediaStreamError:
+            pass
+
+    # -- the end
+
+    async def close(self) -> None:
+        """Close from any state and free everything. Idempotent.
+
+        It waits for a negotiation under way: milliseconds, or up to the 5 s that
+        aioice gives an ICE server that does not answer.
+        """
+        if self._ending is None:
+            self._end(None)
+        assert self._ending is not None
+        # Shielded: aiortc never recovers from a close that was cancelled.
+        await asyncio.shield(self._ending)
+
+    def _on_state(self) -> None:
+        if self._pc.connectionState == "failed":
+            self._end("the connection failed in the DTLS handshake")
+        elif self._pc.connectionState == "closed":
+            self._on_far_end()
+
+    def _on_far_end(self) -> None:
+        self._end("the far side closed the connection")
+
+    def _on_ice_state(self, transport: aiortc.RTCIceTransport) -> None:
+        self._ice_failed |= transport.state == "failed"
+
+    def _end(self, reason: str | None) -> None:
+        if self._ending is None:
+            self._reason = reason
+            self._ending = asyncio.create_task(self._shut_down())
+
+    async def _shut_down(self) -> None:
+        if self._negotiation is not None:
+            await asyncio.gather(self._negotiation, return_exceptions=True)
+        await self._pc.close()
+        for drain in self._drains:
+            drain.cancel()
+        await asyncio.gather(*self._drains, return_exceptions=True)
+        # A peer that vanished ends DTLS and ICE in one turn of the loop, in either
+        # order: which of them ended it is only known now.
+        if self._reason is not None and self._ice_failed:
+            self._reason = "the connection failed: the far side cannot be reached"
+        self._opened.set()
+        if self._reason is not None:
+            self._on_closed(self._reason)
+
+
+class _OpusTrack(aiortc.MediaStreamTrack):
+    """Sound as finished packets: aiortc skips its executor, resampler and encoder."""
+
+    kind = "audio"
+
+    def __init__(self, speaker: Speaker) -> None:
+        super().__init__()
+        self._speaker = speaker
+
+    async def recv(self) -> Packet:
+        if self.readyState != "live":
+            raise MediaStreamError
+        return await self._speaker.next()
+
+
+def _send(channel: aiortc.RTCDataChannel, text: str) -> None:
+    try:
+        channel.send(text)
+    except ValueError as error:
+        # The far side's limit, or a lone surrogate, which no UTF-8 can carry.
+        raise DuologueError(f"a message cannot be sent: {error}") from None
+
+
+def _connection(ice_servers: Sequence[IceServer]) -> aiortc.RTCPeerConnection:
+    servers = [
+        aiortc.RTCIceServer(
+            urls=list(server.urls),
+            username=server.username,
+            credential=server.credential.reveal() if server.credential else None,
+        )
+        for server in ice_servers
+    ]
+    try:
+        for server in servers:
+            aiortc.RTCIceGatherer(iceServers=[server])
+    except ValueError as error:
+        raise ConnectError(f"not an ICE server: {server.urls} ({error})") from None
+    # The list is given even if it is empty: None means Google's STUN server. The
+    # bundle policy stays the default: with max-bundle aiortc 1.16 takes the
+    # candidates of the last section, and other stacks put theirs in the first.
+    return aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=servers))
+
+
+async def _translated(step: Coroutine[Any, Any, str]) -> str:
+    try:
+        return await step
+    except _SDP_FAULTS as error:
+        raise SignallingError(f"the SDP cannot be used: {one_line(error)}") from error
+
+
+def _check(text: str) -> None:
+    """Refuse what aiortc would wait on for ever, or what is not for us."""
+    size = len(text.encode(errors="replace"))
+    if size > SDP_LIMIT:
+        raise SignallingError(f"the SDP has {size} bytes, more than {SDP_LIMIT}")
+    try:
+        parsed = sdp.SessionDescription.parse(text)
+    except _SDP_FAULTS as error:
+        raise SignallingError(f"the SDP cannot be parsed: {one_line(error)}") from error
+    for kind in ("audio", "application"):
+        if kind not in {section.kind for section in parsed.media}:
+            raise SignallingError(f"the SDP has no usable media: no {kind} section")
+    if not all(each.dtls and each.dtls.fingerprints for each in parsed.media):
+        raise SignallingError("the SDP has no usable media: no DTLS fingerprint")
+    bundled = {name for group in parsed.group for name in group.items}
+    if not bundled <= {section.rtp.muxId for section in parsed.media}:
+        raise SignallingError("the SDP bundles a section that it does not have")

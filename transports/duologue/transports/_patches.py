@@ -1,0 +1,79 @@
+"""The private parts of aiortc 1.16 and aioice 0.13 that `Peer` cannot do without.
+
+Each is held by a test, so that an upgrade which moves one fails there. The module
+imports neither library: what it works on is handed in.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from typing import Any
+
+__all__ = ["gather_loopback", "guard", "heed_close", "one_line"]
+
+#: Payload protocol ids of RFC 8831 section 8.
+_STRING, _BINARY = 51, 53
+
+_log = logging.getLogger(__name__)
+
+
+def one_line(error: BaseException) -> str:
+    """A foreign exception as part of a message of ours."""
+    text = " ".join(str(error).split())[:120]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+async def gather_loopback(ice_transport: Any) -> None:
+    """Gather 127.0.0.1 in place of the host's own addresses.
+
+    aioice leaves loopback out and has no option for it; with both marks set its own
+    gathering finds nothing left to do.
+    """
+    connection = ice_transport._connection
+    connection._local_candidates_start = True
+    connection._local_candidates += await connection.get_component_candidates(
+        component=1, addresses=["127.0.0.1"]
+    )
+    connection._local_candidates_end = True
+
+
+def heed_close(ice_transport: Any) -> None:
+    """Let a close that comes while ICE connects be the last word.
+
+    aioice decides between "completed" and "closed" by what was queued first. Closed
+    second, it still starts its consent checks, and then nothing ever ends them.
+    """
+    connection = ice_transport._connection
+    connect = connection.connect
+
+    async def connect_unless_closed() -> None:
+        await connect()
+        if connection._closing:
+            await connection.close()
+            raise ConnectionError("closed while connecting")
+
+    connection.connect = connect_unless_closed
+
+
+def guard(sctp_transport: Any) -> None:
+    """Keep one bad message of a data channel from closing the whole peer.
+
+    aiortc decodes strings, and asserts the order of control messages, in the loop
+    that receives: what is raised there ends the connection. A string that is not
+    UTF-8 is passed on as binary; a malformed control message is dropped.
+    """
+    receive = sctp_transport._data_channel_receive
+
+    async def guarded(stream_id: int, pp_id: int, data: bytes) -> None:
+        if pp_id == _STRING:
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                pp_id = _BINARY
+        try:
+            await receive(stream_id, pp_id, data)
+        except (AssertionError, ValueError, struct.error) as error:
+            _log.warning("a data channel message was dropped: %s", one_line(error))
+
+    sctp_transport._data_channel_receive = guarded

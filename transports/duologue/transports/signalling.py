@@ -1,0 +1,251 @@
+"""The HTTP exchange that starts a WebRTC call: the only module here with httpx.
+
+One POST carries our offer to the service and its answer back (API page "Realtime
+API with WebRTC"). Nothing is retried and no redirect is followed, so a key is sent
+to the host that the caller named and to no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+
+from .errors import (
+    AuthenticationError,
+    ConnectTimeout,
+    MissingExtra,
+    ServiceUnreachable,
+    SignallingError,
+)
+from .seam import Target
+
+try:
+    import httpx
+except ImportError as missing:  # pragma: no cover - needs a second environment
+    raise MissingExtra(
+        "signalling needs httpx: pip install 'duologue[webrtc]'"
+    ) from missing
+
+__all__ = ["BODY_LIMIT", "Answer", "create_call", "hang_up", "is_loopback"]
+
+#: Bytes of an answer that are read.
+BODY_LIMIT = 65_536
+
+_CALL_ID = re.compile(r"rtc_[A-Za-z0-9_-]{1,128}")
+#: Characters of a foreign text that a message of ours repeats.
+_QUOTED = 200
+
+
+@attrs.frozen
+class Answer:
+    """What the service said to an offer.
+
+    ``call_id`` names the call for a sideband and for `hang_up`; ``None`` where the
+    service gave none, or none that is safe in a URL.
+    """
+
+    sdp: str
+    call_id: str | None
+
+
+@attrs.frozen
+class _Reply:
+    status: int
+    headers: httpx.Headers
+    text: str
+
+
+async def create_call(target: Target, offer: str) -> Answer:
+    """Send the offer, and the session object with it where the key allows that.
+
+    An ephemeral key carries its session already, and the offer goes as the body; an
+    API key sends both, as the parts of a form. Raises the errors of `_refusal`,
+    `ServiceUnreachable`, and `ConnectTimeout` after ``target.timeout``.
+    """
+    body: dict[str, Any]
+    if target.credentials.ephemeral:
+        body = {"content": offer, "headers": {"Content-Type": "application/sdp"}}
+    else:
+        session = json.dumps(target.session, default=dict)
+        body = {
+            "files": {
+                "sdp": (None, offer, "application/sdp"),
+                "session": (None, session, "application/json"),
+            }
+        }
+    reply = await _post(target, "/realtime/calls", body)
+    if reply.status not in (200, 201):
+        raise _refusal(target, reply)
+    if not reply.text.startswith("v=0"):
+        raise SignallingError(
+            f"the service answered the offer with {_described(target, reply)}, "
+            "not with an SDP",
+            status=reply.status,
+        )
+    return Answer(sdp=reply.text, call_id=_call_id(reply))
+
+
+async def hang_up(target: Target, call_id: str) -> None:
+    """End the call at the service. A call that it no longer knows is ended too.
+
+    Raises as `create_call` does.
+    """
+    if not _CALL_ID.fullmatch(call_id):
+        raise SignallingError("not the id of a call: it does not look like rtc_…")
+    reply = await _post(target, f"/realtime/calls/{call_id}/hangup", {})
+    if reply.status != 404 and not 200 <= reply.status < 300:
+        raise _refusal(target, reply)
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the URL's host is this machine by an address of its own."""
+    host = _url(base_url).host
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# -- the exchange
+
+
+async def _post(target: Target, path: str, body: dict[str, Any]) -> _Reply:
+    url = _url(target.base_url + path)
+    headers = {**body.pop("headers", {}), "Accept-Encoding": "identity"}
+    async with _translated(url, target.timeout), _client(url) as client:
+        request = client.build_request("POST", url, headers=headers, **body)
+        _authorize(request, target)
+        response = await client.send(request, stream=True)
+        try:
+            text = await _read(response)
+        finally:
+            await response.aclose()
+    return _Reply(response.status_code, response.headers, text)
+
+
+def _client(url: httpx.URL) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        # A proxy of the environment cannot reach our loopback.
+        trust_env=not is_loopback(str(url)),
+        # The time is kept in one place, around the whole exchange.
+        timeout=None,
+        # Loading the certificates takes 60 ms, for nothing where no TLS is spoken.
+        verify=url.scheme != "http",
+    )
+
+
+def _authorize(request: httpx.Request, target: Target) -> None:
+    # Checked here, because httpx would repeat the key in its own message.
+    if not re.fullmatch(r"[!-~]+", target.credentials.key.reveal()):
+        raise AuthenticationError("the key holds characters that no header can carry")
+    request.headers["Authorization"] = target.credentials.header
+
+
+async def _read(response: httpx.Response) -> str:
+    """Read the body as it came, up to `BODY_LIMIT` bytes of it."""
+    body = bytearray()
+    # Raw, because a compressed body may unpack to any size.
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise SignallingError(
+                f"the service answered with more than {BODY_LIMIT} bytes",
+                status=response.status_code,
+            )
+    return body.decode(errors="replace")
+
+
+@asynccontextmanager
+async def _translated(url: httpx.URL, timeout: float) -> AsyncIterator[None]:
+    """The table from what httpx raises to what we raise."""
+    place = f"{url.host}:{url.port or (80 if url.scheme == 'http' else 443)}"
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except TimeoutError:
+        raise ConnectTimeout(
+            f"the service at {place} did not answer within {timeout:g} s"
+        ) from None
+    except httpx.ConnectError as error:
+        raise ServiceUnreachable(
+            f"nothing answers at {place} ({_line(str(error))})"
+        ) from error
+    except httpx.HTTPError as error:
+        raise SignallingError(
+            f"the exchange with {place} broke off: {type(error).__name__}"
+            f" ({_line(str(error))})"
+        ) from error
+    except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        # A proxy or certificates that the environment names and that are not usable.
+        raise SignallingError(
+            f"no request can be made to {place}: {_line(str(error))}"
+        ) from error
+
+
+# -- what came back
+
+
+def _refusal(target: Target, reply: _Reply) -> SignallingError:
+    """The table from HTTP status to error.
+
+    401 and 403 are `AuthenticationError`, all others `SignallingError`; both say
+    what the service's ``error.message`` says.
+    """
+    status = reply.status
+    said = _described(target, reply)
+    if status in (401, 403):
+        return AuthenticationError(
+            f"the service refused the key ({status}): {said}", status=status
+        )
+    if 300 <= status < 400:
+        return SignallingError(
+            f"the service redirects ({status}), which is not followed: "
+            "check the base URL",
+            status=status,
+        )
+    return SignallingError(f"the service refused ({status}): {said}", status=status)
+
+
+def _described(target: Target, reply: _Reply) -> str:
+    """One line about a body: its ``error.message``, or its type and first words."""
+    if not reply.text.strip():
+        return "an empty body"
+    try:
+        said = json.loads(reply.text)["error"]["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        kind = _line(reply.headers.get("content-type", "no content type"))
+        said = f"{kind}: {reply.text}"
+    # Some services repeat the key that they refuse.
+    return _line(str(said).replace(target.credentials.key.reveal(), "***"))
+
+
+def _line(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
+
+
+def _call_id(reply: _Reply) -> str | None:
+    path = reply.headers.get("location", "").partition("?")[0]
+    name = path.rstrip("/").rpartition("/")[2]
+    return name if _CALL_ID.fullmatch(name) else None
+
+
+def _url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise SignallingError(f"not a base URL: {_line(str(error))}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SignallingError("the base URL has to begin with http:// or https://")
+    return url
