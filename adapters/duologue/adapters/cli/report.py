@@ -1,0 +1,104 @@
+"""What a command prints at its end: the state, for a person or for a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from duologue.core import (
+    Session,
+    State,
+    Transcript,
+    select_metadata,
+    select_problems,
+    select_transcripts,
+    select_turns,
+    select_usage,
+)
+
+__all__ = ["as_json", "clean", "print_summary", "speaker"]
+
+
+def as_json(state: State, **more: Any) -> str:
+    """One line of JSON: ``{"sessions": […], …}``."""
+    sessions = [_session(session) for session in state.sessions.values()]
+    return msgspec.json.encode({"sessions": sessions, **more}).decode()
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "status": session.connection.status,
+        "transcript": [_line(session, line) for line in select_transcripts(session)],
+        "turns": [attrs.asdict(turn) for turn in select_turns(session)],
+        "usage": attrs.asdict(select_usage(session)),
+        "problems": [attrs.asdict(problem) for problem in select_problems(session)],
+    }
+
+
+def _line(session: Session, line: Transcript) -> dict[str, Any]:
+    fields = attrs.asdict(line)
+    fields["metadata"] = select_metadata(session, line.item_id)
+    return fields
+
+
+#: C0 and C1 controls, and the marks that turn the direction of writing.
+_HARMFUL = dict.fromkeys(
+    [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+
+
+def clean(text: str) -> str:
+    """Text of a model without what could command a terminal."""
+    return text.translate({**_HARMFUL, 0x0A: " ", 0x09: " "})
+
+
+def speaker(session: Session, line: Transcript) -> str:
+    """Whose line it is; a scripted reply says so."""
+    if line.role == "user":
+        return "you"
+    note = select_metadata(session, line.item_id).get("duologue")
+    return f"assistant ({clean(note)})" if note else "assistant"
+
+
+def print_summary(
+    console: Console, state: State, connect_ms: float | None = None
+) -> None:
+    """The transcript in order, the latency of each turn, what went wrong."""
+    for session in state.sessions.values():
+        status = session.connection.status
+        console.print(f"\n[bold]session {escape(clean(session.id))}[/] ({status})")
+        for line in select_transcripts(session):
+            console.print(_spoken(session, line))
+        for number, turn in enumerate(select_turns(session), start=1):
+            if turn.first_audio_ms is not None:
+                console.print(
+                    f"  turn {number}: {turn.first_audio_ms:.0f} ms "
+                    "from the end of speech to the first audio"
+                )
+            if turn.barge_in_ms is not None:
+                console.print(
+                    f"  turn {number}: interrupted, silent after "
+                    f"{turn.barge_in_ms:.0f} ms"
+                )
+        for problem in select_problems(session):
+            console.print(f"  [red]problem:[/] {escape(clean(problem.message))}")
+    if connect_ms is not None:
+        console.print(f"  connected in {connect_ms:.0f} ms")
+
+
+def _spoken(session: Session, line: Transcript) -> Text:
+    text = Text(f"  {speaker(session, line)}: ", style="bold")
+    if line.interrupted is None:
+        text.append(clean(line.text) or "(no words)", style="not bold")
+        return text
+    heard = clean(line.heard or "")
+    text.append(heard, style="not bold")
+    text.append(clean(line.text)[len(heard) :], style="not bold strike")
+    text.append(f" [interrupted after {line.interrupted} ms]", style="not bold dim")
+    return text

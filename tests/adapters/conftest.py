@@ -1,0 +1,137 @@
+"""Runs the command as a user does, and services that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from duologue.transports._aiortc import Peer
+
+ROOT = Path(__file__).parents[2]
+ROOTS = ("core", "transports", "local", "adapters")
+
+
+@attrs.frozen
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Awaitable[Outcome]]
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This one without keys, with the four roots on the path."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OPENAI_", "DUOLOGUE_"))
+    }
+    path = os.pathsep.join(str(ROOT / root) for root in ROOTS)
+    return {**kept, "PYTHONPATH": path, "COLUMNS": "120", **changes}
+
+
+@pytest.fixture
+async def started(tmp_path: Path) -> AsyncIterator[Start]:
+    """``await started("local")``: the command, running."""
+    processes: list[asyncio.subprocess.Process] = []
+
+    async def start(*args: str | Path, **changes: str) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "duologue"),
+            *map(str, args),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(**changes),
+            cwd=tmp_path,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+def duologue(started: Start) -> Run:
+    """``await duologue("talk", …)``: the command, in an empty folder."""
+
+    async def run(
+        *args: str | Path, stdin: str = "", env: dict[str, str] | None = None
+    ) -> Outcome:
+        process = await started(*args, **(env or {}))
+        async with asyncio.timeout(90):
+            out, err = await process.communicate(stdin.encode())
+        return Outcome(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+def question() -> Path:
+    """A WAV file that asks "Can you hear me?"."""
+    return ROOT / "examples" / "question.wav"
+
+
+@pytest.fixture
+async def dead_answer() -> str:
+    """A well-formed SDP answer of a peer that is gone."""
+    asking = Peer(
+        on_message=print, on_audio=None, next_audio=None, on_closed=print, loopback=True
+    )
+    answering = Peer(
+        on_message=print, on_audio=None, next_audio=None, on_closed=print, loopback=True
+    )
+    try:
+        return await answering.answer(await asking.offer())
+    finally:
+        await answering.close()
+        await asking.close()
+
+
+Serve = Callable[[bytes], Awaitable[str]]
+
+
+@pytest.fixture
+async def answering() -> AsyncIterator[Serve]:
+    """``await answering(b"HTTP/1.1 …")``: the base URL of a service that says that."""
+    servers: list[asyncio.Server] = []
+
+    async def serve(answer: bytes) -> str:
+        async def handle(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(line.split(b":")[1])
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            )
+            await reader.readexactly(length)
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        servers.append(server)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+    yield serve
+    for server in servers:
+        server.close()
+        await server.wait_closed()

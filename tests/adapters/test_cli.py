@@ -1,0 +1,304 @@
+"""The command line, as a user meets it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import wave
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duologue.core import dump, fold
+from duologue.transports import read_log_file
+
+Run = Callable[..., Awaitable[Any]]
+Serve = Callable[[bytes], Awaitable[str]]
+Start = Callable[..., Awaitable[Any]]
+
+HTML = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 26\r\n"
+    b"Connection: close\r\n\r\n<html>It works!</html>\r\n\r\n"
+)
+REFUSED = (
+    b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 57\r\nConnection: close\r\n\r\n"
+    b'{"error": {"message": "Incorrect API key", "type": "x"}}\n'
+)
+
+
+def one_line(outcome: Any, *parts: str) -> None:
+    """The command failed with one line that has these parts, and no traceback."""
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome
+    assert outcome.err.startswith("duologue: ")
+    for part in parts:
+        assert part in outcome.err
+
+
+@pytest.mark.realtime
+async def test_a_spoken_turn(duologue: Run, question: Path, tmp_path: Path) -> None:
+    """``talk WAV`` prints the words as they come and a summary, and writes files."""
+    outcome = await duologue(
+        *("talk", "--local", question),
+        *("--output", "reply.wav", "--record", "session.jsonl"),
+    )
+    assert outcome.status == 0, outcome.err
+    live, _, summary = outcome.out.partition("\nsession ")
+    scripted = "assistant (scripted, not a language model): Yes, I can hear you well."
+    assert "you: can you hear me" in live
+    assert scripted in live
+    assert summary.index("you: can you hear me") < summary.index(scripted)
+    assert re.search(r"turn 1: \d+ ms from the end of speech", summary)
+    assert re.search(r"connected in \d+ ms", summary)
+    with wave.open(str(tmp_path / "reply.wav"), "rb") as file:
+        seconds = file.getnframes() / file.getframerate()
+    assert 1.0 < seconds < 3.0
+    lines = (tmp_path / "session.jsonl").read_bytes().count(b"\n")
+    assert lines > 20
+
+
+@pytest.mark.realtime
+async def test_live_and_replayed_state_print_the_same(
+    duologue: Run, question: Path, tmp_path: Path
+) -> None:
+    """``replay --json`` of a log says what ``talk --json`` said of the session."""
+    talked = await duologue(
+        "talk", "--local", question, "--json", "--record", "session.jsonl"
+    )
+    replayed = await duologue("replay", "session.jsonl", "--json")
+    live, folded = json.loads(talked.out), json.loads(replayed.out)
+    assert live.pop("connect_ms") > 0
+    assert folded == live
+    (session,) = live["sessions"]
+    assert session["status"] == "closed"
+    assert [line["role"] for line in session["transcript"]] == ["user", "assistant"]
+    assert session["turns"][0]["first_audio_ms"] > 0
+    dump(fold(read_log_file(tmp_path / "session.jsonl")))
+
+
+@pytest.mark.realtime
+async def test_typed_lines_are_turns(duologue: Run) -> None:
+    """``talk --text`` answers each line of standard input, then ends."""
+    outcome = await duologue(
+        "talk", "--text", "--local", "--json", stdin="hello\n\nthank you\n"
+    )
+    assert outcome.status == 0, outcome.err
+    (session,) = json.loads(outcome.out)["sessions"]
+    assert [(line["role"], line["text"]) for line in session["transcript"]] == [
+        ("user", "hello"),
+        ("assistant", "Hello there. It is good to hear you."),
+        ("user", "thank you"),
+        ("assistant", "You are welcome."),
+    ]
+
+
+@pytest.mark.realtime
+async def test_an_interruption_is_clean(
+    started: Start, duologue: Run, question: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C ends ``talk`` with 130 and no traceback; the log keeps what was."""
+    process = await started(
+        "talk", "--local", question, "--record", tmp_path / "session.jsonl"
+    )
+    while b"you are heard" not in await process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        out, err = await process.communicate()
+    assert (process.returncode, err) == (130, b"")
+    assert b"\nsession " in out
+    replayed = await duologue("replay", "session.jsonl", "--json")
+    (session,) = json.loads(replayed.out)["sessions"]
+    assert session["status"] == "closed"
+    assert [line["role"] for line in session["transcript"]] == ["user"]
+
+
+async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
+    """Without a key and without ``--local`` the two ways on are named."""
+    one_line(await duologue("talk", question), "OPENAI_API_KEY", "--local")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("talk",),
+        ("talk", "x.wav", "--text"),
+        ("talk", "--text", "--local", "--base-url", "http://127.0.0.1/v1"),
+        ("talk", "x.wav", "--silence-ms", "soon"),
+        ("replay",),
+        ("local", "--port", "99999"),
+        ("sing",),
+    ],
+)
+async def test_wrong_usage_is_status_2(duologue: Run, args: tuple[str, ...]) -> None:
+    """What cannot be meant is refused before anything starts."""
+    outcome = await duologue(*args)
+    assert outcome.status == 2
+    assert "Usage: " in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", ""),
+        (b"ID3\x04 this is an mp3", ""),
+    ],
+)
+async def test_a_wav_that_is_none(
+    duologue: Run, tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    """A file that cannot be played is named, with what is wrong with it."""
+    path = tmp_path / "bad.wav"
+    if content is not None:
+        path.write_bytes(content)
+    one_line(await duologue("talk", path, "--local"), "bad.wav", why)
+
+
+async def test_a_service_that_is_not_there(duologue: Run, question: Path) -> None:
+    """Nobody listening is said with the address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/v1"
+    one_line(await duologue("talk", question, "--base-url", url), f"127.0.0.1:{port}")
+
+
+async def test_a_key_that_is_refused(
+    duologue: Run, question: Path, answering: Serve
+) -> None:
+    """A 401 names the status and the service's reason, never the key."""
+    url = await answering(REFUSED)
+    outcome = await duologue(
+        *("talk", question, "--base-url", url),
+        env={"OPENAI_API_KEY": "sk-very-secret"},
+    )
+    one_line(outcome, "401", "Incorrect API key")
+    assert "very-secret" not in outcome.out + outcome.err
+
+
+async def test_a_page_instead_of_an_answer(
+    duologue: Run, question: Path, answering: Serve
+) -> None:
+    """HTML is recognised as such."""
+    url = await answering(HTML)
+    one_line(await duologue("talk", question, "--base-url", url), "html")
+
+
+@pytest.mark.realtime
+async def test_a_channel_that_never_opens(
+    duologue: Run, question: Path, answering: Serve, dead_answer: str
+) -> None:
+    """A valid answer with nobody behind it ends at the timeout, by name."""
+    body = dead_answer.encode()
+    url = await answering(
+        b"HTTP/1.1 201 Created\r\nContent-Type: application/sdp\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+    )
+    outcome = await duologue(
+        "talk", question, "--base-url", url, "--timeout", "2", "--record", "log.jsonl"
+    )
+    one_line(outcome, "the data channel did not open within 2 s")
+
+
+async def test_a_port_in_use(duologue: Run) -> None:
+    """``local`` names the address that it could not have."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        outcome = await duologue("local", "--port", str(port))
+    one_line(outcome, f"127.0.0.1:{port}")
+
+
+async def test_an_output_that_cannot_be_written(duologue: Run, question: Path) -> None:
+    """A folder that is not there is an error before anyone is called."""
+    for option in ("--output", "--record"):
+        outcome = await duologue("talk", question, "--local", option, "no/where.x")
+        one_line(outcome, "no/where.x", "No such file or directory")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_local_says_where_it_is_and_ends_cleanly(
+    started: Start, number: int
+) -> None:
+    """The base URL stands alone on standard output; a signal ends with status 0."""
+    process = await started("local")
+    async with asyncio.timeout(20):
+        first = await process.stdout.readline()
+        assert re.fullmatch(rb"http://127\.0\.0\.1:\d+/v1\n", first)
+        assert b"scripted, not a language model" in await process.stderr.readline()
+        process.send_signal(number)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def write_log(path: Path) -> bytes:
+    """A small log of one typed turn."""
+    from duologue.core import Store, to_line
+
+    store, lines = Store(), []
+    for number, frame in enumerate(
+        (
+            '{"type":"session.created","event_id":"1","session":{"type":"realtime"}}',
+            '{"type":"conversation.item.added","event_id":"2","previous_item_id":null,'
+            '"item":{"type":"message","role":"user","id":"a","status":"completed",'
+            '"content":[{"type":"input_text","text":"first words"}]}}',
+            '{"type":"conversation.item.added","event_id":"3","previous_item_id":"a",'
+            '"item":{"type":"message","role":"user","id":"b","status":"completed",'
+            '"content":[{"type":"input_text","text":"last words"}]}}',
+        )
+    ):
+        lines.append(to_line(store.feed("me", frame, at=float(number))))
+    content = b"".join(lines)
+    path.write_bytes(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda log: log[:-40], "cut off"),
+        (lambda log: log[:-80] + bytes([log[-80] ^ 1]) + log[-79:], "checksum"),
+    ],
+)
+async def test_a_damaged_log_gives_what_it_can(
+    duologue: Run, tmp_path: Path, spoil: Callable[[bytes], bytes], why: str
+) -> None:
+    """All before the damage is shown, then one line names file and line."""
+    path = tmp_path / "session.jsonl"
+    path.write_bytes(spoil(write_log(path)))
+    outcome = await duologue("replay", path, "--json")
+    one_line(outcome, "session.jsonl", "line 3", why)
+    (session,) = json.loads(outcome.out)["sessions"]
+    assert [line["text"] for line in session["transcript"]] == ["first words"]
+
+
+async def test_a_missing_log(duologue: Run) -> None:
+    """A log that is not there is named."""
+    one_line(await duologue("replay", "none.jsonl"), "none.jsonl", "No such file")
+
+
+async def test_model_text_cannot_command_the_terminal(
+    duologue: Run, tmp_path: Path
+) -> None:
+    """Escape sequences and marks that turn the writing are left out."""
+    path = tmp_path / "evil.jsonl"
+    item = {
+        "type": "message",
+        "role": "assistant",
+        "id": "a",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "a\x1b[31mb\u202ec[bold]d"}],
+    }
+    event = {"type": "conversation.item.done", "event_id": "1", "item": item}
+    path.write_text(json.dumps({"dir": "in", "event": event}) + "\n")
+    outcome = await duologue("replay", path)
+    assert "assistant: a[31mbc[bold]d\n" in outcome.out
