@@ -1,0 +1,67 @@
+"""What leaves the engine: events as frames, and jobs, in the order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from duologue.core import encode
+from duologue.core.events import Error, ErrorDetail, ServerEvent
+
+from .jobs import Job
+
+__all__ = ["NewId", "Outbox", "Refusal"]
+
+#: Makes an id from its prefix: ``item`` gives ``item_…``.
+NewId = Callable[[str], str]
+
+
+class Refusal(Exception):
+    """A client asked for what cannot be done; becomes an ``error`` event.
+
+    ``code`` and ``param`` are those of the service ("Error events" of the API).
+    """
+
+    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+
+
+class Outbox:
+    """Collects what the parts of the engine say until the driver takes it."""
+
+    def __init__(self, new_id: NewId) -> None:
+        self.new_id = new_id
+        self._frames: list[str] = []
+        self._jobs: list[Job] = []
+
+    def emit(self, kind: type[ServerEvent], **fields: object) -> None:
+        """Send an event of this kind under a new event id."""
+        event = kind(event_id=self.new_id("event"), **fields)
+        self._frames.append(encode(event).decode())
+
+    def refuse(self, refusal: Refusal, event_id: str | None) -> None:
+        """Send the error for a client's event."""
+        detail = ErrorDetail(
+            type="invalid_request_error",
+            code=refusal.code,
+            message=refusal.message,
+            param=refusal.param,
+            event_id=event_id,
+        )
+        self.emit(Error, error=detail)
+
+    def ask(self, job: Job) -> None:
+        """Have the driver do something."""
+        self._jobs.append(job)
+
+    def take_frames(self) -> list[str]:
+        """The events since the last call, as JSON text."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def take_jobs(self) -> list[Job]:
+        """The jobs since the last call."""
+        jobs, self._jobs = self._jobs, []
+        return jobs

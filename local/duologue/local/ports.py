@@ -1,0 +1,134 @@
+"""What the engine needs from outside: an ear, a voice, a mind, a speech detector.
+
+Each is a small protocol, so that any of them can be exchanged: the built-in parts,
+a service by URL, or a script in a test. Audio is PCM16 mono little-endian; the rate
+stands in the name of each argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+import attrs
+
+__all__ = [
+    "EAR_RATE",
+    "VOICE_RATE",
+    "Detector",
+    "Ear",
+    "EarError",
+    "Hearing",
+    "Line",
+    "Mind",
+    "MindError",
+    "Prompt",
+    "Voice",
+    "VoiceError",
+]
+
+#: Hz; what detectors and recognisers are trained on.
+EAR_RATE = 16_000
+#: Hz; the rate of ``audio/pcm`` in the protocol.
+VOICE_RATE = 24_000
+
+
+class EarError(Exception):
+    """An utterance could not be recognised."""
+
+
+class VoiceError(Exception):
+    """A text could not be spoken."""
+
+
+class MindError(Exception):
+    """No reply could be found."""
+
+
+class Detector(Protocol):
+    """Tells speech from other sound. Has a memory: one for each stream."""
+
+    @property
+    def chunk_bytes(self) -> int:
+        """The length of the chunks it takes."""
+
+    def __call__(self, pcm16k: bytes) -> float:
+        """The probability, 0 to 1, that this chunk of the stream is speech."""
+
+    def reset(self) -> None:
+        """Forget the stream so far."""
+
+
+class Hearing(Protocol):
+    """One utterance on its way through an `Ear`."""
+
+    def feed(self, pcm16k: bytes) -> None:
+        """Take the audio that follows. Never blocks."""
+
+    async def finish(self) -> str:
+        """The words, once the audio is complete. Raises `EarError`."""
+
+    def drop(self) -> None:
+        """Stop; nobody wants the words. Idempotent."""
+
+
+class Ear(Protocol):
+    """Recognises speech, as it comes, several utterances at once."""
+
+    async def start(self) -> None:
+        """Get ready ahead of the first utterance. Not required, and idempotent."""
+
+    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
+        """Open an utterance; ``on_guess`` gets the words so far, as they change."""
+
+    async def close(self) -> None:
+        """Free everything. Utterances that are open fail."""
+
+
+class Voice(Protocol):
+    """Speaks."""
+
+    @property
+    def name(self) -> str:
+        """Which voice this is, for messages to people."""
+
+    def speak(self, text: str, *, voice: str | None = None) -> AsyncGenerator[bytes]:
+        """The text as PCM16 at 24 kHz, the first chunk early.
+
+        ``voice`` is a name of the protocol (``alloy``, …); one that is not known
+        stands for the default. Closing the iterator stops the work. Raises
+        `VoiceError`.
+        """
+
+
+@attrs.frozen
+class Line:
+    """One thing that was said: ``role`` is ``user``, ``assistant`` or ``system``."""
+
+    role: str
+    text: str
+
+
+@attrs.frozen
+class Prompt:
+    """What a mind answers: the instructions in force and the conversation so far."""
+
+    instructions: str
+    lines: tuple[Line, ...]
+
+    @property
+    def heard(self) -> str:
+        """What the user said last; empty where nobody has said anything."""
+        spoken = (line.text for line in reversed(self.lines) if line.role == "user")
+        return next(spoken, "")
+
+
+class Mind(Protocol):
+    """Decides what is said."""
+
+    @property
+    def label(self) -> str:
+        """What it is, in a few words, for every face that shows a reply."""
+
+    async def reply(self, prompt: Prompt) -> str:
+        """The reply to what was said. Raises `MindError`."""

@@ -1,0 +1,173 @@
+"""The service on a port: the one module that knows uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncGenerator, Generator
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from duologue.transports.errors import DuologueError
+
+from .calls import Calls
+from .engine import Options
+from .keys import Keys
+from .parts import Parts, built_in
+from .ports import VoiceError
+from .server import application
+from .session import wall_clock
+
+__all__ = ["LocalService", "ServiceError"]
+
+_LAST_PORT = 65_535
+#: Seconds that requests under way get at the end.
+_GRACE = 2
+
+
+class ServiceError(DuologueError):
+    """The service cannot run here; the message says why and what to do."""
+
+
+class LocalService:
+    """The local Realtime service, running while its context is entered.
+
+    ``port`` 0 takes a free one. Without ``key`` every key is accepted. Without
+    ``parts`` the service brings its own ear and voice, and closes them.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        key: str | None = None,
+        *,
+        parts: Parts | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._key = key
+        self._own_parts = parts is None
+        self._parts = parts
+        self._options = options
+        self._exit = contextlib.AsyncExitStack()
+        self._base_url = ""
+
+    @property
+    def base_url(self) -> str:
+        """``http://HOST:PORT/v1``, once the service runs."""
+        return self._base_url
+
+    @property
+    def voice(self) -> str:
+        """Which voice speaks, for messages to people."""
+        voice = None if self._parts is None else self._parts.voice
+        return "none" if voice is None else voice.name
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            listener = stack.enter_context(_listen(self._host, self._port))
+            parts = self._parts = _found(self._parts)
+            if self._own_parts:
+                stack.push_async_callback(parts.close)
+            options = self._options or Options(label=parts.mind.label)
+            host, port = listener.getsockname()[:2]
+            loopback = ipaddress.ip_address(host).is_loopback
+            calls = Calls(parts, options, loopback=loopback)
+            stack.push_async_callback(calls.close)
+            server = _Server(_config(calls, Keys(self._key, wall_clock())))
+            await stack.enter_async_context(_running(server, listener))
+            shown = f"[{host}]" if ":" in host else host
+            self._base_url = f"http://{shown}:{port}/v1"
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+
+def _found(parts: Parts | None) -> Parts:
+    try:
+        return built_in() if parts is None else parts
+    except VoiceError as error:
+        raise ServiceError(str(error)) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `ServiceError` naming the address."""
+    if not 0 <= port <= _LAST_PORT:
+        # getaddrinfo would take it modulo 65536.
+        raise ServiceError(f"cannot listen on {host}:{port}: there is no such port")
+    try:
+        family, kind, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise _cannot(host, port, error) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot(host, port, error) from error
+    return listener
+
+
+def _cannot(host: str, port: int, error: Exception) -> ServiceError:
+    number = getattr(error, "errno", None)
+    known = isinstance(number, int) and not isinstance(error, socket.gaierror)
+    why = os.strerror(number) if known else str(error)  # type: ignore[arg-type]
+    return ServiceError(f"cannot listen on {host}:{port}: {why}")
+
+
+def _config(calls: Calls, keys: Keys) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(calls, keys),
+        headers=[("Server", "duologue-local")],
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to the program it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    server: uvicorn.Server, listener: socket.socket
+) -> AsyncGenerator[None]:
+    """The server in a task, from its start to its end."""
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started and not task.done():
+            await asyncio.sleep(0.005)
+        if task.done():
+            task.result()
+            raise ServiceError("the server ended as soon as it began")
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,228 @@
+"""One session at work: an engine, its jobs, and the time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+from . import jobs
+from ._resample import Resampler
+from .engine import Engine, Options
+from .outbox import NewId
+from .parts import Parts
+from .ports import EAR_RATE, VOICE_RATE, EarError, Hearing, MindError, VoiceError
+
+__all__ = ["SessionRunner", "new_id", "wall_clock"]
+
+#: Seconds for the last words of an utterance, then it has failed.
+_EAR_PATIENCE = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+def new_id(prefix: str) -> str:
+    """An id that nobody has used."""
+    return f"{prefix}_{secrets.token_hex(11)}"
+
+
+def wall_clock() -> Callable[[], float]:
+    """Seconds since the Unix epoch that never go back."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+class SessionRunner:
+    """Drives an `Engine` inside a running event loop.
+
+    ``send`` gets each event for the client; it must not block and may raise when
+    the client is gone. Nothing that fails here raises: it becomes an event. The
+    parts are shared with other sessions and stay open when this one is closed.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str], None],
+        parts: Parts,
+        *,
+        session: Mapping[str, Any] | None = None,
+        options: Options | None = None,
+        clock: Callable[[], float] | None = None,
+        ids: NewId = new_id,
+    ) -> None:
+        self._send = send
+        self._parts = parts
+        self._clock = wall_clock() if clock is None else clock
+        self._engine = Engine(
+            new_id=ids,
+            session=session,
+            options=options or Options(label=parts.mind.label),
+            detector=parts.detector,
+            to_16k=Resampler(VOICE_RATE, EAR_RATE, prompt=True),
+        )
+        self._hearings: dict[str, Hearing] = {}
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """The connection is open: greet the client."""
+        self._engine.start(self._clock())
+        self._follow_up()
+
+    def receive(self, frame: str | bytes) -> None:
+        """An event of the client, as JSON text."""
+        if not self._closed:
+            self._engine.receive(frame, self._clock())
+            self._follow_up()
+
+    def hear(self, pcm24k: bytes) -> None:
+        """The user's audio, PCM16 mono at 24 kHz."""
+        if not self._closed:
+            self._engine.hear(pcm24k, self._clock())
+            self._follow_up()
+
+    def next_audio(self) -> bytes:
+        """Up to 20 ms of audio for the user's ear; call it every 20 ms."""
+        if self._closed:
+            return b""
+        audio = self._engine.next_audio(self._clock())
+        self._follow_up()
+        return audio
+
+    async def close(self) -> None:
+        """Stop all that is under way. Idempotent."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tasks = [task for group in self._tasks.values() for task in group]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for hearing in self._hearings.values():
+            hearing.drop()
+        self._hearings.clear()
+
+    def _follow_up(self) -> None:
+        """Do what the engine wants now, and wake it when it wants to be woken."""
+        while todo := self._engine.take_jobs():
+            for job in todo:
+                self._do(job)
+        for frame in self._engine.take_frames():
+            try:
+                self._send(frame)
+            except Exception as error:
+                _log.debug("an event was not sent: %s", error)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._engine.deadline
+        if deadline is not None and not self._closed:
+            delay = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._engine.tick(self._clock())
+        self._follow_up()
+
+    def _do(self, job: jobs.Job) -> None:
+        match job:
+            case jobs.OpenUtterance(utterance):
+                if self._parts.ear is not None:
+                    on_guess = partial(self._guessed, utterance)
+                    self._hearings[utterance] = self._parts.ear.listen(on_guess)
+            case jobs.FeedUtterance(utterance, pcm16k):
+                if (hearing := self._hearings.get(utterance)) is not None:
+                    hearing.feed(pcm16k)
+            case jobs.FinishUtterance(utterance):
+                self._spawn(utterance, self._finish(utterance))
+            case jobs.DropUtterance(utterance):
+                if (hearing := self._hearings.pop(utterance, None)) is not None:
+                    hearing.drop()
+            case jobs.Think(response):
+                self._spawn(response, self._think(job))
+            case jobs.Speak(response):
+                self._spawn(response, self._speak(job))
+            case jobs.Stop(response):
+                for task in self._tasks.get(response, ()):
+                    task.cancel()
+
+    def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        group = self._tasks.setdefault(key, set())
+        group.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            group.discard(task)
+            if not group:
+                self._tasks.pop(key, None)
+
+        task.add_done_callback(ended)
+
+    def _guessed(self, utterance: str, text: str) -> None:
+        if not self._closed:
+            self._engine.guessed(utterance, text, self._clock())
+            self._follow_up()
+
+    async def _finish(self, utterance: str) -> None:
+        """Wait for the words of an utterance."""
+        hearing = self._hearings.get(utterance)
+        try:
+            if hearing is None:
+                raise EarError("this service has no ear")
+            async with asyncio.timeout(_EAR_PATIENCE):
+                words = await hearing.finish()
+        except Exception as error:
+            why = _reason(error, (EarError,), "the recogniser did not answer")
+            self._engine.transcription_failed(utterance, why, self._clock())
+        else:
+            self._engine.transcribed(utterance, words, self._clock())
+        if (hearing := self._hearings.pop(utterance, None)) is not None:
+            hearing.drop()
+        self._follow_up()
+
+    async def _think(self, job: jobs.Think) -> None:
+        try:
+            text = await self._parts.mind.reply(job.prompt)
+        except Exception as error:
+            why = _reason(error, (MindError,), "no reply was found")
+            self._engine.mind_failed(job.response, why, self._clock())
+        else:
+            self._engine.thought(job.response, text, self._clock())
+        self._follow_up()
+
+    async def _speak(self, job: jobs.Speak) -> None:
+        try:
+            if self._parts.voice is None:
+                raise VoiceError("this service has no voice")
+            audio = self._parts.voice.speak(job.text, voice=job.voice)
+            async with contextlib.aclosing(audio):
+                async for pcm in audio:
+                    self._engine.voiced(job.response, pcm, self._clock())
+                    self._follow_up()
+        except Exception as error:
+            why = _reason(error, (VoiceError,), "the reply could not be spoken")
+            self._engine.voice_failed(job.response, why, self._clock())
+        else:
+            self._engine.voiced_all(job.response, self._clock())
+        self._follow_up()
+
+
+def _reason(
+    error: Exception, expected: tuple[type[Exception], ...], otherwise: str
+) -> str:
+    """What the client is told; what nobody expected goes to the log as well."""
+    if isinstance(error, expected):
+        return str(error)
+    _log.exception("a job failed")
+    return otherwise

@@ -1,0 +1,97 @@
+"""Token counts, made up but consistent.
+
+No model runs here, so the counts only have the shape of the service's: four
+characters of text are one token, 100 ms of the user's audio one, 50 ms of the
+assistant's one. A response's input is the instructions and the whole conversation;
+what was there at the previous response counts as cached too (a subset of it).
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from duologue.core.events import (
+    CachedTokenDetails,
+    InputTokenDetails,
+    OutputTokenDetails,
+    ResponseUsage,
+)
+
+__all__ = ["Meter", "Tokens", "text_tokens"]
+
+_CHARACTERS = 4
+_USER_MS = 100
+_ASSISTANT_MS = 50
+
+
+def text_tokens(text: str) -> int:
+    """The tokens of a text."""
+    return -(-len(text) // _CHARACTERS)
+
+
+@attrs.frozen
+class Tokens:
+    """Tokens by modality."""
+
+    text: int = 0
+    audio: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(self.text + other.text, self.audio + other.audio)
+
+    @property
+    def total(self) -> int:
+        return self.text + self.audio
+
+
+class Meter:
+    """Adds up what the conversation holds."""
+
+    def __init__(self) -> None:
+        self._held = Tokens()
+        self._cached = Tokens()
+
+    def wrote(self, text: str) -> None:
+        """Someone added text to the conversation."""
+        self._held += Tokens(text=text_tokens(text))
+
+    def heard(self, ms: float) -> None:
+        """The user said something that lasts so long."""
+        self._held += Tokens(audio=-(-int(ms) // _USER_MS))
+
+    def respond(
+        self, instructions: str, text: str, audio_ms: float, *, keep: bool
+    ) -> ResponseUsage:
+        """The usage of a response that wrote or said this much.
+
+        ``keep``: what it said stays in the conversation.
+        """
+        given = self._held + Tokens(text=text_tokens(instructions))
+        made = Tokens(text_tokens(text), -(-int(audio_ms) // _ASSISTANT_MS))
+        cached = Tokens(
+            min(self._cached.text, given.text), min(self._cached.audio, given.audio)
+        )
+        if keep:
+            self._held += made
+            self._cached = given
+        return _usage(given, cached, made)
+
+
+def _usage(given: Tokens, cached: Tokens, made: Tokens) -> ResponseUsage:
+    return ResponseUsage(
+        total_tokens=given.total + made.total,
+        input_tokens=given.total,
+        output_tokens=made.total,
+        input_token_details=InputTokenDetails(
+            text_tokens=given.text,
+            audio_tokens=given.audio,
+            image_tokens=0,
+            cached_tokens=cached.total,
+            cached_tokens_details=CachedTokenDetails(
+                text_tokens=cached.text, audio_tokens=cached.audio, image_tokens=0
+            ),
+        ),
+        output_token_details=OutputTokenDetails(
+            text_tokens=made.text, audio_tokens=made.audio
+        ),
+    )

@@ -1,0 +1,216 @@
+"""Whatever comes in, in whatever order, the engine answers and lives on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Bench
+
+    Make = Callable[..., Bench]
+
+IDS = st.sampled_from(["a", "b", "root", "item_7", "item_12", "resp_9", "nobody"])
+TEXTS = st.text(max_size=20)
+PARTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["input_text", "input_audio", "output_text", "what"])},
+    optional={"text": TEXTS, "audio": TEXTS, "transcript": st.none() | TEXTS},
+)
+ITEMS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["message", "function_call", "function_call_output", "item_reference", ""]
+        )
+    },
+    optional={
+        "id": IDS,
+        "role": st.sampled_from(["user", "assistant", "system", "?"]),
+        "content": st.lists(PARTS, max_size=2) | st.none(),
+        "output": TEXTS,
+        "name": TEXTS,
+    },
+)
+VAD = st.none() | st.fixed_dictionaries(
+    {"type": st.sampled_from(["server_vad", "semantic_vad", "other"])},
+    optional={
+        "threshold": st.floats(0, 1) | st.none() | TEXTS,
+        "silence_duration_ms": st.integers(-100, 1000) | st.none(),
+        "prefix_padding_ms": st.integers(-100, 1000),
+        "eagerness": st.sampled_from(["low", "high", "auto"]),
+        "create_response": st.booleans() | st.none(),
+        "interrupt_response": st.booleans(),
+    },
+)
+INPUTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "turn_detection": VAD,
+        "transcription": st.none() | st.just({"model": "any"}),
+    },
+)
+SESSIONS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["realtime", "realtime", "transcription", 3])},
+    optional={
+        "audio": st.fixed_dictionaries({}, optional={"input": INPUTS}) | st.none(),
+        "output_modalities": st.lists(st.sampled_from(["audio", "text"]), max_size=2),
+        "instructions": st.none() | TEXTS,
+        "voice": TEXTS,
+    },
+)
+RESPONSES = st.fixed_dictionaries(
+    {},
+    optional={
+        "conversation": st.sampled_from(["auto", "none", "else"]),
+        "input": st.none() | st.lists(ITEMS, max_size=2),
+        "output_modalities": st.sampled_from([["audio"], ["text"], [], None]),
+        "metadata": st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
+        "audio": st.none() | st.just({"output": {"voice": "ash"}}),
+    },
+)
+AUDIO = st.binary(max_size=64).map(lambda data: base64.b64encode(data).decode())
+
+
+def event(kind: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"type": st.just(kind)}, optional={**fields, "event_id": TEXTS}
+    )
+
+
+EVENTS = st.one_of(
+    event("session.update", session=SESSIONS),
+    event("conversation.item.create", item=ITEMS, previous_item_id=IDS | st.none()),
+    event("conversation.item.delete", item_id=IDS),
+    event("conversation.item.retrieve", item_id=IDS),
+    event(
+        "conversation.item.truncate",
+        item_id=IDS,
+        content_index=st.integers(0, 1),
+        audio_end_ms=st.integers(-5, 2000),
+    ),
+    event("input_audio_buffer.append", audio=AUDIO | TEXTS),
+    event("input_audio_buffer.commit"),
+    event("input_audio_buffer.clear"),
+    event("output_audio_buffer.clear"),
+    event("response.create", response=RESPONSES),
+    event("response.cancel", response_id=IDS | st.none()),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner),
+    max_leaves=5,
+)
+STEPS = st.one_of(
+    EVENTS.map(lambda fields: ("raw", json.dumps(fields))),
+    JSON.map(lambda value: ("raw", json.dumps(value))),
+    (st.text(max_size=30) | st.binary(max_size=30)).map(lambda data: ("raw", data)),
+    st.integers(0, 40).map(lambda frames: ("loud", frames)),
+    st.integers(0, 60).map(lambda frames: ("quiet", frames)),
+    st.integers(0, 100).map(lambda frames: ("wait", frames)),
+    st.sampled_from(["ear", "mind", "voice"]).map(lambda part: ("break", part)),
+    st.just(("mend", 0)),
+    st.just(("strange", 0)),
+)
+
+
+def follow(desk: Bench, steps: list[tuple[str, Any]]) -> None:
+    for what, value in steps:
+        match what:
+            case "raw":
+                desk.raw(value)
+            case "loud" | "quiet":
+                desk.hear(value * 20, loud=what == "loud")
+            case "wait":
+                desk.run(value * 0.02)
+            case "break":
+                desk.fails[value] = "broken by the test"
+            case "mend":
+                desk.fails.clear()
+            case "strange":
+                answer_what_nobody_asked(desk)
+
+
+def answer_what_nobody_asked(desk: Bench) -> None:
+    engine, at = desk.engine, desk.at
+    for name in ("item_7", "resp_9", "nobody"):
+        engine.guessed(name, "one two three", at)
+        engine.transcribed(name, "one two three", at)
+        engine.transcription_failed(name, "why", at)
+        engine.thought(name, "text", at)
+        engine.voiced(name, bytes(4), at)
+        engine.voiced_all(name, at)
+        engine.voice_failed(name, "why", at)
+        engine.mind_failed(name, "why", at)
+    engine.hear(b"\x01", at)
+    engine.tick(at - 5)
+    desk.follow()
+
+
+@given(steps=st.lists(STEPS, max_size=30), media=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_input_breaks_it(
+    bench: Make, steps: list[tuple[str, Any]], media: bool
+) -> None:
+    """Nothing raises, all frames decode, every response begins and ends once.
+
+    `Bench` checks that frames decode and that a deadline lies in the future.
+    """
+    desk = bench(media=media)
+    follow(desk, steps)
+    desk.fails.clear()
+    desk.run(20)
+    running: set[str] = set()
+    for each in desk.events:
+        response = each.get("response", {})
+        if each["type"] == "response.created":
+            assert response["id"] not in running
+            if response["conversation_id"] is not None:
+                assert not running, "a second response in the conversation"
+                running.add(response["id"])
+        elif each["type"] == "response.done":
+            running.discard(response["id"])
+    created = Counter(each["response"]["id"] for each in desk.of("response.created"))
+    done = Counter(each["response"]["id"] for each in desk.of("response.done"))
+    assert created == done
+    assert set(created.values()) <= {1}
+    ids = Counter(each["event_id"] for each in desk.events)
+    assert set(ids.values()) == {1}
+
+
+@given(steps=st.lists(STEPS, max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_same_inputs_give_the_same_frames(
+    bench: Make, steps: list[tuple[str, Any]]
+) -> None:
+    """There is no clock and no chance in it."""
+    first, second = bench(media=True), bench(media=True)
+    for desk in (first, second):
+        follow(desk, steps)
+    assert first.events == second.events
+    assert first.played == second.played
+
+
+@given(steps=st.lists(STEPS, max_size=25))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_opened_is_closed(bench: Make, steps: list[tuple[str, Any]]) -> None:
+    """Every item of a response ends once, and every playback stops or is cleared."""
+    desk = bench(media=True)
+    follow(desk, steps)
+    desk.run(20)
+    opened = [each["item"]["id"] for each in desk.of("response.output_item.added")]
+    ended = [each["item"]["id"] for each in desk.of("response.output_item.done")]
+    assert sorted(opened) == sorted(ended)
+    started = Counter(
+        each["response_id"] for each in desk.of("output_audio_buffer.started")
+    )
+    over = Counter(
+        each["response_id"]
+        for kind in ("stopped", "cleared")
+        for each in desk.of(f"output_audio_buffer.{kind}")
+    )
+    assert started == over

@@ -1,0 +1,295 @@
+"""The driver: an engine with its jobs in real time, with scripted and real parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from duologue.local import Options, Parts, SessionRunner, built_in
+from duologue.local.ports import EarError, Hearing, Prompt, Voice, VoiceError
+
+TYPED = {
+    "type": "conversation.item.create",
+    "item": {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "hello"}],
+    },
+}
+HELLO = "Hello there. It is good to hear you."
+QUICK = Options(pace=float("inf"))
+
+
+class Client:
+    """Collects what a runner sends."""
+
+    def __init__(self, parts: Parts, **options: Any) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._arrived = asyncio.Event()
+        self.runner = SessionRunner(self._take, parts, **options)
+        self.runner.start()
+
+    def _take(self, frame: str) -> None:
+        self.events.append(json.loads(frame))
+        self._arrived.set()
+
+    def send(self, *events: dict[str, Any]) -> None:
+        for event in events:
+            self.runner.receive(json.dumps(event))
+
+    async def until(self, kind: str, timeout: float = 10) -> dict[str, Any]:
+        async with asyncio.timeout(timeout):
+            while not (found := [e for e in self.events if e["type"] == kind]):
+                self._arrived.clear()
+                await self._arrived.wait()
+        return found[-1]
+
+
+Connect = Callable[..., Client]
+
+
+@pytest.fixture
+async def connect() -> AsyncGenerator[Connect]:
+    clients: list[Client] = []
+
+    def make(parts: Parts, **options: Any) -> Client:
+        clients.append(Client(parts, **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.runner.close()
+        await client.runner.close()
+        assert client.runner._tasks == {}
+
+
+async def test_a_typed_turn_needs_a_voice_only(
+    connect: Connect, tone_voice: Voice
+) -> None:
+    client = connect(Parts(voice=tone_voice), options=QUICK)
+    client.send(TYPED, {"type": "response.create"})
+    response = (await client.until("response.done"))["response"]
+    assert response["status"] == "completed"
+    assert response["output"][0]["content"][0]["transcript"] == HELLO
+    audio = [e for e in client.events if e["type"] == "response.output_audio.delta"]
+    assert len(audio) > 1
+
+
+async def test_a_typed_turn_in_text_needs_nothing(connect: Connect) -> None:
+    client = connect(Parts(), session={"output_modalities": ["text"]}, options=QUICK)
+    client.send(TYPED, {"type": "response.create"})
+    assert (await client.until("response.output_text.done"))["text"] == HELLO
+
+
+async def test_without_a_voice_speech_fails_as_a_response(connect: Connect) -> None:
+    client = connect(Parts())
+    client.send(TYPED, {"type": "response.create"})
+    response = (await client.until("response.done"))["response"]
+    assert response["status"] == "failed"
+    assert "no voice" in response["status_details"]["error"]["message"]
+
+
+@attrs.frozen
+class Broken:
+    """A mind, a voice and an ear that raise what they are told to."""
+
+    error: Exception
+    label: str = "broken"
+    name: str = "broken"
+
+    async def reply(self, prompt: Prompt) -> str:
+        raise self.error
+
+    async def speak(
+        self, text: str, *, voice: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        yield bytes(960)
+        raise self.error
+
+    async def start(self) -> None:
+        pass
+
+    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
+        return self
+
+    def feed(self, pcm16k: bytes) -> None:
+        pass
+
+    async def finish(self) -> str:
+        raise self.error
+
+    def drop(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (VoiceError, "the voice is hoarse"),
+        (KeyError, "the reply could not be spoken"),
+    ],
+)
+async def test_a_voice_that_breaks_is_a_failed_response(
+    connect: Connect, kind: type[Exception], message: str
+) -> None:
+    """What was not meant for people does not reach the client."""
+    client = connect(Parts(voice=Broken(kind("the voice is hoarse"))), options=QUICK)
+    client.send(TYPED, {"type": "response.create"})
+    response = (await client.until("response.done"))["response"]
+    assert response["status"] == "failed"
+    assert response["status_details"]["error"]["message"] == message
+
+
+async def test_a_mind_that_breaks_is_a_failed_response(connect: Connect) -> None:
+    client = connect(Parts(mind=Broken(RuntimeError("bug"))))
+    client.send({"type": "response.create"})
+    response = (await client.until("response.done"))["response"]
+    assert response["status_details"]["error"]["message"] == "no reply was found"
+
+
+async def test_an_ear_that_breaks_is_a_failed_transcription(
+    connect: Connect, append: Callable[[bytes], dict[str, Any]]
+) -> None:
+    client = connect(Parts(ear=Broken(EarError("deaf"))), session=_by_hand())
+    client.send(append(bytes(48_000)), {"type": "input_audio_buffer.commit"})
+    failed = await client.until("conversation.item.input_audio_transcription.failed")
+    assert failed["error"]["message"] == "deaf"
+
+
+def _by_hand() -> dict[str, Any]:
+    hand = {"turn_detection": None, "transcription": {"model": "any"}}
+    return {"audio": {"input": hand}}
+
+
+async def test_cancelling_stops_the_voice(connect: Connect) -> None:
+    stopped = asyncio.Event()
+
+    class Endless:
+        name = "endless"
+
+        async def speak(
+            self, text: str, *, voice: str | None = None
+        ) -> AsyncGenerator[bytes]:
+            try:
+                while True:
+                    yield bytes(960)
+                    await asyncio.sleep(0.01)
+            finally:
+                stopped.set()
+
+    client = connect(Parts(voice=Endless()))
+    client.send({"type": "response.create"})
+    await client.until("response.output_item.added")
+    client.send({"type": "response.cancel"})
+    await client.until("response.done")
+    async with asyncio.timeout(1):
+        await stopped.wait()
+
+
+async def test_a_client_that_is_gone_does_not_break_the_session() -> None:
+    def gone(frame: str) -> None:
+        raise ConnectionError("nobody there")
+
+    runner = SessionRunner(gone, Parts())
+    runner.start()
+    runner.receive("{}")
+    await runner.close()
+    runner.receive("{}")
+    runner.hear(bytes(960))
+    assert runner.next_audio() == b""
+
+
+@pytest.fixture
+async def parts() -> AsyncGenerator[Parts]:
+    parts = built_in()
+    assert parts.ear is not None
+    await parts.ear.start()
+    yield parts
+    await parts.close()
+
+
+async def _in_real_time(step: Callable[[], object], seconds: float) -> None:
+    """Call ``step`` every 20 ms."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    for index in range(round(seconds / 0.02)):
+        step()
+        await asyncio.sleep(max(0.0, start + (index + 1) * 0.02 - loop.time()))
+
+
+@pytest.mark.realtime
+async def test_a_spoken_turn_with_the_real_parts(
+    connect: Connect, parts: Parts, say: Callable[[str], Awaitable[bytes]]
+) -> None:
+    """The words are heard, the answer is spoken, and all in the protocol's order."""
+    session = {"audio": {"input": {"transcription": {"model": "any"}}}}
+    client = connect(parts, session=session, options=Options(media=True))
+    question = bytes(24_000) + await say("Can you hear me?") + bytes(38_400)
+    pieces = [question[n : n + 960] for n in range(0, len(question), 960)]
+    played = bytearray()
+
+    def step() -> None:
+        client.runner.hear(pieces.pop(0) if pieces else bytes(960))
+        played.extend(client.runner.next_audio())
+
+    await _in_real_time(step, len(question) / 48_000 + 3)
+    types = [event["type"] for event in client.events]
+    completed = await client.until(
+        "conversation.item.input_audio_transcription.completed"
+    )
+    assert completed["transcript"] == "can you hear me"
+    response = (await client.until("response.done"))["response"]
+    assert response["status"] == "completed"
+    said = response["output"][0]["content"][0]["transcript"]
+    assert said == "Yes, I can hear you well."
+    assert types.index("input_audio_buffer.speech_stopped") < types.index(
+        "response.created"
+    )
+    assert types[-1] == "output_audio_buffer.stopped"
+    assert 1.0 < len(played) / 48_000 < 3.0
+
+
+@pytest.mark.realtime
+async def test_barge_in_with_the_real_parts(
+    connect: Connect, parts: Parts, say: Callable[[str], Awaitable[bytes]]
+) -> None:
+    """The user speaks over a long reply: silence within 300 ms of the first sound."""
+    client = connect(parts, options=Options(media=True))
+    count, again = (
+        await say("Tell me the numbers from one to twenty."),
+        await say("Can you hear me?"),
+    )
+    audio = bytes(24_000) + count + bytes(48_000 * 3)
+    onset = len(audio) // 960
+    audio += again + bytes(48_000 * 4)
+    frames = [audio[n : n + 960] for n in range(0, len(audio), 960)]
+    silent: list[bool] = []
+
+    def step() -> None:
+        client.runner.hear(frames[len(silent)])
+        silent.append(not client.runner.next_audio())
+
+    await _in_real_time(step, len(frames) * 0.02)
+    assert not silent[onset], "the reply was playing"
+    assert silent.index(True, onset) - onset <= 15
+    [truncated] = [
+        event
+        for event in client.events
+        if event["type"] == "conversation.item.truncated"
+    ]
+    types = [event["type"] for event in client.events]
+    assert types.index("output_audio_buffer.started") < types.index(
+        "output_audio_buffer.cleared"
+    )
+    assert truncated["audio_end_ms"] == pytest.approx(3000 - 700, abs=500)
+    response = (await client.until("response.done"))["response"]
+    [answer] = response["output"]
+    assert answer["content"][0]["transcript"] == "Yes, I can hear you well."
