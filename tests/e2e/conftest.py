@@ -48,7 +48,7 @@ def question() -> Path:
 
 @pytest.fixture
 def count() -> Path:
-    """A WAV file that says "Please count to twenty."."""
+    """A WAV file that says "Tell me the numbers from one to twenty."."""
     return EXAMPLES / "count.wav"
 
 

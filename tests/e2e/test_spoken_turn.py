@@ -171,7 +171,7 @@ async def test_two_sessions_at_once_have_their_own_words(
     assert [lines(state) for state in states] == [
         TURN,
         [
-            ("user", plain("please count to twenty"), True),
+            ("user", plain("tell me the numbers from one to twenty"), True),
             ("assistant", plain(numbers), True),
         ],
     ]
