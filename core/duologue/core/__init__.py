@@ -24,6 +24,7 @@ from .selectors import (
     TurnTimes,
     select_is_connected,
     select_is_muted,
+    select_is_settled,
     select_is_speaking,
     select_metadata,
     select_problems,
@@ -31,6 +32,7 @@ from .selectors import (
     select_turns,
     select_usage,
 )
+from .session_config import SessionConfig
 from .snapshot import dump, load
 from .state import Item, Problem, Response, Session, State, Usage
 from .store import Store
@@ -47,6 +49,7 @@ __all__ = [
     "Record",
     "Response",
     "Session",
+    "SessionConfig",
     "SessionKind",
     "SessionStatus",
     "SnapshotError",
@@ -68,6 +71,7 @@ __all__ = [
     "reduce",
     "select_is_connected",
     "select_is_muted",
+    "select_is_settled",
     "select_is_speaking",
     "select_metadata",
     "select_problems",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .jsonlike import is_object
+
 __all__ = ["modernise"]
 
 RENAMED = {
@@ -40,7 +42,7 @@ def modernise(fields: dict[str, Any]) -> dict[str, Any]:
     name = fields["type"]
     fields = {**fields, "type": RENAMED.get(name, name)}
     session = fields.get("session")
-    if isinstance(session, dict) and fields["type"].startswith("session."):
+    if is_object(session) and fields["type"].startswith("session."):
         fields["session"] = _session(session, name.startswith("transcription_session"))
     return fields
 
@@ -54,7 +56,8 @@ def _session(session: dict[str, Any], transcription: bool) -> dict[str, Any]:
     if "modalities" in moved:
         # Beta listed both; the GA names the one that is spoken or written.
         both = moved.pop("modalities")
-        moved["output_modalities"] = ["audio"] if "audio" in (both or ()) else ["text"]
+        if isinstance(both, list):
+            moved["output_modalities"] = ["audio" if "audio" in both else "text"]
     if "max_response_output_tokens" in moved:
         moved["max_output_tokens"] = moved.pop("max_response_output_tokens")
     heard = {new: moved.pop(old) for old, new in _INPUT.items() if old in moved}

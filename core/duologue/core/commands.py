@@ -8,13 +8,16 @@ import attrs
 import msgspec
 
 from . import events
-from .events.base import ClientEvent
+from .events.base import ClientEvent, Event, Unknown
+from .state import Session
 
 __all__ = [
     "Command",
     "command_id",
     "create_response",
     "identified",
+    "interrupt",
+    "is_client_event",
     "send_text",
     "truncate",
 ]
@@ -66,3 +69,22 @@ def truncate(item_id: str, audio_end_ms: int) -> events.ConversationItemTruncate
     return events.ConversationItemTruncate(
         item_id=item_id, content_index=0, audio_end_ms=audio_end_ms
     )
+
+
+def interrupt(session: Session) -> tuple[ClientEvent, ...]:
+    """What stops the assistant now: its response if one is in work, then its audio.
+
+    In this order, because clearing the audio truncates the item (API page,
+    ``output_audio_buffer.clear``). Nothing if it is silent.
+    """
+    stop: list[ClientEvent] = []
+    if session.responses.active is not None:
+        stop.append(events.ResponseCancel())
+    if session.activity.playing is not None:
+        stop.append(events.OutputAudioBufferClear())
+    return tuple(stop)
+
+
+def is_client_event(event: Event) -> bool:
+    """Whether a client may send this."""
+    return isinstance(event, ClientEvent | Unknown)

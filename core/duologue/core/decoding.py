@@ -13,6 +13,7 @@ import msgspec
 
 from . import beta, events, leniency
 from .events.base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent, Unknown
+from .jsonlike import is_object
 from .types import SessionKind
 
 __all__ = ["MAX_AUDIO_FRAME", "MAX_FRAME", "decode", "encode", "malformed"]
@@ -102,7 +103,7 @@ def _decode(frame: bytes, kind: SessionKind) -> Event:
 def _decode_slowly(frame: bytes, kind: SessionKind) -> Event:
     try:
         fields = _ANY.decode(frame)
-        if not isinstance(fields, dict):
+        if not is_object(fields):
             return malformed(frame, f"a JSON {type(fields).__name__}, not an object")
         if not isinstance(fields.get("type"), str):
             return malformed(frame, "no type")
@@ -116,7 +117,7 @@ def _decode_slowly(frame: bytes, kind: SessionKind) -> Event:
 def _event(fields: dict[str, Any], kind: SessionKind) -> Event:
     modern = beta.modernise(fields)
     session = modern.get("session")
-    if isinstance(session, dict) and session.get("type") == SessionKind.TRANSLATION:
+    if is_object(session) and session.get("type") == SessionKind.TRANSLATION:
         kind = SessionKind.TRANSLATION
     cls = _CATALOGUES[kind].get(modern["type"])
     if cls is None:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect
 
 from .events.items import UnknownItem, UnknownPart
+from .jsonlike import is_array, is_object
 
 __all__ = ["WrongType", "build"]
 
@@ -33,7 +34,8 @@ READ = frozenset(
         *("delta", "text", "transcript", "arguments", "name", "output", "reason"),
         *("audio_start_ms", "audio_end_ms", "ms", "muted", "volume", "conversation_id"),
         *("input_tokens", "output_tokens", "text_tokens", "audio_tokens"),
-        *("image_tokens", "cached_tokens", "seconds", "approve", "metadata"),
+        *("image_tokens", "cached_tokens", "total_tokens", "seconds", "approve"),
+        "metadata",
     }
 )
 
@@ -58,9 +60,9 @@ def build(cls: type, fields: dict[str, Any], path: str = "$") -> Any:
             except WrongType:
                 if value is not None and field.encode_name in READ:
                     raise
-        if field.encode_name in ESSENTIAL:
-            raise WrongType(f"{path}.{field.encode_name} is missing")
         if field.required:
+            if field.encode_name in ESSENTIAL:
+                raise WrongType(f"{path}.{field.encode_name} is missing")
             values[field.name] = _neutral(field.type)
     return cls(**values)
 
@@ -77,19 +79,20 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
     match node:
         case inspect.UnionType(types=types):
             return _one_of(types, value, path)
-        case inspect.StructType(cls=cls) if isinstance(value, dict):
+        case inspect.StructType(cls=cls) if is_object(value):
             return build(cls, value, path)
-        case inspect.VarTupleType(item_type=item) if isinstance(value, list):
+        case inspect.VarTupleType(item_type=item) if is_array(value):
             return tuple(
                 _value(item, one, f"{path}[{i}]") for i, one in enumerate(value)
             )
-        case inspect.DictType(value_type=inner) if isinstance(value, dict):
+        case inspect.DictType(value_type=inner) if is_object(value):
             return {key: _value(inner, one, path) for key, one in value.items()}
         case inspect.AnyType():
             return value
         case inspect.RawType():
             return msgspec.Raw(msgspec.json.encode(value))
-    return _scalar(node, value, path)
+        case _:
+            return _scalar(node, value, path)
 
 
 _SCALARS: dict[type[inspect.Type], tuple[type, ...]] = {
@@ -105,16 +108,24 @@ def _scalar(node: inspect.Type, value: Any, path: str) -> Any:
     wanted = _SCALARS.get(type(node), ())
     if isinstance(value, bool) and bool not in wanted:
         wanted = ()
-    if isinstance(value, float) and value.is_integer() and wanted == (int,):
+    # A fraction of a ms is no lie, one of an index is.
+    whole = isinstance(value, float) and (path.endswith("_ms") or value.is_integer())
+    if whole and wanted == (int,):
         return int(value)
     if not isinstance(value, wanted):
         raise WrongType(f"{path}: unexpected {type(value).__name__}")
-    return float(value) if float in wanted else value
+    if float not in wanted:
+        return value
+    number: Any = value
+    try:
+        return float(number)
+    except OverflowError:
+        raise WrongType(f"{path}: a number without end") from None
 
 
 def _one_of(types: tuple[inspect.Type, ...], value: Any, path: str) -> Any:
     tagged = [t for t in types if isinstance(t, inspect.StructType) and t.tag]
-    if tagged and isinstance(value, dict):
+    if tagged and is_object(value):
         return _tagged(tagged, value, path)
     for node in types:
         try:
@@ -152,27 +163,24 @@ def _unknown_item(value: dict[str, Any], path: str) -> UnknownItem:
     )
 
 
+_NEUTRAL: dict[type[inspect.Type], Any] = {
+    inspect.StrType: "",
+    inspect.IntType: 0,
+    inspect.FloatType: 0,
+    inspect.BoolType: False,
+    inspect.VarTupleType: (),
+    inspect.DictType: {},
+}
+
+
 def _neutral(node: inspect.Type) -> Any:
-    """The value of a type that says nothing."""
+    """The value of a type that says nothing, for a field without a default."""
     match node:
-        case inspect.StrType():
-            return ""
-        case inspect.IntType() | inspect.FloatType():
-            return 0
-        case inspect.BoolType():
-            return False
-        case inspect.VarTupleType():
-            return ()
-        case inspect.DictType():
-            return {}
         case inspect.StructType(cls=cls):
             return build(cls, {})
-        case inspect.UnionType(types=types):
-            if any(isinstance(t, inspect.NoneType) for t in types):
-                return None
-            first = types[0]
-            if isinstance(first, inspect.StructType):
-                if first.cls.__mro__[1].__name__ == "ContentPart":
-                    return UnknownPart(name="")
-                return build(first.cls, {})
-    return None
+        case inspect.UnionType(types=(inspect.StructType(cls=cls), *_)):
+            if cls.__mro__[1].__name__ == "ContentPart":
+                return UnknownPart(name="")
+            return build(cls, {})
+        case _:
+            return _NEUTRAL[type(node)]

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 __all__ = ["NOTHING", "Order"]
 
 _CHUNK = 256
+#: Up to so many ids are taken out one by one.
+_FEW = 8
 
 
 class Order:
@@ -51,17 +53,26 @@ class Order:
 
         An unknown ``previous`` puts them at the end.
         """
+        if not ids:
+            return self
+        if not self._chunks:
+            return Order(ids)
         if previous is None:
-            return self._of(_split(ids) + self._chunks, self._count + len(ids))
-        at, place = self._find(previous)
+            at, place = 0, -1
+        else:
+            at, place = self._find(previous)
         if at < 0:
-            return self._of((*self._chunks, *_split(ids)), self._count + len(ids))
+            at, place = len(self._chunks) - 1, len(self._chunks[-1]) - 1
         chunk = self._chunks[at]
         grown = chunk[: place + 1] + ids + chunk[place + 1 :]
         return self._replace(at, _split(grown), len(ids))
 
     def without(self, ids: tuple[str, ...]) -> Order:
-        """With none of ``ids``."""
+        """With none of ``ids``; itself if none is there."""
+        if len(ids) > _FEW:
+            gone = frozenset(ids)
+            left = Order(item_id for item_id in self if item_id not in gone)
+            return self if left._count == self._count else left
         order = self
         for item_id in ids:
             at, place = order._find(item_id)
@@ -91,12 +102,14 @@ class Order:
                 yield from chunk
 
     def _find(self, item_id: str) -> tuple[int, int]:
-        for at in range(len(self._chunks) - 1, -1, -1):
-            chunk = self._chunks[at]
-            if chunk[-1] == item_id:
-                return at, len(chunk) - 1
-            if item_id in chunk:
-                return at, chunk.index(item_id)
+        chunks = self._chunks
+        # Where things nearly always are, then where a chain grows that comes backwards.
+        for at in (len(chunks) - 1, 0):
+            if chunks and item_id in chunks[at]:
+                return at, chunks[at].index(item_id)
+        for at in range(len(chunks) - 2, 0, -1):
+            if item_id in chunks[at]:
+                return at, chunks[at].index(item_id)
         return -1, -1
 
     def _replace(
@@ -133,9 +146,9 @@ class Order:
 
 
 def _split(ids: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Chunks of at most the size; one that grew past it becomes two halves."""
+    """One chunk, or equal ones below the limit where it has grown past it."""
     if len(ids) <= 2 * _CHUNK:
-        return (ids,) if ids else ()
+        return (ids,)
     half = len(ids) // 2
     return _split(ids[:half]) + _split(ids[half:])
 

@@ -14,7 +14,8 @@ from .audio import bytes_per_ms
 from .commands import Command, command_id, identified, truncate
 from .events.base import ClientEvent
 from .record import Record
-from .state import Session, State
+from .reducer.handler import is_fact
+from .state import Response, Session, State
 
 __all__ = ["react"]
 
@@ -23,7 +24,7 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     """The commands that follow from one record, with reproducible ids."""
     session = after.sessions.get(record.session)
     reaction = _TABLE.get(type(record.event))
-    if session is None or reaction is None or record.dir == "out":
+    if session is None or reaction is None or not is_fact(record):
         return ()
     earlier = before.sessions.get(record.session)
     if earlier is not None and earlier.tally.duplicate != session.tally.duplicate:
@@ -51,12 +52,16 @@ def _on_speech_started(
         rate = bytes_per_ms(after.connection.confirmed)
         arrived = int(sum(part.audio_bytes for part in item.parts) / rate)
         if item.placement.played_ms < arrived:
-            yield truncate(item_id, item.placement.played_ms)
+            yield truncate(item_id, max(item.placement.played_ms, 0))
 
 
-def _last_response(session: Session) -> Any:
-    last = session.responses.order.last
-    return session.responses.by_id.get(last) if last else None
+def _last_response(session: Session) -> Response | None:
+    """The response that can still be heard."""
+    for response_id in reversed(session.responses.order):
+        response = session.responses.by_id[response_id]
+        if response.in_conversation:
+            return response
+    return None
 
 
 _TABLE: Mapping[type, Callable[[Session, Any, Session], Iterator[ClientEvent]]] = {

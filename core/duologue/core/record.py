@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from msgspec import UNSET, UnsetType
 from .decoding import decode, malformed
 from .errors import LogError
 from .events.base import Event, Malformed
+from .events.translation import TranslationSessionCreated
 from .stripping import audio_bytes, without_audio
 from .types import SessionKind
 
@@ -139,6 +140,12 @@ class _Line(msgspec.Struct, kw_only=True):
     crc: str | None = None
 
 
+class _Version(msgspec.Struct):
+    """All that a line of the future is sure to hold."""
+
+    v: int = VERSION
+
+
 _LINES = msgspec.json.Decoder(_Line)
 
 
@@ -148,12 +155,19 @@ def read_log(lines: Iterable[bytes], *, session: str = "log") -> Iterator[Record
     Raises `LogError`, which names the line, at the first one that is torn, changed
     or of a version from the future: all before it have been given by then.
     """
+    kinds: dict[str, SessionKind] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield _record(line, number, session)
+            record = _record(line, number, session, kinds)
+            if isinstance(record.event, TranslationSessionCreated):
+                # From here on its names mean what they mean in translations.
+                kinds[record.session] = SessionKind.TRANSLATION
+            yield record
 
 
-def _record(line: bytes, number: int, session: str) -> Record:
+def _record(
+    line: bytes, number: int, session: str, kinds: Mapping[str, SessionKind]
+) -> Record:
     entry = _parse(line, number)
     if entry.event is not UNSET:
         frame = bytes(entry.event)
@@ -164,14 +178,16 @@ def _record(line: bytes, number: int, session: str) -> Record:
         entry.dir = "local"
     else:
         raise LogError(f"line {number}: holds no event", line=number)
+    name = session if entry.session is None else entry.session
     record = Record.of(
         frame,
         seq=number if entry.seq is None else entry.seq,
-        session=entry.session or session,
+        session=name,
         dir=entry.dir,
         at=entry.at,
         epoch=entry.epoch,
         src=entry.src,
+        kind=kinds.get(name, SessionKind.REALTIME),
     )
     if entry.audio_bytes is not None:
         record = msgspec.structs.replace(record, audio_bytes=entry.audio_bytes)
@@ -186,6 +202,8 @@ def _record(line: bytes, number: int, session: str) -> Record:
 def _parse(line: bytes, number: int) -> _Line:
     if b'"crc":"' in line[-20:]:
         body, _, tail = line.rstrip(b"\r\n").rpartition(b',"crc":"')
+        if len(tail) < len('00000000"}'):
+            raise LogError(f"line {number}: cut off in its checksum", line=number)
         if tail != b'%08x"}' % zlib.crc32(body):
             raise LogError(
                 f"line {number}: changed since it was written (checksum)", line=number
@@ -195,15 +213,28 @@ def _parse(line: bytes, number: int) -> _Line:
     try:
         entry = _LINES.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _check_version(_version(line), number)
         what = "cut off" if not line.endswith(b"\n") else "not a record"
         reason = " ".join(str(error).split())[:120]
         raise LogError(f"line {number}: {what} ({reason})", line=number) from None
-    if entry.v > VERSION:
+    _check_version(entry.v, number)
+    return entry
+
+
+def _version(line: bytes) -> int:
+    """The version of a line that this one cannot read otherwise."""
+    try:
+        return msgspec.json.decode(line, type=_Version).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return VERSION
+
+
+def _check_version(version: int, number: int) -> None:
+    if version > VERSION:
         raise LogError(
-            f"line {number}: version {entry.v}, this duologue reads up to {VERSION}",
+            f"line {number}: version {version}, this duologue reads up to {VERSION}",
             line=number,
         )
-    return entry
 
 
 def _raw(raw: str, number: int) -> bytes:

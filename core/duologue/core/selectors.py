@@ -22,6 +22,7 @@ __all__ = [
     "TurnTimes",
     "select_is_connected",
     "select_is_muted",
+    "select_is_settled",
     "select_is_speaking",
     "select_metadata",
     "select_problems",
@@ -119,11 +120,15 @@ def select_transcripts(session: Session) -> tuple[Transcript, ...]:
 def transcript_of(item: Item) -> Transcript:
     """The line that a message makes."""
     cut = item.truncation
+    final = all(part.final for part in item.parts)
+    if not item.parts:
+        # The words of a user may still come when their item is complete.
+        final = item.role == "assistant" and item.status != "in_progress"
     return Transcript(
         item.id,
         item.role or "",
         "".join(str(part.text) for part in item.parts).strip(),
-        bool(item.parts) and all(part.final for part in item.parts),
+        final,
         cut.audio_end_ms if cut else None,
         cut.heard if cut else None,
         item.placement.started_at,
@@ -176,6 +181,18 @@ def select_is_speaking(session: Session) -> str | None:
     if session.activity.speaking_item is not None:
         return "user"
     return None if session.activity.playing is None else "assistant"
+
+
+def select_is_settled(session: Session) -> bool:
+    """Whether nothing is under way: nobody speaks, no answer is due or in work.
+
+    And every line so far is final.
+    """
+    activity = session.activity
+    busy = (activity.speaking_item, activity.last_spoken, activity.playing)
+    if session.responses.active is not None or any(busy):
+        return False
+    return all(line.final for line in select_transcripts(session))
 
 
 def select_is_muted(session: Session) -> bool:

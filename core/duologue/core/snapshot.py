@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 import msgspec
 from immutables import Map
@@ -31,37 +31,41 @@ def load(data: bytes) -> State:
     Raises `SnapshotError` for anything else, and for a version from the future.
     """
     try:
-        snapshot = msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed)
+        # A state of another version may have another shape.
+        version = msgspec.json.decode(data, type=_Head).duologue
+        if version != VERSION:
+            raise SnapshotError(
+                f"snapshot version {version}, this duologue reads {VERSION}"
+            )
+        return msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed).state
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
-    if snapshot.duologue != VERSION:
-        raise SnapshotError(
-            f"snapshot version {snapshot.duologue}, this duologue reads {VERSION}"
-        )
-    return snapshot.state
 
 
-class _Snapshot(msgspec.Struct):
+class _Head(msgspec.Struct):
     duologue: int
+
+
+class _Snapshot(_Head):
     state: State
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
-        return dict(value)
+        return dict(cast(Map[str, Any], value))
     if isinstance(value, Text):
         return str(value)
     if isinstance(value, Order):
         return list(value)
-    raise NotImplementedError(type(value))
+    raise NotImplementedError(repr(value))  # pragma: no cover - as below
 
 
-def _typed(type: Any, value: Any) -> Any:
-    if type is Text:
-        return Text(value)
-    if type is Order:
-        return Order(value)
-    if get_origin(type) is Map:
-        values: Any = dict.__class_getitem__(get_args(type))
+def _typed(wanted: Any, value: Any) -> Any:
+    if wanted is Text:
+        return Text(msgspec.convert(value, str))
+    if wanted is Order:
+        return Order(msgspec.convert(value, tuple[str, ...]))
+    if get_origin(wanted) is Map:
+        values: Any = dict.__class_getitem__(get_args(wanted))
         return Map(msgspec.convert(value, values, dec_hook=_typed))
-    raise NotImplementedError(type)
+    raise NotImplementedError(wanted)  # pragma: no cover - a class is missing

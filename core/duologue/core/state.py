@@ -8,8 +8,6 @@ the same object.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 from immutables import Map
 
@@ -45,7 +43,8 @@ class Connection:
 
     ``epoch`` counts its connections from 0; ``server_id`` is the service's name for
     it (``sess_…``); ``expires_at`` in seconds since the Unix epoch; ``requested`` is
-    the configuration last asked for as JSON values, ``confirmed`` the one in force.
+    the configuration last asked for as JSON text, keys in order; ``confirmed`` is the
+    one in force.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -53,7 +52,7 @@ class Connection:
     kind: SessionKind = SessionKind.REALTIME
     server_id: str | None = None
     expires_at: float | None = None
-    requested: dict[str, Any] | None = None
+    requested: str | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
 
@@ -87,11 +86,13 @@ class Truncation:
 class Placement:
     """Where and when an item came to stand.
 
-    ``previous_item_id`` is meaningful once it is ``placed``. Times are seconds since
+    ``epoch`` is the connection that brought it; ``previous_item_id`` is meaningful
+    once it is ``placed``. Times are seconds since
     the Unix epoch: ``started_at`` the first mention, ``finished_at`` when it was
     complete, ``speech_ended_at`` when the user fell silent.
     """
 
+    epoch: int = 0
     response_id: str | None = None
     previous_item_id: str | None = None
     placed: bool = False
@@ -164,7 +165,8 @@ class Response:
     """What became of one response.
 
     ``reason`` says why it did not complete; ``in_conversation`` is false for one out
-    of band; ``item_ids`` are its output.
+    of band; ``item_ids`` are its output. Until the service has ``announced`` it, by
+    ``created`` or ``done``, only its output is known.
     """
 
     id: str
@@ -174,6 +176,7 @@ class Response:
     item_ids: tuple[str, ...] = ()
     metadata: Map[str, str] = Map()
     turn: Turn = Turn()
+    announced: bool = False
 
 
 @attrs.frozen
@@ -239,7 +242,8 @@ class Ledger:
 class Tally:
     """Bookkeeping: counters, and the window of event ids seen, newest two generations.
 
-    An id counts as seen for at least 512 events of its epoch.
+    Ids stand there as ``epoch:event_id``, because they are unique within a connection
+    only. One counts as seen for at least the next 512.
     """
 
     events: int = 0
@@ -247,7 +251,6 @@ class Tally:
     malformed: int = 0
     duplicate: int = 0
     late: int = 0
-    epoch: int = 0
     recent: Map[str, bool] = Map()
     older: Map[str, bool] = Map()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,15 +20,14 @@ Dispatch = Callable[[Record], State]
 #: Called once with the store and the next dispatch, gives the dispatch to use.
 Middleware = Callable[["Store", Dispatch], Dispatch]
 
-_ALL = ""
-
 
 class Store:
     """Holds the state, folds records into it and tells subscribers.
 
     A subscriber is called with the state before, the record and the state after, in
     the order of subscription. One that raises is set aside for that call: its error
-    is in `failures`, the others are served.
+    is in `failures`, the others are served. One that dispatches gets its state at
+    once, and everyone is told of it after the record at hand: all see one order.
     """
 
     def __init__(
@@ -38,8 +38,10 @@ class Store:
             session.id: session.tally.events
             for session in self._state.sessions.values()
         }
-        self._subscribers: dict[str, dict[int, Subscriber]] = {}
+        self._subscribers: dict[str | None, dict[int, Subscriber]] = {}
         self._next_key = 0
+        self._untold: deque[tuple[State, Record, State]] = deque()
+        self._is_telling = False
         #: Errors that subscribers raised, the last hundred.
         self.failures: list[BaseException] = []
         self._dispatch: Dispatch = self._apply
@@ -74,7 +76,7 @@ class Store:
         A mapping is taken as the event's JSON values.
         """
         if not isinstance(frame, bytes | str):
-            frame = msgspec.json.encode(frame)
+            frame = msgspec.json.encode(dict(frame))
         seq = self._seq.get(session_id, 0) + 1
         record = Record.of(
             frame,
@@ -98,14 +100,13 @@ class Store:
         """
         key = self._next_key
         self._next_key += 1
-        group = _ALL if session is None else session
-        self._subscribers.setdefault(group, {})[key] = callback
+        self._subscribers.setdefault(session, {})[key] = callback
 
         def unsubscribe() -> None:
-            subscribers = self._subscribers.get(group, {})
+            subscribers = self._subscribers.get(session, {})
             subscribers.pop(key, None)
             if not subscribers:
-                self._subscribers.pop(group, None)
+                self._subscribers.pop(session, None)
 
         return unsubscribe
 
@@ -116,14 +117,27 @@ class Store:
     def _apply(self, record: Record) -> State:
         before = self._state
         after = self._state = reduce(before, record)
-        self._seq[record.session] = record.seq
+        self._seq[record.session] = max(record.seq, self._seq.get(record.session, 0))
         if record.session not in after.sessions:
             self._seq.pop(record.session, None)
-        for group in (_ALL, record.session):
-            if group in self._subscribers:
-                for callback in tuple(self._subscribers[group].values()):
-                    self._tell(callback, before, record, after)
+        self._untold.append((before, record, after))
+        if not self._is_telling:
+            self._tell_all()
         return after
+
+    def _tell_all(self) -> None:
+        self._is_telling = True
+        try:
+            while self._untold:
+                before, record, after = self._untold.popleft()
+                for group in (None, record.session):
+                    for key, callback in tuple(
+                        self._subscribers.get(group, {}).items()
+                    ):
+                        if key in self._subscribers.get(group, {}):
+                            self._tell(callback, before, record, after)
+        finally:
+            self._is_telling = False
 
     def _tell(
         self, callback: Subscriber, before: State, record: Record, after: State

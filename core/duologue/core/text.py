@@ -74,6 +74,9 @@ class Text:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __reduce__(self) -> tuple[type[Text], tuple[str]]:
+        return Text, (str(self),)
+
     def __repr__(self) -> str:
         return f"Text({str(self)!r})"
 

@@ -117,10 +117,10 @@ class ConversationItemInputAudioTranscriptionCompleted(
 
     item_id: str
     content_index: int
-    transcript: str
+    transcript: str | None = None
     usage: TranscriptionUsage | None = None
     languages: tuple[TranscriptionLanguage, ...] | None = None
-    logprobs: msgspec.Raw | UnsetType | None = UNSET
+    logprobs: msgspec.Raw | UnsetType = UNSET
 
 
 class ConversationItemInputAudioTranscriptionDelta(
@@ -133,7 +133,7 @@ class ConversationItemInputAudioTranscriptionDelta(
     item_id: str
     content_index: int = 0
     delta: str = ""
-    logprobs: msgspec.Raw | UnsetType | None = UNSET
+    logprobs: msgspec.Raw | UnsetType = UNSET
 
 
 class ConversationItemInputAudioTranscriptionFailed(

@@ -19,7 +19,7 @@ from duologue.core.record import Record
 from duologue.core.state import Session, State, Tally
 
 from . import connection, conversation, responses, speech
-from .handler import Handler
+from .handler import Handler, is_fact
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -40,7 +40,7 @@ def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes what it was given."""
     event = record.event
     session_id = record.session
-    if isinstance(event, events.Forgotten):
+    if isinstance(event, events.Forgotten) and is_fact(record):
         if session_id not in state.sessions:
             return state
         return State(state.sessions.delete(session_id))
@@ -49,7 +49,7 @@ def reduce(state: State, record: Record) -> State:
     after: Session | None = session
     if not duplicate:
         handler = HANDLERS.get(type(event))
-        if handler is not None and _is_meant(record):
+        if handler is not None and is_fact(record):
             after = handler(session, event, record)
         if after is None:
             after, tally = session, _late(tally)
@@ -64,30 +64,20 @@ def fold(records: Iterable[Record], state: State | None = None) -> State:
     return state
 
 
-def _is_meant(record: Record) -> bool:
-    """Whether a record can change state: what a client says is a wish, not a fact.
-
-    The service's own events count only as received, local facts only as local.
-    """
-    local = isinstance(record.event, events.LocalEvent)
-    return record.dir == "local" if local else record.dir == "in"
-
-
 def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
     """The tally with this record, and whether its event was seen before."""
     event = record.event
     recent, older = tally.recent, tally.older
-    epoch, duplicate = tally.epoch, False
-    if record.epoch != epoch:
-        # Ids are unique within a connection only.
-        epoch, recent, older = record.epoch, _NO_IDS, _NO_IDS
+    duplicate = False
     event_id = getattr(event, "event_id", None) if record.dir == "in" else None
     if event_id is not None:
-        duplicate = event_id in recent or event_id in older
+        # Frames of two connections can mix while one hands over to the other.
+        key = f"{record.epoch}:{event_id}"
+        duplicate = key in recent or key in older
         if not duplicate:
             if len(recent) >= _GENERATION:
                 recent, older = _NO_IDS, recent
-            recent = recent.set(event_id, True)
+            recent = recent.set(key, True)
     return (
         Tally(
             tally.events + 1,
@@ -95,7 +85,6 @@ def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
             tally.malformed + (type(event) is Malformed),
             tally.duplicate + duplicate,
             tally.late,
-            epoch,
             recent,
             older,
         ),
@@ -110,7 +99,6 @@ def _late(tally: Tally) -> Tally:
         tally.malformed,
         tally.duplicate,
         tally.late + 1,
-        tally.epoch,
         tally.recent,
         tally.older,
     )

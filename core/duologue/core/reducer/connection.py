@@ -2,69 +2,88 @@
 
 ::
 
-    connecting ──connected──▶ open ──disconnected──▶ reconnecting ──connected──▶ open
-        │                       │                         │
-        └──────── closed / failed, by ``duologue.closed`` or an expected end ────────┘
+    connecting ──connected──▶ open ──disconnected──▶ closed, or failed if unexpected
+                               ▲                        │
+                           connected        connecting, of the next epoch
+                               │                        ▼
+                               └───────────────── reconnecting
 
 Reconnecting begins a new epoch of the same session; audio offsets belong to theirs.
+What an older connection says once a newer one is there changes nothing here. A session
+that is over stays so until it connects again.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
-from msgspec import UNSET
+import msgspec
 
 from duologue.core import events
 from duologue.core.record import Record
-from duologue.core.state import Activity, Problem, Session
+from duologue.core.state import Problem, Session
 from duologue.core.types import SessionKind, SessionStatus
 
 from .handler import Handler
 from .ledger import add_problem
+from .nodes import with_activity, with_connection
 
 __all__ = ["TABLE"]
 
 _OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+_EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
 
 def _on_connecting(
     session: Session, event: events.Connecting, record: Record
 ) -> Session:
-    connection = session.connection
-    again = record.epoch > connection.epoch
-    conversation = session.conversation
-    if again:
-        conversation = attrs.evolve(conversation, anchor=conversation.order.last)
-    return attrs.evolve(
-        session,
-        conversation=conversation,
-        connection=attrs.evolve(
-            connection,
-            status=SessionStatus.RECONNECTING if again else SessionStatus.CONNECTING,
-            epoch=record.epoch,
-            reason=None,
-        ),
-    )
+    if record.epoch < session.connection.epoch:
+        return session
+    again = record.epoch > session.connection.epoch
+    status = SessionStatus.RECONNECTING if again else SessionStatus.CONNECTING
+    return _with_status(_enter(session, record.epoch), status, None)
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:
-    return _with_status(session, SessionStatus.OPEN, None)
+    if _is_past(session, record):
+        return session
+    return _with_status(_enter(session, record.epoch), SessionStatus.OPEN, None)
+
+
+def _is_past(session: Session, record: Record) -> bool:
+    """Whether a record tells of a connection that is over.
+
+    What happens to one that has handed over to the next is none of our concern.
+    """
+    connection = session.connection
+    if record.epoch != connection.epoch:
+        return record.epoch < connection.epoch
+    return connection.status in _OVER
+
+
+def _enter(session: Session, epoch: int) -> Session:
+    """The session in this epoch; what the next one brings stands behind what is."""
+    connection, conversation = session.connection, session.conversation
+    if epoch <= connection.epoch:
+        return session
+    return attrs.evolve(
+        session,
+        connection=attrs.evolve(connection, epoch=epoch),
+        conversation=attrs.evolve(conversation, anchor=conversation.order.last),
+    )
 
 
 def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
-    if session.connection.status in _OVER:
+    if _is_past(session, record):
         return session
     status = SessionStatus.CLOSED if event.expected else SessionStatus.FAILED
-    session = attrs.evolve(
-        _with_status(session, status, event.reason),
-        activity=Activity(
-            last_spoken=session.activity.last_spoken,
-            muted=session.activity.muted,
-            volume=session.activity.volume,
-        ),
+    silent = attrs.evolve(
+        session.activity, speaking_item=None, speech_started_at=None, playing=None
     )
+    session = with_activity(_with_status(session, status, event.reason), silent)
     if event.expected:
         return session
     reason = event.reason or "the connection was lost"
@@ -80,11 +99,8 @@ def _on_closed(session: Session, event: events.Closed, record: Record) -> Sessio
 def _with_status(
     session: Session, status: SessionStatus, reason: str | None
 ) -> Session:
-    connection = session.connection
-    if connection.status is status and connection.reason == reason:
-        return session
-    return attrs.evolve(
-        session, connection=attrs.evolve(connection, status=status, reason=reason)
+    return with_connection(
+        session, attrs.evolve(session.connection, status=status, reason=reason)
     )
 
 
@@ -94,26 +110,44 @@ def _on_session(
     record: Record,
 ) -> Session:
     """``session.created`` and ``session.updated`` carry the configuration whole."""
-    config = event.session
-    expires_at = config.expires_at
-    connection = attrs.evolve(
-        session.connection,
-        # A log of frames alone has no local facts: the service's word will do.
-        status=SessionStatus.OPEN,
-        kind=_kind(config),
-        server_id=session.connection.server_id if config.id is UNSET else config.id,
-        # Zero is what an echo of client_secrets says, and means nothing.
-        expires_at=session.connection.expires_at
-        if expires_at is UNSET or not expires_at
-        else expires_at,
-        confirmed=config,
-        reason=None,
-    )
-    if session.connection.status in _OVER:
-        connection = attrs.evolve(connection, status=session.connection.status)
-    if connection == session.connection:
+    if record.epoch < session.connection.epoch:
         return session
-    return attrs.evolve(session, connection=connection)
+    session = _enter(session, record.epoch)
+    config = event.session
+    # An empty one is what is left of a null: it confirms nothing.
+    if config not in _EMPTY:
+        session = with_connection(
+            session,
+            attrs.evolve(session.connection, kind=_kind(config), confirmed=config),
+        )
+    return _greet(session, config)
+
+
+def _on_translation(
+    session: Session,
+    event: events.TranslationSessionCreated | events.TranslationSessionUpdated,
+    record: Record,
+) -> Session:
+    """The same of a translation, whose configuration is not kept yet."""
+    if record.epoch < session.connection.epoch:
+        return session
+    session = _enter(session, record.epoch)
+    connection = attrs.evolve(session.connection, kind=SessionKind.TRANSLATION)
+    return _greet(with_connection(session, connection), event.session)
+
+
+def _greet(session: Session, config: Any) -> Session:
+    """The session with what the service says of it beside the configuration."""
+    connection = session.connection
+    if isinstance(config.id, str):
+        connection = attrs.evolve(connection, server_id=config.id)
+    # Zero is what an echo of client_secrets says, and means nothing.
+    if isinstance(config.expires_at, float | int) and config.expires_at:
+        connection = attrs.evolve(connection, expires_at=config.expires_at)
+    if connection.status not in _OVER:
+        # A log of frames alone has no local facts: the service's word will do.
+        connection = attrs.evolve(connection, status=SessionStatus.OPEN, reason=None)
+    return with_connection(session, connection)
 
 
 def _kind(config: events.AnySessionConfig) -> SessionKind:
@@ -123,13 +157,13 @@ def _kind(config: events.AnySessionConfig) -> SessionKind:
 
 
 def _on_requested(session: Session, event: events.Requested, record: Record) -> Session:
-    if event.event.get("type") != "session.update":
+    wish = event.event.get("session")
+    if event.event.get("type") != "session.update" or not isinstance(wish, dict):
         return session
-    requested = event.event.get("session")
-    if not isinstance(requested, dict) or requested == session.connection.requested:
-        return session
-    return attrs.evolve(
-        session, connection=attrs.evolve(session.connection, requested=requested)
+    # As text: what is in the state is nobody's to change.
+    requested = msgspec.json.encode(wish, order="sorted").decode()
+    return with_connection(
+        session, attrs.evolve(session.connection, requested=requested)
     )
 
 
@@ -148,5 +182,7 @@ TABLE: dict[type, Handler] = {
     events.Requested: _on_requested,
     events.SessionCreated: _on_session,
     events.SessionUpdated: _on_session,
+    events.TranslationSessionCreated: _on_translation,
+    events.TranslationSessionUpdated: _on_translation,
     events.Error: _on_error,
 }

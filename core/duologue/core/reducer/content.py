@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unicodedata import category
+
+import attrs
 
 from duologue.core import events
-from duologue.core.state import Item, Part, Session, Truncation
+from duologue.core.state import Item, Part, Session
 from duologue.core.text import Text
 
 __all__ = [
@@ -98,14 +101,18 @@ def settle(item: Item) -> Item:
 
 
 def merge_content(
-    item: Item, content: tuple[Any, ...], *, done: bool, first: int = 0
+    item: Item, content: tuple[Any, ...], *, done: bool, news: bool, first: int = 0
 ) -> Item:
     """The item with the content that the service shows of it, from part ``first`` on.
 
-    ``done`` says that the service is through with it. A user's audio may still get
-    its words later: its part stays open until a transcript comes.
+    ``done`` says that the content is complete. If it is not ``news``, but announces
+    what is to come or echoes what we said, a part that is final stays as it is. A
+    user's audio may still get its words later: its part stays open until a transcript
+    comes.
     """
     for index, wire in enumerate(content[:MAX_PARTS], start=first):
+        if not news and _is_final(item, index):
+            continue
         type, text = _read(wire)
         if text is None and type in ("input_audio", "output_audio"):
             item = _open(item, index, type, close=done and type == "output_audio")
@@ -114,6 +121,10 @@ def merge_content(
         else:
             item = _open(item, index, type, seed=text)
     return item
+
+
+def _is_final(item: Item, index: int) -> bool:
+    return 0 <= index < len(item.parts) and item.parts[index].final
 
 
 def _open(
@@ -126,7 +137,7 @@ def _open(
     if close:
         return close_part(item, index, type, None)
     text = Text(seed) if seed and not part.text else part.text
-    if len(item.parts) > index and part.type == type and text is part.text:
+    if index < len(item.parts) and part.type == type and text is part.text:
         return item
     return _with_part(
         item, index, Part(type, text, part.final, part.audio_bytes, part.failure)
@@ -137,7 +148,7 @@ def _part(item: Item, index: int, type: str) -> Part | None:
     """The part at an index, a new one where there is none, None beyond all reason."""
     if 0 <= index < len(item.parts):
         part = item.parts[index]
-        return part if part.type else Part(type, part.text, part.final)
+        return part if part.type else attrs.evolve(part, type=type)
     if 0 <= index < MAX_PARTS:
         return Part(type)
     return None
@@ -164,6 +175,10 @@ def _with_part(item: Item, index: int, part: Part) -> Item:
     )
 
 
+def _read_unknown(part: events.UnknownPart) -> tuple[str, str | None]:
+    return _ALIASES.get(part.name, part.name), ""
+
+
 _READERS: dict[type, Callable[[Any], tuple[str, str | None]]] = {
     events.InputTextPart: lambda part: ("input_text", part.text),
     events.OutputTextPart: lambda part: ("output_text", part.text),
@@ -172,7 +187,7 @@ _READERS: dict[type, Callable[[Any], tuple[str, str | None]]] = {
     events.OutputAudioPart: lambda part: ("output_audio", part.transcript),
     events.AudioPart: lambda part: ("output_audio", part.transcript),
     events.InputImagePart: lambda part: ("input_image", ""),
-    events.UnknownPart: lambda part: (_ALIASES.get(part.name, part.name), ""),
+    events.UnknownPart: _read_unknown,
 }
 
 
@@ -181,21 +196,28 @@ def _read(wire: Any) -> tuple[str, str | None]:
     return _READERS[type(wire)](wire)
 
 
-def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> Truncation:
+def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> str | None:
     """What the user can have heard of an item in its first ``audio_end_ms``.
 
-    By the share of its audio where all of that arrived, else by an ordinary rate of
-    speech; cut back to whole words.
+    By the share of its audio where all of that arrived. Where it was cut off while it
+    was made, its words run ahead of its audio, so an ordinary rate of speech limits
+    them too. Cut back to whole words; None where no words are known.
     """
     text = "".join(str(part.text) for part in item.parts)
+    if not text:
+        return None
     audio = sum(part.audio_bytes for part in item.parts)
+    spoken = audio_end_ms / 1000 * _SPEAKING_RATE
     if audio:
-        count = int(len(text) * min(1.0, audio_end_ms / (audio / bytes_per_ms)))
-    else:
-        count = int(audio_end_ms / 1000 * _SPEAKING_RATE)
-    if count >= len(text):
-        return Truncation(audio_end_ms, text)
-    cut = text[: max(count, 0)]
-    if cut and not text[len(cut)].isspace():
-        cut = cut[: cut.rfind(" ") + 1]
-    return Truncation(audio_end_ms, cut.rstrip())
+        share = len(text) * audio_end_ms / (audio / bytes_per_ms)
+        spoken = share if item.status == "completed" else min(share, spoken)
+    return text if spoken >= len(text) else _whole_words(text, int(spoken))
+
+
+def _whole_words(text: str, count: int) -> str:
+    """The first ``count`` characters, without the word that they cut."""
+    cut = text[:count]
+    # Scripts without cases are cut anywhere: most of them set no spaces.
+    if cut and not text[count].isspace() and category(cut[-1]) != "Lo":
+        cut = cut[: max(cut.rfind(" "), cut.rfind("\n")) + 1]
+    return cut.rstrip()

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from duologue.core import events
 from duologue.core.audio import bytes_per_ms
 from duologue.core.record import Record
-from duologue.core.state import Item, Part, Problem, Session
+from duologue.core.state import Item, Part, Problem, Session, Truncation
 
 from .content import close_part, delta, estimate_heard, put_item, settle
 from .handler import Handler
@@ -16,7 +16,10 @@ from .ledger import add_problem
 from .placing import is_deleted, mention, place
 from .showing import show
 
-__all__ = ["TABLE", "truncate"]
+__all__ = ["LONGEST", "TABLE", "truncate"]
+
+#: Milliseconds of a day: no audio is longer, whatever a service says.
+LONGEST = 24 * 60 * 60 * 1000
 
 
 def _on_added(
@@ -40,8 +43,19 @@ def _on_done(
     if item is None or item.role != "user" or _transcribed(session):
         return session
     # Nobody writes down what the user says: their audio stays without words.
-    settled = settle(item)
-    return session if settled is item else put_item(session, settled)
+    return _with_item(session, settle(item) if item.parts else _silent(item))
+
+
+def _silent(item: Item) -> Item:
+    """The item with one final part that says nothing, unless it is gone."""
+    if item.status == "deleted":
+        return item
+    return attrs.evolve(item, parts=(Part("input_audio", final=True),))
+
+
+def _with_item(session: Session, item: Item) -> Session:
+    """The session with this item; itself if it has it."""
+    return session if session.items[item.id] is item else put_item(session, item)
 
 
 def _transcribed(session: Session) -> bool:
@@ -88,12 +102,10 @@ def truncate(
     before = item.truncation
     if before is not None and (before.confirmed or not confirmed):
         return session
-    config = session.connection.confirmed
-    heard = estimate_heard(item, audio_end_ms, bytes_per_ms(config))
-    return put_item(
-        session,
-        attrs.evolve(item, truncation=attrs.evolve(heard, confirmed=confirmed)),
-    )
+    end = min(max(audio_end_ms, 0), LONGEST)
+    heard = estimate_heard(item, end, bytes_per_ms(session.connection.confirmed))
+    cut = Truncation(end, heard, confirmed)
+    return put_item(session, attrs.evolve(item, truncation=cut))
 
 
 def _on_transcription_delta(
@@ -106,9 +118,7 @@ def _on_transcription_delta(
     if item.status == "deleted":
         return None
     grown = delta(item, event.content_index, "input_audio", event.delta)
-    if grown is None:
-        return None
-    return session if grown is item else put_item(session, grown)
+    return None if grown is None else _with_item(session, grown)
 
 
 def _on_transcription_completed(
@@ -120,10 +130,10 @@ def _on_transcription_completed(
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
-    item = close_part(
+    closed = close_part(
         item, event.content_index, "input_audio", event.transcript, may_blank=True
     )
-    return put_item(session, item)
+    return _with_item(session, closed)
 
 
 def _on_transcription_failed(
@@ -137,18 +147,20 @@ def _on_transcription_failed(
         return None
     message = event.error.message or event.error.code or "transcription failed"
     item = close_part(item, event.content_index, "input_audio", None)
-    if len(item.parts) > event.content_index >= 0:
-        parts = list(item.parts)
-        part = parts[event.content_index]
-        parts[event.content_index] = Part(
-            part.type, part.text, True, part.audio_bytes, message
-        )
-        item = attrs.evolve(item, parts=tuple(parts))
-    session = put_item(session, item)
+    session = _with_item(session, _with_failure(item, event.content_index, message))
     return add_problem(
         session,
         Problem("transcription_failed", message, event.error.code, item.id, record.at),
     )
+
+
+def _with_failure(item: Item, index: int, message: str) -> Item:
+    """The item with the reason why a part of it has no words."""
+    if not 0 <= index < len(item.parts):
+        return item
+    part = attrs.evolve(item.parts[index], failure=message)
+    parts = (*item.parts[:index], part, *item.parts[index + 1 :])
+    return attrs.evolve(item, parts=parts)
 
 
 TABLE: dict[type, Handler] = {

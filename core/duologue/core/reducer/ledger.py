@@ -32,16 +32,21 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     made = usage.output_token_details or events.OutputTokenDetails()
     so_far = session.ledger.usage
     total = Usage(
-        so_far.input_text + (given.text_tokens or 0),
-        so_far.input_audio + (given.audio_tokens or 0),
-        so_far.input_image + (given.image_tokens or 0),
-        so_far.cached_text + (cached.text_tokens or 0),
-        so_far.cached_audio + (cached.audio_tokens or 0),
-        so_far.cached_image + (cached.image_tokens or 0),
-        so_far.output_text + (made.text_tokens or 0),
-        so_far.output_audio + (made.audio_tokens or 0),
-        so_far.total + (usage.total_tokens or 0),
+        so_far.input_text + _count(given.text_tokens),
+        so_far.input_audio + _count(given.audio_tokens),
+        so_far.input_image + _count(given.image_tokens),
+        so_far.cached_text + _count(cached.text_tokens),
+        so_far.cached_audio + _count(cached.audio_tokens),
+        so_far.cached_image + _count(cached.image_tokens),
+        so_far.output_text + _count(made.text_tokens),
+        so_far.output_audio + _count(made.audio_tokens),
+        so_far.total + _count(usage.total_tokens),
     )
     if total == so_far:
         return session
     return attrs.evolve(session, ledger=Ledger(total, session.ledger.problems))
+
+
+def _count(tokens: int | None) -> int:
+    """A number of tokens that can be true: nobody uses fewer than none."""
+    return tokens if tokens is not None and 0 <= tokens < 1 << 53 else 0

@@ -3,7 +3,8 @@
 * An item exists from its first mention on, at the end, where it is not placed yet.
 * ``previous_item_id`` of ``added`` and ``committed`` places it, once.
 * An unknown predecessor is waited for; its children move behind it when it comes.
-* No predecessor (null) means in front of all that this connection brought.
+* No predecessor (null) means in front of all that this connection brought, unless
+  that cannot be: then the order of arrival holds.
 * A deleted item keeps its place, so that the chain behind it holds.
 """
 
@@ -16,7 +17,7 @@ from duologue.core.state import Conversation, Item, Placement, Session
 
 from .content import put_item
 
-__all__ = ["is_deleted", "mention", "place"]
+__all__ = ["is_deleted", "mention", "place", "withdraw"]
 
 
 def is_deleted(session: Session, item_id: str) -> bool:
@@ -40,15 +41,14 @@ def mention(
     """
     if item_id in session.items:
         return session
-    placement = Placement(response_id=response_id, started_at=at)
+    epoch = session.connection.epoch
+    placement = Placement(epoch=epoch, response_id=response_id, started_at=at)
     session = put_item(
         session, Item(item_id, type=type, role=role, placement=placement)
     )
-    if response_id is not None:
-        response = session.responses.by_id.get(response_id)
-        if response is not None and not response.in_conversation:
-            return session
-    return _arrange(session, _append(session.conversation, item_id), item_id)
+    if _is_out_of_band(session, response_id):
+        return session
+    return _list(session, item_id)
 
 
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
@@ -56,31 +56,68 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
 
     The first word counts: an echo of an item that has its place changes nothing.
     """
+    session = _ensure_listed(session, item_id)
     item = session.items[item_id]
     if item.placement.placed or previous is UNSET or previous == item_id:
-        return _ensure_listed(session, item_id)
-    session = _ensure_listed(session, item_id)
+        return session
     if previous is not None and previous not in session.items:
         return _wait(session, item_id, previous)
     placement = attrs.evolve(item.placement, placed=True, previous_item_id=previous)
     session = put_item(session, attrs.evolve(item, placement=placement))
+    if previous is None and _says_nothing(session, item):
+        return session
     return _move(session, item_id, previous)
 
 
-def _append(conversation: Conversation, item_id: str) -> Conversation:
-    return Conversation(
-        conversation.order.append(item_id),
-        conversation.waiting,
-        conversation.anchor,
-        conversation.cleared_after,
+def _says_nothing(session: Session, item: Item) -> bool:
+    """Whether no predecessor is a silence of the service, not the front.
+
+    Only what a client puts in can come to stand in front of others. Where what was
+    said or is being answered names nobody, the service never names predecessors.
+    """
+    conversation = session.conversation
+    before = conversation.order.before(item.id)
+    if before is None or before == conversation.anchor:
+        return False
+    ahead = session.items[before].placement
+    if not ahead.placed:
+        return False
+    if item.placement.response_id is not None or item.status == "in_progress":
+        return True
+    first = conversation.order.before(before) in (None, conversation.anchor)
+    return ahead.previous_item_id is None and not first
+
+
+def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
+    """The session without these items in its order, but for those that have a place.
+
+    They were taken for a part of the conversation before their response said that it
+    is out of band.
+    """
+    conversation = session.conversation
+    loose = tuple(
+        item_id
+        for item_id in item_ids
+        if item_id in session.items and not session.items[item_id].placement.placed
     )
+    order = conversation.order.without(loose)
+    if order is conversation.order:
+        return session
+    return _with(session, attrs.evolve(conversation, order=order))
+
+
+def _is_out_of_band(session: Session, response_id: str | None) -> bool:
+    response = session.responses.by_id.get(response_id or "")
+    return response is not None and not response.in_conversation
 
 
 def _ensure_listed(session: Session, item_id: str) -> Session:
     """An item that was taken for out of band stands in the conversation after all."""
+    if not _is_out_of_band(session, session.items[item_id].placement.response_id):
+        return session
     if item_id in session.conversation.order:
         return session
-    return _arrange(session, _append(session.conversation, item_id), item_id)
+    return _list(session, item_id)
 
 
 def _wait(session: Session, item_id: str, previous: str) -> Session:
@@ -123,16 +160,32 @@ def _block(session: Session, item_id: str) -> tuple[str, ...]:
     return tuple(block)
 
 
-def _arrange(session: Session, conversation: Conversation, item_id: str) -> Session:
-    """The session with a new item, and those that waited for it behind it."""
+def _list(session: Session, item_id: str) -> Session:
+    """A new item in the order: at the end, or in front of the first that waited for it.
+
+    That way a chain that comes backwards moves nothing.
+    """
+    conversation = session.conversation
     waiting = conversation.waiting.get(item_id)
     if waiting is None:
-        return _with(session, conversation)
+        return _with(session, _append(conversation, item_id))
+    order = conversation.order
+    front = order.before(waiting[0]) if waiting[0] in order else order.last
+    order = order.insert_after(front, (item_id,))
     left = conversation.waiting.delete(item_id)
-    session = _with(session, attrs.evolve(conversation, waiting=left))
+    session = _with(session, attrs.evolve(conversation, order=order, waiting=left))
     for child in waiting:
         session = place(session, child, item_id)
     return session
+
+
+def _append(conversation: Conversation, item_id: str) -> Conversation:
+    return Conversation(
+        conversation.order.append(item_id),
+        conversation.waiting,
+        conversation.anchor,
+        conversation.cleared_after,
+    )
 
 
 def _with(session: Session, conversation: Conversation) -> Session:

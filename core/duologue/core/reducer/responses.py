@@ -9,12 +9,13 @@ from immutables import Map
 
 from duologue.core import events
 from duologue.core.record import Record
-from duologue.core.state import Response, Responses, Session, Turn
+from duologue.core.state import Response, Responses, Session
 
 from .content import close_part, delta, grow_audio, merge_content, put_item
 from .handler import Handler
 from .ledger import add_usage
-from .placing import is_deleted, mention
+from .nodes import with_activity
+from .placing import mention, withdraw
 from .showing import finish, show
 
 __all__ = ["TABLE"]
@@ -26,79 +27,73 @@ def _on_created(
     session: Session, event: events.ResponseCreated, record: Record
 ) -> Session:
     wire = event.response
-    if not wire.id or _is_over(session, wire.id):
+    known = session.responses.by_id.get(wire.id or "")
+    if not wire.id or (known is not None and known.announced):
         return session
-    return _put(session, _begin(session, wire, record.at), active=True)
+    session = _announce(session, wire, record.at)
+    response = session.responses.by_id[wire.id]
+    if not response.in_conversation:
+        return session
+    responses = attrs.evolve(session.responses, active=wire.id)
+    # What the user said has got its answer: the next one is not to it.
+    session = with_activity(session, attrs.evolve(session.activity, last_spoken=None))
+    return attrs.evolve(session, responses=responses)
 
 
-def _is_over(session: Session, response_id: str) -> bool:
-    known = session.responses.by_id.get(response_id)
-    return known is not None and known.status in _OVER
-
-
-def _begin(
+def _announce(
     session: Session, wire: events.RealtimeResponse, at: float | None
-) -> Response:
-    """The response as it stands when it is first heard of, or as it was."""
+) -> Session:
+    """The session with a response that the service tells of for the first time."""
     assert wire.id is not None
-    known = session.responses.by_id.get(wire.id)
-    if known is not None and known.turn.created_at is not None:
-        return known
+    known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
     spoken = session.activity.last_spoken if in_conversation else None
     item = session.items.get(spoken) if spoken else None
-    ended = item.placement.speech_ended_at if item else None
     turn = attrs.evolve(
-        known.turn if known else Turn(),
+        known.turn,
         item_id=spoken,
-        speech_ended_at=ended,
+        speech_ended_at=item.placement.speech_ended_at if item else None,
         created_at=at,
     )
-    return Response(
-        wire.id,
+    response = attrs.evolve(
+        known,
         in_conversation=in_conversation,
-        item_ids=known.item_ids if known else (),
         metadata=Map(wire.metadata or {}),
         turn=turn,
+        announced=True,
     )
+    session = _put(session, response)
+    return session if in_conversation else withdraw(session, known.item_ids)
 
 
-def _put(
-    session: Session, response: Response, *, active: bool | None = None
-) -> Session:
-    """The session with this response; ``active`` says whether it is in work."""
+def _put(session: Session, response: Response) -> Session:
+    """The session with this response, the last if it is new."""
     responses = session.responses
     order = responses.order
     if response.id not in responses.by_id:
         order = order.append(response.id)
-    current = responses.active
-    if active and response.in_conversation:
-        current = response.id
-    elif active is False and current == response.id:
-        current = None
     by_id = responses.by_id.set(response.id, response)
-    session = Session(
+    return Session(
         session.id,
         session.connection,
         session.items,
         session.conversation,
-        Responses(by_id, order, current),
+        Responses(by_id, order, responses.active),
         session.activity,
         session.ledger,
         session.tally,
     )
-    if active and response.in_conversation and session.activity.last_spoken:
-        # What the user said has got its answer: the next one is not to it.
-        activity = attrs.evolve(session.activity, last_spoken=None)
-        session = attrs.evolve(session, activity=activity)
-    return session
 
 
 def _on_item_added(
     session: Session, event: events.ResponseOutputItemAdded, record: Record
 ) -> Session:
     session = show(
-        session, event.item, record.at, done=False, response_id=event.response_id
+        session,
+        event.item,
+        record.at,
+        done=False,
+        response_id=event.response_id or None,
     )
     return _link(session, event.response_id, event.item.id)
 
@@ -107,19 +102,23 @@ def _on_item_done(
     session: Session, event: events.ResponseOutputItemDone, record: Record
 ) -> Session:
     session = show(
-        session, event.item, record.at, done=True, response_id=event.response_id
+        session, event.item, record.at, done=True, response_id=event.response_id or None
     )
     return _link(session, event.response_id, event.item.id)
 
 
 def _link(session: Session, response_id: str, item_id: str | None) -> Session:
     """The session with the item among the output of its response."""
-    if not response_id or not item_id:
+    item = session.items.get(item_id or "")
+    if not response_id or item is None:
         return session
+    if item.placement.response_id is None:
+        placement = attrs.evolve(item.placement, response_id=response_id)
+        session = put_item(session, attrs.evolve(item, placement=placement))
     response = session.responses.by_id.get(response_id) or Response(response_id)
-    if item_id in response.item_ids:
+    if item.id in response.item_ids:
         return session
-    return _put(session, attrs.evolve(response, item_ids=(*response.item_ids, item_id)))
+    return _put(session, attrs.evolve(response, item_ids=(*response.item_ids, item.id)))
 
 
 def _open_item(session: Session, event: Any, record: Record) -> Session:
@@ -151,9 +150,11 @@ def _on_part_done(
 def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
     session = _open_item(session, event, record)
     item = session.items[event.item_id]
-    if item.status == "deleted" or not event.content_index >= 0:
+    if item.status == "deleted":
         return session
-    shown = merge_content(item, (event.part,), done=done, first=event.content_index)
+    shown = merge_content(
+        item, (event.part,), done=done, news=done, first=event.content_index
+    )
     return session if shown is item else put_item(session, shown)
 
 
@@ -229,17 +230,30 @@ def _close(
 
 def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
     wire = event.response
-    if not wire.id or _is_over(session, wire.id):
+    known = session.responses.by_id.get(wire.id or "")
+    if not wire.id or (known is not None and known.status in _OVER):
         return session
-    response = _begin(session, wire, record.at)
+    if known is None or not known.announced:
+        # It can come without its ``created``: an interruption was faster.
+        session = _announce(session, wire, None)
     status = wire.status if wire.status in _OVER else "completed"
-    response = attrs.evolve(response, status=status, reason=_reason(wire))
-    session = _put(session, response, active=False)
+    session = _end(session, wire.id, status, _reason(wire))
     for item in wire.output or ():
         session = show(session, item, record.at, done=True, response_id=wire.id)
         session = _link(session, wire.id, item.id)
     session = _finish_items(session, wire.id, status, record.at)
     return add_usage(session, wire.usage)
+
+
+def _end(
+    session: Session, response_id: str, status: str, reason: str | None
+) -> Session:
+    """The session with a response that is over and no longer active."""
+    responses = session.responses
+    ended = attrs.evolve(responses.by_id[response_id], status=status, reason=reason)
+    active = None if responses.active == response_id else responses.active
+    by_id = responses.by_id.set(response_id, ended)
+    return attrs.evolve(session, responses=Responses(by_id, responses.order, active))
 
 
 def _reason(wire: events.RealtimeResponse) -> str | None:
@@ -261,8 +275,6 @@ def _finish_items(
     for item_id in session.responses.by_id[response_id].item_ids:
         item = session.items.get(item_id)
         if item is None or item.status != "in_progress":
-            continue
-        if is_deleted(session, item_id):
             continue
         ended = "completed" if status == "completed" else "incomplete"
         session = put_item(session, finish(item, at, ended))

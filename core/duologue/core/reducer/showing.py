@@ -41,18 +41,30 @@ def show(
     item = session.items[wire.id]
     if item.status == "deleted":
         return session
-    shown = _merge(item, wire, type, role, done=done)
-    if done or shown.status in _FINISHED:
+    # An item of an epoch before is one that we put into this one again.
+    news = done and item.placement.epoch == session.connection.epoch
+    shown = _merge(item, wire, type, role, done=done, news=news)
+    if done or _is_complete(shown, wire):
         shown = finish(shown, at, _status(item, wire))
     return session if shown == item else put_item(session, shown)
 
 
-def _merge(item: Item, wire: Any, type: str, role: str | None, *, done: bool) -> Item:
+def _is_complete(item: Item, wire: Any) -> bool:
+    """Whether an item comes complete, and so needs no ``done`` (the beta had none).
+
+    What the assistant is still to say is not, whatever its status.
+    """
+    return wire.status in _FINISHED and (item.role != "assistant" or bool(item.parts))
+
+
+def _merge(
+    item: Item, wire: Any, type: str, role: str | None, *, done: bool, news: bool
+) -> Item:
     if item.type != type or (role is not None and item.role != role):
         item = attrs.evolve(item, type=type, role=role or item.role)
     if isinstance(wire, events.MessageItem):
         complete = done or wire.status in _FINISHED
-        return merge_content(item, wire.content, done=complete)
+        return merge_content(item, wire.content, done=complete, news=news)
     if isinstance(wire, events.FunctionCallItem):
         return attrs.evolve(item, call=_call(item.call, wire, done))
     if isinstance(wire, events.FunctionCallOutputItem):

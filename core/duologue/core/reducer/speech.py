@@ -7,11 +7,12 @@ from msgspec import UNSET
 
 from duologue.core import events
 from duologue.core.record import Record
-from duologue.core.state import Activity, Response, Responses, Session, Turn
+from duologue.core.state import Response, Responses, Session, Turn
 
 from .content import put_item
-from .conversation import truncate
+from .conversation import LONGEST, truncate
 from .handler import Handler
+from .nodes import with_activity
 from .placing import is_deleted, mention, place
 
 __all__ = ["TABLE"]
@@ -23,11 +24,13 @@ def _on_speech_started(
     """The user's line stands from here on, before the answer and before its words."""
     session = mention(session, event.item_id, record.at, role="user")
     activity = session.activity
+    if activity.speaking_item == event.item_id:
+        return session
     if activity.playing is not None:
         session = _mark_barge_in(session, activity.playing, record.at)
-    return attrs.evolve(
+    return with_activity(
         session,
-        activity=attrs.evolve(
+        attrs.evolve(
             activity, speaking_item=event.item_id, speech_started_at=record.at
         ),
     )
@@ -45,20 +48,17 @@ def _on_speech_stopped(
 ) -> Session:
     session = mention(session, event.item_id, record.at, role="user")
     item = session.items[event.item_id]
-    ended = None if record.at is None else record.at - _silence(session)
-    session = put_item(
-        session,
-        attrs.evolve(
-            item, placement=attrs.evolve(item.placement, speech_ended_at=ended)
-        ),
-    )
+    if record.at is not None and item.placement.speech_ended_at is None:
+        ended = record.at - _silence(session)
+        placement = attrs.evolve(item.placement, speech_ended_at=ended)
+        session = put_item(session, attrs.evolve(item, placement=placement))
     activity = attrs.evolve(
         session.activity,
         speaking_item=None,
         speech_started_at=None,
         last_spoken=event.item_id,
     )
-    return attrs.evolve(session, activity=activity)
+    return with_activity(session, activity)
 
 
 def _silence(session: Session) -> float:
@@ -70,7 +70,8 @@ def _silence(session: Session) -> float:
     audio = getattr(session.connection.confirmed, "audio", UNSET)
     detection = getattr(getattr(audio, "input", UNSET), "turn_detection", UNSET)
     silence = getattr(detection, "silence_duration_ms", None)
-    return silence / 1000 if isinstance(silence, int) else 0.0
+    # Beyond a minute it is a mistake, and no time to count back.
+    return silence / 1000 if isinstance(silence, int) and 0 < silence < 60_000 else 0.0
 
 
 def _on_committed(
@@ -79,17 +80,11 @@ def _on_committed(
     if is_deleted(session, event.item_id):
         return session
     session = mention(session, event.item_id, record.at, role="user")
-    activity = session.activity
-    if activity.last_spoken != event.item_id or activity.speaking_item is not None:
-        session = attrs.evolve(
-            session,
-            activity=attrs.evolve(
-                activity,
-                last_spoken=event.item_id,
-                speaking_item=None,
-                speech_started_at=None,
-            ),
-        )
+    activity = attrs.evolve(session.activity, last_spoken=event.item_id)
+    if activity.speaking_item == event.item_id:
+        # A client can commit by hand while the user speaks.
+        activity = attrs.evolve(activity, speaking_item=None, speech_started_at=None)
+    session = with_activity(session, activity)
     return place(session, event.item_id, event.previous_item_id)
 
 
@@ -131,37 +126,39 @@ def _on_cut_off(
         return session
     turn = attrs.evolve(response.turn, interrupted_at=record.at)
     session = _with_turn(session, response, turn)
-    if record.at is None or turn.first_audio_at is None or not response.item_ids:
+    item_id = _last_message(session, response)
+    if record.at is None or turn.first_audio_at is None or item_id is None:
         return session
-    item_id = response.item_ids[-1]
-    if item_id not in session.items or is_deleted(session, item_id):
+    played = (record.at - turn.first_audio_at) * 1000
+    if not 0 <= played <= LONGEST:
+        # Times of one session never decrease; these do not tell how long it was.
         return session
-    played = round((record.at - turn.first_audio_at) * 1000)
-    return truncate(session, item_id, max(played, 0), confirmed=False)
+    return truncate(session, item_id, round(played), confirmed=False)
+
+
+def _last_message(session: Session, response: Response) -> str | None:
+    """The item that a response spoke last."""
+    for item_id in reversed(response.item_ids):
+        item = session.items.get(item_id)
+        if item is not None and item.role == "assistant" and item.status != "deleted":
+            return item_id
+    return None
 
 
 def _on_played(session: Session, event: events.Played, record: Record) -> Session:
     item = session.items.get(event.item_id)
-    if item is None or item.placement.played_ms == event.ms:
+    if item is None or item.status == "deleted" or item.placement.played_ms == event.ms:
         return session
     placement = attrs.evolve(item.placement, played_ms=event.ms)
     return put_item(session, attrs.evolve(item, placement=placement))
 
 
 def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:
-    if session.activity.muted == event.muted:
-        return session
-    return attrs.evolve(
-        session, activity=attrs.evolve(session.activity, muted=event.muted)
-    )
+    return with_activity(session, attrs.evolve(session.activity, muted=event.muted))
 
 
 def _on_volume(session: Session, event: events.VolumeSet, record: Record) -> Session:
-    if session.activity.volume == event.volume:
-        return session
-    return attrs.evolve(
-        session, activity=attrs.evolve(session.activity, volume=event.volume)
-    )
+    return with_activity(session, attrs.evolve(session.activity, volume=event.volume))
 
 
 def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:
@@ -175,10 +172,7 @@ def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Sess
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:
-    activity: Activity = session.activity
-    if activity.playing == response_id:
-        return session
-    return attrs.evolve(session, activity=attrs.evolve(activity, playing=response_id))
+    return with_activity(session, attrs.evolve(session.activity, playing=response_id))
 
 
 def _stop_playing(session: Session, response_id: str) -> Session:

@@ -1,0 +1,144 @@
+"""What an application wants to be told, worked out from two states and a record.
+
+`notices` is pure; an emitter only passes its answers on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from . import events
+from .record import Record
+from .selectors import transcript_of
+from .state import Part, Session
+from .types import SessionStatus
+
+__all__ = ["NAMES", "Notice", "notices"]
+
+#: Every name that a notice can have, with its arguments.
+NAMES = {
+    "connected": "()",
+    "disconnected": "(reason: str | None)",
+    "status": "(status: SessionStatus)",
+    "error": "(problem: Problem)",
+    "speech_started": "(item_id: str)",
+    "speech_stopped": "(item_id: str)",
+    "speaking_changed": "(speaking: bool): the assistant is heard, or no more",
+    "playback_cleared": "(response_id: str): audio received must not be played",
+    "transcript_delta": "(transcript: Transcript, delta: str)",
+    "transcript": "(transcript: Transcript): final",
+    "response_done": "(response: Response)",
+}
+
+
+@attrs.frozen
+class Notice:
+    """One thing to tell: a name of `NAMES` and its arguments."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+
+def notices(
+    before: Session | None, record: Record, after: Session
+) -> tuple[Notice, ...]:
+    """What to tell about one record, in the order in which it matters."""
+    before = before or Session(after.id)
+    if _same(before, after):
+        return ()
+    return (
+        *_about_connection(before, record, after),
+        *_about_speech(before, record, after),
+        *_about_text(before, record, after),
+        *_about_responses(before, record, after),
+        *(
+            Notice("error", (problem,))
+            for problem in after.ledger.problems
+            if all(problem is not known for known in before.ledger.problems)
+        ),
+    )
+
+
+def _same(before: Session, after: Session) -> bool:
+    """Whether nothing but the tally changed."""
+    return (
+        before.items is after.items
+        and before.activity is after.activity
+        and before.responses is after.responses
+        and before.connection is after.connection
+        and before.conversation is after.conversation
+        and before.ledger is after.ledger
+    )
+
+
+def _about_connection(
+    before: Session, record: Record, after: Session
+) -> Iterator[Notice]:
+    old, new = before.connection.status, after.connection.status
+    if old is not new:
+        if new is SessionStatus.OPEN:
+            yield Notice("connected")
+        if isinstance(record.event, events.Disconnected):
+            yield Notice("disconnected", (record.event.reason,))
+        yield Notice("status", (new,))
+
+
+def _about_speech(before: Session, record: Record, after: Session) -> Iterator[Notice]:
+    old, new = before.activity, after.activity
+    if old.speaking_item != new.speaking_item:
+        if old.speaking_item is not None:
+            yield Notice("speech_stopped", (old.speaking_item,))
+        if new.speaking_item is not None:
+            yield Notice("speech_started", (new.speaking_item,))
+    if (old.playing is None) is not (new.playing is None):
+        yield Notice("speaking_changed", (new.playing is not None,))
+    if isinstance(record.event, events.OutputAudioBufferCleared):
+        yield Notice("playback_cleared", (record.event.response_id,))
+
+
+def _about_text(before: Session, record: Record, after: Session) -> Iterator[Notice]:
+    if before.items is after.items:
+        return
+    for item_id in _touched(record.event, after):
+        old, new = before.items.get(item_id), after.items.get(item_id)
+        if new is None or new is old or new.role not in ("user", "assistant"):
+            continue
+        line = transcript_of(new)
+        delta = getattr(record.event, "delta", None)
+        if isinstance(delta, str) and not line.final and _grew(old, new):
+            yield Notice("transcript_delta", (line, delta))
+        if line.final and (old is None or not transcript_of(old).final):
+            yield Notice("transcript", (line,))
+
+
+def _grew(old: Any, new: Any) -> bool:
+    """Whether a delta was text: one of audio leaves the texts as they are."""
+    parts: tuple[Part, ...] = old.parts if old is not None else ()
+    known = {id(part.text) for part in parts}
+    return any(part.text and id(part.text) not in known for part in new.parts)
+
+
+def _touched(event: Any, after: Session) -> tuple[str, ...]:
+    """The items that an event speaks of."""
+    if isinstance(item_id := getattr(event, "item_id", None), str):
+        return (item_id,)
+    if (item := getattr(event, "item", None)) is not None:
+        return (item.id,) if item.id else ()
+    if isinstance(event, events.ResponseDone):
+        response = after.responses.by_id.get(event.response.id or "")
+        return response.item_ids if response is not None else ()
+    return ()
+
+
+def _about_responses(
+    before: Session, record: Record, after: Session
+) -> Iterator[Notice]:
+    event = record.event
+    response_id = event.response.id if isinstance(event, events.ResponseDone) else None
+    old = before.responses.by_id.get(response_id or "")
+    new = after.responses.by_id.get(response_id or "")
+    if new is not None and new is not old:
+        yield Notice("response_done", (new,))

@@ -1,0 +1,67 @@
+"""Every event class, and an example of each with every field filled, by its types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from duologue.core.events.base import ClientEvent, Event, LocalEvent, ServerEvent
+
+WIRE = [*ServerEvent.__subclasses__(), *ClientEvent.__subclasses__()]
+LOCAL = LocalEvent.__subclasses__()
+EVERY = [*WIRE, *LOCAL]
+
+
+def tag(cls: type[Event]) -> str:
+    """The class's type on the wire."""
+    return str(cls.__struct_config__.tag)
+
+
+def fields(cls: type[Event]) -> dict[str, Any]:
+    """An example of the class as JSON values, no field left out."""
+    found: dict[str, Any] = _object(cls, 0)
+    if "event_id" in found:
+        found["event_id"] = f"event_of_{tag(cls)}"
+    return found
+
+
+def example(cls: type[Event]) -> Event:
+    """An example of the class."""
+    return msgspec.json.decode(msgspec.json.encode(fields(cls)), type=cls)
+
+
+def _object(cls: Any, depth: int) -> dict[str, Any]:
+    info = inspect.type_info(cls)
+    assert isinstance(info, inspect.StructType)
+    found = {
+        field.encode_name: _value(field.type, field.encode_name, depth + 1)
+        for field in info.fields
+    }
+    if info.tag is not None:
+        assert info.tag_field is not None
+        found[info.tag_field] = info.tag
+    return found
+
+
+def _value(node: inspect.Type, name: str, depth: int) -> Any:
+    match node:
+        case inspect.StrType():
+            return {"id": "item_1", "item_id": "item_1", "role": "user"}.get(name, name)
+        case inspect.IntType():
+            return 1 if name.endswith("index") else 3
+        case inspect.FloatType():
+            return 1.5
+        case inspect.BoolType():
+            return True
+        case inspect.VarTupleType(item_type=item):
+            return [] if depth > 6 else [_value(item, name, depth)]
+        case inspect.DictType():
+            return {"type": "session.update"}
+        case inspect.StructType(cls=cls):
+            return _object(cls, depth)
+        case inspect.UnionType(types=types):
+            return _value(types[0], name, depth)
+        case _:
+            return {"any": ["thing"]}

@@ -1,0 +1,214 @@
+"""The life of a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duologue.core import (
+    Problem,
+    Session,
+    SessionKind,
+    fold,
+    select_is_connected,
+    select_problems,
+)
+
+from .talk import Frame, Service, fold_frames, to_record, to_records
+
+
+def told(*facts: str | tuple[str, int]) -> Session:
+    """The session after these local facts, each of epoch 0 or of the one named."""
+    pairs: list[tuple[str, int]]
+    pairs = [(fact, 0) if isinstance(fact, str) else fact for fact in facts]
+    frames: dict[str, Frame] = {
+        "connecting": {"type": "duologue.connecting"},
+        "connected": {"type": "duologue.connected"},
+        "left": {"type": "duologue.disconnected", "expected": True},
+        "lost": {"type": "duologue.disconnected", "reason": "gone"},
+        "closed": {"type": "duologue.closed"},
+        "created": {"type": "session.created", "session": {"type": "realtime"}},
+    }
+    records = [to_record(frames[fact], n, epoch=e) for n, (fact, e) in enumerate(pairs)]
+    return fold(records).sessions["s"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (["connecting"], "connecting"),
+        (["connecting", "connected"], "open"),
+        (["created"], "open"),
+        (["connecting", "connected", "left"], "closed"),
+        (["connecting", "connected", "lost"], "failed"),
+        (["connecting", "lost"], "failed"),
+        (["connecting", "connected", "closed"], "closed"),
+        (["connected", "lost", "closed"], "failed"),
+        (["connected", "closed", "lost"], "closed"),
+        (["connected", "closed", "connected"], "closed"),
+        (["connected", "lost", "created"], "failed"),
+        (["connected", "lost", ("connecting", 1)], "reconnecting"),
+        (["connected", "lost", ("connecting", 1), ("connected", 1)], "open"),
+        (["connected", "lost", ("connected", 1)], "open"),
+        # A hand-over: the old connection ends after the new one began.
+        (["connected", ("connecting", 1), ("connected", 1), "lost"], "open"),
+        (["connected", ("connecting", 1), ("connected", 1), "left"], "open"),
+        ([("connected", 1), "connecting"], "open"),
+        ([("connected", 1), "connected", "created"], "open"),
+        (["closed", "connecting"], "connecting"),
+    ],
+)
+def test_the_status(facts: list[Any], status: str) -> None:
+    """By the facts of the newest connection; over is over until it connects again."""
+    session = told(*facts)
+
+    assert status == session.connection.status
+    assert (status == "open") is select_is_connected(session)
+
+
+def test_a_lost_connection_is_a_problem() -> None:
+    """With its reason; one that was expected is none."""
+    assert (Problem("disconnected", "gone", at=0.0),) == select_problems(
+        told("connected", "lost")
+    )
+    assert select_problems(told("connected", "left")) == ()
+
+
+def test_epochs_never_go_back() -> None:
+    """A stray of an older connection changes nothing."""
+    assert told(("connected", 2), ("connecting", 1), "created").connection.epoch == 2
+
+
+def test_the_configuration_in_force() -> None:
+    """`session.created` and `session.updated` carry it whole."""
+    service = Service()
+    service.created(id="sess_1", expires_at=5000, instructions="a", voice="x")
+    service.send("session.updated", session={"type": "realtime", "instructions": "b"})
+    connection = fold_frames(*service.frames).connection
+
+    assert (
+        connection.server_id,
+        connection.expires_at,
+        connection.kind,
+    ) == ("sess_1", 5000.0, SessionKind.REALTIME)
+    assert getattr(connection.confirmed, "instructions", None) == "b"
+
+
+@pytest.mark.parametrize("session", [..., None, {}, 5, [], "realtime"])
+def test_a_session_that_says_nothing(session: Any) -> None:
+    """It opens the session and confirms nothing."""
+    service = Service()
+    service.created(instructions="a")
+    frame: Frame = {"type": "session.created", "session": session}
+    if session is ...:
+        del frame["session"]
+    alone = fold_frames(frame).connection
+    after = fold_frames(*service.frames, frame)
+
+    assert (alone.status, alone.confirmed) == ("open", None)
+    assert fold_frames(*service.frames).connection == after.connection
+
+
+def test_zero_is_no_expiry() -> None:
+    """It is what an echo of client_secrets says."""
+    service = Service()
+    service.created(expires_at=0)
+
+    assert fold_frames(*service.frames).connection.expires_at is None
+
+
+def test_a_transcription_session() -> None:
+    """It is known by its kind."""
+    frame = {"type": "session.created", "session": {"type": "transcription", "id": "t"}}
+    connection = fold_frames(frame).connection
+
+    assert (connection.kind, connection.server_id) == (SessionKind.TRANSCRIPTION, "t")
+
+
+def test_a_translation_session() -> None:
+    """Its kind and its end are known."""
+    session = {"type": "translation", "id": "t", "expires_at": 7, "model": "m"}
+    connection = fold_frames({"type": "session.created", "session": session}).connection
+
+    assert (
+        connection.status,
+        connection.kind,
+        connection.server_id,
+        connection.expires_at,
+    ) == ("open", SessionKind.TRANSLATION, "t", 7.0)
+
+
+def test_a_translation_of_an_older_epoch() -> None:
+    """It is past."""
+    frame = {"type": "session.created", "session": {"type": "translation"}}
+    session = fold(
+        [to_record({"type": "duologue.connected"}, epoch=1), to_record(frame)]
+    ).sessions["s"]
+
+    assert session.connection.kind == SessionKind.REALTIME
+
+
+def test_the_configuration_asked_for() -> None:
+    """It is kept as text, so that nobody can change it through its record."""
+    wish = {"type": "session.update", "session": {"voice": "x", "instructions": "a"}}
+    record = to_record({"type": "duologue.requested", "event": wish})
+    session = fold([record]).sessions["s"]
+    record.event.event["session"]["voice"] = "y"  # type: ignore[attr-defined]
+
+    assert session.connection.requested == '{"instructions":"a","voice":"x"}'
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"type": "response.create"}, {"type": "session.update", "session": 5}]
+)
+def test_other_wishes(event: Frame) -> None:
+    """Only a change of the session is asked for."""
+    session = fold_frames({"type": "duologue.requested", "event": event})
+
+    assert session.connection.requested is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"message": "m", "code": "c"}, ("m", "c")),
+        ({"code": "c", "type": "t"}, ("c", "c")),
+        ({"type": "t"}, ("t", None)),
+        ({}, ("unknown error", None)),
+        (None, ("unknown error", None)),
+        ({"message": 5, "code": 500}, ("unknown error", None)),
+    ],
+)
+def test_errors_are_problems(error: Any, expected: tuple[str, str | None]) -> None:
+    """The most telling word of them, and the session lives on."""
+    session = fold_frames(
+        {"type": "duologue.connected"}, {"type": "error", "error": error}
+    )
+    (problem,) = select_problems(session)
+
+    assert expected == (problem.message, problem.code)
+    assert select_is_connected(session)
+
+
+def test_the_last_hundred_problems() -> None:
+    """Older ones are in the log."""
+    frames = [{"type": "error", "error": {"message": str(n)}} for n in range(250)]
+
+    assert [str(n) for n in range(150, 250)] == [
+        problem.message for problem in select_problems(fold_frames(*frames))
+    ]
+
+
+def test_session_expiry() -> None:
+    """The error says why, and the socket that closes after it ends the session."""
+    service = Service()
+    service.created()
+    service.reply("good")
+    service.send("error", error={"code": "session_expired", "message": "60 minutes"})
+    frames = [*service.frames, {"type": "duologue.disconnected", "code": 1001}]
+    session = fold(to_records(frames)).sessions["s"]
+
+    assert session.connection.status == "failed"
+    assert [p.code for p in select_problems(session)] == ["session_expired", None]
+    assert str(next(iter(session.items.values())).parts[0].text) == "good"

@@ -1,0 +1,275 @@
+"""The record, and the log that it makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.core import LogError, Record, Session, events, fold, read_log, to_line
+from duologue.core.events.base import Malformed
+from duologue.core.record import RAW_LIMIT
+
+from .strategies import Talk, hostile, talks
+from .talk import Service, audio, to_record, to_records
+
+
+def read(data: bytes, **how: Any) -> list[Record]:
+    return list(read_log(data.splitlines(keepends=True), **how))
+
+
+def prefix(data: bytes) -> tuple[list[Record], int | None]:
+    """What can be read, and the line that ends it."""
+    found: list[Record] = []
+    try:
+        found.extend(read_log(data.split(b"\n")))
+    except LogError as error:
+        return found, error.line
+    return found, None
+
+
+def bare(record: Record) -> Record:
+    """The record without what a log need not keep to the byte."""
+    return msgspec.structs.replace(record, frame=b"")
+
+
+def short_log() -> list[bytes]:
+    service = Service()
+    service.created()
+    service.typed("hellö")
+    service.reply("hi", " there", spoken=False)
+    records = to_records([*service.frames[:6], b"\xff\xfe", *service.frames[6:9]])
+    return [to_line(record) for record in records]
+
+
+@given(talks(max_size=3))
+def test_round_trip(talk: Talk) -> None:
+    """With the audio kept, a log gives the same records back."""
+    records = to_records(talk.frames)
+    data = b"".join(to_line(record, keep_audio=True) for record in records)
+
+    assert records == read(data)
+
+
+@given(hostile())
+def test_the_fold_is_the_same_from_the_log(frames: list[Any]) -> None:
+    """Without audio, with malformed frames, however it went: the same state."""
+    records = to_records(frames)
+    data = b"".join(to_line(record) for record in records)
+
+    assert fold(records) == fold(read(data))
+
+
+@given(st.binary() | st.text(st.characters(exclude_categories=())), st.booleans())
+def test_any_frame_makes_one_line(frame: bytes | str, keep: bool) -> None:
+    """Whatever came is in the log, on one line of JSON."""
+    line = to_line(to_record(frame), keep_audio=keep)
+
+    assert line[-1:] == b"\n"
+    assert line.count(b"\n") == 1
+    assert isinstance(json.loads(line), dict)
+
+
+def test_the_line_format() -> None:
+    """Keys, their order, and the checksum of what is before it."""
+    record = Record.of(
+        b'{"type":"response.dreamt"}',
+        seq=3,
+        session="s",
+        dir="in",
+        at=1.5,
+        epoch=2,
+        src="sideband",
+    )
+    body = (
+        b'{"v":1,"seq":3,"at":1.5,"session":"s","epoch":2,"dir":"in","src":"sideband",'
+        b'"event":{"type":"response.dreamt"}'
+    )
+
+    assert b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)) == to_line(record)
+
+
+def test_a_flipped_byte_ends_the_log() -> None:
+    """All before it is read, the error names the line, and no other text comes."""
+    lines = short_log()
+    data = b"".join(lines)
+    whole = read(data)
+    for at in range(len(data)):
+        for flip in (0x01, 0x20, 0x80, 0xFF):
+            changed = data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]
+            line = data[:at].count(b"\n")
+            found, failed = prefix(changed)
+
+            assert whole[:line] == found
+            assert line + 1 == failed
+
+
+def test_a_log_cut_off_anywhere() -> None:
+    """The whole lines are read; a torn one is named."""
+    lines = short_log()
+    data = b"".join(lines)
+    whole = read(data)
+    for at in range(len(data)):
+        begun = data[:at].count(b"\n")
+        rest = data[:at].rpartition(b"\n")[2]
+        complete = rest + b"\n" == lines[begun]
+        found, failed = prefix(data[:at])
+
+        assert whole[: begun + complete] == found
+        assert (None if complete or not rest else begun + 1) == failed
+
+
+def test_foreign_lines() -> None:
+    """Only ``dir`` and ``event``: the line is the number, the file the session."""
+    data = b'{"dir":"in","event":{"type":"error"}}\n\n{"event":{"type":"error"},"at":2}'
+    error = events.Error(error=events.ErrorDetail())
+
+    assert [
+        Record(seq=1, session="f", dir="in", event=error, frame=b'{"type":"error"}'),
+        Record(
+            seq=3, session="f", dir="in", event=error, frame=b'{"type":"error"}', at=2.0
+        ),
+    ] == read(data, session="f")
+
+
+@pytest.mark.parametrize(
+    ("close", "expected"),
+    [
+        (b"null", events.Disconnected(expected=True)),
+        (b"{}", events.Disconnected(expected=True)),
+        (b'{"code":1000}', events.Disconnected(code=1000, expected=True)),
+        (
+            b'{"code":1001,"reason":"expired"}',
+            events.Disconnected(code=1001, reason="expired"),
+        ),
+        (b'{"code":"x","reason":5}', events.Disconnected()),
+    ],
+)
+def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
+    """A closed socket is the local fact that the connection is gone."""
+    (record,) = read(b'{"close":%s}\n' % close)
+
+    assert ("local", expected) == (record.dir, record.event)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"v":2,"dir":"sideways"}', "version 2, this duologue reads up to 1"),
+        (b'{"dir":"in","v":2,"event":{"type":"error"}}', "version 2"),
+        (b'{"dir":"sideways","event":{}}', "cut off"),
+        (b'{"dir":"in"}\n', "holds no event"),
+        (b'{"raw":"*"}\n', "raw is not base64"),
+        (b"[]\n", "not a record"),
+        (b"\xff\n", "not a record"),
+        (b'{"dir":"in","at":1e999,"event":{}}\n', "not a record"),
+        (b'{"event":' + b"[" * 100_000 + b"\n", "not a record"),
+        (b'{"v":1,"event":{"type":"error"}}\n', "cut off before its checksum"),
+    ],
+)
+def test_lines_that_cannot_be_read(line: bytes, message: str) -> None:
+    """One line of message, with the number."""
+    data = b'{"event":{"type":"error"}}\n' + line
+    if line.startswith(b'{"v":2'):
+        data = data.rstrip(b"\n")
+        body = line[:-1]
+        data = b'{"event":{"type":"error"}}\n%s,"crc":"%08x"}' % (
+            body,
+            zlib.crc32(body),
+        )
+    found, failed = prefix(data)
+    with pytest.raises(LogError, match=message) as raised:
+        read(data)
+
+    assert (len(found), failed) == (1, 2)
+    assert "\n" not in str(raised.value)
+
+
+def test_malformed_frames_keep_64_kib() -> None:
+    """The beginning stands in base64, with the size of the whole."""
+    frame = b"\xff" * (RAW_LIMIT + 5)
+    line = json.loads(to_line(to_record(frame)))
+    (record,) = read(to_line(to_record(frame)))
+
+    assert (frame[:RAW_LIMIT], len(frame)) == (
+        base64.b64decode(line["raw"]),
+        line["size"],
+    )
+    assert isinstance(record.event, Malformed)
+    assert len(frame) == record.event.size
+
+
+def test_malformed_stays_malformed() -> None:
+    """Even where the part that was kept would parse by itself."""
+    frame = b'{"type":"error"}' + b" " * (2 << 20)
+    record = to_record(frame)
+    (again,) = read(to_line(record))
+
+    assert isinstance(record.event, Malformed)
+    assert fold([record]) == fold([again])
+
+
+def test_line_breaks_between_tokens() -> None:
+    """A frame that is written over several lines is one line of a log."""
+    frame = b'{\r\n "type": "error",\n "error": {"message": "a\\nb"}\n}'
+    (record,) = read(to_line(to_record(frame)))
+
+    assert events.Error(error=events.ErrorDetail(message="a\nb")) == record.event
+
+
+def test_audio_is_left_out() -> None:
+    """The field is emptied, its size is kept, and the state is the same."""
+    service = Service()
+    service.reply("a", "b")
+    records = to_records(service.frames)
+    data = b"".join(map(to_line, records))
+    (delta, *_) = [r for r in read(data) if r.audio_bytes]
+
+    assert audio(480).encode() not in data
+    assert (
+        delta.audio_bytes,
+        b'"delta":""' if b'"delta":""' in delta.frame else delta.frame,
+    ) == (480, b'"delta":""')
+    assert fold(records) == fold(read(data))
+    assert (
+        sum(
+            part.audio_bytes
+            for item in fold(records).sessions["s"].items.values()
+            for part in item.parts
+        )
+        == 960
+    )
+
+
+def test_a_log_of_a_translation_reads_as_one() -> None:
+    """Once a session has said what it is, its shared names mean translations."""
+    frames = [
+        {"type": "session.created", "session": {"type": "translation"}},
+        {"type": "session.updated", "session": {"id": "s"}},
+    ]
+    data = b"".join(map(to_line, to_records(frames)))
+
+    assert [events.TranslationSessionCreated, events.TranslationSessionUpdated] == [
+        type(record.event) for record in read(data)
+    ]
+
+
+def test_a_record_is_frozen() -> None:
+    """What happened cannot be changed."""
+    record: Any = to_record({"type": "error"})
+    with pytest.raises(AttributeError):
+        record.seq = 5
+    assert attrs.has(Session)
+
+
+def test_frames_as_text() -> None:
+    """A str is its UTF-8; a lone surrogate shows as malformed."""
+    assert "é".encode() in to_record('{"type":"é"}').frame
+    assert isinstance(to_record("\ud800").event, Malformed)

@@ -1,0 +1,44 @@
+"""State is immutable values, nested so that what changes often is small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from duologue.core import state as module
+
+CLASSES = [getattr(module, name) for name in module.__all__]
+#: Rebuilt by every text delta: a frozen constructor costs by the field.
+HOT = [module.State, module.Session, module.Item, module.Part]
+REQUIRED = {"id": "x", "type": "x", "audio_end_ms": 1, "kind": "x", "message": "x"}
+
+
+def made(cls: type) -> Any:
+    fields = attrs.fields(cls)
+    return cls(
+        **{f.name: REQUIRED[f.name] for f in fields if f.default is attrs.NOTHING}
+    )
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_frozen_with_slots(cls: type) -> None:
+    """Nobody sets a field, nobody adds one."""
+    value = made(cls)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, attrs.fields(cls)[0].name, None)
+    assert not hasattr(value, "__dict__")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_hashable_by_value(cls: type) -> None:
+    """Equal values are equal, and nothing mutable is in a new one."""
+    assert made(cls) == made(cls)
+    assert hash(made(cls)) == hash(made(cls))
+
+
+@pytest.mark.parametrize("cls", HOT)
+def test_hot_nodes_are_narrow(cls: type) -> None:
+    """At most eight fields."""
+    assert len(attrs.fields(cls)) <= 8
