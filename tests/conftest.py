@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import socket
@@ -126,3 +127,14 @@ def network_guard(_guard: NetworkGuard) -> Iterator[NetworkGuard]:
     _guard.refused.clear()
     yield _guard
     assert not _guard.refused, f"left loopback: {', '.join(_guard.refused)}"
+
+
+@pytest.fixture
+def flite() -> None:
+    """For tests that need libflite1; with ``CI=true`` a missing one is a failure."""
+    try:
+        ctypes.CDLL("libflite_cmu_us_slt.so.1")
+    except OSError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"libflite1 is not installed: {error}")

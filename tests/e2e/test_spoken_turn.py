@@ -88,6 +88,7 @@ def swapped(pcm: bytes) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.usefixtures("flite")
 async def test_a_spoken_question_is_answered(
     client: Client, config: SessionConfig, question: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ async def test_barge_in_stops_the_reply(
     assert heard.flushes == 1
 
 
+@pytest.mark.usefixtures("flite")
 async def test_a_typed_turn_is_answered_aloud(
     client: Client, config: SessionConfig
 ) -> None:

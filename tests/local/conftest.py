@@ -222,7 +222,7 @@ def append() -> Callable[[bytes], dict[str, Any]]:
 
 
 @pytest.fixture
-def say() -> Callable[[str], Awaitable[bytes]]:
+def say(flite: None) -> Callable[[str], Awaitable[bytes]]:
     """Speaks a text with the voice that the recogniser reads best."""
     from duologue.local.voice import find_voice
 
