@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -46,13 +47,15 @@ async def started(tmp_path: Path) -> AsyncIterator[Start]:
     """``await started("local")``: the command, running."""
     processes: list[asyncio.subprocess.Process] = []
 
-    async def start(*args: str | Path, **changes: str) -> asyncio.subprocess.Process:
+    async def start(
+        *args: str | Path, stdout: Any = asyncio.subprocess.PIPE, **changes: str
+    ) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "duologue"),
             *map(str, args),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
             env=environment(**changes),
             cwd=tmp_path,
@@ -72,11 +75,12 @@ def duologue(started: Start) -> Run:
     """``await duologue("talk", …)``: the command, in an empty folder."""
 
     async def run(
-        *args: str | Path, stdin: str = "", env: dict[str, str] | None = None
+        *args: str | Path, stdin: str | bytes = "", env: dict[str, str] | None = None
     ) -> Outcome:
+        typed = stdin.encode() if isinstance(stdin, str) else stdin
         process = await started(*args, **(env or {}))
         async with asyncio.timeout(90):
-            out, err = await process.communicate(stdin.encode())
+            out, err = await process.communicate(typed)
         return Outcome(process.returncode or 0, out.decode(), err.decode())
 
     return run

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from duologue.core import dump, fold
+from duologue.core import __version__, dump, fold
 from duologue.transports import read_log_file
 
 Run = Callable[..., Awaitable[Any]]
@@ -118,6 +118,80 @@ async def test_an_interruption_is_clean(
     assert [line["role"] for line in session["transcript"]] == ["user"]
 
 
+@pytest.mark.realtime
+async def test_a_polite_kill_is_clean(
+    started: Start, duologue: Run, question: Path, tmp_path: Path
+) -> None:
+    """SIGTERM ends ``talk`` as Ctrl-C does, with the status of the signal."""
+    process = await started(
+        "talk", "--local", question, "--record", tmp_path / "session.jsonl"
+    )
+    while b"you are heard" not in await process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (143, b"")
+    replayed = await duologue("replay", "session.jsonl", "--json")
+    assert json.loads(replayed.out)["sessions"][0]["status"] == "closed"
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("option", ["--record", "--output"])
+async def test_a_full_disk_is_said(
+    duologue: Run, question: Path, tmp_path: Path, option: str
+) -> None:
+    """The talk goes on to its end; then one line says which file is not whole."""
+    outcome = await duologue("talk", "--local", question, option, "/dev/full")
+    one_line(outcome, "/dev/full", "No space left on device")
+    assert "Yes, I can hear you well." in outcome.out
+    assert "wrote" not in outcome.out
+
+
+@pytest.mark.realtime
+async def test_what_is_not_utf8_is_typed_all_the_same(duologue: Run) -> None:
+    """Bytes that are no text show as such; what follows is read."""
+    outcome = await duologue(
+        *("talk", "--text", "--local", "--json"),
+        stdin=b"hello \xff\n",
+        env={"PYTHONIOENCODING": "ascii:strict"},
+    )
+    assert outcome.status == 0, outcome.err
+    (session,) = json.loads(outcome.out)["sessions"]
+    assert session["transcript"][0]["text"] == "hello \ufffd"
+
+
+async def test_a_failed_attempt_leaves_old_files(
+    duologue: Run, question: Path, tmp_path: Path
+) -> None:
+    """Who cannot connect does not lose the last log and the last reply."""
+    for name in ("reply.wav", "session.jsonl"):
+        (tmp_path / name).write_text("precious")
+    outcome = await duologue(
+        *("talk", question, "--base-url", "http://127.0.0.1:1/v1"),
+        *("--output", "reply.wav", "--record", "session.jsonl"),
+    )
+    one_line(outcome, "127.0.0.1:1")
+    assert "wrote" not in outcome.out
+    for name in ("reply.wav", "session.jsonl"):
+        assert (tmp_path / name).read_text() == "precious"
+
+
+async def test_an_output_that_takes_nothing(tmp_path: Path, started: Start) -> None:
+    """Standard output on a full disk is one line, status 1."""
+    write_log(tmp_path / "session.jsonl")
+    with open("/dev/full", "wb") as full:
+        process = await started("replay", "session.jsonl", stdout=full)
+        _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err == b"duologue: standard output: No space left on device\n"
+
+
+async def test_the_version(duologue: Run) -> None:
+    """``--version`` is the one of the distribution."""
+    assert (await duologue("--version")).out == f"duologue {__version__}\n"
+
+
 async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
     """Without a key and without ``--local`` the two ways on are named."""
     one_line(await duologue("talk", question), "OPENAI_API_KEY", "--local")
@@ -129,6 +203,12 @@ async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
         ("talk",),
         ("talk", "x.wav", "--text"),
         ("talk", "--text", "--local", "--base-url", "http://127.0.0.1/v1"),
+        ("talk", "--text", "--base-url", "127.0.0.1:8000/v1"),
+        ("talk", "--text", "--base-url", ""),
+        ("talk", "--text", "--base-url", "http://[::1/v1"),
+        ("talk", "--text", "--base-url", "http://127.0.0.1:99999/v1"),
+        ("talk", "x.wav", "--local", "--output", "./x.wav"),
+        ("talk", "--text", "--local", "--output", "x", "--record", "x"),
         ("talk", "x.wav", "--silence-ms", "soon"),
         ("replay",),
         ("local", "--port", "99999"),
@@ -279,6 +359,12 @@ async def test_a_damaged_log_gives_what_it_can(
     one_line(outcome, "session.jsonl", "line 3", why)
     (session,) = json.loads(outcome.out)["sessions"]
     assert [line["text"] for line in session["transcript"]] == ["first words"]
+
+
+async def test_an_empty_log(duologue: Run, tmp_path: Path) -> None:
+    """A file without a record is no log."""
+    (tmp_path / "empty.jsonl").write_bytes(b"\n")
+    one_line(await duologue("replay", "empty.jsonl"), "empty.jsonl: holds no records")
 
 
 async def test_a_missing_log(duologue: Run) -> None:

@@ -26,6 +26,8 @@ from duologue.local.memory import memory
 from duologue.transports import (
     Client,
     ConnectError,
+    ConnectionLost,
+    LogError,
     NotConnected,
     ReplayDrift,
     Target,
@@ -252,6 +254,74 @@ async def test_a_raising_callback_hurts_nobody(client: Client) -> None:
     await session.send_text("hello")
     await session.until(is_answered, timeout=10)
     assert len(seen) == 2
+
+
+async def test_a_failing_callback_is_logged_and_kept(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing that a callback raises vanishes; one that nobody awaits is refused."""
+    session = await client.start_session(TYPED, transport=memory())
+    error = RuntimeError("mine")
+
+    def fail(status: SessionStatus) -> None:
+        raise error
+
+    async def never_awaited() -> None: ...
+
+    session.on("status", fail)
+    with pytest.raises(TypeError, match="plain function"):
+        session.on("connected", never_awaited)
+    await session.close()
+    assert session.callback_failures == (error,)
+    assert [record.message for record in caplog.records] == [
+        "a callback for 'status' failed"
+    ]
+
+
+async def test_waiting_ends_with_the_session(client: Client) -> None:
+    """Who waits for what can come no more is told, with the reason."""
+    ours, theirs = pair()
+    session = await client.start_session(TYPED, transport=ours)
+    waiting = asyncio.create_task(session.until(lambda state: False))
+    await asyncio.sleep(0)
+    await theirs.close("the cable was cut")
+    with pytest.raises(ConnectionLost, match="the cable was cut"):
+        await waiting
+    with pytest.raises(ConnectionLost):
+        await session.until(lambda state: False)
+
+
+async def test_a_closed_client_starts_nothing() -> None:
+    """No session begins that nobody would close."""
+    client = Client(base_url="http://127.0.0.1/v1")
+    await client.close()
+    with pytest.raises(NotConnected):
+        await client.start_session(TYPED, transport=memory())
+
+
+@pytest.mark.parametrize(("text", "kind"), [(None, TypeError), ("\udcff", ValueError)])
+async def test_what_is_no_text_is_refused(
+    client: Client, text: str, kind: type[Exception]
+) -> None:
+    """Only text goes out, and nothing of what is not."""
+    session = await client.start_session(TYPED, transport=memory())
+    before = session.state
+    with pytest.raises(kind):
+        await session.send_text(text)
+    assert session.state is before
+
+
+async def test_a_log_is_replaced_by_a_session_only(
+    client: Client, tmp_path: Path
+) -> None:
+    """An attempt that fails leaves the log of the session before."""
+    path = tmp_path / "session.jsonl"
+    path.write_text("precious")
+    with pytest.raises(ConnectError):
+        await client.start_session(TYPED, transport=record(Refusing(), path))
+    assert path.read_text() == "precious"
+    with pytest.raises(LogError, match="No such file"):
+        record(memory(), tmp_path / "no" / "where.jsonl")
 
 
 async def test_an_unknown_notice_is_refused(client: Client) -> None:

@@ -246,7 +246,7 @@ async def test_a_broken_exchange_is_a_signalling_error(
 ) -> None:
     """What breaks off before its end names the place and has no status."""
     raw_server.reply = response
-    with pytest.raises(SignallingError, match="broke off: RemoteProtocol") as caught:
+    with pytest.raises(SignallingError, match="broke off: ") as caught:
         await create_call(kit.target(raw_server.url), OFFER)
     assert f"127.0.0.1:{raw_server.port}" in str(caught.value)
     assert caught.value.status is None

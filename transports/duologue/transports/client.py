@@ -30,11 +30,12 @@ from duologue.core.session_config import SessionConfig
 from .clock import Clock, SystemClock, new_id
 from .credentials import Credentials
 from .emitter import Emitter
-from .errors import ConnectionLost, DuologueError, NotConnected
+from .errors import ConnectionLost, DuologueError, LogError, NotConnected
 from .seam import Target, Transport
 
 __all__ = ["DEFAULT_BASE_URL", "Client", "LiveSession"]
 
+_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 #: The real service.
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -63,6 +64,7 @@ class Client:
         self._clock = clock or SystemClock()
         self._ids = ids or new_id
         self._sessions: dict[str, LiveSession] = {}
+        self._closed = False
 
     @property
     def sessions(self) -> Mapping[str, LiveSession]:
@@ -85,8 +87,11 @@ class Client:
 
         ``transport`` defaults to WebRTC without microphone and speaker; ``timeout``
         in seconds is for all of the connecting. Raises a `ConnectError`, with the
-        session left in the store as ``failed``; ValueError for an id in use.
+        session left in the store as ``failed``; ValueError for an id in use,
+        `NotConnected` once the client is closed.
         """
+        if self._closed:
+            raise NotConnected("this client is closed")
         session_id = id or self._ids()
         if session_id in self._sessions:
             raise ValueError(f"a session {session_id!r} exists already")
@@ -116,6 +121,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all sessions. Their state stays in the store."""
+        self._closed = True
         for session in list(self._sessions.values()):
             await session.close()
 
@@ -143,7 +149,7 @@ class LiveSession:
         self, session_id: str, store: Store, clock: Clock, transport: Transport
     ) -> None:
         self.id = session_id
-        #: What ended the session, where it was not meant to.
+        #: What ended the session or its log, where it was not meant to.
         self.failure: DuologueError | None = None
         self._store = store
         self._clock = clock
@@ -174,11 +180,23 @@ class LiveSession:
         """
         return self._emitter.on(name, callback)
 
+    @property
+    def callback_failures(self) -> tuple[BaseException, ...]:
+        """What callbacks of `on` raised, the last hundred; they are logged too."""
+        return tuple(self._emitter.failures)
+
     async def send_text(self, text: str) -> None:
         """Say something in writing and ask for the answer.
 
-        Raises `NotConnected` after close.
+        Raises `NotConnected` after close, TypeError for what is no str, ValueError
+        for a lone surrogate.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text is a str, not {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"text is not valid Unicode: {error.reason}") from None
         await self.send_event(make.send_text(text))
         await self.send_event(make.create_response())
 
@@ -209,13 +227,21 @@ class LiveSession:
     ) -> Session:
         """Wait until the state satisfies ``predicate``; that state.
 
-        Raises TimeoutError after ``timeout`` seconds.
+        Raises TimeoutError after ``timeout`` seconds, and `ConnectionLost` where the
+        session is over and the state can change no more.
         """
         found: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
 
         def look(*_: object) -> None:
-            if not found.done() and predicate(self.state):
+            if found.done():
+                return
+            if predicate(self.state):
                 found.set_result(self.state)
+            elif self.state.connection.status in _OVER:
+                reason = self.state.connection.reason or "it was closed"
+                found.set_exception(
+                    ConnectionLost(f"the session {self.id} is over: {reason}")
+                )
 
         stop = self._store.subscribe(look, session=self.id)
         try:
@@ -246,7 +272,9 @@ class LiveSession:
             await self._transport.connect(target)
         except BaseException as error:
             known = isinstance(error, DuologueError)
+            cancelled = isinstance(error, asyncio.CancelledError)
             reason = str(error) if known else type(error).__name__
+            reason = "interrupted while connecting" if cancelled else reason
             self._note(ev.Disconnected(reason=reason, expected=False))
             await self._transport.close()
             self._end_log()
@@ -298,6 +326,7 @@ class LiveSession:
             # The conversation matters more than its log: it goes on, and says so.
             self._log = None
             problem = f"the log ends here: {error.strerror or error}"
+            self.failure = self.failure or LogError(problem)
             self._emitter.tell(
                 Notice("error", (Problem("log", problem, at=record.at),))
             )

@@ -1,10 +1,13 @@
 """Callbacks by name: a thin layer over `duologue.core.notices`.
 
-Synchronous; a callback that raises is set aside and shown in `Emitter.failures`.
+Synchronous; a callback that raises is set aside, logged, and kept in
+`Emitter.failures`.
 """
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +22,8 @@ from duologue.core.notices import NAMES, Notice
 
 __all__ = ["Emitter"]
 
+_log = logging.getLogger("duologue")
+
 
 class Emitter:
     """Keeps the callbacks of one session."""
@@ -31,8 +36,11 @@ class Emitter:
     def on(self, name: str, callback: Callable[..., Any]) -> Callable[[], None]:
         """Call ``callback`` for every notice of this name (see `NAMES`).
 
-        Returns the function that ends it. Raises ValueError for an unknown name.
+        Returns the function that ends it. Raises ValueError for an unknown name and
+        TypeError for a coroutine function, which nobody would await.
         """
+        if inspect.iscoroutinefunction(callback):
+            raise TypeError("a callback is a plain function: start a task in it")
         if name not in NAMES:
             known = ", ".join(sorted(NAMES))
             raise ValueError(f"no notice is called {name!r}; there are: {known}")
@@ -41,6 +49,7 @@ class Emitter:
             try:
                 callback(*args)
             except Exception as error:
+                _log.exception("a callback for %r failed", name)
                 self.failures = [*self.failures[-99:], error]
 
         # pyee raises on an "error" without a listener; a prefix makes it a plain name.

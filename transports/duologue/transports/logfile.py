@@ -27,8 +27,10 @@ class LogWriter:
         self.path.chmod(0o600)
 
     def write(self, record: Record) -> None:
-        """Append one record."""
-        self._file.write(to_line(record))
+        """Append one record, all of it: a full disk may take a part only."""
+        line = memoryview(to_line(record))
+        while line:
+            line = line[self._file.write(line) :]
 
     def close(self) -> None:
         """Close the file. Idempotent."""

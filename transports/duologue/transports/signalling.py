@@ -38,6 +38,7 @@ __all__ = ["BODY_LIMIT", "Answer", "create_call", "hang_up", "is_loopback"]
 #: Bytes of an answer that are read.
 BODY_LIMIT = 65_536
 
+_LAST_PORT = 65_535
 _CALL_ID = re.compile(r"rtc_[A-Za-z0-9_-]{1,128}")
 #: Characters of a foreign text that a message of ours repeats.
 _QUOTED = 200
@@ -105,7 +106,10 @@ async def hang_up(target: Target, call_id: str) -> None:
 
 
 def is_loopback(base_url: str) -> bool:
-    """Whether the URL's host is this machine by an address of its own."""
+    """Whether the URL's host is this machine by an address of its own.
+
+    Raises `SignallingError` for what is no base URL.
+    """
     host = _url(base_url).host
     if host == "localhost":
         return True
@@ -181,10 +185,8 @@ async def _translated(url: httpx.URL, timeout: float) -> AsyncIterator[None]:
             f"nothing answers at {place} ({_line(str(error))})"
         ) from error
     except httpx.HTTPError as error:
-        raise SignallingError(
-            f"the exchange with {place} broke off: {type(error).__name__}"
-            f" ({_line(str(error))})"
-        ) from error
+        why = _line(str(error)) or "it closed the connection without an answer"
+        raise SignallingError(f"the exchange with {place} broke off: {why}") from error
     except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         # A proxy or certificates that the environment names and that are not usable.
         raise SignallingError(
@@ -213,7 +215,10 @@ def _refusal(target: Target, reply: _Reply) -> SignallingError:
             "check the base URL",
             status=status,
         )
-    return SignallingError(f"the service refused ({status}): {said}", status=status)
+    hint = " (a base URL ends in /v1)" if status == 404 else ""
+    return SignallingError(
+        f"the service refused ({status}): {said}{hint}", status=status
+    )
 
 
 def _described(target: Target, reply: _Reply) -> str:
@@ -248,4 +253,6 @@ def _url(text: str) -> httpx.URL:
         raise SignallingError(f"not a base URL: {_line(str(error))}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise SignallingError("the base URL has to begin with http:// or https://")
+    if url.port is not None and url.port > _LAST_PORT:
+        raise SignallingError(f"not a base URL: there is no port {url.port}")
     return url

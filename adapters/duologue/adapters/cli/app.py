@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from duologue.core import __version__
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -17,6 +19,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"duologue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def duologue(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print it."
+        ),
+    ] = False,
+) -> None:
+    """Spoken conversations over the OpenAI Realtime API."""
+
+
 _Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, nothing else.")
 ]
@@ -26,7 +47,7 @@ _Json = Annotated[
 def talk(
     wav: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Argument(help="A WAV file to play as the microphone."),
+        typer.Argument(help="A WAV file to play as the microphone.", readable=False),
     ] = None,
     text: Annotated[
         bool, typer.Option("--text", help="Type instead, line by line.")
@@ -72,17 +93,27 @@ def talk(
         typer.Option(metavar="LOG", help="Write the log of the session to this file."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for the reply to end.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds to wait for the connection (at most 15), and for the reply "
+            "to end once you have been silent for long enough.",
+        ),
     ] = 30.0,
     json: _Json = False,
 ) -> None:
     """Hold a conversation: play a WAV file as the microphone, or type."""
     from .talk import Options, run
 
-    if (wav is None) is not text:
+    if wav is None and not text:
         raise typer.BadParameter("give a WAV file, or --text to type")
-    if local and base_url:
+    if wav is not None and text:
+        raise typer.BadParameter("a WAV file and --text exclude each other")
+    if local and base_url is not None:
         raise typer.BadParameter("--local and --base-url exclude each other")
+    if base_url is not None:
+        _check_url(base_url)
+    _check_distinct({"the WAV file": wav, "--output": output, "--record": record})
     run(
         Options(
             wav=wav,
@@ -100,6 +131,27 @@ def talk(
             json=json,
         )
     )
+
+
+def _check_url(base_url: str) -> None:
+    from duologue.transports.errors import SignallingError
+    from duologue.transports.signalling import is_loopback
+
+    try:
+        is_loopback(base_url)
+    except SignallingError as error:
+        raise typer.BadParameter(f"--base-url {base_url!r}: {error}") from None
+
+
+def _check_distinct(paths: dict[str, Path | None]) -> None:
+    """Refuse to write over what is read, or two things into one file."""
+    seen: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise typer.BadParameter(f"{other} and {name} are the same file: {path}")
 
 
 @app.command()

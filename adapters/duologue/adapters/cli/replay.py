@@ -10,7 +10,7 @@ from duologue.core import State, reduce
 from duologue.core.errors import LogError
 from duologue.transports.logfile import read_log_file
 
-from .report import as_json, print_summary
+from .report import print_json, print_summary
 
 __all__ = ["run"]
 
@@ -18,7 +18,7 @@ __all__ = ["run"]
 def run(log: Path, *, json: bool) -> None:
     """Print what the readable part of the log says.
 
-    Raises `LogError` afterwards where it ends early.
+    Raises `LogError` afterwards where it ends early or holds nothing.
     """
     state = State()
     problem: LogError | None = None
@@ -30,8 +30,10 @@ def run(log: Path, *, json: bool) -> None:
             raise
         problem = error
     if json:
-        print(as_json(state))
+        print_json(state)
     else:
-        print_summary(Console(), state)
+        print_summary(Console(soft_wrap=True, highlight=False), state)
     if problem is not None:
         raise problem
+    if not state.sessions:
+        raise LogError(f"{log}: holds no records")

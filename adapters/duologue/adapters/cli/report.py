@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import attrs
@@ -21,13 +22,16 @@ from duologue.core import (
     select_usage,
 )
 
-__all__ = ["as_json", "clean", "print_summary", "speaker"]
+__all__ = ["clean", "print_json", "print_summary", "speaker"]
 
 
-def as_json(state: State, **more: Any) -> str:
-    """One line of JSON: ``{"sessions": […], …}``."""
+def print_json(state: State, **more: Any) -> None:
+    """Print one line of JSON, UTF-8 whatever the locale: ``{"sessions": […], …}``."""
     sessions = [_session(session) for session in state.sessions.values()]
-    return msgspec.json.encode({"sessions": sessions, **more}).decode()
+    line = msgspec.json.encode({"sessions": sessions, **more})
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _session(session: Session) -> dict[str, Any]:
@@ -76,15 +80,16 @@ def print_summary(
         for line in select_transcripts(session):
             console.print(_spoken(session, line))
         for number, turn in enumerate(select_turns(session), start=1):
+            since = "the end of speech" if turn.item_id else "the request"
             if turn.first_audio_ms is not None:
                 console.print(
                     f"  turn {number}: {turn.first_audio_ms:.0f} ms "
-                    "from the end of speech to the first audio"
+                    f"from {since} to the first audio"
                 )
             if turn.barge_in_ms is not None:
                 console.print(
-                    f"  turn {number}: interrupted, silent after "
-                    f"{turn.barge_in_ms:.0f} ms"
+                    f"  turn {number}: {turn.barge_in_ms:.0f} ms from the "
+                    "interruption to silence"
                 )
         for problem in select_problems(session):
             console.print(f"  [red]problem:[/] {escape(clean(problem.message))}")
@@ -95,10 +100,13 @@ def print_summary(
 def _spoken(session: Session, line: Transcript) -> Text:
     text = Text(f"  {speaker(session, line)}: ", style="bold")
     if line.interrupted is None:
-        text.append(clean(line.text) or "(no words)", style="not bold")
+        text.append(clean(line.text) or "(spoken, no words)", style="not bold")
         return text
     heard = clean(line.heard or "")
     text.append(heard, style="not bold")
-    text.append(clean(line.text)[len(heard) :], style="not bold strike")
-    text.append(f" [interrupted after {line.interrupted} ms]", style="not bold dim")
+    text.append(f" [interrupted after {line.interrupted} ms", style="not bold dim")
+    if unheard := clean(line.text)[len(heard) :].strip():
+        text.append(", not heard: ", style="not bold dim")
+        text.append(unheard, style="not bold strike")
+    text.append("]", style="not bold dim")
     return text

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 from rich.console import Console
@@ -39,9 +39,10 @@ from duologue.transports import (
     webrtc,
 )
 from duologue.transports.client import default_config
+from duologue.transports.signalling import is_loopback
 
 from .live import LiveWords
-from .report import as_json, print_summary
+from .report import print_json, print_summary
 
 __all__ = ["Options", "run"]
 
@@ -75,7 +76,68 @@ class Options:
 
 def run(options: Options) -> None:
     """Hold the conversation and print it. Raises a `DuologueError`."""
-    asyncio.run(_Talk(options).run())
+    asyncio.run(_terminable(_Talk(options).run()))
+
+
+async def _terminable(work: Coroutine[Any, Any, None]) -> None:
+    """``work``, ended as cleanly by SIGTERM and SIGHUP as by Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    got: list[int] = []
+
+    def end(number: int) -> None:
+        got.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if got:
+            sys.exit(128 + got[0])
+        raise
+
+
+class _Heard:
+    """The file of what is heard: begun with the first sound, its trouble kept.
+
+    A conversation without a reply leaves what was there before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failure: DuologueError | None = None
+        self.file: WavSink | None = None
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            raise DuologueError(f"{path}: {error.strerror or error}") from None
+
+    def write(self, pcm: bytes) -> None:
+        """Write PCM16, until that fails."""
+        if self.failure is None:
+            self._try(lambda: self._file().write(pcm))
+
+    def flush(self) -> None:
+        """A file plays nothing."""
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self.file is not None and self.failure is None:
+            self._try(self.file.close)
+
+    def _file(self) -> WavSink:
+        if self.file is None:
+            self.file = WavSink(self.path)
+        return self.file
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except DuologueError as error:
+            # It comes from within the track: it is raised when the talk is over.
+            self.failure = error
 
 
 class _Talk:
@@ -83,18 +145,20 @@ class _Talk:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._console = Console(quiet=options.json, highlight=False)
+        self._console = Console(quiet=options.json, highlight=False, soft_wrap=True)
         self._store = Store()
         self._connect_ms: float | None = None
         self._source = WavSource(options.wav) if options.wav else None
+        self._heard = _Heard(options.output) if options.output else None
+        self._session: LiveSession | None = None
 
     async def run(self) -> None:
+        sink = TrimmedSink(self._heard) if self._heard else None
+        transport: Transport = webrtc(source=self._source, sink=sink)
+        if self._options.record is not None:
+            transport = record(transport, self._options.record)
         async with contextlib.AsyncExitStack() as stack:
             base_url, credentials = await self._service(stack)
-            sink = self._sink(stack)
-            transport: Transport = webrtc(source=self._source, sink=sink)
-            if self._options.record is not None:
-                transport = _recorded(transport, self._options.record)
             client = Client(
                 credentials=credentials, base_url=base_url, store=self._store
             )
@@ -102,7 +166,17 @@ class _Talk:
                 async with client:
                     await self._talk(client, transport)
             finally:
+                if self._heard is not None:
+                    self._heard.close()
                 self._finish()
+        self._raise_file_trouble()
+
+    def _raise_file_trouble(self) -> None:
+        """A file that is not whole is an error, though the talk went well."""
+        if self._heard is not None and self._heard.failure is not None:
+            raise self._heard.failure
+        if self._session is not None and self._session.failure is not None:
+            raise DuologueError(f"{self._options.record}: {self._session.failure}")
 
     async def _service(
         self, stack: contextlib.AsyncExitStack
@@ -120,7 +194,7 @@ class _Talk:
             return service.base_url, Credentials(MADE_UP_KEY)
         key = os.environ.get("OPENAI_API_KEY")
         url = options.base_url or os.environ.get("OPENAI_BASE_URL")
-        if not key and url and _is_loopback(url):
+        if not key and url and is_loopback(url):
             key = MADE_UP_KEY
         if not key:
             raise DuologueError(
@@ -128,13 +202,6 @@ class _Talk:
                 "or use --local to talk to the local one without a key"
             )
         return url, Credentials(key)
-
-    def _sink(self, stack: contextlib.AsyncExitStack) -> TrimmedSink | None:
-        if self._options.output is None:
-            return None
-        file = WavSink(self._options.output)
-        stack.callback(file.close)
-        return TrimmedSink(file)
 
     def _config(self) -> SessionConfig:
         options = self._options
@@ -162,6 +229,7 @@ class _Talk:
             transport=transport,
             timeout=min(15.0, self._options.timeout),
         )
+        self._session = session
         self._connect_ms = round((time.perf_counter() - began) * 1000, 1)
         words = LiveWords(self._console, session)
         try:
@@ -196,7 +264,8 @@ class _Talk:
 
         Raises a `DuologueError` after ``timeout`` seconds, or if the session ended.
         """
-        deadline = time.monotonic() + self._options.timeout
+        silence = self._options.silence_ms / 1000
+        deadline = time.monotonic() + silence + self._options.timeout
         quiet = max(_QUIET, self._options.silence_ms / 1000 + 0.2)
         while True:
             try:
@@ -218,6 +287,8 @@ class _Talk:
 
     async def _type(self, session: LiveSession) -> None:
         """A line of standard input is a turn, until it ends."""
+        if sys.stdin is None:
+            raise DuologueError("--text reads standard input, which is closed")
         if sys.stdin.isatty():
             self._console.print("Type a line and press Enter; Ctrl-D ends it.")
         async for line in _lines():
@@ -232,12 +303,14 @@ class _Talk:
     def _finish(self) -> None:
         state = self._store.state
         if self._options.json:
-            print(as_json(state, connect_ms=self._connect_ms), flush=True)
-        elif state.sessions:
+            print_json(state, connect_ms=self._connect_ms)
+        elif self._connect_ms is not None:
             print_summary(self._console, state, self._connect_ms)
-        for path in (self._options.output, self._options.record):
-            if path is not None and path.exists():
-                self._console.print(f"  wrote {path}", markup=False)
+        if self._heard is not None and self._heard.file and not self._heard.failure:
+            self._console.print(f"  wrote {self._heard.path}", markup=False)
+        session, log = self._session, self._options.record
+        if session is not None and session.failure is None and log is not None:
+            self._console.print(f"  wrote {log}", markup=False)
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -248,18 +321,6 @@ def _turn_detection(silence_ms: int) -> events.ServerVad:
     from msgspec.structs import replace
 
     return replace(TURN_DETECTION, silence_duration_ms=silence_ms)
-
-
-def _recorded(transport: Transport, path: Path) -> Transport:
-    try:
-        return record(transport, path)
-    except OSError as error:
-        raise DuologueError(f"{path}: {error.strerror or error}") from None
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _is_over(state: Session) -> bool:
@@ -281,8 +342,10 @@ async def _lines() -> AsyncIterator[str]:
 
     def read() -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-            for line in sys.stdin:
-                loop.call_soon_threadsafe(queue.put_nowait, line)
+            for line in sys.stdin.buffer:
+                # Whatever the locale says: what is not UTF-8 shows as such.
+                text = line.decode(errors="replace")
+                loop.call_soon_threadsafe(queue.put_nowait, text)
             loop.call_soon_threadsafe(queue.put_nowait, None)
 
     threading.Thread(target=read, daemon=True, name="stdin").start()
