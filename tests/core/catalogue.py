@@ -8,6 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from duologue.core.events.base import ClientEvent, Event, LocalEvent, ServerEvent
+from duologue.core.events.items import BaseItem
 
 WIRE = [*ServerEvent.__subclasses__(), *ClientEvent.__subclasses__()]
 LOCAL = LocalEvent.__subclasses__()
@@ -19,11 +20,27 @@ def tag(cls: type[Event]) -> str:
     return str(cls.__struct_config__.tag)
 
 
-def fields(cls: type[Event]) -> dict[str, Any]:
-    """An example of the class as JSON values, no field left out."""
-    found: dict[str, Any] = _object(cls, 0)
+def fields(cls: type[Event], pick: int = 0) -> dict[str, Any]:
+    """An example of the class as JSON values, no field left out.
+
+    Where an object can be of several types, ``pick`` counts through them.
+    """
+    found: dict[str, Any] = _object(cls, 0, pick)
     if "event_id" in found:
         found["event_id"] = f"event_of_{tag(cls)}"
+    return found
+
+
+def shapes(cls: type[Event]) -> list[dict[str, Any]]:
+    """Examples of the class that hold every type of item, part, tool, usage, ….
+
+    No more of them than it takes.
+    """
+    found: list[dict[str, Any]] = []
+    for pick in range(len(BaseItem.__subclasses__())):
+        one = fields(cls, pick)
+        if one not in found:
+            found.append(one)
     return found
 
 
@@ -32,11 +49,11 @@ def example(cls: type[Event]) -> Event:
     return msgspec.json.decode(msgspec.json.encode(fields(cls)), type=cls)
 
 
-def _object(cls: Any, depth: int) -> dict[str, Any]:
+def _object(cls: Any, depth: int, pick: int) -> dict[str, Any]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     found = {
-        field.encode_name: _value(field.type, field.encode_name, depth + 1)
+        field.encode_name: _value(field.type, field.encode_name, depth + 1, pick)
         for field in info.fields
     }
     if info.tag is not None:
@@ -45,7 +62,7 @@ def _object(cls: Any, depth: int) -> dict[str, Any]:
     return found
 
 
-def _value(node: inspect.Type, name: str, depth: int) -> Any:
+def _value(node: inspect.Type, name: str, depth: int, pick: int) -> Any:
     match node:
         case inspect.StrType():
             return {"id": "item_1", "item_id": "item_1", "role": "user"}.get(name, name)
@@ -56,12 +73,14 @@ def _value(node: inspect.Type, name: str, depth: int) -> Any:
         case inspect.BoolType():
             return True
         case inspect.VarTupleType(item_type=item):
-            return [] if depth > 6 else [_value(item, name, depth)]
+            return [] if depth > 6 else [_value(item, name, depth, pick)]
         case inspect.DictType():
             return {"type": "session.update"}
         case inspect.StructType(cls=cls):
-            return _object(cls, depth)
+            return _object(cls, depth, pick)
         case inspect.UnionType(types=types):
-            return _value(types[0], name, depth)
+            structs = [one for one in types if isinstance(one, inspect.StructType)]
+            chosen = structs[pick % len(structs)] if structs else types[0]
+            return _value(chosen, name, depth, pick)
         case _:
             return {"any": ["thing"]}

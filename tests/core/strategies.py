@@ -8,10 +8,21 @@ from typing import Any
 
 import attrs
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from .catalogue import WIRE, fields
 from .talk import Frame, Service
+
+#: How many times as many examples `make test-deep` takes: 20,000 for 500.
+DEEP = 40
+
+
+def examples(count: int) -> settings:
+    """So many examples, or `DEEP` times as many under the profile ``deep``."""
+    deep = settings.get_current_profile_name() == "deep"
+    return settings(max_examples=count * DEEP if deep else count)
+
 
 words = st.text("abcdeé 語", min_size=1, max_size=6)
 chunks = st.lists(words, min_size=1, max_size=6).map(tuple)

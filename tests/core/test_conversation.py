@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from duologue.core import Problem, Session, Transcript, fold, select_transcripts
-from duologue.core.state import Part, Truncation
+from duologue.core.reducer.content import MAX_SEGMENTS
+from duologue.core.state import Part, Segment, Truncation
 from duologue.core.text import Text
 
 from .talk import Frame, Service, fold_frames, message, to_record, to_records
@@ -322,3 +323,125 @@ def test_done_for_a_tombstone_without_transcription() -> None:
     service.send("conversation.item.done", item=message(user, "user", []))
 
     assert fold_frames(*service.frames).items[user].parts == ()
+
+
+def test_the_conversation_has_a_name() -> None:
+    """Where a service tells it; an empty one says nothing."""
+    frame = {"type": "conversation.created", "conversation": {"id": "conv_1"}}
+    before = fold([to_record(frame)])
+    after = fold([to_record(frame), to_record({**frame, "conversation": {}})], before)
+
+    assert before.sessions["s"].conversation.id == "conv_1"
+    assert before.sessions["s"].conversation is after.sessions["s"].conversation
+
+
+def segment(name: str, text: str, **fields: Any) -> Frame:
+    place = {"speaker": "A", "start": 0.5, "end": 1, **fields}
+    return {"type": f"{TRANSCRIPTION}.segment", **AT, "id": name, "text": text, **place}
+
+
+ONE, TWO = Segment("1", "A", 0.5, 1.0, "hello"), Segment("2", "B", 0.5, 1.0, "you")
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [segment("1", "hello"), segment("2", "you", speaker="B")],
+        [*[segment("1", "hello")] * 2, segment("2", "you", speaker="B")],
+        [segment("1", "he"), segment("1", "hello"), segment("2", "you", speaker="B")],
+    ],
+)
+def test_segments_stand_beside_the_text(frames: list[Frame]) -> None:
+    """Who said what, once each; the words come by deltas and ``completed``."""
+    session = fold_frames(delta("hel"), *frames, completed("hello you"))
+    part = Part("input_audio", Text("hello you"), True, segments=(ONE, TWO))
+
+    assert (part,) == session.items["u"].parts
+
+
+def test_segments_come_first_and_last() -> None:
+    """They open the line, and are kept after its final text and its audio."""
+    at = {"item_id": "u", "response_id": "r", "content_index": 0}
+    audio = {"type": "response.output_audio.delta", **at, "delta": "AAAA"}
+    first = fold_frames(segment("1", "hello"))
+    last = fold_frames(completed("hello"), segment("1", "hello"), audio)
+
+    assert lines(first) == [("user", "", False)]
+    assert (Part("input_audio", Text("hello"), True, 3, None, (ONE,)),) == (
+        last.items["u"].parts
+    )
+
+
+def test_segments_of_nothing() -> None:
+    """A tombstone takes none, nor does an index beyond reason; the last ones stay."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    many = [segment(str(n), "x") for n in range(MAX_SEGMENTS + 5)]
+    gone = fold_frames(segment("1", "a"), deleted, segment("2", "b"))
+    far = fold_frames({**segment("1", "a"), "content_index": 10**9})
+
+    assert (gone.items["u"].parts, gone.tally.late) == ((), 1)
+    assert far.items["u"].parts == ()
+    assert len(fold_frames(*many).items["u"].parts[0].segments) == MAX_SEGMENTS
+
+
+def retrieved(*content: Frame, status: str | None = "completed") -> Frame:
+    item = message("a", "assistant", list(content))
+    return {"type": "conversation.item.retrieved", "item": {**item, "status": status}}
+
+
+SPOKEN: Frame = {"type": "audio", "transcript": "good day", "audio": "AAAA"}
+
+
+@pytest.mark.parametrize("content", [[], [{"type": "audio"}], [SPOKEN], [SPOKEN] * 2])
+def test_retrieved_never_blanks_or_doubles(content: list[Frame]) -> None:
+    """Words that are final stay, as does the mark where they were cut off."""
+    service = Service()
+    item_id = service.reply("good day, sir")
+    at = {"item_id": item_id, "content_index": 0, "audio_end_ms": 5}
+    service.send("conversation.item.truncated", **at)
+    frame = retrieved(*content)
+    frame["item"]["id"] = item_id
+    before = fold_frames(*service.frames).items[item_id]
+    after = fold_frames(*service.frames, frame).items[item_id]
+
+    assert before.parts == after.parts[:1]
+    assert before.truncation == after.truncation
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([retrieved(SPOKEN)], ("good day", True)),
+        ([retrieved(SPOKEN, status="in_progress")], ("good day", False)),
+        ([retrieved()], ("", True)),
+    ],
+)
+def test_retrieved_fills_in_what_was_missed(
+    frames: list[Frame], expected: tuple[str, bool]
+) -> None:
+    """An item that we never saw is there from then on, with the words it has."""
+    assert [("assistant", *expected)] == lines(fold_frames(*frames))
+
+
+def test_retrieved_while_it_is_said() -> None:
+    """The deltas go on where they were."""
+    at = {"item_id": "a", "response_id": "r", "content_index": 0}
+    kind = "response.output_audio_transcript.delta"
+    frames = [{"type": kind, **at, "delta": text} for text in ("good ", "day, ", "sir")]
+    session = fold_frames(
+        *frames[:2], retrieved(SPOKEN, status="in_progress"), frames[2]
+    )
+
+    assert lines(session) == [("assistant", "good day, sir", False)]
+
+
+def test_the_phase_of_an_item() -> None:
+    """What a reasoning model says with it; an echo without it says nothing."""
+    item = {**message("a", "assistant", []), "phase": "commentary"}
+    frames = [
+        {"type": "conversation.item.added", "item": item},
+        {"type": "conversation.item.done", "item": message("a", "assistant", [])},
+    ]
+    placement = fold_frames(*frames).items["a"].placement
+
+    assert placement.phase == "commentary"

@@ -131,6 +131,18 @@ def test_a_cancelled_response_ends_its_lines() -> None:
     ]
 
 
+def test_the_end_of_a_response_is_no_news_of_what_had_ended() -> None:
+    """Only of the item that was still open."""
+    service = Service()
+    response = service.begin()
+    first = service.finish(service.say(response, ["good"]))
+    second = service.say(response, ["day"])["item_id"]
+    service.end(response, [first], "cancelled")
+    lines = [n.args[0] for n in told(service.frames) if n.name == "transcript"]
+
+    assert [first["id"], second] == [line.item_id for line in lines]
+
+
 def test_items_that_come_whole() -> None:
     """A typed line is final when it is there; one without an id is none."""
     service = Service()
@@ -154,3 +166,105 @@ def test_items_that_are_no_lines_are_not_told() -> None:
         *("speaking_changed", "transcript_delta"),
         *("speaking_changed", "playback_cleared"),
     ] == [notice.name for notice in told(service.frames)]
+
+
+# Functions to run.
+
+
+def called(
+    status: str = "completed", *, id: str = "c", type: str = "function_call"
+) -> Frame:
+    fields = {"call_id": "call", "name": "f", "arguments": "{}", "server_label": "l"}
+    return {"id": id, "type": type, "status": status, **fields}
+
+
+def calls(frames: list[Any]) -> list[str]:
+    return [str(n.args[0].arguments) for n in told(frames) if n.name == "tool_call"]
+
+
+def test_a_whole_call_is_told_once() -> None:
+    """When its item is done, by whichever of its twins, and not before."""
+    service = Service()
+    response = service.begin()
+    at: Frame = {"response_id": response, "output_index": 0}
+    begun = {**called("in_progress"), "arguments": ""}
+    service.send("response.output_item.added", item=begun, **at)
+    service.send("conversation.item.added", item=begun, previous_item_id=None)
+    arguments: Frame = {**at, "item_id": "c", "call_id": "call"}
+    name = "response.function_call_arguments"
+    service.send(f"{name}.delta", delta="{}", **arguments)
+    service.send(f"{name}.done", arguments="{}", **arguments)
+    assert calls(service.frames) == []
+    service.send("conversation.item.done", item=called(), previous_item_id=None)
+    assert calls(service.frames) == ["{}"]
+    service.send("response.output_item.done", item=called(), **at)
+    service.end(response, [called()])
+
+    assert calls(service.frames) == ["{}"]
+
+
+def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
+    """All of them, each once."""
+    service = Service()
+    response = service.begin()
+    second = {**called(id="d"), "call_id": "other", "arguments": "[]"}
+    service.end(response, [called(), second])
+
+    assert calls(service.frames) == ["{}", "[]"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [called("incomplete"), called(type="mcp_call"), {"id": "x", "type": "new"}],
+)
+def test_calls_that_are_not_to_be_run(item: Frame) -> None:
+    """Interrupted ones, and those that the service runs by itself."""
+    service = Service()
+    service.send("conversation.item.done", item=item, previous_item_id=None)
+
+    assert calls(service.frames) == []
+
+
+def test_a_call_whose_output_is_there() -> None:
+    """It was run: one that is put into a conversation again, with what it gave."""
+    service = Service()
+    output = {"type": "function_call_output", "id": "o", "call_id": "call"}
+    output["output"] = "1"
+    for item in (output, called()):
+        service.send("conversation.item.done", item=item, previous_item_id=None)
+
+    assert calls(service.frames) == []
+
+
+# Problems.
+
+
+def test_each_problem_is_told_once() -> None:
+    """Also beyond the hundred that are kept, and beside other news of the ledger."""
+    errors: list[Any] = [
+        {"type": "error", "error": {"message": str(n)}} for n in range(130)
+    ]
+    service = Service()
+    service.reply("hello")
+    found = told([*errors, *service.frames])
+
+    assert [str(n) for n in range(130)] == [
+        notice.args[0].message for notice in found if notice.name == "error"
+    ]
+
+
+def test_disconnected_once_per_connection() -> None:
+    """Whoever says it again, and whoever closes after."""
+    frames: list[Frame] = [
+        {"type": "duologue.connected"},
+        {"type": "duologue.disconnected", "expected": True},
+        {"type": "duologue.disconnected"},
+        {"type": "duologue.closed"},
+    ]
+
+    assert [notice.name for notice in told(frames)] == [
+        "connected",
+        "status",
+        "disconnected",
+        "status",
+    ]

@@ -219,7 +219,7 @@ def test_mentions_of_nothing() -> None:
     session = fold_frames(frame, {**frame, "type": "conversation.item.done"})
 
     assert len(session.items) == 0
-    assert events.ConversationItemAdded(item=events.MessageItem()) == (
+    assert events.ConversationItemAdded(item=events.MessageItem(content=())) == (
         to_record(frame).event
     )
     assert isinstance(session, Session)

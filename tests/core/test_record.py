@@ -273,3 +273,9 @@ def test_frames_as_text() -> None:
     """A str is its UTF-8; a lone surrogate shows as malformed."""
     assert "é".encode() in to_record('{"type":"é"}').frame
     assert isinstance(to_record("\ud800").event, Malformed)
+
+
+def test_a_version_that_nobody_reads_any_more() -> None:
+    """The line is named."""
+    with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
+        read(b'{"seq":1,"v":0,"dir":"in","event":{"type":"error"}}\n')

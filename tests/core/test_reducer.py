@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import attrs
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
-from immutables import Map
 
 from duologue.core import (
     Record,
@@ -27,20 +22,26 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
+from duologue.core.patch import apply, patch
 from duologue.core.reducer import HANDLERS
+from duologue.core.testing import Model, Script, hostile, records, scripts, to_records
+from duologue.core.view import summary, view
 
 from .catalogue import EVERY
-from .strategies import Talk, hostile, talk, talks, turns
-from .talk import Frame, Service, changed, fold_frames, to_record, to_records
+from .strategies import examples
+from .talk import Frame, Service, changed, fold_frames, to_record
 
-#: Most of what can go wrong shows in 100 examples; these are to be relied upon.
-many = settings(max_examples=max(500, settings().max_examples))
+LEGAL = records(turns=3, sessions=2, translation=True)
+HOSTILE = hostile(LEGAL)
+EITHER = LEGAL | HOSTILE
+ONE = hostile(records(turns=3))
+KINDS = ("spoken", "text", "call", "user")
 
 
-def states(records: list[Record]) -> list[State]:
+def states(stream: list[Record]) -> list[State]:
     """The state before the first record and after each."""
     found = [State()]
-    for record in records:
+    for record in stream:
         found.append(reduce(found[-1], record))
     return found
 
@@ -49,34 +50,65 @@ def without_tally(session: Session) -> Session:
     return attrs.evolve(session, tally=Session("").tally)
 
 
-@given(talks())
-def test_legal_streams_fold_to_their_words(talk: Talk) -> None:
-    """A legal stream gives every line with its words, in order, nothing counted odd."""
-    session = fold(to_records(talk.frames)).sessions["s"]
+def moved(before: State, after: State) -> set[tuple[str, str]]:
+    """The nodes of all sessions that are not the same object, tallies aside."""
+    found: set[tuple[str, str]] = set()
+    for name, session in after.sessions.items():
+        earlier = before.sessions.get(name) or Session(name)
+        found |= {(name, node) for node in changed(earlier, session)}
+    return found
+
+
+# --- Legal streams fold to what they say ----------------------------------------------
+
+
+@examples(500)
+@given(scripts())
+def test_legal_streams_fold_to_their_words(script: Script) -> None:
+    """Every line stands with its words, in order, and nothing is counted odd."""
+    session = fold(to_records(script.frames)).sessions["s"]
     tally = session.tally
     found = [(t.item_id, t.role, t.text) for t in select_transcripts(session)]
 
-    assert list(talk.expected) == found
+    assert [attrs.astuple(line) for line in script.lines] == found
     assert (tally.unknown, tally.malformed, tally.duplicate) == (0, 0, 0)
 
 
-@given(talks())
-def test_legal_streams_leave_nothing_open(talk: Talk) -> None:
-    """When all responses are done every line is final and no response is active."""
-    session = fold(to_records(talk.frames)).sessions["s"]
+@examples(500)
+@given(scripts())
+def test_legal_streams_agree_with_the_plain_model(script: Script) -> None:
+    """After every record, texts, statuses and order are what plain dicts say."""
+    model, state = Model(), State()
+    for record in to_records(script.frames):
+        state = reduce(state, record)
+        model.take(record)
+        model.check(state.sessions["s"])
 
-    assert all(line.final for line in select_transcripts(session))
+
+@examples(500)
+@given(scripts())
+def test_legal_streams_leave_nothing_open(script: Script) -> None:
+    """When all responses are done no answer can grow, and no response is active."""
+    session = fold(to_records(script.frames)).sessions["s"]
+    answers = [t for t in select_transcripts(session) if t.role == "assistant"]
+
+    assert all(line.final for line in answers)
     assert session.responses.active is None
 
 
-@many
-@given(hostile())
-def test_hostile_streams_never_raise(frames: list[Any]) -> None:
-    """Whatever comes, the reducer gives a state that can be read and dumped."""
-    state = fold(to_records(frames))
+# --- Nothing breaks it ----------------------------------------------------------------
+
+
+@examples(500)
+@given(EITHER)
+def test_no_stream_raises(stream: list[Record]) -> None:
+    """Whatever comes, the state can be read, viewed and dumped, and is whole."""
+    state = fold(stream)
+    event(f"{len(stream) // 50 * 50} records or more")
     for session in state.sessions.values():
         check_whole(session)
-        assert len(frames) >= session.tally.events
+        assert len(stream) >= session.tally.events
+        msgspec.json.encode([view(session), summary(session)])
     dump(state)
 
 
@@ -85,8 +117,7 @@ def check_whole(session: Session) -> None:
     order = list(session.conversation.order)
     assert len(set(order)) == len(order) == len(session.conversation.order)
     assert set(order) <= set(session.items)
-    beside = set(session.items) - set(order)
-    for item_id in beside:
+    for item_id in set(session.items) - set(order):
         response_id = session.items[item_id].placement.response_id
         assert not session.responses.by_id[response_id or ""].in_conversation
     assert set(session.responses.order) == set(session.responses.by_id)
@@ -99,164 +130,210 @@ def check_whole(session: Session) -> None:
     select_turns(session)
 
 
-@given(hostile())
-def test_nothing_is_mutated(frames: list[Any]) -> None:
+@examples(500)
+@given(EITHER)
+def test_nothing_is_mutated(stream: list[Record]) -> None:
     """A state dumps to the same bytes after later records as when it was made."""
-    kept = [(state, dump(state)) for state in states(to_records(frames))[::5]]
+    state = State()
+    kept = [(state, dump(state))]
+    for number, record in enumerate(stream):
+        state = reduce(state, record)
+        if number % 32 == 0:
+            kept.append((state, dump(state)))
 
     assert [data for _, data in kept] == [dump(state) for state, _ in kept]
 
 
-@many
-@given(hostile())
-def test_same_object_where_nothing_changed(frames: list[Any]) -> None:
+@examples(500)
+@given(EITHER)
+def test_same_object_where_nothing_changed(stream: list[Record]) -> None:
     """A node that is equal to the one before is the one before."""
-    previous = Session("s")
-    for record in to_records(frames):
-        if isinstance(record.event, events.Forgotten):
-            continue
-        state = reduce(State(Map({"s": previous})), record)
-        session = state.sessions["s"]
-        for node in changed(previous, session):
-            assert getattr(previous, node) != getattr(session, node), record.event
-        previous = session
+    before = State()
+    for record in stream:
+        after = reduce(before, record)
+        session = after.sessions.get(record.session)
+        if session is not None:
+            earlier = before.sessions.get(record.session) or Session(record.session)
+            for node in changed(earlier, session):
+                assert getattr(earlier, node) != getattr(session, node), record.event
+        before = after
 
 
-@given(hostile(), st.data())
+@examples(500)
+@given(EITHER, st.data())
 def test_duplicates_change_only_the_tally(
-    frames: list[Any], data: st.DataObject
+    stream: list[Record], data: st.DataObject
 ) -> None:
     """An event whose id was seen in its epoch leaves every node but the tally."""
-    records = [r for r in to_records(frames) if getattr(r.event, "event_id", None)]
-    if not records:
+    numbers = [
+        number
+        for number, record in enumerate(stream)
+        if record.dir == "in" and getattr(record.event, "event_id", None)
+    ]
+    if not numbers:
         return
-    again = data.draw(st.sampled_from(records))
-    state = fold(records)
-    before, after = state.sessions["s"], reduce(state, again).sessions["s"]
+    first = data.draw(st.sampled_from(numbers))
+    again = stream[first]
+    # Within the window, and while its session is there.
+    last = data.draw(st.integers(first + 1, min(len(stream), first + 500)))
+    before = fold(stream[:last])
+    if any(isinstance(r.event, events.Forgotten) for r in stream[first:last]):
+        return
+    after = reduce(before, again)
 
-    assert changed(before, after) == []
-    assert before.tally.duplicate + 1 == after.tally.duplicate
+    assert moved(before, after) == set()
+    tallies = [s.sessions[again.session].tally.duplicate for s in (before, after)]
+    assert tallies[0] + 1 == tallies[1]
 
 
-@given(turns(max_size=3), st.randoms(use_true_random=False))
-def test_splitting_deltas_changes_no_text(plan: Any, random: Any) -> None:
+# --- The same facts, told otherwise ---------------------------------------------------
+
+
+@examples(500)
+@given(scripts(turns=3), st.binary(min_size=1, max_size=16))
+def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
     """The same words in other pieces fold to the same session."""
-    frames = talk(plan).frames
     split: list[Frame] = []
-    for frame in frames:
+    for frame in script.frames:
         text = frame.get("delta")
         if not text or frame["type"] == "response.output_audio.delta":
             split.append(frame)
             continue
-        at = random.randrange(len(text) + 1)
-        for n, piece in enumerate((text[:at], text[at:])):
-            split.append(
-                {**frame, "event_id": f"{frame['event_id']}.{n}", "delta": piece}
-            )
-    whole = fold([to_record(f) for f in frames]).sessions["s"]
-    pieces = fold([to_record(f) for f in split]).sessions["s"]
+        at = cuts[len(split) % len(cuts)] % (len(text) + 1)
+        split += [
+            {**frame, "event_id": f"{frame['event_id']}.{n}", "delta": piece}
+            for n, piece in enumerate((text[:at], text[at:]))
+        ]
+    whole = fold([to_record_of(f) for f in script.frames]).sessions["s"]
+    pieces = fold([to_record_of(f) for f in split]).sessions["s"]
 
     assert without_tally(whole) == without_tally(pieces)
 
 
-@given(talks("a"), talks("b"), st.randoms(use_true_random=False))
-def test_sessions_are_isolated(one: Talk, two: Talk, random: Any) -> None:
-    """Two sessions whose records mix fold as each does alone."""
-    left = to_records(one.frames, session="one")
-    right = to_records(two.frames, session="two")
-    mixed = mix(random, left, right)
-    state = fold(mixed)
-
-    assert fold(left).sessions["one"] == state.sessions["one"]
-    assert fold(right).sessions["two"] == state.sessions["two"]
+def to_record_of(frame: Frame) -> Record:
+    """The record of a frame at no time, because splitting makes more of them."""
+    [record] = to_records([frame])
+    return msgspec.structs.replace(record, at=None)
 
 
-def mix(random: Any, left: list[Any], right: list[Any]) -> list[Any]:
+@examples(500)
+@given(ONE, ONE, st.binary(min_size=1, max_size=16))
+def test_sessions_are_isolated(
+    one: list[Record], two: list[Record], choices: bytes
+) -> None:
+    """Records of two sessions that mix fold as those of each do alone."""
+    left = [msgspec.structs.replace(r, session="one") for r in one]
+    right = [msgspec.structs.replace(r, session="two") for r in two]
+    both = fold(mix(choices, left, right)).sessions
+
+    assert fold(left).sessions.get("one") == both.get("one")
+    assert fold(right).sessions.get("two") == both.get("two")
+
+
+def mix(choices: bytes, left: list[Any], right: list[Any]) -> list[Any]:
     """Both lists in one, each in its order."""
-    left, right, mixed = list(left), list(right), []
+    left, right = left[::-1], right[::-1]
+    mixed: list[Any] = []
     while left or right:
-        take = left if left and (not right or random.random() < 0.5) else right
-        mixed.append(take.pop(0))
+        side = choices[len(mixed) % len(choices)] % 2
+        take = left if left and (not right or side) else right
+        mixed.append(take.pop())
     return mixed
 
 
-@given(st.randoms(use_true_random=False))
-def test_events_of_independent_items_commute(random: Any) -> None:
-    """However events of two items mix, each gets the same text, status and role."""
+@examples(500)
+@given(
+    st.lists(
+        st.sampled_from(["spoken", "text", "call", "user"]), min_size=2, max_size=4
+    ),
+    st.lists(st.binary(min_size=1, max_size=16), min_size=3, max_size=3),
+    st.booleans(),
+)
+def test_events_of_independent_items_commute(
+    kinds: list[str], choices: list[bytes], cut: bool
+) -> None:
+    """However events of several items mix, each gets the same text, status and role."""
     service = Service()
     response = service.begin()
     begun = list(service.frames)
     tracks: list[list[Frame]] = []
-    for text in ("one ", "two "):
-        service.frames.clear()
-        service.finish(service.say(response, (text, "words")))
-        tracks.append(list(service.frames))
-    apart = fold_frames(*begun, *tracks[0], *tracks[1])
-    mixed = fold_frames(*begun, *mix(random, *tracks))
+    for index, kind in enumerate(kinds):
+        service.frames = []
+        status = "incomplete" if cut else "completed"
+        if kind == "call":
+            service.call(response, "look", ("{", f"{index}}}"), index=index)
+        elif kind == "user":
+            service.spoken("ha", f"llo {index}")
+        else:
+            spoken = kind == "spoken"
+            said = service.say(response, ("a ", f"{index}"), spoken=spoken, index=index)
+            service.finish(said, status)
+        tracks.append(service.frames)
+    mixed: list[Frame] = []
+    for track, bits in zip(tracks, [*choices, b"\0"], strict=False):
+        mixed = mix(bits, mixed, track)
+    apart = fold_frames(*begun, *(frame for track in tracks for frame in track))
 
-    assert essence(apart) == essence(mixed)
+    assert essence(apart) == essence(fold_frames(*begun, *mixed))
 
 
 def essence(session: Session) -> dict[str, Any]:
     return {
-        item.id: (item.role, item.status, [str(p.text) for p in item.parts])
+        item.id: (
+            *(item.role, item.status, item.type),
+            [str(part.text) for part in item.parts],
+            item.call and (str(item.call.arguments), item.call.complete),
+        )
         for item in session.items.values()
     }
 
 
-@given(hostile())
-def test_dump_and_load_round_trip(frames: list[Any]) -> None:
+# --- Snapshots and patches ------------------------------------------------------------
+
+
+@examples(500)
+@given(EITHER)
+def test_dump_and_load_round_trip(stream: list[Record]) -> None:
     """A state comes back equal from its bytes, and gives the same bytes again."""
-    state = fold(to_records(frames))
+    state = fold(stream)
     data = dump(state)
 
     assert state == load(data)
     assert data == dump(load(data))
 
 
-@given(hostile(), st.data())
+@examples(500)
+@given(EITHER, st.data())
 def test_snapshot_and_tail_equal_the_full_fold(
-    frames: list[Any], data: st.DataObject
+    stream: list[Record], data: st.DataObject
 ) -> None:
     """A fold that stops, is dumped, loaded and goes on ends where one go does."""
-    records = to_records(frames)
-    at = data.draw(st.integers(0, len(records)))
-    resumed = fold(records[at:], load(dump(fold(records[:at]))))
+    at = data.draw(st.integers(0, len(stream)))
+    resumed = fold(stream[at:], load(dump(fold(stream[:at]))))
 
-    assert fold(records) == resumed
-
-
-SEEDED = """
-import hashlib, sys
-from duologue.core import dump, fold, read_log
-lines = sys.stdin.buffer.read().splitlines(keepends=True)
-print(hashlib.sha256(dump(fold(read_log(lines)))).hexdigest())
-"""
+    assert fold(stream) == resumed
 
 
-def test_dump_is_equal_across_hash_seeds() -> None:
-    """The same records give the same bytes in processes that hash otherwise."""
-    service = Service()
-    for n in range(40):
-        service.spoken(f"question {n}")
-        service.reply(f"answer {n}")
-    log = b"".join(
-        msgspec.json.encode({"dir": "in", "event": frame}) + b"\n"
-        for frame in service.frames
-    )
-    roots = str(Path(__file__).parents[2] / "core")
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", SEEDED],
-            input=log,
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": roots},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "1", "4242")
-    }
+@examples(500)
+@given(EITHER, st.integers(1, 9))
+def test_patches_make_the_next_view(stream: list[Record], step: int) -> None:
+    """The patch of some records, applied to the view before, is the view after."""
+    before = State()
+    pages: dict[str, Any] = {}
+    for at in range(0, len(stream), step):
+        some = stream[at : at + step]
+        after = fold(some, before)
+        for name in {record.session for record in some} & set(after.sessions):
+            old = before.sessions.get(name) or Session(name)
+            new = after.sessions[name]
+            page = pages.get(name) if name in before.sessions else view(old)
+            changes = patch(old, new, *(r for r in some if r.session == name))
+            pages[name] = apply(page, msgspec.json.decode(msgspec.json.encode(changes)))
+            assert view(new) == pages[name]
+        before = after
 
-    assert len(digests) == 1
+
+# --- Single rules ---------------------------------------------------------------------
 
 
 def test_the_window_of_ids_is_of_the_epoch() -> None:
@@ -319,7 +396,7 @@ def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
 @pytest.mark.parametrize("fact", ["forgotten", "closed", "muted"])
 def test_local_facts_do_not_come_from_the_wire(fact: str) -> None:
     """A service that sends our facts is not believed."""
-    before = fold(to_records(talk([]).frames))
+    before = fold(to_records([{"type": "duologue.connected"}]))
     frame = {"type": f"duologue.{fact}", "muted": True}
     after = reduce(before, to_record(frame, dir="in"))
 
@@ -328,7 +405,7 @@ def test_local_facts_do_not_come_from_the_wire(fact: str) -> None:
 
 def test_forgotten_takes_the_session_out() -> None:
     """`duologue.forgotten` leaves no trace, and is nothing where there was none."""
-    state = fold(to_records(talk([]).frames))
+    state = fold(to_records([{"type": "duologue.connected"}]))
     forgotten = to_record({"type": "duologue.forgotten"})
 
     assert State() == reduce(state, forgotten)

@@ -312,3 +312,91 @@ def test_done_and_then_cut_off() -> None:
     assert found.status == "incomplete"
     assert found.placement.finished_at is not None
     assert found.placement.finished_at < 1000 + len(service.frames) / 10
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        ({"status": "completed"}, None),
+        ({"status": "cancelled", "status_details": {"reason": "turn_detected"}}, None),
+        (
+            {
+                "status": "failed",
+                "status_details": {"error": {"code": "c", "message": "m"}},
+            },
+            ("response_failed", "m", "c"),
+        ),
+        (
+            {"status": "failed", "status_details": {"error": {"type": "t"}}},
+            ("response_failed", "t", "t"),
+        ),
+        (
+            {"status": "failed"},
+            ("response_failed", "the service gives no reason", None),
+        ),
+        (
+            {
+                "status": "incomplete",
+                "status_details": {"reason": "max_output_tokens"},
+            },
+            ("response_incomplete", "max_output_tokens", None),
+        ),
+    ],
+)
+def test_a_response_without_an_answer_is_a_problem(
+    response: Frame, expected: Any
+) -> None:
+    """It comes without an ``error`` event; a user sees nothing but silence."""
+    frame = {"type": "response.done", "response": {"id": "r", **response}}
+    problems = fold_frames(frame, frame).ledger.problems
+
+    wanted = [(*expected, "r", 1000.1)] if expected else []
+    assert wanted == [
+        (p.kind, p.message, p.code, p.response_id, p.at) for p in problems
+    ]
+
+
+def test_when_the_audio_is_made() -> None:
+    """It is not the end of what is heard; of several parts the last one counts."""
+    service = Service()
+    service.reply("good day")
+    made = [f for f in service.frames if f["type"] == "response.output_audio.done"]
+    frames = [*service.frames, {**made[0], "event_id": None}]
+    records = to_records(frames)
+    (response,) = fold(records).sessions["s"].responses.by_id.values()
+    twice = fold([records[-1]], fold(records))
+
+    assert response.turn.audio_made_at == records[-1].at
+    assert response.turn.audio_finished_at is None
+    assert twice.sessions["s"].responses == fold(records).sessions["s"].responses
+
+
+@pytest.mark.parametrize("response_id", ["", "r"])
+def test_audio_that_is_made_of_nothing(response_id: str) -> None:
+    """Its item is there from then on."""
+    at = {"response_id": response_id, "item_id": "a", "content_index": 0}
+    frame = {"type": "response.output_audio.done", **at}
+    session = fold([to_record(frame, at=None)]).sessions["s"]
+
+    assert list(session.conversation.order) == ["a"]
+    assert session.items["a"].parts == ()
+
+
+def test_two_items_of_one_response() -> None:
+    """Commentary and answer are two lines, each with its phase."""
+    service = Service()
+    response = service.begin()
+    items = []
+    for phase in ("commentary", "final_answer"):
+        item = service.finish(service.say(response, [phase], spoken=False))
+        items.append({**item, "phase": phase})
+    service.end(response, items)
+    session = fold_frames(*service.frames)
+
+    assert [
+        (t.text, session.items[t.item_id].placement.phase)
+        for t in select_transcripts(session)
+    ] == [
+        ("commentary", "commentary"),
+        ("final_answer", "final_answer"),
+    ]

@@ -104,3 +104,9 @@ def test_a_version_from_the_future(state: bytes) -> None:
     """It is named, whatever shape its state has."""
     with pytest.raises(SnapshotError, match="version 2, this duologue reads 1"):
         load(b'{"duologue":2,"state":%s}' % state)
+
+
+def test_a_version_that_nobody_reads_any_more() -> None:
+    """It is named too."""
+    with pytest.raises(SnapshotError, match="version 0 cannot be read any more"):
+        load(b'{"duologue":0,"state":{"sessions":{}}}')

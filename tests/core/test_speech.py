@@ -15,7 +15,8 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.core.state import Activity
+from duologue.core.reducer.speech import MAX_KEYS
+from duologue.core.state import Activity, Key, Part
 
 from .talk import Frame, Service, changed, fold_frames, to_record, to_records
 
@@ -270,3 +271,75 @@ def test_later_lines_show_after_clearing() -> None:
     service.typed("new")
 
     assert [t.text for t in select_transcripts(fold_frames(*service.frames))] == ["new"]
+
+
+CLEARED: Frame = {"type": "input_audio_buffer.cleared"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([], ("in_progress", (), True)),
+        ([CLEARED], ("incomplete", (Part("input_audio", final=True),), False)),
+        ([CLEARED, CLEARED], ("incomplete", (Part("input_audio", final=True),), False)),
+        ([speech("committed", previous_item_id=None), CLEARED], None),
+        ([speech("speech_stopped"), CLEARED], ("in_progress", (), False)),
+    ],
+)
+def test_audio_that_is_thrown_away(frames: list[Frame], expected: Any) -> None:
+    """No words of it will come, so its line closes; what is committed stays."""
+    session = fold_frames(speech("speech_started"), *frames)
+    item = session.items["u"]
+
+    assert (expected or ("in_progress", (), False)) == (
+        item.status,
+        item.parts,
+        session.activity.speaking_item == "u",
+    )
+
+
+def test_audio_that_is_thrown_away_after_its_item_is_complete() -> None:
+    """It was not thrown away."""
+    item = {"id": "u", "type": "message", "role": "user", "status": "completed"}
+    done = {"type": "conversation.item.done", "item": {**item, "content": []}}
+    session = fold_frames(speech("speech_started"), done, CLEARED)
+
+    assert session.items["u"].status == "completed"
+    assert session.activity == Activity()
+
+
+def test_nothing_to_throw_away() -> None:
+    """Without speech it says nothing."""
+    assert changed(Session("s"), fold_frames(CLEARED)) == []
+
+
+def test_silence_is_a_line_too() -> None:
+    """Of the user, without words, final from the start; the model answers it."""
+    times = {"audio_start_ms": 0, "audio_end_ms": 6000}
+    timeout = {**speech("timeout_triggered"), **times}
+    committed = speech("committed", previous_item_id=None)
+    session = fold_frames(timeout, timeout, committed)
+    (line,) = select_transcripts(session)
+
+    assert (line.role, line.text, line.final) == ("user", "", True)
+    assert session.activity.last_spoken == "u"
+    assert select_is_speaking(session) is None
+
+
+def test_silence_of_a_deleted_item() -> None:
+    """Nothing brings it back."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+
+    assert fold_frames(deleted, speech("timeout_triggered")).items["u"].parts == ()
+
+
+def test_telephone_keys() -> None:
+    """The same key again is another press; the last ones are kept."""
+    kind = "input_audio_buffer.dtmf_event_received"
+    press: Frame = {"type": kind, "event": "5", "received_at": 7}
+    odd = {**press, "received_at": 2**70}
+
+    assert fold_frames(press, press, odd).activity.keys == (
+        *(Key("5", 7), Key("5", 7), Key("5", 0)),
+    )
+    assert len(fold_frames(*[press] * 200).activity.keys) == MAX_KEYS

@@ -12,7 +12,11 @@ from duologue.core import state as module
 CLASSES = [getattr(module, name) for name in module.__all__]
 #: Rebuilt by every text delta: a frozen constructor costs by the field.
 HOT = [module.State, module.Session, module.Item, module.Part]
-REQUIRED = {"id": "x", "type": "x", "audio_end_ms": 1, "kind": "x", "message": "x"}
+REQUIRED = {
+    **{name: "x" for name in ("id", "type", "kind", "message", "key", "name", "json")},
+    **{name: "x" for name in ("speaker", "text")},
+    **{name: 1 for name in ("audio_end_ms", "start", "end", "received_at")},
+}
 
 
 def made(cls: type) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -18,20 +20,22 @@ from duologue.core import (
     fold,
     select_transcripts,
 )
-from duologue.core.store import Dispatch
+from duologue.core.store import SLICES, Change, Dispatch, Resync
 
 from .strategies import Talk, talks
-from .talk import to_record
+from .talk import Service, to_record
 
 ERROR = {"type": "error", "error": {}}
 
 
 def noted(
-    store: Store, session: str | None = None
+    store: Store, session: str | None = None, slice: str | None = None
 ) -> tuple[list[int], Callable[[], None]]:
     """The seqs of the records that a subscriber was told of."""
     seqs: list[int] = []
-    return seqs, store.subscribe(lambda _, r, __: seqs.append(r.seq), session=session)
+    return seqs, store.subscribe(
+        lambda _, r, __: seqs.append(r.seq), session=session, slice=slice
+    )
 
 
 @given(talks(max_size=3))
@@ -118,7 +122,7 @@ def test_a_raising_subscriber_is_isolated() -> None:
 
 
 def test_what_is_no_error_goes_through() -> None:
-    """An interrupt is not swallowed; who was not told is told with the next record."""
+    """An interrupt is not swallowed, and nobody misses a record because of it."""
     store, interrupts = Store(), [KeyboardInterrupt()]
 
     def interrupt(*_: Any) -> None:
@@ -132,7 +136,7 @@ def test_what_is_no_error_goes_through() -> None:
         store.feed("s", ERROR, at=None)
     store.feed("s", ERROR, at=None)
 
-    assert seqs == [2, 3]
+    assert seqs == [1, 2, 3]
 
 
 def test_a_subscriber_that_dispatches() -> None:
@@ -231,3 +235,252 @@ def test_unsubscribing_leaves_the_others_of_a_session() -> None:
     store.feed("s", ERROR, at=None)
 
     assert (first, second) == ([], [1])
+
+
+# Slices.
+
+
+def test_subscribers_of_a_slice() -> None:
+    """They hear of the records that changed this node of their session."""
+    store = Store()
+    ledger, _ = noted(store, slice="ledger")
+    mine, _ = noted(store, "mine", "ledger")
+    activity, _ = noted(store, slice="activity")
+    muted = {"type": "duologue.muted", "muted": True}
+    frames: list[Any] = [(ERROR, "mine"), (muted, "mine"), (muted, "mine")]
+    for seq, (frame, session) in enumerate([*frames, (ERROR, "other")], start=1):
+        store.dispatch(to_record(frame, seq, session=session))
+
+    # A session that is new is new in all of its nodes.
+    assert (ledger, mine, activity) == ([1, 4], [1], [1, 2, 4])
+
+
+def test_a_session_that_goes_changes_all_of_its_slices() -> None:
+    """What was drawn of it is to be taken away."""
+    store = Store()
+    store.feed("s", ERROR, at=None)
+    told = [noted(store, "s", slice)[0] for slice in SLICES]
+    store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="local")
+
+    assert [[2]] * len(SLICES) == told
+
+
+def test_a_slice_that_there_is_not() -> None:
+    """Nobody would ever be told."""
+    for slice in ("id", "transcripts", ""):
+        with pytest.raises(ValueError, match="no slice is called"):
+            Store().subscribe(lambda *_: None, slice=slice)
+
+
+@pytest.mark.parametrize("idle", [0, 10_000])
+def test_idle_subscribers_cost_nothing(idle: int) -> None:
+    """Calls are counted, not time: as many steps for none as for ten thousand."""
+    store = Store()
+    store.feed("s", ERROR, at=None)
+    for n in range(idle):
+        store.subscribe(lambda *_: None, slice="ledger" if n % 2 else "items")
+        store.subscribe(lambda *_: None, session="other")
+    told, _ = noted(store, "s", "activity")
+    steps = 0
+
+    def count(frame: Any, event: str, _: Any) -> Any:
+        nonlocal steps
+        steps += frame.f_code.co_filename.endswith("store.py")
+        return count
+
+    record = to_record({"type": "duologue.muted", "muted": True}, 2)
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        store.dispatch(record)
+    finally:
+        sys.settrace(before)
+
+    assert told == [2]
+    assert steps < 200
+
+
+def test_whoever_subscribes_during_a_record() -> None:
+    """Is told from the next one on, in every slice."""
+    store = Store()
+    told: list[list[int]] = []
+
+    def begin(_: State, record: Record, __: State) -> None:
+        if record.seq == 1:
+            told.extend(noted(store, slice=slice)[0] for slice in (None, "ledger"))
+
+    store.subscribe(begin)
+    store.feed("s", ERROR, at=None)
+    store.feed("s", ERROR, at=None)
+
+    assert told == [[2], [2]]
+
+
+def test_a_cancellation_is_not_swallowed() -> None:
+    """The first that is no `Exception` is raised, and it is not among the failures."""
+    store = Store()
+
+    def fail(error: BaseException) -> Callable[..., None]:
+        def raise_it(*_: Any) -> None:
+            raise error
+
+        return raise_it
+
+    store.subscribe(fail(asyncio.CancelledError()))
+    store.subscribe(fail(KeyboardInterrupt()))
+    store.subscribe(fail(ValueError()))
+    with pytest.raises(asyncio.CancelledError):
+        store.feed("s", ERROR, at=None)
+
+    assert [ValueError] == [type(error) for error in store.failures]
+
+
+def test_an_end_is_idempotent() -> None:
+    """Also where another of the same slice began since, and where others are left."""
+    store = Store()
+    others, _ = noted(store, "s", "items")
+    _, end = noted(store, "s", "ledger")
+    end()
+    end()
+    seqs, end_other = noted(store, "s", "ledger")
+    end()
+    store.feed("s", ERROR, at=None)
+    end_other()
+
+    assert (seqs, others) == ([1], [1])
+
+
+# Cursors.
+
+
+def test_a_cursor_gives_what_a_subscriber_gets() -> None:
+    """In its own time, one by one or all that is there."""
+    store = Store()
+    with store.cursor() as cursor:
+        states = [store.state]
+        records = []
+        for _ in range(3):
+            records.append(store.feed("s", ERROR, at=None))
+            states.append(store.state)
+        assert len(cursor) == 3
+        changes = [
+            Change(before, record, after)
+            for before, record, after in zip(states, records, states[1:], strict=False)
+        ]
+
+        assert [cursor.pull(), *cursor] == changes
+        assert (cursor.pull(), [*cursor], len(cursor)) == (None, [], 0)
+    store.feed("s", ERROR, at=None)
+    assert cursor.pull() is None
+
+
+def test_a_cursor_of_one_slice() -> None:
+    """What else happens does not fill it."""
+    store = Store()
+    store.feed("s", ERROR, at=None)
+    cursor = store.cursor(session="s", slice="ledger", limit=1)
+    for _ in range(5):
+        store.feed("other", ERROR, at=None)
+        store.feed("s", {"type": "duologue.tick"}, at=None, dir="local")
+    store.feed("s", ERROR, at=None)
+
+    assert [c.record.seq for c in cursor if isinstance(c, Change)] == [7]
+
+
+@pytest.mark.parametrize("more", [0, 1, 7])
+def test_a_cursor_that_is_overrun(more: int) -> None:
+    """Keeps nothing, and begins anew from the state at which it is pulled."""
+    store = Store()
+    cursor = store.cursor(limit=3)
+    for _ in range(4 + more):
+        store.feed("s", ERROR, at=None)
+
+    assert len(cursor) == 1
+    assert [Resync(4 + more, store.state)] == [*cursor]
+    record = store.feed("s", ERROR, at=None)
+    (change,) = cursor
+    assert isinstance(change, Change)
+    assert (change.record, change.after) == (record, store.state)
+
+
+def test_a_closed_cursor_is_empty() -> None:
+    """Whether it was overrun or not."""
+    store = Store()
+    for limit in (1, 9):
+        cursor = store.cursor(limit=limit)
+        store.feed("s", ERROR, at=None)
+        store.feed("s", ERROR, at=None)
+        cursor.close()
+        cursor.close()
+        store.feed("s", ERROR, at=None)
+        assert (cursor.pull(), len(cursor)) == (None, 0)
+
+
+def test_a_cursor_that_could_keep_nothing() -> None:
+    """A mistake, said at once."""
+    with pytest.raises(ValueError, match="limit is 0"):
+        Store().cursor(limit=0)
+
+
+# Middleware, as an application writes it.
+
+
+def logging(log: list[str]) -> Any:
+    """A middleware that writes a line for each record, and how the session stands."""
+
+    def wrap(store: Store, dispatch: Dispatch) -> Dispatch:
+        def around(record: Record) -> State:
+            after = dispatch(record)
+            session = after.sessions.get(record.session)
+            status = session.connection.status if session else "gone"
+            log.append(f"{record.session} {record.seq} {record.event.type}: {status}")
+            return after
+
+        return around
+
+    return wrap
+
+
+def redacting(secret: str) -> Any:
+    """A middleware that lets a word into neither state nor log."""
+
+    def wrap(store: Store, dispatch: Dispatch) -> Dispatch:
+        def around(record: Record) -> State:
+            frame = record.frame.replace(secret.encode(), b"\xe2\x96\x88")
+            return dispatch(
+                Record.of(
+                    frame,
+                    seq=record.seq,
+                    session=record.session,
+                    dir=record.dir,
+                    at=record.at,
+                    epoch=record.epoch,
+                )
+            )
+
+        return around
+
+    return wrap
+
+
+def test_a_logging_middleware() -> None:
+    """It sees the state after."""
+    log: list[str] = []
+    store = Store(middleware=(logging(log),))
+    store.feed("s", {"type": "duologue.connected"}, at=None, dir="local")
+    store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="local")
+
+    assert log == ["s 1 duologue.connected: open", "s 2 duologue.forgotten: gone"]
+
+
+def test_a_redacting_middleware() -> None:
+    """What `feed` gives back is what went in, so that a log has it no more."""
+    store = Store(middleware=(redacting("swordfish"),))
+    service = Service()
+    service.typed("it is swordfish")
+    records = [store.feed("s", frame, at=1.0) for frame in service.frames]
+    session = store.state.sessions["s"]
+
+    assert [line.text for line in select_transcripts(session)] == ["it is █"]
+    assert b"swordfish" not in b"".join(record.frame for record in records)
+    assert fold(records) == store.state

@@ -1,36 +1,75 @@
-"""What to send: client events with ids that anyone can work out again."""
+"""What to do: client events with ids that anyone can work out again.
+
+A command is data. `Send` carries a client event; `Reconnect` is the one that no wire
+carries. The functions below build the client events, one for each that there is; what
+they leave out is left to the service.
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from . import events
 from .events.base import ClientEvent, Event, Unknown
+from .session_config import SessionConfig
 from .state import Session
 
 __all__ = [
     "Command",
+    "Reconnect",
+    "Send",
+    "append_audio",
+    "append_translation_audio",
+    "approve",
+    "cancel_response",
+    "clear_audio",
+    "clear_output",
+    "close_translation",
     "command_id",
+    "commit_audio",
+    "create_item",
     "create_response",
+    "delete_item",
     "identified",
     "interrupt",
     "is_client_event",
+    "retrieve_item",
     "send_text",
+    "send_tool_output",
     "truncate",
+    "update_session",
+    "update_translation",
 ]
 
 _E = TypeVar("_E", bound=ClientEvent)
 
 
 @attrs.frozen
-class Command:
+class Send:
     """A client event that is to be sent on a session."""
 
     session: str
     event: ClientEvent
+
+
+@attrs.frozen
+class Reconnect:
+    """A session is to go over to a new connection, before its own one ends.
+
+    It is carried out when a `duologue.connecting` of the next epoch is recorded.
+    """
+
+    session: str
+    reason: str
+
+
+Command = Send | Reconnect
 
 
 def command_id(session: str, seq: int, n: int) -> str:
@@ -48,27 +87,180 @@ def identified(event: _E, event_id: str) -> _E:
     return msgspec.structs.replace(event, event_id=event_id)
 
 
-def send_text(
-    text: str, *, item_id: str | None = None
+def is_client_event(event: Event) -> bool:
+    """Whether a client may send this."""
+    return isinstance(event, ClientEvent | Unknown)
+
+
+# The session.
+
+
+def update_session(
+    session: SessionConfig | events.AnySessionConfig | Mapping[str, Any],
+) -> events.SessionUpdate:
+    """Change the configuration: only what is named changes.
+
+    Once the assistant has spoken, its voice stays. Raises ValueError for what is not a
+    configuration.
+    """
+    if isinstance(session, SessionConfig):
+        session = session.to_session()
+    if isinstance(session, Mapping):
+        return _configured(events.SessionUpdate, {"type": "realtime", **session})
+    return events.SessionUpdate(session=session)
+
+
+def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
+    """The event for a configuration as JSON values. Raises ValueError.
+
+    The service refuses all of one in which it does not know a key.
+    """
+    frame = msgspec.json.encode({"type": "session.update", "session": session})
+    try:
+        event = msgspec.json.decode(frame, type=wanted)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not a configuration: {error}") from None
+    config: Any = getattr(event, "session", None)
+    known = {"type"} | {field.encode_name for field in msgspec.structs.fields(config)}
+    if unknown := sorted(session.keys() - known):
+        raise ValueError(f"not in a configuration: {', '.join(unknown)}")
+    return event
+
+
+# What the user says.
+
+
+def append_audio(audio: bytes) -> events.InputAudioBufferAppend:
+    """More of what the microphone hears, in the input format of the session."""
+    return events.InputAudioBufferAppend(audio=base64.b64encode(audio).decode())
+
+
+def commit_audio() -> events.InputAudioBufferCommit:
+    """What was said so far is a turn: for push-to-talk, without turn detection."""
+    return events.InputAudioBufferCommit()
+
+
+def clear_audio() -> events.InputAudioBufferClear:
+    """Forget what was said and not committed yet."""
+    return events.InputAudioBufferClear()
+
+
+# The conversation.
+
+
+def create_item(
+    item: events.AnyItem, *, previous_item_id: str | UnsetType = UNSET
 ) -> events.ConversationItemCreate:
-    """A message that the user typed."""
-    return events.ConversationItemCreate(
-        item=events.MessageItem(
-            id=item_id, role="user", content=(events.InputTextPart(text=text),)
+    """Put an item into the conversation: behind another one, in front of all for
+    ``"root"``, at the end if none is named.
+    """
+    return events.ConversationItemCreate(item=item, previous_item_id=previous_item_id)
+
+
+def send_text(
+    text: str, *, item_id: str | None = None, role: str = "user"
+) -> events.ConversationItemCreate:
+    """A message that the user typed, or one of the ``system`` to the model."""
+    content = (events.InputTextPart(text=text),)
+    return create_item(events.MessageItem(id=item_id, role=role, content=content))
+
+
+def send_tool_output(
+    call_id: str, output: str, *, item_id: str | None = None
+) -> events.ConversationItemCreate:
+    """What a function gave for a call; `react` asks for the answer when all are in."""
+    return create_item(
+        events.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)
+    )
+
+
+def approve(
+    request_id: str,
+    approve: bool = True,
+    *,
+    reason: str | None = None,
+    item_id: str | None = None,
+) -> events.ConversationItemCreate:
+    """Whether an MCP tool may be called: the answer to an ``mcp_approval_request``.
+
+    ``request_id`` is the id of that item; the answer needs an id of its own, made
+    from it where none is given.
+    """
+    return create_item(
+        events.McpApprovalResponseItem(
+            id=item_id or f"ok_{request_id}"[:32],
+            approval_request_id=request_id,
+            approve=approve,
+            reason=reason,
         )
     )
 
 
-def create_response() -> events.ResponseCreate:
-    """Ask the model to respond to what is there."""
-    return events.ResponseCreate()
+def delete_item(item_id: str) -> events.ConversationItemDelete:
+    """Take an item out of the conversation."""
+    return events.ConversationItemDelete(item_id=item_id)
 
 
-def truncate(item_id: str, audio_end_ms: int) -> events.ConversationItemTruncate:
+def retrieve_item(item_id: str) -> events.ConversationItemRetrieve:
+    """Ask for the service's own copy of an item, audio included."""
+    return events.ConversationItemRetrieve(item_id=item_id)
+
+
+def truncate(
+    item_id: str, audio_end_ms: int, *, content_index: int = 0
+) -> events.ConversationItemTruncate:
     """Tell the service how much of an item was heard."""
     return events.ConversationItemTruncate(
-        item_id=item_id, content_index=0, audio_end_ms=audio_end_ms
+        item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
     )
+
+
+# Responses.
+
+
+def create_response(
+    *,
+    instructions: str | UnsetType = UNSET,
+    output_modalities: Iterable[str] | UnsetType = UNSET,
+    out_of_band: bool = False,
+    input: Iterable[events.AnyItem] | UnsetType = UNSET,
+    tool_choice: Any = UNSET,
+    max_output_tokens: int | str | UnsetType = UNSET,
+    metadata: Mapping[str, str] | UnsetType = UNSET,
+) -> events.ResponseCreate:
+    """Ask the model to respond; options hold for this response alone.
+
+    ``out_of_band`` keeps it out of the conversation, ``input`` is then what it sees
+    (nothing: all of the conversation); ``metadata`` comes back in the response.
+    """
+    params = events.ResponseCreateParams(
+        instructions=instructions,
+        output_modalities=_tuple(output_modalities),
+        conversation="none" if out_of_band else UNSET,
+        input=_tuple(input),
+        tool_choice=tool_choice,
+        max_output_tokens=max_output_tokens,
+        metadata=metadata if metadata is UNSET else dict(metadata),
+    )
+    plain = params == events.ResponseCreateParams()
+    return events.ResponseCreate(response=UNSET if plain else params)
+
+
+_T = TypeVar("_T")
+
+
+def _tuple(values: Iterable[_T] | UnsetType) -> tuple[_T, ...] | UnsetType:
+    return values if isinstance(values, UnsetType) else tuple(values)
+
+
+def cancel_response(response_id: str | None = None) -> events.ResponseCancel:
+    """Stop a response; without an id the one in the conversation."""
+    return events.ResponseCancel(response_id=response_id)
+
+
+def clear_output() -> events.OutputAudioBufferClear:
+    """Stop what the service is playing (WebRTC and SIP)."""
+    return events.OutputAudioBufferClear()
 
 
 def interrupt(session: Session) -> tuple[ClientEvent, ...]:
@@ -79,12 +271,31 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
     """
     stop: list[ClientEvent] = []
     if session.responses.active is not None:
-        stop.append(events.ResponseCancel())
+        stop.append(cancel_response())
     if session.activity.playing is not None:
-        stop.append(events.OutputAudioBufferClear())
+        stop.append(clear_output())
     return tuple(stop)
 
 
-def is_client_event(event: Event) -> bool:
-    """Whether a client may send this."""
-    return isinstance(event, ClientEvent | Unknown)
+# Translations.
+
+
+def update_translation(session: Mapping[str, Any]) -> events.TranslationSessionUpdate:
+    """Change the language, the source's transcription or the noise reduction.
+
+    Type and model cannot be named here. Raises ValueError for what is not a
+    configuration.
+    """
+    if fixed := sorted(session.keys() & {"id", "type", "model", "expires_at"}):
+        raise ValueError(f"not to be changed in a translation: {', '.join(fixed)}")
+    return _configured(events.TranslationSessionUpdate, session)
+
+
+def append_translation_audio(audio: bytes) -> events.SessionInputAudioBufferAppend:
+    """More of what is to be translated: PCM16 mono at 24,000 Hz, silence included."""
+    return events.SessionInputAudioBufferAppend(audio=base64.b64encode(audio).decode())
+
+
+def close_translation() -> events.SessionClose:
+    """Ask for the rest of the translation and a clean end."""
+    return events.SessionClose()

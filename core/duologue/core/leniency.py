@@ -35,7 +35,7 @@ READ = frozenset(
         *("audio_start_ms", "audio_end_ms", "ms", "muted", "volume", "conversation_id"),
         *("input_tokens", "output_tokens", "text_tokens", "audio_tokens"),
         *("image_tokens", "cached_tokens", "total_tokens", "seconds", "approve"),
-        "metadata",
+        *("metadata", "speaker", "start", "end"),
     }
 )
 
@@ -166,7 +166,7 @@ def _unknown_item(value: dict[str, Any], path: str) -> UnknownItem:
 _NEUTRAL: dict[type[inspect.Type], Any] = {
     inspect.StrType: "",
     inspect.IntType: 0,
-    inspect.FloatType: 0,
+    inspect.FloatType: 0.0,
     inspect.BoolType: False,
     inspect.VarTupleType: (),
     inspect.DictType: {},

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter, is_
 from typing import Any
 
 import attrs
 
 from . import events
 from .record import Record
-from .selectors import transcript_of
-from .state import Part, Session
+from .selectors import has_output
+from .state import Call, Item, Part, Problem, Session
+from .transcript import is_final, transcript_of
 from .types import SessionStatus
 
 __all__ = ["NAMES", "Notice", "notices"]
@@ -30,6 +32,7 @@ NAMES = {
     "playback_cleared": "(response_id: str): audio received must not be played",
     "transcript_delta": "(transcript: Transcript, delta: str)",
     "transcript": "(transcript: Transcript): final",
+    "tool_call": "(call: Call): a whole function call that is to be run, once",
     "response_done": "(response: Response)",
 }
 
@@ -52,26 +55,34 @@ def notices(
     return (
         *_about_connection(before, record, after),
         *_about_speech(before, record, after),
-        *_about_text(before, record, after),
+        *_about_items(before, record, after),
         *_about_responses(before, record, after),
-        *(
-            Notice("error", (problem,))
-            for problem in after.ledger.problems
-            if all(problem is not known for known in before.ledger.problems)
-        ),
+        *(Notice("error", (problem,)) for problem in _new_problems(before, after)),
     )
+
+
+_nodes = attrgetter(
+    *(node.name for node in attrs.fields(Session) if node.name not in ("id", "tally"))
+)
 
 
 def _same(before: Session, after: Session) -> bool:
     """Whether nothing but the tally changed."""
-    return (
-        before.items is after.items
-        and before.activity is after.activity
-        and before.responses is after.responses
-        and before.connection is after.connection
-        and before.conversation is after.conversation
-        and before.ledger is after.ledger
-    )
+    return all(map(is_, _nodes(before), _nodes(after)))
+
+
+def _new_problems(before: Session, after: Session) -> tuple[Problem, ...]:
+    """Those at the end of the list that were not there before."""
+    old, new = before.ledger.problems, after.ledger.problems
+    if old is new or not new:
+        return ()
+    last = old[-1] if old else None
+    count = 0
+    for problem in reversed(new):
+        if problem is last:
+            break
+        count += 1
+    return new[len(new) - count :]
 
 
 def _about_connection(
@@ -99,22 +110,40 @@ def _about_speech(before: Session, record: Record, after: Session) -> Iterator[N
         yield Notice("playback_cleared", (record.event.response_id,))
 
 
-def _about_text(before: Session, record: Record, after: Session) -> Iterator[Notice]:
+def _about_items(before: Session, record: Record, after: Session) -> Iterator[Notice]:
     if before.items is after.items:
         return
     for item_id in _touched(record.event, after):
         old, new = before.items.get(item_id), after.items.get(item_id)
-        if new is None or new is old or new.role not in ("user", "assistant"):
+        if new is None or new is old:
             continue
-        line = transcript_of(new)
-        delta = getattr(record.event, "delta", None)
-        if isinstance(delta, str) and not line.final and _grew(old, new):
-            yield Notice("transcript_delta", (line, delta))
-        if line.final and (old is None or not transcript_of(old).final):
-            yield Notice("transcript", (line,))
+        if new.role in ("user", "assistant"):
+            yield from _about_text(old, new, record)
+        elif (call := _whole(new)) and not _whole(old) and not has_output(after, call):
+            yield Notice("tool_call", (call,))
 
 
-def _grew(old: Any, new: Any) -> bool:
+def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]:
+    delta = getattr(record.event, "delta", None)
+    final = is_final(new)
+    if isinstance(delta, str) and not final and _grew(old, new):
+        yield Notice("transcript_delta", (transcript_of(new), delta))
+    if final and (old is None or not is_final(old)):
+        yield Notice("transcript", (transcript_of(new),))
+
+
+def _whole(item: Item | None) -> Call | None:
+    """The function call of an item, if it has all of its arguments and keeps them.
+
+    That is when the item is done: one that is interrupted never gets there.
+    """
+    if item is None or item.call is None or not item.call.complete:
+        return None
+    is_done = item.type == "function_call" and item.status == "completed"
+    return item.call if is_done else None
+
+
+def _grew(old: Item | None, new: Item) -> bool:
     """Whether a delta was text: one of audio leaves the texts as they are."""
     parts: tuple[Part, ...] = old.parts if old is not None else ()
     known = {id(part.text) for part in parts}

@@ -27,6 +27,7 @@ from .events.base import Event, Malformed
 from .events.translation import TranslationSessionCreated
 from .stripping import audio_bytes, without_audio
 from .types import SessionKind
+from .upgrades import upgrade_line
 
 __all__ = ["RAW_LIMIT", "VERSION", "Direction", "Record", "read_log", "to_line"]
 
@@ -218,6 +219,8 @@ def _parse(line: bytes, number: int) -> _Line:
         reason = " ".join(str(error).split())[:120]
         raise LogError(f"line {number}: {what} ({reason})", line=number) from None
     _check_version(entry.v, number)
+    if entry.v < VERSION:
+        entry = _LINES.decode(upgrade_line(line, number, to=VERSION))
     return entry
 
 

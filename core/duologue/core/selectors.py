@@ -2,57 +2,63 @@
 
 A selector takes a session and is named ``select_…``. It is a pure function; what it
 gave last for a session is kept and given again while the nodes that it reads are the
-same objects.
+same objects. One that only hands out a node needs no memory for that.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar
 
 import attrs
 
-from .state import Item, Problem, Response, Session, Turn, Usage
+from .state import (
+    Call,
+    Item,
+    Key,
+    Problem,
+    RateLimit,
+    Response,
+    Session,
+    TranscriptionUsage,
+    Turn,
+    Usage,
+)
+from .transcript import Transcript, transcript_of
 from .types import SessionStatus
 
 __all__ = [
     "Transcript",
+    "TranslatedText",
     "TurnTimes",
+    "has_output",
+    "select_dtmf",
+    "select_final_transcripts",
     "select_is_connected",
     "select_is_muted",
     "select_is_settled",
     "select_is_speaking",
+    "select_items",
     "select_metadata",
+    "select_pending_approvals",
+    "select_pending_calls",
     "select_problems",
+    "select_rate_limits",
+    "select_responses",
+    "select_running_calls",
+    "select_transcription_usage",
     "select_transcripts",
+    "select_transcripts_by_role",
+    "select_translation",
     "select_turns",
     "select_usage",
+    "select_words_missing",
 ]
 
 _T = TypeVar("_T")
 _REMEMBERED = 1024
-
-
-@attrs.frozen
-class Transcript:
-    """One line of the conversation.
-
-    ``text`` is what is known so far, ``final`` whether it can still change;
-    ``interrupted`` the ms after which it was cut off, ``heard`` an estimate of what
-    was heard by then (None where it was not cut off, or unknown). ``started_at``
-    and ``finished_at`` are seconds since the Unix epoch, None where unknown.
-    """
-
-    item_id: str
-    role: str
-    text: str
-    final: bool
-    interrupted: int | None = None
-    heard: str | None = None
-    started_at: float | None = None
-    finished_at: float | None = None
 
 
 @attrs.frozen
@@ -69,6 +75,16 @@ class TurnTimes:
     first_audio_ms: float | None
     first_text_ms: float | None
     barge_in_ms: float | None
+
+
+@attrs.frozen
+class TranslatedText:
+    """The two running texts of a translation, and how far into the audio they reach."""
+
+    input: str
+    output: str
+    input_ms: int | None = None
+    output_ms: int | None = None
 
 
 def _remember(
@@ -99,6 +115,9 @@ def _remember(
     return decorate
 
 
+# What was said.
+
+
 @_remember("items", "conversation")
 def select_transcripts(session: Session) -> tuple[Transcript, ...]:
     """What user and assistant said and wrote, in the order of the conversation.
@@ -117,33 +136,124 @@ def select_transcripts(session: Session) -> tuple[Transcript, ...]:
     return tuple(shown)
 
 
-def transcript_of(item: Item) -> Transcript:
-    """The line that a message makes."""
-    cut = item.truncation
-    final = all(part.final for part in item.parts)
-    if not item.parts:
-        # The words of a user may still come when their item is complete.
-        final = item.role == "assistant" and item.status != "in_progress"
-    return Transcript(
-        item.id,
-        item.role or "",
-        "".join(str(part.text) for part in item.parts).strip(),
-        final,
-        cut.audio_end_ms if cut else None,
-        cut.heard if cut else None,
-        item.placement.started_at,
-        item.placement.finished_at,
+@_remember("items", "conversation")
+def select_final_transcripts(session: Session) -> tuple[Transcript, ...]:
+    """The lines that will not change any more."""
+    return tuple(line for line in select_transcripts(session) if line.final)
+
+
+def select_transcripts_by_role(session: Session, role: str) -> tuple[Transcript, ...]:
+    """The lines of ``user`` or ``assistant``."""
+    return tuple(line for line in select_transcripts(session) if line.role == role)
+
+
+@_remember("conversation")
+def select_translation(session: Session) -> TranslatedText | None:
+    """What was said and what it means; None for what is no translation."""
+    texts = session.conversation.translation
+    if texts is None:
+        return None
+    return TranslatedText(
+        str(texts.input), str(texts.output), texts.input_ms, texts.output_ms
     )
+
+
+def select_words_missing(session: Session) -> tuple[str, ...]:
+    """The items behind which records are missing, so that words may be, too.
+
+    ``""`` stands for the beginning of the conversation.
+    """
+    return session.conversation.gaps
+
+
+def select_dtmf(session: Session) -> tuple[Key, ...]:
+    """The last telephone keys that the caller pressed."""
+    return session.activity.keys
+
+
+# Items and calls.
+
+
+@_remember("items", "conversation")
+def select_items(session: Session) -> tuple[Item, ...]:
+    """All items of the conversation in their order, but for the deleted."""
+    items = map(session.items.__getitem__, session.conversation.order)
+    return tuple(item for item in items if item.status != "deleted")
+
+
+@_remember("items", "conversation")
+def select_pending_calls(session: Session) -> tuple[Call, ...]:
+    """The function calls that wait to be run: whole, not running, without output."""
+    return _calls(session, lambda call: call.complete and not call.running)
+
+
+@_remember("items", "conversation")
+def select_running_calls(session: Session) -> tuple[Call, ...]:
+    """The function calls that are being run here."""
+    return _calls(session, lambda call: call.running)
+
+
+def _calls(session: Session, wanted: Callable[[Call], bool]) -> tuple[Call, ...]:
+    """Function calls without output, in the order of the conversation."""
+    conversation = session.conversation
+    found: dict[str, Call] = {}
+    for link in conversation.calls.values():
+        item = session.items.get(link.call or "")
+        if item is None or item.call is None or item.type != "function_call":
+            continue
+        if item.status == "deleted" or has_output(session, item.call):
+            continue
+        if wanted(item.call):
+            found[item.id] = item.call
+    if len(found) < 2:
+        return tuple(found.values())
+    return tuple(found[item_id] for item_id in _in_order(session, found))
+
+
+def has_output(session: Session, call: Call) -> bool:
+    """Whether the conversation has what a call gave."""
+    link = session.conversation.calls.get(call.call_id or "")
+    output = session.items.get(link.output or "") if link else None
+    return output is not None and output.status != "deleted"
+
+
+def _in_order(session: Session, ids: Iterable[str]) -> list[str]:
+    """These items as they stand in the conversation, then those beside it."""
+    wanted = set(ids)
+    ordered = [item for item in session.conversation.order if item in wanted]
+    return ordered + sorted(wanted.difference(ordered))
+
+
+@_remember("items", "conversation")
+def select_pending_approvals(session: Session) -> tuple[Item, ...]:
+    """The MCP calls that wait to be allowed or refused: the items that ask."""
+    return tuple(
+        item
+        for item in select_items(session)
+        if item.type == "mcp_approval_request"
+        and item.call is not None
+        and item.call.mcp is not None
+        and item.call.mcp.approve is None
+    )
+
+
+# Responses and turns.
+
+
+@_remember("responses")
+def select_responses(session: Session) -> tuple[Response, ...]:
+    """All responses in the order in which they began, those out of band too."""
+    by_id = session.responses.by_id
+    return tuple(by_id[response_id] for response_id in session.responses.order)
 
 
 @_remember("responses")
 def select_turns(session: Session) -> tuple[TurnTimes, ...]:
     """The turns of the conversation with their latencies, oldest first."""
-    by_id = session.responses.by_id
     return tuple(
-        _times(by_id[response_id])
-        for response_id in session.responses.order
-        if by_id[response_id].in_conversation
+        _times(response)
+        for response in select_responses(session)
+        if response.in_conversation
     )
 
 
@@ -171,6 +281,9 @@ def select_metadata(session: Session, item_id: str) -> dict[str, str]:
     return dict(response.metadata) if response else {}
 
 
+# What is going on.
+
+
 def select_is_connected(session: Session) -> bool:
     """Whether frames go both ways."""
     return session.connection.status is SessionStatus.OPEN
@@ -186,11 +299,12 @@ def select_is_speaking(session: Session) -> str | None:
 def select_is_settled(session: Session) -> bool:
     """Whether nothing is under way: nobody speaks, no answer is due or in work.
 
-    And every line so far is final.
+    No function is being run either, and every line so far is final.
     """
-    activity = session.activity
+    activity, responses = session.activity, session.responses
     busy = (activity.speaking_item, activity.last_spoken, activity.playing)
-    if session.responses.active is not None or any(busy):
+    due = (responses.active, responses.wished, responses.asked)
+    if any(busy) or any(due) or select_running_calls(session):
         return False
     return all(line.final for line in select_transcripts(session))
 
@@ -198,6 +312,9 @@ def select_is_settled(session: Session) -> bool:
 def select_is_muted(session: Session) -> bool:
     """Whether the microphone is muted."""
     return session.activity.muted
+
+
+# What adds up.
 
 
 def select_usage(session: Session) -> Usage:
@@ -208,3 +325,13 @@ def select_usage(session: Session) -> Usage:
 def select_problems(session: Session) -> tuple[Problem, ...]:
     """What went wrong, oldest first, at most a hundred."""
     return session.ledger.problems
+
+
+def select_transcription_usage(session: Session) -> TranscriptionUsage:
+    """What writing down the user's words took so far; billed apart from the rest."""
+    return session.ledger.transcription
+
+
+def select_rate_limits(session: Session) -> tuple[RateLimit, ...]:
+    """What the limits of the service leave, as it last said."""
+    return session.ledger.rate_limits

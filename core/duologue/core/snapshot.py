@@ -11,6 +11,7 @@ from .errors import SnapshotError
 from .order import Order
 from .state import State
 from .text import Text
+from .upgrades import upgrade_snapshot
 
 __all__ = ["VERSION", "dump", "load"]
 
@@ -33,10 +34,11 @@ def load(data: bytes) -> State:
     try:
         # A state of another version may have another shape.
         version = msgspec.json.decode(data, type=_Head).duologue
-        if version != VERSION:
+        if version > VERSION:
             raise SnapshotError(
                 f"snapshot version {version}, this duologue reads {VERSION}"
             )
+        data = upgrade_snapshot(data, to=VERSION)
         return msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed).state
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None

@@ -11,6 +11,17 @@ from __future__ import annotations
 import attrs
 from immutables import Map
 
+from .accounts import (
+    NO_LEDGER,
+    NO_TALLY,
+    Ledger,
+    Problem,
+    RateLimit,
+    Sent,
+    Tally,
+    TranscriptionUsage,
+    Usage,
+)
 from .events.config import RealtimeSessionConfig, TranscriptionSessionConfig
 from .order import NOTHING, Order
 from .text import EMPTY, Text
@@ -18,19 +29,28 @@ from .types import SessionKind, SessionStatus
 
 __all__ = [
     "Activity",
+    "Call",
+    "CallLink",
     "Connection",
     "Conversation",
-    "FunctionCall",
     "Item",
+    "Key",
     "Ledger",
+    "McpCall",
+    "McpTool",
     "Part",
     "Placement",
     "Problem",
+    "RateLimit",
     "Response",
     "Responses",
+    "Segment",
+    "Sent",
     "Session",
     "State",
     "Tally",
+    "TranscriptionUsage",
+    "Translation",
     "Truncation",
     "Turn",
     "Usage",
@@ -44,7 +64,8 @@ class Connection:
     ``epoch`` counts its connections from 0; ``server_id`` is the service's name for
     it (``sess_…``); ``expires_at`` in seconds since the Unix epoch; ``requested`` is
     the configuration last asked for as JSON text, keys in order; ``confirmed`` is the
-    one in force.
+    one in force, its free-form JSON canonical (that of a translation stands in its
+    `Translation`).
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -58,12 +79,24 @@ class Connection:
 
 
 @attrs.frozen
+class Segment:
+    """A stretch of a user's audio with its speaker; times are seconds of it."""
+
+    id: str
+    speaker: str
+    start: float
+    end: float
+    text: str
+
+
+@attrs.frozen
 class Part:
     """A piece of an item's content.
 
     ``type`` as in the conversation (``input_audio``, ``output_text``, …); ``text`` is
     its text or transcript; ``final`` says that it will not grow; ``audio_bytes`` is
-    the audio received for it; ``failure`` why it could not be transcribed.
+    the audio received for it; ``failure`` why it could not be transcribed;
+    ``segments`` who said which of it, where a model tells speakers apart.
     """
 
     type: str
@@ -71,6 +104,7 @@ class Part:
     final: bool = False
     audio_bytes: int = 0
     failure: str | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 @attrs.frozen
@@ -89,7 +123,8 @@ class Placement:
     ``epoch`` is the connection that brought it; ``previous_item_id`` is meaningful
     once it is ``placed``. Times are seconds since
     the Unix epoch: ``started_at`` the first mention, ``finished_at`` when it was
-    complete, ``speech_ended_at`` when the user fell silent.
+    complete, ``speech_ended_at`` when the user fell silent. ``phase`` is what a
+    reasoning model says with it: ``commentary`` or ``final_answer``.
     """
 
     epoch: int = 0
@@ -100,25 +135,63 @@ class Placement:
     finished_at: float | None = None
     speech_ended_at: float | None = None
     played_ms: int | None = None
+    phase: str | None = None
 
 
 @attrs.frozen
-class FunctionCall:
-    """A function that the model wants run, or what it gave.
+class McpTool:
+    """A tool that an MCP server offers; ``json`` is all of it, canonical."""
 
-    ``arguments`` is JSON text, cut off while not ``complete``.
+    name: str
+    json: str
+
+
+@attrs.frozen
+class McpCall:
+    """What only items about an MCP server have.
+
+    ``approval_request_id`` is the item that asks whether the tool may be called,
+    ``approve`` the answer (None while there is none); ``tools`` are those of a list.
+    """
+
+    server_label: str = ""
+    approval_request_id: str | None = None
+    approve: bool | None = None
+    tools: tuple[McpTool, ...] = ()
+
+
+@attrs.frozen
+class Call:
+    """A tool that the model wants run, or what it gave.
+
+    ``arguments`` is JSON text. It is ``final`` when it will not grow, and
+    ``complete`` when it is whole: that of an interrupted call is cut off for good.
+    ``output`` is what the tool gave, ``error`` why it failed; it is ``running``
+    while a tool is at work, ours or that of an MCP server.
     """
 
     call_id: str | None = None
     name: str = ""
     arguments: Text = EMPTY
+    final: bool = False
     complete: bool = False
     output: str | None = None
+    error: str | None = None
+    running: bool = False
+    mcp: McpCall | None = None
+
+    @property
+    def server_label(self) -> str | None:
+        """The MCP server that it is about."""
+        return None if self.mcp is None else self.mcp.server_label
 
 
 @attrs.frozen
 class Item:
-    """One entry of a conversation. ``status`` may be ``deleted``: a tombstone."""
+    """One entry of a conversation. ``status`` by `phases.ITEM`; deleted: a tombstone.
+
+    ``call`` is there for calls, their outputs, approvals and lists of tools.
+    """
 
     id: str
     type: str = "message"
@@ -127,7 +200,33 @@ class Item:
     parts: tuple[Part, ...] = ()
     placement: Placement = Placement()
     truncation: Truncation | None = None
-    call: FunctionCall | None = None
+    call: Call | None = None
+
+
+@attrs.frozen
+class CallLink:
+    """The items that speak of one call: what asks for it, and what it gave."""
+
+    call: str | None = None
+    output: str | None = None
+
+
+@attrs.frozen
+class Translation:
+    """The two running texts of a translation: what was said, and what it means.
+
+    ``…_ms`` is how far into the audio each text reaches; ``confirmed`` is the
+    configuration in force as JSON text, keys in order; ``audio_bytes`` the audio
+    received; ``closed`` says that all of it was sent.
+    """
+
+    input: Text = EMPTY
+    output: Text = EMPTY
+    input_ms: int | None = None
+    output_ms: int | None = None
+    audio_bytes: int = 0
+    confirmed: str | None = None
+    closed: bool = False
 
 
 @attrs.frozen
@@ -137,18 +236,29 @@ class Conversation:
     ``order`` names them all, tombstones too. ``waiting`` are those whose predecessor
     is not known yet, by that predecessor. ``anchor`` is the last item of the epochs
     before: no predecessor means behind it. ``cleared_after`` is the item up to which
-    the user cleared the transcripts.
+    the user cleared the transcripts. ``calls`` finds the items of a call by its
+    ``call_id``. ``gaps`` are the items behind which records are missing (the last
+    hundred; ``""`` is the front): words may be missing there. ``translation`` is what
+    a translation has in place of items.
     """
 
     order: Order = NOTHING
     waiting: Map[str, tuple[str, ...]] = Map()
     anchor: str | None = None
     cleared_after: str | None = None
+    id: str | None = None
+    calls: Map[str, CallLink] = Map()
+    gaps: tuple[str, ...] = ()
+    translation: Translation | None = None
 
 
 @attrs.frozen
 class Turn:
-    """When the steps of a turn happened, seconds since the Unix epoch."""
+    """When the steps of a turn happened, seconds since the Unix epoch.
+
+    ``audio_made_at`` is when the service had made all of the audio,
+    ``audio_finished_at`` when all of it was played.
+    """
 
     item_id: str | None = None
     speech_ended_at: float | None = None
@@ -158,15 +268,17 @@ class Turn:
     audio_finished_at: float | None = None
     interrupted_at: float | None = None
     barge_in_at: float | None = None
+    audio_made_at: float | None = None
 
 
 @attrs.frozen
 class Response:
     """What became of one response.
 
-    ``reason`` says why it did not complete; ``in_conversation`` is false for one out
-    of band; ``item_ids`` are its output. Until the service has ``announced`` it, by
-    ``created`` or ``done``, only its output is known.
+    ``status`` by `phases.RESPONSE`; ``reason`` says why it did not complete;
+    ``in_conversation`` is false for one out of band; ``item_ids`` are its output.
+    Until the service has ``announced`` it, by ``created`` or ``done``, only its output
+    is known. ``epoch`` is the connection that brought it.
     """
 
     id: str
@@ -177,15 +289,31 @@ class Response:
     metadata: Map[str, str] = Map()
     turn: Turn = Turn()
     announced: bool = False
+    epoch: int = 0
 
 
 @attrs.frozen
 class Responses:
-    """All responses in the order in which they began; ``active`` is the one in work."""
+    """All responses in the order in which they began; ``active`` is the one in work.
+
+    ``wished`` is the ``response.create`` that the application asked for and that is
+    not sent yet, as canonical JSON; ``asked`` says that one went out and was not
+    answered yet, neither by ``response.created`` nor by an error.
+    """
 
     by_id: Map[str, Response] = Map()
     order: Order = NOTHING
     active: str | None = None
+    wished: str | None = None
+    asked: bool = False
+
+
+@attrs.frozen
+class Key:
+    """A telephone key that the caller pressed; the time is the service's."""
+
+    key: str
+    received_at: int
 
 
 @attrs.frozen
@@ -193,7 +321,8 @@ class Activity:
     """What is going on just now.
 
     ``speaking_item`` is the user's item while they speak, ``last_spoken`` the one
-    before; ``playing`` the response whose audio is heard.
+    before; ``playing`` the response whose audio is heard; ``keys`` the last telephone
+    keys; ``ticked_at`` the time of the last tick.
     """
 
     speaking_item: str | None = None
@@ -202,57 +331,8 @@ class Activity:
     playing: str | None = None
     muted: bool = False
     volume: float = 1.0
-
-
-@attrs.frozen
-class Usage:
-    """Tokens so far, by modality; the cached ones are part of the input."""
-
-    input_text: int = 0
-    input_audio: int = 0
-    input_image: int = 0
-    cached_text: int = 0
-    cached_audio: int = 0
-    cached_image: int = 0
-    output_text: int = 0
-    output_audio: int = 0
-    total: int = 0
-
-
-@attrs.frozen
-class Problem:
-    """Something that went wrong, for a person to read."""
-
-    kind: str
-    message: str
-    code: str | None = None
-    item_id: str | None = None
-    at: float | None = None
-
-
-@attrs.frozen
-class Ledger:
-    """What adds up: usage and problems (the last hundred)."""
-
-    usage: Usage = Usage()
-    problems: tuple[Problem, ...] = ()
-
-
-@attrs.frozen
-class Tally:
-    """Bookkeeping: counters, and the window of event ids seen, newest two generations.
-
-    Ids stand there as ``epoch:event_id``, because they are unique within a connection
-    only. One counts as seen for at least the next 512.
-    """
-
-    events: int = 0
-    unknown: int = 0
-    malformed: int = 0
-    duplicate: int = 0
-    late: int = 0
-    recent: Map[str, bool] = Map()
-    older: Map[str, bool] = Map()
+    keys: tuple[Key, ...] = ()
+    ticked_at: float | None = None
 
 
 @attrs.frozen
@@ -265,8 +345,8 @@ class Session:
     conversation: Conversation = Conversation()
     responses: Responses = Responses()
     activity: Activity = Activity()
-    ledger: Ledger = Ledger()
-    tally: Tally = Tally()
+    ledger: Ledger = NO_LEDGER
+    tally: Tally = NO_TALLY
 
 
 @attrs.frozen

@@ -7,11 +7,11 @@ reduction). API page "Session configuration".
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Union
 
 from msgspec import UNSET, UnsetType
 
-from .items import AnyItem, Value
+from .items import AnyItem, Json, Value
 
 __all__ = [
     "AnySessionConfig",
@@ -122,7 +122,7 @@ class FunctionTool(Value, frozen=True, kw_only=True, tag_field="type", tag="func
 
     name: str | UnsetType = UNSET
     description: str | UnsetType | None = UNSET
-    parameters: Any = UNSET
+    parameters: Json | UnsetType = UNSET
 
 
 class McpToolServer(Value, frozen=True, kw_only=True, tag_field="type", tag="mcp"):
@@ -134,10 +134,10 @@ class McpToolServer(Value, frozen=True, kw_only=True, tag_field="type", tag="mcp
     connector_id: str | UnsetType | None = UNSET
     tunnel_id: str | UnsetType | None = UNSET
     authorization: str | UnsetType | None = UNSET
-    headers: Any = UNSET
-    allowed_tools: Any = UNSET
-    allowed_callers: Any = UNSET
-    require_approval: Any = UNSET
+    headers: Json | UnsetType = UNSET
+    allowed_tools: Json | UnsetType = UNSET
+    allowed_callers: Json | UnsetType = UNSET
+    require_approval: Json | UnsetType = UNSET
     defer_loading: bool | UnsetType | None = UNSET
 
 
@@ -149,7 +149,7 @@ class PromptReference(Value, frozen=True, kw_only=True):
 
     id: str
     version: str | UnsetType | None = UNSET
-    variables: Any = UNSET
+    variables: Json | UnsetType = UNSET
 
 
 class Reasoning(Value, frozen=True, kw_only=True):
@@ -165,19 +165,19 @@ class RealtimeSessionConfig(
 
     id: str | UnsetType = UNSET
     object: str | UnsetType = UNSET
-    expires_at: float | UnsetType | None = UNSET
+    expires_at: int | float | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
     output_modalities: tuple[str, ...] | UnsetType | None = UNSET
     instructions: str | UnsetType | None = UNSET
     audio: AudioConfig | UnsetType | None = UNSET
     tools: tuple[Tool, ...] | UnsetType | None = UNSET
-    tool_choice: Any = UNSET
+    tool_choice: Json | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: int | str | UnsetType | None = UNSET
     reasoning: Reasoning | UnsetType | None = UNSET
     prompt: PromptReference | UnsetType | None = UNSET
-    tracing: Any = UNSET
-    truncation: Any = UNSET
+    tracing: Json | UnsetType = UNSET
+    truncation: Json | UnsetType = UNSET
     include: tuple[str, ...] | UnsetType | None = UNSET
 
 
@@ -188,7 +188,7 @@ class TranscriptionSessionConfig(
 
     id: str | UnsetType = UNSET
     object: str | UnsetType = UNSET
-    expires_at: float | UnsetType | None = UNSET
+    expires_at: int | float | UnsetType | None = UNSET
     audio: AudioConfig | UnsetType | None = UNSET
     include: tuple[str, ...] | UnsetType | None = UNSET
 
@@ -224,7 +224,7 @@ class TranslationConfig(Value, frozen=True, kw_only=True):
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
-    expires_at: float | UnsetType | None = UNSET
+    expires_at: int | float | UnsetType | None = UNSET
     audio: TranslationAudio | UnsetType = UNSET
 
 
@@ -241,7 +241,7 @@ class ResponseCreateParams(Value, frozen=True, kw_only=True):
     output_modalities: tuple[str, ...] | UnsetType | None = UNSET
     audio: AudioConfig | UnsetType | None = UNSET
     tools: tuple[Tool, ...] | UnsetType | None = UNSET
-    tool_choice: Any = UNSET
+    tool_choice: Json | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: int | str | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET

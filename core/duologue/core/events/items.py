@@ -1,7 +1,8 @@
 """Items of a conversation and their content parts, as they stand on the wire.
 
-All fields are optional where a service may leave them out. An item or a part of a
-type that is not known here becomes `UnknownItem` or `UnknownPart` and keeps its JSON.
+All fields are optional where a service may leave them out; those without a default
+always go out, because a default is left out on the wire. An item or a part of a type
+that is not known here becomes `UnknownItem` or `UnknownPart` and keeps its JSON.
 """
 
 from __future__ import annotations
@@ -35,6 +36,14 @@ __all__ = [
 ]
 
 
+# Free-form JSON. It is decoded as its bytes, so that nobody can change what it says;
+# whoever builds an event gives any JSON value.
+if TYPE_CHECKING:
+    Json = Any
+else:
+    Json = msgspec.Raw
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A part of an event."""
 
@@ -51,7 +60,7 @@ class ContentPart(Value, frozen=True, kw_only=True, tag_field="type"):
 class InputTextPart(ContentPart, frozen=True, kw_only=True, tag="input_text"):
     """Text that the user or the system wrote."""
 
-    text: str = ""
+    text: str
 
 
 class InputAudioPart(ContentPart, frozen=True, kw_only=True, tag="input_audio"):
@@ -71,7 +80,7 @@ class InputImagePart(ContentPart, frozen=True, kw_only=True, tag="input_image"):
 class OutputTextPart(ContentPart, frozen=True, kw_only=True, tag="output_text"):
     """Text that the model wrote."""
 
-    text: str = ""
+    text: str
 
 
 class OutputAudioPart(ContentPart, frozen=True, kw_only=True, tag="output_audio"):
@@ -84,7 +93,7 @@ class OutputAudioPart(ContentPart, frozen=True, kw_only=True, tag="output_audio"
 class TextPart(ContentPart, frozen=True, kw_only=True, tag="text"):
     """`OutputTextPart` under the name of ``content_part`` events and of the beta."""
 
-    text: str = ""
+    text: str
 
 
 class AudioPart(ContentPart, frozen=True, kw_only=True, tag="audio"):
@@ -122,16 +131,16 @@ class MessageItem(BaseItem, frozen=True, kw_only=True, tag="message"):
     """
 
     role: str = ""
-    content: tuple[AnyPart, ...] = ()
+    content: tuple[AnyPart, ...]
     phase: str | None = None
 
 
 class FunctionCallItem(BaseItem, frozen=True, kw_only=True, tag="function_call"):
     """The model wants a function run by the client; ``arguments`` is JSON text."""
 
-    name: str = ""
+    name: str
     call_id: str | None = None
-    arguments: str = ""
+    arguments: str
 
 
 class FunctionCallOutputItem(
@@ -140,7 +149,7 @@ class FunctionCallOutputItem(
     """What the client's function gave."""
 
     call_id: str | None = None
-    output: str = ""
+    output: str
 
 
 class McpTool(Value, frozen=True, kw_only=True):
@@ -148,8 +157,8 @@ class McpTool(Value, frozen=True, kw_only=True):
 
     name: str = ""
     description: str | None = None
-    input_schema: Any = None
-    annotations: Any = None
+    input_schema: Json | None = None
+    annotations: Json | None = None
 
 
 class McpListToolsItem(BaseItem, frozen=True, kw_only=True, tag="mcp_list_tools"):
@@ -193,8 +202,8 @@ class McpApprovalResponseItem(
 ):
     """The client's answer to that."""
 
-    approval_request_id: str = ""
-    approve: bool = False
+    approval_request_id: str
+    approve: bool
     reason: str | None = None
 
 

@@ -1,10 +1,31 @@
 """The reducer: ``reduce(state, record) -> state``, total and pure.
 
 Each event type has one function, in the table of the slice that it belongs to:
-`connection`, `conversation`, `speech`, `responses`. `placing` holds the rules of
-order, `content` those of text, `showing` how a wire item is folded into ours. A
+`connection`, `requests`, `conversation`, `speech`, `responses`, `calls`, `mcp`,
+`ledger`, `translation`, `facts`. `placing` holds the rules of order, `content` those
+of text, `calling` those of calls, `showing` how a wire item is folded into ours,
+`outputs` what the events of a response share; the transitions are in `phases`. A
 function gives the session after the event, the same object if nothing changed, or
 None for an event that came too late to count.
+
+Every event of a service and every local fact has its function. Of what a client sends
+these are counted only, because nothing can be seen of them before the service answers:
+
+==============================================  =====================================
+``conversation.item.create``                    seen by ``added``, or an error
+``conversation.item.delete``                    seen by ``deleted``, or an error
+``conversation.item.retrieve``                  seen by ``retrieved``, or an error
+``conversation.item.truncate``                  seen by ``truncated``, or an error
+``input_audio_buffer.append``                   never acknowledged
+``input_audio_buffer.clear``                    seen by ``cleared``
+``input_audio_buffer.commit``                   seen by ``committed``, or an error
+``output_audio_buffer.clear``                   seen by ``cleared``
+``response.cancel``                             seen by ``response.done``, or an error
+``session.close``                               seen by ``session.closed``
+``session.input_audio_buffer.append``           never acknowledged
+==============================================  =====================================
+
+Their ids are kept for a while, so that an error can be traced to them.
 """
 
 from __future__ import annotations
@@ -14,11 +35,22 @@ from collections.abc import Iterable, Mapping
 from immutables import Map
 
 from duologue.core import events
-from duologue.core.events.base import Malformed, Unknown
+from duologue.core.events.base import ClientEvent, Malformed, Unknown
 from duologue.core.record import Record
 from duologue.core.state import Session, State, Tally
 
-from . import connection, conversation, responses, speech
+from . import (
+    calls,
+    connection,
+    conversation,
+    facts,
+    ledger,
+    mcp,
+    requests,
+    responses,
+    speech,
+    translation,
+)
 from .handler import Handler, is_fact
 
 __all__ = ["HANDLERS", "fold", "reduce"]
@@ -26,9 +58,15 @@ __all__ = ["HANDLERS", "fold", "reduce"]
 #: The one place where an event is handled, by its class. The others are counted.
 HANDLERS: Mapping[type, Handler] = {
     **connection.TABLE,
+    **requests.TABLE,
     **conversation.TABLE,
     **speech.TABLE,
     **responses.TABLE,
+    **calls.TABLE,
+    **mcp.TABLE,
+    **ledger.TABLE,
+    **translation.TABLE,
+    **facts.TABLE,
 }
 
 #: Ids in one generation of the window of event ids seen.
@@ -69,6 +107,9 @@ def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
     event = record.event
     recent, older = tally.recent, tally.older
     duplicate = False
+    sent = tally.sent
+    if record.dir == "out" and isinstance(event, ClientEvent):
+        sent = requests.note_sent(sent, event)
     event_id = getattr(event, "event_id", None) if record.dir == "in" else None
     if event_id is not None:
         # Frames of two connections can mix while one hands over to the other.
@@ -87,6 +128,7 @@ def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
             tally.late,
             recent,
             older,
+            sent,
         ),
         duplicate,
     )
@@ -101,6 +143,7 @@ def _late(tally: Tally) -> Tally:
         tally.late + 1,
         tally.recent,
         tally.older,
+        tally.sent,
     )
 
 

@@ -9,11 +9,13 @@ from unicodedata import category
 import attrs
 
 from duologue.core import events
-from duologue.core.state import Item, Part, Session
+from duologue.core.state import Item, Part, Segment, Session
 from duologue.core.text import Text
 
 __all__ = [
     "MAX_PARTS",
+    "MAX_SEGMENTS",
+    "add_segment",
     "close_part",
     "delta",
     "estimate_heard",
@@ -25,6 +27,9 @@ __all__ = [
 
 #: A content index beyond this is a mistake, not a message.
 MAX_PARTS = 128
+
+#: Segments kept of one part; older ones are in the log.
+MAX_SEGMENTS = 1000
 
 #: GA name of a part by the names that ``content_part`` events and the beta use.
 _ALIASES = {"text": "output_text", "audio": "output_audio"}
@@ -55,7 +60,12 @@ def delta(item: Item, index: int, type: str, text: str) -> Item | None:
     if not text:
         return item
     grown = Part(
-        part.type, part.text.append(text), False, part.audio_bytes, part.failure
+        part.type,
+        part.text.append(text),
+        False,
+        part.audio_bytes,
+        part.failure,
+        part.segments,
     )
     return _with_part(item, index, grown)
 
@@ -75,9 +85,8 @@ def close_part(
     final = part.text if kept or part.text == (text or "") else Text(text or "")
     if part.final and final is part.text and part.type == type:
         return item
-    return _with_part(
-        item, index, Part(type, final, True, part.audio_bytes, part.failure)
-    )
+    closed = Part(type, final, True, part.audio_bytes, part.failure, part.segments)
+    return _with_part(item, index, closed)
 
 
 def grow_audio(item: Item, index: int, count: int) -> Item:
@@ -85,11 +94,25 @@ def grow_audio(item: Item, index: int, count: int) -> Item:
     part = _part(item, index, "output_audio")
     if part is None or count <= 0:
         return item
-    return _with_part(
-        item,
-        index,
-        Part(part.type, part.text, part.final, part.audio_bytes + count, part.failure),
+    longer = Part(
+        part.type,
+        part.text,
+        part.final,
+        part.audio_bytes + count,
+        part.failure,
+        part.segments,
     )
+    return _with_part(item, index, longer)
+
+
+def add_segment(item: Item, index: int, segment: Segment) -> Item:
+    """The item with a segment of a part beside its text; itself if it has it."""
+    part = _part(item, index, "input_audio")
+    if part is None or segment in part.segments:
+        return item
+    others = (known for known in part.segments if known.id != segment.id)
+    segments = (*others, segment)[-MAX_SEGMENTS:]
+    return _with_part(item, index, attrs.evolve(part, segments=segments))
 
 
 def settle(item: Item) -> Item:
@@ -139,9 +162,8 @@ def _open(
     text = Text(seed) if seed and not part.text else part.text
     if index < len(item.parts) and part.type == type and text is part.text:
         return item
-    return _with_part(
-        item, index, Part(type, text, part.final, part.audio_bytes, part.failure)
-    )
+    begun = Part(type, text, part.final, part.audio_bytes, part.failure, part.segments)
+    return _with_part(item, index, begun)
 
 
 def _part(item: Item, index: int, type: str) -> Part | None:

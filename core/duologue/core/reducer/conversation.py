@@ -1,25 +1,53 @@
-"""Items and the words of the user's audio."""
+"""Items and the words of the user's audio.
+
+What a transcript carries beside its words (``logprobs``, ``languages``) stands in the
+log alone: nothing here depends on it.
+"""
 
 from __future__ import annotations
 
 import attrs
 from msgspec import UNSET
 
-from duologue.core import events
+from duologue.core import events, phases
 from duologue.core.audio import bytes_per_ms
 from duologue.core.record import Record
-from duologue.core.state import Item, Part, Problem, Session, Truncation
+from duologue.core.state import (
+    Item,
+    Part,
+    Problem,
+    Segment,
+    Session,
+    Truncation,
+)
 
-from .content import close_part, delta, estimate_heard, put_item, settle
+from .content import (
+    add_segment,
+    close_part,
+    delta,
+    estimate_heard,
+    put_item,
+    settle,
+)
 from .handler import Handler
-from .ledger import add_problem
+from .ledger import add_problem, add_transcription
+from .nodes import with_conversation
 from .placing import is_deleted, mention, place
 from .showing import show
 
-__all__ = ["LONGEST", "TABLE", "truncate"]
+__all__ = ["LONGEST", "TABLE", "be_silent", "truncate"]
 
 #: Milliseconds of a day: no audio is longer, whatever a service says.
 LONGEST = 24 * 60 * 60 * 1000
+
+
+def _on_created(
+    session: Session, event: events.ConversationCreated, record: Record
+) -> Session:
+    name = event.conversation.id
+    if not name or session.conversation.id == name:
+        return session
+    return with_conversation(session, attrs.evolve(session.conversation, id=name))
 
 
 def _on_added(
@@ -43,14 +71,28 @@ def _on_done(
     if item is None or item.role != "user" or _transcribed(session):
         return session
     # Nobody writes down what the user says: their audio stays without words.
-    return _with_item(session, settle(item) if item.parts else _silent(item))
+    return _with_item(session, be_silent(item))
 
 
-def _silent(item: Item) -> Item:
-    """The item with one final part that says nothing, unless it is gone."""
+def be_silent(item: Item) -> Item:
+    """The item with no more words to come, unless it is gone."""
     if item.status == "deleted":
         return item
+    if item.parts:
+        return settle(item)
     return attrs.evolve(item, parts=(Part("input_audio", final=True),))
+
+
+def _on_retrieved(
+    session: Session, event: events.ConversationItemRetrieved, record: Record
+) -> Session:
+    """The service's own copy fills in what we missed, and takes nothing away.
+
+    It has no words of what was truncated, and it is older than the deltas that came
+    since: what is final here stays.
+    """
+    done = event.item.status in ("completed", "incomplete")
+    return show(session, event.item, record.at, done=done, news=False)
 
 
 def _with_item(session: Session, item: Item) -> Session:
@@ -74,9 +116,10 @@ def _on_deleted(
 ) -> Session:
     session = mention(session, event.item_id, record.at)
     item = session.items[event.item_id]
-    if item.status == "deleted":
+    status = phases.after(phases.ITEM, item.status, phases.DELETED)
+    if status == item.status:
         return session
-    stone = Item(item.id, item.type, item.role, "deleted", placement=item.placement)
+    stone = Item(item.id, item.type, item.role, status, placement=item.placement)
     return put_item(session, stone)
 
 
@@ -133,7 +176,7 @@ def _on_transcription_completed(
     closed = close_part(
         item, event.content_index, "input_audio", event.transcript, may_blank=True
     )
-    return _with_item(session, closed)
+    return add_transcription(_with_item(session, closed), event.usage)
 
 
 def _on_transcription_failed(
@@ -163,10 +206,26 @@ def _with_failure(item: Item, index: int, message: str) -> Item:
     return attrs.evolve(item, parts=parts)
 
 
+def _on_transcription_segment(
+    session: Session,
+    event: events.ConversationItemInputAudioTranscriptionSegment,
+    record: Record,
+) -> Session | None:
+    """Who said what, beside the text, which deltas and ``completed`` carry."""
+    session = mention(session, event.item_id, record.at, role="user")
+    item = session.items[event.item_id]
+    if item.status == "deleted":
+        return None
+    segment = Segment(event.id, event.speaker, event.start, event.end, event.text)
+    return _with_item(session, add_segment(item, event.content_index, segment))
+
+
 TABLE: dict[type, Handler] = {
+    events.ConversationCreated: _on_created,
     events.ConversationItemAdded: _on_added,
     events.ConversationItemCreated: _on_added,
     events.ConversationItemDone: _on_done,
+    events.ConversationItemRetrieved: _on_retrieved,
     events.ConversationItemDeleted: _on_deleted,
     events.ConversationItemTruncated: _on_truncated,
     events.ConversationItemInputAudioTranscriptionDelta: _on_transcription_delta,
@@ -174,4 +233,5 @@ TABLE: dict[type, Handler] = {
         _on_transcription_completed
     ),
     events.ConversationItemInputAudioTranscriptionFailed: _on_transcription_failed,
+    events.ConversationItemInputAudioTranscriptionSegment: _on_transcription_segment,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from duologue.core.events.base import LocalEvent
+from duologue.core.events.base import ClientEvent, LocalEvent
 from duologue.core.record import Record
 from duologue.core.state import Session
 
@@ -17,8 +17,13 @@ Handler = Callable[[Session, Any, Record], Session | None]
 
 
 def is_fact(record: Record) -> bool:
-    """Whether a record can change state: what a client says is a wish, not a fact.
+    """Whether a record can change state: things count only from where they come from.
 
-    The service's own events count only as received, local facts only as local.
+    The service's events count as received, local facts as local, a client's own
+    events as sent. What a client sends is a fact about the client and a wish of the
+    service: see `requests`.
     """
-    return record.dir == ("local" if isinstance(record.event, LocalEvent) else "in")
+    event = record.event
+    if isinstance(event, LocalEvent):
+        return record.dir == "local"
+    return record.dir == ("out" if isinstance(event, ClientEvent) else "in")

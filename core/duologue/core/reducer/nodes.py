@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from duologue.core.state import Activity, Connection, Session
+from duologue.core.state import Activity, Connection, Conversation, Session
 
-__all__ = ["with_activity", "with_connection"]
+__all__ = ["with_activity", "with_connection", "with_conversation"]
 
 
 def with_activity(session: Session, activity: Activity) -> Session:
@@ -21,3 +21,17 @@ def with_connection(session: Session, connection: Connection) -> Session:
     if connection == session.connection:
         return session
     return attrs.evolve(session, connection=connection)
+
+
+def with_conversation(session: Session, conversation: Conversation) -> Session:
+    """The session with this conversation, which is another one."""
+    return Session(
+        session.id,
+        session.connection,
+        session.items,
+        conversation,
+        session.responses,
+        session.activity,
+        session.ledger,
+        session.tally,
+    )

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from duologue.core.state import Conversation, Item, Placement, Session
 
 from .content import put_item
+from .nodes import with_conversation
 
 __all__ = ["is_deleted", "mention", "place", "withdraw"]
 
@@ -103,7 +104,7 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return _with(session, attrs.evolve(conversation, order=order))
+    return with_conversation(session, attrs.evolve(conversation, order=order))
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
@@ -125,7 +126,7 @@ def _wait(session: Session, item_id: str, previous: str) -> Session:
     queue = waiting.get(previous, ())
     if item_id in queue:
         return session
-    return _with(
+    return with_conversation(
         session,
         attrs.evolve(
             session.conversation, waiting=waiting.set(previous, (*queue, item_id))
@@ -136,7 +137,11 @@ def _wait(session: Session, item_id: str, previous: str) -> Session:
 def _move(session: Session, item_id: str, previous: str | None) -> Session:
     """The item, with the items that stand behind it by their links, moved."""
     conversation = session.conversation
-    after = conversation.anchor if previous is None else previous
+    after = previous
+    if previous is None or _is_older(session, previous, item_id):
+        # What a connection brings stands behind all that was there before, though the
+        # service was told of a part of that only.
+        after = conversation.anchor
     if after == item_id or conversation.order.follows(item_id, after):
         return session
     block = _block(session, item_id)
@@ -144,7 +149,13 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         # A circle of predecessors: no order satisfies it, so the one we have stays.
         return session
     order = conversation.order.without(block).insert_after(after, block)
-    return _with(session, attrs.evolve(conversation, order=order))
+    return with_conversation(session, attrs.evolve(conversation, order=order))
+
+
+def _is_older(session: Session, item_id: str, than: str) -> bool:
+    """Whether an item came with an earlier connection than another."""
+    items = session.items
+    return items[item_id].placement.epoch < items[than].placement.epoch
 
 
 def _block(session: Session, item_id: str) -> tuple[str, ...]:
@@ -168,12 +179,14 @@ def _list(session: Session, item_id: str) -> Session:
     conversation = session.conversation
     waiting = conversation.waiting.get(item_id)
     if waiting is None:
-        return _with(session, _append(conversation, item_id))
+        return with_conversation(session, _append(conversation, item_id))
     order = conversation.order
     front = order.before(waiting[0]) if waiting[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.waiting.delete(item_id)
-    session = _with(session, attrs.evolve(conversation, order=order, waiting=left))
+    session = with_conversation(
+        session, attrs.evolve(conversation, order=order, waiting=left)
+    )
     for child in waiting:
         session = place(session, child, item_id)
     return session
@@ -185,17 +198,8 @@ def _append(conversation: Conversation, item_id: str) -> Conversation:
         conversation.waiting,
         conversation.anchor,
         conversation.cleared_after,
-    )
-
-
-def _with(session: Session, conversation: Conversation) -> Session:
-    return Session(
-        session.id,
-        session.connection,
-        session.items,
-        conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        session.tally,
+        conversation.id,
+        conversation.calls,
+        conversation.gaps,
+        conversation.translation,
     )

@@ -7,16 +7,18 @@ from typing import Any
 import attrs
 from immutables import Map
 
-from duologue.core import events
+from duologue.core import events, phases
 from duologue.core.record import Record
-from duologue.core.state import Response, Responses, Session
+from duologue.core.state import Problem, Response, Session
 
 from .content import close_part, delta, grow_audio, merge_content, put_item
 from .handler import Handler
-from .ledger import add_usage
+from .ledger import add_problem, add_usage
 from .nodes import with_activity
-from .placing import mention, withdraw
-from .showing import finish, show
+from .outputs import end_response, finish_items, link, open_item, put
+from .placing import withdraw
+from .requests import answered
+from .showing import show
 
 __all__ = ["TABLE"]
 
@@ -34,7 +36,7 @@ def _on_created(
     response = session.responses.by_id[wire.id]
     if not response.in_conversation:
         return session
-    responses = attrs.evolve(session.responses, active=wire.id)
+    responses = attrs.evolve(session.responses, active=wire.id, asked=False)
     # What the user said has got its answer: the next one is not to it.
     session = with_activity(session, attrs.evolve(session.activity, last_spoken=None))
     return attrs.evolve(session, responses=responses)
@@ -61,28 +63,10 @@ def _announce(
         metadata=Map(wire.metadata or {}),
         turn=turn,
         announced=True,
+        epoch=session.connection.epoch,
     )
-    session = _put(session, response)
+    session = put(session, response)
     return session if in_conversation else withdraw(session, known.item_ids)
-
-
-def _put(session: Session, response: Response) -> Session:
-    """The session with this response, the last if it is new."""
-    responses = session.responses
-    order = responses.order
-    if response.id not in responses.by_id:
-        order = order.append(response.id)
-    by_id = responses.by_id.set(response.id, response)
-    return Session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        Responses(by_id, order, responses.active),
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
 
 
 def _on_item_added(
@@ -95,7 +79,7 @@ def _on_item_added(
         done=False,
         response_id=event.response_id or None,
     )
-    return _link(session, event.response_id, event.item.id)
+    return link(session, event.response_id, event.item.id)
 
 
 def _on_item_done(
@@ -104,35 +88,7 @@ def _on_item_done(
     session = show(
         session, event.item, record.at, done=True, response_id=event.response_id or None
     )
-    return _link(session, event.response_id, event.item.id)
-
-
-def _link(session: Session, response_id: str, item_id: str | None) -> Session:
-    """The session with the item among the output of its response."""
-    item = session.items.get(item_id or "")
-    if not response_id or item is None:
-        return session
-    if item.placement.response_id is None:
-        placement = attrs.evolve(item.placement, response_id=response_id)
-        session = put_item(session, attrs.evolve(item, placement=placement))
-    response = session.responses.by_id.get(response_id) or Response(response_id)
-    if item.id in response.item_ids:
-        return session
-    return _put(session, attrs.evolve(response, item_ids=(*response.item_ids, item.id)))
-
-
-def _open_item(session: Session, event: Any, record: Record) -> Session:
-    """The session with the item that a part or a delta speaks of."""
-    if event.item_id in session.items:
-        return session
-    session = mention(
-        session,
-        event.item_id,
-        record.at,
-        role="assistant",
-        response_id=event.response_id or None,
-    )
-    return _link(session, event.response_id, event.item_id)
+    return link(session, event.response_id, event.item.id)
 
 
 def _on_part_added(
@@ -148,7 +104,7 @@ def _on_part_done(
 
 
 def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
-    session = _open_item(session, event, record)
+    session = open_item(session, event, record.at)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
@@ -171,7 +127,7 @@ def _on_transcript_delta(
 
 
 def _grow(session: Session, event: Any, type: str, record: Record) -> Session | None:
-    session = _open_item(session, event, record)
+    session = open_item(session, event, record.at)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
@@ -183,7 +139,7 @@ def _grow(session: Session, event: Any, type: str, record: Record) -> Session | 
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_text_at is None:
         turn = attrs.evolve(response.turn, first_text_at=record.at)
-        session = _put(session, attrs.evolve(response, turn=turn))
+        session = put(session, attrs.evolve(response, turn=turn))
     return session
 
 
@@ -191,7 +147,7 @@ def _on_audio_delta(
     session: Session, event: events.ResponseOutputAudioDelta, record: Record
 ) -> Session:
     """Audio is counted, never kept: its bytes make the length of what can be heard."""
-    session = _open_item(session, event, record)
+    session = open_item(session, event, record.at)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
@@ -201,7 +157,7 @@ def _on_audio_delta(
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = attrs.evolve(response.turn, first_audio_at=record.at)
-        session = _put(session, attrs.evolve(response, turn=turn))
+        session = put(session, attrs.evolve(response, turn=turn))
     return session
 
 
@@ -220,7 +176,7 @@ def _on_transcript_done(
 def _close(
     session: Session, event: Any, type: str, text: str, record: Record
 ) -> Session:
-    session = _open_item(session, event, record)
+    session = open_item(session, event, record.at)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
@@ -236,24 +192,15 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
     if known is None or not known.announced:
         # It can come without its ``created``: an interruption was faster.
         session = _announce(session, wire, None)
+        if wire.conversation_id is not None:
+            session = answered(session)
     status = wire.status if wire.status in _OVER else "completed"
-    session = _end(session, wire.id, status, _reason(wire))
+    session = end_response(session, wire.id, f"{phases.DONE} {status}", _reason(wire))
     for item in wire.output or ():
         session = show(session, item, record.at, done=True, response_id=wire.id)
-        session = _link(session, wire.id, item.id)
-    session = _finish_items(session, wire.id, status, record.at)
-    return add_usage(session, wire.usage)
-
-
-def _end(
-    session: Session, response_id: str, status: str, reason: str | None
-) -> Session:
-    """The session with a response that is over and no longer active."""
-    responses = session.responses
-    ended = attrs.evolve(responses.by_id[response_id], status=status, reason=reason)
-    active = None if responses.active == response_id else responses.active
-    by_id = responses.by_id.set(response_id, ended)
-    return attrs.evolve(session, responses=Responses(by_id, responses.order, active))
+        session = link(session, wire.id, item.id)
+    session = finish_items(session, wire.id, record.at)
+    return add_usage(_complain(session, wire, record.at), wire.usage)
 
 
 def _reason(wire: events.RealtimeResponse) -> str | None:
@@ -265,20 +212,41 @@ def _reason(wire: events.RealtimeResponse) -> str | None:
     return details.reason
 
 
-def _finish_items(
-    session: Session, response_id: str, status: str, at: float | None
+def _complain(
+    session: Session, wire: events.RealtimeResponse, at: float | None
 ) -> Session:
-    """The session with no item of a finished response left open.
+    """The session with the problem that a response without an answer is.
 
-    Where a cancelled response forgot one of its items, that one is incomplete.
+    Such failures come without an ``error`` event (rate limits, for one).
     """
-    for item_id in session.responses.by_id[response_id].item_ids:
-        item = session.items.get(item_id)
-        if item is None or item.status != "in_progress":
-            continue
-        ended = "completed" if status == "completed" else "incomplete"
-        session = put_item(session, finish(item, at, ended))
-    return session
+    response = session.responses.by_id[wire.id or ""]
+    kind = _PROBLEMS.get(response.status)
+    if kind is None:
+        return session
+    error = wire.status_details.error if wire.status_details else None
+    code = error.code or error.type if error else None
+    message = response.reason or "the service gives no reason"
+    return add_problem(
+        session, Problem(kind, message, code, None, at, response_id=response.id)
+    )
+
+
+_PROBLEMS = {"failed": "response_failed", "incomplete": "response_incomplete"}
+
+
+def _on_audio_done(
+    session: Session, event: events.ResponseOutputAudioDone, record: Record
+) -> Session:
+    """All of the audio is made, not all of it played: nobody falls silent by this."""
+    session = open_item(session, event, record.at)
+    response = session.responses.by_id.get(event.response_id)
+    if response is None or record.at is None:
+        return session
+    if response.turn.audio_made_at == record.at:
+        return session
+    # Of several parts the last one counts.
+    turn = attrs.evolve(response.turn, audio_made_at=record.at)
+    return put(session, attrs.evolve(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {
@@ -293,4 +261,5 @@ TABLE: dict[type, Handler] = {
     events.ResponseOutputAudioTranscriptDelta: _on_transcript_delta,
     events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
     events.ResponseOutputAudioDelta: _on_audio_delta,
+    events.ResponseOutputAudioDone: _on_audio_done,
 }

@@ -6,11 +6,12 @@ from typing import Any
 
 import attrs
 
-from duologue.core import events
-from duologue.core.state import FunctionCall, Item, Session
-from duologue.core.text import Text
+from duologue.core import events, phases
+from duologue.core.state import Item, Problem, Session
 
+from .calling import connect, end_call, merge_call
 from .content import merge_content, put_item, settle
+from .ledger import blame
 from .placing import mention
 
 __all__ = ["finish", "show"]
@@ -25,11 +26,13 @@ def show(
     *,
     done: bool,
     response_id: str | None = None,
+    news: bool = True,
 ) -> Session:
     """The session with what a wire item says of itself.
 
-    ``done`` says that the service is through with it. A tombstone stays one, and an
-    item without an id cannot be kept.
+    ``done`` says that the service is through with it; where it is not ``news``, the
+    words that are final stay. A tombstone stays one, and an item without an id cannot
+    be kept.
     """
     if not wire.id:
         return session
@@ -42,11 +45,14 @@ def show(
     if item.status == "deleted":
         return session
     # An item of an epoch before is one that we put into this one again.
-    news = done and item.placement.epoch == session.connection.epoch
+    news = news and done and item.placement.epoch == session.connection.epoch
     shown = _merge(item, wire, type, role, done=done, news=news)
     if done or _is_complete(shown, wire):
-        shown = finish(shown, at, _status(item, wire))
-    return session if shown == item else put_item(session, shown)
+        shown = finish(shown, at, _status(wire))
+    if shown != item:
+        session = put_item(session, shown)
+    session = connect(session, item.id)
+    return _complain(session, item, wire, at)
 
 
 def _is_complete(item: Item, wire: Any) -> bool:
@@ -62,44 +68,41 @@ def _merge(
 ) -> Item:
     if item.type != type or (role is not None and item.role != role):
         item = attrs.evolve(item, type=type, role=role or item.role)
-    if isinstance(wire, events.MessageItem):
-        complete = done or wire.status in _FINISHED
-        return merge_content(item, wire.content, done=complete, news=news)
-    if isinstance(wire, events.FunctionCallItem):
-        return attrs.evolve(item, call=_call(item.call, wire, done))
-    if isinstance(wire, events.FunctionCallOutputItem):
-        call = FunctionCall(wire.call_id, complete=True, output=wire.output)
-        return attrs.evolve(item, call=call)
-    return item
+    if not isinstance(wire, events.MessageItem):
+        return merge_call(item, wire, done=done)
+    if wire.phase is not None and wire.phase != item.placement.phase:
+        placement = attrs.evolve(item.placement, phase=wire.phase)
+        item = attrs.evolve(item, placement=placement)
+    complete = done or wire.status in _FINISHED
+    return merge_content(item, wire.content, done=complete, news=news)
 
 
-def _call(
-    call: FunctionCall | None, wire: events.FunctionCallItem, done: bool
-) -> FunctionCall:
-    known = call or FunctionCall()
-    keep = known.complete or not wire.arguments
-    return FunctionCall(
-        wire.call_id or known.call_id,
-        wire.name or known.name,
-        known.arguments if keep else Text(wire.arguments),
-        known.complete or (done and wire.status != "incomplete"),
-    )
+def _status(wire: Any) -> str:
+    if isinstance(wire, events.McpCallItem) and wire.error is not None:
+        return "failed"
+    return "incomplete" if wire.status == "incomplete" else "completed"
 
 
-def _status(item: Item, wire: Any) -> str:
-    """Incomplete once is incomplete for good: a late echo does not heal it."""
-    if item.status == "incomplete" or wire.status == "incomplete":
-        return "incomplete"
-    return "completed"
-
-
-def finish(item: Item, at: float | None, status: str) -> Item:
-    """The item, over with this status. A user's words may still come."""
+def finish(item: Item, at: float | None, ended: str) -> Item:
+    """The item, over; ``ended`` is how. A user's words may still come."""
     if item.role == "assistant":
         item = settle(item)
-    if item.status == status and item.placement.finished_at is not None:
-        return item
+    status = phases.after(phases.ITEM, item.status, f"{phases.ITEM_DONE} {ended}")
+    item = end_call(item, status)
     placement = item.placement
+    if item.status == status and placement.finished_at is not None:
+        return item
     if placement.finished_at is None:
         placement = attrs.evolve(placement, finished_at=at)
     return attrs.evolve(item, status=status, placement=placement)
+
+
+def _complain(session: Session, before: Item, wire: Any, at: float | None) -> Session:
+    """The session with the reason why an MCP call failed, once it is known."""
+    call = session.items[before.id].call
+    if call is None or call.error is None or not isinstance(wire, events.McpCallItem):
+        return session
+    if before.call is not None and before.call.error == call.error:
+        return session
+    code = wire.error.type if wire.error else None
+    return blame(session, Problem("mcp_failed", call.error, code, before.id, at))

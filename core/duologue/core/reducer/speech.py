@@ -1,21 +1,25 @@
-"""Who is speaking: the user's turns, the playing of replies, mute and volume."""
+"""Who is heard: the user's turns and keys, and the playing of replies."""
 
 from __future__ import annotations
 
 import attrs
 from msgspec import UNSET
 
-from duologue.core import events
+from duologue.core import events, phases
 from duologue.core.record import Record
-from duologue.core.state import Response, Responses, Session, Turn
+from duologue.core.state import Key, Response, Session, Turn
 
 from .content import put_item
-from .conversation import LONGEST, truncate
+from .conversation import LONGEST, be_silent, truncate
 from .handler import Handler
 from .nodes import with_activity
+from .outputs import put
 from .placing import is_deleted, mention, place
 
-__all__ = ["TABLE"]
+__all__ = ["MAX_KEYS", "TABLE"]
+
+#: Telephone keys kept; older ones are in the log.
+MAX_KEYS = 64
 
 
 def _on_speech_started(
@@ -145,30 +149,42 @@ def _last_message(session: Session, response: Response) -> str | None:
     return None
 
 
-def _on_played(session: Session, event: events.Played, record: Record) -> Session:
-    item = session.items.get(event.item_id)
-    if item is None or item.status == "deleted" or item.placement.played_ms == event.ms:
+def _on_cleared(
+    session: Session, event: events.InputAudioBufferCleared, record: Record
+) -> Session:
+    """What was said and not committed is thrown away: no words of it will come."""
+    activity = session.activity
+    item = session.items.get(activity.speaking_item or "")
+    silent = attrs.evolve(activity, speaking_item=None, speech_started_at=None)
+    session = with_activity(session, silent)
+    if item is None or item.placement.placed:
         return session
-    placement = attrs.evolve(item.placement, played_ms=event.ms)
-    return put_item(session, attrs.evolve(item, placement=placement))
-
-
-def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:
-    return with_activity(session, attrs.evolve(session.activity, muted=event.muted))
-
-
-def _on_volume(session: Session, event: events.VolumeSet, record: Record) -> Session:
-    return with_activity(session, attrs.evolve(session.activity, volume=event.volume))
-
-
-def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:
-    last = session.conversation.order.last
-    if session.conversation.cleared_after == last:
+    status = phases.after(phases.ITEM, item.status, phases.BUFFER_CLEARED)
+    if status == item.status:
         return session
-    return attrs.evolve(
-        session,
-        conversation=attrs.evolve(session.conversation, cleared_after=last),
-    )
+    placement = attrs.evolve(item.placement, finished_at=record.at)
+    over = attrs.evolve(be_silent(item), status=status, placement=placement)
+    return put_item(session, over)
+
+
+def _on_timeout(
+    session: Session, event: events.InputAudioBufferTimeoutTriggered, record: Record
+) -> Session:
+    """Nobody spoke: a silent line of the user's stands, and the model answers it."""
+    session = mention(session, event.item_id, record.at, role="user")
+    item = session.items[event.item_id]
+    silent = be_silent(item)
+    return session if silent is item else put_item(session, silent)
+
+
+def _on_key(
+    session: Session, event: events.InputAudioBufferDtmfEventReceived, record: Record
+) -> Session:
+    """A telephone key. It has no id, so the same one again is another press."""
+    activity = session.activity
+    received = event.received_at if abs(event.received_at) < 1 << 53 else 0
+    keys = (*activity.keys[1 - MAX_KEYS :], Key(event.event, received))
+    return with_activity(session, attrs.evolve(activity, keys=keys))
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:
@@ -182,22 +198,17 @@ def _stop_playing(session: Session, response_id: str) -> Session:
 
 
 def _with_turn(session: Session, response: Response, turn: Turn) -> Session:
-    responses = session.responses
-    by_id = responses.by_id.set(response.id, attrs.evolve(response, turn=turn))
-    return attrs.evolve(
-        session, responses=Responses(by_id, responses.order, responses.active)
-    )
+    return put(session, attrs.evolve(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {
     events.InputAudioBufferSpeechStarted: _on_speech_started,
     events.InputAudioBufferSpeechStopped: _on_speech_stopped,
     events.InputAudioBufferCommitted: _on_committed,
+    events.InputAudioBufferCleared: _on_cleared,
+    events.InputAudioBufferTimeoutTriggered: _on_timeout,
+    events.InputAudioBufferDtmfEventReceived: _on_key,
     events.OutputAudioBufferStarted: _on_playing,
     events.OutputAudioBufferStopped: _on_played_out,
     events.OutputAudioBufferCleared: _on_cut_off,
-    events.Played: _on_played,
-    events.Muted: _on_muted,
-    events.VolumeSet: _on_volume,
-    events.Cleared: _on_cleared,
 }

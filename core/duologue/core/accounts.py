@@ -1,0 +1,119 @@
+"""What adds up over a session: usage, problems, limits; and the bookkeeping.
+
+A part of the state, in a module of its own: see `state`.
+"""
+
+from __future__ import annotations
+
+import attrs
+from immutables import Map
+
+__all__ = [
+    "NO_LEDGER",
+    "NO_TALLY",
+    "Ledger",
+    "Problem",
+    "RateLimit",
+    "Sent",
+    "Tally",
+    "TranscriptionUsage",
+    "Usage",
+]
+
+
+@attrs.frozen
+class Usage:
+    """Tokens so far, by modality; the cached ones are part of the input."""
+
+    input_text: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    cached_text: int = 0
+    cached_audio: int = 0
+    cached_image: int = 0
+    output_text: int = 0
+    output_audio: int = 0
+    total: int = 0
+
+
+@attrs.frozen
+class TranscriptionUsage:
+    """What writing down the user's words took; billed apart, by seconds or tokens."""
+
+    seconds: float = 0.0
+    input_text: int = 0
+    input_audio: int = 0
+    output_text: int = 0
+    total: int = 0
+
+
+@attrs.frozen
+class RateLimit:
+    """What was left of ``requests`` or ``tokens`` at a time, until when."""
+
+    name: str
+    limit: int | None = None
+    remaining: int | None = None
+    reset_seconds: float | None = None
+    at: float | None = None
+
+
+@attrs.frozen
+class Problem:
+    """Something that went wrong, for a person to read.
+
+    ``event_id`` is the client event that caused it and ``origin`` that event's type,
+    where the service and our memory know them.
+    """
+
+    kind: str
+    message: str
+    code: str | None = None
+    item_id: str | None = None
+    at: float | None = None
+    response_id: str | None = None
+    event_id: str | None = None
+    origin: str | None = None
+
+
+@attrs.frozen
+class Ledger:
+    """What adds up: usage, problems (the last hundred) and what the limits leave."""
+
+    usage: Usage = Usage()
+    problems: tuple[Problem, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
+    transcription: TranscriptionUsage = TranscriptionUsage()
+
+
+@attrs.frozen
+class Sent:
+    """A client event that went out, so that an error can be traced to it."""
+
+    id: str
+    type: str
+    out_of_band: bool = False
+
+
+@attrs.frozen
+class Tally:
+    """Bookkeeping: counters, and the window of event ids seen, newest two generations.
+
+    Ids stand there as ``epoch:event_id``, because they are unique within a connection
+    only. One counts as seen for at least the next 512. ``sent`` are the last 64 events
+    that went out with an id.
+    """
+
+    events: int = 0
+    unknown: int = 0
+    malformed: int = 0
+    duplicate: int = 0
+    late: int = 0
+    recent: Map[str, bool] = Map()
+    older: Map[str, bool] = Map()
+    sent: tuple[Sent, ...] = ()
+
+
+#: Nothing so far.
+NO_LEDGER = Ledger()
+NO_TALLY = Tally()

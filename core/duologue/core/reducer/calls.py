@@ -1,0 +1,132 @@
+"""Function calls: their arguments as they come, and our tools at work on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from duologue.core import events
+from duologue.core.record import Record
+from duologue.core.state import Call, Item, Problem, Session
+from duologue.core.text import Text
+
+from .calling import connect, find_call
+from .content import put_item
+from .handler import Handler
+from .ledger import add_problem
+from .outputs import open_item
+
+__all__ = ["TABLE", "close_arguments", "grow_arguments"]
+
+
+def _on_arguments_delta(
+    session: Session,
+    event: events.ResponseFunctionCallArgumentsDelta,
+    record: Record,
+) -> Session | None:
+    return grow_arguments(session, event, "function_call", record)
+
+
+def _on_arguments_done(
+    session: Session, event: events.ResponseFunctionCallArgumentsDone, record: Record
+) -> Session:
+    return close_arguments(session, event, "function_call", record)
+
+
+def grow_arguments(
+    session: Session, event: Any, type: str, record: Record
+) -> Session | None:
+    """The session with more of a call's arguments; None if they come too late."""
+    session = open_item(session, event, record.at, role=None, type=type)
+    item = session.items[event.item_id]
+    call = item.call or Call()
+    if item.status == "deleted" or call.final:
+        return None
+    if not event.delta:
+        return session
+    grown = Call(
+        call.call_id or getattr(event, "call_id", None) or None,
+        call.name,
+        call.arguments.append(event.delta),
+        False,
+        False,
+        call.output,
+        call.error,
+        call.running,
+        call.mcp,
+    )
+    session = put_item(session, _with_call(item, grown))
+    return session if call.call_id else connect(session, item.id)
+
+
+def _with_call(item: Item, call: Call) -> Item:
+    return Item(
+        item.id,
+        item.type,
+        item.role,
+        item.status,
+        item.parts,
+        item.placement,
+        item.truncation,
+        call,
+    )
+
+
+def close_arguments(session: Session, event: Any, type: str, record: Record) -> Session:
+    """The session with a call's final arguments, which replace what came.
+
+    Whether they are whole is known only when their item is.
+    """
+    session = open_item(session, event, record.at, role=None, type=type)
+    item = session.items[event.item_id]
+    call = item.call or Call()
+    if item.status == "deleted" or call.complete:
+        return session
+    keep = not event.arguments or call.arguments == event.arguments
+    closed = attrs.evolve(
+        call,
+        call_id=call.call_id or getattr(event, "call_id", None) or None,
+        name=getattr(event, "name", "") or call.name,
+        arguments=call.arguments if keep else Text(event.arguments),
+        final=True,
+    )
+    if closed == call:
+        return session
+    return connect(put_item(session, _with_call(item, closed)), item.id)
+
+
+def _on_tool_started(
+    session: Session, event: events.ToolStarted, record: Record
+) -> Session:
+    item = find_call(session, event.call_id)
+    if item is None or item.call is None or item.call.running:
+        return session
+    call = attrs.evolve(item.call, running=True, error=None)
+    return put_item(session, attrs.evolve(item, call=call))
+
+
+def _on_tool_finished(
+    session: Session, event: events.ToolFinished, record: Record
+) -> Session:
+    """A tool of ours ended; its output comes with the item that we put in."""
+    item = find_call(session, event.call_id)
+    if item is None or item.call is None:
+        return session
+    call = attrs.evolve(item.call, running=False, error=event.error or item.call.error)
+    if call == item.call:
+        return session
+    session = put_item(session, attrs.evolve(item, call=call))
+    if not event.error:
+        return session
+    return add_problem(
+        session, Problem("tool_failed", event.error, None, item.id, record.at)
+    )
+
+
+TABLE: dict[type, Handler] = {
+    events.ResponseFunctionCallArgumentsDelta: _on_arguments_delta,
+    events.ResponseFunctionCallArgumentsDone: _on_arguments_done,
+    events.ToolStarted: _on_tool_started,
+    events.ToolFinished: _on_tool_finished,
+}

@@ -1,0 +1,128 @@
+"""Tools that the service calls itself: lists, calls and approvals of MCP servers.
+
+The items themselves come with ``conversation.item.*`` and ``response.output_item.*``
+(see `calling`); here is how far they have got. The three events of a call name no
+response.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from duologue.core import events, phases
+from duologue.core.record import Record
+from duologue.core.state import Call, Item, McpCall, Problem, Session
+
+from .calls import close_arguments, grow_arguments
+from .content import put_item
+from .handler import Handler
+from .ledger import blame
+from .placing import mention
+
+__all__ = ["TABLE"]
+
+
+def _on_list_begun(
+    session: Session, event: events.McpListToolsInProgress, record: Record
+) -> Session:
+    return mention(session, event.item_id, record.at, type="mcp_list_tools")
+
+
+def _on_listed(
+    session: Session, event: events.McpListToolsCompleted, record: Record
+) -> Session:
+    session = mention(session, event.item_id, record.at, type="mcp_list_tools")
+    return _go(session, event.item_id, phases.LISTED, record.at)
+
+
+def _on_not_listed(
+    session: Session, event: events.McpListToolsFailed, record: Record
+) -> Session:
+    session = mention(session, event.item_id, record.at, type="mcp_list_tools")
+    before = session.items[event.item_id]
+    session = _go(session, event.item_id, phases.NOT_LISTED, record.at)
+    if session.items[event.item_id].status == before.status:
+        return session
+    label = before.call.server_label if before.call else None
+    message = f"the tools of {label or 'an MCP server'} could not be listed"
+    return blame(
+        session, Problem("mcp_failed", message, item_id=before.id, at=record.at)
+    )
+
+
+def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
+    """The session with an item where the trigger leads, its server no more at work."""
+    item = session.items[item_id]
+    status = phases.after(phases.ITEM, item.status, trigger)
+    moved = item
+    if status != item.status:
+        finished = item.placement.finished_at
+        placement = attrs.evolve(
+            item.placement, finished_at=at if finished is None else finished
+        )
+        moved = attrs.evolve(item, status=status, placement=placement)
+    moved = _set_running(moved, False)
+    return session if moved is item else put_item(session, moved)
+
+
+def _set_running(item: Item, running: bool) -> Item:
+    call = item.call or Call(mcp=McpCall())
+    if call.running == running:
+        return item
+    return attrs.evolve(item, call=attrs.evolve(call, running=running))
+
+
+def _on_call_begun(
+    session: Session, event: events.ResponseMcpCallInProgress, record: Record
+) -> Session:
+    session = mention(session, event.item_id, record.at, type="mcp_call")
+    item = session.items[event.item_id]
+    begun = _set_running(item, item.status == "in_progress")
+    return session if begun is item else put_item(session, begun)
+
+
+def _on_called(
+    session: Session, event: events.ResponseMcpCallCompleted, record: Record
+) -> Session:
+    session = mention(session, event.item_id, record.at, type="mcp_call")
+    return _go(session, event.item_id, phases.CALLED, record.at)
+
+
+def _on_not_called(
+    session: Session, event: events.ResponseMcpCallFailed, record: Record
+) -> Session:
+    """The reason comes with the item; until then it is known that it failed."""
+    session = mention(session, event.item_id, record.at, type="mcp_call")
+    before = session.items[event.item_id]
+    session = _go(session, event.item_id, phases.NOT_CALLED, record.at)
+    if session.items[event.item_id].status == before.status:
+        return session
+    name = before.call.name if before.call else ""
+    message = f"the call of {name or 'an MCP tool'} failed"
+    return blame(
+        session, Problem("mcp_failed", message, item_id=before.id, at=record.at)
+    )
+
+
+def _on_arguments_delta(
+    session: Session, event: events.ResponseMcpCallArgumentsDelta, record: Record
+) -> Session | None:
+    return grow_arguments(session, event, "mcp_call", record)
+
+
+def _on_arguments_done(
+    session: Session, event: events.ResponseMcpCallArgumentsDone, record: Record
+) -> Session:
+    return close_arguments(session, event, "mcp_call", record)
+
+
+TABLE: dict[type, Handler] = {
+    events.McpListToolsInProgress: _on_list_begun,
+    events.McpListToolsCompleted: _on_listed,
+    events.McpListToolsFailed: _on_not_listed,
+    events.ResponseMcpCallInProgress: _on_call_begun,
+    events.ResponseMcpCallCompleted: _on_called,
+    events.ResponseMcpCallFailed: _on_not_called,
+    events.ResponseMcpCallArgumentsDelta: _on_arguments_delta,
+    events.ResponseMcpCallArgumentsDone: _on_arguments_done,
+}

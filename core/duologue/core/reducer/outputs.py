@@ -1,0 +1,115 @@
+"""Responses and what comes out of them: the bookkeeping that their events share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from duologue.core import phases
+from duologue.core.state import Response, Responses, Session
+
+from .content import put_item
+from .placing import mention
+from .showing import finish
+
+__all__ = ["end_response", "finish_items", "link", "lose_responses", "open_item", "put"]
+
+
+def put(session: Session, response: Response) -> Session:
+    """The session with this response, the last if it is new."""
+    responses = session.responses
+    order = responses.order
+    if response.id not in responses.by_id:
+        order = order.append(response.id)
+    by_id = responses.by_id.set(response.id, response)
+    return Session(
+        session.id,
+        session.connection,
+        session.items,
+        session.conversation,
+        Responses(by_id, order, responses.active, responses.wished, responses.asked),
+        session.activity,
+        session.ledger,
+        session.tally,
+    )
+
+
+def open_item(
+    session: Session,
+    event: Any,
+    at: float | None,
+    *,
+    role: str | None = "assistant",
+    type: str = "message",
+) -> Session:
+    """The session with the item that a part or a delta speaks of."""
+    if event.item_id in session.items:
+        return session
+    session = mention(
+        session,
+        event.item_id,
+        at,
+        role=role,
+        type=type,
+        response_id=event.response_id or None,
+    )
+    return link(session, event.response_id, event.item_id)
+
+
+def link(session: Session, response_id: str, item_id: str | None) -> Session:
+    """The session with the item among the output of its response."""
+    item = session.items.get(item_id or "")
+    if not response_id or item is None:
+        return session
+    if item.placement.response_id is None:
+        placement = attrs.evolve(item.placement, response_id=response_id)
+        session = put_item(session, attrs.evolve(item, placement=placement))
+    response = session.responses.by_id.get(response_id)
+    if response is None:
+        response = Response(response_id, epoch=session.connection.epoch)
+    if item.id in response.item_ids:
+        return session
+    return put(session, attrs.evolve(response, item_ids=(*response.item_ids, item.id)))
+
+
+def end_response(
+    session: Session, response_id: str, trigger: str, reason: str | None
+) -> Session:
+    """The session with a response that is over and no longer active."""
+    responses = session.responses
+    response = responses.by_id[response_id]
+    status = phases.after(phases.RESPONSE, response.status, trigger)
+    ended = attrs.evolve(response, status=status, reason=reason)
+    active = None if responses.active == response_id else responses.active
+    by_id = responses.by_id.set(response_id, ended)
+    return attrs.evolve(
+        session, responses=attrs.evolve(responses, by_id=by_id, active=active)
+    )
+
+
+def finish_items(session: Session, response_id: str, at: float | None) -> Session:
+    """The session with no item of a finished response left open.
+
+    Where a cancelled response forgot one of its items, that one is incomplete.
+    """
+    response = session.responses.by_id[response_id]
+    ended = "completed" if response.status == "completed" else "incomplete"
+    for item_id in response.item_ids:
+        item = session.items.get(item_id)
+        if item is not None and item.status == "in_progress":
+            session = put_item(session, finish(item, at, ended))
+    return session
+
+
+def lose_responses(session: Session, epoch: int, at: float | None) -> Session:
+    """The session without the responses that a lost connection was at work on.
+
+    Their items keep the words that came, and are incomplete.
+    """
+    for response_id in session.responses.order:
+        response = session.responses.by_id[response_id]
+        if response.status == "in_progress" and response.epoch <= epoch:
+            session = end_response(session, response_id, phases.LOST, "disconnected")
+            session = finish_items(session, response_id, at)
+    return session

@@ -1,0 +1,154 @@
+"""What the application asks for: wished, sent, answered.
+
+A ``response.create`` that cannot be sent now is wished for by `duologue.requested`.
+When it goes out it is no wish any more, and the service is asked; ``response.created``
+or an error that it caused is the answer. One out of band waits for nobody and is not
+counted here. The configuration asked for is the last ``session.update``.
+
+`reduce` keeps the ids of the last events that went out, so that an error can be
+traced to the one that caused it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from duologue.core import events
+from duologue.core.canonical import canonical_json
+from duologue.core.jsonlike import is_object
+from duologue.core.record import Record
+from duologue.core.state import Problem, Responses, Sent, Session
+
+from .handler import Handler
+from .ledger import add_problem
+from .nodes import with_connection
+
+__all__ = ["MAX_SENT", "TABLE", "answered", "note_sent"]
+
+#: Events that went out, kept so that an error can name them.
+MAX_SENT = 64
+
+#: Errors that answer a ``response.create`` although they do not name it.
+_REFUSALS = (
+    "conversation_already_has_active_response",
+    "bad_response_create",
+)
+
+
+def note_sent(sent: tuple[Sent, ...], event: Any) -> tuple[Sent, ...]:
+    """The events sent, this one too if it has an id. Audio has nothing to refuse."""
+    event_id = event.event_id
+    if event_id is None or isinstance(event, _AUDIO):
+        return sent
+    noted = Sent(event_id, event.type, _is_out_of_band(event))
+    return (*sent[1 - MAX_SENT :], noted)
+
+
+_AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
+
+
+def _is_out_of_band(event: Any) -> bool:
+    response = getattr(event, "response", None)
+    return (
+        isinstance(response, events.ResponseCreateParams)
+        and response.conversation == "none"
+    )
+
+
+def _on_requested(session: Session, event: events.Requested, record: Record) -> Session:
+    wish = event.event
+    if wish.get("type") == "session.update" and is_object(wish.get("session")):
+        return _ask(session, wish["session"])
+    if wish.get("type") != "response.create":
+        return session
+    response = wish.get("response")
+    if is_object(response) and response.get("conversation") == "none":
+        return session
+    return _with(session, attrs.evolve(session.responses, wished=canonical_json(wish)))
+
+
+def _ask(session: Session, config: Any) -> Session:
+    """The session with the configuration last asked for."""
+    # As text: what is in the state is nobody's to change.
+    requested = canonical_json(config)
+    return with_connection(
+        session, attrs.evolve(session.connection, requested=requested)
+    )
+
+
+def _on_update(
+    session: Session,
+    event: events.SessionUpdate | events.TranslationSessionUpdate,
+    record: Record,
+) -> Session:
+    return _ask(session, event.session)
+
+
+def _on_create(
+    session: Session, event: events.ResponseCreate, record: Record
+) -> Session:
+    if _is_out_of_band(event):
+        return session
+    return _with(session, attrs.evolve(session.responses, wished=None, asked=True))
+
+
+def answered(session: Session) -> Session:
+    """The session with its ``response.create`` answered, if one was out."""
+    if not session.responses.asked:
+        return session
+    return _with(session, attrs.evolve(session.responses, asked=False))
+
+
+def _with(session: Session, responses: Responses) -> Session:
+    if responses == session.responses:
+        return session
+    return attrs.evolve(session, responses=responses)
+
+
+def _on_error(session: Session, event: events.Error, record: Record) -> Session:
+    """A problem, traced to our event if it names it; the session mostly lives on."""
+    error = event.error
+    message = error.message or error.code or error.type or "unknown error"
+    cause = _cause(session, error.event_id)
+    problem = Problem(
+        "error",
+        message,
+        error.code,
+        at=record.at,
+        event_id=error.event_id,
+        origin=cause.type if cause else None,
+    )
+    session = _expire(add_problem(session, problem), error, record.at)
+    return answered(session) if _refuses(error, cause) else session
+
+
+def _cause(session: Session, event_id: str | None) -> Sent | None:
+    for sent in reversed(session.tally.sent):
+        if sent.id == event_id:
+            return sent
+    return None
+
+
+def _refuses(error: events.ErrorDetail, cause: Sent | None) -> bool:
+    """Whether an error answers the ``response.create`` that is out."""
+    if cause is not None:
+        return cause.type == "response.create" and not cause.out_of_band
+    return error.code in _REFUSALS
+
+
+def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Session:
+    """The session with its end, where the error says that it has come."""
+    if error.code != "session_expired" or at is None:
+        return session
+    return with_connection(session, attrs.evolve(session.connection, expires_at=at))
+
+
+TABLE: dict[type, Handler] = {
+    events.Requested: _on_requested,
+    events.SessionUpdate: _on_update,
+    events.TranslationSessionUpdate: _on_update,
+    events.ResponseCreate: _on_create,
+    events.Error: _on_error,
+}

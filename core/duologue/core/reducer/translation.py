@@ -1,0 +1,145 @@
+"""Translations: no items, no responses, no turns, two texts that run on.
+
+``elapsed_ms`` is how far into the audio a text reaches, not an id. There is never a
+``done``: what came stands, and ``session.closed`` says that no more comes.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from duologue.core import events, phases
+from duologue.core.canonical import canonical_json
+from duologue.core.record import Record
+from duologue.core.state import Conversation, Session, Translation
+from duologue.core.types import SessionKind, SessionStatus
+
+from .connection import end, greet
+from .handler import Handler
+from .nodes import with_connection, with_conversation
+
+__all__ = ["TABLE"]
+
+_NOTHING = events.TranslationConfig()
+
+
+def _on_session(
+    session: Session,
+    event: events.TranslationSessionCreated | events.TranslationSessionUpdated,
+    record: Record,
+) -> Session:
+    """The configuration, and that this is a translation."""
+    if record.epoch < session.connection.epoch:
+        return session
+    session = greet(session, event.session, record)
+    connection = attrs.evolve(session.connection, kind=SessionKind.TRANSLATION)
+    session = with_connection(session, connection)
+    running = _running(session)
+    # A connection of a new epoch goes on where the last one was closed.
+    closed = running.closed and session.connection.status is not SessionStatus.OPEN
+    confirmed = running.confirmed
+    if event.session != _NOTHING:
+        confirmed = canonical_json(event.session)
+    return _with(session, attrs.evolve(running, confirmed=confirmed, closed=closed))
+
+
+def _on_input_delta(
+    session: Session, event: events.SessionInputTranscriptDelta, record: Record
+) -> Session | None:
+    running = _running(session)
+    if running.closed:
+        return None
+    grown = Translation(
+        running.input.append(event.delta),
+        running.output,
+        _later(running.input_ms, event.elapsed_ms),
+        running.output_ms,
+        running.audio_bytes,
+        running.confirmed,
+    )
+    return _with(session, grown)
+
+
+def _on_output_delta(
+    session: Session, event: events.SessionOutputTranscriptDelta, record: Record
+) -> Session | None:
+    running = _running(session)
+    if running.closed:
+        return None
+    grown = Translation(
+        running.input,
+        running.output.append(event.delta),
+        running.input_ms,
+        _later(running.output_ms, event.elapsed_ms),
+        running.audio_bytes,
+        running.confirmed,
+    )
+    return _with(session, grown)
+
+
+def _on_audio(
+    session: Session, event: events.SessionOutputAudioDelta, record: Record
+) -> Session:
+    """Audio is counted, never kept."""
+    running = _running(session)
+    count = running.audio_bytes + (record.audio_bytes or 0)
+    return _with(session, attrs.evolve(running, audio_bytes=count))
+
+
+def _on_closed(
+    session: Session, event: events.SessionClosed, record: Record
+) -> Session:
+    """All output was sent: the session ends in good order."""
+    if record.epoch < session.connection.epoch:
+        return session
+    session = end(session, phases.ENDED, session.connection.reason, record)
+    return _with(session, attrs.evolve(_running(session), closed=True))
+
+
+def _running(session: Session) -> Translation:
+    return session.conversation.translation or Translation()
+
+
+def _later(known: int | None, elapsed: int | None) -> int | None:
+    """How far a text reaches: it never goes back."""
+    if elapsed is None or not 0 <= elapsed < 1 << 53:
+        return known
+    return elapsed if known is None else max(known, elapsed)
+
+
+def _with(session: Session, running: Translation) -> Session:
+    conversation = session.conversation
+    if _is_same(running, conversation.translation):
+        return session
+    return with_conversation(
+        session,
+        Conversation(
+            conversation.order,
+            conversation.waiting,
+            conversation.anchor,
+            conversation.cleared_after,
+            conversation.id,
+            conversation.calls,
+            conversation.gaps,
+            running,
+        ),
+    )
+
+
+def _is_same(running: Translation, known: Translation | None) -> bool:
+    """Whether nothing changed, without a look into the texts."""
+    if known is None:
+        return False
+    if running.input is not known.input or running.output is not known.output:
+        return False
+    return running == known
+
+
+TABLE: dict[type, Handler] = {
+    events.TranslationSessionCreated: _on_session,
+    events.TranslationSessionUpdated: _on_session,
+    events.SessionInputTranscriptDelta: _on_input_delta,
+    events.SessionOutputTranscriptDelta: _on_output_delta,
+    events.SessionOutputAudioDelta: _on_audio,
+    events.SessionClosed: _on_closed,
+}

@@ -1,0 +1,60 @@
+"""Streams and checks for tests: of our reducer, and of what you build on it.
+
+Needs the extra ``testing`` (Hypothesis). In three lines::
+
+    @given(hostile(records()))
+    def test_my_page_survives_anything(stream: list[Record]) -> None:
+        my_page(fold(stream).sessions)
+
+Or one, for a reducer, a middleware or whatever you make of a session::
+
+    check_reducer(my_reducer, initial=MyState())
+    check_middleware(my_middleware)
+    check_render(my_page)
+"""
+
+from __future__ import annotations
+
+try:
+    import hypothesis as _hypothesis
+except ImportError as error:
+    raise ImportError(
+        "duologue.core.testing needs Hypothesis: pip install 'duologue[testing]'",
+        name="hypothesis",
+    ) from error
+
+from duologue.core.reducer import fold
+
+from .checks import Fault, check_middleware, check_reducer, check_render
+from .hostility import bent, hostile
+from .machine import StoreMachine
+from .model import Model
+from .script import Line, Script, Turn, script
+from .service import Service, to_records
+from .strategies import plans, records, scripts, turns
+from .stream import Stream
+
+__all__ = [
+    "Fault",
+    "Line",
+    "Model",
+    "Script",
+    "Service",
+    "StoreMachine",
+    "Stream",
+    "Turn",
+    "bent",
+    "check_middleware",
+    "check_reducer",
+    "check_render",
+    "fold",
+    "hostile",
+    "plans",
+    "records",
+    "script",
+    "scripts",
+    "to_records",
+    "turns",
+]
+
+del _hypothesis

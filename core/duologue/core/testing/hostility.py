@@ -1,0 +1,185 @@
+"""What a broken network or a careless service makes of a legal stream.
+
+The frames are hostile, the log is not: whatever happens to them, the records stand in
+one order, with times that never decrease.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from duologue.core.jsonlike import is_array, is_object
+from duologue.core.record import Direction, Record
+
+from .stream import Stream
+
+__all__ = ["ANYTHING", "bent", "hostile"]
+
+#: JSON values of every type, some of them beyond what a machine word holds.
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([None, True, False, -5, 0, 3, 2**70, 10**400, 1.5, -0.0, 1e308])
+    | st.text("aé", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "id", "text"]), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+#: Frames that no service should send.
+_BROKEN: tuple[bytes, ...] = (
+    *(b"", b"null", b"[]", b'"x"', b"{}", b"\xff", b"{", b'{"type":1}'),
+    *(b'{"type":"error"', b'{"type":"error","error":NaN}', b"[" * 2_000),
+    b'{"type":"error","error":{"message":"\\ud800"}}',
+)
+#: Frames that are well formed, and unheard of or out of place.
+_STRANGE: tuple[dict[str, Any], ...] = (
+    {"type": "response.dreamt", "event_id": "event_new"},
+    {"type": "duologue.forgotten"},
+    {"type": "ping", "timestamp": 1},
+    {"type": "error", "error": {"type": "server_error"}},
+    {"type": "conversation.item.added", "item": {"type": "dream", "id": "dream_1"}},
+    {"type": "conversation.item.deleted", "item_id": "nobody"},
+    {"type": "response.output_text.delta", "item_id": "nobody", "delta": "what"},
+    {"type": "response.done", "response": {"id": "resp_new", "status": "completed"}},
+)
+_WAYS = ("double", "lose", "move", "bend", "noise", "cut", "add", "rename", "turn")
+
+
+def hostile(
+    stream: st.SearchStrategy[Stream] | Sequence[Record], *, faults: int = 12
+) -> st.SearchStrategy[Stream]:
+    """Streams with up to ``faults`` faults: ``stream`` is a strategy, or one stream.
+
+    Events come twice, not at all, early, late, cut off, of unknown types, with items
+    and parts of unknown types, with fields that are unknown, missing or of a wrong
+    type, on the wrong way, of a connection that is over.
+
+    >>> from hypothesis import given
+    >>> from duologue.core import fold
+    >>> from .strategies import records
+    >>> @given(hostile(records(turns=2)))
+    ... def test_my_page_survives_anything(stream):
+    ...     fold(stream)
+    >>> test_my_page_survives_anything()
+    """
+    if not isinstance(stream, st.SearchStrategy):
+        stream = st.just(Stream(stream))
+    return _hostile(stream, faults)
+
+
+@st.composite
+def _hostile(
+    draw: st.DrawFn, streams: st.SearchStrategy[Stream], faults: int
+) -> Stream:
+    stream = Stream(draw(streams))
+    for _ in range(draw(st.integers(0, faults))):
+        if not stream:
+            break
+        at = draw(st.integers(0, len(stream) - 1))
+        what = draw(st.sampled_from(_WAYS))
+        if what == "lose":
+            del stream[at]
+        elif what in ("double", "move"):
+            record = stream[at] if what == "double" else stream.pop(at)
+            stream.insert(draw(st.integers(0, len(stream))), record)
+        elif what == "noise":
+            stream.insert(at, _like(stream[at], draw(_NOISE)))
+        else:
+            stream[at] = _changed(draw, stream[at], what)
+    return _in_order(stream)
+
+
+_NOISE = st.sampled_from([*_BROKEN, *map(msgspec.json.encode, _STRANGE)]) | st.binary(
+    max_size=8
+)
+
+
+def _like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
+    """Another frame, at the same place."""
+    return Record.of(
+        frame,
+        seq=record.seq,
+        session=record.session,
+        dir=dir or record.dir,
+        at=record.at,
+        epoch=record.epoch,
+    )
+
+
+def _changed(draw: st.DrawFn, record: Record, what: str) -> Record:
+    if what == "cut":
+        return _like(record, record.frame[: draw(st.integers(0, len(record.frame)))])
+    if what == "turn":
+        way: Direction = draw(st.sampled_from(("in", "out", "local")))
+        epoch = draw(st.sampled_from((0, 0, 1, 5)))
+        other = _like(record, record.frame, way)
+        return msgspec.structs.replace(other, epoch=epoch)
+    try:
+        frame = msgspec.json.decode(record.frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return record
+    if not is_object(frame):
+        return record
+    if what == "bend":
+        frame = draw(bent(frame))
+    elif what == "add":
+        _place(draw, frame)["unheard_of"] = draw(ANYTHING)
+    else:
+        _place(draw, frame)["type"] = "of_a_new_kind"
+    return _like(record, msgspec.json.encode(frame))
+
+
+def _place(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
+    """The event, or one of the objects in it."""
+    places = [frame]
+    for place in places:
+        for value in place.values():
+            inner: list[Any] = [*value] if is_array(value) else [value]
+            places += [one for one in inner if is_object(one)]
+    return draw(st.sampled_from(places))
+
+
+@st.composite
+def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame with one value, at any depth, taken out or made something else.
+
+    >>> from hypothesis import given
+    >>> @given(bent({"type": "error", "error": {"message": "no"}}))
+    ... def test_it_is_another(frame):
+    ...     assert isinstance(frame, dict)
+    >>> test_it_is_another()
+    """
+    whole = copy.deepcopy(frame)
+    inside: Any = whole
+    while True:
+        keys = [*inside] if is_object(inside) else [*range(len(inside))]
+        if not keys:
+            return whole
+        key: Any = draw(st.sampled_from(keys))
+        deeper: Any = inside[key]
+        if not (is_object(deeper) or is_array(deeper)):
+            break
+        if not deeper or draw(st.booleans()):
+            break
+        inside = deeper
+    if is_object(inside) and draw(st.booleans()):
+        del inside[key]
+    else:
+        inside[key] = draw(ANYTHING)
+    return whole
+
+
+def _in_order(stream: Stream) -> Stream:
+    """The records with the numbers and the times of the order in which they stand."""
+    seqs: dict[str, int] = {}
+    ordered = Stream()
+    for n, record in enumerate(stream):
+        seq = seqs[record.session] = seqs.get(record.session, 0) + 1
+        at = 1000.0 + n / 10
+        ordered.append(msgspec.structs.replace(record, seq=seq, at=at))
+    return ordered

@@ -1,0 +1,157 @@
+"""Hypothesis strategies of legal streams: one turn, many, several sessions at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from .script import ASIDES, ENDS, MCP, TRANSCRIPTS, Script, Turn, script
+from .service import Frame, Service, to_records
+from .stream import Stream
+
+__all__ = ["plans", "records", "scripts", "translations", "turns"]
+
+#: Words with what makes words hard: spaces, accents, other scripts, two code units.
+_WORDS = st.text("ab é語🎵", min_size=1, max_size=5)
+_CHUNKS = st.lists(_WORDS, min_size=1, max_size=4).map(tuple)
+_PIECES = st.sampled_from(
+    [("{}",), ('{"a"', ":1}"), ('{"city": "', "Łódź", '"}'), ("",)]
+)
+_NOTHING: st.SearchStrategy[Any] = st.just(())
+
+
+def plans(*, tools: bool = True, spoken: bool | None = None) -> st.SearchStrategy[Turn]:
+    """Plans of one turn. ``spoken`` decides whether the user speaks or types.
+
+    >>> from hypothesis import given
+    >>> @given(plans(spoken=False))
+    ... def test_they_type(turn):
+    ...     assert not turn.is_spoken
+    >>> test_they_type()
+    """
+    calls = st.lists(_PIECES, min_size=1, max_size=3).map(tuple)
+    return st.builds(
+        Turn,
+        user=_CHUNKS,
+        reply=_CHUNKS,
+        is_spoken=st.booleans() if spoken is None else st.just(spoken),
+        transcript=st.sampled_from(TRANSCRIPTS),
+        reply_is_spoken=st.booleans(),
+        plays=st.booleans(),
+        end=st.sampled_from((*ENDS, "completed", "completed")),
+        calls=_NOTHING | calls if tools else _NOTHING,
+        mcp=st.sampled_from((*MCP, "", "")) if tools else st.just(""),
+        aside=_NOTHING | _CHUNKS,
+        events=st.lists(st.sampled_from(sorted(ASIDES)), max_size=2).map(tuple),
+    )
+
+
+def scripts(
+    *, turns: int = 5, tools: bool = True, prefix: str = ""
+) -> st.SearchStrategy[Script]:
+    """Whole sessions of up to ``turns`` turns, with what their transcript must say.
+
+    >>> from hypothesis import given
+    >>> from duologue.core import fold, select_transcripts
+    >>> @given(scripts(turns=2))
+    ... def test_every_line_is_there(played):
+    ...     session = fold(to_records(played.frames)).sessions["s"]
+    ...     said = [line.text for line in select_transcripts(session)]
+    ...     assert said == [line.text for line in played.lines]
+    >>> test_every_line_is_there()
+    """
+    plan = st.lists(plans(tools=tools), min_size=1, max_size=turns)
+    return plan.map(lambda turns: script(turns, prefix))
+
+
+def records(
+    *, turns: int = 5, sessions: int = 1, tools: bool = True, translation: bool = False
+) -> st.SearchStrategy[Stream]:
+    """Legal streams, as a log holds them.
+
+    Up to ``turns`` turns in each of up to ``sessions`` sessions (``s1``, ``s2``, …),
+    which mix: spoken and typed, with tools and MCP (unless ``tools`` is off),
+    interruptions, truncation, deletion, words that come early, late or not at all,
+    responses out of band, errors, new connections, local facts. With ``translation``
+    some of the sessions are translations.
+
+    >>> from hypothesis import given
+    >>> from duologue.core import fold
+    >>> @given(records(turns=2, sessions=2))
+    ... def test_nothing_is_malformed(stream):
+    ...     for session in fold(stream).sessions.values():
+    ...         assert session.tally.malformed == 0
+    >>> test_nothing_is_malformed()
+    """
+    return _records(turns, sessions, tools, translation)
+
+
+@st.composite
+def _records(
+    draw: st.DrawFn, turns: int, sessions: int, tools: bool, translation: bool
+) -> Stream:
+    count = draw(st.integers(1, sessions)) if sessions > 1 else 1
+    tracks: list[Stream] = []
+    for number in range(1, count + 1):
+        if translation and draw(st.booleans()):
+            frames = draw(translations())
+        else:
+            frames = list(draw(scripts(turns=turns, tools=tools)).frames)
+        tracks.append(to_records(frames, session=f"s{number}"))
+    return tracks[0] if count == 1 else _mix(tracks, draw(st.binary(min_size=1)))
+
+
+def _mix(tracks: list[Stream], choices: bytes) -> Stream:
+    """All tracks in one, each in its order, none earlier than the one before it."""
+    mixed = Stream()
+    left = [list(reversed(track)) for track in tracks]
+    while left:
+        choice = choices[len(mixed) % len(choices)] % len(left)
+        record = left[choice].pop()
+        mixed.append(msgspec.structs.replace(record, at=1000.0 + len(mixed) / 10))
+        left = [track for track in left if track]
+    return mixed
+
+
+def translations(turns: int = 8) -> st.SearchStrategy[list[Frame]]:
+    """The frames of a translation session: two texts that run, and a clean end.
+
+    >>> from hypothesis import given
+    >>> @given(translations())
+    ... def test_it_ends(frames):
+    ...     assert frames[-1]["type"] == "duologue.closed"
+    >>> test_it_ends()
+    """
+    kind = st.sampled_from(["input_transcript", "output_transcript"])
+    return st.lists(st.tuples(kind, _WORDS), max_size=turns).map(_translate)
+
+
+def _translate(words: list[tuple[str, str]]) -> list[Frame]:
+    service = Service()
+    service.note("duologue.connecting")
+    service.created(type="translation", model="translator")
+    for elapsed, (kind, text) in enumerate(words):
+        service.send(f"session.{kind}.delta", delta=text, elapsed_ms=elapsed)
+        service.send("session.output_audio.delta", delta="AAAA", elapsed_ms=elapsed)
+    service.note("session.close")
+    service.send("session.closed")
+    service.note("duologue.closed")
+    return service.frames
+
+
+def turns(
+    *, tools: bool = True, spoken: bool | None = None
+) -> st.SearchStrategy[Stream]:
+    """The stream of a session of one turn: the smallest that means something.
+
+    >>> from hypothesis import given
+    >>> from duologue.core import fold
+    >>> @given(turns(spoken=True))
+    ... def test_somebody_spoke(stream):
+    ...     assert fold(stream).sessions["s1"].items
+    >>> test_somebody_spoke()
+    """
+    plan = plans(tools=tools, spoken=spoken)
+    return plan.map(lambda turn: to_records(script([turn]).frames, session="s1"))

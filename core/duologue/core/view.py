@@ -1,0 +1,372 @@
+"""A session as JSON: what a feed sends and a page shows, and what `replay` prints.
+
+`view` is the live shape. Text stands in it once, as a list of chunks that only grows
+until the final text replaces it, so that a change of it is small: `patch` tells the
+way from one view to the next, and `apply` goes it. `summary` is the shape for the end:
+texts joined, and the counters and the cost beside them.
+
+Each node of the state has its function here, which says what of it is shown; `patch`
+works with the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from .errors import DuologueError
+from .jsonlike import is_array, is_object
+from .prices import Prices
+from .pricing import select_cost
+from .selectors import (
+    Transcript,
+    select_metadata,
+    select_problems,
+    select_transcripts,
+    select_turns,
+    select_usage,
+)
+from .state import (
+    Activity,
+    Call,
+    Connection,
+    Item,
+    Ledger,
+    Part,
+    Response,
+    Session,
+    Translation,
+)
+
+__all__ = ["PatchError", "apply", "summary", "view"]
+
+#: What opens an MCP server: a view goes to pages.
+_SECRETS = ("authorization", "headers")
+
+
+def view(session: Session) -> dict[str, Any]:
+    """The session as plain JSON values, bookkeeping left out.
+
+    Deleted items are not in it. ``order`` names the items of the conversation that
+    are shown: those that the user cleared stay in ``items`` alone, beside the output
+    of responses out of band.
+    """
+    conversation, responses = session.conversation, session.responses
+    return {
+        "id": session.id,
+        **connection_view(session.connection),
+        "conversation_id": conversation.id,
+        "order": shown(session),
+        "items": {
+            item_id: item_view(item)
+            for item_id in sorted(session.items)
+            if (item := alive(session, item_id)) is not None
+        },
+        "gaps": list(conversation.gaps),
+        "translation": translation_view(conversation.translation),
+        "responses": {
+            response_id: response_view(responses.by_id[response_id])
+            for response_id in sorted(responses.by_id)
+        },
+        "response_order": list(responses.order),
+        "active": responses.active,
+        "activity": activity_view(session.activity),
+        **ledger_view(session.ledger),
+    }
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """A node whose fields are JSON values, as an object."""
+    names: dict[str, Any] = attrs.fields_dict(node.__class__)
+    return {name: getattr(node, name) for name in names}
+
+
+def connection_view(connection: Connection) -> dict[str, Any]:
+    """Where the session stands, and its configuration asked for and confirmed."""
+    requested, confirmed = connection.requested, connection.confirmed
+    return {
+        "kind": connection.kind.value,
+        "status": connection.status.value,
+        "reason": connection.reason,
+        "epoch": connection.epoch,
+        "server_id": connection.server_id,
+        "expires_at": connection.expires_at,
+        "requested": None if requested is None else _config(requested),
+        "confirmed": None
+        if confirmed is None
+        else _config(msgspec.json.encode(confirmed)),
+    }
+
+
+def _config(json: str | bytes) -> Any:
+    """A configuration without the secrets of its tools."""
+    config = msgspec.json.decode(json)
+    tools = config.get("tools") if is_object(config) else None
+    if is_array(tools):
+        for tool in filter(is_object, tools):
+            for name in _SECRETS:
+                tool.pop(name, None)
+    return config
+
+
+def alive(session: Session, item_id: str) -> Item | None:
+    """An item that is there and no tombstone."""
+    item = session.items.get(item_id)
+    return None if item is None or item.status == "deleted" else item
+
+
+def shown(session: Session) -> list[str]:
+    """The items of the conversation behind the last clearing, the deleted left out."""
+    conversation = session.conversation
+    ids: list[str] = []
+    for item_id in reversed(conversation.order):
+        if item_id == conversation.cleared_after:
+            break
+        if alive(session, item_id) is not None:
+            ids.append(item_id)
+    ids.reverse()
+    return ids
+
+
+def item_view(item: Item) -> dict[str, Any]:
+    """An item with its parts, and with its call if it is one."""
+    return {
+        **item_head(item),
+        "parts": [part_view(part) for part in item.parts],
+        "call": None if item.call is None else call_view(item.call),
+    }
+
+
+def item_head(item: Item) -> dict[str, Any]:
+    """What an item is, without its text."""
+    placement, cut = item.placement, item.truncation
+    return {
+        "type": item.type,
+        "role": item.role,
+        "status": item.status,
+        "response_id": placement.response_id,
+        "started_at": placement.started_at,
+        "finished_at": placement.finished_at,
+        "phase": placement.phase,
+        "interrupted": None if cut is None else cut.audio_end_ms,
+        "heard": None if cut is None else cut.heard,
+        "confirmed": None if cut is None else cut.confirmed,
+    }
+
+
+def part_view(part: Part) -> dict[str, Any]:
+    """A part of an item, with its text as it came."""
+    return {**part_head(part), "chunks": part.text.chunks()}
+
+
+def part_head(part: Part) -> dict[str, Any]:
+    """What a part is, without its text."""
+    head: dict[str, Any] = {"type": part.type, "final": part.final}
+    if part.failure is not None:
+        head["failure"] = part.failure
+    if part.segments:
+        head["segments"] = [plain(segment) for segment in part.segments]
+    return head
+
+
+def call_view(call: Call) -> dict[str, Any]:
+    """A call, its output, an approval or a list of tools; arguments as they came."""
+    return {**call_head(call), "arguments": call.arguments.chunks()}
+
+
+def call_head(call: Call) -> dict[str, Any]:
+    """What a call is, without its arguments; of tools that are listed the names."""
+    mcp = call.mcp
+    return {
+        "name": call.name,
+        "call_id": call.call_id,
+        "final": call.final,
+        "complete": call.complete,
+        "running": call.running,
+        "output": call.output,
+        "error": call.error,
+        "mcp": None
+        if mcp is None
+        else {**plain(mcp), "tools": [tool.name for tool in mcp.tools]},
+    }
+
+
+def translation_view(translation: Translation | None) -> dict[str, Any] | None:
+    """The two texts of a translation as they came, and its configuration."""
+    if translation is None:
+        return None
+    return {
+        **translation_head(translation),
+        "input": {"chunks": translation.input.chunks()},
+        "output": {"chunks": translation.output.chunks()},
+    }
+
+
+def translation_head(translation: Translation) -> dict[str, Any]:
+    """What a translation is, without its texts."""
+    confirmed = translation.confirmed
+    return {
+        "confirmed": None if confirmed is None else _config(confirmed),
+        "closed": translation.closed,
+    }
+
+
+def response_view(response: Response) -> dict[str, Any]:
+    """A response with the latencies of its turn, in ms as in `TurnTimes`."""
+    turn = response.turn
+    start = turn.created_at if turn.speech_ended_at is None else turn.speech_ended_at
+    return {
+        "status": response.status,
+        "reason": response.reason,
+        "in_conversation": response.in_conversation,
+        "item_ids": list(response.item_ids),
+        "metadata": dict(response.metadata),
+        "item_id": turn.item_id,
+        "first_audio_ms": _ms(start, turn.first_audio_at),
+        "first_text_ms": _ms(start, turn.first_text_at),
+        "barge_in_ms": _ms(turn.barge_in_at, turn.interrupted_at),
+    }
+
+
+def _ms(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round((end - start) * 1000, 1)
+
+
+def activity_view(activity: Activity) -> dict[str, Any]:
+    """Who is heard just now, and how the microphone and the speaker are set."""
+    return {
+        "speaking_item": activity.speaking_item,
+        "playing": activity.playing,
+        "muted": activity.muted,
+        "volume": activity.volume,
+        "keys": [plain(key) for key in activity.keys],
+    }
+
+
+def ledger_view(ledger: Ledger) -> dict[str, Any]:
+    """What was used, what went wrong, and what the limits leave."""
+    return {
+        "usage": plain(ledger.usage),
+        "transcription_usage": plain(ledger.transcription),
+        "problems": [plain(problem) for problem in ledger.problems],
+        "rate_limits": [plain(limit) for limit in ledger.rate_limits],
+    }
+
+
+def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
+    """The session as plain JSON values, as it is read at its end.
+
+    ``items`` are those of the conversation in their order, the cleared ones too, then
+    those beside it. ``text`` of a call is its arguments, of a function's output
+    its output. ``prices`` are those of `select_cost`.
+    """
+    responses, tally = session.responses, session.tally
+    cost = select_cost(session, prices)
+    return {
+        "id": session.id,
+        "status": session.connection.status.value,
+        "transcript": [_line(session, line) for line in select_transcripts(session)],
+        "items": [_entry(item) for item in _every(session)],
+        "responses": [
+            {"id": response_id, "status": responses.by_id[response_id].status}
+            for response_id in responses.order
+        ],
+        "usage": plain(select_usage(session)),
+        "cost": None if cost is None else plain(cost),
+        "turns": [plain(turn) for turn in select_turns(session)],
+        "problems": [plain(problem) for problem in select_problems(session)],
+        "counters": {
+            "events": tally.events,
+            "unknown": tally.unknown,
+            "malformed": tally.malformed,
+            "duplicate": tally.duplicate,
+            "late": tally.late,
+        },
+    }
+
+
+def _line(session: Session, line: Transcript) -> dict[str, Any]:
+    return {**plain(line), "metadata": select_metadata(session, line.item_id)}
+
+
+def _every(session: Session) -> Iterator[Item]:
+    """All items that are not deleted: the conversation's, then those beside it."""
+    order = dict.fromkeys(session.conversation.order)
+    for response_id in session.responses.order:
+        order |= dict.fromkeys(session.responses.by_id[response_id].item_ids)
+    order |= dict.fromkeys(sorted(session.items))
+    for item_id in order:
+        if (item := alive(session, item_id)) is not None:
+            yield item
+
+
+def _entry(item: Item) -> dict[str, Any]:
+    text = "".join(str(part.text) for part in item.parts)
+    if (call := item.call) is not None:
+        output = item.type == "function_call_output"
+        text = (call.output or "") if output else str(call.arguments)
+    return {
+        "id": item.id,
+        "type": item.type,
+        "role": item.role,
+        "status": item.status,
+        "text": text,
+    }
+
+
+class PatchError(DuologueError, ValueError):
+    """A patch that cannot be applied to this document."""
+
+
+def apply(document: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
+    """The document after a patch of ``add``, ``remove`` and ``replace``.
+
+    The one given stays as it is: what lies on a path is copied, the rest is shared.
+    Raises `PatchError` for other operations and for a path that is not there.
+    """
+    for operation in patch:
+        name, path = operation.get("op"), operation.get("path")
+        if name not in ("add", "remove", "replace") or not isinstance(path, str):
+            raise PatchError(f"neither add, remove nor replace at a path: {operation}")
+        # A path begins with a slash, or is empty and means the document itself.
+        root = path.partition("/")[0]
+        try:
+            value = None if name == "remove" else operation["value"]
+            document = _edit({root: document}, path.split("/"), name, value)[""]
+        except (LookupError, ValueError):
+            raise PatchError(f"not possible here: {operation}") from None
+    return document
+
+
+def _edit(node: Any, keys: Sequence[str], name: str, value: Any) -> Any:
+    """A copy of a node with one value below it set or removed; raises without it."""
+    at: Any = keys[0].replace("~1", "/").replace("~0", "~")
+    sets = name == "add" and len(keys) == 1
+    copy: Any
+    if is_object(node):
+        copy = dict(node)
+    elif is_array(node):
+        copy = list(node)
+        at = len(node) if sets and at == "-" else _index(at, len(node) + sets)
+    else:
+        raise LookupError
+    held = None if sets else copy[at]
+    if len(keys) > 1:
+        copy[at] = _edit(held, keys[1:], name, value)
+    elif name == "remove":
+        del copy[at]
+    elif sets and is_array(node):
+        copy.insert(at, value)
+    else:
+        copy[at] = value
+    return copy
+
+
+def _index(key: str, end: int) -> int:
+    """The index that a key means in a list: digits, none of them a leading zero."""
+    if str(int(key)) != key or not 0 <= int(key) < end:
+        raise LookupError
+    return int(key)

@@ -1,0 +1,89 @@
+"""The same records give the same bytes in processes that hash otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from hypothesis import given
+
+from duologue.core import Record, dump, fold, to_line
+from duologue.core.testing import hostile, records
+
+from .strategies import examples
+
+ROOT = str(Path(__file__).parents[2] / "core")
+SEEDS = ("0", "1", "4242")
+
+#: Reads a length and a log, again and again, and writes the bytes of its state.
+WORKER = """
+import sys
+from duologue.core import dump, fold, read_log
+read, write = sys.stdin.buffer, sys.stdout.buffer
+while size := int.from_bytes(read.read(4), "big"):
+    data = dump(fold(read_log(read.read(size).splitlines(keepends=True))))
+    write.write(len(data).to_bytes(4, "big") + data)
+    write.flush()
+"""
+LEGAL = records(turns=3, sessions=2, translation=True)
+
+
+class Worker:
+    """A process of its own with its own hash seed."""
+
+    def __init__(self, seed: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": ROOT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def dump(self, log: bytes) -> bytes:
+        """The bytes of the state that a log folds to there."""
+        self._send(log)
+        answer = self._pipe(self._process.stdout)
+        return answer.read(int.from_bytes(answer.read(4), "big"))
+
+    def _send(self, log: bytes) -> None:
+        pipe = self._pipe(self._process.stdin)
+        pipe.write(len(log).to_bytes(4, "big") + log)
+        pipe.flush()
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe
+
+    def stop(self) -> None:
+        """End it, and see that it ended well."""
+        self._send(b"")
+        assert self._process.wait(10) == 0
+        self._pipe(self._process.stdin).close()
+        self._pipe(self._process.stdout).close()
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[list[Worker]]:
+    """One process for each hash seed."""
+    found = [Worker(seed) for seed in SEEDS]
+    yield found
+    for worker in found:
+        worker.stop()
+
+
+@examples(500)
+@given(stream=LEGAL | hostile(LEGAL))
+def test_bytes_are_equal_across_hash_seeds(
+    workers: list[Worker], stream: list[Record]
+) -> None:
+    """A log, folded and dumped, is the same to the byte everywhere."""
+    log = b"".join(map(to_line, stream)) or b"\n"
+    here = dump(fold(stream))
+
+    assert [here] * len(SEEDS) == [worker.dump(log) for worker in workers]

@@ -1,0 +1,173 @@
+"""Orderings that real traffic has, on streams of our own that have them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duologue.core import Session, select_transcripts
+
+from .talk import Frame, Service, fold_frames, message
+
+WORDS = "conversation.item.input_audio_transcription"
+
+
+def lines(session: Session) -> list[tuple[str, str, bool]]:
+    return [(t.role, t.text, t.final) for t in select_transcripts(session)]
+
+
+def test_words_of_a_user_come_before_their_item() -> None:
+    """A transcription delta makes the item that `added` only places."""
+    service = Service()
+    first = service.typed("hello")
+    item_id = service.name("item")
+    service.hear(item_id, "how ")
+    service.put(message(item_id, "user", [{"type": "input_audio"}]))
+    service.transcribe(item_id, ["how ", "are you?"])
+    session = fold_frames(*service.frames)
+
+    assert [first, item_id] == list(session.conversation.order)
+    assert lines(session) == [("user", "hello", True), ("user", "how are you?", True)]
+
+
+@pytest.mark.parametrize("when", ["before", "within", "after"])
+def test_the_user_stands_before_the_answer_whenever_their_words_come(when: str) -> None:
+    """The line was reserved when they began to speak."""
+    service = Service()
+    user = service.start_speech()
+    service.end_speech(user)
+    if when == "before":
+        service.transcribe(user, ["what ", "time?"])
+    response = service.begin()
+    said = service.say(response, ["Three"])
+    if when == "within":
+        service.transcribe(user, ["what ", "time?"])
+    service.utter(said, " o'clock.")
+    service.end(response, [service.finish(said)])
+    if when == "after":
+        service.transcribe(user, ["what ", "time?"])
+
+    assert lines(fold_frames(*service.frames)) == [
+        ("user", "what time?", True),
+        ("assistant", "Three o'clock.", True),
+    ]
+
+
+def test_a_null_predecessor_on_done_moves_nothing() -> None:
+    """`added` named one; `done` of what the model made says null."""
+    service = Service()
+    user = service.spoken("hello")
+    reply = service.reply("Hi.")
+    nulls = [
+        frame
+        for frame in service.frames
+        if frame["type"] == "conversation.item.done"
+        and frame["previous_item_id"] is None
+    ]
+    session = fold_frames(*service.frames)
+
+    assert nulls
+    assert [user, reply] == list(session.conversation.order)
+
+
+@pytest.mark.parametrize("twins", ["output first", "conversation first"])
+def test_the_twins_of_an_item_come_either_way(twins: str) -> None:
+    """`response.output_item.added` before `conversation.item.added`, or after it."""
+    service = Service()
+    service.typed("hello")
+    service.reply("Hi.")
+    frames = list(service.frames)
+    at = [f["type"] for f in frames].index("response.output_item.added")
+    assert frames[at + 1]["type"] == "conversation.item.added"
+    if twins == "conversation first":
+        frames[at], frames[at + 1] = frames[at + 1], frames[at]
+    session = fold_frames(*frames)
+
+    assert lines(session) == [("user", "hello", True), ("assistant", "Hi.", True)]
+    assert session.tally.late == 0
+
+
+@pytest.mark.parametrize(
+    "first", ["input_audio_buffer.speech_started", "input_audio_buffer.committed"]
+)
+def test_an_item_is_named_before_it_exists(first: str) -> None:
+    """It stands as a line without words."""
+    frame: Frame = {"type": first, "event_id": "e1", "item_id": "item_1"}
+    session = fold_frames(frame)
+
+    assert lines(session) == [("user", "", False)]
+
+
+def test_the_final_text_replaces_deltas_that_differ_by_a_space() -> None:
+    """What was heard begins with a space in the deltas, and not in the end."""
+    service = Service()
+    user = service.start_speech()
+    service.end_speech(user)
+    for piece in (" What", " time", "?"):
+        service.hear(user, piece)
+    at: dict[str, Any] = {"item_id": user, "content_index": 0}
+    service.send(f"{WORDS}.completed", **at, transcript="What time?")
+    [part] = fold_frames(*service.frames).items[user].parts
+
+    assert (str(part.text), part.final) == ("What time?", True)
+
+
+def test_deltas_of_an_answer_are_its_text_already() -> None:
+    """They join to what `done` says, so that it changes nothing but the finality."""
+    service = Service()
+    said = service.say(service.begin(), ["It ", "is ", "three."])
+    [before] = lines(fold_frames(*service.frames))
+    service.finish(said)
+    [after] = lines(fold_frames(*service.frames))
+
+    assert before == ("assistant", "It is three.", False)
+    assert after == ("assistant", "It is three.", True)
+
+
+def test_rate_limits_come_after_the_response() -> None:
+    """And open nothing again."""
+    service = Service()
+    service.reply("Hi.")
+    service.send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 9}])
+    session = fold_frames(*service.frames)
+
+    assert session.responses.active is None
+    assert lines(session) == [("assistant", "Hi.", True)]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"type": "duration", "seconds": 1.5},
+        {"type": "tokens", "input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
+        None,
+    ],
+)
+def test_a_transcription_says_its_usage_either_way(usage: Frame | None) -> None:
+    """In seconds or in tokens, or not at all."""
+    at: dict[str, Any] = {"item_id": "item_1", "content_index": 0}
+    words: Frame = {"type": f"{WORDS}.completed", "transcript": "hello", **at}
+    session = fold_frames({**words, "usage": usage})
+
+    assert lines(session) == [("user", "hello", True)]
+    assert session.tally.malformed == 0
+
+
+def test_two_items_of_the_assistant_interleave() -> None:
+    """Each keeps its own words, however late its `done` is."""
+    service = Service()
+    service.typed("hello")
+    response = service.begin()
+    one = service.say(response, ["thin"], index=0)
+    two = service.say(response, ["spea"], index=1)
+    service.utter(one, "king")
+    service.utter(two, "king")
+    output = [service.finish(two), service.finish(one)]
+    service.end(response, output)
+
+    assert lines(fold_frames(*service.frames)) == [
+        ("user", "hello", True),
+        ("assistant", "thinking", True),
+        ("assistant", "speaking", True),
+    ]

@@ -1,0 +1,60 @@
+"""The machine passes a store that works, and fails one that does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from duologue.core import Record, State, Store
+from duologue.core.store import Dispatch
+from duologue.core.testing import Model, Service, StoreMachine, to_records
+
+from ..strategies import examples
+
+TestStore = StoreMachine.TestCase
+TestStore.settings = settings(examples(500), stateful_step_count=20)
+
+
+def forgetful(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Loses the words of the user."""
+
+    def lossy(record: Record) -> State:
+        return store.state if "transcription" in record.event.type else dispatch(record)
+
+    return lossy
+
+
+def deaf(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Keeps deletions from the state, and tells of them."""
+
+    def lossy(record: Record) -> State:
+        if record.event.type == "conversation.item.deleted":
+            return store.state
+        return dispatch(record)
+
+    return lossy
+
+
+@pytest.mark.parametrize("middleware", [forgetful, deaf])
+def test_a_store_that_loses_something_is_found(middleware: object) -> None:
+    """Whatever it is that goes missing."""
+
+    class Machine(StoreMachine):
+        def make_store(self, state: State) -> Store:
+            return Store(state, middleware=(middleware,))  # type: ignore[arg-type]
+
+    Machine.__test__ = False
+    few = settings(max_examples=200, database=None, phases=[Phase.generate])
+    with pytest.raises((AssertionError, IndexError, ExceptionGroup)):
+        run_state_machine_as_test(Machine, settings=few)
+
+
+def test_the_model_takes_what_it_does_not_know() -> None:
+    """Events that say nothing of items leave it alone."""
+    service, model = Service(), Model()
+    service.created()
+    for record in to_records(service.frames):
+        model.take(record)
+
+    assert (model.items, model.order, model.responses) == ({}, [], {})

@@ -1,0 +1,215 @@
+"""The streams are what they promise: legal, long enough, with everything in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+
+from duologue.core import Record, SessionKind, State, fold, reduce
+from duologue.core.testing import (
+    Model,
+    Script,
+    Turn,
+    bent,
+    hostile,
+    plans,
+    records,
+    script,
+    scripts,
+    to_records,
+    turns,
+)
+from duologue.core.testing.script import ASIDES, ENDS, MCP, TRANSCRIPTS
+
+from ..catalogue import LOCAL, WIRE, tag
+
+BROAD = settings(
+    max_examples=3_000,
+    phases=[Phase.generate],
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+#: What no legal stream of a session has: names of the beta, answers to what is not
+#: asked here, audio that goes out.
+ELSEWHERE = {
+    *("conversation.created", "conversation.item.created"),
+    *("input_audio_buffer.append", "input_audio_buffer.clear"),
+    *("input_audio_buffer.cleared", "input_audio_buffer.commit"),
+    "output_audio_buffer.clear",
+    "conversation.item.input_audio_transcription.segment",
+    *("duologue.gap", "duologue.forgotten"),
+}
+
+
+def every_turn() -> list[Turn]:
+    """Plans in which everything happens."""
+    words = ("one ", "two")
+    found = [
+        Turn(words, words, transcript=transcript, end=end, plays=True)
+        for transcript in TRANSCRIPTS
+        for end in ENDS
+    ]
+    found += [Turn(words, words, mcp=mcp, calls=(("{}",),) * 2) for mcp in MCP]
+    found += [Turn(words, words, False, aside=words, events=(e,)) for e in ASIDES]
+    return found
+
+
+def test_every_event_type_is_in_the_streams() -> None:
+    """A type that is new in the catalogue comes in here or is named as left out."""
+    found = {record.event.type for record in to_records(script(every_turn()).frames)}
+    translation = {tag(c) for c in WIRE if c.__module__.endswith("translation")}
+
+    assert {tag(cls) for cls in (*WIRE, *LOCAL)} - found - translation == ELSEWHERE | {
+        "duologue.closed"
+    }
+
+
+def test_the_model_knows_everything_that_is_in_them() -> None:
+    """It agrees with the reducer after every record of all of it."""
+    model, state = Model(), State()
+    for record in to_records(script(every_turn()).frames):
+        state = reduce(state, record)
+        model.take(record)
+        model.check(state.sessions["s"])
+
+
+def kind_of(record: Record) -> str:
+    return record.event.type
+
+
+@given(records(turns=3, sessions=3, translation=True))
+def test_legal_streams_are_legal(stream: list[Record]) -> None:
+    """Known, well formed, numbered, in order of time, each event once."""
+    assert all(type(record.event).__name__ != "Malformed" for record in stream)
+    for session in fold(stream).sessions.values():
+        tally = session.tally
+        assert (tally.unknown, tally.malformed, tally.duplicate) == (0, 0, 0)
+    for name in {record.session for record in stream}:
+        numbers = [record.seq for record in stream if record.session == name]
+        assert list(range(1, len(numbers) + 1)) == numbers
+    times = [record.at or 0.0 for record in stream]
+    assert sorted(times) == times
+
+
+@given(hostile(records(turns=2, sessions=2)))
+def test_hostile_streams_stand_in_one_order(stream: list[Record]) -> None:
+    """The frames are hostile, the log is not."""
+    for name in {record.session for record in stream}:
+        numbers = [record.seq for record in stream if record.session == name]
+        assert list(range(1, len(numbers) + 1)) == numbers
+    times = [record.at or 0.0 for record in stream]
+    assert sorted(times) == times
+
+
+@pytest.mark.parametrize("count", [60, 200])
+def test_streams_can_be_long(count: int) -> None:
+    """Long enough to mean something."""
+    stream = find(records(turns=4), lambda s: len(s) > count, settings=BROAD)
+
+    assert len(repr(stream)) < 30_000
+
+    assert len(stream) > count
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["Unknown", "Malformed", "ConversationItemAdded", "Forgotten"],
+)
+def test_hostile_streams_have(what: str) -> None:
+    """Types that are unknown, frames that are none, and what is legal beside them."""
+    legal = to_records(script([Turn(("a",), ("b",))]).frames)
+    stream = find(
+        hostile(legal),
+        lambda s: any(type(record.event).__name__ == what for record in s),
+        settings=BROAD,
+    )
+
+    assert stream
+
+
+@pytest.mark.parametrize("faults", [0, 1])
+def test_as_many_faults_as_asked(faults: int) -> None:
+    """None leaves the stream as it is; an empty stream stays empty."""
+    legal = to_records(script([Turn(("a",), ("b",))]).frames)
+
+    @settings(BROAD, max_examples=50)
+    @given(hostile(legal, faults=faults), hostile([]))
+    def check(stream: list[Record], nothing: list[Record]) -> None:
+        changes = {len(legal) - 1, len(legal), len(legal) + 1}
+        assert len(stream) in (changes if faults else {len(legal)})
+        assert nothing == []
+
+    check()
+
+
+@given(turns(spoken=True, tools=False), turns(spoken=False))
+def test_one_turn(spoken: list[Record], typed: list[Record]) -> None:
+    """Is spoken or typed as it is asked for, with tools or without."""
+    begun = "input_audio_buffer.speech_started"
+    calls = {"response.function_call_arguments.done", "mcp_list_tools.in_progress"}
+
+    assert begun in map(kind_of, spoken)
+    assert begun not in map(kind_of, typed)
+    assert not calls & set(map(kind_of, spoken))
+
+
+@given(plans())
+def test_a_plan_is_a_turn(plan: Turn) -> None:
+    """And plays alone."""
+    assert script([plan]).frames
+
+
+@given(scripts(turns=2, prefix="x_"))
+def test_ids_have_their_prefix(played: Script) -> None:
+    """So that two sessions share none."""
+    assert all(f.get("event_id", "x_").startswith("x_") for f in played.frames)
+
+
+def test_records_of_frames_that_are_bytes() -> None:
+    """What is not JSON comes in."""
+    [record] = to_records([b"\xff"])
+
+    assert (record.dir, record.event.type) == ("in", "malformed")
+
+
+def test_a_translation_is_known_by_its_first_event() -> None:
+    """From there on shared names mean what they mean in translations."""
+    stream = find(
+        records(translation=True),
+        lambda s: any(r.event.type == "session.input_transcript.delta" for r in s),
+        settings=BROAD,
+    )
+    [session] = fold(stream).sessions.values()
+
+    assert session.connection.kind is SessionKind.TRANSLATION
+
+
+@pytest.mark.parametrize("frame", [{}, {"a": {}}, {"a": [[]]}, {"a": [1], "b": "c"}])
+def test_bending(frame: dict[str, Any]) -> None:
+    """The frame that is bent stays as it was; one that is empty cannot be bent."""
+    before = repr(frame)
+
+    @settings(BROAD, max_examples=100)
+    @given(bent(frame))
+    def check(other: dict[str, Any]) -> None:
+        assert repr(frame) == before
+        assert isinstance(other, dict)
+
+    check()
+
+
+@settings(BROAD, max_examples=300)
+@given(hostile(hostile(records(turns=1))))
+def test_hostility_of_hostility(stream: list[Record]) -> None:
+    """What is broken can be broken again."""
+    fold(stream)
+
+
+def test_an_event_out_of_place_is_left_alone() -> None:
+    """Asides need somebody who is there."""
+    gone = ("deleted_first", "deleted_last", "deleted_last", "retrieved")
+    turn = Turn(("a",), ("b",), end="failed", events=gone)
+
+    assert script([turn]).lines == ()
