@@ -9,7 +9,7 @@ JOBS ?= 2
 CORE_COVERAGE ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test test-deep bench clean setup-run setup-test
+.PHONY: help run demo check test test-deep bench docs clean setup-run setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,27 +26,31 @@ run: setup-run ## one spoken turn with the local service, on this machine alone
 
 demo: run ## the same as `make run`
 
-check: setup-test ## style, types and floors
+check: setup-test ## style, types, floors and the reference
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy
 	$(VENV)/pyright
 	$(VENV)/lint-imports --no-logo
+	$(VENV)/python scripts/reference.py --check
 
 test: check ## every check, then the tests: first in parallel, then in real time
 	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime and not deep"
 	$(VENV)/pytest -m "realtime and not deep"
 
-# The core is measured by its own tests, so that a test elsewhere covers nothing.
-test-deep: export HYPOTHESIS_PROFILE := deep
+# The core is measured by its own tests, so that a test elsewhere covers nothing; with
+# as many examples as in `make test`, because measuring makes it slower.
 test-deep: check ## all tests with many more examples, and core's coverage
-	$(VENV)/coverage run --source=core -m pytest -m "not realtime" tests/core
+	$(VENV)/coverage run --source=core -m pytest -m "not realtime and not deep" tests/core
 	$(VENV)/coverage report --fail-under=$(CORE_COVERAGE)
-	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime" --ignore=tests/core
-	$(VENV)/pytest -m realtime
+	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime"
+	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -m realtime
 
 bench: setup-test ## measure, and print the figures
 	$(VENV)/python benchmarks/run.py
+
+docs: setup-test ## write docs/reference/ from the code
+	$(VENV)/python scripts/reference.py
 
 clean: ## remove what the other targets made
 	rm -rf .venv .wheels .coverage* .hypothesis .import_linter_cache .mypy_cache \

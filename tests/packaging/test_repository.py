@@ -35,7 +35,7 @@ def pins() -> list[str]:
 
 @pytest.mark.parametrize(
     "target",
-    ["run", "demo", "check", "test", "test-deep", "bench", "clean", "help"],
+    ["run", "demo", "check", "test", "test-deep", "bench", "docs", "clean", "help"],
 )
 def test_make_knows_the_target(target: str) -> None:
     """A dry run: it parses and has commands to run."""

@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+"""Write `docs/reference/` from the code of the core, or check that it is up to date.
+
+    scripts/reference.py            write the pages
+    scripts/reference.py --check    change nothing; fail where a page differs
+
+Names, fields, types and defaults are read from the classes, words from docstrings and
+``#:`` comments, handlers and transitions from the tables of the reducer. The same code
+gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from introspection import (
+    CATALOGUE,
+    OBJECTS,
+    anchor,
+    attrs_table,
+    choices,
+    classes,
+    code,
+    comment_above,
+    diagram,
+    home,
+    is_second,
+    join,
+    kinds,
+    member_comments,
+    module_says,
+    nodes,
+    places,
+    plain,
+    public,
+    says,
+    signature,
+    struct_table,
+    structs,
+    table,
+    tag,
+    tag_line,
+    tree,
+    wire_events,
+)
+
+from duologue.core import commands, events, notices, phases, prices, selectors, state
+from duologue.core import pricing as pricing_module
+from duologue.core import react as react_function
+from duologue.core import transcript as transcript_module
+from duologue.core.events.base import (
+    ClientEvent,
+    Event,
+    LocalEvent,
+    Malformed,
+    ServerEvent,
+    Unknown,
+)
+from duologue.core.reducer import HANDLERS
+from duologue.core.store import SLICES
+from duologue.core.types import (
+    LocalEventType,
+    RealtimeEventType,
+    SessionKind,
+    SessionStatus,
+)
+
+TOP = Path(__file__).resolve().parents[1]
+PAGES = TOP / "docs" / "reference"
+NOTE = "<!-- Made by `make docs` from the code. Changes here are lost. -->\n\n"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write or check; 0 where all is well."""
+    parser = argparse.ArgumentParser(description="Write docs/reference/ from the code.")
+    parser.add_argument("--check", action="store_true", help="change nothing, compare")
+    parser.add_argument("--to", type=Path, default=PAGES, help="another folder")
+    options = parser.parse_args(argv)
+    made = {name: NOTE + text for name, text in pages().items()}
+    folder: Path = options.to
+    if options.check:
+        stale = list(differences(folder, made))
+        for line in stale:
+            print(f"{line}; run `make docs`", file=sys.stderr)
+        return 1 if stale else 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for path in folder.glob("*.md"):
+        if path.name not in made:
+            path.unlink()
+    return 0
+
+
+def differences(folder: Path, made: Mapping[str, str]) -> Iterator[str]:
+    """What is not in the folder as it was made, a line each."""
+    there = {path.name for path in folder.glob("*.md")}
+    for name in sorted(there | set(made)):
+        if name not in made:
+            yield f"{name} is not made any more"
+        elif name not in there:
+            yield f"{name} is missing"
+        elif (folder / name).read_text(encoding="utf-8") != made[name]:
+            yield f"{name} is not what the code says"
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    return {
+        "index.md": index_page(),
+        "events.md": events_page(),
+        "objects.md": objects_page(),
+        "facts.md": facts_page(),
+        "state.md": state_page(),
+        "transitions.md": transitions_page(),
+        "client-events.md": client_events_page(),
+        "selectors.md": selectors_page(),
+        "notices.md": notices_page(),
+    }
+
+
+# Pages.
+
+
+def index_page() -> str:
+    wire = list(wire_events())
+    entries = [
+        ("events.md", f"{len(wire)} classes for {len(RealtimeEventType)} wire types"),
+        ("objects.md", "what stands inside events: items, parts, configuration"),
+        ("facts.md", f"{len(LocalEventType)} facts that no wire carries"),
+        ("state.md", "every node of the state"),
+        ("transitions.md", "connection, response and item, as diagrams and tables"),
+        ("client-events.md", "functions that build what a client sends"),
+        ("selectors.md", "what users read of a session"),
+        ("notices.md", "what an emitter tells"),
+    ]
+    lines = [
+        f"- [{link.removesuffix('.md')}]({link}): {says}" for link, says in entries
+    ]
+    return join(
+        "# Reference",
+        "Made from the code: `make docs` writes these pages, `make check` compares.",
+        "\n".join(lines),
+    )
+
+
+def events_page() -> str:
+    parts = [
+        "# Events",
+        "One frozen class for every type on the wire, in `duologue.core.events`.",
+        "How to read the entries:",
+        "\n".join(
+            [
+                "- *received* comes from the service, *sent* goes to it.",
+                "- *translation* is an event of translation sessions. Where its name",
+                "  means something else in the others, that one names them.",
+                "- *Handled by* is the function that folds it into the state. An event",
+                "  that is *counted* changes nothing but the tally.",
+                "- `event_id` is left out of the tables. Each event may have one.",
+                "- What happens where a required field is missing, or a type is wrong,",
+                "  stands in [the rules](../rules.md#late-malformed-unknown).",
+            ]
+        ),
+    ]
+    for module, title in CATALOGUE.items():
+        parts += [f"## {title}", module_says(module)]
+        parts += [event_entry(cls) for cls in wire_events() if home(cls) == module]
+    parts += [
+        "## Beside the catalogue",
+        "What a frame decodes to that is none of the above.",
+    ]
+    parts += [
+        join(f"### {cls.__name__}", says(cls), struct_table(cls))
+        for cls in (Unknown, Malformed)
+    ]
+    return join(*parts)
+
+
+def facts_page() -> str:
+    parts = [
+        "# Local facts",
+        "What happens to a session and no wire carries. Each is a record with "
+        '`dir` `"local"`, in the same log as the frames.',
+    ]
+    return join(*parts, *(event_entry(cls) for cls in LocalEvent.__subclasses__()))
+
+
+def objects_page() -> str:
+    parts = [
+        "# Objects inside events",
+        "*left out* is a field that is not on the wire unless it is set. Set to `None` "
+        "it is sent as null, where its type has `None`.",
+    ]
+    for module, title in OBJECTS.items():
+        parts += [f"## {title}", module_says(module)]
+        parts += [
+            join(f"### {cls.__name__}", says(cls), tag_line(cls), struct_table(cls))
+            for cls in structs(module)
+        ]
+        parts += [
+            join(f"### {name}", "One of these:", "\n".join(map(choice_line, classes_)))
+            for name, classes_ in choices(module).items()
+        ]
+    return join(*parts)
+
+
+def choice_line(cls: object) -> str:
+    name = getattr(cls, "__name__", str(cls))
+    place = places(True).get(name)
+    return f"- [{name}]({place})" if place else f"- `{name}`"
+
+
+def state_page() -> str:
+    names = [node.name for node in attrs.fields(state.Session)]
+    parts = [
+        "# The state",
+        says(state),
+        "The nodes of a session are the slices that `Store.subscribe` and "
+        f"`Store.cursor` know: {', '.join(f'`{name}`' for name in SLICES)}.",
+        f"## From the top\n\n```\n{tree()}\n```",
+        "## Nodes",
+    ]
+    assert names[1:] == list(SLICES)
+    parts += [node_entry(cls) for cls in nodes()]
+    parts += ["## Words", *map(enum_entry, (SessionStatus, SessionKind))]
+    return join(*parts)
+
+
+def transitions_page() -> str:
+    prose = re.split(r"\n\n(?=\*\*)", says(phases))
+    by_name = {text[2:].partition(".**")[0]: text for text in prose[1:]}
+    parts = ["# Transitions", prose[0]]
+    tables: list[tuple[str, Mapping[Any, Any]]] = [
+        ("Connection", phases.CONNECTION),
+        ("Response", phases.RESPONSE),
+        ("Item", phases.ITEM),
+    ]
+    for title, transitions in tables:
+        text = by_name.get(title, "").partition("\n\nThe diagrams")[0]
+        text = text.removeprefix(f"**{title}.** ")
+        note = comment_above(phases, title.upper())
+        parts += [f"## {title}", text, note, diagram(transitions)]
+        rows = [
+            f"| `{plain(before)}` | `{trigger}` | `{plain(after)}` |"
+            for (before, trigger), after in transitions.items()
+        ]
+        parts.append(table("| state | trigger | next |", rows))
+    return join(*parts)
+
+
+def client_events_page() -> str:
+    found = [
+        value
+        for _, value in public(commands)
+        if inspect.isfunction(value) and builds(value) is not None
+    ]
+    parts = [
+        "# Client events and commands",
+        "Functions of `duologue.core.commands`. They build an event and send nothing: "
+        "`LiveSession.send_event` does, or a transport of your own with `encode`.",
+        *(builder_entry(function) for function in found),
+        "## Commands",
+        "What `react` gives: what has to be done because of what happened.",
+    ]
+    parts += [
+        join(f"### {cls.__name__}", says(cls), attrs_table(cls))
+        for cls in classes(commands)
+    ]
+    parts += ["## Reactions", says(sys.modules[react_function.__module__])]
+    others = [
+        value
+        for _, value in public(commands)
+        if inspect.isfunction(value) and value not in found
+    ]
+    parts += ["## Helpers", *map(function_entry, others)]
+    return join(*parts)
+
+
+def selectors_page() -> str:
+    chosen = [value for name, value in public(selectors) if name.startswith("select_")]
+    priced = [
+        value for name, value in public(pricing_module) if name.startswith("select_")
+    ]
+    made = [*classes(transcript_module), *classes(selectors), *classes(pricing_module)]
+    return join(
+        "# Selectors",
+        says(selectors),
+        *map(function_entry, [*chosen, *priced]),
+        "## What they give",
+        "The other types are nodes of the [state](state.md).",
+        *(join(f"### {cls.__name__}", says(cls), attrs_table(cls)) for cls in made),
+        "## Prices",
+        says(prices),
+        f"Last looked at: {prices.AS_OF}.",
+        table("| model | modality | input | cached | output |", price_rows()),
+    )
+
+
+def price_rows() -> list[str]:
+    """A line for each model and modality of the price table."""
+    rows = []
+    for model, price in prices.PRICES.items():
+        if isinstance(price, str):
+            rows.append(f"| `{model}` | as `{price}` | | | |")
+            continue
+        for modality, rates in price.items():
+            cells = [
+                f"{rates[kind]:.2f}" if kind in rates else ""
+                for kind in ("input", "cached", "output")
+            ]
+            rows.append(f"| `{model}` | {modality} | {' | '.join(cells)} |")
+    return rows
+
+
+def notices_page() -> str:
+    rows = []
+    for name, what in notices.NAMES.items():
+        arguments, _, meaning = what.partition("): ")
+        arguments = arguments.removesuffix(")")[1:]
+        rows.append(f"| `{name}` | {code(arguments)} | {meaning} |")
+    return join(
+        "# Notices",
+        says(notices),
+        "`LiveSession.on(name, function)` calls the function with these arguments.",
+        table("| name | arguments | |", rows),
+    )
+
+
+# Entries.
+
+
+def event_entry(cls: type[Event]) -> str:
+    """One event: what it means, where it goes, who handles it, its fields."""
+    handler = HANDLERS.get(cls)
+    facts = [f"`{cls.__name__}`"]
+    if not issubclass(cls, LocalEvent):
+        facts.append("sent" if issubclass(cls, ClientEvent) else "received")
+        facts.append(kinds(cls))
+    if handler is not None:
+        facts.append(f"handled by {handler_link(handler)}")
+    else:
+        facts.append("handled by `reduce`" if cls is events.Forgotten else "counted")
+    title = f"### {tag(cls)}"
+    if issubclass(cls, ServerEvent | ClientEvent) and is_second(cls):
+        title += " (translation)"
+    return join(title, says(cls), " · ".join(filter(None, facts)), struct_table(cls))
+
+
+def handler_link(handler: Callable[..., Any]) -> str:
+    """A function of the core, named by its module, with a link to its file."""
+    module = inspect.unwrap(handler).__module__
+    name = inspect.unwrap(handler).__name__
+    path = Path(inspect.getfile(inspect.unwrap(handler))).resolve()
+    short = module.removeprefix("duologue.core.")
+    return f"[`{short}.{name}`](../../{path.relative_to(TOP).as_posix()})"
+
+
+def node_entry(cls: type) -> str:
+    return join(f"### {cls.__name__}", says(cls), attrs_table(cls))
+
+
+def enum_entry(cls: type[enum.Enum]) -> str:
+    notes = member_comments(cls)
+    rows = [f"| `{m.value}` | {notes.get(m.name, '')} |" for m in cls]
+    return join(f"### {cls.__name__}", says(cls), table("| value | |", rows))
+
+
+def builder_entry(function: Callable[..., Any]) -> str:
+    made = builds(function)
+    line = ""
+    if isinstance(made, type):
+        kind = " (translation)" if is_second(made) else ""
+        link = anchor(f"{tag(made)}{kind}")
+        line = f"Makes [`{tag(made)}`](events.md#{link})."
+    return join(function_entry(function), line)
+
+
+def builds(function: Callable[..., Any]) -> object:
+    """The event class that a function is said to give; None for another function."""
+    hint = inspect.signature(function).return_annotation
+    if isinstance(hint, str) and hint.startswith("events."):
+        return getattr(events, hint.removeprefix("events."), None)
+    return "several" if hint == "tuple[ClientEvent, ...]" else None
+
+
+def function_entry(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", "")
+    return join(f"### {name}", f"```\n{signature(name, function)}\n```", says(function))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The pages of `docs/`: examples run, links lead somewhere, the reference is fresh."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import duologue.core
+
+TOP = Path(__file__).parents[2]
+DOCS = TOP / "docs"
+ROOTS = ("core", "transports", "local", "adapters")
+PAGES = sorted(path.relative_to(TOP).as_posix() for path in DOCS.rglob("*.md"))
+
+#: Few examples: what is tried here is the page, not the core.
+CONFTEST = """
+from hypothesis import HealthCheck, settings
+settings.register_profile(
+    "docs",
+    max_examples=5,
+    stateful_step_count=10,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("docs")
+"""
+
+
+class Block(NamedTuple):
+    """A piece of Python on a page."""
+
+    page: str
+    line: int
+    code: str
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        text = (TOP / page).read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```", text, re.S | re.M):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Block(page, line, match[1]))
+    return found
+
+
+def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(TOP / root) for root in ROOTS)
+    return subprocess.run(
+        [sys.executable, *(str(word) for word in command)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page}:{b.line}")
+def test_an_example_does_what_it_says(block: Block, tmp_path: Path) -> None:
+    """Each runs by itself, and prints the comments at the left margin, no more.
+
+    One that holds tests is run by pytest.
+    """
+    if re.search(r"^(def test_|Test\w+ = )", block.code, re.MULTILINE):
+        (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+        (tmp_path / "test_page.py").write_text(block.code, encoding="utf-8")
+        options = ("-q", "-p", "no:cacheprovider")
+        done = run("-m", "pytest", *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
+        assert " passed" in done.stdout
+        return
+    done = run("-c", block.code, cwd=tmp_path)
+    said = re.findall(r"^# ?(.*)$", block.code, re.MULTILINE)
+    assert (done.stdout.splitlines(), done.stderr) == (said, "")
+    assert said or "print(" not in block.code
+
+
+def test_the_pages_have_examples() -> None:
+    """The control of the test above: it has something to run."""
+    assert {"docs/rules.md", "docs/embedding.md", "docs/property-testing.md"} <= {
+        block.page for block in blocks()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Files exist, and so do the headings that a link points to."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(TOP / page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (TOP / page).parent / name if name else TOP / page
+        if not target.exists() or (anchor and anchor not in headings(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_heading_is_on_a_page_once(page: str) -> None:
+    """A second one gets another anchor, and links to it lead to the first."""
+    found = headings(TOP / page)
+    assert sorted(set(found)) == sorted(found)
+
+
+def headings(path: Path) -> list[str]:
+    """Anchors of a page, made as code hosts make them."""
+    lines = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines]
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+
+
+def test_every_page_can_be_reached() -> None:
+    """From the README, by links."""
+    seen, queue = set[Path](), [TOP / "README.md"]
+    while queue:
+        page = queue.pop()
+        seen.add(page)
+        for link in re.findall(r"\]\(([^)\s#]+)", prose(page)):
+            target = (page.parent / link).resolve()
+            if target.suffix == ".md" and target.exists() and target not in seen:
+                queue.append(target)
+    assert {TOP / page for page in PAGES} - seen == set()
+
+
+# The reference.
+
+
+def reference(*options: object) -> subprocess.CompletedProcess[str]:
+    return run(TOP / "scripts" / "reference.py", *options, cwd=TOP)
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    done = reference("--check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_check_finds_what_is_not(tmp_path: Path) -> None:
+    """The control: a page that is changed, one that is gone, one too many."""
+    assert reference("--to", tmp_path).returncode == 0
+    assert reference("--check", "--to", tmp_path).returncode == 0
+
+    page = tmp_path / "events.md"
+    page.write_text(page.read_text(encoding="utf-8") + "\nmore\n", encoding="utf-8")
+    (tmp_path / "state.md").unlink()
+    (tmp_path / "old.md").touch()
+    done = reference("--check", "--to", tmp_path)
+    assert done.returncode == 1
+    assert [line.partition(";")[0] for line in done.stderr.splitlines()] == [
+        "events.md is not what the code says",
+        "old.md is not made any more",
+        "state.md is missing",
+    ]
+
+    assert reference("--to", tmp_path).returncode == 0
+    assert reference("--check", "--to", tmp_path).returncode == 0
+
+
+def test_the_reference_is_the_same_on_each_run(tmp_path: Path) -> None:
+    """Whatever the seed by which Python orders its sets."""
+    for seed in ("1", "2"):
+        path = os.pathsep.join(str(TOP / root) for root in ROOTS)
+        subprocess.run(
+            [sys.executable, "scripts/reference.py", "--to", tmp_path / seed],
+            cwd=TOP,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed},
+            check=True,
+        )
+    one, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()}
+        for seed in ("1", "2")
+    )
+    assert one == other
+
+
+def test_every_event_and_fact_has_its_entry() -> None:
+    """The catalogue of names is the page's own list of headings."""
+    for page, names in (
+        ("events.md", duologue.core.RealtimeEventType),
+        ("facts.md", duologue.core.LocalEventType),
+    ):
+        text = (DOCS / "reference" / page).read_text(encoding="utf-8")
+        assert [n.value for n in names if f"\n### {n.value}\n" not in text] == []
+
+
+def documented() -> list[str]:
+    """The public classes and functions of the core."""
+    return [
+        name
+        for name in duologue.core.__all__
+        if inspect.isclass(value := getattr(duologue.core, name))
+        or inspect.isroutine(value)
+        or inspect.ismodule(value)
+    ]
+
+
+@pytest.mark.parametrize("name", documented())
+def test_a_public_name_says_what_it_is(name: str) -> None:
+    """Its own words: a class does not pass for one that it is made from."""
+    value = getattr(duologue.core, name)
+    text = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    assert text
+    assert text.strip()
