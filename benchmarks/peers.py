@@ -1,0 +1,121 @@
+"""What others do with a frame: the openai SDK and openai-agents, where installed.
+
+Each gives a function from the bytes of frames to nothing that does their work on them,
+or None where the package is missing. Versions differ in speed: the rows name them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Any
+
+__all__ = ["Work", "agents_full_path", "agents_validation", "openai_parse", "version"]
+
+Work = Callable[[Sequence[bytes]], None]
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, None where it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def openai_parse() -> Work | None:
+    """The openai SDK: bytes to a typed event by ``parse_event``."""
+    try:
+        from openai.resources.realtime.realtime import RealtimeConnection
+    except ImportError:
+        return None
+    connection: Any = object.__new__(RealtimeConnection)
+    parse = connection.parse_event
+
+    def work(frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            parse(frame)
+
+    return work
+
+
+def agents_validation() -> Work | None:
+    """openai-agents: bytes to a typed event by ``json`` and its discriminated union."""
+    try:
+        from agents.realtime import openai_realtime
+    except ImportError:
+        return None
+    validate = openai_realtime.get_server_event_type_adapter().validate_python
+
+    def work(frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            event = json.loads(frame)
+            if event.get("previous_item_id", "") is None:
+                # As its own handler does: its types do not know the null.
+                event["previous_item_id"] = ""
+            validate(event)
+
+    return work
+
+
+def agents_full_path(item_ids: Sequence[str]) -> Work | None:
+    """openai-agents: bytes to a new history, in a session that has these items.
+
+    Every call begins from the same items. What it would send is dropped: only the way
+    in is measured.
+    """
+    try:
+        from agents.realtime import RealtimeAgent
+        from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
+        from agents.realtime.session import RealtimeSession
+    except ImportError:
+        return None
+    model: Any = OpenAIRealtimeWebSocketModel()
+    model._send_raw_message = _drop
+    history = _history(item_ids)
+    loop = asyncio.new_event_loop()
+
+    async def hear(frames: Sequence[bytes]) -> None:
+        session: Any = RealtimeSession(model, RealtimeAgent(name="bench"), None)
+        session._history = history
+        model.add_listener(session)
+        for frame in frames:
+            await model._handle_ws_event(json.loads(frame))
+        # What it began beside the way in gets its turn too.
+        await asyncio.sleep(0)
+        model.remove_listener(session)
+        if session._stored_exception or session._history is history:
+            raise RuntimeError("openai-agents refused the stream")
+
+    return lambda frames: loop.run_until_complete(hear(frames))
+
+
+def _history(item_ids: Sequence[str]) -> list[Any]:
+    """A history of items, one of the user and one of the assistant in turn."""
+    from agents.realtime.items import (
+        AssistantAudio,
+        AssistantMessageItem,
+        InputAudio,
+        UserMessageItem,
+    )
+
+    return [
+        AssistantMessageItem(
+            item_id=item_id,
+            content=[AssistantAudio(transcript="Twice a day.")],
+            status="completed",
+        )
+        if at % 2
+        else UserMessageItem(
+            item_id=item_id,
+            content=[InputAudio(transcript="When?")],
+            status="completed",
+        )
+        for at, item_id in enumerate(item_ids)
+    ]
+
+
+async def _drop(message: Any) -> None:
+    """Send nothing."""
