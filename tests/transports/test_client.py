@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from duologue.core import (
     SessionStatus,
     Store,
     Transcript,
+    decode,
     dump,
     events,
     fold,
@@ -397,3 +399,31 @@ async def test_a_log_that_cannot_be_written_ends_alone(client: Client) -> None:
     await session.send_text("hello")
     assert words(await session.until(is_answered, timeout=10)) == HELLO
     assert problems == ["the log ends here: No space left on device"]
+
+
+async def test_typing_while_the_assistant_answers(client: Client) -> None:
+    """The text goes out at once; its answer is asked for when the other has ended."""
+    ours, theirs = pair()
+    session = await client.start_session(TYPED, transport=ours)
+    sent = theirs.frames()
+
+    async def next_type() -> str:
+        return decode(await asyncio.wait_for(anext(sent), 5)).type
+
+    async def say(type: str, **response: str) -> None:
+        await theirs.send(json.dumps({"type": type, "response": response}))
+        await session.until(
+            lambda s: (s.responses.active is None) is (type == "response.done"),
+            timeout=5,
+        )
+
+    await say("response.created", id="r", conversation_id="c")
+    await session.send_text("wait")
+    await session.send_text("stop")
+    assert [await next_type(), await next_type()] == ["conversation.item.create"] * 2
+    await say("response.done", id="r", status="completed", conversation_id="c")
+    assert await next_type() == "response.create"
+    await session.send_text("go on")
+    assert await next_type() == "conversation.item.create"
+    assert session.state.responses.wished is not None
+    await theirs.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
@@ -41,8 +41,6 @@ _DELTA_MS = 200
 _DELTA_BYTES = _DELTA_MS * _BYTES_PER_MS
 #: Seconds that a character takes to say: when a word counts as made.
 _CHARACTER = 0.08
-#: The catalogue leaves an empty tuple out; the service sends the empty list.
-_NO_PARTS = cast("tuple[AnyPart, ...]", [])
 
 
 @attrs.frozen
@@ -123,7 +121,7 @@ class Reply:
     def open(self) -> MessageItem:
         """The item begins: the caller puts it into the conversation."""
         self.item_id = self._outbox.new_id("item")
-        item = self._item("in_progress", _NO_PARTS)
+        item = self._item("in_progress", ())
         self._outbox.emit(
             ResponseOutputItemAdded, response_id=self.id, output_index=0, item=item
         )

@@ -37,7 +37,7 @@ from duologue.core.events import (
 
 from .conversation import lines_of
 from .outbox import Refusal
-from .settings import refusal_of
+from .settings import refusal_of, typed
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -74,7 +74,7 @@ def _dispatch(engine: Engine, fields: dict[str, Any], at: float) -> None:
     elif isinstance(kind, str) and kind in _TABLE:
         event_class, do = _TABLE[kind]
         try:
-            event = msgspec.convert(fields, event_class)
+            event = typed(fields, event_class)
         except msgspec.ValidationError as error:
             raise refusal_of(error) from error
         do(engine, event, at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
@@ -17,7 +17,9 @@ from duologue.core.events import RealtimeSessionConfig
 
 from .outbox import Refusal
 
-__all__ = ["Settings", "TurnRule", "refusal_of"]
+__all__ = ["Settings", "TurnRule", "refusal_of", "typed"]
+
+_T = TypeVar("_T")
 
 #: Seconds a session may last (the service's limit of 60 minutes).
 _LIFE = 3600
@@ -125,7 +127,7 @@ class Settings:
 
     def shown(self) -> RealtimeSessionConfig:
         """The session object of ``session.created`` and ``session.updated``."""
-        return msgspec.convert(self._session, RealtimeSessionConfig)
+        return typed(self._session, RealtimeSessionConfig)
 
     @property
     def instructions(self) -> str:
@@ -200,7 +202,7 @@ def _turn_detection_base(base: Any, new: dict[str, Any]) -> Any:
 def _check(session: dict[str, Any]) -> None:
     """Refuse what the engine could not live with."""
     try:
-        config = msgspec.convert(session, RealtimeSessionConfig)
+        config = typed(session, RealtimeSessionConfig)
     except msgspec.ValidationError as error:
         raise refusal_of(error, "session.") from error
     if config.output_modalities not in (("audio",), ("text",)):
@@ -221,6 +223,15 @@ def _check(session: dict[str, Any]) -> None:
                 "The local service takes audio/pcm at 24000 Hz only.",
                 param=f"session.audio.{side}.format",
             )
+
+
+def typed(value: Any, kind: type[_T]) -> _T:
+    """JSON values as one of the catalogue's classes.
+
+    By way of JSON text, because free-form parts stay text in them (`msgspec.Raw`).
+    Raises `msgspec.ValidationError`.
+    """
+    return msgspec.json.decode(msgspec.json.encode(value), type=kind)
 
 
 def refusal_of(error: msgspec.ValidationError, prefix: str = "") -> Refusal:

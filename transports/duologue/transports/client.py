@@ -198,7 +198,10 @@ class LiveSession:
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
         await self.send_event(make.send_text(text))
-        await self.send_event(make.create_response())
+        # A wish: the answer is asked for when the service is free to give it.
+        wish = msgspec.json.decode(encode(make.create_response()))
+        self._note(ev.Requested(event=wish))
+        await self._send_pending()
 
     async def send_event(self, event: ev.Event | Mapping[str, Any]) -> None:
         """Send one client event, typed or as JSON values.
@@ -334,8 +337,10 @@ class LiveSession:
     async def _send_pending(self) -> None:
         while self._pending:
             command = self._pending.pop(0)
-            with contextlib.suppress(NotConnected):
-                await self._send(command.event)
+            # A `Reconnect` is not carried out yet: this client has one connection.
+            if isinstance(command, make.Send):
+                with contextlib.suppress(NotConnected):
+                    await self._send(command.event)
 
     async def _send(self, event: ev.Event) -> None:
         if self.state.connection.status is not SessionStatus.OPEN or self._closing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import attrs
 import msgspec
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +18,7 @@ from duologue.core import (
     select_problems,
     select_transcripts,
     select_turns,
-    select_usage,
+    summary,
 )
 
 __all__ = ["clean", "print_json", "print_summary", "speaker"]
@@ -27,28 +26,11 @@ __all__ = ["clean", "print_json", "print_summary", "speaker"]
 
 def print_json(state: State, **more: Any) -> None:
     """Print one line of JSON, UTF-8 whatever the locale: ``{"sessions": […], …}``."""
-    sessions = [_session(session) for session in state.sessions.values()]
+    sessions = [summary(session) for session in state.sessions.values()]
     line = msgspec.json.encode({"sessions": sessions, **more})
     sys.stdout.flush()
     sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _session(session: Session) -> dict[str, Any]:
-    return {
-        "id": session.id,
-        "status": session.connection.status,
-        "transcript": [_line(session, line) for line in select_transcripts(session)],
-        "turns": [attrs.asdict(turn) for turn in select_turns(session)],
-        "usage": attrs.asdict(select_usage(session)),
-        "problems": [attrs.asdict(problem) for problem in select_problems(session)],
-    }
-
-
-def _line(session: Session, line: Transcript) -> dict[str, Any]:
-    fields = attrs.asdict(line)
-    fields["metadata"] = select_metadata(session, line.item_id)
-    return fields
 
 
 #: C0 and C1 controls, and the marks that turn the direction of writing.
