@@ -1,4 +1,4 @@
-"""The speed of the core beside the packages that do a part of its work: T1 to T12.
+"""The speed of the core beside the packages that do a part of its work: T1 to T7.
 
 "ingest+reduce" is what a user does: bytes to a new state, by `Record.of` and `reduce`,
 or by `Store.feed`. All is measured in one process, interleaved, on thread CPU time.
@@ -8,9 +8,9 @@ T10 compares with JavaScript in a process of its own and is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from operator import itemgetter
 
 import msgspec
 import peers
@@ -19,7 +19,7 @@ from streams import DELTAS, SESSION, delta, opening, short_turn, turn
 
 from duologue.core import Record, State, Store, reduce
 
-__all__ = ["grow", "measure", "turns"]
+__all__ = ["grow", "ingest", "measure", "talking", "turns"]
 
 #: Turns in a round of a quick case.
 TURNS = 8
@@ -42,9 +42,9 @@ WAYS = {"reduce": "Record.of + reduce", "feed": "Store.feed"}
 
 def measure() -> list[Row]:
     """All figures of the speed of ingest and reduce, T1 to T7."""
-    times = _against_others()
+    times, absent = _against_others()
     return [
-        *_ratios(times),
+        *_ratios(times, absent),
         *_flat_in_items(),
         *_flat_in_deltas(),
         *_absolute(times),
@@ -56,8 +56,9 @@ def measure() -> list[Row]:
 
 def ingest(state: State, frames: Sequence[bytes]) -> State:
     """The state after these frames, by `Record.of` and `reduce`."""
+    make = Record.of
     for seq, frame in enumerate(frames, start=1):
-        record = Record.of(frame, seq=seq, session=SESSION, dir="in", at=1e9)
+        record = make(frame, seq=seq, session=SESSION, dir="in", at=1e9)
         state = reduce(state, record)
     return state
 
@@ -90,57 +91,62 @@ def turns(items: int, count: int = TURNS) -> list[bytes]:
 # --- Beside others -----------------------------------------------------------
 
 
-def _against_others() -> Times:
-    """T1 to T5: everything in one set of rounds, so that every ratio is of a pair."""
-    cases: dict[str, Any] = {}
+def _against_others() -> tuple[Times, dict[str, str]]:
+    """T1 to T5 in one set of rounds, so that every ratio is of a pair.
+
+    With the reasons for what could not be measured.
+    """
+    cases: dict[str, tuple[Callable[[], object], int]] = {}
+    absent: dict[str, str] = {}
+
+    def add(name: str, work: peers.Work | str, frames: Sequence[bytes]) -> None:
+        if isinstance(work, str):
+            absent[name] = work
+        else:
+            cases[name] = (partial(work, frames), len(frames))
+
     for items in T3:
-        state, frames = grow(items), turns(items)
-        ours = {"reduce": ingest, "feed": feed}
-        for name, way in ours.items():
-            cases[f"{name} {items}"] = (_bound(way, state, frames), len(frames))
-        # One turn of it takes long enough where the history is long.
+        add(f"reduce {items}", partial(ingest, grow(items)), turns(items))
+        add(f"feed {items}", partial(feed, grow(items)), turns(items))
         few = turns(items, 1 if items > 1_000 else 2)
-        work = peers.agents_full_path([f"item_{n:021d}" for n in range(items)])
-        if work is not None:
-            cases[f"agents {items}"] = (_bound(work, few), len(few))
-    frames = turns(1_000)
-    decode = msgspec.json.Decoder().decode
-    cases["floor"] = (_bound(_each, decode, frames), len(frames))
-    cases["json"] = (_bound(_each, json.loads, frames), len(frames))
-    few = frames[: len(frames) // 4]
-    for name, work in {
-        "openai": peers.openai_parse(),
-        "validation": peers.agents_validation(),
-    }.items():
-        if work is not None:
-            cases[name] = (_bound(work, few), len(few))
-    return interleave(cases)
+        build = partial(peers.agents_full_path, [f"i_{n:024d}" for n in range(items)])
+        add(f"agents {items}", peers.attempt(build, few), few)
+    frames, few = turns(1_000), turns(1_000, TURNS // 4)
+    add("floor", partial(_each, msgspec.json.Decoder().decode), frames)
+    add("json", partial(_each, json.loads), frames)
+    add("openai", peers.attempt(peers.openai_parse, few), few)
+    add("validation", peers.attempt(peers.agents_validation, few), few)
+    return interleave(cases), absent
 
 
-def _ratios(times: Times) -> list[Row]:
+def _ratios(times: Times, absent: dict[str, str]) -> list[Row]:
+    openai = f"openai {peers.version('openai') or ''}".strip()
+    agents = f"openai-agents {peers.version('openai-agents') or ''}".strip()
+
+    def faster(target: Target, what: str, peer: str, ours: str) -> Row:
+        if peer in absent:
+            return missing(target, what, absent[peer])
+        return row(target, what, times.ratio(peer, ours))
+
     rows = []
-    agents = f"openai-agents {peers.version('openai-agents')}"
     for way, name in WAYS.items():
-        ours = f"{way} 1000"
-        what = f"{name}, 1k items, faster than openai {peers.version('openai')} parse"
-        rows.append(_faster(times, T1, what, "openai", ours))
-        what = f"{name}, 1k items, faster than {agents} validation"
-        rows.append(_faster(times, T2, what, "validation", ours))
-        for items, target in T3.items():
-            what = f"{name}, {items:,} items, faster than {agents}, whole path"
-            other = f"agents {items}"
-            rows.append(_faster(times, target, what, other, f"{way} {items}"))
-        what = f"{name}, 1k items, by the time of msgspec to dict"
-        rows.append(row(T4, what, times.ratio(ours, "floor")))
-        what = f"{name}, 1k items, by the time of json.loads"
-        rows.append(row(T5, what, times.ratio(ours, "json")))
-    return sorted(rows, key=lambda row: row["id"])
-
-
-def _faster(times: Times, target: Target, what: str, peer: str, ours: str) -> Row:
-    if peer not in times:
-        return missing(target, what, "not installed")
-    return row(target, what, times.ratio(peer, ours))
+        ours, head = f"{way} 1000", f"{name}, 1k items"
+        rows += [
+            faster(T1, f"{head}, faster than {openai} parse", "openai", ours),
+            faster(T2, f"{head}, faster than {agents} validation", "validation", ours),
+            *(
+                faster(
+                    target,
+                    f"{name}, {items:,} items, faster than {agents}, whole path",
+                    f"agents {items}",
+                    f"{way} {items}",
+                )
+                for items, target in T3.items()
+            ),
+            row(T4, f"{head}, by the time of msgspec", times.ratio(ours, "floor")),
+            row(T5, f"{head}, by the time of json.loads", times.ratio(ours, "json")),
+        ]
+    return sorted(rows, key=itemgetter("id"))
 
 
 def _absolute(times: Times) -> list[Row]:
@@ -151,13 +157,9 @@ def _absolute(times: Times) -> list[Row]:
     ]
 
 
-def _each(decode: Any, frames: Sequence[bytes]) -> None:
+def _each(decode: Callable[[bytes], object], frames: Sequence[bytes]) -> None:
     for frame in frames:
         decode(frame)
-
-
-def _bound(work: Any, *args: Any) -> Any:
-    return lambda: work(*args)
 
 
 # --- Flatness ----------------------------------------------------------------
@@ -168,7 +170,7 @@ def _flat_in_items() -> list[Row]:
     cases = {}
     for items in (few, many):
         frames = turns(items)
-        cases[str(items)] = (_bound(ingest, grow(items), frames), len(frames))
+        cases[str(items)] = (partial(ingest, grow(items), frames), len(frames))
     times = interleave(cases)
     what = f"an event at {many:,} items, by the time at {few}"
     return [row(T6, what, times.ratio(str(many), str(few)))]
@@ -178,15 +180,15 @@ def _flat_in_deltas() -> list[Row]:
     few, many = 10, 100_000
     cases = {}
     for count in (few, many):
-        state = _talking(count)
+        state = talking(count)
         frames = [delta(0, count + at) for at in range(TURNS * DELTAS)]
-        cases[str(count)] = (_bound(ingest, state, frames), len(frames))
+        cases[str(count)] = (partial(ingest, state, frames), len(frames))
     times = interleave(cases)
     what = f"a delta after {many:,} in its item, by the time after {few}"
     return [row(T7, what, times.ratio(str(many), str(few)))]
 
 
-def _talking(count: int) -> State:
+def talking(count: int) -> State:
     """A session in whose reply so many deltas have come."""
     begun = next(at for at, frame in enumerate(turn(0)) if b"transcript.delta" in frame)
     state = ingest(State(), [*opening(), *turn(0)[:begun]])

@@ -1,7 +1,7 @@
 """What others do with a frame: the openai SDK and openai-agents, where installed.
 
-Each gives a function from the bytes of frames to nothing that does their work on them,
-or None where the package is missing. Versions differ in speed: the rows name them.
+Each gives a function from the bytes of frames to nothing that does their work on them.
+Their versions differ in speed: the rows name the one that is installed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
-__all__ = ["Work", "agents_full_path", "agents_validation", "openai_parse", "version"]
+__all__ = [
+    "Work",
+    "agents_full_path",
+    "agents_validation",
+    "attempt",
+    "openai_parse",
+    "version",
+]
 
-Work = Callable[[Sequence[bytes]], None]
+Work = Callable[[Sequence[bytes]], object]
 
 
 def version(package: str) -> str | None:
@@ -25,12 +32,23 @@ def version(package: str) -> str | None:
         return None
 
 
-def openai_parse() -> Work | None:
-    """The openai SDK: bytes to a typed event by ``parse_event``."""
+def attempt(build: Callable[[], Work], frames: Sequence[bytes]) -> Work | str:
+    """What ``build`` gives, tried on ``frames``; or the reason why it cannot be had."""
     try:
-        from openai.resources.realtime.realtime import RealtimeConnection
+        work = build()
+        work(frames)
     except ImportError:
-        return None
+        return "not installed"
+    except Exception as error:
+        # Versions that do not fit each other; it is theirs, and no error of ours.
+        return f"does not run: {type(error).__name__}"
+    return work
+
+
+def openai_parse() -> Work:
+    """The openai SDK: bytes to a typed event by ``parse_event``."""
+    from openai.resources.realtime.realtime import RealtimeConnection
+
     connection: Any = object.__new__(RealtimeConnection)
     parse = connection.parse_event
 
@@ -41,12 +59,10 @@ def openai_parse() -> Work | None:
     return work
 
 
-def agents_validation() -> Work | None:
+def agents_validation() -> Work:
     """openai-agents: bytes to a typed event by ``json`` and its discriminated union."""
-    try:
-        from agents.realtime import openai_realtime
-    except ImportError:
-        return None
+    from agents.realtime import openai_realtime
+
     validate = openai_realtime.get_server_event_type_adapter().validate_python
 
     def work(frames: Sequence[bytes]) -> None:
@@ -60,18 +76,16 @@ def agents_validation() -> Work | None:
     return work
 
 
-def agents_full_path(item_ids: Sequence[str]) -> Work | None:
+def agents_full_path(item_ids: Sequence[str]) -> Work:
     """openai-agents: bytes to a new history, in a session that has these items.
 
     Every call begins from the same items. What it would send is dropped: only the way
     in is measured.
     """
-    try:
-        from agents.realtime import RealtimeAgent
-        from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
-        from agents.realtime.session import RealtimeSession
-    except ImportError:
-        return None
+    from agents.realtime import RealtimeAgent
+    from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
+    from agents.realtime.session import RealtimeSession
+
     model: Any = OpenAIRealtimeWebSocketModel()
     model._send_raw_message = _drop
     history = _history(item_ids)
@@ -108,11 +122,7 @@ def _history(item_ids: Sequence[str]) -> list[Any]:
             status="completed",
         )
         if at % 2
-        else UserMessageItem(
-            item_id=item_id,
-            content=[InputAudio(transcript="When?")],
-            status="completed",
-        )
+        else UserMessageItem(item_id=item_id, content=[InputAudio(transcript="When?")])
         for at, item_id in enumerate(item_ids)
     ]
 

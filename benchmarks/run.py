@@ -1,8 +1,10 @@
-"""``make bench``: what is measured, as a table and as JSON.
+"""``make bench``: what is measured, as tables and as JSON.
 
     python benchmarks/run.py [NAME …] [--json FILE]
 
-Figures of one machine at one time: compare within a run, not between runs.
+Figures of one machine at one time: compare within a run, not between runs. Where a
+figure has a goal, the table says what must be reached, what would be good, and which
+of the two holds.
 """
 
 from __future__ import annotations
@@ -15,12 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import connect
+import core_memory
+import core_speed
+import core_watching
 
 Row = dict[str, Any]
 
-#: Name to measurement; each gives rows of ``what``, ``value`` and ``expected``.
-MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, list[Row]]]] = {
+#: Name to measurement; each gives rows of ``what`` and ``value``, and ``expected``, or
+#: ``id``, ``unit``, ``must``, ``stretch`` and ``verdict`` where there is a goal.
+MEASUREMENTS: dict[str, Callable[[], list[Row] | Coroutine[Any, Any, list[Row]]]] = {
     "connect": connect.measure,
+    "core-speed": core_speed.measure,
+    "core-memory": core_memory.measure,
+    "core-watching": core_watching.measure,
 }
 
 
@@ -39,15 +48,27 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(MEASUREMENTS):
         parser.error(f"no measurement is called {', '.join(sorted(unknown))}")
-    results = {
-        name: asyncio.run(MEASUREMENTS[name]())
-        for name in options.names or MEASUREMENTS
-    }
+    results = {name: _measure(name) for name in options.names or MEASUREMENTS}
     for name, rows in results.items():
         print(name)
         for row in rows:
-            print(f"  {row['what']:<44} {row['value']:>10}   {row['expected']}")
+            print(f"  {_line(row)}".rstrip())
     options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _measure(name: str) -> list[Row]:
+    found = MEASUREMENTS[name]()
+    return asyncio.run(found) if isinstance(found, Coroutine) else found
+
+
+def _line(row: Row) -> str:
+    """A row of the table, with its goal if it has one."""
+    if "verdict" not in row:
+        return f"{row['what']:<82} {row['value']:>10}   {row.get('expected', '')}"
+    value = "-" if row["value"] is None else f"{row['value']:g} {row['unit']}"
+    head = f"{row['id']:<4}{row['what']:<78} {value.replace(' x', 'x'):>10}"
+    goal = f"must {row['must'] or '-':<10} stretch {row['stretch']:<10}"
+    return f"{head}   {goal} {row['verdict']}"
 
 
 if __name__ == "__main__":

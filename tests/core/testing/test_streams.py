@@ -213,3 +213,22 @@ def test_an_event_out_of_place_is_left_alone() -> None:
     turn = Turn(("a",), ("b",), end="failed", events=gone)
 
     assert script([turn]).lines == ()
+
+
+@settings(BROAD, max_examples=200)
+@given(hostile(to_records([b"\xff", b"[]", b"{}"]), faults=6))
+def test_what_is_broken_already_is_left_as_it_is(stream: list[Record]) -> None:
+    """Bytes that are no frame cannot be bent, only moved, doubled, lost and cut."""
+    fold(stream)
+
+
+def test_a_user_who_interrupts_is_neither_cut_off_nor_cleared_away() -> None:
+    """What would do that waits until nobody speaks."""
+    gone = ("reconnected", "cleared", "timeout", "rate_limits")
+    cut = Turn(("a",), ("b",), end="truncated", events=gone)
+    played = script([cut, Turn(("c",), ("d",))])
+    types = [frame["type"] for frame in played.frames]
+
+    assert [line.text for line in played.lines] == ["a", "b", "c", "d"]
+    assert "rate_limits.updated" in types
+    assert not {"duologue.disconnected", "duologue.cleared"} & set(types)

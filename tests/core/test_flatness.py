@@ -1,0 +1,228 @@
+"""An event costs the same however long the conversation and the text are.
+
+Work is counted, not timed: calls of functions, and bytes that are allocated.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import Record, State, fold
+
+FEW, MANY = 100, 10_000
+#: Deltas in an item.
+SHORT, LONG = 10, 10_000
+#: How much more memory the trees of a long conversation may take: they are deeper.
+DEEPER = 2.0
+
+
+def records(frames: Iterable[dict[str, Any]]) -> list[Record]:
+    """As the service sends them; the frames of the past have no ids.
+
+    That way the window of ids seen is as empty after a long past as after a short one.
+    """
+    return [
+        Record.of(msgspec.json.encode(frame), seq=1, session="s", dir="in", at=1e9)
+        for frame in frames
+    ]
+
+
+def item(number: int, role: str, status: str, *content: dict[str, Any]) -> Any:
+    """One message as it stands on the wire."""
+    return {
+        "id": f"item_{number:06d}",
+        "type": "message",
+        "role": role,
+        "status": status,
+        "content": content,
+    }
+
+
+def past(count: int) -> State:
+    """A session with so many items, one behind the other."""
+    text = {"type": "input_text", "text": "Hello."}
+    frames = (
+        {
+            "type": "conversation.item.added",
+            "previous_item_id": f"item_{number - 1:06d}" if number else None,
+            "item": item(number, "user", "completed", text),
+        }
+        for number in range(count)
+    )
+    return fold(records(frames))
+
+
+def delta(number: int, at: int, **more: Any) -> dict[str, Any]:
+    """More words of the reply that is item ``number``."""
+    place = {"item_id": f"item_{number:06d}", "output_index": 0, "content_index": 0}
+    return {
+        "type": "response.output_audio_transcript.delta",
+        "response_id": "resp",
+        **place,
+        "delta": f" word {at:06d}",
+        **more,
+    }
+
+
+def turn(number: int) -> list[dict[str, Any]]:
+    """A spoken turn: its user's item is ``number``, the reply is the one behind it."""
+    user, reply = number, number + 1
+    said = {"type": "output_audio", "transcript": "Twice a day."}
+    begun = item(reply, "assistant", "in_progress")
+    done = item(reply, "assistant", "completed", said)
+    user_id, reply_id = f"item_{user:06d}", f"item_{reply:06d}"
+    place = {"response_id": "resp", "item_id": reply_id, "content_index": 0}
+    place["output_index"] = 0
+    before = f"item_{user - 1:06d}"
+    heard = "conversation.item.input_audio_transcription"
+    frames: list[dict[str, Any]] = [
+        {"type": "input_audio_buffer.speech_started", "item_id": user_id},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": user_id},
+        {
+            "type": "input_audio_buffer.committed",
+            "item_id": user_id,
+            "previous_item_id": before,
+        },
+        {"type": "response.created", "response": {"id": "resp"}},
+        {"type": "response.output_item.added", "response_id": "resp", "item": begun},
+        {
+            "type": "conversation.item.added",
+            "previous_item_id": user_id,
+            "item": begun,
+        },
+        *(delta(reply, at) for at in range(10)),
+        {
+            "type": f"{heard}.completed",
+            "item_id": user_id,
+            "content_index": 0,
+            "transcript": "When does the tide come in?",
+        },
+        {**delta(reply, 0), "type": "response.output_audio.delta", "delta": "AAAA"},
+        {
+            "type": "response.output_audio_transcript.done",
+            **place,
+            "transcript": "Twice a day.",
+        },
+        {"type": "response.output_item.done", "response_id": "resp", "item": done},
+        {"type": "conversation.item.done", "item": done},
+        {"type": "response.done", "response": {"id": "resp", "output": [done]}},
+        {"type": "conversation.item.deleted", "item_id": user_id},
+    ]
+    return [{**frame, "event_id": f"ev_{at}"} for at, frame in enumerate(frames)]
+
+
+def growing(count: int) -> State:
+    """A reply to which so many deltas have come."""
+    return fold(records(delta(0, at) for at in range(count)))
+
+
+def more_words() -> list[dict[str, Any]]:
+    """Deltas that come to it now."""
+    return [delta(0, at, event_id=f"ev_{at}") for at in range(50)]
+
+
+def calls(state: State, news: list[Record]) -> int:
+    """How many functions are called, ours and the interpreter's, to fold ``news``."""
+    count = 0
+
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        fold(news, state)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def retained(state: State, news: list[Record]) -> int:
+    """How many bytes it takes to keep the state after each record of ``news``."""
+    return traced(lambda: list(states(state, news)), peak=False)
+
+
+def allocated(state: State, news: list[Record]) -> int:
+    """How many bytes are in use at most while ``news`` are folded one by one."""
+
+    def work() -> None:
+        for _ in states(state, news):
+            pass
+
+    return traced(work, peak=True)
+
+
+def states(state: State, news: list[Record]) -> Iterable[State]:
+    """The state after each of them."""
+    for record in news:
+        state = fold([record], state)
+        yield state
+
+
+def traced(work: Callable[[], object], *, peak: bool) -> int:
+    """The bytes that ``work`` has allocated when it is done, or at most."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = work()
+        gc.collect()
+        now, most = tracemalloc.get_traced_memory()
+        del kept
+    finally:
+        tracemalloc.stop()
+    return most if peak else now
+
+
+@pytest.fixture(scope="module")
+def pasts() -> tuple[State, State]:
+    """A short conversation and a long one."""
+    return past(FEW), past(MANY)
+
+
+@pytest.fixture(scope="module")
+def texts() -> tuple[State, State]:
+    """A reply that has begun and a long one."""
+    return growing(SHORT), growing(LONG)
+
+
+def test_calls_by_items(pasts: tuple[State, State]) -> None:
+    """A turn takes the same calls after 100 items as after 10,000."""
+    few, many = (
+        calls(state, records(turn(count)))
+        for state, count in zip(pasts, (FEW, MANY), strict=True)
+    )
+
+    assert few == many
+
+
+def test_memory_by_items(pasts: tuple[State, State]) -> None:
+    """Nothing whole is copied: the trees are a little deeper, that is all."""
+    for measure in (retained, allocated):
+        few, many = (
+            measure(state, records(turn(count)))
+            for state, count in zip(pasts, (FEW, MANY), strict=True)
+        )
+
+        assert many < DEEPER * few
+
+
+def test_calls_by_deltas(texts: tuple[State, State]) -> None:
+    """A delta takes the same calls behind 10 others as behind 10,000."""
+    short, long = (calls(state, records(more_words())) for state in texts)
+
+    assert short == long
+
+
+def test_memory_by_deltas(texts: tuple[State, State]) -> None:
+    """The text so far is shared, not copied."""
+    for measure in (retained, allocated):
+        short, long = (measure(state, records(more_words())) for state in texts)
+
+        assert long < 1.1 * short
