@@ -42,6 +42,7 @@ async def test_a_pattern_has_its_reply(heard: str, reply: str) -> None:
     [
         ("count to twenty", "twenty.", 20),
         ("tell me the numbers from one to twenty", "twenty.", 20),
+        ("tell me the bumpers from one to twenty", "twenty.", 20),
         ("please count to twenty five", "twenty five.", 25),
         ("count from one to forty-two", "forty two.", 42),
         ("count to one hundred", "one hundred.", 100),

@@ -58,7 +58,7 @@ def _say(text: str) -> Callable[[re.Match[str]], str]:
 _SCRIPT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), reply)
     for pattern, reply in (
-        (r"\b(count|numbers)\b(?P<rest>.*)", _count),
+        (r"\b(count|numbers|from one to)\b(?P<rest>.*)", _count),
         (r"\bhear me\b", _say("Yes, I can hear you well.")),
         (
             r"\b(your name|who are you|what are you)\b",
