@@ -5,19 +5,27 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 
 from duologue.core import Item, events
 from duologue.core.reducer.content import (
     MAX_PARTS,
     close_part,
-    delta,
     estimate_heard,
     grow_audio,
+    grow_text,
     merge_content,
     settle,
 )
-from duologue.core.state import Part
+from duologue.core.state import Part, Session
 from duologue.core.text import Text
+
+
+def delta(item: Item, index: int, type: str, text: str) -> Item | None:
+    """The item after a delta; None if it came too late."""
+    session = Session("s", items=Map({item.id: item}))
+    after = grow_text(session, item, index, type, text)
+    return None if after is None else after.items[item.id]
 
 
 def said(text: str, audio: int = 0, status: str = "completed") -> Item:

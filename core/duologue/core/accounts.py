@@ -6,7 +6,8 @@ A part of the state, in a module of its own: see `state`.
 from __future__ import annotations
 
 import attrs
-from immutables import Map
+
+from .seen import NOTHING_SEEN, Seen
 
 __all__ = [
     "NO_LEDGER",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Usage:
     """Tokens so far, by modality; the cached ones are part of the input."""
 
@@ -36,7 +37,7 @@ class Usage:
     total: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class TranscriptionUsage:
     """What writing down the user's words took; billed apart, by seconds or tokens."""
 
@@ -47,7 +48,7 @@ class TranscriptionUsage:
     total: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RateLimit:
     """What was left of ``requests`` or ``tokens`` at a time, until when."""
 
@@ -58,7 +59,7 @@ class RateLimit:
     at: float | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Problem:
     """Something that went wrong, for a person to read.
 
@@ -76,7 +77,7 @@ class Problem:
     origin: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Ledger:
     """What adds up: usage, problems (the last hundred) and what the limits leave."""
 
@@ -86,7 +87,7 @@ class Ledger:
     transcription: TranscriptionUsage = TranscriptionUsage()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Sent:
     """A client event that went out, so that an error can be traced to it."""
 
@@ -95,9 +96,9 @@ class Sent:
     out_of_band: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Tally:
-    """Bookkeeping: counters, and the window of event ids seen, newest two generations.
+    """Bookkeeping: counters, and the window of event ids seen.
 
     Ids stand there as ``epoch:event_id``, because they are unique within a connection
     only. One counts as seen for at least the next 512. ``sent`` are the last 64 events
@@ -109,8 +110,7 @@ class Tally:
     malformed: int = 0
     duplicate: int = 0
     late: int = 0
-    recent: Map[str, bool] = Map()
-    older: Map[str, bool] = Map()
+    seen: Seen = NOTHING_SEEN
     sent: tuple[Sent, ...] = ()
 
 

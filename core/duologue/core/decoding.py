@@ -35,12 +35,12 @@ _SHARED = {
     for c in _TRANSLATION
     if c.__name__.startswith("Translation")
 }
-_REALTIME = [c for c in _WIRE if c not in _SHARED.values()]
+_OTHERS = [c for c in _WIRE if c not in _SHARED.values()]
 _LOCAL = _subclasses(LocalEvent)
 
 
 def _catalogue(kind: SessionKind) -> dict[str, type[Event]]:
-    catalogue = {str(c.__struct_config__.tag): c for c in [*_REALTIME, *_LOCAL]}
+    catalogue = {str(c.__struct_config__.tag): c for c in [*_OTHERS, *_LOCAL]}
     if kind is SessionKind.TRANSLATION:
         catalogue.update({str(tag): c for tag, c in _SHARED.items()})
     return catalogue
@@ -51,6 +51,7 @@ _DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(Union[tuple(catalogue.values())])  # noqa: UP007
     for kind, catalogue in _CATALOGUES.items()
 }
+_REALTIME = _DECODERS[SessionKind.REALTIME]
 _ANY = msgspec.json.Decoder()
 _AUDIO_BEARING = (
     events.ResponseOutputAudioDelta,
@@ -74,7 +75,17 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
         frame = frame.encode(errors="surrogatepass")
     if len(frame) > MAX_AUDIO_FRAME:
         return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
-    event = _decode(frame, kind)
+    # An enum hashes by a call, so the usual kind is told by identity.
+    decoder = _REALTIME if kind is SessionKind.REALTIME else _DECODERS[kind]
+    try:
+        if not frame.isascii():
+            # msgspec skips over fields that it does not want without a look.
+            frame.decode()
+        event: Event = decoder.decode(frame)
+    except msgspec.ValidationError:
+        event = _decode_slowly(frame, kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        event = malformed(frame, str(error))
     if len(frame) > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
         return malformed(frame, f"larger than {MAX_FRAME} bytes")
     return event
@@ -85,19 +96,6 @@ def encode(event: Event) -> bytes:
     if isinstance(event, Unknown):
         return msgspec.json.encode(event.fields)
     return msgspec.json.encode(event)
-
-
-def _decode(frame: bytes, kind: SessionKind) -> Event:
-    try:
-        if not frame.isascii():
-            # msgspec skips over fields that it does not want without a look.
-            frame.decode()
-        event: Event = _DECODERS[kind].decode(frame)
-        return event
-    except msgspec.ValidationError:
-        return _decode_slowly(frame, kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return malformed(frame, str(error))
 
 
 def _decode_slowly(frame: bytes, kind: SessionKind) -> Event:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 __all__ = ["NOTHING", "Order"]
 
-_CHUNK = 256
+_CHUNK = 128
 #: Up to so many ids are taken out one by one.
 _FEW = 8
 
@@ -43,7 +43,8 @@ class Order:
         """With ``item_id`` at the end."""
         chunks = self._chunks
         if chunks and len(chunks[-1]) < _CHUNK:
-            grown = (*chunks[:-1], (*chunks[-1], item_id))
+            # Added, not unpacked: one copy in place of two.
+            grown = chunks[:-1] + (chunks[-1] + (item_id,),)  # noqa: RUF005
         else:
             grown = (*chunks, (item_id,))
         return self._of(grown, self._count + 1)
@@ -103,6 +104,8 @@ class Order:
 
     def _find(self, item_id: str) -> tuple[int, int]:
         chunks = self._chunks
+        if chunks and chunks[-1][-1] == item_id:
+            return len(chunks) - 1, len(chunks[-1]) - 1
         # Where things nearly always are, then where a chain grows that comes backwards.
         for at in (len(chunks) - 1, 0):
             if chunks and item_id in chunks[at]:

@@ -125,6 +125,11 @@ CALLED = RealtimeEventType.RESPONSE_MCP_CALL_COMPLETED.value
 NOT_CALLED = RealtimeEventType.RESPONSE_MCP_CALL_FAILED.value
 BUFFER_CLEARED = RealtimeEventType.INPUT_AUDIO_BUFFER_CLEARED.value
 
+#: The triggers by which an item ends, by how it does.
+ITEM_ENDS: Mapping[str, str] = {
+    how: f"{ITEM_DONE} {how}" for how in ("completed", "incomplete", "failed")
+}
+
 #: ``conversation.item.done`` stands for every event that shows an item complete:
 #: ``response.output_item.done`` and ``response.done`` are its twins.
 ITEM: Mapping[tuple[str, str], str] = {

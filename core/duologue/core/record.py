@@ -39,7 +39,7 @@ RAW_LIMIT = 64 << 10
 Direction = Literal["in", "out", "local"]
 
 
-class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One event of one session at one place in its order.
 
     ``seq`` counts from 1 in its log; ``at`` is seconds since the Unix epoch, never
@@ -77,17 +77,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
             frame = frame.encode(errors="surrogatepass")
         event = decode(frame, kind=kind)
-        return cls(
-            seq=seq,
-            session=session,
-            dir=dir,
-            event=event,
-            frame=frame,
-            at=at,
-            epoch=epoch,
-            src=src,
-            audio_bytes=audio_bytes(event),
-        )
+        return cls(seq, session, dir, event, frame, at, epoch, src, audio_bytes(event))
 
 
 _BREAKS = re.compile(rb"[\r\n]+")

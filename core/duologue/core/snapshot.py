@@ -9,7 +9,8 @@ from immutables import Map
 
 from .errors import SnapshotError
 from .order import Order
-from .state import State
+from .seen import Seen
+from .state import Session, State
 from .text import Text
 from .upgrades import upgrade_snapshot
 
@@ -39,17 +40,24 @@ def load(data: bytes) -> State:
                 f"snapshot version {version}, this duologue reads {VERSION}"
             )
         data = upgrade_snapshot(data, to=VERSION)
-        return msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed).state
+        snapshot = msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
+    return State(Map(snapshot.state.sessions))
 
 
 class _Head(msgspec.Struct):
     duologue: int
 
 
+class _Sessions(msgspec.Struct):
+    # No `Map`, whose values are converted, not decoded: configurations hold
+    # `msgspec.Raw`, which only decoding can make.
+    sessions: dict[str, Session] = {}
+
+
 class _Snapshot(_Head):
-    state: State
+    state: _Sessions
 
 
 def _plain(value: Any) -> Any:
@@ -59,6 +67,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Order):
         return list(value)
+    if isinstance(value, Seen):
+        return value.generations()
     raise NotImplementedError(repr(value))  # pragma: no cover - as below
 
 
@@ -67,6 +77,9 @@ def _typed(wanted: Any, value: Any) -> Any:
         return Text(msgspec.convert(value, str))
     if wanted is Order:
         return Order(msgspec.convert(value, tuple[str, ...]))
+    if wanted is Seen:
+        older, recent = msgspec.convert(value, tuple[list[str], list[str]])
+        return Seen(recent, Seen(older) if older else None)
     if get_origin(wanted) is Map:
         values: Any = dict.__class_getitem__(get_args(wanted))
         return Map(msgspec.convert(value, values, dec_hook=_typed))

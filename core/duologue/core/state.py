@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Connection:
     """Whether and to what a session is connected.
 
@@ -78,7 +78,7 @@ class Connection:
     reason: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Segment:
     """A stretch of a user's audio with its speaker; times are seconds of it."""
 
@@ -89,7 +89,7 @@ class Segment:
     text: str
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Part:
     """A piece of an item's content.
 
@@ -107,7 +107,7 @@ class Part:
     segments: tuple[Segment, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Truncation:
     """An item was cut off: after how many ms, and an estimate of what was heard."""
 
@@ -116,7 +116,7 @@ class Truncation:
     confirmed: bool = True
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Placement:
     """Where and when an item came to stand.
 
@@ -138,7 +138,7 @@ class Placement:
     phase: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class McpTool:
     """A tool that an MCP server offers; ``json`` is all of it, canonical."""
 
@@ -146,7 +146,7 @@ class McpTool:
     json: str
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class McpCall:
     """What only items about an MCP server have.
 
@@ -160,7 +160,7 @@ class McpCall:
     tools: tuple[McpTool, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Call:
     """A tool that the model wants run, or what it gave.
 
@@ -186,7 +186,7 @@ class Call:
         return None if self.mcp is None else self.mcp.server_label
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Item:
     """One entry of a conversation. ``status`` by `phases.ITEM`; deleted: a tombstone.
 
@@ -203,7 +203,7 @@ class Item:
     call: Call | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class CallLink:
     """The items that speak of one call: what asks for it, and what it gave."""
 
@@ -211,7 +211,7 @@ class CallLink:
     output: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Translation:
     """The two running texts of a translation: what was said, and what it means.
 
@@ -229,7 +229,7 @@ class Translation:
     closed: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Conversation:
     """How the items stand.
 
@@ -252,7 +252,7 @@ class Conversation:
     translation: Translation | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Turn:
     """When the steps of a turn happened, seconds since the Unix epoch.
 
@@ -271,7 +271,7 @@ class Turn:
     audio_made_at: float | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Response:
     """What became of one response.
 
@@ -292,7 +292,7 @@ class Response:
     epoch: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Responses:
     """All responses in the order in which they began; ``active`` is the one in work.
 
@@ -308,7 +308,7 @@ class Responses:
     asked: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Key:
     """A telephone key that the caller pressed; the time is the service's."""
 
@@ -316,7 +316,7 @@ class Key:
     received_at: int
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Activity:
     """What is going on just now.
 
@@ -335,7 +335,7 @@ class Activity:
     ticked_at: float | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Session:
     """One session over all its connections."""
 
@@ -349,7 +349,7 @@ class Session:
     tally: Tally = NO_TALLY
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class State:
     """All sessions, by our own id."""
 

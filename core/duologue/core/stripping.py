@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from . import events
@@ -15,27 +18,32 @@ def audio_bytes(event: Event) -> int | None:
 
     None for an event that is not about audio.
     """
-    if isinstance(
-        event, events.ResponseOutputAudioDelta | events.SessionOutputAudioDelta
-    ):
-        return _decoded(event.delta)
-    if isinstance(
-        event, events.InputAudioBufferAppend | events.SessionInputAudioBufferAppend
-    ):
-        return _decoded(event.audio)
-    if isinstance(
-        event, events.ConversationItemCreate | events.ConversationItemRetrieved
-    ) and isinstance(event.item, events.MessageItem):
-        carried = [getattr(part, "audio", None) for part in event.item.content]
-        found = [_decoded(audio) for audio in carried if isinstance(audio, str)]
-        return sum(found) if found else None
-    return None
+    counter = _COUNTERS.get(type(event))
+    return None if counter is None else counter(event)
+
+
+def _of_item(event: Any) -> int | None:
+    if not isinstance(event.item, events.MessageItem):
+        return None
+    carried = [getattr(part, "audio", None) for part in event.item.content]
+    found = [_decoded(audio) for audio in carried if isinstance(audio, str)]
+    return sum(found) if found else None
 
 
 def _decoded(base64: str | None) -> int:
     if not base64:
         return 0
     return len(base64) * 3 // 4 - base64.count("=", -2)
+
+
+_COUNTERS: dict[type, Callable[[Any], int | None]] = {
+    events.ResponseOutputAudioDelta: lambda event: _decoded(event.delta),
+    events.SessionOutputAudioDelta: lambda event: _decoded(event.delta),
+    events.InputAudioBufferAppend: lambda event: _decoded(event.audio),
+    events.SessionInputAudioBufferAppend: lambda event: _decoded(event.audio),
+    events.ConversationItemCreate: _of_item,
+    events.ConversationItemRetrieved: _of_item,
+}
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -1,27 +1,27 @@
 """Text that grows: appending is flat however long it is, reading is one join.
 
-A delta adds one cell that points to the cell before it, so all earlier states keep
-their text and share it. Equal by text, not by how it came in pieces.
+A text is a piece and the text before it, so all earlier states keep their text and
+share it. Equal by text, not by how it came in pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 __all__ = ["EMPTY", "Text"]
-
-_Cell = tuple[Any, str]
 
 
 class Text:
     """An immutable string of chunks. ``str(text)`` joins it, ``bool`` is free."""
 
-    __slots__ = ("_cell",)
-    _cell: Final[_Cell | None]  # type: ignore[misc]
+    __slots__ = ("_before", "_piece")
+    _before: Final[Text | None]  # type: ignore[misc]
+    _piece: Final[str]  # type: ignore[misc]
 
     def __init__(self, text: str = "") -> None:
-        object.__setattr__(self, "_cell", (None, text) if text else None)
+        _set_before(self, None)
+        _set_piece(self, text)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Text is frozen")
@@ -31,7 +31,9 @@ class Text:
         if not delta:
             return self
         longer = _new(Text)
-        _set(longer, "_cell", (self._cell, delta))
+        # No piece is empty but that of a text without any.
+        _set_before(longer, self if self._piece else None)
+        _set_piece(longer, delta)
         return longer
 
     def chunks(self) -> list[str]:
@@ -43,33 +45,33 @@ class Text:
     def since(self, earlier: Text) -> list[str] | None:
         """The pieces added since ``earlier``; None where it did not grow from it."""
         added: list[str] = []
-        cell = self._cell
-        while cell is not earlier._cell:
-            if cell is None:
-                return None
-            cell, piece = cell[0], cell[1]
-            added.append(piece)
-        added.reverse()
-        return added
+        text: Text | None = self
+        while text is not earlier:
+            if text is None:
+                return added[::-1] if not earlier else None
+            if text._piece:
+                added.append(text._piece)
+            text = text._before
+        return added[::-1]
 
     def _backwards(self) -> Iterator[str]:
-        cell = self._cell
-        while cell is not None:
-            yield cell[1]
-            cell = cell[0]
+        text: Text | None = self if self._piece else None
+        while text is not None:
+            yield text._piece
+            text = text._before
 
     def __str__(self) -> str:
-        return "".join(self.chunks())
+        return self._piece if self._before is None else "".join(self.chunks())
 
     def __bool__(self) -> bool:
-        return self._cell is not None
+        return self._piece != ""
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
             return str(self) == other
         if not isinstance(other, Text):
             return NotImplemented
-        return self._cell is other._cell or str(self) == str(other)
+        return self is other or str(self) == str(other)
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -82,7 +84,8 @@ class Text:
 
 
 _new = object.__new__
-_set = object.__setattr__
+_set_before = Text.__dict__["_before"].__set__
+_set_piece = Text.__dict__["_piece"].__set__
 
 #: No text yet.
 EMPTY = Text()

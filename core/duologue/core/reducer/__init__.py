@@ -32,12 +32,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from immutables import Map
-
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Malformed, Unknown
 from duologue.core.record import Record
-from duologue.core.state import Session, State, Tally
+from duologue.core.state import Session, State
 
 from . import (
     calls,
@@ -51,7 +49,8 @@ from . import (
     speech,
     translation,
 )
-from .handler import Handler, is_fact
+from .handler import Handler, way
+from .nodes import make_state, make_tally, with_tally
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -69,29 +68,57 @@ HANDLERS: Mapping[type, Handler] = {
     **facts.TABLE,
 }
 
-#: Ids in one generation of the window of event ids seen.
-_GENERATION = 512
-_NO_IDS: Map[str, bool] = Map()
+#: Which way a record must go for its event to be a fact, and who handles it.
+_ROUTES: Mapping[type, tuple[str, Handler]] = {
+    event: (way(event), handler) for event, handler in HANDLERS.items()
+}
 
 
 def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes what it was given."""
     event = record.event
     session_id = record.session
-    if isinstance(event, events.Forgotten) and is_fact(record):
-        if session_id not in state.sessions:
-            return state
-        return State(state.sessions.delete(session_id))
-    session = state.sessions.get(session_id) or Session(session_id)
-    tally, duplicate = _count(session.tally, record)
+    sessions = state.sessions
+    if type(event) is events.Forgotten and record.dir == "local":
+        return State(sessions.delete(session_id)) if session_id in sessions else state
+    session = sessions.get(session_id)
+    if session is None:
+        session = Session(session_id)
+    tally = session.tally
+    seen = tally.seen
+    sent = tally.sent
+    duplicate = 0
+    if record.dir == "in":
+        event_id: str | None = getattr(event, "event_id", None)
+        if event_id is not None:
+            # Frames of two connections can mix while one hands over to the other.
+            seen = seen.add(f"{record.epoch}:{event_id}")
+            duplicate = seen is tally.seen
+    elif record.dir == "out" and isinstance(event, ClientEvent):
+        sent = requests.note_sent(sent, event)
     after: Session | None = session
-    if not duplicate:
-        handler = HANDLERS.get(type(event))
-        if handler is not None and is_fact(record):
-            after = handler(session, event, record)
-        if after is None:
-            after, tally = session, _late(tally)
-    return State(state.sessions.set(session_id, _with_tally(after or session, tally)))
+    kind = type(event)
+    route = _ROUTES.get(kind)
+    if route is not None and route[0] == record.dir and not duplicate:
+        after = route[1](session, event, record)
+    tally = make_tally(
+        tally.events + 1,
+        tally.unknown + (kind is Unknown),
+        tally.malformed + (kind is Malformed),
+        tally.duplicate + duplicate,
+        tally.late + (after is None),
+        seen,
+        sent,
+    )
+    if after is None or after is session:
+        after = with_tally(session, tally)
+    else:
+        # Made just now, and nobody has seen it: it need not be made once more.
+        _set_tally(after, tally)
+    return make_state(sessions.set(session_id, after))
+
+
+_set_tally = Session.__dict__["tally"].__set__
 
 
 def fold(records: Iterable[Record], state: State | None = None) -> State:
@@ -100,61 +127,3 @@ def fold(records: Iterable[Record], state: State | None = None) -> State:
     for record in records:
         state = reduce(state, record)
     return state
-
-
-def _count(tally: Tally, record: Record) -> tuple[Tally, bool]:
-    """The tally with this record, and whether its event was seen before."""
-    event = record.event
-    recent, older = tally.recent, tally.older
-    duplicate = False
-    sent = tally.sent
-    if record.dir == "out" and isinstance(event, ClientEvent):
-        sent = requests.note_sent(sent, event)
-    event_id = getattr(event, "event_id", None) if record.dir == "in" else None
-    if event_id is not None:
-        # Frames of two connections can mix while one hands over to the other.
-        key = f"{record.epoch}:{event_id}"
-        duplicate = key in recent or key in older
-        if not duplicate:
-            if len(recent) >= _GENERATION:
-                recent, older = _NO_IDS, recent
-            recent = recent.set(key, True)
-    return (
-        Tally(
-            tally.events + 1,
-            tally.unknown + (type(event) is Unknown),
-            tally.malformed + (type(event) is Malformed),
-            tally.duplicate + duplicate,
-            tally.late,
-            recent,
-            older,
-            sent,
-        ),
-        duplicate,
-    )
-
-
-def _late(tally: Tally) -> Tally:
-    return Tally(
-        tally.events,
-        tally.unknown,
-        tally.malformed,
-        tally.duplicate,
-        tally.late + 1,
-        tally.recent,
-        tally.older,
-        tally.sent,
-    )
-
-
-def _with_tally(session: Session, tally: Tally) -> Session:
-    return Session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        tally,
-    )

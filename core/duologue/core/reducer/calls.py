@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from duologue.core import events
+from duologue.core.frozen import evolve
 from duologue.core.record import Record
 from duologue.core.state import Call, Item, Problem, Session
 from duologue.core.text import Text
@@ -15,6 +14,7 @@ from .calling import connect, find_call
 from .content import put_item
 from .handler import Handler
 from .ledger import add_problem
+from .nodes import change_item
 from .outputs import open_item
 
 __all__ = ["TABLE", "close_arguments", "grow_arguments"]
@@ -84,7 +84,7 @@ def close_arguments(session: Session, event: Any, type: str, record: Record) -> 
     if item.status == "deleted" or call.complete:
         return session
     keep = not event.arguments or call.arguments == event.arguments
-    closed = attrs.evolve(
+    closed = evolve(
         call,
         call_id=call.call_id or getattr(event, "call_id", None) or None,
         name=getattr(event, "name", "") or call.name,
@@ -102,8 +102,8 @@ def _on_tool_started(
     item = find_call(session, event.call_id)
     if item is None or item.call is None or item.call.running:
         return session
-    call = attrs.evolve(item.call, running=True, error=None)
-    return put_item(session, attrs.evolve(item, call=call))
+    call = evolve(item.call, running=True, error=None)
+    return put_item(session, change_item(item, call=call))
 
 
 def _on_tool_finished(
@@ -113,10 +113,10 @@ def _on_tool_finished(
     item = find_call(session, event.call_id)
     if item is None or item.call is None:
         return session
-    call = attrs.evolve(item.call, running=False, error=event.error or item.call.error)
+    call = evolve(item.call, running=False, error=event.error or item.call.error)
     if call == item.call:
         return session
-    session = put_item(session, attrs.evolve(item, call=call))
+    session = put_item(session, change_item(item, call=call))
     if not event.error:
         return session
     return add_problem(

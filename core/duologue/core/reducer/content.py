@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import Any
 from unicodedata import category
 
-import attrs
-
 from duologue.core import events
 from duologue.core.state import Item, Part, Segment, Session
 from duologue.core.text import Text
+
+from .nodes import change_part, make_item, make_part, make_session
 
 __all__ = [
     "MAX_PARTS",
     "MAX_SEGMENTS",
     "add_segment",
     "close_part",
-    "delta",
     "estimate_heard",
     "grow_audio",
+    "grow_text",
     "merge_content",
     "put_item",
     "settle",
@@ -40,7 +40,7 @@ _SPEAKING_RATE = 15.0
 
 def put_item(session: Session, item: Item) -> Session:
     """The session with this item in place of the one of its id."""
-    return Session(
+    return make_session(
         session.id,
         session.connection,
         session.items.set(item.id, item),
@@ -52,22 +52,43 @@ def put_item(session: Session, item: Item) -> Session:
     )
 
 
-def delta(item: Item, index: int, type: str, text: str) -> Item | None:
-    """The item with ``text`` appended to a part; None if it comes too late."""
-    part = _part(item, index, type)
-    if part is None or part.final:
+def grow_text(
+    session: Session, item: Item, index: int, type: str, text: str
+) -> Session | None:
+    """The session with ``text`` appended to a part of an item; None if it is too late.
+
+    Two events of three come by here, so it is written out.
+    """
+    parts = item.parts
+    last = len(parts) - 1
+    part = parts[index] if 0 <= index <= last else _part(item, index, type)
+    if part is None or part.final or item.status == "deleted":
         return None
     if not text:
-        return item
-    grown = Part(
-        part.type,
+        return session
+    grown = make_part(
+        part.type or type,
         part.text.append(text),
         False,
         part.audio_bytes,
         part.failure,
         part.segments,
     )
-    return _with_part(item, index, grown)
+    if index == last:
+        parts = (*parts[:-1], grown) if index else (grown,)
+    else:
+        parts = _replace_part(parts, index, grown)
+    grown_item = make_item(
+        item.id,
+        item.type,
+        item.role,
+        item.status,
+        parts,
+        item.placement,
+        item.truncation,
+        item.call,
+    )
+    return put_item(session, grown_item)
 
 
 def close_part(
@@ -82,10 +103,12 @@ def close_part(
     if part is None:
         return item
     kept = not text and (text is None or not may_blank or item.truncation is not None)
-    final = part.text if kept or part.text == (text or "") else Text(text or "")
+    # A final text stands in one piece in place of its deltas, though it says the same.
+    same = kept or (part.final and part.text == text)
+    final = part.text if same else Text(text or "")
     if part.final and final is part.text and part.type == type:
         return item
-    closed = Part(type, final, True, part.audio_bytes, part.failure, part.segments)
+    closed = make_part(type, final, True, part.audio_bytes, part.failure, part.segments)
     return _with_part(item, index, closed)
 
 
@@ -94,7 +117,7 @@ def grow_audio(item: Item, index: int, count: int) -> Item:
     part = _part(item, index, "output_audio")
     if part is None or count <= 0:
         return item
-    longer = Part(
+    longer = make_part(
         part.type,
         part.text,
         part.final,
@@ -112,7 +135,7 @@ def add_segment(item: Item, index: int, segment: Segment) -> Item:
         return item
     others = (known for known in part.segments if known.id != segment.id)
     segments = (*others, segment)[-MAX_SEGMENTS:]
-    return _with_part(item, index, attrs.evolve(part, segments=segments))
+    return _with_part(item, index, change_part(part, segments=segments))
 
 
 def settle(item: Item) -> Item:
@@ -136,7 +159,7 @@ def merge_content(
     for index, wire in enumerate(content[:MAX_PARTS], start=first):
         if not news and _is_final(item, index):
             continue
-        type, text = _read(wire)
+        type, text = _READERS[wire.__class__](wire)
         if text is None and type in ("input_audio", "output_audio"):
             item = _open(item, index, type, close=done and type == "output_audio")
         elif done or type.startswith("input_"):
@@ -162,7 +185,9 @@ def _open(
     text = Text(seed) if seed and not part.text else part.text
     if index < len(item.parts) and part.type == type and text is part.text:
         return item
-    begun = Part(type, text, part.final, part.audio_bytes, part.failure, part.segments)
+    begun = make_part(
+        type, text, part.final, part.audio_bytes, part.failure, part.segments
+    )
     return _with_part(item, index, begun)
 
 
@@ -170,31 +195,30 @@ def _part(item: Item, index: int, type: str) -> Part | None:
     """The part at an index, a new one where there is none, None beyond all reason."""
     if 0 <= index < len(item.parts):
         part = item.parts[index]
-        return part if part.type else attrs.evolve(part, type=type)
+        return part if part.type else change_part(part, type=type)
     if 0 <= index < MAX_PARTS:
-        return Part(type)
+        return make_part(type)
     return None
 
 
 def _with_part(item: Item, index: int, part: Part) -> Item:
-    parts = item.parts
-    if index == len(parts) - 1:
-        parts = (*parts[:-1], part)
-    elif index < len(parts):
-        parts = (*parts[:index], part, *parts[index + 1 :])
-    else:
-        # Parts may come out of order: those in between are open and of no type yet.
-        parts = (*parts, *(Part("") for _ in range(index - len(parts))), part)
-    return Item(
+    return make_item(
         item.id,
         item.type,
         item.role,
         item.status,
-        parts,
+        _replace_part(item.parts, index, part),
         item.placement,
         item.truncation,
         item.call,
     )
+
+
+def _replace_part(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
+    if index < len(parts):
+        return (*parts[:index], part, *parts[index + 1 :])
+    # Parts may come out of order: those in between are open and of no type yet.
+    return (*parts, *(Part("") for _ in range(index - len(parts))), part)
 
 
 def _read_unknown(part: events.UnknownPart) -> tuple[str, str | None]:
@@ -211,11 +235,6 @@ _READERS: dict[type, Callable[[Any], tuple[str, str | None]]] = {
     events.InputImagePart: lambda part: ("input_image", ""),
     events.UnknownPart: _read_unknown,
 }
-
-
-def _read(wire: Any) -> tuple[str, str | None]:
-    """Type and text of a content part as it stands on the wire."""
-    return _READERS[type(wire)](wire)
 
 
 def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> str | None:

@@ -6,7 +6,6 @@ log alone: nothing here depends on it.
 
 from __future__ import annotations
 
-import attrs
 from msgspec import UNSET
 
 from duologue.core import events, phases
@@ -24,14 +23,14 @@ from duologue.core.state import (
 from .content import (
     add_segment,
     close_part,
-    delta,
     estimate_heard,
+    grow_text,
     put_item,
     settle,
 )
 from .handler import Handler
 from .ledger import add_problem, add_transcription
-from .nodes import with_conversation
+from .nodes import change_conversation, change_item, change_part, with_conversation
 from .placing import is_deleted, mention, place
 from .showing import show
 
@@ -47,7 +46,9 @@ def _on_created(
     name = event.conversation.id
     if not name or session.conversation.id == name:
         return session
-    return with_conversation(session, attrs.evolve(session.conversation, id=name))
+    return with_conversation(
+        session, change_conversation(session.conversation, id=name)
+    )
 
 
 def _on_added(
@@ -80,7 +81,7 @@ def be_silent(item: Item) -> Item:
         return item
     if item.parts:
         return settle(item)
-    return attrs.evolve(item, parts=(Part("input_audio", final=True),))
+    return change_item(item, parts=(Part("input_audio", final=True),))
 
 
 def _on_retrieved(
@@ -148,7 +149,7 @@ def truncate(
     end = min(max(audio_end_ms, 0), LONGEST)
     heard = estimate_heard(item, end, bytes_per_ms(session.connection.confirmed))
     cut = Truncation(end, heard, confirmed)
-    return put_item(session, attrs.evolve(item, truncation=cut))
+    return put_item(session, change_item(item, truncation=cut))
 
 
 def _on_transcription_delta(
@@ -158,10 +159,7 @@ def _on_transcription_delta(
 ) -> Session | None:
     session = mention(session, event.item_id, record.at, role="user")
     item = session.items[event.item_id]
-    if item.status == "deleted":
-        return None
-    grown = delta(item, event.content_index, "input_audio", event.delta)
-    return None if grown is None else _with_item(session, grown)
+    return grow_text(session, item, event.content_index, "input_audio", event.delta)
 
 
 def _on_transcription_completed(
@@ -201,9 +199,9 @@ def _with_failure(item: Item, index: int, message: str) -> Item:
     """The item with the reason why a part of it has no words."""
     if not 0 <= index < len(item.parts):
         return item
-    part = attrs.evolve(item.parts[index], failure=message)
+    part = change_part(item.parts[index], failure=message)
     parts = (*item.parts[:index], part, *item.parts[index + 1 :])
-    return attrs.evolve(item, parts=parts)
+    return change_item(item, parts=parts)
 
 
 def _on_transcription_segment(

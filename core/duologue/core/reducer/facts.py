@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from duologue.core import events
 from duologue.core.record import Record
 from duologue.core.state import Problem, Session
@@ -11,7 +9,14 @@ from duologue.core.state import Problem, Session
 from .content import put_item
 from .handler import Handler
 from .ledger import add_problem
-from .nodes import with_activity, with_conversation
+from .nodes import (
+    change_activity,
+    change_conversation,
+    change_item,
+    change_placement,
+    with_activity,
+    with_conversation,
+)
 
 __all__ = ["MAX_GAPS", "TABLE"]
 
@@ -23,16 +28,18 @@ def _on_played(session: Session, event: events.Played, record: Record) -> Sessio
     item = session.items.get(event.item_id)
     if item is None or item.status == "deleted" or item.placement.played_ms == event.ms:
         return session
-    placement = attrs.evolve(item.placement, played_ms=event.ms)
-    return put_item(session, attrs.evolve(item, placement=placement))
+    placement = change_placement(item.placement, played_ms=event.ms)
+    return put_item(session, change_item(item, placement=placement))
 
 
 def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:
-    return with_activity(session, attrs.evolve(session.activity, muted=event.muted))
+    return with_activity(session, change_activity(session.activity, muted=event.muted))
 
 
 def _on_volume(session: Session, event: events.VolumeSet, record: Record) -> Session:
-    return with_activity(session, attrs.evolve(session.activity, volume=event.volume))
+    return with_activity(
+        session, change_activity(session.activity, volume=event.volume)
+    )
 
 
 def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:
@@ -40,7 +47,9 @@ def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Sess
     last = conversation.order.last
     if conversation.cleared_after == last:
         return session
-    return with_conversation(session, attrs.evolve(conversation, cleared_after=last))
+    return with_conversation(
+        session, change_conversation(conversation, cleared_after=last)
+    )
 
 
 def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
@@ -48,14 +57,16 @@ def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
     before = session.activity.ticked_at
     if record.at is None or (before is not None and record.at <= before):
         return session
-    return with_activity(session, attrs.evolve(session.activity, ticked_at=record.at))
+    return with_activity(
+        session, change_activity(session.activity, ticked_at=record.at)
+    )
 
 
 def _on_gap(session: Session, event: events.Gap, record: Record) -> Session:
     """Records are missing: a problem, and a mark where words may be missing too."""
     conversation = session.conversation
     gaps = (*conversation.gaps[1 - MAX_GAPS :], conversation.order.last or "")
-    session = with_conversation(session, attrs.evolve(conversation, gaps=gaps))
+    session = with_conversation(session, change_conversation(conversation, gaps=gaps))
     message = event.reason or "records are missing"
     return add_problem(session, Problem("gap", message, at=record.at))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
-
 from duologue.core import events
+from duologue.core.frozen import evolve, maker
 from duologue.core.record import Record
 from duologue.core.state import (
     Problem,
@@ -15,6 +14,7 @@ from duologue.core.state import (
 )
 
 from .handler import Handler
+from .nodes import change_ledger, with_ledger
 
 __all__ = [
     "MAX_LIMITS",
@@ -32,11 +32,15 @@ MAX_PROBLEMS = 100
 MAX_LIMITS = 16
 
 
+_make_rate_limit = maker(RateLimit)
+_make_usage = maker(Usage)
+
+
 def add_problem(session: Session, problem: Problem) -> Session:
     """The session with one more problem at the end of its list."""
     ledger = session.ledger
     problems = (*ledger.problems[1 - MAX_PROBLEMS :], problem)
-    return attrs.evolve(session, ledger=attrs.evolve(ledger, problems=problems))
+    return with_ledger(session, change_ledger(ledger, problems=problems))
 
 
 def blame(session: Session, problem: Problem) -> Session:
@@ -47,9 +51,9 @@ def blame(session: Session, problem: Problem) -> Session:
     ledger = session.ledger
     for at, known in enumerate(ledger.problems):
         if (known.kind, known.item_id) == (problem.kind, problem.item_id):
-            better = attrs.evolve(known, message=problem.message, code=problem.code)
+            better = evolve(known, message=problem.message, code=problem.code)
             problems = (*ledger.problems[:at], better, *ledger.problems[at + 1 :])
-            return attrs.evolve(session, ledger=attrs.evolve(ledger, problems=problems))
+            return with_ledger(session, change_ledger(ledger, problems=problems))
     return add_problem(session, problem)
 
 
@@ -64,7 +68,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     cached = given.cached_tokens_details or events.CachedTokenDetails()
     made = usage.output_token_details or events.OutputTokenDetails()
     so_far = session.ledger.usage
-    total = Usage(
+    total = _make_usage(
         so_far.input_text + _count(given.text_tokens),
         so_far.input_audio + _count(given.audio_tokens),
         so_far.input_image + _count(given.image_tokens),
@@ -77,7 +81,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     )
     if total == so_far:
         return session
-    return attrs.evolve(session, ledger=attrs.evolve(session.ledger, usage=total))
+    return with_ledger(session, change_ledger(session.ledger, usage=total))
 
 
 def add_transcription(
@@ -91,7 +95,7 @@ def add_transcription(
     so_far = session.ledger.transcription
     match usage:
         case events.DurationUsage(seconds=float(seconds)) if 0 < seconds < 1 << 53:
-            total = attrs.evolve(so_far, seconds=so_far.seconds + seconds)
+            total = evolve(so_far, seconds=so_far.seconds + seconds)
         case events.TokenUsage():
             details = usage.input_token_details
             given = details or events.InputTokenDetails(audio_tokens=usage.input_tokens)
@@ -106,8 +110,8 @@ def add_transcription(
             return session
     if total == so_far:
         return session
-    ledger = attrs.evolve(session.ledger, transcription=total)
-    return attrs.evolve(session, ledger=ledger)
+    ledger = change_ledger(session.ledger, transcription=total)
+    return with_ledger(session, ledger)
 
 
 def _count(tokens: int | None) -> int:
@@ -121,7 +125,7 @@ def _on_rate_limits(
     """Each limit that is named takes the place of what was known of it."""
     limits = {limit.name: limit for limit in session.ledger.rate_limits}
     for wire in event.rate_limits:
-        limits[wire.name] = RateLimit(
+        limits[wire.name] = _make_rate_limit(
             wire.name,
             _possible(wire.limit),
             _possible(wire.remaining),
@@ -131,7 +135,7 @@ def _on_rate_limits(
     kept = tuple(limits.values())[-MAX_LIMITS:]
     if kept == session.ledger.rate_limits:
         return session
-    return attrs.evolve(session, ledger=attrs.evolve(session.ledger, rate_limits=kept))
+    return with_ledger(session, change_ledger(session.ledger, rate_limits=kept))
 
 
 def _possible(number: int | None) -> int | None:

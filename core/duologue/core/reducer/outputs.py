@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from duologue.core import phases
-from duologue.core.state import Response, Responses, Session
+from duologue.core.state import Response, Session
 
 from .content import put_item
+from .nodes import (
+    change_item,
+    change_placement,
+    change_response,
+    change_responses,
+    make_responses,
+    with_responses,
+)
 from .placing import mention
 from .showing import finish
 
@@ -23,15 +29,11 @@ def put(session: Session, response: Response) -> Session:
     if response.id not in responses.by_id:
         order = order.append(response.id)
     by_id = responses.by_id.set(response.id, response)
-    return Session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        Responses(by_id, order, responses.active, responses.wished, responses.asked),
-        session.activity,
-        session.ledger,
-        session.tally,
+    return with_responses(
+        session,
+        make_responses(
+            by_id, order, responses.active, responses.wished, responses.asked
+        ),
     )
 
 
@@ -63,14 +65,16 @@ def link(session: Session, response_id: str, item_id: str | None) -> Session:
     if not response_id or item is None:
         return session
     if item.placement.response_id is None:
-        placement = attrs.evolve(item.placement, response_id=response_id)
-        session = put_item(session, attrs.evolve(item, placement=placement))
+        placement = change_placement(item.placement, response_id=response_id)
+        session = put_item(session, change_item(item, placement=placement))
     response = session.responses.by_id.get(response_id)
     if response is None:
         response = Response(response_id, epoch=session.connection.epoch)
     if item.id in response.item_ids:
         return session
-    return put(session, attrs.evolve(response, item_ids=(*response.item_ids, item.id)))
+    return put(
+        session, change_response(response, item_ids=(*response.item_ids, item.id))
+    )
 
 
 def end_response(
@@ -80,11 +84,11 @@ def end_response(
     responses = session.responses
     response = responses.by_id[response_id]
     status = phases.after(phases.RESPONSE, response.status, trigger)
-    ended = attrs.evolve(response, status=status, reason=reason)
+    ended = change_response(response, status=status, reason=reason)
     active = None if responses.active == response_id else responses.active
     by_id = responses.by_id.set(response_id, ended)
-    return attrs.evolve(
-        session, responses=attrs.evolve(responses, by_id=by_id, active=active)
+    return with_responses(
+        session, change_responses(responses, by_id=by_id, active=active)
     )
 
 

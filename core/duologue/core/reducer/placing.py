@@ -10,13 +10,20 @@
 
 from __future__ import annotations
 
-import attrs
 from msgspec import UNSET, UnsetType
 
-from duologue.core.state import Conversation, Item, Placement, Session
+from duologue.core.state import Conversation, Item, Session
 
 from .content import put_item
-from .nodes import with_conversation
+from .nodes import (
+    change_conversation,
+    change_item,
+    change_placement,
+    make_conversation,
+    make_item,
+    make_placement,
+    with_conversation,
+)
 
 __all__ = ["is_deleted", "mention", "place", "withdraw"]
 
@@ -42,12 +49,10 @@ def mention(
     """
     if item_id in session.items:
         return session
-    epoch = session.connection.epoch
-    placement = Placement(epoch=epoch, response_id=response_id, started_at=at)
-    session = put_item(
-        session, Item(item_id, type=type, role=role, placement=placement)
-    )
-    if _is_out_of_band(session, response_id):
+    placement = make_placement(session.connection.epoch, response_id, started_at=at)
+    item = make_item(item_id, type, role, placement=placement)
+    session = put_item(session, item)
+    if response_id is not None and _is_out_of_band(session, response_id):
         return session
     return _list(session, item_id)
 
@@ -63,8 +68,8 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
         return session
     if previous is not None and previous not in session.items:
         return _wait(session, item_id, previous)
-    placement = attrs.evolve(item.placement, placed=True, previous_item_id=previous)
-    session = put_item(session, attrs.evolve(item, placement=placement))
+    placement = change_placement(item.placement, placed=True, previous_item_id=previous)
+    session = put_item(session, change_item(item, placement=placement))
     if previous is None and _says_nothing(session, item):
         return session
     return _move(session, item_id, previous)
@@ -104,7 +109,7 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return with_conversation(session, attrs.evolve(conversation, order=order))
+    return with_conversation(session, change_conversation(conversation, order=order))
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
@@ -128,7 +133,7 @@ def _wait(session: Session, item_id: str, previous: str) -> Session:
         return session
     return with_conversation(
         session,
-        attrs.evolve(
+        change_conversation(
             session.conversation, waiting=waiting.set(previous, (*queue, item_id))
         ),
     )
@@ -149,7 +154,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         # A circle of predecessors: no order satisfies it, so the one we have stays.
         return session
     order = conversation.order.without(block).insert_after(after, block)
-    return with_conversation(session, attrs.evolve(conversation, order=order))
+    return with_conversation(session, change_conversation(conversation, order=order))
 
 
 def _is_older(session: Session, item_id: str, than: str) -> bool:
@@ -185,7 +190,7 @@ def _list(session: Session, item_id: str) -> Session:
     order = order.insert_after(front, (item_id,))
     left = conversation.waiting.delete(item_id)
     session = with_conversation(
-        session, attrs.evolve(conversation, order=order, waiting=left)
+        session, change_conversation(conversation, order=order, waiting=left)
     )
     for child in waiting:
         session = place(session, child, item_id)
@@ -193,7 +198,7 @@ def _list(session: Session, item_id: str) -> Session:
 
 
 def _append(conversation: Conversation, item_id: str) -> Conversation:
-    return Conversation(
+    return make_conversation(
         conversation.order.append(item_id),
         conversation.waiting,
         conversation.anchor,

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from duologue.core import events
 from duologue.core.canonical import canonical_json
 from duologue.core.jsonlike import is_object
@@ -23,7 +21,7 @@ from duologue.core.state import Problem, Responses, Sent, Session
 
 from .handler import Handler
 from .ledger import add_problem
-from .nodes import with_connection
+from .nodes import change_connection, change_responses, with_connection, with_responses
 
 __all__ = ["MAX_SENT", "TABLE", "answered", "note_sent"]
 
@@ -66,7 +64,9 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     response = wish.get("response")
     if is_object(response) and response.get("conversation") == "none":
         return session
-    return _with(session, attrs.evolve(session.responses, wished=canonical_json(wish)))
+    return _with(
+        session, change_responses(session.responses, wished=canonical_json(wish))
+    )
 
 
 def _ask(session: Session, config: Any) -> Session:
@@ -74,7 +74,7 @@ def _ask(session: Session, config: Any) -> Session:
     # As text: what is in the state is nobody's to change.
     requested = canonical_json(config)
     return with_connection(
-        session, attrs.evolve(session.connection, requested=requested)
+        session, change_connection(session.connection, requested=requested)
     )
 
 
@@ -91,20 +91,20 @@ def _on_create(
 ) -> Session:
     if _is_out_of_band(event):
         return session
-    return _with(session, attrs.evolve(session.responses, wished=None, asked=True))
+    return _with(session, change_responses(session.responses, wished=None, asked=True))
 
 
 def answered(session: Session) -> Session:
     """The session with its ``response.create`` answered, if one was out."""
     if not session.responses.asked:
         return session
-    return _with(session, attrs.evolve(session.responses, asked=False))
+    return _with(session, change_responses(session.responses, asked=False))
 
 
 def _with(session: Session, responses: Responses) -> Session:
     if responses == session.responses:
         return session
-    return attrs.evolve(session, responses=responses)
+    return with_responses(session, responses)
 
 
 def _on_error(session: Session, event: events.Error, record: Record) -> Session:
@@ -142,7 +142,9 @@ def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Se
     """The session with its end, where the error says that it has come."""
     if error.code != "session_expired" or at is None:
         return session
-    return with_connection(session, attrs.evolve(session.connection, expires_at=at))
+    return with_connection(
+        session, change_connection(session.connection, expires_at=at)
+    )
 
 
 TABLE: dict[type, Handler] = {

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 from immutables import Map
 
 from duologue.core import events, phases
 from duologue.core.record import Record
 from duologue.core.state import Problem, Response, Session
 
-from .content import close_part, delta, grow_audio, merge_content, put_item
+from .content import close_part, grow_audio, grow_text, merge_content, put_item
 from .handler import Handler
 from .ledger import add_problem, add_usage
-from .nodes import with_activity
+from .nodes import (
+    change_activity,
+    change_response,
+    change_responses,
+    change_turn,
+    with_activity,
+    with_responses,
+)
 from .outputs import end_response, finish_items, link, open_item, put
 from .placing import withdraw
 from .requests import answered
@@ -33,13 +39,15 @@ def _on_created(
     if not wire.id or (known is not None and known.announced):
         return session
     session = _announce(session, wire, record.at)
-    response = session.responses.by_id[wire.id]
-    if not response.in_conversation:
+    if wire.conversation_id is None:
         return session
-    responses = attrs.evolve(session.responses, active=wire.id, asked=False)
+    responses = change_responses(session.responses, active=wire.id, asked=False)
+    session = with_responses(session, responses)
+    activity = session.activity
+    if activity.last_spoken is None:
+        return session
     # What the user said has got its answer: the next one is not to it.
-    session = with_activity(session, attrs.evolve(session.activity, last_spoken=None))
-    return attrs.evolve(session, responses=responses)
+    return with_activity(session, change_activity(activity, last_spoken=None))
 
 
 def _announce(
@@ -51,16 +59,16 @@ def _announce(
     in_conversation = wire.conversation_id is not None
     spoken = session.activity.last_spoken if in_conversation else None
     item = session.items.get(spoken) if spoken else None
-    turn = attrs.evolve(
+    turn = change_turn(
         known.turn,
         item_id=spoken,
         speech_ended_at=item.placement.speech_ended_at if item else None,
         created_at=at,
     )
-    response = attrs.evolve(
+    response = change_response(
         known,
         in_conversation=in_conversation,
-        metadata=Map(wire.metadata or {}),
+        metadata=Map(wire.metadata) if wire.metadata else known.metadata,
         turn=turn,
         announced=True,
         epoch=session.connection.epoch,
@@ -114,33 +122,29 @@ def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> S
     return session if shown is item else put_item(session, shown)
 
 
+#: The type of the part that an event's text belongs to.
+_PART: dict[type, str] = {
+    events.ResponseOutputTextDelta: "output_text",
+    events.ResponseOutputAudioTranscriptDelta: "output_audio",
+}
+
+
 def _on_text_delta(
-    session: Session, event: events.ResponseOutputTextDelta, record: Record
+    session: Session,
+    event: events.ResponseOutputTextDelta | events.ResponseOutputAudioTranscriptDelta,
+    record: Record,
 ) -> Session | None:
-    return _grow(session, event, "output_text", record)
-
-
-def _on_transcript_delta(
-    session: Session, event: events.ResponseOutputAudioTranscriptDelta, record: Record
-) -> Session | None:
-    return _grow(session, event, "output_audio", record)
-
-
-def _grow(session: Session, event: Any, type: str, record: Record) -> Session | None:
-    session = open_item(session, event, record.at)
-    item = session.items[event.item_id]
-    if item.status == "deleted":
-        return None
-    grown = delta(item, event.content_index, type, event.delta)
-    if grown is None:
-        return None
-    if grown is not item:
-        session = put_item(session, grown)
+    item = session.items.get(event.item_id)
+    if item is None:
+        session = open_item(session, event, record.at)
+        item = session.items[event.item_id]
+    type = _PART[event.__class__]
+    after = grow_text(session, item, event.content_index, type, event.delta)
     response = session.responses.by_id.get(event.response_id)
-    if response is not None and response.turn.first_text_at is None:
-        turn = attrs.evolve(response.turn, first_text_at=record.at)
-        session = put(session, attrs.evolve(response, turn=turn))
-    return session
+    if response is None or response.turn.first_text_at is not None or after is None:
+        return after
+    turn = change_turn(response.turn, first_text_at=record.at)
+    return put(after, change_response(response, turn=turn))
 
 
 def _on_audio_delta(
@@ -156,8 +160,8 @@ def _on_audio_delta(
         session = put_item(session, grown)
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
-        turn = attrs.evolve(response.turn, first_audio_at=record.at)
-        session = put(session, attrs.evolve(response, turn=turn))
+        turn = change_turn(response.turn, first_audio_at=record.at)
+        session = put(session, change_response(response, turn=turn))
     return session
 
 
@@ -245,8 +249,8 @@ def _on_audio_done(
     if response.turn.audio_made_at == record.at:
         return session
     # Of several parts the last one counts.
-    turn = attrs.evolve(response.turn, audio_made_at=record.at)
-    return put(session, attrs.evolve(response, turn=turn))
+    turn = change_turn(response.turn, audio_made_at=record.at)
+    return put(session, change_response(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {
@@ -258,7 +262,7 @@ TABLE: dict[type, Handler] = {
     events.ResponseContentPartDone: _on_part_done,
     events.ResponseOutputTextDelta: _on_text_delta,
     events.ResponseOutputTextDone: _on_text_done,
-    events.ResponseOutputAudioTranscriptDelta: _on_transcript_delta,
+    events.ResponseOutputAudioTranscriptDelta: _on_text_delta,
     events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
     events.ResponseOutputAudioDelta: _on_audio_delta,
     events.ResponseOutputAudioDone: _on_audio_done,

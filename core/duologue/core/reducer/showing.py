@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from duologue.core import events, phases
 from duologue.core.state import Item, Problem, Session
 
 from .calling import connect, end_call, merge_call
 from .content import merge_content, put_item, settle
 from .ledger import blame
+from .nodes import change_item, change_placement
 from .placing import mention
 
 __all__ = ["finish", "show"]
@@ -36,65 +35,67 @@ def show(
     """
     if not wire.id:
         return session
+    message = isinstance(wire, events.MessageItem)
     type = wire.name if isinstance(wire, events.UnknownItem) else wire.type
-    role = (wire.role or None) if isinstance(wire, events.MessageItem) else None
-    session = mention(
-        session, wire.id, at, role=role, type=type, response_id=response_id
-    )
-    item = session.items[wire.id]
+    role = (wire.role or None) if message else None
+    item = session.items.get(wire.id)
+    if item is None:
+        session = mention(
+            session, wire.id, at, role=role, type=type, response_id=response_id
+        )
+        item = session.items[wire.id]
     if item.status == "deleted":
         return session
     # An item of an epoch before is one that we put into this one again.
     news = news and done and item.placement.epoch == session.connection.epoch
-    shown = _merge(item, wire, type, role, done=done, news=news)
-    if done or _is_complete(shown, wire):
+    shown = item
+    if item.type != type or (role is not None and item.role != role):
+        shown = change_item(item, type=type, role=role or item.role)
+    complete = done or wire.status in _FINISHED
+    if message:
+        shown = _merge_message(shown, wire, done=complete, news=news)
+    else:
+        shown = merge_call(shown, wire, done=done)
+    # One that comes complete needs no ``done`` (the beta had none); but what the
+    # assistant is still to say is not complete, whatever its status.
+    if done or (complete and (shown.role != "assistant" or shown.parts)):
         shown = finish(shown, at, _status(wire))
-    if shown != item:
+    if shown is not item:
         session = put_item(session, shown)
+    if shown.call is None:
+        return session
     session = connect(session, item.id)
     return _complain(session, item, wire, at)
 
 
-def _is_complete(item: Item, wire: Any) -> bool:
-    """Whether an item comes complete, and so needs no ``done`` (the beta had none).
-
-    What the assistant is still to say is not, whatever its status.
-    """
-    return wire.status in _FINISHED and (item.role != "assistant" or bool(item.parts))
-
-
-def _merge(
-    item: Item, wire: Any, type: str, role: str | None, *, done: bool, news: bool
+def _merge_message(
+    item: Item, wire: events.MessageItem, *, done: bool, news: bool
 ) -> Item:
-    if item.type != type or (role is not None and item.role != role):
-        item = attrs.evolve(item, type=type, role=role or item.role)
-    if not isinstance(wire, events.MessageItem):
-        return merge_call(item, wire, done=done)
     if wire.phase is not None and wire.phase != item.placement.phase:
-        placement = attrs.evolve(item.placement, phase=wire.phase)
-        item = attrs.evolve(item, placement=placement)
-    complete = done or wire.status in _FINISHED
-    return merge_content(item, wire.content, done=complete, news=news)
+        placement = change_placement(item.placement, phase=wire.phase)
+        item = change_item(item, placement=placement)
+    return merge_content(item, wire.content, done=done, news=news)
 
 
 def _status(wire: Any) -> str:
-    if isinstance(wire, events.McpCallItem) and wire.error is not None:
-        return "failed"
-    return "incomplete" if wire.status == "incomplete" else "completed"
+    if wire.status == "incomplete":
+        return "incomplete"
+    failed = isinstance(wire, events.McpCallItem) and wire.error is not None
+    return "failed" if failed else "completed"
 
 
 def finish(item: Item, at: float | None, ended: str) -> Item:
     """The item, over; ``ended`` is how. A user's words may still come."""
     if item.role == "assistant":
         item = settle(item)
-    status = phases.after(phases.ITEM, item.status, f"{phases.ITEM_DONE} {ended}")
+    status = phases.after(phases.ITEM, item.status, phases.ITEM_ENDS[ended])
     item = end_call(item, status)
     placement = item.placement
-    if item.status == status and placement.finished_at is not None:
+    if placement.finished_at is None and at is not None:
+        placement = change_placement(placement, finished_at=at)
+    if item.status == status and placement is item.placement:
         return item
-    if placement.finished_at is None:
-        placement = attrs.evolve(placement, finished_at=at)
-    return attrs.evolve(item, status=status, placement=placement)
+    return change_item(item, status=status, placement=placement)
 
 
 def _complain(session: Session, before: Item, wire: Any, at: float | None) -> Session:

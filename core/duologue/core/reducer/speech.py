@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 from msgspec import UNSET
 
 from duologue.core import events, phases
@@ -12,7 +11,14 @@ from duologue.core.state import Key, Response, Session, Turn
 from .content import put_item
 from .conversation import LONGEST, be_silent, truncate
 from .handler import Handler
-from .nodes import with_activity
+from .nodes import (
+    change_activity,
+    change_item,
+    change_placement,
+    change_response,
+    change_turn,
+    with_activity,
+)
 from .outputs import put
 from .placing import is_deleted, mention, place
 
@@ -34,7 +40,7 @@ def _on_speech_started(
         session = _mark_barge_in(session, activity.playing, record.at)
     return with_activity(
         session,
-        attrs.evolve(
+        change_activity(
             activity, speaking_item=event.item_id, speech_started_at=record.at
         ),
     )
@@ -44,7 +50,7 @@ def _mark_barge_in(session: Session, response_id: str, at: float | None) -> Sess
     response = session.responses.by_id.get(response_id)
     if response is None or response.turn.barge_in_at is not None:
         return session
-    return _with_turn(session, response, attrs.evolve(response.turn, barge_in_at=at))
+    return _with_turn(session, response, change_turn(response.turn, barge_in_at=at))
 
 
 def _on_speech_stopped(
@@ -54,9 +60,9 @@ def _on_speech_stopped(
     item = session.items[event.item_id]
     if record.at is not None and item.placement.speech_ended_at is None:
         ended = record.at - _silence(session)
-        placement = attrs.evolve(item.placement, speech_ended_at=ended)
-        session = put_item(session, attrs.evolve(item, placement=placement))
-    activity = attrs.evolve(
+        placement = change_placement(item.placement, speech_ended_at=ended)
+        session = put_item(session, change_item(item, placement=placement))
+    activity = change_activity(
         session.activity,
         speaking_item=None,
         speech_started_at=None,
@@ -84,10 +90,10 @@ def _on_committed(
     if is_deleted(session, event.item_id):
         return session
     session = mention(session, event.item_id, record.at, role="user")
-    activity = attrs.evolve(session.activity, last_spoken=event.item_id)
+    activity = change_activity(session.activity, last_spoken=event.item_id)
     if activity.speaking_item == event.item_id:
         # A client can commit by hand while the user speaks.
-        activity = attrs.evolve(activity, speaking_item=None, speech_started_at=None)
+        activity = change_activity(activity, speaking_item=None, speech_started_at=None)
     session = with_activity(session, activity)
     return place(session, event.item_id, event.previous_item_id)
 
@@ -100,7 +106,7 @@ def _on_playing(
     if response is None or response.turn.first_audio_at is not None:
         return session
     return _with_turn(
-        session, response, attrs.evolve(response.turn, first_audio_at=record.at)
+        session, response, change_turn(response.turn, first_audio_at=record.at)
     )
 
 
@@ -112,7 +118,7 @@ def _on_played_out(
     if response is None or response.turn.audio_finished_at is not None:
         return session
     return _with_turn(
-        session, response, attrs.evolve(response.turn, audio_finished_at=record.at)
+        session, response, change_turn(response.turn, audio_finished_at=record.at)
     )
 
 
@@ -128,7 +134,7 @@ def _on_cut_off(
     response = session.responses.by_id.get(event.response_id)
     if response is None or response.turn.interrupted_at is not None:
         return session
-    turn = attrs.evolve(response.turn, interrupted_at=record.at)
+    turn = change_turn(response.turn, interrupted_at=record.at)
     session = _with_turn(session, response, turn)
     item_id = _last_message(session, response)
     if record.at is None or turn.first_audio_at is None or item_id is None:
@@ -155,15 +161,15 @@ def _on_cleared(
     """What was said and not committed is thrown away: no words of it will come."""
     activity = session.activity
     item = session.items.get(activity.speaking_item or "")
-    silent = attrs.evolve(activity, speaking_item=None, speech_started_at=None)
+    silent = change_activity(activity, speaking_item=None, speech_started_at=None)
     session = with_activity(session, silent)
     if item is None or item.placement.placed:
         return session
     status = phases.after(phases.ITEM, item.status, phases.BUFFER_CLEARED)
     if status == item.status:
         return session
-    placement = attrs.evolve(item.placement, finished_at=record.at)
-    over = attrs.evolve(be_silent(item), status=status, placement=placement)
+    placement = change_placement(item.placement, finished_at=record.at)
+    over = change_item(be_silent(item), status=status, placement=placement)
     return put_item(session, over)
 
 
@@ -184,11 +190,13 @@ def _on_key(
     activity = session.activity
     received = event.received_at if abs(event.received_at) < 1 << 53 else 0
     keys = (*activity.keys[1 - MAX_KEYS :], Key(event.event, received))
-    return with_activity(session, attrs.evolve(activity, keys=keys))
+    return with_activity(session, change_activity(activity, keys=keys))
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:
-    return with_activity(session, attrs.evolve(session.activity, playing=response_id))
+    return with_activity(
+        session, change_activity(session.activity, playing=response_id)
+    )
 
 
 def _stop_playing(session: Session, response_id: str) -> Session:
@@ -198,7 +206,7 @@ def _stop_playing(session: Session, response_id: str) -> Session:
 
 
 def _with_turn(session: Session, response: Response, turn: Turn) -> Session:
-    return put(session, attrs.evolve(response, turn=turn))
+    return put(session, change_response(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {

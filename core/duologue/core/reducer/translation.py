@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-import attrs
-
 from duologue.core import events, phases
 from duologue.core.canonical import canonical_json
+from duologue.core.frozen import evolve
 from duologue.core.record import Record
 from duologue.core.state import Conversation, Session, Translation
 from duologue.core.types import SessionKind, SessionStatus
 
 from .connection import end, greet
 from .handler import Handler
-from .nodes import with_connection, with_conversation
+from .nodes import change_connection, with_connection, with_conversation
 
 __all__ = ["TABLE"]
 
@@ -32,7 +31,7 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     session = greet(session, event.session, record)
-    connection = attrs.evolve(session.connection, kind=SessionKind.TRANSLATION)
+    connection = change_connection(session.connection, kind=SessionKind.TRANSLATION)
     session = with_connection(session, connection)
     running = _running(session)
     # A connection of a new epoch goes on where the last one was closed.
@@ -40,7 +39,7 @@ def _on_session(
     confirmed = running.confirmed
     if event.session != _NOTHING:
         confirmed = canonical_json(event.session)
-    return _with(session, attrs.evolve(running, confirmed=confirmed, closed=closed))
+    return _with(session, evolve(running, confirmed=confirmed, closed=closed))
 
 
 def _on_input_delta(
@@ -83,7 +82,7 @@ def _on_audio(
     """Audio is counted, never kept."""
     running = _running(session)
     count = running.audio_bytes + (record.audio_bytes or 0)
-    return _with(session, attrs.evolve(running, audio_bytes=count))
+    return _with(session, evolve(running, audio_bytes=count))
 
 
 def _on_closed(
@@ -93,7 +92,7 @@ def _on_closed(
     if record.epoch < session.connection.epoch:
         return session
     session = end(session, phases.ENDED, session.connection.reason, record)
-    return _with(session, attrs.evolve(_running(session), closed=True))
+    return _with(session, evolve(_running(session), closed=True))
 
 
 def _running(session: Session) -> Translation:
