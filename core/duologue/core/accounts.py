@@ -12,6 +12,7 @@ from .seen import NOTHING_SEEN, Seen
 __all__ = [
     "NO_LEDGER",
     "NO_TALLY",
+    "Ignored",
     "Ledger",
     "Problem",
     "RateLimit",
@@ -97,6 +98,20 @@ class Sent:
 
 
 @attrs.frozen(weakref_slot=False)
+class Ignored:
+    """How many events changed nothing, by the reason.
+
+    Their type is ``unknown``; they were ``malformed``; a ``duplicate`` came before;
+    a ``late`` one comes after the end of what it belongs to.
+    """
+
+    unknown: int = 0
+    malformed: int = 0
+    duplicate: int = 0
+    late: int = 0
+
+
+@attrs.frozen(weakref_slot=False)
 class Tally:
     """Bookkeeping: counters, and the window of event ids seen.
 
@@ -106,12 +121,29 @@ class Tally:
     """
 
     events: int = 0
-    unknown: int = 0
-    malformed: int = 0
-    duplicate: int = 0
-    late: int = 0
     seen: Seen = NOTHING_SEEN
     sent: tuple[Sent, ...] = ()
+    ignored: Ignored = Ignored()
+
+    @property
+    def unknown(self) -> int:
+        """Events of a type that is not in the catalogue."""
+        return self.ignored.unknown
+
+    @property
+    def malformed(self) -> int:
+        """Frames that could not be believed."""
+        return self.ignored.malformed
+
+    @property
+    def duplicate(self) -> int:
+        """Events that were seen before."""
+        return self.ignored.duplicate
+
+    @property
+    def late(self) -> int:
+        """Events that came after the end of what they belong to."""
+        return self.ignored.late
 
 
 #: Nothing so far.

@@ -51,7 +51,8 @@ _DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(Union[tuple(catalogue.values())])  # noqa: UP007
     for kind, catalogue in _CATALOGUES.items()
 }
-_REALTIME = _DECODERS[SessionKind.REALTIME]
+_REALTIME = SessionKind.REALTIME
+_READ_REALTIME = _DECODERS[_REALTIME].decode
 _ANY = msgspec.json.Decoder()
 _AUDIO_BEARING = (
     events.ResponseOutputAudioDelta,
@@ -76,12 +77,12 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
     if len(frame) > MAX_AUDIO_FRAME:
         return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
     # An enum hashes by a call, so the usual kind is told by identity.
-    decoder = _REALTIME if kind is SessionKind.REALTIME else _DECODERS[kind]
+    read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
     try:
         if not frame.isascii():
             # msgspec skips over fields that it does not want without a look.
             frame.decode()
-        event: Event = decoder.decode(frame)
+        event: Event = read(frame)
     except msgspec.ValidationError:
         event = _decode_slowly(frame, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

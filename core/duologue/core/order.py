@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 __all__ = ["NOTHING", "Order"]
 
-_CHUNK = 128
+_CHUNK = 64
 #: Up to so many ids are taken out one by one.
 _FEW = 8
 

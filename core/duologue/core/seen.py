@@ -21,14 +21,16 @@ GENERATION: Final = 512
 class _Generation:
     """What all windows of one line of history share; it only grows."""
 
-    __slots__ = ("older", "place", "places")
+    __slots__ = ("old", "old_size", "place", "places")
 
-    def __init__(self, ids: Iterable[str], older: Seen | None) -> None:
+    def __init__(self, ids: Iterable[str], old: dict[str, int], old_size: int) -> None:
         #: The place of each id, in the order in which they came.
         self.place = {each: place for place, each in enumerate(ids)}
         #: Gives every next place once, to one window alone.
         self.places = count(len(self.place))
-        self.older = older
+        #: The ids before, up to their size. Not their generation: it has old ones too.
+        self.old = old
+        self.old_size = old_size
 
 
 class Seen:
@@ -36,21 +38,23 @@ class Seen:
 
     __slots__ = ("_count", "_generation")
 
-    def __init__(self, ids: Iterable[str] = (), older: Seen | None = None) -> None:
-        self._generation = _Generation(ids, older)
+    def __init__(self, ids: Iterable[str] = (), older: Iterable[str] = ()) -> None:
+        old = {each: place for place, each in enumerate(older)}
+        self._generation = _Generation(ids, old, len(old))
         self._count = len(self._generation.place)
 
     def add(self, new: str) -> Seen:
         """The window with this id too; itself if it was seen."""
         generation, size = self._generation, self._count
-        place, older = generation.place, generation.older
-        if place.get(new, size) < size or (older is not None and new in older):
+        place, old_size = generation.place, generation.old_size
+        if place.get(new, size) < size or generation.old.get(new, old_size) < old_size:
             return self
         if size >= GENERATION:
-            return Seen((new,), Seen(self._own()))
+            return _window(_Generation((new,), place, size), 1)
         if next(generation.places) != size:
             # Another window has grown from this one.
-            return Seen((*self._own(), new), older)
+            ids = (*self._own(), new)
+            return _window(_Generation(ids, generation.old, old_size), size + 1)
         place[new] = size
         grown = _new(Seen)
         grown._generation = generation
@@ -62,18 +66,19 @@ class Seen:
 
     def generations(self) -> tuple[list[str], list[str]]:
         """The ids of the older generation and of this one, oldest first."""
-        older = self._generation.older
-        return [] if older is None else list(older._own()), list(self._own())
+        generation = self._generation
+        return list(islice(generation.old, generation.old_size)), list(self._own())
 
     def __contains__(self, item: str) -> bool:
-        older, size = self._generation.older, self._count
-        if self._generation.place.get(item, size) < size:
-            return True
-        return older is not None and item in older
+        generation, size = self._generation, self._count
+        old_size = generation.old_size
+        return (
+            generation.place.get(item, size) < size
+            or generation.old.get(item, old_size) < old_size
+        )
 
     def __len__(self) -> int:
-        older = self._generation.older
-        return self._count + (0 if older is None else older._count)
+        return self._count + self._generation.old_size
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Seen):
@@ -83,11 +88,19 @@ class Seen:
     def __hash__(self) -> int:
         return hash(tuple(self._own()))
 
-    def __reduce__(self) -> tuple[type[Seen], tuple[list[str], Seen | None]]:
-        return Seen, (list(self._own()), self._generation.older)
+    def __reduce__(self) -> tuple[type[Seen], tuple[list[str], list[str]]]:
+        older, own = self.generations()
+        return Seen, (own, older)
 
     def __repr__(self) -> str:
         return f"<{len(self)} ids seen>"
+
+
+def _window(generation: _Generation, size: int) -> Seen:
+    window = _new(Seen)
+    window._generation = generation  # pyright: ignore[reportPrivateUsage]
+    window._count = size  # pyright: ignore[reportPrivateUsage]
+    return window
 
 
 _new = object.__new__

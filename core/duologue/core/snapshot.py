@@ -79,7 +79,7 @@ def _typed(wanted: Any, value: Any) -> Any:
         return Order(msgspec.convert(value, tuple[str, ...]))
     if wanted is Seen:
         older, recent = msgspec.convert(value, tuple[list[str], list[str]])
-        return Seen(recent, Seen(older) if older else None)
+        return Seen(recent, older)
     if get_origin(wanted) is Map:
         values: Any = dict.__class_getitem__(get_args(wanted))
         return Map(msgspec.convert(value, values, dec_hook=_typed))

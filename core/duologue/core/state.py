@@ -14,6 +14,7 @@ from immutables import Map
 from .accounts import (
     NO_LEDGER,
     NO_TALLY,
+    Ignored,
     Ledger,
     Problem,
     RateLimit,
@@ -33,6 +34,7 @@ __all__ = [
     "CallLink",
     "Connection",
     "Conversation",
+    "Ignored",
     "Item",
     "Key",
     "Ledger",

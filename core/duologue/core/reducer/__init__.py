@@ -35,7 +35,7 @@ from collections.abc import Iterable, Mapping
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Malformed, Unknown
 from duologue.core.record import Record
-from duologue.core.state import Session, State
+from duologue.core.state import Ignored, Session, State
 
 from . import (
     calls,
@@ -50,7 +50,7 @@ from . import (
     translation,
 )
 from .handler import Handler, way
-from .nodes import make_state, make_tally, with_tally
+from .nodes import change_ignored, make_state, make_tally, with_tally
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -77,48 +77,57 @@ _ROUTES: Mapping[type, tuple[str, Handler]] = {
 def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes what it was given."""
     event = record.event
-    session_id = record.session
+    kind = event.__class__
+    if kind is events.Forgotten and record.dir == "local":
+        return _without(state, record.session)
     sessions = state.sessions
-    if type(event) is events.Forgotten and record.dir == "local":
-        return State(sessions.delete(session_id)) if session_id in sessions else state
-    session = sessions.get(session_id)
-    if session is None:
-        session = Session(session_id)
-    tally = session.tally
-    seen = tally.seen
-    sent = tally.sent
-    duplicate = 0
+    before = sessions.get(record.session) or Session(record.session)
+    tally = before.tally
+    seen, sent, ignored = tally.seen, tally.sent, tally.ignored
+    duplicate = False
     if record.dir == "in":
-        event_id: str | None = getattr(event, "event_id", None)
-        if event_id is not None:
+        if event_id := getattr(event, "event_id", None):
             # Frames of two connections can mix while one hands over to the other.
             seen = seen.add(f"{record.epoch}:{event_id}")
             duplicate = seen is tally.seen
     elif record.dir == "out" and isinstance(event, ClientEvent):
         sent = requests.note_sent(sent, event)
-    after: Session | None = session
-    kind = type(event)
+    after: Session | None = before
     route = _ROUTES.get(kind)
-    if route is not None and route[0] == record.dir and not duplicate:
-        after = route[1](session, event, record)
-    tally = make_tally(
-        tally.events + 1,
-        tally.unknown + (kind is Unknown),
-        tally.malformed + (kind is Malformed),
-        tally.duplicate + duplicate,
-        tally.late + (after is None),
-        seen,
-        sent,
-    )
-    if after is None or after is session:
-        after = with_tally(session, tally)
+    if duplicate:
+        ignored = change_ignored(ignored, duplicate=ignored.duplicate + 1)
+    elif route is not None and route[0] == record.dir:
+        after = route[1](before, event, record)
+    if after is None:
+        after = before
+        ignored = change_ignored(ignored, late=ignored.late + 1)
+    elif route is None:
+        ignored = _ignore(ignored, kind)
+    tally = make_tally(tally.events + 1, seen, sent, ignored)
+    if after is before:
+        after = with_tally(after, tally)
     else:
         # Made just now, and nobody has seen it: it need not be made once more.
         _set_tally(after, tally)
-    return make_state(sessions.set(session_id, after))
+    return make_state(sessions.set(record.session, after))
 
 
 _set_tally = Session.__dict__["tally"].__set__
+
+
+def _ignore(ignored: Ignored, kind: type) -> Ignored:
+    """The count of what nobody reads, with an event of this class."""
+    if kind is Unknown:
+        return change_ignored(ignored, unknown=ignored.unknown + 1)
+    if kind is Malformed:
+        return change_ignored(ignored, malformed=ignored.malformed + 1)
+    return ignored
+
+
+def _without(state: State, session_id: str) -> State:
+    if session_id not in state.sessions:
+        return state
+    return State(state.sessions.delete(session_id))
 
 
 def fold(records: Iterable[Record], state: State | None = None) -> State:

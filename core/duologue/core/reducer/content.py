@@ -88,7 +88,16 @@ def grow_text(
         item.truncation,
         item.call,
     )
-    return put_item(session, grown_item)
+    return make_session(
+        session.id,
+        session.connection,
+        session.items.set(item.id, grown_item),
+        session.conversation,
+        session.responses,
+        session.activity,
+        session.ledger,
+        session.tally,
+    )
 
 
 def close_part(

@@ -7,6 +7,7 @@ from duologue.core.state import (
     Activity,
     Connection,
     Conversation,
+    Ignored,
     Item,
     Ledger,
     Part,
@@ -23,6 +24,7 @@ __all__ = [
     "change_activity",
     "change_connection",
     "change_conversation",
+    "change_ignored",
     "change_item",
     "change_ledger",
     "change_part",
@@ -49,6 +51,7 @@ __all__ = [
 change_activity = changer(Activity)
 change_connection = changer(Connection)
 change_conversation = changer(Conversation)
+change_ignored = changer(Ignored)
 change_item = changer(Item)
 change_ledger = changer(Ledger)
 change_part = changer(Part)
