@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
 
 from duologue.core import Record, Session, Store, fold
+from duologue.core.jsonpatch import apply
 from duologue.core.order import Order
 from duologue.core.patch import Operation, patch
 from duologue.core.state import (
@@ -38,18 +40,22 @@ from duologue.core.state import (
     Truncation,
     Usage,
 )
+from duologue.core.testing.stream import Stream
 from duologue.core.text import Text
-from duologue.core.view import apply, view
+from duologue.core.view import view
 
+from .strategies import examples
 from .talk import Service, to_record, to_records
-from .test_view import sessions, streams
+from .test_view import STREAMS, sessions
 
-many = settings(max_examples=max(500, settings().max_examples))
+T = TypeVar("T")
+#: A page is compared after each so many steps; which ones those are is chance enough.
+STRIDE = 8
 
 
-def exactly(value: Any) -> str:
+def exactly(value: Any) -> bytes:
     """The JSON of a value, in which 1 is not 1.0 and not true."""
-    return json.dumps(value, sort_keys=True)
+    return msgspec.json.encode(value, order="deterministic")
 
 
 def way(before: Session, after: Session, *records: Record) -> list[Operation]:
@@ -66,26 +72,35 @@ def size(operations: list[Operation]) -> int:
     return len(msgspec.json.encode(operations))
 
 
-@many
-@given(streams())
-def test_every_step_is_patched(records: list[Record]) -> None:
+@examples(500)
+@given(STREAMS)
+def test_every_step_is_patched(stream: Stream) -> None:
     """The view of a state, patched, is the view of the next; knowing the record
-    between them changes nothing."""
-    every = sessions(records)
-    for before, record, after in zip(every, records, every[1:], strict=False):
-        assert way(before, after) == patch(before, after, record), record.event
+    between them changes nothing. Patching leaves the page alone that it begins with."""
+    every = sessions(stream)
+    page = view(every[0])
+    for number, (before, record) in enumerate(zip(every, stream, strict=False)):
+        after = every[number + 1]
+        operations = patch(before, after)
+        assert operations == patch(before, after, record), record.event
+        # Looking at whole pages costs more than patching them.
+        if operations and number % STRIDE == 0:
+            assert exactly(page) == exactly(view(before))
+            assert exactly(apply(page, operations)) == exactly(view(after))
+            assert exactly(page) == exactly(view(before))
+        page = apply(page, operations)
+    assert exactly(page) == exactly(view(every[-1]))
 
 
-@many
-@given(streams(), st.data())
-def test_distant_states_are_patched(records: list[Record], data: st.DataObject) -> None:
+@examples(500)
+@given(STREAMS, st.integers(0, 999), st.integers(0, 999))
+def test_distant_states_are_patched(stream: Stream, one: int, other: int) -> None:
     """Any two states of a stream are, forwards and backwards."""
-    every = sessions(records)
-    places = st.integers(0, len(records))
-    first, last = sorted((data.draw(places), data.draw(places)))
+    every = sessions(stream)
+    first, last = sorted((one % len(every), other % len(every)))
     before, after = every[first], every[last]
 
-    assert way(before, after) == patch(before, after, *records[first:last])
+    assert way(before, after) == patch(before, after, *stream[first:last])
     way(after, before)
 
 
@@ -108,10 +123,10 @@ def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
         before = after
 
 
-@given(streams())
-def test_the_same_state_needs_no_patch(records: list[Record]) -> None:
+@given(STREAMS)
+def test_the_same_state_needs_no_patch(stream: Stream) -> None:
     """Nothing is to be done, nor where a record changed the tally alone."""
-    session = sessions(records)[-1]
+    session = sessions(stream)[-1]
     counted = attrs.evolve(session, tally=attrs.evolve(session.tally, events=-1))
 
     assert patch(session, session) == []
@@ -119,47 +134,74 @@ def test_the_same_state_needs_no_patch(records: list[Record]) -> None:
 
 
 SEGMENT = Segment("seg", "A", 0.0, 1.5, "words")
-words = st.sampled_from(["a", "b", "c/d", "e~f", "~1"])
-names = st.sampled_from(["i", "j", "k/~", "~0", "m", "n"])
-grown = st.lists(words, max_size=4).map(
-    lambda pieces: Text("".join(pieces[:1])).append("".join(pieces[1:]))
+WORDS = ("a", "b", "c/d", "e~f", "~1")
+NAMES = ("i", "j", "k/~", "~0", "m", "n")
+TEXTS = (
+    Text(""),
+    Text("a"),
+    Text("a").append("b"),
+    Text("a").append("c/d~1"),
+    Text("b"),
 )
-parts = st.builds(
+MCP = (
+    None,
+    McpCall("a"),
+    McpCall("b", tools=(McpTool("t", "{}"),)),
+    McpCall("e~f", tools=(McpTool("t", "{}"),)),
+)
+words, names = st.sampled_from(WORDS), st.sampled_from(NAMES)
+grown = st.sampled_from(TEXTS)
+
+
+def every_one(cls: type[T], **fields: Sequence[Any]) -> st.SearchStrategy[T]:
+    """The objects whose fields are any of these, by one choice."""
+    values = [
+        cls(**dict(zip(fields, it, strict=True))) for it in product(*fields.values())
+    ]
+    return st.sampled_from(values)
+
+
+parts = every_one(
     Part,
-    type=st.sampled_from(["input_text", "output_audio"]),
-    text=grown,
-    final=st.booleans(),
-    failure=st.none() | words,
-    segments=st.sampled_from([(), (SEGMENT,), (SEGMENT, SEGMENT)]),
+    type=("input_text", "output_audio"),
+    text=TEXTS,
+    final=(False, True),
+    failure=(None, "a", "~1"),
+    segments=((), (SEGMENT,), (SEGMENT, SEGMENT)),
 )
-calls = st.builds(
+calls = every_one(
     Call,
-    call_id=st.none() | names,
-    name=words,
-    arguments=grown,
-    complete=st.booleans(),
-    output=st.none() | words,
-    mcp=st.none()
-    | st.builds(McpCall, words, tools=st.sampled_from([(), (McpTool("t", "{}"),)])),
+    call_id=(None, "i", "k/~"),
+    name=("a", "c/d"),
+    arguments=TEXTS,
+    complete=(False, True),
+    output=(None, "a", "~1"),
+    mcp=MCP,
+)
+heads = every_one(
+    Item,
+    id=NAMES,
+    role=(None, "user", "assistant"),
+    status=("in_progress", "completed", "deleted"),
+    placement=(Placement(), Placement(phase="a"), Placement(phase="c/d")),
+    truncation=(None, Truncation(1), Truncation(5, "a"), Truncation(5, "b")),
 )
 items = st.builds(
-    Item,
-    id=names,
-    role=st.sampled_from([None, "user", "assistant"]),
-    status=st.sampled_from(["in_progress", "completed", "deleted"]),
-    parts=st.lists(parts, max_size=3).map(tuple),
-    placement=st.builds(Placement, phase=st.none() | words),
-    truncation=st.none() | st.builds(Truncation, st.integers(0, 9), st.none() | words),
-    call=st.none() | calls,
+    lambda head, parts, call: attrs.evolve(head, parts=tuple(parts), call=call),
+    heads,
+    st.lists(parts, max_size=3),
+    st.none() | calls,
 )
-replies = st.builds(
+replies = every_one(
     Response,
-    id=names,
-    status=words,
-    item_ids=st.lists(names, max_size=3).map(tuple),
-    metadata=st.dictionaries(names, words, max_size=3).map(Map),
+    id=NAMES,
+    status=WORDS,
+    item_ids=((), ("i",), ("i", "j"), ("j", "i"), ("k/~", "j", "n")),
+    metadata=(Map(), Map({"i": "a"}), Map({"i": "b", "k/~": "a"}), Map({"k/~": "a"})),
 )
-problems = st.lists(st.builds(Problem, words, words), max_size=4).map(tuple)
+problems = st.lists(every_one(Problem, kind=WORDS, message=WORDS), max_size=4).map(
+    tuple
+)
 limits = st.lists(st.builds(RateLimit, words), max_size=2).map(tuple)
 translations = st.builds(
     Translation,
@@ -169,55 +211,53 @@ translations = st.builds(
 )
 
 
+SOME_ITEMS = st.lists(items, max_size=5, unique_by=lambda item: item.id)
+SOME_REPLIES = st.lists(replies, max_size=4, unique_by=lambda reply: reply.id)
+connections = every_one(
+    Connection,
+    epoch=(0, 1, 2),
+    requested=(None, '{"a":[1],"b":true}', '{"b":1,"c/d":{}}', '{"b":1.0,"c/d":[]}'),
+)
+conversations = st.builds(
+    Conversation,
+    cleared_after=st.none() | names,
+    id=st.none() | words,
+    gaps=st.lists(names, max_size=2).map(tuple),
+    translation=st.none() | translations,
+)
+activities = every_one(
+    Activity, muted=(False, True), playing=NAMES, keys=((), (Key("1", 2),))
+)
+ledgers = st.builds(
+    Ledger,
+    st.builds(Usage, total=st.integers(0, 1)),
+    problems=problems,
+    rate_limits=limits,
+)
+
+
 @st.composite
 def anything(draw: st.DrawFn) -> Session:
     """A session that no stream need lead to."""
-    made = draw(st.lists(items, unique_by=lambda item: item.id))
+    made, answers = draw(SOME_ITEMS), draw(SOME_REPLIES)
     order = draw(st.permutations([item.id for item in made]))
-    answers = draw(st.lists(replies, unique_by=lambda reply: reply.id))
-    configs = ['{"a":[1],"b":true}', '{"b":1,"c/d":{}}', '{"b":1.0,"c/d":[]}']
+    shown = Order(order[: draw(st.integers(0, len(order)))])
     return Session(
         draw(words),
-        connection=draw(
-            st.builds(
-                Connection,
-                epoch=st.integers(0, 2),
-                requested=st.none() | st.sampled_from(configs),
-            )
-        ),
+        connection=draw(connections),
         items=Map({item.id: item for item in made}),
-        conversation=Conversation(
-            Order(order[: draw(st.integers(0, len(order)))]),
-            cleared_after=draw(st.none() | names),
-            id=draw(st.none() | words),
-            gaps=tuple(draw(st.lists(names, max_size=2))),
-            translation=draw(st.none() | translations),
-        ),
+        conversation=attrs.evolve(draw(conversations), order=shown),
         responses=Responses(
             Map({reply.id: reply for reply in answers}),
             Order(draw(st.permutations([reply.id for reply in answers]))),
             draw(st.none() | names),
         ),
-        activity=draw(
-            st.builds(
-                Activity,
-                muted=st.booleans(),
-                playing=names,
-                keys=st.sampled_from([(), (Key("1", 2),)]),
-            )
-        ),
-        ledger=draw(
-            st.builds(
-                Ledger,
-                st.builds(Usage, total=st.integers(0, 1)),
-                problems=problems,
-                rate_limits=limits,
-            )
-        ),
+        activity=draw(activities),
+        ledger=draw(ledgers),
     )
 
 
-@many
+@examples(500)
 @given(anything(), anything())
 def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
     """Even of different sessions, and of states that no stream leads to."""
@@ -225,7 +265,7 @@ def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
     assert way(one, one) == []
 
 
-@many
+@examples(500)
 @given(st.permutations(range(8)), st.permutations(range(8)), st.data())
 def test_any_order_becomes_any_other(
     one: list[int], other: list[int], data: st.DataObject

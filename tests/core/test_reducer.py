@@ -22,7 +22,8 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.core.patch import apply, patch
+from duologue.core.jsonpatch import apply
+from duologue.core.patch import patch
 from duologue.core.reducer import HANDLERS
 from duologue.core.testing import Model, Script, to_records
 from duologue.core.testing.service import direction

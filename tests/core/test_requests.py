@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import Problem, Record, Session, fold
-from duologue.core.reducer.requests import MAX_SENT
+from duologue.core.reducer.requests import MAX_SENT, answered
 from duologue.core.state import Sent
 
 from .talk import Frame, changed, to_record
@@ -43,10 +43,13 @@ def session_after(*records: Record) -> Session:
 
 def state_of(*records: Record) -> tuple[str | None, bool]:
     responses = session_after(*records).responses
-    return responses.wished, responses.asked
+    return responses.wished, responses.asked is not None
 
 
 WISH = '{"event_id":"c1","type":"response.create"}'
+AGAIN = '{"type":"response.create"}'
+ACTIVE = "conversation_already_has_active_response"
+BUSY = failed(code=ACTIVE)
 LOST = to_record({"type": "duologue.disconnected"})
 DONE = to_record(
     {"type": "response.done", "response": {"id": "r", "conversation_id": "c"}}
@@ -74,6 +77,13 @@ DONE = to_record(
         ([out(CREATE), failed(code="bad_response_create")], (None, False)),
         ([out(CREATE), failed(code="invalid_value")], (None, True)),
         ([out(CREATE), LOST], (None, False)),
+        # The service was quicker with a response of its own.
+        ([out(CREATE), created(), out(CREATE), BUSY], (AGAIN, False)),
+        ([created(), out(CREATE), BUSY, DONE], (AGAIN, False)),
+        ([created(), out(CREATE), wished(CREATE), BUSY], (WISH, False)),
+        ([created(), out(ASIDE), failed(event_id="c2", code=ACTIVE)], (None, False)),
+        # None that we know of: to ask at once again would be refused for ever.
+        ([out(CREATE), BUSY], (None, False)),
         (
             [out(CREATE), to_record({"type": "duologue.connected"}, epoch=1)],
             (None, False),
@@ -160,3 +170,10 @@ def test_an_expired_session(at: float | None, expected: float) -> None:
     session = session_after(to_record(greeting), to_record(error, at=at))
 
     assert expected == session.connection.expires_at
+
+
+def test_an_answer_to_nothing() -> None:
+    """A response that nobody asked for answers nothing."""
+    session = Session("s")
+
+    assert session is answered(session)

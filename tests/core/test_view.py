@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
 
@@ -18,11 +18,13 @@ from duologue.core import (
     DuologueError,
     Record,
     Session,
-    Store,
+    State,
     fold,
+    reduce,
     select_transcripts,
     select_turns,
 )
+from duologue.core.jsonpatch import PatchError, apply
 from duologue.core.order import Order
 from duologue.core.state import (
     Call,
@@ -35,13 +37,16 @@ from duologue.core.state import (
     Segment,
     Translation,
 )
+from duologue.core.testing import Script, to_records
+from duologue.core.testing.stream import Stream
 from duologue.core.text import Text
-from duologue.core.view import PatchError, apply, summary, view
+from duologue.core.view import summary, view
 
-from .strategies import Talk, encoded, hostile, talks
+from .strategies import examples, hostile, legal, scripts
 from .talk import Frame, Service, audio, fold_frames, message, to_record
 
-many = settings(max_examples=max(500, settings().max_examples))
+#: One state of so many is looked at, the last one among them.
+STRIDE = 32
 
 TOOL = {
     "type": "mcp",
@@ -153,43 +158,49 @@ def about(item_id: str, previous: str, response_id: str) -> list[Frame]:
     ]
 
 
-def found(frames: list[Any], key: str) -> list[str]:
-    """The values of a key at the top of frames, and a few that are nowhere else."""
-    values = [frame.get(key) for frame in frames if isinstance(frame, dict)]
+#: What strikes a stream: where, which of `about` and `FACTS`, and of whom it speaks.
+STROKES = st.lists(
+    st.tuples(st.integers(0, 999), st.integers(0, 99), st.integers(0, 9999)),
+    max_size=10,
+)
+
+
+def found(stream: list[Record], key: str) -> list[str]:
+    """The values of a key at the top of events, and a few that are nowhere else."""
+    values = {getattr(record.event, key, None) for record in stream}
     names = {value for value in values if isinstance(value, str) and value}
     return [*sorted(names), "new", "new/~1"]
 
 
-@st.composite
-def streams(draw: st.DrawFn) -> list[Record]:
-    """Records of several turns, doubled, lost, moved and bent, struck by deletions,
-    truncations, moves and calls, over several connections."""
-    frames: list[Any] = draw(hostile())
-    items, responses = found(frames, "item_id"), found(frames, "response_id")
-    for _ in range(draw(st.integers(0, 10))):
-        strokes = about(
-            draw(st.sampled_from(items)),
-            draw(st.sampled_from(items)),
-            draw(st.sampled_from(responses)),
+def struck(stream: Stream, strokes: list[tuple[int, int, int]]) -> Stream:
+    """The records with strokes at any place."""
+    items, responses = found(stream, "item_id"), found(stream, "response_id")
+    for at, what, whom in strokes if stream else ():
+        every = about(
+            items[whom % len(items)],
+            items[whom // 10 % len(items)],
+            responses[whom // 100 % len(responses)],
         )
-        at = draw(st.integers(0, len(frames)))
-        frames.insert(at, draw(st.sampled_from([*strokes, *FACTS])))
-    records: list[Record] = []
-    epoch = 0
-    for seq, frame in enumerate(frames, start=1):
-        epoch += isinstance(frame, dict) and frame.get("type") == "duologue.connecting"
-        frame = frame if isinstance(frame, dict) else encoded(frame)
-        records.append(to_record(frame, seq, at=1000 + seq / 10, epoch=epoch))
-    return records
+        every += FACTS
+        near = stream[at % len(stream)]
+        frame = every[what % len(every)]
+        stroke = to_record(frame, near.seq, at=near.at, epoch=near.epoch)
+        stream.insert(at % len(stream), stroke)
+    return stream
+
+
+#: Records of several turns, doubled, lost, moved and bent, struck by deletions,
+#: truncations, moves and calls, over several connections.
+STREAMS = st.builds(struck, hostile(legal(2)), STROKES)
 
 
 def sessions(records: list[Record]) -> list[Session]:
     """The session before the first record and after each, empty where there is none."""
-    store = Store()
+    state = State()
     every = [Session("s")]
     for record in records:
-        store.dispatch(record)
-        every.append(store.session("s") or Session("s"))
+        state = reduce(state, record)
+        every.append(state.sessions.get("s") or Session("s"))
     return every
 
 
@@ -202,22 +213,23 @@ def is_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool)
 
 
-@many
-@given(streams())
-def test_a_view_is_plain_json(records: list[Record]) -> None:
+@examples(500)
+@given(STREAMS)
+def test_a_view_is_plain_json(stream: Stream) -> None:
     """Whatever came, both shapes are JSON values and come back from their bytes."""
-    for session in sessions(records)[::4]:
+    for session in sessions(stream)[::-STRIDE]:
         for shape in (view(session), summary(session)):
             assert is_plain(shape)
             assert shape == json.loads(json.dumps(shape, allow_nan=False))
             assert shape == msgspec.json.decode(msgspec.json.encode(shape))
 
 
-@many
-@given(streams())
-def test_what_is_shown_is_what_can_be_read(records: list[Record]) -> None:
-    """The order has the lines of the transcript in their order, and no tombstone."""
-    session = sessions(records)[-1]
+@examples(500)
+@given(STREAMS)
+def test_what_is_shown_is_what_can_be_read(stream: Stream) -> None:
+    """The order has the lines of the transcript in their order, and no tombstone; a
+    response in the conversation has the figures that `select_turns` gives."""
+    session = sessions(stream)[-1]
     shown = view(session)
     lines = [
         item_id
@@ -228,24 +240,16 @@ def test_what_is_shown_is_what_can_be_read(records: list[Record]) -> None:
 
     assert [line.item_id for line in select_transcripts(session)] == lines
     assert set(session.items) - dead == set(shown["items"])
-
-
-@many
-@given(streams())
-def test_the_latencies_are_those_of_the_turns(records: list[Record]) -> None:
-    """A response in the conversation has the figures that `select_turns` gives."""
-    session = sessions(records)[-1]
-    responses = view(session)["responses"]
     for turn in select_turns(session):
         expected = attrs.asdict(turn)
-        response = responses[expected.pop("response_id")]
+        response = shown["responses"][expected.pop("response_id")]
         assert expected == {key: response[key] for key in expected}
 
 
-@given(talks())
-def test_the_text_is_there_once(talk: Talk) -> None:
+@given(scripts(3))
+def test_the_text_is_there_once(script: Script) -> None:
     """The chunks of an item's parts join to its line."""
-    session = fold_frames(*talk.frames)
+    session = fold(to_records(script.frames)).sessions["s"]
     items = view(session)["items"]
     for line in select_transcripts(session):
         parts = items[line.item_id]["parts"]

@@ -16,7 +16,8 @@ from ._version import __version__
 from .commands import Command, Reconnect, Send
 from .decoding import decode, encode
 from .errors import DuologueError, LogError, SnapshotError
-from .patch import PatchError, apply, patch
+from .jsonpatch import PatchError, apply
+from .patch import patch
 from .pricing import Cost, select_cost
 from .react import react
 from .record import Record, read_log, to_line

@@ -102,6 +102,21 @@ class Order:
             for chunk in self._chunks[at + 1 :]:
                 yield from chunk
 
+    def since(self, earlier: Order) -> list[str] | None:
+        """The ids behind all of ``earlier``; None where it did not grow from it."""
+        before, after = earlier._chunks, self._chunks
+        if not before:
+            return list(self)
+        last = len(before) - 1
+        grown = after[last:]
+        # Chunks that did not change are the same objects: only the last is looked into.
+        if not grown or after[:last] != before[:last]:
+            return None
+        count = len(before[last])
+        if grown[0][:count] != before[last]:
+            return None
+        return [*grown[0][count:], *(each for chunk in grown[1:] for each in chunk)]
+
     def _find(self, item_id: str) -> tuple[int, int]:
         chunks = self._chunks
         if chunks and chunks[-1][-1] == item_id:

@@ -19,15 +19,12 @@ import msgspec
 from immutables import Map
 
 from .jsonlike import is_array, is_object
-from .order import Order
 from .record import Record
 from .state import Call, Conversation, Item, Responses, Session, Translation
 from .text import Text
 from .view import (
-    PatchError,
     activity_view,
     alive,
-    apply,
     call_head,
     call_view,
     connection_view,
@@ -42,7 +39,7 @@ from .view import (
     translation_view,
 )
 
-__all__ = ["Operation", "PatchError", "apply", "patch"]
+__all__ = ["Operation", "patch"]
 
 #: ``op`` (add, remove, replace), ``path`` and, but for remove, ``value``.
 Operation = dict[str, Any]
@@ -216,7 +213,7 @@ def _translation(
 def _order(before: Session, after: Session, reappeared: bool) -> list[Operation]:
     old, new = before.conversation, after.conversation
     if not reappeared and old.cleared_after == new.cleared_after:
-        added = _appended(old.order, new.order)
+        added = new.order.since(old.order)
         if added is not None and new.cleared_after not in added:
             return [_op("add", "/order/-", key) for key in added if alive(after, key)]
     return _sequence("/order", shown(before), shown(after))
@@ -266,28 +263,12 @@ def _responses(old: Responses, new: Responses, named: _Named) -> list[Operation]
             operations.append(_op("add", path, response_view(other)))
         else:
             operations += _value(path, response_view(one), response_view(other))
-    added = _appended(old.order, new.order)
+    added = new.order.since(old.order)
     if added is None:
         operations += _sequence("/response_order", list(old.order), list(new.order))
     else:
         operations += [_op("add", "/response_order/-", key) for key in added]
     return operations + _value("/active", old.active, new.active)
-
-
-def _appended(old: Order, new: Order) -> list[str] | None:
-    """The ids behind all those of ``old``; None where ``new`` did not grow from it."""
-    before = old._chunks  # pyright: ignore[reportPrivateUsage]
-    after = new._chunks  # pyright: ignore[reportPrivateUsage]
-    if not before:
-        return list(new)
-    last, grown = len(before) - 1, after[len(before) - 1 :]
-    # Chunks that did not change are the same objects: only the last is looked into.
-    if not grown or after[:last] != before[:last]:
-        return None
-    count = len(before[last])
-    if grown[0][:count] != before[last]:
-        return None
-    return [*grown[0][count:], *(key for chunk in grown[1:] for key in chunk)]
 
 
 def _sequence(path: str, old: list[str], new: list[str]) -> list[Operation]:

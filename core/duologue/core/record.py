@@ -204,7 +204,11 @@ def _parse(line: bytes, number: int) -> _Line:
     try:
         entry = _LINES.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _check_version(_version(line), number)
+        version = _version(line)
+        _check_version(version, number)
+        if version < VERSION:
+            # It has the shape of its time.
+            return _parse(upgrade_line(line, number, to=VERSION), number)
         what = "cut off" if not line.endswith(b"\n") else "not a record"
         reason = " ".join(str(error).split())[:120]
         raise LogError(f"line {number}: {what} ({reason})", line=number) from None

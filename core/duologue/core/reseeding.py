@@ -14,11 +14,9 @@ from collections.abc import Iterator
 import msgspec
 
 from . import events
-from .audio import bytes_per_ms
 from .commands import create_item
 from .decoding import decode
 from .events.base import ClientEvent
-from .reducer.content import estimate_heard
 from .selectors import has_output
 from .state import Call, Connection, Item, Session
 from .types import SessionKind
@@ -114,9 +112,4 @@ def _heard(session: Session, item: Item) -> str:
     cut = item.truncation
     if cut is not None and cut.heard is not None:
         return cut.heard
-    played = item.placement.played_ms
-    if cut is None and played is not None and item.status == "incomplete":
-        # The connection was lost while it was spoken.
-        rate = bytes_per_ms(session.connection.confirmed)
-        return estimate_heard(item, max(played, 0), rate) or ""
     return "".join(str(part.text) for part in item.parts)

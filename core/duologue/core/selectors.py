@@ -7,7 +7,6 @@ same objects. One that only hands out a node needs no memory for that.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar
@@ -93,7 +92,7 @@ def _remember(
     """Keep a selector's last answer for each session while these nodes are the same."""
 
     def decorate(select: Callable[[Session], _T]) -> Callable[[Session], _T]:
-        kept: OrderedDict[str, tuple[tuple[Any, ...], _T]] = OrderedDict()
+        kept: dict[str, tuple[tuple[Any, ...], _T]] = {}
 
         @wraps(select)
         def remembered(session: Session) -> _T:
@@ -104,10 +103,11 @@ def _remember(
             ):
                 return last[1]
             answer = select(session)
+            # Threads may do this at once: no step expects what another one left.
+            kept.pop(session.id, None)
             kept[session.id] = (nodes, answer)
-            kept.move_to_end(session.id)
             if len(kept) > _REMEMBERED:
-                kept.popitem(last=False)
+                kept.pop(next(iter(tuple(kept))), None)
             return answer
 
         return remembered

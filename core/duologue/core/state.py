@@ -299,7 +299,7 @@ class Responses:
     """All responses in the order in which they began; ``active`` is the one in work.
 
     ``wished`` is the ``response.create`` that the application asked for and that is
-    not sent yet, as canonical JSON; ``asked`` says that one went out and was not
+    not sent yet, as canonical JSON; ``asked`` the one that went out and was not
     answered yet, neither by ``response.created`` nor by an error.
     """
 
@@ -307,7 +307,7 @@ class Responses:
     order: Order = NOTHING
     active: str | None = None
     wished: str | None = None
-    asked: bool = False
+    asked: str | None = None
 
 
 @attrs.frozen(weakref_slot=False)

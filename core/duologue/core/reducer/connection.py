@@ -55,7 +55,7 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         if conversation.anchor != conversation.order.last:
             anchored = change_conversation(conversation, anchor=conversation.order.last)
             session = with_conversation(session, anchored)
-        connection = change_connection(connection, epoch=record.epoch)
+        connection = change_connection(connection, epoch=record.epoch, expires_at=None)
     return _move(session, connection, trigger, None)
 
 
@@ -90,8 +90,9 @@ def end(session: Session, trigger: str, reason: str | None, record: Record) -> S
     silent = change_activity(
         session.activity, speaking_item=None, speech_started_at=None, playing=None
     )
+    playing = session.activity.playing
     session = answered(with_activity(session, silent))
-    return lose_responses(session, session.connection.epoch, record.at)
+    return lose_responses(session, session.connection.epoch, record.at, playing)
 
 
 def _on_closed(session: Session, event: events.Closed, record: Record) -> Session:

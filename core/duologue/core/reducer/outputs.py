@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from duologue.core import phases
-from duologue.core.state import Response, Session
+from duologue.core.state import Item, Response, Session
 
 from .content import put_item
+from .conversation import LONGEST, truncate
 from .nodes import (
     change_item,
     change_placement,
@@ -19,7 +20,15 @@ from .nodes import (
 from .placing import mention
 from .showing import finish
 
-__all__ = ["end_response", "finish_items", "link", "lose_responses", "open_item", "put"]
+__all__ = [
+    "cut_off",
+    "end_response",
+    "finish_items",
+    "link",
+    "lose_responses",
+    "open_item",
+    "put",
+]
 
 
 def put(session: Session, response: Response) -> Session:
@@ -106,14 +115,58 @@ def finish_items(session: Session, response_id: str, at: float | None) -> Sessio
     return session
 
 
-def lose_responses(session: Session, epoch: int, at: float | None) -> Session:
+def lose_responses(
+    session: Session, epoch: int, at: float | None, playing: str | None = None
+) -> Session:
     """The session without the responses that a lost connection was at work on.
 
-    Their items keep the words that came, and are incomplete.
+    Their items keep the words that came, and are incomplete. What was being said, and
+    what was still ``playing``, is cut off where the clock says that it was.
     """
     for response_id in session.responses.order:
         response = session.responses.by_id[response_id]
-        if response.status == "in_progress" and response.epoch <= epoch:
+        lost = response.status == "in_progress" and response.epoch <= epoch
+        if lost:
             session = end_response(session, response_id, phases.LOST, "disconnected")
             session = finish_items(session, response_id, at)
+        if lost or response_id == playing:
+            session = cut_off(session, response, at)
     return session
+
+
+def cut_off(session: Session, response: Response, at: float | None) -> Session:
+    """The session with the audio of a response cut off ``at`` this time.
+
+    How much of it was played is what we know of it, or else what the clock says.
+    Nothing is said of words without audio, or where the times tell nothing.
+    """
+    item = _last_message(session, response)
+    if item is None:
+        return session
+    played: float | None = item.placement.played_ms
+    if played is None:
+        played = _ran_for(response, item, at)
+    if played is None:
+        return session
+    return truncate(session, item.id, round(played), confirmed=False)
+
+
+def _ran_for(response: Response, item: Item, at: float | None) -> float | None:
+    """For how many ms an item's audio has run ``at`` this time."""
+    began = response.turn.first_audio_at
+    if at is None:
+        return None
+    if began is None:
+        return 0 if any(part.type == "output_audio" for part in item.parts) else None
+    # Times of one session never decrease; others do not tell how long it was.
+    ran = (at - began) * 1000
+    return ran if 0 <= ran <= LONGEST else None
+
+
+def _last_message(session: Session, response: Response) -> Item | None:
+    """The item that a response spoke last."""
+    for item_id in reversed(response.item_ids):
+        item = session.items.get(item_id)
+        if item is not None and item.role == "assistant" and item.status != "deleted":
+            return item
+    return None

@@ -2,8 +2,9 @@
 
 A ``response.create`` that cannot be sent now is wished for by `duologue.requested`.
 When it goes out it is no wish any more, and the service is asked; ``response.created``
-or an error that it caused is the answer. One out of band waits for nobody and is not
-counted here. The configuration asked for is the last ``session.update``.
+or an error that it caused is the answer. One that is refused because the service was
+quicker with a response of its own is a wish again. One out of band waits for nobody
+and is not counted here. The configuration asked for is the last ``session.update``.
 
 `reduce` keeps the ids of the last events that went out, so that an error can be
 traced to the one that caused it.
@@ -12,6 +13,8 @@ traced to the one that caused it.
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
 
 from duologue.core import events
 from duologue.core.canonical import canonical_json
@@ -28,11 +31,10 @@ __all__ = ["MAX_SENT", "TABLE", "answered", "note_sent"]
 #: Events that went out, kept so that an error can name them.
 MAX_SENT = 64
 
+#: The error that says that another response is in work.
+_BUSY = "conversation_already_has_active_response"
 #: Errors that answer a ``response.create`` although they do not name it.
-_REFUSALS = (
-    "conversation_already_has_active_response",
-    "bad_response_create",
-)
+_REFUSALS = (_BUSY, "bad_response_create")
 
 
 def note_sent(sent: tuple[Sent, ...], event: Any) -> tuple[Sent, ...]:
@@ -91,14 +93,16 @@ def _on_create(
 ) -> Session:
     if _is_out_of_band(event):
         return session
-    return _with(session, change_responses(session.responses, wished=None, asked=True))
+    # Without its id: asked once more it is another event.
+    asked = canonical_json(msgspec.structs.replace(event, event_id=None))
+    return _with(session, change_responses(session.responses, wished=None, asked=asked))
 
 
 def answered(session: Session) -> Session:
     """The session with its ``response.create`` answered, if one was out."""
-    if not session.responses.asked:
+    if session.responses.asked is None:
         return session
-    return _with(session, change_responses(session.responses, asked=False))
+    return _with(session, change_responses(session.responses, asked=None))
 
 
 def _with(session: Session, responses: Responses) -> Session:
@@ -121,7 +125,20 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         origin=cause.type if cause else None,
     )
     session = _expire(add_problem(session, problem), error, record.at)
-    return answered(session) if _refuses(error, cause) else session
+    return _refused(session, error) if _refuses(error, cause) else session
+
+
+def _refused(session: Session, error: events.ErrorDetail) -> Session:
+    """The session with its ``response.create`` answered by an error.
+
+    Where the service was quicker with a response of its own, it is wished for again.
+    """
+    asked = session.responses.asked
+    session = answered(session)
+    responses = session.responses
+    if error.code != _BUSY or responses.active is None or responses.wished is not None:
+        return session
+    return _with(session, change_responses(responses, wished=asked))
 
 
 def _cause(session: Session, event_id: str | None) -> Sent | None:

@@ -41,7 +41,7 @@ def _on_created(
     session = _announce(session, wire, record.at)
     if wire.conversation_id is None:
         return session
-    responses = change_responses(session.responses, active=wire.id, asked=False)
+    responses = change_responses(session.responses, active=wire.id, asked=None)
     session = with_responses(session, responses)
     activity = session.activity
     if activity.last_spoken is None:

@@ -9,7 +9,7 @@ from duologue.core.record import Record
 from duologue.core.state import Key, Response, Session, Turn
 
 from .content import put_item
-from .conversation import LONGEST, be_silent, truncate
+from .conversation import be_silent
 from .handler import Handler
 from .nodes import (
     change_activity,
@@ -19,7 +19,7 @@ from .nodes import (
     change_turn,
     with_activity,
 )
-from .outputs import put
+from .outputs import cut_off, put
 from .placing import is_deleted, mention, place
 
 __all__ = ["MAX_KEYS", "TABLE"]
@@ -136,23 +136,9 @@ def _on_cut_off(
         return session
     turn = change_turn(response.turn, interrupted_at=record.at)
     session = _with_turn(session, response, turn)
-    item_id = _last_message(session, response)
-    if record.at is None or turn.first_audio_at is None or item_id is None:
+    if turn.first_audio_at is None:
         return session
-    played = (record.at - turn.first_audio_at) * 1000
-    if not 0 <= played <= LONGEST:
-        # Times of one session never decrease; these do not tell how long it was.
-        return session
-    return truncate(session, item_id, round(played), confirmed=False)
-
-
-def _last_message(session: Session, response: Response) -> str | None:
-    """The item that a response spoke last."""
-    for item_id in reversed(response.item_ids):
-        item = session.items.get(item_id)
-        if item is not None and item.role == "assistant" and item.status != "deleted":
-            return item_id
-    return None
+    return cut_off(session, response, record.at)
 
 
 def _on_cleared(
