@@ -10,7 +10,7 @@ from duologue.core import events
 from duologue.core.state import Item, Part, Segment, Session
 from duologue.core.text import Text
 
-from .nodes import change_part, make_item, make_part, make_session
+from .nodes import change_part, make_part, with_items, with_parts, with_text
 
 __all__ = [
     "MAX_PARTS",
@@ -40,16 +40,7 @@ _SPEAKING_RATE = 15.0
 
 def put_item(session: Session, item: Item) -> Session:
     """The session with this item in place of the one of its id."""
-    return make_session(
-        session.id,
-        session.connection,
-        session.items.set(item.id, item),
-        session.conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
+    return with_items(session, session.items.set(item.id, item))
 
 
 def grow_text(
@@ -57,47 +48,19 @@ def grow_text(
 ) -> Session | None:
     """The session with ``text`` appended to a part of an item; None if it is too late.
 
-    Two events of three come by here, so it is written out.
+    Two events of three come by here.
     """
     parts = item.parts
-    last = len(parts) - 1
-    part = parts[index] if 0 <= index <= last else _part(item, index, type)
+    part = parts[index] if 0 <= index < len(parts) else None
+    if part is None or not part.type:
+        part = _part(item, index, type)
     if part is None or part.final or item.status == "deleted":
         return None
     if not text:
         return session
-    grown = make_part(
-        part.type or type,
-        part.text.append(text),
-        False,
-        part.audio_bytes,
-        part.failure,
-        part.segments,
-    )
-    if index == last:
-        parts = (*parts[:-1], grown) if index else (grown,)
-    else:
-        parts = _replace_part(parts, index, grown)
-    grown_item = make_item(
-        item.id,
-        item.type,
-        item.role,
-        item.status,
-        parts,
-        item.placement,
-        item.truncation,
-        item.call,
-    )
-    return make_session(
-        session.id,
-        session.connection,
-        session.items.set(item.id, grown_item),
-        session.conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
+    grown = with_text(part, part.text.append(text))
+    item = with_parts(item, _replace_part(parts, index, grown))
+    return with_items(session, session.items.set(item.id, item))
 
 
 def close_part(
@@ -211,19 +174,12 @@ def _part(item: Item, index: int, type: str) -> Part | None:
 
 
 def _with_part(item: Item, index: int, part: Part) -> Item:
-    return make_item(
-        item.id,
-        item.type,
-        item.role,
-        item.status,
-        _replace_part(item.parts, index, part),
-        item.placement,
-        item.truncation,
-        item.call,
-    )
+    return with_parts(item, _replace_part(item.parts, index, part))
 
 
 def _replace_part(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
+    if index == 0:
+        return (part, *parts[1:])
     if index < len(parts):
         return (*parts[:index], part, *parts[index + 1 :])
     # Parts may come out of order: those in between are open and of no type yet.

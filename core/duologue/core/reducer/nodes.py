@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duologue.core.frozen import changer, maker
+from duologue.core.frozen import changer, maker, setter
 from duologue.core.state import (
     Activity,
     Connection,
@@ -43,9 +43,12 @@ __all__ = [
     "with_activity",
     "with_connection",
     "with_conversation",
+    "with_items",
     "with_ledger",
+    "with_parts",
     "with_responses",
     "with_tally",
+    "with_text",
 ]
 
 change_activity = changer(Activity)
@@ -69,90 +72,27 @@ make_session = maker(Session)
 make_state = maker(State)
 make_tally = maker(Tally)
 
+with_conversation = setter(Session, "conversation")
+with_items = setter(Session, "items")
+with_ledger = setter(Session, "ledger")
+with_parts = setter(Item, "parts")
+with_responses = setter(Session, "responses")
+with_tally = setter(Session, "tally")
+with_text = setter(Part, "text")
+
+_with_activity = setter(Session, "activity")
+_with_connection = setter(Session, "connection")
+
 
 def with_connection(session: Session, connection: Connection) -> Session:
     """The session with this connection; itself if it says the same."""
     if connection == session.connection:
         return session
-    return make_session(
-        session.id,
-        connection,
-        session.items,
-        session.conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
-
-
-def with_conversation(session: Session, conversation: Conversation) -> Session:
-    """The session with this conversation, which is another one."""
-    return make_session(
-        session.id,
-        session.connection,
-        session.items,
-        conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
-
-
-def with_responses(session: Session, responses: Responses) -> Session:
-    """The session with these responses, which are others."""
-    return make_session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        responses,
-        session.activity,
-        session.ledger,
-        session.tally,
-    )
+    return _with_connection(session, connection)
 
 
 def with_activity(session: Session, activity: Activity) -> Session:
     """The session with this activity; itself if it says the same."""
     if activity == session.activity:
         return session
-    return make_session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        session.responses,
-        activity,
-        session.ledger,
-        session.tally,
-    )
-
-
-def with_ledger(session: Session, ledger: Ledger) -> Session:
-    """The session with this ledger, which is another one."""
-    return make_session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        session.responses,
-        session.activity,
-        ledger,
-        session.tally,
-    )
-
-
-def with_tally(session: Session, tally: Tally) -> Session:
-    """The session with this tally, which is another one."""
-    return make_session(
-        session.id,
-        session.connection,
-        session.items,
-        session.conversation,
-        session.responses,
-        session.activity,
-        session.ledger,
-        tally,
-    )
+    return _with_activity(session, activity)
