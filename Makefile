@@ -9,7 +9,8 @@ JOBS ?= 2
 CORE_COVERAGE ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test test-deep bench docs clean setup-run setup-test
+.PHONY: help run demo check test test-deep bench docs clean setup-run \
+    setup-test setup-deep
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +20,10 @@ setup-run:
 
 setup-test:
 	@scripts/setup.sh test
+	@scripts/node.sh
+
+setup-deep: setup-test
+	@scripts/setup.sh browser
 
 run: setup-run ## one spoken turn with the local service, on this machine alone
 	@$(VENV)/duologue talk --local examples/question.wav \
@@ -38,11 +43,11 @@ test: check ## every check, then the tests: first in parallel, then in real time
 	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime and not deep"
 	$(VENV)/pytest -m "realtime and not deep"
 
-# The core is measured by its own tests, so that a test elsewhere covers nothing; with
-# as many examples as in `make test`, because measuring makes it slower.
-test-deep: check ## all tests with many more examples, and core's coverage
-	$(VENV)/coverage run --source=core -m pytest -m "not realtime and not deep" tests/core
-	$(VENV)/coverage report --fail-under=$(CORE_COVERAGE)
+# The core is measured by its own tests, so that a test elsewhere covers nothing, and
+# each module by the test module of its name; with as many examples as in `make test`,
+# because measuring makes it slower.
+test-deep: setup-deep check ## all tests with many more examples, and core's coverage
+	$(VENV)/python scripts/own_coverage.py --fail-under $(CORE_COVERAGE)
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime"
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -m realtime
 
@@ -54,5 +59,6 @@ docs: setup-test ## write docs/reference/ from the code
 
 clean: ## remove what the other targets made
 	rm -rf .venv .wheels .coverage* .hypothesis .import_linter_cache .mypy_cache \
-	    .pytest_cache .ruff_cache build dist reply.wav session.jsonl
+	    .pytest_cache .ruff_cache tests/conformance/node/node_modules build dist \
+	    reply.wav session.jsonl
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

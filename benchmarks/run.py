@@ -16,10 +16,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import capacity
 import connect
 import core_memory
 import core_speed
 import core_watching
+import latency
 
 Row = dict[str, Any]
 
@@ -27,6 +29,8 @@ Row = dict[str, Any]
 #: ``id``, ``unit``, ``must``, ``stretch`` and ``verdict`` where there is a goal.
 MEASUREMENTS: dict[str, Callable[[], list[Row] | Coroutine[Any, Any, list[Row]]]] = {
     "connect": connect.measure,
+    "latency": latency.measure,
+    "capacity": capacity.measure,
     "core-speed": core_speed.measure,
     "core-memory": core_memory.measure,
     "core-watching": core_watching.measure,

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh run     what `duologue talk --local` needs
 #   scripts/setup.sh test    that, and all that the checks need
+#   scripts/setup.sh browser the browser of `make test-deep`, and nothing else
 #
 # A second call with nothing changed returns at once. Settings:
 #   PYTHON=python3.12   take this interpreter
@@ -21,7 +22,8 @@ die() { echo "setup: $*" >&2; exit 1; }
 case $level in
 run) extras=local,cli,webrtc groups= ;;
 test) extras=all,espeak groups="--group test --group lint --group build" ;;
-*) die "unknown level '$level': it is 'run' or 'test'" ;;
+browser) ;;
+*) die "unknown level '$level': it is 'run', 'test' or 'browser'" ;;
 esac
 
 # --- System packages ---------------------------------------------------------
@@ -43,6 +45,13 @@ system_install() {
     $apt update </dev/null >/dev/null || return 1
     $apt install -y --no-install-recommends "$@" </dev/null >/dev/null
 }
+
+if [ "$level" = browser ]; then
+    if command -v chromium >/dev/null || system_install chromium; then exit 0; fi
+    [ "${CI:-}" != true ] || die "chromium is missing ($why), and CI=true"
+    say "chromium is left out: $why. The test that needs it is skipped."
+    exit 0
+fi
 
 # The voice of the local service. Loading it is the test that counts.
 has_flite() {

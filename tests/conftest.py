@@ -1,11 +1,16 @@
-"""What every test gets: Hypothesis profiles and a guard around the network."""
+"""What every test gets: Hypothesis profiles, and guards.
+
+One guard stands around the network, another reads every frame of the local service.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import ipaddress
+import json
 import os
 import socket
+import typing
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -127,6 +132,91 @@ def network_guard(_guard: NetworkGuard) -> Iterator[NetworkGuard]:
     _guard.refused.clear()
     yield _guard
     assert not _guard.refused, f"left loopback: {', '.join(_guard.refused)}"
+
+
+class FrameGuard:
+    """Holds every event of the local service against the types of ``openai``.
+
+    It stands where an engine hands out its events, so that no test can do without
+    it. What does not fit is kept in ``wrong``: the driver of an engine survives
+    exceptions, and would hide them. Without the package nothing is checked.
+    """
+
+    #: The audio of these is not looked at again once a thousand have passed.
+    _AUDIO = "response.output_audio.delta"
+    _ENOUGH = 1_000
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self._audio = 0
+        self._adapters = self._types()
+
+    def check(self, frame: str) -> None:
+        """Keep what is wrong with an event of the service, as JSON text."""
+        kind = json.loads(frame).get("type")
+        if kind == self._AUDIO:
+            self._audio += 1
+            if self._audio > self._ENOUGH:
+                return
+        adapter = self._adapters.get(kind)
+        if adapter is None:
+            self.wrong.append(f"{kind} is not an event of the service")
+            return
+        try:
+            adapter.validate_json(frame, strict=True)
+        except ValueError as error:
+            self.wrong.append(f"{frame[:300]}: {error}")
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        if not self._adapters:
+            return
+        from duologue.local.outbox import Outbox
+
+        real = Outbox.take_frames
+
+        def checked(outbox: Outbox) -> list[str]:
+            frames = real(outbox)
+            for frame in frames:
+                self.check(frame)
+            return frames
+
+        patch.setattr(Outbox, "take_frames", checked)
+
+    @staticmethod
+    def _types() -> dict[str, Any]:
+        """The type of each event, by its name."""
+        try:
+            from openai.types.realtime import RealtimeServerEvent
+            from pydantic import TypeAdapter
+        except ImportError:
+            if os.environ.get("CI") == "true":
+                raise
+            return {}
+        # The members one by one: a union of them all would be tried from end to end.
+        members = typing.get_args(typing.get_args(RealtimeServerEvent)[0])
+        return {
+            typing.get_args(member.model_fields["type"].annotation)[0]: TypeAdapter(
+                member
+            )
+            for member in members
+        }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _frame_guard() -> Iterator[FrameGuard]:
+    """One guard for the whole run: a service of any scope is behind it."""
+    guard = FrameGuard()
+    with pytest.MonkeyPatch.context() as patch:
+        guard.install(patch)
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def frame_guard(_frame_guard: FrameGuard) -> Iterator[FrameGuard]:
+    """Fails a test in which the service sent what the official types do not take."""
+    _frame_guard.wrong.clear()
+    yield _frame_guard
+    assert not _frame_guard.wrong, "\n".join(_frame_guard.wrong[:5])
 
 
 @pytest.fixture

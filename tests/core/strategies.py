@@ -1,18 +1,30 @@
-"""Hypothesis strategies of the core's tests: legal streams, and what a broken network
-or a careless service makes of them."""
+"""Hypothesis strategies of the core's tests: streams that cost little to draw.
+
+The public ones, in `duologue.core.testing`, draw every letter. Here a choice is a line
+of a table, the simplest first: thousands of streams are drawn in seconds, and one that
+fails still shrinks turn by turn and choice by choice.
+"""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
-import attrs
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from duologue.core import Record, read_log, to_line
+from duologue.core.events import TranslationSessionCreated
+from duologue.core.record import Direction
+from duologue.core.testing import Script, Turn, script, to_records
+from duologue.core.testing import hostile as faulty
+from duologue.core.testing.script import ASIDES, ENDS, MCP, TRANSCRIPTS
+from duologue.core.testing.strategies import translations
+from duologue.core.testing.stream import Stream
+
 from .catalogue import WIRE, fields
-from .talk import Frame, Service
 
 #: How many times as many examples `make test-deep` takes: 20,000 for 500.
 DEEP = 40
@@ -24,160 +36,129 @@ def examples(count: int) -> settings:
     return settings(max_examples=count * DEEP if deep else count)
 
 
-words = st.text("abcdeé 語", min_size=1, max_size=6)
-chunks = st.lists(words, min_size=1, max_size=6).map(tuple)
+#: Words in pieces, with what makes words hard: spaces at the ends, pieces that are
+#: space alone or alike, accents, other scripts, two code units, marks that combine.
+CHUNKS = (
+    ("a",),
+    ("b ", "a"),
+    (" é", " ", "語🎵 "),
+    ("ab", "ab", "ab", "ab"),
+    ("e", "\u0301", "\n", "🎵", "ab ", "b", "é"),
+)
+#: Whether the user speaks, and when the words come.
+_WAYS = ((False, "within"), *product((True,), TRANSCRIPTS))
+#: Whether the reply is spoken, whether it is played, and how it ends.
+_REPLIES = tuple(product((False, True), (False, True), ("completed", *ENDS)))
+#: The arguments of calls, and what an MCP server does.
+_CALLS = ((), (("{}",),), (('{"city": "', "Łódź", '"}'), ("",), ("{}",)))
+_TOOLS = ((), *product(_CALLS, MCP))
+_EVENTS = ((), *product(sorted(ASIDES)), *product(sorted(ASIDES), repeat=2))
 
 
-@attrs.frozen
-class Turn:
-    """What happens in one turn: who speaks, how it is written down, how it ends."""
-
-    user: tuple[str, ...]
-    reply: tuple[str, ...]
-    is_spoken: bool = True
-    transcript: str = "after"
-    reply_is_spoken: bool = True
-    end: str = "completed"
-    aside: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class Talk:
-    """The frames of a session, and what its transcript must be."""
-
-    frames: tuple[Frame, ...]
-    expected: tuple[tuple[str, str, str], ...]
-
-
-def turns(max_size: int = 6) -> st.SearchStrategy[list[Turn]]:
-    """Some turns of a conversation."""
-    turn = st.builds(
-        Turn,
-        user=chunks,
-        reply=chunks,
-        is_spoken=st.booleans(),
-        transcript=st.sampled_from(["early", "before", "after", "failed"]),
-        reply_is_spoken=st.booleans(),
-        end=st.sampled_from(["completed", "completed", "cancelled", "truncated"]),
-        aside=st.one_of(st.just(()), chunks),
+def _turn(user: Any, reply: Any, tools: Any, aside: Any, events: Any) -> Turn:
+    said, (is_spoken, transcript) = user
+    answer, (reply_is_spoken, plays, end) = reply
+    calls, mcp = tools or ((), "")
+    return Turn(
+        user=said,
+        reply=answer,
+        is_spoken=is_spoken,
+        transcript=transcript,
+        reply_is_spoken=reply_is_spoken,
+        plays=plays,
+        end=end,
+        calls=calls,
+        mcp=mcp,
+        aside=aside,
+        events=events,
     )
-    return st.lists(turn, min_size=1, max_size=max_size)
 
 
-def talk(plan: list[Turn], prefix: str = "") -> Talk:
-    """The stream of these turns, in an order that the service really uses."""
-    service = Service(prefix)
-    service.created()
-    expected: list[tuple[str, str, str]] = []
-    for turn in plan:
-        expected += _play(service, turn)
-    return Talk(tuple(service.frames), tuple(expected))
-
-
-def _play(service: Service, turn: Turn) -> list[tuple[str, str, str]]:
-    late = turn.is_spoken and turn.transcript not in ("early", "before")
-    if turn.is_spoken:
-        user = service.start_speech()
-        if turn.transcript == "early":
-            service.transcribe(user, turn.user, fails=False)
-        service.end_speech(user)
-        if turn.transcript == "before":
-            service.transcribe(user, turn.user, fails=False)
-    else:
-        user = service.typed("".join(turn.user))
-    if turn.aside:
-        service.reply(*turn.aside, in_band=False)
-    response = service.begin()
-    said = service.say(response, turn.reply, spoken=turn.reply_is_spoken)
-    if late:
-        service.transcribe(user, turn.user, fails=turn.transcript == "failed")
-    if turn.end == "completed":
-        service.end(response, [service.finish(said)])
-    else:
-        item = service.finish(said, "incomplete")
-        service.end(response, [item], "cancelled", reason="turn_detected")
-    if turn.end == "truncated":
-        at = {"item_id": said["item_id"], "content_index": 0}
-        service.send("conversation.item.truncated", **at, audio_end_ms=20)
-    return [
-        (user, "user", "".join(turn.user).strip()),
-        (said["item_id"], "assistant", "".join(turn.reply).strip()),
-    ]
-
-
-def talks(prefix: str = "", max_size: int = 6) -> st.SearchStrategy[Talk]:
-    """Streams of several turns with what they must fold to."""
-    return turns(max_size).map(lambda plan: talk(plan, prefix))
-
-
-_anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.sampled_from([-5, 0, 3, 2**70, 10**400])
-    | st.floats()
-    | st.text("a", max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.text("a", max_size=2), inner, max_size=2)
-    ),
-    max_leaves=3,
-)
-_noise = st.one_of(
-    st.binary(max_size=12),
-    st.sampled_from([b"null", b"[]", b'"x"', b'{"type":1}', b'{"type":"error"', b"{}"]),
-    st.sampled_from(
-        [
-            {"type": "response.dreamt", "event_id": "event_new"},
-            {"type": "duologue.forgotten"},
-            {"type": "input_audio_buffer.dtmf_event_received", "event": "1"},
-        ]
-    ),
-    st.sampled_from([fields(cls) for cls in WIRE]),
+#: Plans of one turn.
+_TURNS = st.builds(
+    _turn,
+    st.sampled_from(tuple(product(CHUNKS, _WAYS))),
+    st.sampled_from(tuple(product(CHUNKS, _REPLIES))),
+    st.sampled_from(_TOOLS),
+    st.sampled_from(((), (), *CHUNKS)),
+    st.sampled_from(_EVENTS),
 )
 
 
-@st.composite
-def hostile(draw: st.DrawFn, of: st.SearchStrategy[Talk] | None = None) -> list[Any]:
-    """Frames of a legal stream, doubled, lost, moved, bent and mixed with noise."""
-    frames: list[Any] = list(draw(of or talks(max_size=4)).frames)
-    for _ in range(draw(st.integers(0, 12))):
-        at = draw(st.integers(0, max(len(frames) - 1, 0)))
-        what = draw(st.sampled_from(["double", "lose", "move", "bend", "noise"]))
-        if what == "noise" or not frames:
-            frames.insert(at, draw(_noise))
-        elif what == "double":
-            frames.insert(draw(st.integers(0, len(frames))), frames[at])
-        elif what == "lose":
-            del frames[at]
-        elif what == "move":
-            frames.insert(draw(st.integers(0, len(frames) - 1)), frames.pop(at))
-        else:
-            frames[at] = draw(bent(frames[at]))
-    return frames
+def scripts(longest: int) -> st.SearchStrategy[Script]:
+    """Sessions of up to so many turns, with what their transcript must say."""
+    return st.lists(_TURNS, min_size=1, max_size=longest).map(script)
 
 
-@st.composite
-def bent(draw: st.DrawFn, frame: Any) -> Any:
-    """A frame with one value, at any depth, taken out or made something else."""
-    if not isinstance(frame, dict):
-        return frame
-    frame = copy.deepcopy(frame)
-    inside: Any = frame
-    while True:
-        keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
-        key = draw(st.sampled_from(keys))
-        deeper = inside[key]
-        if isinstance(deeper, dict | list) and deeper and draw(st.booleans()):
-            inside = deeper
-            continue
-        break
-    if draw(st.booleans()) and isinstance(inside, dict):
-        del inside[key]
-    else:
-        inside[key] = draw(_anything)
-    return frame
+def legal(longest: int = 3, sessions: int = 1) -> st.SearchStrategy[Stream]:
+    """Records of up to ``sessions`` sessions of up to so many turns, which mix; where
+    there can be two, some are translations. The first one is called ``s``."""
+    frames = scripts(longest).map(lambda played: played.frames)
+    if sessions == 1:
+        return frames.map(to_records)
+    tracks = st.lists(frames | frames | _TRANSLATIONS, min_size=1, max_size=sessions)
+    return st.builds(_mixed, tracks, _CHOICES)
 
 
-def encoded(frame: Any) -> bytes:
-    """The frame's bytes."""
-    return frame if isinstance(frame, bytes) else msgspec.json.encode(frame)
+def _mixed(tracks: Sequence[Sequence[Any]], choices: bytes) -> Stream:
+    names = "stuvw"
+    every = [to_records(frames, session=names[n]) for n, frames in enumerate(tracks)]
+    return Stream(mixed(choices, *every))
+
+
+_TRANSLATIONS = translations(turns=3)
+_CHOICES = st.binary(min_size=1, max_size=8)
+
+
+def mixed(choices: bytes, *tracks: Sequence[Any]) -> list[Any]:
+    """All tracks in one, each in its order, each step to one that the choices name."""
+    found: list[Any] = []
+    left = [list(reversed(track)) for track in tracks if track]
+    while left:
+        track = left[choices[len(found) % len(choices)] % len(left)]
+        found.append(track.pop())
+        if not track:
+            left.remove(track)
+    return found
+
+
+#: An event of every type of the wire, with every field filled.
+_EXAMPLES = [msgspec.json.encode(fields(cls)) for cls in WIRE]
+_STRAYS = st.lists(
+    st.tuples(st.integers(0, 999), st.sampled_from(_EXAMPLES)), max_size=3
+)
+
+
+def hostile(of: st.SearchStrategy[Stream] | None = None) -> st.SearchStrategy[Stream]:
+    """A legal stream that a broken network or a careless service had in hand, with up
+    to three events of any type out of place."""
+    return st.builds(_strayed, faulty(legal() if of is None else of), _STRAYS)
+
+
+def _strayed(stream: Stream, strays: list[tuple[int, bytes]]) -> Stream:
+    for number, stray in strays if stream else ():
+        at = number % len(stream)
+        stream.insert(at, like(stream[at], stray, "in"))
+    if any(isinstance(r.event, TranslationSessionCreated) for r in stream):
+        # What a name means depends on what came before: read it as a log is read.
+        lines = [to_line(record, keep_audio=True) for record in stream]
+        return Stream(read_log(lines))
+    return stream
+
+
+def like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
+    """Another frame at the same place: same session, way, time, connection."""
+    return Record.of(
+        frame,
+        seq=record.seq,
+        session=record.session,
+        dir=dir or record.dir,
+        at=record.at,
+        epoch=record.epoch,
+    )
+
+
+#: Up to two sessions of up to three turns, as they should be, and as they are.
+LEGAL = legal(sessions=2)
+HOSTILE = hostile(LEGAL)
+EITHER = LEGAL | HOSTILE

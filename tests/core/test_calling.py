@@ -131,3 +131,51 @@ def test_a_side_that_is_gone() -> None:
     session = connect(put_item(session, Item("i", call=Call("c"))), "i")
 
     assert connect(put_item(session, gone), "o").items["i"] is gone
+
+
+@pytest.mark.parametrize(
+    ("wire", "expected"),
+    [
+        (
+            events.FunctionCallOutputItem(call_id="c", output="5"),
+            Call("c", "", Text(""), True, True, "5"),
+        ),
+        (
+            events.McpApprovalResponseItem(approval_request_id="q", approve=False),
+            Call(final=True, complete=True, mcp=McpCall("", "q", False)),
+        ),
+        (
+            events.McpCallItem(error=events.McpCallError(type="http", message="no")),
+            Call(final=True, error="no", mcp=McpCall()),
+        ),
+        (
+            events.McpCallItem(error=events.McpCallError(type="http")),
+            Call(final=True, error="http", mcp=McpCall()),
+        ),
+        (
+            events.McpCallItem(error=events.McpCallError()),
+            Call(final=True, error="the call failed", mcp=McpCall()),
+        ),
+    ],
+)
+def test_what_answers_a_call(wire: Any, expected: Call) -> None:
+    """An output, a permission, or why there is none."""
+    assert merge_call(Item("i"), wire, done=True).call == expected
+
+
+@pytest.mark.parametrize("first", ["asks", "says"])
+def test_a_permission_reaches_what_asked_for_it(first: str) -> None:
+    """Whichever of them is known first; told again, it changes nothing."""
+    items = {
+        "asks": Item("asks", "mcp_approval_request", call=Call(mcp=McpCall("m", "q"))),
+        "says": Item(
+            "says", "mcp_approval_response", call=Call(mcp=McpCall("", "q", True))
+        ),
+    }
+    session = Session("s")
+    for item in (items.pop(first), *items.values()):
+        session = connect(put_item(session, item), item.id)
+    asking = session.items["asks"]
+
+    assert asking.call == Call(mcp=McpCall("m", "q", True))
+    assert session is connect(session, asking.id)

@@ -212,3 +212,18 @@ def test_session_expiry() -> None:
     assert session.connection.status == "failed"
     assert [p.code for p in select_problems(session)] == ["session_expired", None]
     assert str(next(iter(session.items.values())).parts[0].text) == "good"
+
+
+def test_what_a_new_connection_brings_stands_behind() -> None:
+    """All that was there when it began comes first, whatever it says of its order."""
+    service = Service()
+    first, last = service.typed("one"), service.typed("two")
+    records = to_records(service.frames)
+    records.append(to_record({"type": "duologue.connecting"}, 9, epoch=1))
+    added = {"type": "message", "role": "user", "id": "new", "content": []}
+    frame = {"type": "conversation.item.added", "item": added, "previous_item_id": None}
+    conversation = (
+        fold([*records, to_record(frame, 10, epoch=1)]).sessions["s"].conversation
+    )
+
+    assert (conversation.anchor, [*conversation.order]) == (last, [first, last, "new"])

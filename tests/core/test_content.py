@@ -10,14 +10,17 @@ from immutables import Map
 from duologue.core import Item, events
 from duologue.core.reducer.content import (
     MAX_PARTS,
+    MAX_SEGMENTS,
+    add_segment,
     close_part,
     estimate_heard,
     grow_audio,
     grow_text,
     merge_content,
+    put_item,
     settle,
 )
-from duologue.core.state import Part, Session
+from duologue.core.state import Part, Segment, Session
 from duologue.core.text import Text
 
 
@@ -125,3 +128,73 @@ def test_parts_of_a_finished_item(part: object, expected: Part) -> None:
 
     assert (expected,) == item.parts
     assert item is merge_content(item, (part,), done=True, news=True)
+
+
+def test_deltas_grow_the_part_that_they_name() -> None:
+    """Nothing is nothing new, and a part that is final, or of a tombstone, is over."""
+    item = delta(Item("a"), 1, "output_text", "c")
+    assert item is not None
+    grown = [delta(item, index, "output_text", "d") for index in (0, 1, 2)]
+
+    assert [found and [str(part.text) for part in found.parts] for found in grown] == [
+        ["d", "c"],
+        ["", "cd"],
+        ["", "c", "d"],
+    ]
+    assert item is delta(item, 1, "output_text", "")
+    assert delta(said("whole"), 0, "output_audio", "d") is None
+    assert delta(Item("a", status="deleted"), 0, "output_text", "d") is None
+
+
+def test_audio_is_counted_by_its_part() -> None:
+    """Of whatever type it is; nothing but its bytes changes."""
+    item = grow_audio(grow_audio(said("words", 480), 0, 20), 1, 5)
+
+    assert item.parts == (
+        Part("output_audio", Text("words"), True, 500),
+        Part("output_audio", audio_bytes=5),
+    )
+
+
+def test_segments_of_a_part() -> None:
+    """The newest are kept, each once, by its id; a part beyond all reason has none."""
+    one, other = Segment("a", "A", 0.0, 1.0, "one"), Segment("b", "B", 1.0, 2.0, "two")
+    better = Segment("a", "A", 0.0, 1.0, "won")
+    item = add_segment(add_segment(Item("i"), 0, one), 0, other)
+
+    assert item.parts == (Part("input_audio", segments=(one, other)),)
+    assert item is add_segment(item, 0, other)
+    assert item is add_segment(item, MAX_PARTS, one)
+    assert add_segment(item, 0, better).parts[0].segments == (other, better)
+    for number in range(MAX_SEGMENTS):
+        new = Segment(str(number), "A", 0.0, 1.0, "more")
+        item = add_segment(item, 0, new)
+    assert [s.id for s in item.parts[0].segments] == [
+        str(number) for number in range(MAX_SEGMENTS)
+    ]
+
+
+def test_an_announcement_leaves_what_is_final() -> None:
+    """An echo of what was said is no news, and what is done is settled as it is."""
+    item = said("words")
+
+    assert item is merge_content(
+        item, (events.TextPart(text="x"),), done=True, news=False
+    )
+    assert item is settle(item)
+
+
+def test_an_announcement_of_a_part_beyond_all_reason() -> None:
+    """It is a mistake, not a message."""
+    item = Item("a")
+    part = (events.TextPart(text="a"),)
+
+    assert item is merge_content(item, part, done=False, news=True, first=MAX_PARTS)
+
+
+def test_an_item_takes_its_place() -> None:
+    """That of its id, and of no other."""
+    other, old, new = Item("o"), Item("i"), Item("i", role="user")
+    session = Session("s", items=Map({"o": other, "i": old}))
+
+    assert put_item(session, new) == Session("s", items=Map({"o": other, "i": new}))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from duologue.core import SessionKind, decode, encode, events, fold
 from duologue.core.decoding import MAX_AUDIO_FRAME, MAX_FRAME
 from duologue.core.events.base import Event, Malformed, Unknown
+from duologue.core.testing import bent
 
 from .catalogue import EVERY, WIRE, fields, tag
-from .strategies import bent
 from .talk import to_record
 
 DELTA = {
@@ -352,3 +352,15 @@ def bend(frame: Any, path: tuple[Any, ...], value: object) -> Any:
 def test_malformed_has_no_wire_type() -> None:
     """It is called what it is."""
     assert decode(b"").type == "malformed"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"type":"response.output_text.delta","item_id":"i","delta":"a"}',
+        b'{"type":"of.a.new.kind","any":["thing"]}',
+    ],
+)
+def test_an_event_goes_out_as_it_came(frame: bytes) -> None:
+    """Known or not, with the fields that it had."""
+    assert json.loads(frame).items() <= json.loads(encode(decode(frame))).items()

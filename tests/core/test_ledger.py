@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Problem, Session
-from duologue.core.reducer.ledger import MAX_LIMITS, add_problem, blame
+from duologue.core import Problem, Session, Usage
+from duologue.core.events import ResponseUsage
+from duologue.core.reducer.ledger import MAX_LIMITS, add_problem, add_usage, blame
 from duologue.core.state import Ledger, RateLimit, TranscriptionUsage
 
 from .talk import Frame, fold_frames
@@ -110,3 +111,49 @@ def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
 
     assert blamed.ledger.problems == (other, Problem("k", "why", "c", "i"))
     assert blame(Session("s"), bare).ledger.problems == (bare,)
+
+
+USED: Frame = {
+    "total_tokens": 20,
+    "input_tokens": 12,
+    "output_tokens": 8,
+    "input_token_details": {
+        "text_tokens": 6,
+        "audio_tokens": 5,
+        "image_tokens": 1,
+        "cached_tokens_details": {"text_tokens": 4, "audio_tokens": 3},
+    },
+    "output_token_details": {"text_tokens": 2, "audio_tokens": 6},
+}
+
+
+def done(response_id: str, usage: Any) -> Frame:
+    response = {"id": response_id, "status": "completed", "usage": usage}
+    return {"type": "response.done", "response": response}
+
+
+@pytest.mark.parametrize(
+    ("usages", "expected"),
+    [
+        ([], Usage()),
+        ([None], Usage()),
+        ([{}], Usage()),
+        ([{"total_tokens": 5}], Usage(total=5)),
+        ([{"total_tokens": -5}], Usage()),
+        ([USED], Usage(6, 5, 1, 4, 3, 0, 2, 6, 20)),
+        ([USED, None, USED], Usage(12, 10, 2, 8, 6, 0, 4, 12, 40)),
+    ],
+)
+def test_what_responses_used(usages: list[Any], expected: Usage) -> None:
+    """It adds up by modality; the cached part is a part of the input."""
+    frames = [done(f"r{n}", usage) for n, usage in enumerate(usages)]
+
+    assert fold_frames(limits(), *frames).ledger == Ledger(expected)
+
+
+def test_usage_of_nothing_changes_nothing() -> None:
+    """Not even the ledger's identity."""
+    session = Session("s")
+
+    assert session is add_usage(session, None)
+    assert session is add_usage(session, ResponseUsage())

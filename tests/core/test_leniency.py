@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from duologue.core import events
@@ -86,3 +87,88 @@ def test_an_unknown_tag_elsewhere_is_wrong() -> None:
     assert events.AudioInput() == build(
         events.AudioInput, {"turn_detection": {"type": "telepathy"}}
     )
+
+
+#: Where a part stands.
+PLACE: dict[str, Any] = {"item_id": "i", "response_id": "r", "content_index": 0}
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that nobody has built before, of names that are read and others."""
+
+    item_id: str
+    audio_end_ms: int = 0
+    content_index: int = 0
+    odd: Any = None
+
+
+def test_a_class_is_built_by_its_fields() -> None:
+    """What is unheard of is left out, what has a default may be missing."""
+    fields: dict[str, Any] = {"item_id": "i", "odd": [1], "unheard_of": 1}
+
+    assert build(Sample, fields) == Sample(item_id="i", odd=[1])
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "path"),
+    [
+        # Text without its item would be lost.
+        (Sample, {}, r"\$\.item_id is missing"),
+        # A flag is no number, a fraction no place.
+        (Sample, {"item_id": "i", "content_index": True}, r"content_index: .* bool"),
+        (Sample, {"item_id": "i", "content_index": 0.5}, r"content_index: .* float"),
+        # An id that is none belongs to nothing.
+        (
+            events.ConversationItemAdded,
+            {"item": {"type": "dream", "id": 5}},
+            r"\$\.item\.id: .* int",
+        ),
+    ],
+)
+def test_what_would_lie(cls: type, fields: dict[str, Any], path: str) -> None:
+    """A wrong value is refused where somebody reads it."""
+    with pytest.raises(WrongType, match=path):
+        build(cls, fields)
+
+
+def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
+    """Nor is a whole number that is written as a fraction."""
+    fields = {"item_id": "i", "audio_end_ms": 20.7, "content_index": 1.0}
+    found = build(Sample, fields)
+
+    assert found == Sample(item_id="i", audio_end_ms=20, content_index=1)
+    assert (type(found.audio_end_ms), type(found.content_index)) == (int, int)
+
+
+def test_parts_and_items_of_unknown_types() -> None:
+    """They are kept with all that they say."""
+    part, item = {"type": "smell", "of": "roses"}, {"type": "dream", "id": "i"}
+    strange = {**item, "status": 5, "of": "roses"}
+
+    assert build(events.ResponseContentPartAdded, {**PLACE, "part": part}).part == (
+        events.UnknownPart(name="smell", fields=part)
+    )
+    assert build(events.ConversationItemAdded, {"item": strange}).item == (
+        events.UnknownItem(name="dream", id="i", status=None, fields=strange)
+    )
+
+
+def test_a_configuration_without_its_type() -> None:
+    """Flat sessions leave it out: it is the usual one."""
+    found = build(events.SessionUpdated, {"session": {"model": "m"}})
+
+    assert found.session == events.RealtimeSessionConfig(model="m")
+
+
+def test_a_part_that_is_missing() -> None:
+    """It says nothing, and is none of the known ones."""
+    found = build(events.ResponseContentPartAdded, PLACE)
+
+    assert found.part == events.UnknownPart(name="")
+
+
+def test_an_object_in_an_object() -> None:
+    """Is built the same way: what is wrong and unread in it counts as missing."""
+    found = build(events.Error, {"error": {"message": "no", "param": 5}})
+
+    assert found == events.Error(error=events.ErrorDetail(message="no"))

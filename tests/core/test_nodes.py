@@ -7,8 +7,19 @@ from duologue.core.reducer.nodes import (
     with_activity,
     with_connection,
     with_conversation,
+    with_ledger,
+    with_responses,
+    with_tally,
 )
-from duologue.core.state import Activity, Connection, Conversation
+from duologue.core.state import (
+    Activity,
+    Connection,
+    Conversation,
+    Ledger,
+    Problem,
+    Responses,
+    Tally,
+)
 
 
 def test_the_same_session_where_the_node_says_the_same() -> None:
@@ -30,3 +41,14 @@ def test_another_session_where_it_does_not() -> None:
     assert Session("s", conversation=conversation) == (
         with_conversation(session, conversation)
     )
+
+
+def test_nodes_that_always_differ() -> None:
+    """Whoever makes them knows that they are others; the rest is the same objects."""
+    session = Session("s")
+    responses, tally = Responses(active="r"), Tally(events=1)
+    ledger = Ledger(problems=(Problem("k", "m"),))
+
+    assert Session("s", responses=responses) == with_responses(session, responses)
+    assert Session("s", ledger=ledger) == with_ledger(session, ledger)
+    assert Session("s", tally=tally) == with_tally(session, tally)

@@ -121,3 +121,34 @@ def test_it_equals_no_other_thing() -> None:
     assert Order(["a"]) != ["a"]
     assert Order(["a"]) != Order(["b"])
     assert repr(Order(["a"])) == "Order(['a'])"
+
+
+@given(st.integers(0, 20), st.lists(st.booleans(), max_size=30))
+def test_since_gives_what_was_appended(size: int, steps: list[bool]) -> None:
+    """Of an order that grew from another, the ids behind it; else nothing is known."""
+    ids = [str(n) for n in range(size)]
+    earlier = grown = Order(ids)
+    new: list[str] = []
+    for number, at_end in enumerate(steps):
+        if at_end:
+            new.append(f"new {number}")
+            grown = grown.append(new[-1])
+        else:
+            grown = grown.insert_after(None, (f"front {number}",))
+    is_growth = all(steps) or not ids
+
+    assert grown.since(earlier) == (
+        None if not is_growth else [*grown][len(ids) :] if ids else [*grown]
+    )
+
+
+def test_since_of_a_stranger(small_chunks: None) -> None:
+    """An order that lost ids, or has others in their place, did not grow from it."""
+    ids = [str(n) for n in range(30)]
+    order = Order(ids)
+
+    assert order.without(("29",)).since(order) is None
+    assert Order(ids[:3]).since(order) is None
+    assert Order([*ids[:29], "other", "more"]).since(order) is None
+    assert order.since(Order()) == ids
+    assert order.since(order) == []

@@ -10,7 +10,7 @@ from duologue.core import Record, fold, select_transcripts
 from duologue.core.state import Part
 from duologue.core.text import Text
 
-from .talk import Service, changed, message, to_record, to_records
+from .talk import Service, audio, changed, message, to_record, to_records
 
 LOST = {"type": "duologue.disconnected", "reason": "gone"}
 
@@ -89,3 +89,110 @@ def test_an_item_before_its_response() -> None:
 
     assert (response.item_ids, response.epoch, response.announced) == (("a",), 2, False)
     assert (Part("output_text", Text("x"), True),) == session.items["a"].parts
+
+
+CREATED: Any = {"type": "response.created", "response": {"id": "r"}}
+DELTA: Any = {
+    "type": "response.output_text.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "delta": "x",
+}
+SHOWN: Any = message("a", "assistant", [], status="in_progress")
+ADDED: Any = {"type": "conversation.item.added", "item": SHOWN}
+OUTPUT: Any = {
+    "type": "response.output_item.added",
+    "response_id": "r",
+    "item": SHOWN,
+}
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([DELTA], ("r", ["r"])),
+        ([CREATED, DELTA], ("r", ["r"])),
+        ([{**DELTA, "response_id": ""}], (None, [])),
+        ([OUTPUT, DELTA], ("r", ["r"])),
+        ([ADDED, OUTPUT], ("r", ["r"])),
+        ([ADDED, DELTA], (None, [])),
+    ],
+)
+def test_an_item_and_its_response(frames: list[Any], expected: Any) -> None:
+    """They know each other from the first event that names both as a pair."""
+    session = fold(to_records(frames)).sessions["s"]
+    named = [r.id for r in session.responses.by_id.values() if r.item_ids == ("a",)]
+
+    assert (session.items["a"].placement.response_id, named) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"), [("completed", "completed"), ("cancelled", "incomplete")]
+)
+def test_no_item_of_a_response_that_is_over_stays_open(status: str, ended: str) -> None:
+    """Those that it forgot end as it did, those that had ended stay as they were."""
+    service = Service()
+    response = service.begin()
+    whole = service.say(response, ["one"], index=0)
+    service.finish(whole)
+    open_ = service.say(response, ["two"], index=1)
+    service.end(response, [], status)
+    items = fold(to_records(service.frames)).sessions["s"].items
+
+    assert items[whole["item_id"]].status == "completed"
+    assert items[open_["item_id"]].status == ended
+
+
+SPOKEN: Any = {
+    "type": "response.output_audio.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "delta": audio(48_000),
+}
+PART: Any = {
+    "type": "response.content_part.added",
+    "response_id": "r",
+    "item_id": "a",
+    "part": {"type": "audio", "transcript": "one two three four"},
+}
+CALL: Any = {"type": "function_call", "id": "c", "name": "f", "call_id": "c"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "lost_at", "expected"),
+    [
+        # What the player said, or else what the clock says.
+        (
+            [PART, SPOKEN, {"type": "duologue.played", "item_id": "a", "ms": 300}],
+            9.0,
+            300,
+        ),
+        ([PART, SPOKEN], 1.5, 500),
+        # Words ran ahead of the audio: nothing of them was heard.
+        ([PART], 9.0, 0),
+        # Nothing is known without times, or where they run backwards.
+        ([PART, SPOKEN], None, None),
+        ([PART, SPOKEN], 0.5, None),
+        # Text is read, not heard, and a call is neither.
+        ([OUTPUT, DELTA], 9.0, None),
+        ([{**OUTPUT, "item": CALL}], 9.0, None),
+    ],
+)
+def test_what_was_heard_of_an_answer_that_is_lost(
+    frames: list[Any], lost_at: float | None, expected: int | None
+) -> None:
+    """An answer that a lost connection cuts off is marked with where it was."""
+    records = [to_record(frame, at=1.0) for frame in (CREATED, *frames)]
+    session = fold([*records, to_record(LOST, at=lost_at)]).sessions["s"]
+    cut = [item.truncation for item in session.items.values()]
+
+    assert [found and found.audio_end_ms for found in cut] == [expected]
+
+
+def test_an_answer_of_which_nothing_stands() -> None:
+    """Where its item was deleted there is nothing to mark."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "a"}
+    session = fold(to_records([CREATED, PART, SPOKEN, deleted, LOST])).sessions["s"]
+
+    assert session.items["a"].truncation is None
+    assert session.responses.by_id["r"].status == "incomplete"

@@ -12,6 +12,7 @@ from duologue.core import State, commands, encode, fold, react, reduce
 from duologue.core import events as ev
 from duologue.core.commands import Command, Reconnect, Send
 from duologue.core.react import HAND_OVER_DEADLINE, HAND_OVER_EARLY, PATIENCE
+from duologue.core.testing.stream import Stream
 
 from .strategies import hostile
 from .talk import Frame, Service, audio, to_record, to_records
@@ -669,13 +670,16 @@ def test_what_is_carried_out_is_not_asked_for() -> None:
     live, service = expiring()
     service.reply("a")
     assert live.play(service) == ()
+    live, service = expiring()
+    live.note({"type": "duologue.disconnected", "reason": "gone"})
+    assert tick(live, EXPIRES - 1) == ()
 
 
 @given(hostile())
-def test_no_stream_makes_it_raise(frames: list[Any]) -> None:
+def test_no_stream_makes_it_raise(stream: Stream) -> None:
     """And every command can be sent."""
     state = State()
-    for record in to_records(frames):
+    for record in stream:
         before, state = state, reduce(state, record)
         for command in react(before, record, state):
             assert isinstance(command, Reconnect) or encode(command.event)

@@ -19,7 +19,15 @@ from duologue.core import (
 from duologue.core.state import Part
 from duologue.core.text import Text
 
-from .talk import Frame, Service, fold_frames, message, to_record, to_records
+from .talk import (
+    Frame,
+    Service,
+    changed,
+    fold_frames,
+    message,
+    to_record,
+    to_records,
+)
 
 
 def texts(session: Session) -> list[tuple[str, bool]]:
@@ -400,3 +408,48 @@ def test_two_items_of_one_response() -> None:
         ("commentary", "commentary"),
         ("final_answer", "final_answer"),
     ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.content_part.added", "part": {"type": "text", "text": "x"}},
+        {"type": "response.output_audio.delta", "delta": "AAAA"},
+        {"type": "response.output_text.delta", "delta": "x"},
+        {"type": "response.output_text.done", "text": "x"},
+    ],
+)
+def test_nothing_is_said_in_a_tombstone(event: Frame) -> None:
+    """What comes of an item that was deleted does not bring it back."""
+    service = Service()
+    said = service.say(service.begin(), ["good"])
+    service.send("conversation.item.deleted", item_id=said["item_id"])
+    state = fold(to_records(service.frames))
+    at = {"item_id": said["item_id"], "response_id": said["response_id"]}
+    after = fold([to_record({**event, **at, "content_index": 0}, 99)], state)
+
+    assert changed(state.sessions["s"], after.sessions["s"]) == []
+
+
+def test_audio_of_no_length() -> None:
+    """It begins the answer, and is nothing to hear."""
+    service = Service()
+    said = service.say(service.begin(), [], spoken=True)
+    at = {"item_id": said["item_id"], "response_id": said["response_id"]}
+    service.send("response.output_audio.delta", **at, content_index=0, delta="")
+    session = fold(to_records(service.frames)).sessions["s"]
+
+    assert session.responses.by_id[said["response_id"]].turn.first_audio_at == 1000.5
+    assert [part.audio_bytes for part in session.items[said["item_id"]].parts] == [0]
+
+
+def test_an_aside_that_is_known_by_its_end() -> None:
+    """It answers no request of the conversation."""
+    create = to_record({"type": "response.create"}, dir="out")
+    done = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
+    before = fold([create])
+    after = fold([to_record(done, 2)], before)
+    asked = [state.sessions["s"].responses.asked for state in (before, after)]
+
+    assert asked[0] == asked[1]
+    assert after.sessions["s"].responses.by_id["r"].status == "completed"

@@ -351,7 +351,7 @@ def test_connection_and_activity() -> None:
     "node",
     [
         {"responses": Responses(wished="{}")},
-        {"responses": Responses(asked=True)},
+        {"responses": Responses(asked="{}")},
         {"responses": Responses(active="r")},
         {"activity": Activity(playing="r")},
     ],

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import SnapshotError, State, dump, fold, load
+from duologue.core.events import RealtimeSessionConfig, TranscriptionSessionConfig
 
+from .catalogue import shapes
 from .talk import Service, to_records
 
 
@@ -38,6 +40,17 @@ def test_nothing_is_a_snapshot_too() -> None:
     """An empty state comes back."""
     assert dump(State()) == b'{"duologue":1,"state":{"sessions":{}}}'
     assert State() == load(dump(State()))
+
+
+@pytest.mark.parametrize("cls", [RealtimeSessionConfig, TranscriptionSessionConfig])
+def test_a_configuration_comes_back_whole(cls: Any) -> None:
+    """As the service confirmed it, with every field; free-form JSON among them."""
+    for session in shapes(cls):
+        frame = {"type": "session.updated", "event_id": "e", "session": session}
+        state = fold(to_records([frame]))
+
+        assert state == load(dump(state))
+        assert isinstance(state.sessions["s"].connection.confirmed, cls)
 
 
 def put(path: str, value: Any) -> bytes:

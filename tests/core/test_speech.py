@@ -343,3 +343,22 @@ def test_telephone_keys() -> None:
         *(Key("5", 7), Key("5", 7), Key("5", 0)),
     )
     assert len(fold_frames(*[press] * 200).activity.keys) == MAX_KEYS
+
+
+def test_a_commit_of_what_was_deleted() -> None:
+    """It does not come back."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    state = fold(to_records([speech("speech_started"), deleted]))
+    after = fold([to_record(speech("committed"), 3)], state)
+
+    assert changed(state.sessions["s"], after.sessions["s"]) == []
+
+
+def test_an_answer_without_audio_is_not_cut_off() -> None:
+    """Its playback was cleared, and nothing that could be heard was lost."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"], spoken=False)
+    session = fold_frames(*service.frames, playing("cleared", response))
+
+    assert session.items[said["item_id"]].truncation is None
+    assert session.responses.by_id[response].turn.interrupted_at is not None

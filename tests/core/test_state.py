@@ -46,3 +46,9 @@ def test_hashable_by_value(cls: type) -> None:
 def test_hot_nodes_are_narrow(cls: type) -> None:
     """At most eight fields."""
     assert len(attrs.fields(cls)) <= 8
+
+
+def test_the_server_of_a_call() -> None:
+    """Only a call about an MCP server has one."""
+    assert module.Call("c").server_label is None
+    assert module.Call(mcp=module.McpCall("shop")).server_label == "shop"

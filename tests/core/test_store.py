@@ -21,8 +21,9 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.store import SLICES, Change, Dispatch, Resync
+from duologue.core.testing.stream import Stream
 
-from .strategies import Talk, talks
+from .strategies import legal
 from .talk import Service, to_record
 
 ERROR = {"type": "error", "error": {}}
@@ -38,11 +39,14 @@ def noted(
     )
 
 
-@given(talks(max_size=3))
-def test_it_is_the_fold_of_its_records(talk: Talk) -> None:
+@given(legal(2))
+def test_it_is_the_fold_of_its_records(stream: Stream) -> None:
     """What is fed folds as a log does."""
     store = Store()
-    records = [store.feed("s", frame, at=1.0) for frame in talk.frames]
+    records = [
+        store.feed("s", record.frame, at=1.0, dir=record.dir, epoch=record.epoch)
+        for record in stream
+    ]
 
     assert fold(records) == store.state
     assert list(range(1, len(records) + 1)) == [record.seq for record in records]

@@ -99,3 +99,9 @@ def test_a_million_pieces(copied: Any) -> None:
     assert text == copied(text)
     del text
     gc.collect()
+
+
+def test_since_where_one_of_them_is_empty() -> None:
+    """Every text has grown from nothing, and nothing has grown from a text."""
+    assert grown(["a", "b"]).since(Text("")) == ["a", "b"]
+    assert Text("").since(Text("a")) is None

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import math
+from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from duologue.core import decode
 from duologue.core.events import Malformed, Unknown
 from duologue.local import jobs
 from duologue.local.engine import Engine, Options
+from duologue.local.ports import Call, Say
 
 #: 20 ms of sound and of silence, PCM16 at 24 kHz.
 LOUD = b"\x01\x10" * 480
@@ -50,6 +52,24 @@ def two_thirds(pcm24k: bytes) -> bytes:
     return pcm24k[: len(pcm24k) // 6 * 4]
 
 
+class Repeating:
+    """Another rate by whole factors, as far as lengths go."""
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self._up, self._down = (
+            max(1, to_rate // from_rate),
+            max(1, from_rate // to_rate),
+        )
+
+    def __call__(self, pcm: bytes) -> bytes:
+        samples = memoryview(pcm).cast("H")[:: self._down].tolist()
+        repeated = [each for each in samples for _ in range(self._up)]
+        return array("H", repeated).tobytes()
+
+    def flush(self) -> bytes:
+        return b""
+
+
 class Bench:
     """An engine on fake time; its jobs are answered by script.
 
@@ -67,6 +87,7 @@ class Bench:
         audio_ms: int = 1000,
         pace: float = 4.0,
         transcript_lag: float | None = 0.1,
+        life: float = 3600.0,
     ) -> None:
         numbers = itertools.count(1)
         given = session or {}
@@ -75,13 +96,17 @@ class Bench:
         self.engine = Engine(
             new_id=lambda prefix: f"{prefix}_{next(numbers)}",
             session=given,
-            options=Options(media=media, pace=pace, transcript_lag=transcript_lag),
+            options=Options(
+                media=media, pace=pace, transcript_lag=transcript_lag, life=life
+            ),
             detector=LoudnessDetector,
             to_16k=two_thirds,
+            resampling=Repeating,
         )
         self.media = media
         self.words = words
         self.says = says
+        self.thoughts: tuple[Say | Call, ...] = ()
         self.audio_ms = audio_ms
         self.at = 1000.0
         self.events: list[dict[str, Any]] = []
@@ -188,7 +213,9 @@ class Bench:
                 if why := self.fails.get("mind"):
                     engine.mind_failed(response, why, at)
                 else:
-                    engine.thought(response, self.says, at)
+                    for thought in self.thoughts or (Say(self.says),):
+                        engine.thought(response, thought, at)
+                    engine.thought_all(response, at)
             case jobs.Speak(response):
                 engine.voiced(response, b"\x00\x20" * 24 * self.audio_ms, at)
                 if why := self.fails.get("voice"):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from duologue.local.ports import Call, Say
+
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
 
@@ -34,6 +36,9 @@ ITEMS = st.fixed_dictionaries(
         "content": st.lists(PARTS, max_size=2) | st.none(),
         "output": TEXTS,
         "name": TEXTS,
+        "call_id": IDS,
+        "arguments": TEXTS,
+        "surprise": TEXTS,
     },
 )
 VAD = st.none() | st.fixed_dictionaries(
@@ -47,20 +52,47 @@ VAD = st.none() | st.fixed_dictionaries(
         "interrupt_response": st.booleans(),
     },
 )
+FORMATS = st.sampled_from(["audio/pcm", "audio/pcmu", "audio/pcma", "audio/x"]).map(
+    lambda kind: {"type": kind}
+)
 INPUTS = st.fixed_dictionaries(
     {},
     optional={
         "turn_detection": VAD,
-        "transcription": st.none() | st.just({"model": "any"}),
+        "transcription": st.none()
+        | st.sampled_from([{"model": "any"}, {"model": "x-diarize"}]),
+        "format": FORMATS,
     },
+)
+TOOLS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["function", "mcp", "other"])},
+    optional={"name": TEXTS, "server_label": TEXTS, "parameters": st.just({"a": 1})},
 )
 SESSIONS = st.fixed_dictionaries(
     {"type": st.sampled_from(["realtime", "realtime", "transcription", 3])},
     optional={
-        "audio": st.fixed_dictionaries({}, optional={"input": INPUTS}) | st.none(),
+        "audio": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "input": INPUTS,
+                "output": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "format": FORMATS,
+                        "voice": st.sampled_from(["ash", {"id": "x"}, 3]),
+                        "speed": st.floats(0, 2),
+                    },
+                ),
+            },
+        ),
+        "max_output_tokens": st.integers(-1, 20) | st.sampled_from(["inf", "x", None]),
+        "tools": st.none() | st.lists(TOOLS, max_size=2),
+        "tool_choice": st.sampled_from(
+            ["auto", "none", "required", "x", {"type": "function", "name": "a"}, 3]
+        ),
         "output_modalities": st.lists(st.sampled_from(["audio", "text"]), max_size=2),
         "instructions": st.none() | TEXTS,
-        "voice": TEXTS,
     },
 )
 RESPONSES = st.fixed_dictionaries(
@@ -71,6 +103,7 @@ RESPONSES = st.fixed_dictionaries(
         "output_modalities": st.sampled_from([["audio"], ["text"], [], None]),
         "metadata": st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
         "audio": st.none() | st.just({"output": {"voice": "ash"}}),
+        "max_output_tokens": st.integers(1, 9),
     },
 )
 AUDIO = st.binary(max_size=64).map(lambda data: base64.b64encode(data).decode())
@@ -114,6 +147,9 @@ STEPS = st.one_of(
     st.integers(0, 100).map(lambda frames: ("wait", frames)),
     st.sampled_from(["ear", "mind", "voice"]).map(lambda part: ("break", part)),
     st.just(("mend", 0)),
+    st.lists(st.builds(Say, TEXTS) | st.builds(Call, TEXTS, TEXTS), max_size=4).map(
+        lambda thoughts: ("think", tuple(thoughts))
+    ),
     st.just(("strange", 0)),
 )
 
@@ -129,6 +165,8 @@ def follow(desk: Bench, steps: list[tuple[str, Any]]) -> None:
                 desk.run(value * 0.02)
             case "break":
                 desk.fails[value] = "broken by the test"
+            case "think":
+                desk.thoughts = value
             case "mend":
                 desk.fails.clear()
             case "strange":
@@ -141,7 +179,8 @@ def answer_what_nobody_asked(desk: Bench) -> None:
         engine.guessed(name, "one two three", at)
         engine.transcribed(name, "one two three", at)
         engine.transcription_failed(name, "why", at)
-        engine.thought(name, "text", at)
+        engine.thought(name, Say("text"), at)
+        engine.thought_all(name, at)
         engine.voiced(name, bytes(4), at)
         engine.voiced_all(name, at)
         engine.voice_failed(name, "why", at)
@@ -151,16 +190,20 @@ def answer_what_nobody_asked(desk: Bench) -> None:
     desk.follow()
 
 
-@given(steps=st.lists(STEPS, max_size=30), media=st.booleans())
+KINDS = st.sampled_from(["realtime", "realtime", "transcription"])
+
+
+@given(steps=st.lists(STEPS, max_size=30), media=st.booleans(), kind=KINDS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_input_breaks_it(
-    bench: Make, steps: list[tuple[str, Any]], media: bool
+    bench: Make, steps: list[tuple[str, Any]], media: bool, kind: str
 ) -> None:
     """Nothing raises, all frames decode, every response begins and ends once.
 
-    `Bench` checks that frames decode and that a deadline lies in the future.
+    `Bench` checks that frames decode and that a deadline lies in the future; a guard
+    holds every frame against the official types.
     """
-    desk = bench(media=media)
+    desk = bench(media=media, session={"type": kind}, transcribe=kind == "realtime")
     follow(desk, steps)
     desk.fails.clear()
     desk.run(20)
@@ -214,3 +257,69 @@ def test_what_is_opened_is_closed(bench: Make, steps: list[tuple[str, Any]]) -> 
         for each in desk.of(f"output_audio_buffer.{kind}")
     )
     assert started == over
+
+
+#: What may follow within one response; an item's and a part's events nest.
+OPEN = {"response.output_item.added": "item", "response.content_part.added": "part"}
+SHUT = {"response.output_item.done": "item", "response.content_part.done": "part"}
+WITHIN_ITEM = ("response.function_call_arguments.delta",)
+WITHIN_PART = ("text.delta", "audio.delta", "audio_transcript.delta")
+
+
+@given(steps=st.lists(STEPS, max_size=30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_events_of_a_response_nest(
+    bench: Make, steps: list[tuple[str, Any]]
+) -> None:
+    """Created, then item by item, each with its parts, then done; deltas inside."""
+    desk = bench()
+    follow(desk, steps)
+    desk.run(20)
+    flows: dict[str, list[dict[str, Any]]] = {}
+    for each in desk.events:
+        response = each.get("response_id") or each.get("response", {}).get("id")
+        if response is not None:
+            flows.setdefault(response, []).append(each)
+    for flow in flows.values():
+        assert flow[0]["type"] == "response.created"
+        assert flow[-1]["type"] == "response.done"
+        inside: list[str] = []
+        items: list[Any] = []
+        for each in flow[1:-1]:
+            kind = each["type"]
+            if kind in OPEN:
+                inside.append(OPEN[kind])
+                assert inside in (["item"], ["item", "part"])
+            elif kind in SHUT:
+                assert inside.pop() == SHUT[kind]
+                if kind == "response.output_item.done":
+                    assert each["output_index"] == len(items)
+                    items.append(each["item"])
+            elif kind in WITHIN_ITEM:
+                assert inside == ["item"]
+            elif kind.endswith(WITHIN_PART):
+                assert inside == ["item", "part"]
+        assert inside == []
+        assert flow[-1]["response"]["output"] == items
+
+
+@given(steps=st.lists(STEPS, max_size=30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_deltas_add_up_to_what_is_done(
+    bench: Make, steps: list[tuple[str, Any]]
+) -> None:
+    """Of words and of arguments, whole or cut off."""
+    desk = bench()
+    follow(desk, steps)
+    desk.run(20)
+    text: dict[tuple[str, str], str] = {}
+    for each in desk.events:
+        family, _, last = each["type"].rpartition(".")
+        if not family.startswith("response.") or family == "response.output_audio":
+            continue
+        key = (family, each.get("item_id", ""))
+        if last == "delta":
+            text[key] = text.get(key, "") + each["delta"]
+        elif last == "done" and key in text:
+            final = each.get("text", each.get("transcript", each.get("arguments")))
+            assert final == text[key]

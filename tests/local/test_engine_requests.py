@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from duologue.local import jobs
+from duologue.local.ports import Line
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
@@ -63,7 +64,8 @@ def test_null_switches_off(bench: Make) -> None:
     ("session", "code", "param"),
     [
         ({}, "missing_required_parameter", "session.type"),
-        ({"type": "transcription"}, "invalid_value", "session.type"),
+        ({"type": "transcription"}, "invalid_parameter", "session.type"),
+        ({"type": "other"}, "invalid_value", "session.type"),
         ({"type": "realtime", "audio": None}, "invalid_type", "session.audio"),
         (
             {"type": "realtime", "audio": {"input": {"turn_detection": 3}}},
@@ -78,10 +80,10 @@ def test_null_switches_off(bench: Make) -> None:
         (
             {
                 "type": "realtime",
-                "audio": {"input": {"format": {"type": "audio/pcmu"}}},
+                "audio": {"input": {"format": {"type": "audio/opus"}}},
             },
             "invalid_value",
-            "session.audio.input.format",
+            "session.audio.input.format.type",
         ),
     ],
 )
@@ -202,12 +204,12 @@ def test_the_mind_gets_the_conversation_in_order(bench: Make) -> None:
     [think] = desk.held
     assert isinstance(think, jobs.Think)
     assert think.prompt.instructions == "Be brief."
-    assert [(line.role, line.text) for line in think.prompt.lines] == [
-        ("user", "first"),
-        ("user", "second"),
-        ("assistant", "Yes."),
-        ("user", "third"),
-    ]
+    assert think.prompt.lines == (
+        Line("user", "first"),
+        Line("user", "second"),
+        Line("assistant", "Yes."),
+        Line("user", "third"),
+    )
 
 
 def test_an_item_stands_behind_the_one_it_names(bench: Make) -> None:

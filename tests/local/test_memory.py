@@ -12,7 +12,7 @@ from duologue.local import Options, Parts
 from duologue.local.memory import memory
 from duologue.local.ports import Voice
 from duologue.transports.credentials import Credentials
-from duologue.transports.errors import ConnectError, NotConnected
+from duologue.transports.errors import ConnectError, ConnectionLost, NotConnected
 from duologue.transports.seam import Target, Transport
 
 QUICK = Options(pace=float("inf"))
@@ -77,7 +77,7 @@ async def test_two_sessions_share_no_more_than_their_parts(tone_voice: Voice) ->
 
 async def test_a_session_that_is_wrong_does_not_connect() -> None:
     transport = memory()
-    with pytest.raises(ConnectError, match="output modalities"):
+    with pytest.raises(ConnectError, match="smell"):
         await transport.connect(target(output_modalities=["smell"]))
     await transport.close()
 
@@ -99,3 +99,14 @@ async def test_ids_and_time_may_be_the_tests_own() -> None:
         return events
 
     assert await run() == await run()
+
+
+async def test_a_session_that_is_over_ends_the_connection() -> None:
+    """After its last event, with the reason."""
+    transport = memory(options=Options(life=0.05))
+    await transport.connect(target())
+    events = await until(transport, "error")
+    assert events[-1]["error"]["code"] == "session_expired"
+    with pytest.raises(ConnectionLost, match="maximum duration"):
+        await until(transport, "nothing")
+    await transport.close()

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from duologue.local.mind import LABEL, ScriptedMind, in_words
-from duologue.local.ports import Line, Prompt
+from duologue.local.counting import in_words
+from duologue.local.mind import LABEL
+from duologue.local.ports import Line, Prompt, Say
+from duologue.local.scenario import default_mind
 
 TEN = "One, two, three, four, five, six, seven, eight, nine, ten."
 
 
 async def answer(text: str) -> str:
     lines = (Line("user", text), Line("assistant", "hello"))
-    return await ScriptedMind().reply(Prompt("", lines))
+    thoughts = [each async for each in default_mind().reply(Prompt("", lines))]
+    [said] = thoughts
+    assert isinstance(said, Say)
+    return said.text
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ async def test_what_it_does_not_know_it_says_it_is_a_script(
 
 
 def test_the_label_is_plain() -> None:
-    assert ScriptedMind().label == LABEL == "scripted, not a language model"
+    assert default_mind().label == LABEL == "scripted, not a language model"
 
 
 def test_numbers_are_said_in_words() -> None:

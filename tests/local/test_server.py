@@ -187,6 +187,45 @@ async def test_the_life_of_a_key_has_limits(
 
 
 @pytest.mark.parametrize(
+    ("expires_after", "param"),
+    [
+        ("soon", "expires_after"),
+        ({"anchor": "used_at", "seconds": 60}, "expires_after.anchor"),
+    ],
+)
+async def test_the_life_of_a_key_is_told_in_one_way(
+    http: httpx.AsyncClient, expires_after: object, param: str
+) -> None:
+    body = {"expires_after": expires_after}
+    answer = await http.post("/realtime/client_secrets", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+
+
+async def test_an_offer_in_the_shape_of_the_beta_is_refused(
+    http: httpx.AsyncClient,
+) -> None:
+    answer = await http.post(
+        "/realtime?model=m", content="v=0", headers={"Content-Type": "application/sdp"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "beta_api_shape_disabled"
+
+
+async def test_a_fault_of_ours_has_the_shape_of_the_service(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Keys, *args: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(Keys, "mint", broken)
+    answer = await http.post("/realtime/client_secrets")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["type"] == "server_error"
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
     "path", ["/realtime/calls", "/realtime/client_secrets", "/realtime/calls/x/hangup"]
 )
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc"])
@@ -287,10 +326,10 @@ async def test_a_body_that_is_wrong(
         ({"session": "{}"}, "sdp"),
         ({"sdp": "v=0", "session": "{"}, "session"),
         ({"sdp": "v=0", "session": "[]"}, "session"),
-        ({"sdp": "v=0", "session": '{"type": "transcription"}'}, "session.type"),
+        ({"sdp": "v=0", "session": '{"type": "other"}'}, "session.type"),
         (
             {"sdp": "v=0", "session": '{"output_modalities": ["smell"]}'},
-            "session.output_modalities",
+            "session.output_modalities[0]",
         ),
         ({"sdp": "v=0", "session": "{}"}, "sdp"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -11,7 +12,17 @@ import attrs
 import pytest
 
 from duologue.local import Options, Parts, SessionRunner, built_in
-from duologue.local.ports import EarError, Hearing, Prompt, Voice, VoiceError
+from duologue.local.ports import (
+    Call,
+    EarError,
+    Hearing,
+    Prompt,
+    Say,
+    Thought,
+    Voice,
+    VoiceError,
+    Wait,
+)
 
 TYPED = {
     "type": "conversation.item.create",
@@ -23,6 +34,39 @@ TYPED = {
 }
 HELLO = "Hello there. It is good to hear you."
 QUICK = Options(pace=float("inf"))
+
+
+TEXT = {"output_modalities": ["text"]}
+PUSH_TO_TALK = {"audio": {"input": {"turn_detection": None}}}
+
+
+def append_of(pcm: bytes) -> dict[str, str]:
+    audio = base64.b64encode(pcm).decode()
+    return {"type": "input_audio_buffer.append", "audio": audio}
+
+
+@attrs.frozen
+class Giving:
+    """A mind that gives these thoughts to everything."""
+
+    thoughts: tuple[Thought, ...]
+    label: str = "given"
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
+        for thought in self.thoughts:
+            yield thought
+
+
+class Deaf:
+    """A detector that never hears anybody speak."""
+
+    chunk_bytes = 1024
+
+    def __call__(self, pcm16k: bytes) -> float:
+        return 0.0
+
+    def reset(self) -> None:
+        pass
 
 
 class Client:
@@ -102,8 +146,9 @@ class Broken:
     label: str = "broken"
     name: str = "broken"
 
-    async def reply(self, prompt: Prompt) -> str:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
         raise self.error
+        yield
 
     async def speak(
         self, text: str, *, voice: str | None = None
@@ -255,6 +300,71 @@ async def test_a_spoken_turn_with_the_real_parts(
     )
     assert types[-1] == "output_audio_buffer.stopped"
     assert 1.0 < len(played) / 48_000 < 3.0
+
+
+async def test_a_mind_may_wait_and_call(connect: Connect) -> None:
+    """A wait passes time; what follows comes as it is given."""
+    mind = Giving((Say("One "), Wait(0.05), Say("moment."), Call("look", "{}")))
+    client = connect(Parts(mind=mind), session=TEXT, options=QUICK)
+    began = asyncio.get_running_loop().time()
+    client.send(TYPED, {"type": "response.create"})
+    output = (await client.until("response.done"))["response"]["output"]
+    assert asyncio.get_running_loop().time() - began >= 0.05
+    assert [item["type"] for item in output] == ["message", "function_call"]
+    assert output[0]["content"][0]["text"] == "One moment."
+
+
+async def test_a_session_that_is_over_says_so(connect: Connect) -> None:
+    """To whoever has the connection, after the last event."""
+    over: list[tuple[int, str, str]] = []
+    client: Client = connect(
+        Parts(),
+        options=Options(life=0.05),
+        on_over=lambda code, reason: over.append(
+            (code, reason, client.events[-1]["type"])
+        ),
+    )
+    error = (await client.until("error"))["error"]
+    assert error["code"] == "session_expired"
+    assert over == [(1001, error["message"], "error")]
+    client.send({"type": "response.create"})
+    assert client.events[-1]["type"] == "error"
+
+
+async def test_much_audio_does_not_keep_others_waiting(connect: Connect) -> None:
+    """The most that one append may hold, while somebody else counts the time."""
+    client = connect(Parts(detector=Deaf), session=TEXT)
+    pcm = bytes(15 * 1024 * 1024)
+    frame = json.dumps(append_of(pcm))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    await client.runner.accept(frame)
+    task.cancel()
+    assert turns > 1_000
+    assert client.events[-1]["type"] == "session.created"
+    client.send({"type": "input_audio_buffer.commit"})
+    assert client.events[-1]["type"] == "error", "silence only"
+
+
+async def test_more_audio_than_that_is_refused_whole(connect: Connect) -> None:
+    client = connect(Parts(), session=PUSH_TO_TALK)
+    await client.runner.accept(json.dumps(append_of(bytes(16 * 1024 * 1024))))
+    assert (await client.until("error"))["error"]["param"] == "audio"
+    good = append_of(bytes(300_000))["audio"]
+    broken = {**append_of(b""), "audio": f"{good[:-4]}=AAA"}
+    await client.runner.accept(json.dumps(broken))
+    assert (await client.until("error"))["error"]["code"] == "invalid_value"
+    client.send({"type": "input_audio_buffer.commit"})
+    error = client.events[-1]["error"]
+    assert error["code"] == "input_audio_buffer_commit_empty"
+    assert "0.00ms" in error["message"]
 
 
 @pytest.mark.realtime

@@ -38,6 +38,7 @@ HOMES = {
 
 #: Libraries whose home differs by root.
 HOMES_BY_ROOT = {
+    ("local", "httpx"): "duologue.local._far",
     ("local", "starlette"): "duologue.local.server",
     ("local", "uvicorn"): "duologue.local.serve",
     ("adapters", "starlette"): "duologue.adapters.web",
@@ -51,6 +52,9 @@ EXTRAS = {
     "local": {"local", "espeak"},
     "adapters": {"audio", "cli", "web"},
 }
+
+#: Libraries that are imported by another name than they are installed by.
+IMPORTED_AS = {"PyYAML": "yaml"}
 
 #: Prints what a base install has to be able to do.
 FOLD = """
@@ -135,7 +139,7 @@ def libraries(extras: set[str]) -> set[str]:
         else:
             name = re.match(r"[\w.-]+", requirement)
             assert name is not None
-            found.add(name[0].replace("-", "_"))
+            found.add(IMPORTED_AS.get(name[0], name[0].replace("-", "_")))
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
+import itertools
+import math
 from types import SimpleNamespace
 
 import av
 import pytest
 
 from duologue.transports import _opus
-from duologue.transports._opus import CATCH_UP, Listener, Pacer, Speaker
+from duologue.transports._opus import CATCH_UP, Listener, OpusDecoder, Pacer, Speaker
 
 
 class Clock:
@@ -94,10 +97,10 @@ async def test_a_source_that_fails_is_silence(
     ]
 
 
-def test_a_receiver_that_fails_gets_no_more(
-    caplog: pytest.LogCaptureFixture,
+async def test_a_receiver_that_fails_gets_no_more(
+    clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once; what is not sound is not handed on at all."""
+    """It is logged once; what is no Opus is not handed on at all."""
     calls = []
 
     def fail(pcm: bytes) -> None:
@@ -105,27 +108,68 @@ def test_a_receiver_that_fails_gets_no_more(
         raise RuntimeError("no speaker")
 
     listener = Listener(fail)
-    for _ in range(3):
-        listener.hear(_frame())
-    listener.hear("no frame")
+    listener.hear(b"\xff" * 10)
+    for packet in await packets(3):
+        listener.hear(packet)
     assert len(calls) == 1
     assert [record.message for record in caplog.records] == [
         "the receiver of audio failed and gets no more"
     ]
 
 
-def test_frames_are_heard_as_24_khz_mono() -> None:
-    """Half as many samples of one channel, but for the filter's first few."""
+async def test_packets_are_heard_as_24_khz_mono(clock: Clock) -> None:
+    """All of it, but for what the codec and the filter hold back at first."""
     heard = bytearray()
     listener = Listener(heard.extend)
-    for _ in range(50):
-        listener.hear(_frame())
-    assert len(heard) / 2 == pytest.approx(50 * 480, abs=40)
+    for packet in await packets(50):
+        listener.hear(packet)
+    assert len(heard) / 2 == pytest.approx(50 * 480, abs=200)
 
 
-def _frame() -> object:
-    """What aiortc's decoder gives: 20 ms of 48 kHz stereo."""
-    frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
-    frame.planes[0].update(bytes(960 * 4))
-    frame.sample_rate = 48_000
-    return frame
+async def test_stereo_is_heard_too() -> None:
+    """What a browser or an aiortc of others sends."""
+    codec = av.CodecContext.create("libopus", "w")
+    codec.sample_rate, codec.layout, codec.format = 48_000, "stereo", "s16"
+    heard = bytearray()
+    listener = Listener(heard.extend)
+    for number in range(50):
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
+        frame.planes[0].update(b"\0\x10\0\x10" * 960)
+        frame.sample_rate, frame.pts = 48_000, number * 960
+        for packet in codec.encode(frame):
+            listener.hear(bytes(packet))
+    assert len(heard) / 2 == pytest.approx(50 * 480, abs=200)
+
+
+@pytest.mark.parametrize("packet", [b"", b"\xff", b"\xff" * 50, bytes(1500)])
+async def test_what_is_no_opus_does_no_harm(clock: Clock, packet: bytes) -> None:
+    """What comes after it is heard."""
+    decoder = OpusDecoder()
+    decoder.decode(packet)
+    heard = b"".join(map(decoder.decode, await packets(10)))
+    assert len(heard) / 2 == pytest.approx(10 * 480, abs=200)
+    assert len(decoder.decode(bytes([0x48, 0]) * 10)) >= 0
+
+
+async def test_what_is_decoded_is_what_was_said(clock: Clock) -> None:
+    """A tone keeps its pitch and its loudness."""
+    pcm = array.array(
+        "h",
+        (int(9000 * math.sin(2 * math.pi * 440 * n / 24_000)) for n in range(24_000)),
+    ).tobytes()
+    frames = [pcm[at : at + 960] for at in range(0, len(pcm), 960)]
+    speaker = Speaker(iter(frames).__next__)
+    decoder = OpusDecoder()
+    heard = b"".join(
+        [decoder.decode(bytes(await speaker.next())) for _ in range(len(frames))]
+    )
+    wave = array.array("h", heard[4800:])
+    rises = sum(a < 0 <= b for a, b in itertools.pairwise(wave))
+    assert rises * 24_000 / len(wave) == pytest.approx(440, abs=10)
+    assert max(wave) == pytest.approx(9000, rel=0.2)
+
+
+async def packets(count: int) -> list[bytes]:
+    """So many packets of sound."""
+    speaker = Speaker(lambda: b"\1\x10" * 480)
+    return [bytes(await speaker.next()) for _ in range(count)]

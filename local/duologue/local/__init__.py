@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .engine import Engine, Options
     from .mind import ScriptedMind
     from .parts import Parts, built_in
+    from .scenario import ScenarioError, load_scenario
     from .serve import LocalService, ServiceError
     from .session import SessionRunner
 
@@ -29,10 +30,12 @@ __all__ = [
     "LocalService",
     "Options",
     "Parts",
+    "ScenarioError",
     "ScriptedMind",
     "ServiceError",
     "SessionRunner",
     "built_in",
+    "load_scenario",
 ]
 
 _HOMES = {
@@ -40,10 +43,12 @@ _HOMES = {
     "LocalService": "serve",
     "Options": "engine",
     "Parts": "parts",
+    "ScenarioError": "scenario",
     "ScriptedMind": "mind",
     "ServiceError": "serve",
     "SessionRunner": "session",
     "built_in": "parts",
+    "load_scenario": "scenario",
 }
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from ._resample import Resampler
 from .ports import VOICE_RATE, VoiceError
 
-__all__ = ["Emit", "Say", "clauses", "stream"]
+__all__ = ["Emit", "Say", "Trim", "clauses", "stream"]
 
 #: Takes PCM16 at the library's own rate; False means: stop.
 Emit = Callable[[bytes], bool]
@@ -25,6 +25,8 @@ Say = Callable[[str, Emit], None]
 #: PCM16 up to which the audio has not begun: voices start with 0.2 s of faint noise,
 #: which a listener would wait through.
 _SILENT = 256
+#: ms kept before that: a word begins softly.
+_SOFT_MS = 8
 #: Longer sentences are cut at their commas too, in characters.
 _LONG = 160
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
@@ -71,7 +73,7 @@ async def stream(
 
     def work() -> None:
         try:
-            _speak_all(text, say, Resampler(rate, VOICE_RATE), lock, put, stopped)
+            _speak_all(text, say, rate, lock, put, stopped)
         except Exception as error:
             put(error)
         put(None)
@@ -100,24 +102,18 @@ async def stream(
 def _speak_all(
     text: str,
     say: Say,
-    resampler: Resampler,
+    rate: int,
     lock: threading.Lock,
     put: Callable[[bytes], None],
     stopped: threading.Event,
 ) -> None:
     """Speak clause by clause until the end or the stop; runs in the thread."""
-
-    held: bytes | None = b""
+    resampler = Resampler(rate, VOICE_RATE)
+    trim = Trim(rate)
 
     def emit(pcm: bytes) -> bool:
-        nonlocal held
-        if held is None:
-            put(resampler(pcm))
-        elif _peak(pcm) <= _SILENT:
-            held = pcm  # the last of it is kept: the word begins in it, softly
-        else:
-            put(resampler(held + pcm))
-            held = None
+        if sound := trim(pcm):
+            put(resampler(sound))
         return not stopped.is_set()
 
     for clause in clauses(text):
@@ -128,5 +124,22 @@ def _speak_all(
     put(resampler.flush())
 
 
-def _peak(pcm: bytes) -> int:
-    return max(map(abs, memoryview(pcm).cast("h")), default=0)
+class Trim:
+    """Drops the silence before the first word, but for its last few ms."""
+
+    def __init__(self, rate: int) -> None:
+        self._kept = rate * _SOFT_MS // 1000 * 2
+        self._held: bytes | None = b""
+
+    def __call__(self, pcm: bytes) -> bytes:
+        if self._held is None:
+            return pcm
+        pcm = self._held + pcm
+        samples = memoryview(pcm).cast("h")
+        loud = (at for at, sample in enumerate(samples) if abs(sample) > _SILENT)
+        first = next(loud, None)
+        if first is None:
+            self._held = pcm[-self._kept :]
+            return b""
+        self._held = None
+        return pcm[max(0, first * 2 - self._kept) :]

@@ -1,4 +1,8 @@
-"""WebRTC calls: a peer and a session each, from the offer to the hang-up."""
+"""WebRTC calls: a peer and a session each, from the offer to the hang-up.
+
+A call may have sidebands: connections that get the events of its session and send
+their own (guide "Server-side controls").
+"""
 
 from __future__ import annotations
 
@@ -11,18 +15,30 @@ from typing import Any
 import attrs
 
 from duologue.transports._aiortc import Peer
+from duologue.transports._packets import PacketCache
 from duologue.transports.errors import DuologueError
 
 from .engine import Options
+from .http_errors import HttpError
+from .listening import Listeners
 from .parts import Parts
 from .session import SessionRunner, new_id
+from .unheard import Unheard
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Sideband", "no_call"]
 
 #: Seconds from the answer to the open channel, then the call is dropped.
 _OPEN_TIMEOUT = 15.0
 
+#: Bytes that may wait for a client that does not read its data channel.
+_WAITING_LIMIT = 8 * 1024 * 1024
+
 _log = logging.getLogger(__name__)
+
+
+def no_call(call_id: str) -> HttpError:
+    """The answer where there is no call of that id."""
+    return HttpError(404, f"No call found with id '{call_id}'.", code="call_not_found")
 
 
 class Calls:
@@ -35,11 +51,14 @@ class Calls:
         *,
         loopback: bool,
         open_timeout: float = _OPEN_TIMEOUT,
+        listeners: Listeners | None = None,
     ) -> None:
         self._parts = parts
         self._options = attrs.evolve(options, media=True)
         self._loopback = loopback
         self._open_timeout = open_timeout
+        self._listeners = Listeners() if listeners is None else listeners
+        self._packets = PacketCache()
         self._calls: dict[str, _Call] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -54,6 +73,8 @@ class Calls:
             self._options,
             session,
             loopback=self._loopback,
+            listeners=self._listeners,
+            packets=self._packets,
             on_over=lambda: self._forget(call_id),
         )
         try:
@@ -65,6 +86,20 @@ class Calls:
         if self._parts.ear is not None:
             self._warm()
         return call_id, answer
+
+    def join(
+        self,
+        call_id: str,
+        send: Callable[[str], None],
+        end: Callable[[int, str], None],
+    ) -> Sideband | None:
+        """A sideband of a call; None where there is none of that id.
+
+        ``send`` gets each event of the session from here on; ``end`` is called with
+        a close code and a reason when the call is over.
+        """
+        call = self._calls.get(call_id)
+        return None if call is None else call.join(send, end)
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call. False where there is none of that id."""
@@ -107,8 +142,37 @@ async def _ended(ending: Any) -> None:
     await ending
 
 
+class Sideband:
+    """A second connection to the session of a call."""
+
+    def __init__(
+        self,
+        call: _Call,
+        send: Callable[[str], None],
+        end: Callable[[int, str], None],
+    ) -> None:
+        self._call = call
+        self.send = send
+        self.end = end
+
+    async def start(self) -> None:
+        """From here on this side gets the events."""
+        self._call.sidebands.append(self)
+
+    async def receive(self, frame: str | bytes) -> None:
+        """Take an event; it waits until the call's own client is connected."""
+        await self._call.greeted.wait()
+        self._call.unheard.catch_up()
+        await self._call.runner.accept(frame)
+
+    async def close(self) -> None:
+        """Leave. The call goes on."""
+        if self in self._call.sidebands:
+            self._call.sidebands.remove(self)
+
+
 class _Call:
-    """One peer and its session."""
+    """One peer, its session, and who else is connected to it."""
 
     def __init__(
         self,
@@ -117,20 +181,37 @@ class _Call:
         session: Mapping[str, Any],
         *,
         loopback: bool,
+        listeners: Listeners,
+        packets: PacketCache,
         on_over: Callable[[], None],
     ) -> None:
         self._on_over = on_over
-        self._runner = SessionRunner(
-            self._send, parts, session=session, options=options
+        self.sidebands: list[Sideband] = []
+        self.greeted = asyncio.Event()
+        self._farewell = (1000, "The call has ended.")
+        self.runner = SessionRunner(
+            self._send,
+            parts,
+            session=session,
+            options=options,
+            seat=listeners.seat(),
+            on_over=self._end,
         )
+        self.unheard = Unheard(self.runner)
         self._peer = Peer(
-            on_message=self._runner.receive,
-            on_audio=self._runner.hear,
-            next_audio=self._runner.next_audio,
+            on_message=self._receive,
+            on_packet=self.unheard.take,
+            next_audio=self.runner.next_audio,
             on_closed=lambda _: on_over(),
+            cache=packets,
             loopback=loopback,
         )
         self._opening: asyncio.Task[None] | None = None
+
+    def join(
+        self, send: Callable[[str], None], end: Callable[[int, str], None]
+    ) -> Sideband:
+        return Sideband(self, send, end)
 
     async def answer(self, offer: str, open_timeout: float) -> str:
         answer = await self._peer.answer(offer)
@@ -141,11 +222,28 @@ class _Call:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        await self._runner.close()
+        await self.runner.close()
+        self.greeted.set()
+        for sideband in self.sidebands:
+            sideband.end(*self._farewell)
         await self._peer.close()
 
+    def _end(self, code: int, reason: str) -> None:
+        """The session is over, so the call is."""
+        self._farewell = (code, reason)
+        self._on_over()
+
+    def _receive(self, frame: str | bytes) -> None:
+        self.unheard.catch_up()
+        self.runner.receive(frame)
+
     def _send(self, frame: str) -> None:
+        if self.greeted.is_set():
+            for sideband in self.sidebands:
+                sideband.send(frame)
         self._peer.send(frame)
+        if self._peer.buffered > _WAITING_LIMIT:
+            self._end(1008, "The client of the call does not read.")
 
     async def _open(self, timeout: float) -> None:
         """Greet the client once the channel is open, or give the call up."""
@@ -155,6 +253,7 @@ class _Call:
                 await self._peer.wait_open()
                 opened = True
         if opened:
-            self._runner.start()
+            self.runner.start()
+            self.greeted.set()
         else:
             self._on_over()

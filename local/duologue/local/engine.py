@@ -14,13 +14,11 @@ the user is hearing, `requests` what a client may ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
-import msgspec
-
 from duologue.core.events import (
+    AnyItem,
     InputAudioBufferCommitted,
     InputAudioBufferSpeechStarted,
     InputAudioBufferSpeechStopped,
@@ -30,11 +28,17 @@ from duologue.core.events import (
 )
 
 from .conversation import Conversation
+from .expiry import Expiry
+from .g711 import Resampling
+from .idle import Idle
+from .intake import Intake
 from .jobs import Job
+from .options import Options
 from .outbox import NewId, Outbox, Refusal
+from .planning import Planner
 from .playout import Playout
-from .ports import VOICE_RATE, Detector
-from .reply import Plan, Reply
+from .ports import Call, Detector, Say
+from .reply import Reply
 from .requests import handle
 from .responses import Responses
 from .settings import Settings, TurnRule
@@ -44,35 +48,14 @@ from .usage import Meter
 
 __all__ = ["Engine", "Options"]
 
-_BYTES_PER_MS = VOICE_RATE * 2 // 1000
-#: Audio kept where the client commits by hand: five minutes, then the oldest goes.
-_BUFFER_BYTES = 300_000 * _BYTES_PER_MS
-#: A commit needs this much (the service's own limit).
-_LEAST_MS = 100
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """What kind of service this is.
-
-    ``media``: the user's audio and ours go by a track, not in events. ``label`` says
-    in each response's metadata what answers. ``pace``: how many times faster than
-    speech the reply's words leave. ``transcript_lag``: seconds from the first word
-    of the answer to the end of the user's transcription; None: do not wait.
-    """
-
-    media: bool = False
-    label: str = "scripted, not a language model"
-    pace: float = 4.0
-    transcript_lag: float | None = 0.1
-
 
 class Engine:
     """One session.
 
     ``detector`` makes the speech detector when the first audio comes; it and
     ``to_16k`` (PCM16 at 24 kHz to 16 kHz, as a stream) may be left out where nobody
-    speaks: audio is then ignored.
+    speaks: audio is then ignored. ``listen`` is told whether this session's audio is
+    listened to, and says whether there is room for that.
     """
 
     def __init__(
@@ -83,24 +66,31 @@ class Engine:
         options: Options | None = None,
         detector: Callable[[], Detector] | None = None,
         to_16k: Callable[[bytes], bytes] | None = None,
+        listen: Callable[[bool], bool] = lambda _: True,
+        resampling: Resampling | None = None,
     ) -> None:
         self.options = Options() if options is None else options
         self.outbox = Outbox(new_id)
+        self.settings = Settings(new_id("sess"), session or {})
         self.conversation = Conversation(self.outbox)
         self.meter = Meter()
         self.playout = Playout(self.outbox) if self.options.media else None
         self.responses = Responses(
-            self.outbox, self.conversation, self.meter, self.playout
+            self.outbox, self.conversation, self.meter, self.playout, self.settings.id
         )
         self.transcripts = Transcripts(self.outbox, self.options.transcript_lag)
-        self.settings = Settings(new_id("sess"), session or {})
+        self._listen = listen
+        self.reserve(self.settings)
         self._detector = detector
         self._to_16k = to_16k
+        self._planner = Planner(self.options, resampling)
         self._turns: TurnFinder | None = None
         self._speech: str | None = None
         self._owed: str | None = None
-        self._buffer = bytearray()
-        self._odd = b""
+        self._resampling = resampling
+        self._intake = Intake(resampling)
+        self._idle = Idle(self.outbox, self.responses, self.playout)
+        self._expiry = Expiry(self.outbox, self.options.life)
         self._now = 0.0
 
     # What the driver takes.
@@ -116,34 +106,44 @@ class Engine:
     @property
     def deadline(self) -> float | None:
         """When `tick` is needed next, if nothing else happens."""
-        times = (self.responses.deadline, self.transcripts.deadline)
+        if self._expiry.over:
+            return None
+        times = (
+            self.responses.deadline,
+            self.transcripts.deadline,
+            self._idle.due(self.settings.turn_rule),
+            self._expiry.at,
+        )
         return min((at for at in times if at is not None), default=None)
 
     # What comes from the client.
 
     def start(self, at: float) -> None:
         """The connection is open."""
-        self.settings.expire_from(at)
+        self.settings.expire_at(self._expiry.start(at))
         self.outbox.emit(SessionCreated, session=self.settings.shown())
         self._settle(at)
 
     def receive(self, frame: str | bytes, at: float) -> None:
         """A client's event, as JSON text; what is wrong with it is answered."""
-        handle(self, frame, at)
-        self._settle(at)
+        for _ in self.receive_in_steps(frame, at):
+            pass
+
+    def receive_in_steps(self, frame: str | bytes, at: float) -> Iterator[None]:
+        """The same, pausing where much audio has come: a step takes a few ms."""
+        if not self._expiry.over:
+            yield from handle(self, frame, at)
+            self._settle(at)
 
     def hear(self, pcm24k: bytes, at: float) -> None:
         """The user's audio, PCM16 mono at 24 kHz, in pieces of any size."""
-        data = self._odd + pcm24k
-        whole = len(data) - len(data) % 2
-        self._odd = data[whole:]
-        rule = self.settings.turn_rule
-        if rule is None:
-            self._buffer += data[:whole]
-            del self._buffer[:-_BUFFER_BYTES]
-        elif (turns := self._turn_finder()) is not None:
-            for found in turns.hear(data[:whole], rule):
-                self._follow(found, rule)
+        if not self._expiry.over:
+            self._listen_to(self._intake.samples(pcm24k))
+            self._settle(at)
+
+    def append(self, data: bytes, at: float) -> None:
+        """The user's audio in the format that the session has for it."""
+        self._listen_to(self._intake.samples(data, self.settings.input_format))
         self._settle(at)
 
     def next_audio(self, at: float) -> bytes:
@@ -166,34 +166,42 @@ class Engine:
     def transcribed(self, utterance: str, text: str, at: float) -> None:
         """The ear has understood all of it."""
         if self.transcripts.known(utterance, text, at):
-            self._write_down(utterance, " ".join(text.split()))
-            self.responses.heard(utterance)
+            self.conversation.write_down(utterance, " ".join(text.split()))
+            self.responses.heard(utterance, at)
         self._settle(at)
 
     def transcription_failed(self, utterance: str, why: str, at: float) -> None:
         """The ear gave up."""
         self.transcripts.failed(utterance, why, at)
-        self.responses.heard(utterance)
+        self.responses.heard(utterance, at)
         self._settle(at)
 
-    def thought(self, response: str, text: str, at: float) -> None:
-        """The mind has decided what a response says."""
-        self.responses.thought(response, text, at)
+    def thought(self, response: str, thought: Say | Call, at: float) -> None:
+        """The mind has decided more of what a response says or calls."""
+        self.responses.thought(response, thought)
         self._settle(at)
 
-    def mind_failed(self, response: str, why: str, at: float) -> None:
+    def thought_all(self, response: str, at: float) -> None:
+        """The mind has nothing to add to a response."""
+        self.responses.thought_all(response)
+        self._settle(at)
+
+    def mind_failed(
+        self, response: str, why: str, at: float, *, code: str = "server_error"
+    ) -> None:
         """The mind gave up."""
-        self.responses.failed(response, why)
+        self.responses.failed(response, why, code)
         self._settle(at)
 
     def voiced(self, response: str, pcm24k: bytes, at: float) -> None:
         """More audio of a response, PCM16 mono at 24 kHz."""
-        self.responses.voiced(response, pcm24k, at)
+        if self.responses.voiced(response, pcm24k):
+            self.settings.voice_used = True
         self._settle(at)
 
     def voiced_all(self, response: str, at: float) -> None:
-        """The voice has said all of a response."""
-        self.responses.voiced_all(response, at)
+        """The voice has said what it was asked to say of a response."""
+        self.responses.voiced_all(response)
         self._settle(at)
 
     def voice_failed(self, response: str, why: str, at: float) -> None:
@@ -203,8 +211,20 @@ class Engine:
 
     # What requests ask of the whole engine.
 
-    def commit(self) -> None:
-        """Make the audio so far a user item. Raises `Refusal` where there is none."""
+    def reserve(self, settings: Settings) -> None:
+        """Claim the place that listening takes. Raises `Refusal` if all are taken."""
+        if not self._listen(settings.listens):
+            raise Refusal(
+                "rate_limit_exceeded",
+                "This service listens to as many sessions as it can; close one, or "
+                "turn off turn detection and transcription in this one.",
+            )
+
+    def commit(self) -> Iterator[None]:
+        """Make the audio so far a user item. Raises `Refusal` where there is none.
+
+        Pauses where there is much of it.
+        """
         if self._speech is not None:
             speaking = self._turns is not None and self._turns.speaking
             committed, self._speech = self._speech, None
@@ -214,31 +234,47 @@ class Engine:
                 self._speech = self.outbox.new_id("item")
                 self.transcripts.open(self._speech)
             return
-        ms = len(self._buffer) / _BYTES_PER_MS
-        if ms < _LEAST_MS or self._to_16k is None:
-            raise Refusal(
-                "input_audio_buffer_commit_empty",
-                "Error committing input audio buffer: buffer too small. Expected at "
-                f"least {_LEAST_MS}ms of audio, but buffer only has {ms:.2f}ms.",
-            )
+        pieces = self._intake.take()
         item_id = self.outbox.new_id("item")
         self.transcripts.open(item_id)
-        self.transcripts.feed(item_id, self._to_16k(bytes(self._buffer)))
-        self._buffer.clear()
+        for piece in pieces:
+            if self._to_16k is not None:
+                self.transcripts.feed(item_id, self._to_16k(piece))
+            yield
         self._commit(item_id)
+
+    def hear_item(self, item_id: str, data: bytes) -> None:
+        """Find the words of audio that came as an item; a response waits for them."""
+        if self._to_16k is not None:
+            pcm24k = Intake(self._resampling).samples(data, self.settings.input_format)
+            self.transcripts.open(item_id)
+            self.transcripts.feed(item_id, self._to_16k(pcm24k))
+            self._finish(item_id)
 
     def clear_input(self) -> None:
         """Forget the audio that is not committed."""
-        self._buffer.clear()
-        self._odd = b""
+        self._intake.clear()
         if self._turns is not None:
             self._turns.reset()
         if self._speech is not None:
             self.transcripts.drop(self._speech)
             self._speech = None
 
-    def respond(self, changes: Mapping[str, Any]) -> Reply:
-        """Begin a response, made as the session says but for these changes."""
+    def respond(
+        self,
+        changes: Mapping[str, Any],
+        source: tuple[AnyItem, ...] | None = None,
+    ) -> Reply:
+        """Begin a response, made as the session says but for these changes.
+
+        It answers ``source``, or else the conversation. Raises `Refusal`.
+        """
+        if self.settings.transcription_only:
+            raise Refusal(
+                "invalid_event",
+                "A transcription session has no responses.",
+                param="type",
+            )
         in_band = changes.get("conversation", "auto") != "none"
         active = self.responses.active
         if in_band and active is not None:
@@ -248,19 +284,22 @@ class Engine:
                 f"{active.id}. Wait until the response is finished before creating "
                 "a new one.",
             )
-        source = changes.get("input")
         items = self.conversation
+        self._idle.stop()
         return self.responses.create(
-            self._plan(changes, in_band=in_band),
+            self._planner.plan(
+                self.settings, changes, self.conversation.id if in_band else None
+            ),
             (lambda: items.items) if source is None else (lambda: source),
             self.transcripts.pending if source is None else set(),
+            self._now,
         )
 
     def clear_output(self) -> None:
         """Stop what is being played, at once."""
         if self.playout is not None:
-            for item_id in self.playout.clear():
-                self.conversation.silence(item_id)
+            for item_id, ms in self.playout.clear():
+                self.responses.truncate(item_id, ms)
 
     # How a turn goes.
 
@@ -269,10 +308,19 @@ class Engine:
             self._turns = TurnFinder(self._detector(), self._to_16k)
         return self._turns
 
+    def _listen_to(self, pcm24k: bytes) -> None:
+        rule = self.settings.turn_rule
+        if rule is None:
+            self._intake.keep(pcm24k)
+        elif (turns := self._turn_finder()) is not None:
+            for found in turns.hear(pcm24k, rule):
+                self._follow(found, rule)
+
     def _follow(self, found: Began | More | Ended, rule: TurnRule) -> None:
         match found:
             case Began(start_ms, lead):
                 self._speech = item_id = self.outbox.new_id("item")
+                self._idle.stop()
                 self.outbox.emit(
                     InputAudioBufferSpeechStarted,
                     audio_start_ms=start_ms,
@@ -290,7 +338,7 @@ class Engine:
                     InputAudioBufferSpeechStopped, audio_end_ms=end_ms, item_id=item_id
                 )
                 self._commit(item_id)
-                if rule.create_response:
+                if rule.create_response and not self.settings.transcription_only:
                     self._owed = item_id
                     self._pay()
 
@@ -303,21 +351,27 @@ class Engine:
 
     def _commit(self, item_id: str) -> None:
         """An utterance becomes an item of the conversation."""
+        self._add_utterance(item_id, None)
+        self._finish(item_id)
+
+    def _finish(self, item_id: str) -> None:
+        """The audio of an item is complete."""
+        settings = self.settings
+        ms = self.transcripts.commit(
+            item_id, wanted=settings.transcribes, segments=settings.diarizes
+        )
+        self.meter.heard(ms)
+
+    def _add_utterance(self, item_id: str, transcript: str | None) -> None:
         self.outbox.emit(
             InputAudioBufferCommitted,
             previous_item_id=self.conversation.last_id,
             item_id=item_id,
         )
-        item = MessageItem(
-            id=item_id,
-            status="completed",
-            role="user",
-            content=(InputAudioPart(transcript=None),),
-        )
-        self.conversation.add(item)
+        content = (InputAudioPart(transcript=transcript),)
+        item = MessageItem(id=item_id, status="completed", role="user", content=content)
+        self.conversation.put(item)
         self.conversation.done(item)
-        wanted = self.settings.transcribes
-        self.meter.heard(self.transcripts.commit(item_id, wanted=wanted))
 
     def _pay(self) -> None:
         """Begin the response that a turn is owed, once nothing stands before it."""
@@ -325,31 +379,20 @@ class Engine:
             owed, self._owed = self._owed, None
             self.transcripts.answer(owed, self.respond({}))
 
-    def _write_down(self, item_id: str, words: str) -> None:
-        """The mind reads the words in the item."""
-        if item_id in self.conversation:
-            item = self.conversation.get(item_id)
-            part = InputAudioPart(transcript=words)
-            self.conversation.keep(msgspec.structs.replace(item, content=(part,)))
-
-    def _plan(self, changes: Mapping[str, Any], *, in_band: bool) -> Plan:
-        settings = self.settings.changed(changes)
-        mark = {"duologue": self.options.label}
-        return Plan(
-            spoken=settings.modalities == ("audio",),
-            voice=settings.voice,
-            instructions=settings.instructions,
-            metadata=mark | (changes.get("metadata") or {}),
-            conversation_id=self.conversation.id if in_band else None,
-            max_output_tokens=settings.max_output_tokens,
-            output_format=settings.output_format,
-            pace=self.options.pace,
-            deltas=not self.options.media,
-        )
-
     def _settle(self, at: float) -> None:
         """Send what is due now, after every input."""
         self._now = max(self._now, at)
+        if self._expiry.check(self._now):
+            return
         self.responses.advance(self._now)
         self._pay()
         self.transcripts.send(self._now)
+        silence = self._idle.watch(
+            self._now,
+            self.settings.turn_rule,
+            0 if self._turns is None else self._turns.heard_ms,
+            speaking=self._speech is not None,
+        )
+        if silence is not None:
+            self._add_utterance(silence, "")
+            self.respond({})

@@ -13,6 +13,7 @@ import attrs
 from .ports import Prompt
 
 __all__ = [
+    "Close",
     "DropUtterance",
     "FeedUtterance",
     "FinishUtterance",
@@ -77,6 +78,17 @@ class Stop:
     response: str
 
 
+@attrs.frozen
+class Close:
+    """The session is over: end the connection, after the events that go before.
+
+    ``code`` is for a WebSocket; other connections just end.
+    """
+
+    code: int
+    reason: str
+
+
 Job = (
     OpenUtterance
     | FeedUtterance
@@ -85,4 +97,5 @@ Job = (
     | Think
     | Speak
     | Stop
+    | Close
 )

@@ -50,8 +50,9 @@ class _MemoryService:
         self._clock = clock
         self._ids = ids
         self._runner: SessionRunner | None = None
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
+        self._reason: str | None = None
 
     async def connect(self, target: Target) -> None:
         """Begin the session that ``target`` describes. Raises `ConnectError`."""
@@ -64,6 +65,7 @@ class _MemoryService:
                 options=self._options,
                 clock=self._clock,
                 ids=self._ids,
+                on_over=self._end_with,
             )
         except Refusal as error:
             await self.close()
@@ -92,11 +94,16 @@ class _MemoryService:
         if self._runner is not None:
             await self._runner.close()
 
+    def _end_with(self, code: int, reason: str) -> None:
+        self._outgoing.put_nowait(None)
+        self._reason = f"{reason} ({code})"
+
     async def _send_out(self) -> None:
         with contextlib.suppress(NotConnected):
-            while True:
-                await self._end.send(await self._outgoing.get())
+            while (frame := await self._outgoing.get()) is not None:
+                await self._end.send(frame)
+            await self._end.close(self._reason)
 
     async def _take_in(self, runner: SessionRunner) -> None:
         async for frame in self._end.frames():
-            runner.receive(frame)
+            await runner.accept(frame)

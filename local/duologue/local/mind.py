@@ -1,96 +1,252 @@
-"""A script that stands in for a language model, and says so."""
+"""A script that stands in for a language model, and says so.
+
+A `Script` is a list of rules; the first whose conditions all hold says what happens.
+`scenario` reads them from a file.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
-from .ports import Prompt
+import attrs
+import msgspec
 
-__all__ = ["LABEL", "ScriptedMind", "in_words"]
+from .guessing import arguments_for, asked_for
+from .ports import (
+    Call,
+    Called,
+    MindError,
+    Prompt,
+    Returned,
+    Say,
+    Thought,
+    Tool,
+    Wait,
+)
+from .templates import clock_names, fill
+
+__all__ = [
+    "LABEL",
+    "CallStep",
+    "FailStep",
+    "Rule",
+    "SayStep",
+    "Script",
+    "ScriptedMind",
+    "Step",
+    "WaitStep",
+]
 
 #: What every face of a scripted reply says.
 LABEL = "scripted, not a language model"
-
-_UNITS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"),
-    *("seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-#: How far it counts at most.
-_FAR = 100
-_NUMBERS = "|".join((*_TENS, *reversed(_UNITS), "hundred", r"\d+"))
-_NUMBER = re.compile(rf"\b(?:{_NUMBERS})(?:[ -](?:{_NUMBERS}))?\b", re.IGNORECASE)
+_NO_RULE = "I have no line for that. This is a scripted reply, not a language model."
+#: Sessions whose state is kept.
+_SESSIONS = 1_000
 
 
-def in_words(number: int) -> str:
-    """A number from 0 to 100 as it is said."""
-    if number < len(_UNITS):
-        return _UNITS[number]
-    if number >= _FAR:
-        return "one hundred"
-    tens, rest = divmod(number, 10)
-    return _TENS[tens - 2] + (f" {_UNITS[rest]}" if rest else "")
+@attrs.frozen
+class SayStep:
+    """Say one of these, the next one each time."""
+
+    templates: tuple[str, ...]
 
 
-def _number(words: str) -> int:
-    """What number words say, 0 to 100; 10 where they say none."""
-    if words.isdigit():
-        return min(int(words), _FAR)
-    spoken = words.lower().replace("-", " ")
-    known = {in_words(number): number for number in range(_FAR + 1)}
-    known |= {"hundred": _FAR}
-    return known.get(spoken, 10)
+@attrs.frozen
+class CallStep:
+    """Call a function. Without ``arguments`` they are guessed from what was heard."""
+
+    name: str
+    arguments: Any = None
 
 
-def _count(found: re.Match[str]) -> str:
-    numbers = _NUMBER.findall(found["rest"])
-    last = max(1, _number(numbers[-1] if numbers else ""))
-    return f"{', '.join(map(in_words, range(1, last + 1))).capitalize()}."
+@attrs.frozen
+class WaitStep:
+    """Say nothing for so many seconds."""
+
+    seconds: float
 
 
-def _say(text: str) -> Callable[[re.Match[str]], str]:
-    return lambda _: text
+@attrs.frozen
+class FailStep:
+    """Let the response fail."""
+
+    message: str
+    code: str = "server_error"
 
 
-#: Pattern in what was heard, and the reply; the first that is found counts.
-_SCRIPT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), reply)
-    for pattern, reply in (
-        (r"\b(count|numbers|from one to)\b(?P<rest>.*)", _count),
-        (r"\bhear me\b", _say("Yes, I can hear you well.")),
-        (
-            r"\b(your name|who are you|what are you)\b",
-            _say("I am the scripted voice of duologue, not a language model."),
-        ),
-        (
-            r"\b(what can you do|help)\b",
-            _say("I can greet you, tell you that I hear you, and count for you."),
-        ),
-        (
-            r"\b(hello|hi|hey|good (morning|afternoon|evening))\b",
-            _say("Hello there. It is good to hear you."),
-        ),
-        (r"\b(thanks|thank you)\b", _say("You are welcome.")),
-        (r"\b(goodbye|bye)\b", _say("Goodbye, and thank you for the conversation.")),
-    )
-)
+Step = SayStep | CallStep | WaitStep | FailStep
+
+
+@attrs.frozen(kw_only=True)
+class Rule:
+    """What happens when.
+
+    ``hear`` and ``instructions`` are searched in what the user said last and in the
+    instructions in force; ``result`` in the name of the function whose output came
+    last; ``tool`` names a tool that the session must have, ``any`` one that was asked
+    for. ``knows`` names a value that must have been remembered. ``once``: only the
+    first time.
+    """
+
+    hear: tuple[re.Pattern[str], ...] = ()
+    instructions: re.Pattern[str] | None = None
+    result: re.Pattern[str] | None = None
+    tool: str | None = None
+    knows: str | None = None
+    once: bool = False
+    remember: tuple[tuple[str, str], ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+@attrs.frozen
+class Script:
+    """The rules, in their order."""
+
+    rules: tuple[Rule, ...]
+
+
+@attrs.define
+class _State:
+    """What a session remembers, and how often each rule was used."""
+
+    values: dict[str, str] = attrs.Factory(dict)
+    used: dict[int, int] = attrs.Factory(dict)
 
 
 class ScriptedMind:
-    """Answers from a small table, and otherwise says that it is a script."""
+    """Answers by a script. Keeps a little state for each session."""
 
     label = LABEL
 
-    async def reply(self, prompt: Prompt) -> str:
-        """The scripted reply to what was said last."""
-        heard = prompt.heard
-        for pattern, reply in _SCRIPT:
-            if (found := pattern.search(heard)) is not None:
-                return reply(found)
-        count = len(heard.split())
-        if not count:
-            return "I did not hear any words. This is a scripted reply."
-        words = "one word" if count == 1 else f"{in_words(min(count, _FAR))} words"
-        return f"I heard {words}. This is a scripted reply, not a language model."
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._states: OrderedDict[str, _State] = OrderedDict()
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
+        """What the script says to what happened last."""
+        for thought in self._thoughts(prompt):
+            yield thought
+
+    def _thoughts(self, prompt: Prompt) -> Iterator[Thought]:
+        tool = _demanded(prompt)
+        if tool is not None:
+            yield Call(tool.name, arguments_for(tool, prompt.heard))
+            return
+        state = self._state(prompt.session)
+        for number, rule in enumerate(self._script.rules):
+            values = _matched(rule, prompt, state)
+            if values is None or (rule.once and number in state.used):
+                continue
+            times = state.used.get(number, 0)
+            state.used[number] = times + 1
+            for name, template in rule.remember:
+                state.values[name] = str(fill(template, values))
+            values |= state.values
+            for step in rule.steps:
+                yield _thought(step, values, prompt, times)
+            return
+        yield Say(_NO_RULE)
+
+    def _state(self, session: str) -> _State:
+        state = self._states.pop(session, None) or _State()
+        self._states[session] = state
+        while len(self._states) > _SESSIONS:
+            self._states.popitem(last=False)
+        return state
+
+
+def _demanded(prompt: Prompt) -> Tool | None:
+    """The tool that must be called, whatever the script says."""
+    if prompt.tool_choice == "required" and prompt.tools:
+        return asked_for(prompt.heard, prompt.tools) or prompt.tools[0]
+    return prompt.forced
+
+
+def _matched(rule: Rule, prompt: Prompt, state: _State) -> dict[str, str] | None:
+    """The values for the templates of a rule; None where it does not hold."""
+    values = clock_names(prompt.at) | state.values | {"heard": prompt.heard}
+    returned = _returned(prompt)
+    if (rule.result is not None) is not (returned is not None):
+        return None
+    if rule.result is not None and returned is not None:
+        name, output = returned
+        if rule.result.search(name) is None:
+            return None
+        values |= {"tool": name, "output": output}
+    if rule.hear:
+        found = next((f for p in rule.hear if (f := p.search(prompt.heard))), None)
+        if found is None:
+            return None
+        values |= {str(n): text or "" for n, text in enumerate(found.groups(), 1)}
+        values |= {name: text or "" for name, text in found.groupdict().items()}
+    given = rule.instructions
+    if given is not None and given.search(prompt.instructions) is None:
+        return None
+    if rule.tool is not None:
+        tool = _usable(rule.tool, prompt)
+        if tool is None:
+            return None
+        values["tool"] = tool.name
+    if rule.knows is not None and rule.knows not in state.values:
+        return None
+    return values
+
+
+def _usable(wanted: str, prompt: Prompt) -> Tool | None:
+    """The tool that a rule needs, if the session has it and may use it."""
+    if prompt.tool_choice == "none":
+        return None
+    if wanted == "any":
+        return asked_for(prompt.heard, prompt.tools)
+    return next((tool for tool in prompt.tools if tool.name == wanted), None)
+
+
+def _returned(prompt: Prompt) -> tuple[str, str] | None:
+    """The function whose output came after all that was said, and that output."""
+    outputs: list[Returned] = []
+    names: dict[str, str] = {}
+    for entry in prompt.lines:
+        if isinstance(entry, Called):
+            names[entry.call_id] = entry.name
+        elif isinstance(entry, Returned):
+            outputs.append(entry)
+        elif entry.role in ("user", "assistant"):
+            outputs.clear()
+    if not outputs:
+        return None
+    said = " and ".join(each.output for each in outputs)
+    return names.get(outputs[-1].call_id, "function"), said
+
+
+def _thought(step: Step, values: dict[str, str], prompt: Prompt, times: int) -> Thought:
+    match step:
+        case SayStep(templates):
+            return Say(str(fill(templates[times % len(templates)], values)))
+        case CallStep(template, arguments):
+            name = str(fill(template, values))
+            return Call(name, _arguments(name, arguments, values, prompt))
+        case WaitStep(seconds):
+            return Wait(seconds)
+        case FailStep(message, code):
+            raise MindError(str(fill(message, values)), code=code)
+
+
+def _arguments(name: str, template: Any, values: dict[str, str], prompt: Prompt) -> str:
+    if template is not None:
+        return msgspec.json.encode(_filled(template, values)).decode()
+    tool = next((tool for tool in prompt.tools if tool.name == name), Tool(name))
+    return arguments_for(tool, prompt.heard)
+
+
+def _filled(template: Any, values: dict[str, str]) -> Any:
+    """A JSON value with the templates in it filled."""
+    if isinstance(template, str):
+        return fill(template, values)
+    if isinstance(template, list):
+        return [_filled(each, values) for each in template]
+    if isinstance(template, dict):
+        return {key: _filled(each, values) for key, each in template.items()}
+    return template

@@ -31,18 +31,16 @@ FRAME_BYTES = 20 * _BYTES_PER_MS
 class _Segment:
     """The audio of one item: ``complete`` once its response is done.
 
-    ``item`` is None where the item is not part of the conversation.
+    ``item`` is None where the item is not part of the conversation. ``announced``:
+    the client knows that the response is being played.
     """
 
     response: str
     item: str | None
     audio: bytearray = attrs.Factory(bytearray)
     taken: int = 0
+    announced: bool = False
     complete: bool = False
-
-    @property
-    def started(self) -> bool:
-        return self.taken > 0
 
 
 class Playout:
@@ -51,20 +49,32 @@ class Playout:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._segments: deque[_Segment] = deque()
+        self._cleared: set[tuple[str, str | None]] = set()
 
-    def open(self, response: str, item: str | None) -> None:
-        """A response begins to speak."""
-        self._segments.append(_Segment(response, item))
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is being played or about to be."""
+        return not self._segments
 
-    def write(self, response: str, pcm24k: bytes) -> None:
-        """More audio of a response; of one that was cleared it is dropped."""
-        if (segment := self._find(response)) is not None:
-            segment.audio += pcm24k
+    def write(self, response: str, item: str | None, pcm24k: bytes) -> None:
+        """More audio of an item; of one that was cleared it is dropped."""
+        if (response, item) in self._cleared:
+            return
+        last = self._segments[-1] if self._segments else None
+        for segment in self._segments:
+            if (segment.response, segment.item) == (response, item):
+                last = segment
+        if last is None or (last.response, last.item) != (response, item):
+            last = _Segment(response, item)
+            self._segments.append(last)
+        last.audio += pcm24k
 
     def finish(self, response: str) -> None:
         """No more audio comes for a response: it stops when it is played."""
-        if (segment := self._find(response)) is not None:
-            segment.complete = True
+        self._cleared = {key for key in self._cleared if key[0] != response}
+        for segment in self._segments:
+            if segment.response == response:
+                segment.complete = True
 
     def next_audio(self) -> bytes:
         """Up to 20 ms of PCM16 at 24 kHz; fewer where there is no more just now."""
@@ -74,45 +84,46 @@ class Playout:
         segment = self._segments[0]
         if not segment.audio:
             return b""
-        if not segment.started:
+        if not segment.announced:
+            segment.announced = True
             self._outbox.emit(OutputAudioBufferStarted, response_id=segment.response)
         frame = bytes(segment.audio[:FRAME_BYTES])
         del segment.audio[:FRAME_BYTES]
         segment.taken += len(frame)
         return frame
 
-    def clear(self) -> list[str]:
-        """Stop at once; the ids of the items that were cut."""
+    def clear(self) -> list[tuple[str, int]]:
+        """Stop at once; the ids of the items that were cut, and the ms played."""
         self._drop_played()
         segments, self._segments = list(self._segments), deque()
+        cut = []
         for segment in segments:
-            if segment.started:
+            if not segment.complete:
+                self._cleared.add((segment.response, segment.item))
+            if segment.announced:
                 self._outbox.emit(
                     OutputAudioBufferCleared, response_id=segment.response
                 )
             if segment.item is not None:
+                ms = segment.taken // _BYTES_PER_MS
+                cut.append((segment.item, ms))
                 self._outbox.emit(
                     ConversationItemTruncated,
                     item_id=segment.item,
                     content_index=0,
-                    audio_end_ms=segment.taken // _BYTES_PER_MS,
+                    audio_end_ms=ms,
                 )
-        return [segment.item for segment in segments if segment.item is not None]
+        return cut
 
     def _drop_played(self) -> None:
-        """Say ``stopped`` for what was played to its end."""
-        while self._segments:
-            segment = self._segments[0]
-            if segment.audio or not segment.complete:
+        """Say ``stopped`` for a response that was played to its end."""
+        while self._segments and not self._segments[0].audio:
+            played = self._segments[0]
+            after = self._segments[1] if len(self._segments) > 1 else None
+            if after is not None and after.response == played.response:
+                after.announced = played.announced
+            elif not played.complete:
                 return
+            elif played.announced:
+                self._outbox.emit(OutputAudioBufferStopped, response_id=played.response)
             self._segments.popleft()
-            if segment.started:
-                self._outbox.emit(
-                    OutputAudioBufferStopped, response_id=segment.response
-                )
-
-    def _find(self, response: str) -> _Segment | None:
-        for segment in self._segments:
-            if segment.response == response:
-                return segment
-        return None

@@ -15,16 +15,24 @@ import attrs
 __all__ = [
     "EAR_RATE",
     "VOICE_RATE",
+    "Call",
+    "Called",
     "Detector",
     "Ear",
     "EarError",
+    "Entry",
     "Hearing",
     "Line",
     "Mind",
     "MindError",
     "Prompt",
+    "Returned",
+    "Say",
+    "Thought",
+    "Tool",
     "Voice",
     "VoiceError",
+    "Wait",
 ]
 
 #: Hz; what detectors and recognisers are trained on.
@@ -42,7 +50,15 @@ class VoiceError(Exception):
 
 
 class MindError(Exception):
-    """No reply could be found."""
+    """No reply could be found.
+
+    ``code`` is what the failed response shows, such as
+    ``inference_rate_limit_exceeded``.
+    """
+
+    def __init__(self, message: str, *, code: str = "server_error") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Detector(Protocol):
@@ -110,25 +126,113 @@ class Line:
 
 
 @attrs.frozen
+class Called:
+    """A function that the assistant called; ``arguments`` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
+class Returned:
+    """What the client's function gave for a `Called`."""
+
+    call_id: str
+    output: str
+
+
+#: One step of a conversation, in its order.
+Entry = Line | Called | Returned
+
+
+@attrs.frozen
+class Tool:
+    """A function that may be called; ``parameters`` is its JSON schema, as text."""
+
+    name: str
+    description: str = ""
+    parameters: str = "{}"
+
+
+@attrs.frozen
 class Prompt:
-    """What a mind answers: the instructions in force and the conversation so far."""
+    """What a mind answers: the instructions in force and the conversation so far.
+
+    ``tool_choice`` is ``auto``, ``none``, ``required``, or the name of the one tool
+    that must be called (see `forced`). ``modalities`` is ``("audio",)`` or
+    ``("text",)``. ``session`` is the session's id and ``at`` the time, in seconds
+    since the Unix epoch; a mind that remembers or tells the time goes by them.
+    """
 
     instructions: str
-    lines: tuple[Line, ...]
+    lines: tuple[Entry, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    modalities: tuple[str, ...] = ("audio",)
+    max_output_tokens: int | None = None
+    session: str = ""
+    at: float = 0.0
 
     @property
     def heard(self) -> str:
         """What the user said last; empty where nobody has said anything."""
-        spoken = (line.text for line in reversed(self.lines) if line.role == "user")
+        spoken = (
+            line.text
+            for line in reversed(self.lines)
+            if isinstance(line, Line) and line.role == "user"
+        )
         return next(spoken, "")
+
+    @property
+    def forced(self) -> Tool | None:
+        """The one tool that must be called, if a tool is named."""
+        named = (tool for tool in self.tools if tool.name == self.tool_choice)
+        return next(named, None)
+
+
+@attrs.frozen
+class Say:
+    """Some text of the reply, in order: all of it, or a chunk of a stream.
+
+    Chunks are joined as they are: spaces between words belong to the text.
+    """
+
+    text: str
+
+
+@attrs.frozen
+class Call:
+    """A function to call; ``arguments`` is JSON text. The client runs it.
+
+    ``call_id`` is what a far service named it; without one the engine does.
+    """
+
+    name: str
+    arguments: str = "{}"
+    call_id: str | None = None
+
+
+@attrs.frozen
+class Wait:
+    """Nothing for so many seconds; what follows comes later."""
+
+    seconds: float
+
+
+#: What a mind gives, one after the other. A failure is a `MindError`.
+Thought = Say | Call | Wait
 
 
 class Mind(Protocol):
-    """Decides what is said."""
+    """Decides what is said and which functions are called."""
 
     @property
     def label(self) -> str:
         """What it is, in a few words, for every face that shows a reply."""
 
-    async def reply(self, prompt: Prompt) -> str:
-        """The reply to what was said. Raises `MindError`."""
+    def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
+        """The reply to what was said, as it comes. Raises `MindError`.
+
+        Closing the iterator stops the work.
+        """

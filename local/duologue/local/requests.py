@@ -6,9 +6,8 @@ be done, and has then changed nothing.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,10 +22,9 @@ from duologue.core.events import (
     ConversationItemRetrieved,
     ConversationItemTruncate,
     ConversationItemTruncated,
-    InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCleared,
-    InputAudioBufferCommit,
+    InputAudioPart,
     ItemReference,
     MessageItem,
     OutputAudioBufferClear,
@@ -35,8 +33,11 @@ from duologue.core.events import (
     SessionUpdated,
 )
 
-from .conversation import lines_of
+from .conversation import words_of
+from .intake import decoded
+from .item_schema import ITEM
 from .outbox import Refusal
+from .schema import RESPONSE
 from .settings import refusal_of, typed
 
 if TYPE_CHECKING:
@@ -44,20 +45,42 @@ if TYPE_CHECKING:
 
 __all__ = ["handle"]
 
+#: Bytes of one event that are looked at: more than the most audio takes as base64,
+#: so that what is too much by a little gets an error of its own.
+_MOST_FRAME = 32 * 1024 * 1024
+#: Characters of a client's event id (API page "Client events").
+_LONGEST_ID = 512
+#: Bytes of audio that are listened to without a pause: 100 ms as PCM.
+_HEARD_AT_ONCE = 4_800
 
-def handle(engine: Engine, frame: str | bytes, at: float) -> None:
-    """Do what a frame asks, or answer with an ``error`` event."""
+
+def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
+    """Do what a frame asks, or answer with an ``error`` event.
+
+    Pauses where there is much to do.
+    """
     event_id = None
     try:
         fields = _object(frame)
-        given = fields.get("event_id")
-        event_id = given if isinstance(given, str) else None
-        _dispatch(engine, fields, at)
+        event_id = _event_id(fields)
+        kind = fields.get("type")
+        if kind == "input_audio_buffer.append":
+            yield from _append(engine, fields, at)
+        elif kind == "input_audio_buffer.commit":
+            yield from engine.commit()
+        elif kind == "session.update":
+            _session_update(engine, fields)
+        elif isinstance(kind, str) and kind in _TABLE:
+            _do(engine, fields, at)
+        else:
+            raise Refusal("invalid_value", f"Invalid value: {kind!r}.", param="type")
     except Refusal as refusal:
         engine.outbox.refuse(refusal, event_id)
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:
+    if len(frame) > _MOST_FRAME:
+        raise Refusal("invalid_event", f"An event has up to {_MOST_FRAME} bytes.")
     try:
         fields = msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -67,19 +90,28 @@ def _object(frame: str | bytes) -> dict[str, Any]:
     return fields
 
 
-def _dispatch(engine: Engine, fields: dict[str, Any], at: float) -> None:
-    kind = fields.get("type")
-    if kind == "session.update":
-        _session_update(engine, fields)
-    elif isinstance(kind, str) and kind in _TABLE:
-        event_class, do = _TABLE[kind]
-        try:
-            event = typed(fields, event_class)
-        except msgspec.ValidationError as error:
-            raise refusal_of(error) from error
-        do(engine, event, at)
-    else:
-        raise Refusal("invalid_value", f"Invalid value: {kind!r}.", param="type")
+def _event_id(fields: dict[str, Any]) -> str | None:
+    """The client's id of an event. Raises `Refusal` where it is too long."""
+    given = fields.get("event_id")
+    if isinstance(given, str) and len(given) > _LONGEST_ID:
+        raise Refusal(
+            "string_above_max_length",
+            f"Invalid 'event_id': more than {_LONGEST_ID} characters.",
+            param="event_id",
+        )
+    return given if isinstance(given, str) else None
+
+
+def _do(engine: Engine, fields: dict[str, Any], at: float) -> None:
+    event_class, do = _TABLE[fields["type"]]
+    for key, shape in _SHAPES.items():
+        if key in fields:
+            shape(fields[key], key)
+    try:
+        event = typed(fields, event_class)
+    except msgspec.ValidationError as error:
+        raise refusal_of(error) from error
+    do(engine, event, at)
 
 
 def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
@@ -92,24 +124,31 @@ def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
             param="session",
         )
     listened = engine.settings.turn_rule is not None
-    engine.settings.update(changes)
+    changed = copy.copy(engine.settings)
+    changed.update(changes)
+    engine.reserve(changed)
+    engine.settings = changed
     if listened is not (engine.settings.turn_rule is not None):
         engine.clear_input()
     engine.outbox.emit(SessionUpdated, session=engine.settings.shown())
 
 
-def _append(engine: Engine, event: InputAudioBufferAppend, at: float) -> None:
-    try:
-        pcm = base64.b64decode(event.audio, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Refusal(
-            "invalid_value", "The audio is not valid base64.", param="audio"
-        ) from error
-    engine.hear(pcm, at)
-
-
-def _commit(engine: Engine, _: InputAudioBufferCommit, _at: float) -> None:
-    engine.commit()
+def _append(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
+    audio = fields.get("audio")
+    if not isinstance(audio, str):
+        code = "invalid_type" if "audio" in fields else "missing_required_parameter"
+        raise Refusal(code, "'audio' is a string in base64.", param="audio")
+    # All of it is decoded before any of it is heard: it is refused whole.
+    pieces = []
+    for piece in decoded(audio):
+        pieces.append(piece)
+        if len(pieces) > 1:
+            yield
+    for piece in pieces:
+        for start in range(0, len(piece), _HEARD_AT_ONCE):
+            if start or piece is not pieces[0]:
+                yield
+            engine.append(piece[start : start + _HEARD_AT_ONCE], at)
 
 
 def _clear(engine: Engine, _: InputAudioBufferClear, _at: float) -> None:
@@ -123,19 +162,37 @@ def _clear_output(engine: Engine, _: OutputAudioBufferClear, _at: float) -> None
 
 def _item_create(engine: Engine, event: ConversationItemCreate, _: float) -> None:
     item = event.item
-    if isinstance(item, ItemReference):
-        raise Refusal(
-            "invalid_value",
-            "An item_reference is allowed in the input of a response only.",
-            param="item.type",
-        )
     item_id = item.id or engine.outbox.new_id("item")
     item = msgspec.structs.replace(item, id=item_id, status="completed")
+    item, audio = _without_audio(item)
     previous = event.previous_item_id
     engine.conversation.add(item, previous if isinstance(previous, str) else None)
     engine.conversation.done(item)
-    for line in lines_of((item,)):
-        engine.meter.wrote(line.text)
+    engine.meter.wrote(_written(item))
+    if audio:
+        engine.hear_item(item_id, audio)
+
+
+def _without_audio(item: AnyItem) -> tuple[AnyItem, bytes]:
+    """An item as it is kept, and the user's audio in it that has no words yet."""
+    if not isinstance(item, MessageItem) or item.role != "user":
+        return item, b""
+    parts, audio = [], b""
+    for part in item.content:
+        if isinstance(part, InputAudioPart):
+            if part.audio and not part.transcript:
+                audio += b"".join(decoded(part.audio))
+            words = part.transcript or None
+            part = InputAudioPart(transcript=words)
+        parts.append(part)
+    return msgspec.structs.replace(item, content=tuple(parts)), audio
+
+
+def _written(item: AnyItem) -> str:
+    """The text that an item brings into the conversation."""
+    if isinstance(item, MessageItem):
+        return words_of(item)
+    return str(getattr(item, "arguments", None) or getattr(item, "output", None) or "")
 
 
 def _item_delete(engine: Engine, event: ConversationItemDelete, _: float) -> None:
@@ -164,7 +221,6 @@ def _item_truncate(engine: Engine, event: ConversationItemTruncate, _: float) ->
             param="audio_end_ms",
         )
     engine.responses.truncate(event.item_id, event.audio_end_ms)
-    engine.conversation.silence(event.item_id)
     engine.outbox.emit(
         ConversationItemTruncated,
         item_id=event.item_id,
@@ -178,14 +234,14 @@ def _response_create(engine: Engine, event: ResponseCreate, _: float) -> None:
     if isinstance(params, msgspec.UnsetType):
         engine.respond({})
         return
-    changes = {
+    changes: dict[str, Any] = {
         name: value
         for name in params.__struct_fields__
         if (value := getattr(params, name)) is not msgspec.UNSET
     }
-    if changes.get("input") is not None:
-        changes["input"] = _resolved(engine, changes["input"])
-    engine.respond(changes)
+    given = changes.pop("input", None)
+    source = None if given is None else _resolved(engine, given)
+    engine.respond(msgspec.json.decode(msgspec.json.encode(changes)), source)
 
 
 def _resolved(engine: Engine, items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]:
@@ -210,18 +266,18 @@ def _response_cancel(engine: Engine, event: ResponseCancel, _: float) -> None:
     responses.cancel(reply, "client_cancelled")
 
 
-_Do = Callable[["Engine", Any, float], None]
+#: What the catalogue's classes take, but the service does not.
+_SHAPES = {"item": ITEM, "response": RESPONSE}
+_Doing = Callable[["Engine", Any, float], None]
 
-_TABLE: dict[str, tuple[type[ClientEvent], _Do]] = {
+_TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
     str(event.__struct_config__.tag): (event, do)
     for event, do in (
         (ConversationItemCreate, _item_create),
         (ConversationItemDelete, _item_delete),
         (ConversationItemRetrieve, _item_retrieve),
         (ConversationItemTruncate, _item_truncate),
-        (InputAudioBufferAppend, _append),
         (InputAudioBufferClear, _clear),
-        (InputAudioBufferCommit, _commit),
         (OutputAudioBufferClear, _clear_output),
         (ResponseCancel, _response_cancel),
         (ResponseCreate, _response_create),

@@ -1,8 +1,8 @@
 """The responses that are being made: one in the conversation, any number beside it.
 
 A response waits for the words of the user's last utterances, then for the mind,
-then for the voice; its item begins with the first audio. However it ends, there is
-one ``response.done``.
+then for the voice; a spoken item begins with its first audio. However a response
+ends, there is one ``response.done``.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from collections.abc import Callable
 
 from duologue.core.events import (
     AnyItem,
-    MessageItem,
     RateLimit,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
     ResponseError,
+    ResponseOutputItemAdded,
+    ResponseOutputItemDone,
     ResponseStatusDetails,
 )
 
-from .conversation import Conversation, lines_of
+from .conversation import Conversation, entries_of
 from .jobs import Speak, Stop, Think
-from .outbox import Outbox
+from .outbox import Outbox, Refusal
+from .outputs import FunctionCall, Message
 from .playout import Playout
-from .ports import Prompt
+from .ports import Call, Prompt, Say
 from .reply import Plan, Reply
 from .usage import Meter
 
@@ -32,6 +34,8 @@ __all__ = ["Responses"]
 
 #: Tokens a minute: this service has no limit, the event has fields.
 _LIMIT = 1_000_000
+#: Responses at a time, those beside the conversation included.
+_MOST = 32
 
 _Source = Callable[[], tuple[AnyItem, ...]]
 
@@ -45,14 +49,19 @@ class Responses:
         conversation: Conversation,
         meter: Meter,
         playout: Playout | None,
+        session: str,
     ) -> None:
         self._outbox = outbox
         self._conversation = conversation
         self._meter = meter
         self._playout = playout
+        self._session = session
         self._replies: dict[str, Reply] = {}
         self._sources: dict[str, _Source] = {}
         self._audio_ms: dict[str, int] = {}
+        self._cut: set[str] = set()
+        self._ended_at: float | None = None
+        self._now = 0.0
 
     @property
     def active(self) -> Reply | None:
@@ -73,66 +82,96 @@ class Responses:
     def audio_of(self, item_id: str) -> int | None:
         """The ms of audio made of a spoken item; None of any other."""
         for reply in self._replies.values():
-            if reply.item_id == item_id and reply.plan.spoken:
-                return reply.audio_ms
+            for output in reply.outputs:
+                if output.id == item_id and output.spoken:
+                    return self._audio_ms.get(item_id, output.audio_ms)
         return self._audio_ms.get(item_id)
 
-    def truncate(self, item_id: str, ms: int) -> None:
-        """The audio of an item ends here from now on."""
-        self._audio_ms[item_id] = ms
+    def take_ended_at(self) -> float | None:
+        """When the last response in the conversation is heard to its end.
 
-    def create(self, plan: Plan, source: _Source, waits: set[str]) -> Reply:
-        """Begin a response to ``source``, once the utterances ``waits`` are known."""
+        None where none has ended since the last call.
+        """
+        ended_at, self._ended_at = self._ended_at, None
+        return ended_at
+
+    def truncate(self, item_id: str, ms: int) -> None:
+        """The audio of an item ends here from now on, and its words are forgotten."""
+        self._audio_ms[item_id] = ms
+        self._cut.add(item_id)
+        self._conversation.silence(item_id)
+
+    def create(self, plan: Plan, source: _Source, waits: set[str], at: float) -> Reply:
+        """Begin a response to ``source``, once the utterances ``waits`` are known.
+
+        Raises `Refusal` where too many are under way beside the conversation.
+        """
+        if not plan.in_band and len(self._replies) >= _MOST:
+            raise Refusal(
+                "rate_limit_exceeded",
+                f"A session has up to {_MOST} responses at a time here.",
+            )
         reply = Reply(self._outbox, plan)
         self._replies[reply.id] = reply
         self._sources[reply.id] = source
         self._outbox.emit(ResponseCreated, response=reply.shown("in_progress"))
         reply.waits = waits
-        self._think(reply)
+        self._think(reply, at)
         return reply
 
-    def heard(self, utterance: str) -> None:
+    def heard(self, utterance: str, at: float) -> None:
         """The words of an utterance are known, or never will be."""
         for reply in self._replies.values():
             if utterance in reply.waits:
                 reply.waits.discard(utterance)
-                self._think(reply)
+                self._think(reply, at)
 
-    def thought(self, response: str, text: str, at: float) -> None:
-        """The mind has decided what to say."""
+    def thought(self, response: str, thought: Say | Call) -> None:
+        """The mind has decided more of what is said or called."""
         reply = self._replies.get(response)
-        if reply is None or reply.thought:
+        if reply is None or not reply.thinking:
             return
-        words = reply.think(text)
-        if reply.plan.spoken:
-            self._outbox.ask(Speak(reply.id, words, reply.plan.voice))
+        if isinstance(thought, Say):
+            reply.say(thought)
         else:
-            self._open(reply, at)
+            reply.call(thought)
+        if reply.limited:
+            self._outbox.ask(Stop(reply.id))
+            reply.think_no_more()
+        self._speak(reply)
 
-    def voiced(self, response: str, pcm24k: bytes, at: float) -> None:
-        """More of the reply was spoken."""
+    def thought_all(self, response: str) -> None:
+        """The mind has nothing to add."""
         reply = self._replies.get(response)
-        if reply is None or not reply.thought or reply.all_voiced:
-            return
-        if reply.item_id is None:
-            self._open(reply, at)
-        reply.voiced(pcm24k)
+        if reply is not None and reply.thinking:
+            reply.think_no_more()
+            self._speak(reply)
+
+    def voiced(self, response: str, pcm24k: bytes) -> bool:
+        """More of the reply was spoken. False where nobody waits for it."""
+        reply = self._replies.get(response)
+        if reply is None:
+            return False
+        output = reply.current
+        if not isinstance(output, Message) or not output.voiced(pcm24k):
+            return False
         if self._playout is not None:
-            self._playout.write(reply.id, pcm24k)
+            item_id = output.id if reply.plan.in_band else None
+            self._playout.write(response, item_id, pcm24k)
+        return True
 
-    def voiced_all(self, response: str, at: float) -> None:
-        """The reply was spoken to its end."""
+    def voiced_all(self, response: str) -> None:
+        """The voice has said what it was given last."""
         reply = self._replies.get(response)
-        if reply is None or not reply.thought or reply.all_voiced:
-            return
-        if reply.item_id is None:
-            self._open(reply, at)
-        reply.all_voiced = True
+        if reply is not None and isinstance(reply.current, Message):
+            reply.current.voiced_all()
+            self._speak(reply)
 
-    def failed(self, response: str, why: str) -> None:
+    def failed(self, response: str, why: str, code: str = "server_error") -> None:
         """The mind or the voice gave up."""
         if (reply := self._replies.get(response)) is not None:
-            error = ResponseError(type="server_error", code="failed", message=why)
+            self._outbox.ask(Stop(reply.id))
+            error = ResponseError(type="server_error", code=code, message=why)
             details = ResponseStatusDetails(type="failed", error=error)
             self._finish(reply, "failed", details)
 
@@ -144,40 +183,91 @@ class Responses:
 
     def advance(self, at: float) -> None:
         """Send what is due and end what is complete."""
+        self._now = at
         for reply in list(self._replies.values()):
-            if reply.item_id is None:
-                continue
-            reply.send(at)
-            if reply.finished:
+            while (output := reply.current) is not None and self._move(
+                reply, output, at
+            ):
+                self._close(reply, output, "completed")
+                self._speak(reply)
+            if reply.finished and reply.limited:
+                details = ResponseStatusDetails(
+                    type="incomplete", reason="max_output_tokens"
+                )
+                self._finish(reply, "incomplete", details)
+            elif reply.finished:
                 self._finish(reply, "completed", None)
 
-    def _think(self, reply: Reply) -> None:
-        if not reply.waits:
-            lines = lines_of(self._sources.pop(reply.id)())
-            prompt = Prompt(reply.plan.instructions, lines)
-            self._outbox.ask(Think(reply.id, prompt))
+    def _think(self, reply: Reply, at: float) -> None:
+        if reply.waits:
+            return
+        plan = reply.plan
+        reply.thinking = True
+        prompt = Prompt(
+            instructions=plan.instructions,
+            lines=entries_of(self._sources.pop(reply.id)()),
+            tools=plan.tools,
+            tool_choice=plan.tool_choice,
+            modalities=plan.modalities,
+            max_output_tokens=plan.most_tokens,
+            session=self._session,
+            at=at,
+        )
+        self._outbox.ask(Think(reply.id, prompt))
 
-    def _open(self, reply: Reply, at: float) -> None:
-        item = reply.open()
-        if reply.plan.in_band:
-            self._conversation.add(item)
-        reply.begin(at)
-        if self._playout is not None and reply.plan.spoken:
-            self._playout.open(reply.id, item.id if reply.plan.in_band else None)
+    def _speak(self, reply: Reply) -> None:
+        """Give the voice the next piece of the message that is current."""
+        if isinstance(reply.current, Message):
+            text = reply.current.to_speak()
+            if text is not None:
+                self._outbox.ask(Speak(reply.id, text, reply.plan.voice))
+
+    def _move(self, reply: Reply, output: Message | FunctionCall, at: float) -> bool:
+        """Open an output and send what is due of it; whether it is complete."""
+        if output.opened_at is None:
+            if not output.ready:
+                return False
+            item = output.item("in_progress")
+            self._outbox.emit(
+                ResponseOutputItemAdded,
+                response_id=reply.id,
+                output_index=output.index,
+                item=item,
+            )
+            if reply.plan.in_band:
+                self._conversation.put(item)
+            output.begin(at)
+            if reply.first_word_at is None:
+                reply.first_word_at = at
+        output.send(at)
+        return output.finished
+
+    def _close(self, reply: Reply, output: Message | FunctionCall, status: str) -> None:
+        """End the item; in the conversation too, unless the client has deleted it."""
+        output.close()
+        item = output.item(status)
+        if reply.plan.in_band and output.id in self._conversation:
+            self._conversation.done(item, by_model=True)
+            if output.spoken:
+                self._audio_ms.setdefault(output.id, output.audio_ms)
+            if output.id in self._cut:
+                self._conversation.silence(output.id)
+        self._outbox.emit(
+            ResponseOutputItemDone,
+            response_id=reply.id,
+            output_index=output.index,
+            item=item,
+        )
+        reply.close_current(item)
 
     def _finish(
         self, reply: Reply, status: str, details: ResponseStatusDetails | None
     ) -> None:
         del self._replies[reply.id]
         self._sources.pop(reply.id, None)
-        output: tuple[MessageItem, ...] = ()
-        if reply.item_id is not None:
-            completed = status == "completed"
-            item = reply.close("completed" if completed else "incomplete")
-            if reply.plan.in_band:
-                self._close(reply, item)
-            reply.end(item)
-            output = (item,)
+        output = reply.current
+        if output is not None and output.opened_at is not None:
+            self._close(reply, output, "incomplete")
         usage = self._meter.respond(
             reply.plan.instructions,
             reply.said,
@@ -185,7 +275,12 @@ class Responses:
             keep=reply.plan.in_band,
         )
         reply.over = True
-        shown = reply.shown(status, output=output, details=details, usage=usage)
+        if reply.plan.in_band and status == "completed":
+            began = self._now if reply.first_word_at is None else reply.first_word_at
+            self._ended_at = max(self._now, began + reply.audio_ms / 1000)
+        shown = reply.shown(
+            status, output=tuple(reply.items), details=details, usage=usage
+        )
         self._outbox.emit(ResponseDone, response=shown)
         if self._playout is not None:
             self._playout.finish(reply.id)
@@ -193,12 +288,3 @@ class Responses:
             name="tokens", limit=_LIMIT, remaining=_LIMIT, reset_seconds=0.0
         )
         self._outbox.emit(RateLimitsUpdated, rate_limits=(limit,))
-
-    def _close(self, reply: Reply, item: MessageItem) -> None:
-        """End the item in the conversation, unless the client has deleted it."""
-        assert item.id is not None
-        if item.id not in self._conversation:
-            return
-        self._conversation.done(item, by_model=True)
-        if reply.plan.spoken:
-            self._audio_ms[item.id] = reply.audio_ms

@@ -5,27 +5,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import (
+    WebSocketsSansIOProtocol,
+)
 
 from duologue.transports.errors import DuologueError
 
 from .calls import Calls
 from .engine import Options
+from .guard import Guard
+from .http_errors import Failures
 from .keys import Keys
+from .listening import Listeners
 from .parts import Parts, built_in
 from .ports import VoiceError
 from .server import application
 from .session import wall_clock
+from .websocket import WebSocketFace
 
 __all__ = ["LocalService", "ServiceError"]
 
 _LAST_PORT = 65_535
+#: Bytes of one event over WebSocket.
+_FRAME_LIMIT = 16 * 1024 * 1024
+#: Seconds between pings over WebSocket, and for the answer to one.
+_PING = 20.0
+#: Seconds that a connection may stay open without a request.
+_HEAD_PATIENCE = 10.0
+_log = logging.getLogger(__name__)
+
 #: Seconds that requests under way get at the end.
 _GRACE = 2
 
@@ -39,6 +56,10 @@ class LocalService:
 
     ``port`` 0 takes a free one. Without ``key`` every key is accepted. Without
     ``parts`` the service brings its own ear and voice, and closes them.
+    ``max_listening`` sessions are listened to at once, by default as many as the cores
+    allow. ``allow_origins`` are those of pages that may do anything (see `guard`).
+    ``fail`` is what the next requests are answered with: HTTP statuses, of which 200
+    lets one through.
     """
 
     def __init__(
@@ -49,7 +70,13 @@ class LocalService:
         *,
         parts: Parts | None = None,
         options: Options | None = None,
+        max_listening: int | None = None,
+        allow_origins: Iterable[str] = (),
+        fail: Iterable[int] = (),
     ) -> None:
+        self._failures = Failures(fail)
+        self._listeners = Listeners(max_listening)
+        self._origins = tuple(allow_origins)
         self._host = host
         self._port = port
         self._key = key
@@ -79,9 +106,26 @@ class LocalService:
             options = self._options or Options(label=parts.mind.label)
             host, port = listener.getsockname()[:2]
             loopback = ipaddress.ip_address(host).is_loopback
-            calls = Calls(parts, options, loopback=loopback)
+            if not loopback and self._key is None:
+                _log.warning(
+                    "duologue local: started without a key: anybody who reaches %s "
+                    "can use this service",
+                    host,
+                )
+            calls = Calls(parts, options, loopback=loopback, listeners=self._listeners)
             stack.push_async_callback(calls.close)
-            server = _Server(_config(calls, Keys(self._key, wall_clock())))
+            keys = Keys(self._key, wall_clock())
+            face = WebSocketFace(
+                calls, keys, parts, options, self._listeners, self._failures
+            )
+            app = Guard(
+                application(calls, keys, face, self._failures),
+                keys,
+                loopback=loopback,
+                hosts=() if loopback else (self._host, socket.gethostname()),
+                origins=self._origins,
+            )
+            server = _Server(_config(app))
             await stack.enter_async_context(_running(server, listener))
             shown = f"[{host}]" if ":" in host else host
             self._base_url = f"http://{shown}:{port}/v1"
@@ -134,17 +178,64 @@ def _cannot(host: str, port: int, error: Exception) -> ServiceError:
     return ServiceError(f"cannot listen on {host}:{port}: {why}")
 
 
-def _config(calls: Calls, keys: Keys) -> uvicorn.Config:
+def _config(app: Guard) -> uvicorn.Config:
     return uvicorn.Config(
-        application(calls, keys),
+        app,
         headers=[("Server", "duologue-local")],
         server_header=False,
         access_log=False,
         log_config=None,
         lifespan="off",
-        ws="none",
+        http=_Http,
+        ws=_WebSocket,
+        ws_max_size=_FRAME_LIMIT,
+        ws_ping_interval=_PING,
+        ws_ping_timeout=_PING,
+        # It costs more than it saves here, and would unpack what a client packed.
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=_GRACE,
     )
+
+
+class _Http(H11Protocol):
+    """Cuts a connection on which no request comes to its end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        # None before the first request, whatever its type says.
+        before: RequestResponseCycle | None = self.cycle
+        self.loop.call_later(_HEAD_PATIENCE, self._look, before)
+
+    def _look(self, before: RequestResponseCycle | None) -> None:
+        """Cut it if nothing was asked in all this time."""
+        transport = self.transport
+        if transport.is_closing() or transport.get_protocol() is not self:
+            return
+        idle = before is None or before.response_complete
+        if idle and self.cycle is before:
+            transport.abort()
+        else:
+            self._look_later()
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Cuts a connection whose far side does not read, or lets the application do so.
+
+    A transport that is closed while bytes wait in it would wait for ever.
+    """
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(_GRACE, self.transport.abort)
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            scope: Any = self.scope
+            scope["extensions"]["duologue.abort"] = self.transport.abort
 
 
 class _Server(uvicorn.Server):

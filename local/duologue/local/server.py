@@ -6,6 +6,7 @@ errors are ``{"error": {"message", "type", "param", "code"}}``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,15 +16,17 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from duologue.transports.errors import SignallingError
 
-from .calls import Calls
-from .keys import Keys, Secret
+from .calls import Calls, no_call
+from .http_errors import Failures, HttpError, refused
+from .keys import Keys, Secret, presented
 from .outbox import Refusal
 from .session import new_id
 from .settings import Settings
+from .websocket import WebSocketFace
 
 __all__ = ["application"]
 
@@ -33,41 +36,32 @@ _BODY_LIMIT = 4 * _SDP_LIMIT
 #: Seconds that an ephemeral key lives: default, least, most.
 _LIFE, _SHORTEST, _LONGEST = 600, 10, 7200
 
+#: Seconds that a request may take, its body included.
+_PATIENCE = 20.0
+
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
-class _HttpError(Exception):
-    """An answer that is an error in the service's shape."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "message": message,
-            "type": "invalid_request_error",
-            "param": param,
-            "code": code,
-        }
-
-
-def application(calls: Calls, keys: Keys) -> Starlette:
+def application(
+    calls: Calls, keys: Keys, face: WebSocketFace, failures: Failures
+) -> Starlette:
     """The ASGI application of a service."""
     service = _Service(calls, keys)
-    routes = (
+    posts = (
+        ("/v1/realtime", service.beta),
         ("/v1/realtime/client_secrets", service.client_secrets),
         ("/v1/realtime/calls", service.calls),
         ("/v1/realtime/calls/{call_id}/hangup", service.hang_up),
     )
     return Starlette(
-        routes=[Route(path, _guarded(do), methods=["POST"]) for path, do in routes],
-        exception_handlers={HTTPException: _not_found},
+        routes=[
+            WebSocketRoute("/v1/realtime", face),
+            *(
+                Route(path, _guarded(do, failures), methods=["POST"])
+                for path, do in posts
+            ),
+        ],
+        exception_handlers={HTTPException: _not_found, Exception: _broken},
     )
 
 
@@ -78,6 +72,14 @@ class _Service:
         self._calls = calls
         self._keys = keys
 
+    async def beta(self, request: Request) -> Response:
+        """Refuse an offer in the shape of the retired beta."""
+        raise HttpError(
+            400,
+            "The Realtime Beta API is no longer supported. Post to /v1/realtime/calls.",
+            code="beta_api_shape_disabled",
+        )
+
     async def client_secrets(self, request: Request) -> Response:
         """Make an ephemeral key."""
         self._authorize(request, ephemeral=False)
@@ -85,14 +87,12 @@ class _Service:
         given = body.get("session") or {}
         settings = _settings(given)
         secret = self._keys.mint(given, _life(body.get("expires_after")))
-        return _reply(
-            200,
-            {
-                "value": secret.value,
-                "expires_at": secret.expires_at,
-                "session": settings.shown(),
-            },
-        )
+        made = {
+            "value": secret.value,
+            "expires_at": secret.expires_at,
+            "session": settings.shown(),
+        }
+        return _reply(200, msgspec.json.encode(made))
 
     async def calls(self, request: Request) -> Response:
         """Take a call: multipart with the session, or the bare offer."""
@@ -107,7 +107,7 @@ class _Service:
             offer, session = await _form(request)
             session = (dict(secret.session) if secret else {}) | session
         else:
-            raise _HttpError(
+            raise HttpError(
                 400, "Send the offer as application/sdp or multipart/form-data."
             )
         _settings(session)
@@ -124,42 +124,34 @@ class _Service:
         self._authorize(request, ephemeral=True)
         call_id = request.path_params["call_id"]
         if not await self._calls.hang_up(call_id):
-            raise _HttpError(
-                404, f"No call found with id '{call_id}'.", code="call_not_found"
-            )
+            raise no_call(call_id)
         return Response(status_code=200)
 
     def _authorize(self, request: Request, *, ephemeral: bool) -> Secret | None:
-        """The ephemeral key that was used, if one was. Raises `_HttpError`."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
-            raise _HttpError(
-                401, "You didn't provide an API key in the Authorization header."
-            )
-        secret = self._keys.secret(key) if ephemeral else None
-        if secret is None and not self._keys.is_api_key(key):
-            raise _HttpError(
-                401, "Incorrect or expired API key provided.", code="invalid_api_key"
-            )
-        return secret
+        """The ephemeral key that was used, if one was. Raises `HttpError`."""
+        key = presented(request.headers.get("authorization", ""))
+        return self._keys.check(key, ephemeral=ephemeral)
 
 
-def _guarded(do: _Handler) -> _Handler:
+def _guarded(do: _Handler, failures: Failures) -> _Handler:
     """The handler with its refusals as answers."""
 
     async def handler(request: Request) -> Response:
         try:
-            return await do(request)
-        except _HttpError as error:
-            return _reply(error.status, {"error": error.body})
+            failures.check()
+            async with asyncio.timeout(_PATIENCE):
+                return await do(request)
+        except HttpError as error:
+            answer = error
         except Refusal as error:
-            refused = _HttpError(400, error.message, code=error.code, param=error.param)
+            answer = refused(error)
         except SignallingError as error:
-            refused = _HttpError(400, str(error), code="invalid_offer", param="sdp")
+            answer = HttpError(400, str(error), code="invalid_offer", param="sdp")
         except ClientDisconnect:
-            refused = _HttpError(400, "The request was cut off.")
-        return _reply(refused.status, {"error": refused.body})
+            answer = HttpError(400, "The request was cut off.")
+        except TimeoutError:
+            answer = HttpError(408, f"The request took more than {_PATIENCE:g} s.")
+        return _reply(answer.status, answer.body)
 
     return handler
 
@@ -168,11 +160,17 @@ async def _not_found(request: Request, error: Exception) -> Response:
     """A path or method that is not there, in the service's shape."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = f"Invalid URL ({request.method} {request.url.path})"
-    return _reply(status, {"error": _HttpError(status, message).body})
+    return _reply(status, HttpError(status, message).body)
 
 
-def _reply(status: int, body: object) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+async def _broken(request: Request, error: Exception) -> Response:
+    """A fault of ours, in the service's shape; Starlette raises it for the log."""
+    message = "The server had an error while processing your request."
+    return _reply(500, HttpError(500, message, kind="server_error").body)
+
+
+def _reply(status: int, body: bytes) -> Response:
+    return Response(body, status, media_type="application/json")
 
 
 async def _body(request: Request, limit: int = _BODY_LIMIT) -> bytes:
@@ -181,7 +179,7 @@ async def _body(request: Request, limit: int = _BODY_LIMIT) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise _HttpError(413, f"The request is larger than {limit} bytes.")
+            raise HttpError(413, f"The request is larger than {limit} bytes.")
     return bytes(body)
 
 
@@ -202,11 +200,11 @@ async def _form(request: Request) -> tuple[str, dict[str, Any]]:
                     await part.read() if isinstance(part, UploadFile) else part.encode()
                 )
     except HTTPException as error:
-        raise _HttpError(400, f"The form cannot be read: {error.detail}") from error
+        raise HttpError(400, f"The form cannot be read: {error.detail}") from error
     if "sdp" not in parts:
-        raise _HttpError(400, "The form has no part 'sdp'.", param="sdp")
+        raise HttpError(400, "The form has no part 'sdp'.", param="sdp")
     if len(parts["sdp"]) > _SDP_LIMIT:
-        raise _HttpError(413, f"The SDP is larger than {_SDP_LIMIT} bytes.")
+        raise HttpError(413, f"The SDP is larger than {_SDP_LIMIT} bytes.")
     return _text(parts["sdp"], "sdp"), _json(parts.get("session", b"{}"), "session")
 
 
@@ -214,7 +212,7 @@ def _text(data: bytes, param: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise _HttpError(400, "The text is not UTF-8.", param=param) from None
+        raise HttpError(400, "The text is not UTF-8.", param=param) from None
 
 
 def _json(data: bytes, param: str) -> dict[str, Any]:
@@ -223,27 +221,33 @@ def _json(data: bytes, param: str) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise _HttpError(400, "A JSON object is needed.", param=param)
+        raise HttpError(400, "A JSON object is needed.", param=param)
     return value
 
 
 def _settings(session: object) -> Settings:
     """The session that would be made. Raises `Refusal`."""
     if not isinstance(session, Mapping):
-        raise _HttpError(400, "A JSON object is needed.", param="session")
+        raise HttpError(400, "A JSON object is needed.", param="session")
     return Settings(new_id("sess"), session)
 
 
 def _life(expires_after: object) -> int:
     """Seconds until an ephemeral key expires."""
-    seconds = _LIFE
-    if isinstance(expires_after, dict):
-        seconds = expires_after.get("seconds", _LIFE)
+    if expires_after is None:
+        return _LIFE
+    if not isinstance(expires_after, dict):
+        raise _invalid("expires_after", "Expected an object.")
+    if expires_after.get("anchor", "created_at") != "created_at":
+        raise _invalid("expires_after.anchor", "Supported values are: 'created_at'.")
+    seconds = expires_after.get("seconds", _LIFE)
     if type(seconds) is not int or not _SHORTEST <= seconds <= _LONGEST:
-        raise _HttpError(
-            400,
+        raise _invalid(
+            "expires_after.seconds",
             f"Expected an integer from {_SHORTEST} to {_LONGEST}.",
-            code="invalid_value",
-            param="expires_after.seconds",
         )
     return seconds
+
+
+def _invalid(param: str, message: str) -> HttpError:
+    return HttpError(400, message, code="invalid_value", param=param)

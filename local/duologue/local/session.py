@@ -14,9 +14,18 @@ from typing import Any
 from . import jobs
 from ._resample import Resampler
 from .engine import Engine, Options
+from .listening import Listeners, Seat
 from .outbox import NewId
 from .parts import Parts
-from .ports import EAR_RATE, VOICE_RATE, EarError, Hearing, MindError, VoiceError
+from .ports import (
+    EAR_RATE,
+    VOICE_RATE,
+    EarError,
+    Hearing,
+    MindError,
+    VoiceError,
+    Wait,
+)
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]
 
@@ -43,6 +52,8 @@ class SessionRunner:
     ``send`` gets each event for the client; it must not block and may raise when
     the client is gone. Nothing that fails here raises: it becomes an event. The
     parts are shared with other sessions and stay open when this one is closed.
+    ``on_over`` gets a WebSocket's close code and a reason, after the last event, when
+    the session ends by itself: whoever has the connection ends it.
     """
 
     def __init__(
@@ -54,7 +65,12 @@ class SessionRunner:
         options: Options | None = None,
         clock: Callable[[], float] | None = None,
         ids: NewId = new_id,
+        seat: Seat | None = None,
+        on_over: Callable[[int, str], None] = lambda code, reason: None,
     ) -> None:
+        self._on_over = on_over
+        self._over: jobs.Close | None = None
+        self._seat = Listeners().seat() if seat is None else seat
         self._send = send
         self._parts = parts
         self._clock = wall_clock() if clock is None else clock
@@ -64,10 +80,13 @@ class SessionRunner:
             options=options or Options(label=parts.mind.label),
             detector=parts.detector,
             to_16k=Resampler(VOICE_RATE, EAR_RATE, prompt=True),
+            listen=self._seat.listen,
+            resampling=Resampler,
         )
         self._hearings: dict[str, Hearing] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at: float | None = None
         self._closed = False
 
     def start(self) -> None:
@@ -80,6 +99,22 @@ class SessionRunner:
         if not self._closed:
             self._engine.receive(frame, self._clock())
             self._follow_up()
+
+    async def accept(self, frame: str | bytes) -> None:
+        """The same, letting others run while there is much to do."""
+        if self._closed:
+            return
+        for _ in self._engine.receive_in_steps(frame, self._clock()):
+            self._follow_up()
+            await asyncio.sleep(0)
+            if self._closed:
+                return
+        self._follow_up()
+
+    @property
+    def listens(self) -> bool:
+        """Whether the user's audio has a meaning as it comes, not by a commit alone."""
+        return self._engine.settings.turn_rule is not None
 
     def hear(self, pcm24k: bytes) -> None:
         """The user's audio, PCM16 mono at 24 kHz."""
@@ -98,6 +133,7 @@ class SessionRunner:
     async def close(self) -> None:
         """Stop all that is under way. Idempotent."""
         self._closed = True
+        self._seat.listen(False)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -119,19 +155,25 @@ class SessionRunner:
                 self._send(frame)
             except Exception as error:
                 _log.debug("an event was not sent: %s", error)
+        if self._over is not None:
+            over, self._over = self._over, None
+            self._on_over(over.code, over.reason)
         self._set_timer()
 
     def _set_timer(self) -> None:
+        deadline = None if self._closed else self._engine.deadline
+        if deadline == self._wakes_at:
+            return  # as with most of what comes 50 times a second
+        self._wakes_at = deadline
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._engine.deadline
-        if deadline is not None and not self._closed:
+        if deadline is not None:
             delay = max(0.0, deadline - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer = self._wakes_at = None
         self._engine.tick(self._clock())
         self._follow_up()
 
@@ -153,6 +195,8 @@ class SessionRunner:
                 self._spawn(response, self._think(job))
             case jobs.Speak(response):
                 self._spawn(response, self._speak(job))
+            case jobs.Close():
+                self._over = job
             case jobs.Stop(response):
                 for task in self._tasks.get(response, ()):
                     task.cancel()
@@ -192,13 +236,22 @@ class SessionRunner:
         self._follow_up()
 
     async def _think(self, job: jobs.Think) -> None:
+        """Pass on what the mind gives, as it comes."""
         try:
-            text = await self._parts.mind.reply(job.prompt)
+            thoughts = self._parts.mind.reply(job.prompt)
+            async with contextlib.aclosing(thoughts):
+                async for thought in thoughts:
+                    if isinstance(thought, Wait):
+                        await asyncio.sleep(thought.seconds)
+                    else:
+                        self._engine.thought(job.response, thought, self._clock())
+                        self._follow_up()
         except Exception as error:
             why = _reason(error, (MindError,), "no reply was found")
-            self._engine.mind_failed(job.response, why, self._clock())
+            code = error.code if isinstance(error, MindError) else "server_error"
+            self._engine.mind_failed(job.response, why, self._clock(), code=code)
         else:
-            self._engine.thought(job.response, text, self._clock())
+            self._engine.thought_all(job.response, self._clock())
         self._follow_up()
 
     async def _speak(self, job: jobs.Speak) -> None:

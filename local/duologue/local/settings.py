@@ -13,16 +13,21 @@ from typing import Any, TypeVar
 import attrs
 import msgspec
 
-from duologue.core.events import RealtimeSessionConfig
+from duologue.core.events import (
+    AnySessionConfig,
+    RealtimeSessionConfig,
+    TranscriptionSessionConfig,
+)
 
 from .outbox import Refusal
+from .ports import Tool
+from .schema import REALTIME, TRANSCRIPTION
+from .shapes import one_of
 
 __all__ = ["Settings", "TurnRule", "refusal_of", "typed"]
 
 _T = TypeVar("_T")
 
-#: Seconds a session may last (the service's limit of 60 minutes).
-_LIFE = 3600
 _SERVER_VAD: dict[str, Any] = {
     "type": "server_vad",
     "threshold": 0.5,
@@ -42,8 +47,16 @@ _TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
 #: Meaning is not understood here: eagerness stands for ms of silence.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 #: What a response may have otherwise than its session.
-_PER_RESPONSE = ("output_modalities", "instructions", "audio", "max_output_tokens")
+_PER_RESPONSE = (
+    "output_modalities",
+    "instructions",
+    "audio",
+    "max_output_tokens",
+    "tools",
+    "tool_choice",
+)
 _PCM = {"type": "audio/pcm", "rate": 24_000}
+_TRANSCRIPTION = "transcription"
 
 
 def _defaults() -> dict[str, Any]:
@@ -71,63 +84,123 @@ def _defaults() -> dict[str, Any]:
     }
 
 
+def _transcription_defaults() -> dict[str, Any]:
+    heard = _defaults()["audio"]["input"]
+    return {
+        "type": _TRANSCRIPTION,
+        "object": "realtime.transcription_session",
+        "audio": {"input": heard | {"transcription": {"model": None}}},
+        "include": None,
+    }
+
+
 @attrs.frozen
 class TurnRule:
-    """When a turn begins and ends: ``threshold`` 0 to 1, times in ms of audio."""
+    """When a turn begins and ends: ``threshold`` 0 to 1, times in ms of audio.
+
+    ``idle_ms``: silence after a reply that makes a turn by itself; None: it does not.
+    """
 
     threshold: float
     prefix_ms: int
     silence_ms: int
     create_response: bool
     interrupt_response: bool
+    idle_ms: int | None = None
 
 
 class Settings:
     """The configuration in force."""
 
     def __init__(self, session_id: str, changes: Mapping[str, Any]) -> None:
-        self._session: dict[str, Any] = _defaults()
+        transcribing = changes.get("type") == _TRANSCRIPTION
+        self.id = session_id
+        self._session: dict[str, Any] = (
+            _transcription_defaults() if transcribing else _defaults()
+        )
         self._session |= {"id": session_id, "expires_at": 0}
+        self._new = True
         self.update({"type": "realtime", **changes})
+        self._new = False
+        #: The assistant has been heard: its voice may not change any more.
+        self.voice_used = False
 
-    def expire_from(self, at: float) -> None:
-        """The session began now."""
-        self._session = self._session | {"expires_at": int(at) + _LIFE}
+    def expire_at(self, at: float) -> None:
+        """The session ends then."""
+        self._session = self._session | {"expires_at": int(at)}
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """The settings of one response. Raises `Refusal`."""
         given = {
             key: value
-            for key, value in msgspec.to_builtins(changes).items()
+            for key, value in changes.items()
             if key in _PER_RESPONSE and value is not None
         }
         other = copy.copy(self)
-        other.update({"type": "realtime", **given})
+        other.update({"type": "realtime", **given}, prefix="response")
         return other
 
-    def update(self, changes: Mapping[str, Any]) -> None:
+    def update(self, changes: Mapping[str, Any], *, prefix: str = "session") -> None:
         """Merge a client's changes. Raises `Refusal` and changes nothing."""
-        kind = changes.get("type")
+        self._check_kind(changes)
+        shape = TRANSCRIPTION if self.transcription_only else REALTIME
+        shape(dict(changes), prefix)
+        self._check_fixed(changes, prefix)
+        session = _merged(self._session, changes)
+        _check_modalities(session, prefix)
+        self._session = session
+        #: How turns are found; None where the client commits by hand. It is asked for
+        #: with every 20 ms of audio.
+        self.turn_rule = _turn_rule(session["audio"]["input"]["turn_detection"])
+
+    def _check_kind(self, changes: Mapping[str, Any]) -> None:
+        kind, own = changes.get("type"), self._session["type"]
         if kind is None:
             raise Refusal(
                 "missing_required_parameter",
                 "Missing required parameter: 'session.type'.",
                 param="session.type",
             )
-        if kind != "realtime":
+        one_of("realtime", _TRANSCRIPTION)(kind, "session.type")
+        if kind != own:
             raise Refusal(
-                "invalid_value",
-                f"Invalid value: {kind!r}. Supported values are: 'realtime'.",
+                "invalid_parameter",
+                f"Passing a {kind} session update event to a {own} session is not "
+                "allowed.",
                 param="session.type",
             )
-        fixed = {key: self._session[key] for key in ("id", "object", "expires_at")}
-        session = _merged(self._session, changes) | fixed
-        _check(session)
-        self._session = session
 
-    def shown(self) -> RealtimeSessionConfig:
+    def _check_fixed(self, changes: Mapping[str, Any], prefix: str) -> None:
+        """Refuse to change what is settled once the session has begun."""
+        if self._new:
+            return
+        model = changes.get("model")
+        if model is not None and model != self._session.get("model", model):
+            raise Refusal(
+                "invalid_parameter",
+                "The model of a session cannot be changed.",
+                param=f"{prefix}.model",
+            )
+        voice = ((changes.get("audio") or {}).get("output") or {}).get("voice")
+        known = (None, self._session.get("audio", {}).get("output", {}).get("voice"))
+        if self.voice_used and voice not in known:
+            raise Refusal(
+                "cannot_update_voice",
+                "Cannot update a conversation's voice if assistant audio is present.",
+                param=f"{prefix}.audio.output.voice",
+            )
+
+    def shown(self) -> AnySessionConfig:
         """The session object of ``session.created`` and ``session.updated``."""
+        if self.transcription_only:
+            return typed(self._session, TranscriptionSessionConfig)
         return typed(self._session, RealtimeSessionConfig)
+
+    @property
+    def transcription_only(self) -> bool:
+        """Whether the session only writes down what it hears."""
+        kind: str = self._session["type"]
+        return kind == _TRANSCRIPTION
 
     @property
     def instructions(self) -> str:
@@ -143,14 +216,57 @@ class Settings:
         return limit
 
     @property
-    def output_format(self) -> dict[str, Any]:
+    def tools(self) -> tuple[Tool, ...]:
+        """The functions that the client has; MCP servers are not asked."""
+        return tuple(
+            Tool(
+                tool["name"],
+                tool.get("description") or "",
+                msgspec.json.encode(tool.get("parameters") or {}).decode(),
+            )
+            for tool in self._session["tools"] or ()
+            if tool.get("type", "function") == "function"
+        )
+
+    @property
+    def tool_choice(self) -> str:
+        """``auto``, ``none``, ``required``, or the name of a function."""
+        choice = self._session["tool_choice"]
+        return choice if isinstance(choice, str) else choice.get("name") or "auto"
+
+    @property
+    def input_format(self) -> str:
+        """The type of the audio in appends."""
+        shape: dict[str, Any] = self._session["audio"]["input"]["format"]
+        return str(shape["type"])
+
+    @property
+    def output_format(self) -> str:
+        """The type of the audio in deltas."""
         shape: dict[str, Any] = self._session["audio"]["output"]["format"]
-        return shape
+        return str(shape["type"])
+
+    @property
+    def output_audio(self) -> dict[str, Any]:
+        """The audio settings that a response shows."""
+        output = self._session["audio"]["output"]
+        return {"output": {key: output[key] for key in ("format", "voice")}}
 
     @property
     def voice(self) -> str:
         voice = self._session["audio"]["output"]["voice"]
-        return voice if isinstance(voice, str) else "alloy"
+        return voice if isinstance(voice, str) else str(voice["id"])
+
+    @property
+    def logprobs(self) -> bool:
+        """Whether the client wants log probabilities with its words."""
+        return bool(self._session["include"])
+
+    @property
+    def diarizes(self) -> bool:
+        """Whether the client wants to know who spoke, stretch by stretch."""
+        wanted = self._session["audio"]["input"]["transcription"] or {}
+        return "diarize" in (wanted.get("model") or "")
 
     @property
     def transcribes(self) -> bool:
@@ -158,20 +274,25 @@ class Settings:
         return self._session["audio"]["input"]["transcription"] is not None
 
     @property
-    def turn_rule(self) -> TurnRule | None:
-        """How turns are found; None where the client commits by hand."""
-        found = self._session["audio"]["input"]["turn_detection"]
-        if found is None:
-            return None
-        eagerness = found.get("eagerness") or "auto"
-        silence = found.get("silence_duration_ms")
-        return TurnRule(
-            threshold=_given(found.get("threshold"), 0.5),
-            prefix_ms=_given(found.get("prefix_padding_ms"), 300),
-            silence_ms=_given(silence, _EAGERNESS_MS.get(eagerness, 500)),
-            create_response=found.get("create_response") is not False,
-            interrupt_response=found.get("interrupt_response") is not False,
-        )
+    def listens(self) -> bool:
+        """Whether somebody has to listen to the audio as it comes."""
+        return self.transcribes or self.turn_rule is not None
+
+
+def _turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
+    """What a turn detection means."""
+    if found is None:
+        return None
+    eagerness = found.get("eagerness") or "auto"
+    silence = found.get("silence_duration_ms")
+    return TurnRule(
+        threshold=_given(found.get("threshold"), 0.5),
+        prefix_ms=_given(found.get("prefix_padding_ms"), 300),
+        silence_ms=_given(silence, _EAGERNESS_MS.get(eagerness, 500)),
+        create_response=found.get("create_response") is not False,
+        interrupt_response=found.get("interrupt_response") is not False,
+        idle_ms=found.get("idle_timeout_ms"),
+    )
 
 
 def _given(value: Any, default: Any) -> Any:
@@ -185,8 +306,12 @@ def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         base = result.get(key)
         if key == "turn_detection" and isinstance(new, dict):
             base = _turn_detection_base(base, new)
+        elif key in ("format", "voice", "tool_choice", "truncation", "tracing"):
+            base = None
         if isinstance(new, dict) and isinstance(base, dict):
             new = _merged(base, new)
+        elif key == "format" and new == {"type": "audio/pcm"}:
+            new = _PCM
         result[key] = new
     return result
 
@@ -199,30 +324,13 @@ def _turn_detection_base(base: Any, new: dict[str, Any]) -> Any:
     return _TURN_DETECTION.get(kind) if isinstance(kind, str) else None
 
 
-def _check(session: dict[str, Any]) -> None:
-    """Refuse what the engine could not live with."""
-    try:
-        config = typed(session, RealtimeSessionConfig)
-    except msgspec.ValidationError as error:
-        raise refusal_of(error, "session.") from error
-    if config.output_modalities not in (("audio",), ("text",)):
+def _check_modalities(session: dict[str, Any], prefix: str) -> None:
+    if session.get("output_modalities", ["audio"]) not in (["audio"], ["text"]):
         raise Refusal(
             "invalid_value",
-            "Supported output modalities are ['audio'] and ['text'].",
-            param="session.output_modalities",
+            "Invalid modalities. Supported combinations are: ['text'] and ['audio'].",
+            param=f"{prefix}.output_modalities",
         )
-    audio = session["audio"]
-    sides = audio.values() if isinstance(audio, dict) else [None]
-    if not config.audio or any(not isinstance(side, dict) for side in sides):
-        raise Refusal("invalid_type", "An object is needed.", param="session.audio")
-    for side, part in audio.items():
-        shape = part.get("format")
-        if not isinstance(shape, dict) or shape.get("type") != "audio/pcm":
-            raise Refusal(
-                "invalid_value",
-                "The local service takes audio/pcm at 24000 Hz only.",
-                param=f"session.audio.{side}.format",
-            )
 
 
 def typed(value: Any, kind: type[_T]) -> _T:

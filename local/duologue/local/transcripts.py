@@ -14,6 +14,7 @@ from duologue.core.events import (
     ConversationItemInputAudioTranscriptionCompleted,
     ConversationItemInputAudioTranscriptionDelta,
     ConversationItemInputAudioTranscriptionFailed,
+    ConversationItemInputAudioTranscriptionSegment,
     DurationUsage,
     ErrorDetail,
 )
@@ -39,6 +40,7 @@ class _Transcript:
     item_id: str
     ms: int = 0
     wanted: bool = False
+    segments: bool = False
     committed: bool = False
     guess: list[str] = attrs.Factory(list)
     settled: list[str] = attrs.Factory(list)
@@ -118,10 +120,14 @@ class Transcripts:
         if self._open.pop(item_id, None) is not None:
             self._outbox.ask(DropUtterance(item_id))
 
-    def commit(self, item_id: str, *, wanted: bool) -> int:
-        """An utterance is complete; gives its ms. ``wanted``: as events too."""
+    def commit(self, item_id: str, *, wanted: bool, segments: bool = False) -> int:
+        """An utterance is complete; gives its ms.
+
+        ``wanted``: as events too; ``segments``: with who spoke when.
+        """
         transcript = self._open[item_id]
         transcript.committed, transcript.wanted = True, wanted
+        transcript.segments = segments
         self._outbox.ask(FinishUtterance(item_id))
         return transcript.ms
 
@@ -177,6 +183,8 @@ class Transcripts:
 
     def _send_end(self, transcript: _Transcript) -> None:
         if transcript.failure is None:
+            if transcript.segments and transcript.words:
+                self._send_segment(transcript)
             self._outbox.emit(
                 ConversationItemInputAudioTranscriptionCompleted,
                 item_id=transcript.item_id,
@@ -194,4 +202,17 @@ class Transcripts:
                 code="transcription_failed",
                 message=transcript.failure,
             ),
+        )
+
+    def _send_segment(self, transcript: _Transcript) -> None:
+        """All of it by one speaker: there is nobody here who tells voices apart."""
+        self._outbox.emit(
+            ConversationItemInputAudioTranscriptionSegment,
+            item_id=transcript.item_id,
+            content_index=0,
+            id=self._outbox.new_id("seg"),
+            speaker="A",
+            start=0.0,
+            end=transcript.ms / 1000,
+            text=transcript.words,
         )

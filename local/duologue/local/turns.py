@@ -2,8 +2,10 @@
 
 Speech begins with a chunk over the threshold that follows one not far under it, and
 ends with so much silence; while it lasts, a chunk counts as speech from a little
-under the threshold on (hysteresis), so that a soft syllable does not cut a turn. All
-times are ms of audio since the session began, however fast it comes.
+under the threshold on (hysteresis), so that a soft syllable does not cut a turn. A
+detector remembers speech for a while: when it says silence at last, what was faint just
+before counts as silence too. All times are ms of audio since the session began, however
+fast it comes.
 """
 
 from __future__ import annotations
@@ -26,6 +28,11 @@ _SLACK = 0.15
 #: Audio before the onset that the ear gets at least, in ms: a word's first sound
 #: is softer than what tells it is speech.
 _LEAD_MS = 300
+#: How much of what was faint before the detector's silence counts, in ms: Silero's
+#: memory of speech lasts 32 to 130 ms.
+_MEMORY_MS = 128
+#: Beside the loudest of the turn, what is so many times softer is faint (-30 dB).
+_FAINT = 32
 
 
 @attrs.frozen
@@ -61,6 +68,8 @@ class TurnFinder:
         self._before: deque[bytes] = deque()
         self._run = 0
         self._silence = 0
+        self._faint = 0
+        self._loudest = 0
         self.speaking = False
 
     def hear(self, pcm24k: bytes, rule: TurnRule) -> list[Began | More | Ended]:
@@ -79,6 +88,11 @@ class TurnFinder:
             elif self._starts(chunk, probability, rule):
                 found.append(self._began(rule))
         return found
+
+    @property
+    def heard_ms(self) -> int:
+        """How much audio has come so far."""
+        return self._heard // _BYTES_PER_MS
 
     def reset(self) -> None:
         """Forget a turn that is going on; the time goes on."""
@@ -101,14 +115,31 @@ class TurnFinder:
         lead = b"".join(self._before)
         self._before.clear()
         self.speaking, self._silence, self._run = True, 0, 0
+        self._faint, self._loudest = 0, _peak(lead)
         return Began(max(0, onset // _BYTES_PER_MS - rule.prefix_ms), lead)
 
     def _during(
         self, chunk: bytes, probability: float, rule: TurnRule
     ) -> list[Began | More | Ended]:
-        silent = probability < rule.threshold - _SLACK
-        self._silence = self._silence + len(chunk) if silent else 0
+        self._measure(chunk)
+        if probability >= rule.threshold - _SLACK:
+            self._silence = 0
+        else:
+            self._silence = max(self._silence + len(chunk), self._faint)
         if self._silence < max(1, rule.silence_ms) * _BYTES_PER_MS:
             return [More(chunk)]
         self.speaking = False
         return [More(chunk), Ended(self._heard // _BYTES_PER_MS)]
+
+    def _measure(self, chunk: bytes) -> None:
+        """Count how long it has been faint, as far as that matters."""
+        loudness = _peak(chunk)
+        self._loudest = max(self._loudest, loudness)
+        faint = loudness * _FAINT <= self._loudest
+        most = _MEMORY_MS * _BYTES_PER_MS + len(chunk)
+        self._faint = min(self._faint + len(chunk), most) if faint else 0
+
+
+def _peak(pcm16k: bytes) -> int:
+    samples = memoryview(pcm16k).cast("h")
+    return max(max(samples), -min(samples)) if samples else 0

@@ -17,7 +17,7 @@ from duologue.core.events import (
     ResponseUsage,
 )
 
-__all__ = ["Meter", "Tokens", "text_tokens"]
+__all__ = ["Meter", "Tokens", "text_of", "text_tokens"]
 
 _CHARACTERS = 4
 _USER_MS = 100
@@ -27,6 +27,11 @@ _ASSISTANT_MS = 50
 def text_tokens(text: str) -> int:
     """The tokens of a text."""
     return -(-len(text) // _CHARACTERS)
+
+
+def text_of(text: str, tokens: int) -> str:
+    """As much of a text as so many tokens hold."""
+    return text[: max(0, tokens) * _CHARACTERS]
 
 
 @attrs.frozen

@@ -6,11 +6,17 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from duologue.core import Record, State, Store
+from duologue.core import Record, State, Store, reduce
 from duologue.core.store import Dispatch
-from duologue.core.testing import Model, Service, StoreMachine, to_records
+from duologue.core.testing import (
+    Model,
+    Service,
+    StoreMachine,
+    to_records,
+)
 
 from ..strategies import examples
+from ..talk import message
 
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(examples(500), stateful_step_count=20)
@@ -58,3 +64,32 @@ def test_the_model_takes_what_it_does_not_know() -> None:
         model.take(record)
 
     assert (model.items, model.order, model.responses) == ({}, [], {})
+
+
+def test_the_model_agrees_with_the_reducer() -> None:
+    """On tools, on what comes of items that were deleted, on a connection that is
+    lost in the middle of an answer; after every record."""
+    service, model, state = Service(), Model(), State()
+    service.note("duologue.connecting")
+    service.created()
+    service.list_tools("shop")
+    service.list_tools("other", fails=True)
+    response = service.begin()
+    call = service.call(response, "look", ("{", "}"))
+    service.end(response, [call, service.mcp_call(response, "shop", index=1)])
+    user = service.start_speech()
+    said = service.say(service.begin(), ("good",), spoken=False)
+    for item_id in (user, said["item_id"]):
+        service.send("conversation.item.deleted", item_id=item_id)
+    service.put(message(user, "user", []))
+    service.transcribe(user, ("what",))
+    service.utter(said, " day")
+    service.end(said["response_id"], [service.finish(said)])
+    service.say(service.begin(), ("and",))
+    service.note("duologue.disconnected", expected=False)
+    for record in to_records(service.frames):
+        state = reduce(state, record)
+        model.take(record)
+        model.check(state.sessions["s"])
+
+    assert [*model.responses.values()] == ["completed", "completed", "incomplete"]

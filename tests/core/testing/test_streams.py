@@ -7,10 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from duologue.core import Record, SessionKind, State, fold, reduce
+from duologue.core import (
+    Record,
+    SessionKind,
+    State,
+    fold,
+    reduce,
+    select_transcripts,
+)
 from duologue.core.testing import (
     Model,
     Script,
+    Service,
     Turn,
     bent,
     hostile,
@@ -209,7 +217,7 @@ def test_hostility_of_hostility(stream: list[Record]) -> None:
 
 def test_an_event_out_of_place_is_left_alone() -> None:
     """Asides need somebody who is there."""
-    gone = ("deleted_first", "deleted_last", "deleted_last", "retrieved")
+    gone = ("deleted_first", "deleted_first", "deleted_last", "retrieved")
     turn = Turn(("a",), ("b",), end="failed", events=gone)
 
     assert script([turn]).lines == ()
@@ -232,3 +240,19 @@ def test_a_user_who_interrupts_is_neither_cut_off_nor_cleared_away() -> None:
     assert [line.text for line in played.lines] == ["a", "b", "c", "d"]
     assert "rate_limits.updated" in types
     assert not {"duologue.disconnected", "duologue.cleared"} & set(types)
+
+
+def test_a_stream_that_is_written_by_hand() -> None:
+    """Step by step, or a whole utterance at once."""
+    service = Service()
+    service.created()
+    item_id = service.spoken("what ", "time?")
+    reply_id = service.reply("Three.", spoken=False)
+    aside_id = service.reply("Hm.", in_band=False)
+    session = fold(to_records(service.frames)).sessions["s"]
+
+    assert [(t.item_id, t.text) for t in select_transcripts(session)] == [
+        (item_id, "what time?"),
+        (reply_id, "Three."),
+    ]
+    assert str(session.items[aside_id].parts[0].text) == "Hm."

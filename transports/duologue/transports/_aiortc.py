@@ -15,7 +15,8 @@ from typing import Any
 
 from ._ice import IceServer
 from ._opus import Listener, Packet, Speaker
-from ._patches import gather_loopback, guard, heed_close, one_line
+from ._packets import PacketCache
+from ._patches import gather_loopback, guard, heed_close, one_line, take_packets
 from .errors import (
     ConnectError,
     DuologueError,
@@ -60,25 +61,28 @@ class Peer:
     """One WebRTC connection, made and used inside a running event loop.
 
     ``on_message`` gets each event: text, or ``bytes`` where it was not UTF-8 text.
-    ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`; without it the track
-    is drained. ``next_audio`` is asked for 20 ms of the same in real time; what it
-    leaves out is silence. ``on_closed`` is told the reason, once, when the
-    connection ended and `close` was not called. ``loopback`` offers 127.0.0.1 and
-    nothing else. A callback that raises is logged and, if it is audio's, dropped.
+    ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`, or ``on_packet`` as
+    Opus packets; without them nothing is decoded. ``next_audio`` is asked for 20 ms of
+    PCM16 in real time; what it leaves out is silence. Peers that may say the same
+    share ``cache``. ``on_closed`` is told the reason, once, when the connection ended
+    and `close` was not called. ``loopback`` offers 127.0.0.1 and nothing else. A
+    callback that raises is logged and, if it is audio's, dropped.
     """
 
     def __init__(
         self,
         *,
         on_message: Callable[[str | bytes], None],
-        on_audio: Callable[[bytes], None] | None,
+        on_audio: Callable[[bytes], None] | None = None,
+        on_packet: Callable[[bytes], None] | None = None,
         next_audio: Callable[[], bytes] | None,
         on_closed: Callable[[str], None],
+        cache: PacketCache | None = None,
         loopback: bool = False,
         ice_servers: Sequence[IceServer] = (),
     ) -> None:
         self._on_message = on_message
-        self._on_audio = on_audio
+        self._hear = Listener(on_audio).hear if on_packet is None else on_packet
         self._on_closed = on_closed
         self._loopback = loopback
         self._channel: aiortc.RTCDataChannel | None = None
@@ -89,12 +93,12 @@ class Peer:
         self._reason: str | None = None
         self._ice_failed = False
         self._negotiation: asyncio.Task[str] | None = None
-        self._drains: list[asyncio.Task[None]] = []
+        self._hears = False
         self._pc = _connection(() if loopback else ice_servers)
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._adopt)
         self._pc.on("track", self._on_track)
-        self._pc.addTrack(_OpusTrack(Speaker(next_audio)))
+        self._pc.addTrack(_OpusTrack(Speaker(next_audio, cache)))
         # Opus alone: the track sends finished Opus packets, so no other codec of
         # the far side's may win.
         codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
@@ -223,16 +227,21 @@ class Peer:
     # -- sound
 
     def _on_track(self, track: aiortc.MediaStreamTrack) -> None:
-        self._drains.append(asyncio.create_task(self._drain(track)))
+        """Hear the first track of sound; the packets of others are dropped.
 
-    async def _drain(self, track: aiortc.MediaStreamTrack) -> None:
-        """Read the track to its end: what nobody reads, aiortc queues for ever."""
-        listener = Listener(self._on_audio)
+        None is left to aiortc: it queues for ever what it decodes and nobody reads.
+        """
+        heard = track.kind == "audio" and not self._hears
+        self._hears |= heard
+        [receiver] = (r for r in self._pc.getReceivers() if r.track is track)
+        take_packets(receiver, self._take if heard else _drop)
+
+    def _take(self, packet: bytes) -> None:
         try:
-            while True:
-                listener.hear(await track.recv())
-        except MediaStreamError:
-            pass
+            self._hear(packet)
+        except Exception:  # anything that got out here would close the connection
+            _log.exception("the receiver of packets failed and gets no more")
+            self._hear = _drop
 
     # -- the end
 
@@ -269,9 +278,6 @@ class Peer:
         if self._negotiation is not None:
             await asyncio.gather(self._negotiation, return_exceptions=True)
         await self._pc.close()
-        for drain in self._drains:
-            drain.cancel()
-        await asyncio.gather(*self._drains, return_exceptions=True)
         # A peer that vanished ends DTLS and ICE in one turn of the loop, in either
         # order: which of them ended it is only known now.
         if self._reason is not None and self._ice_failed:
@@ -294,6 +300,10 @@ class _OpusTrack(aiortc.MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         return await self._speaker.next()
+
+
+def _drop(packet: bytes) -> None:
+    """Nobody listens."""
 
 
 def _send(channel: aiortc.RTCDataChannel, text: str) -> None:

@@ -7,61 +7,59 @@ import logging
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from ._packets import FRAME_BYTES, PacketCache, Packets
 from .errors import MissingExtra
 from .seam import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
 
 try:
     import av
+    from av.error import FFmpegError
 except ImportError as missing:  # pragma: no cover - needs a second environment
     raise MissingExtra("WebRTC needs av: pip install 'duologue[webrtc]'") from missing
 
-__all__ = ["CATCH_UP", "Listener", "Pacer", "Packet", "Speaker"]
+if TYPE_CHECKING:
+    from av.stream import Stream
+
+__all__ = ["CATCH_UP", "Listener", "OpusDecoder", "Pacer", "Packet", "Speaker"]
 
 #: Frames that a stall may be made up for at once; beyond it they are skipped.
 CATCH_UP = 5
 
-_FRAME_BYTES = FRAME_SAMPLES * 2
 _FRAME_SECONDS = FRAME_MS / 1000
 _TIME_BASE = Fraction(1, SAMPLE_RATE)
+#: Hz; what Opus is always decoded to here (RFC 7587 section 4.1).
+_OPUS_RATE = 48_000
 
 _log = logging.getLogger(__name__)
 
 #: Generic for checkers only: at run time PyAV 18 refuses the brackets.
-Packet: TypeAlias = "av.Packet[av.AudioStream]"
+Packet: TypeAlias = "av.Packet[Stream]"
 
 
 class Speaker:
     """What ``next_audio`` gives, as one Opus packet each 20 ms, encoded in line.
 
     A receiver sees opus/48000/2 whatever is inside (RFC 7587 section 4.1). A source
-    that raises is logged and replaced by silence.
+    that raises is logged and replaced by silence. ``cache`` is shared by those who may
+    say the same.
     """
 
-    def __init__(self, next_audio: Callable[[], bytes] | None) -> None:
+    def __init__(
+        self,
+        next_audio: Callable[[], bytes] | None,
+        cache: PacketCache | None = None,
+    ) -> None:
         self._next_audio = next_audio
         self._pacer = Pacer()
-        self._codec = av.CodecContext.create("libopus", "w")
-        self._codec.sample_rate = SAMPLE_RATE
-        self._codec.layout = "mono"
-        self._codec.format = "s16"
-        self._codec.bit_rate = 32_000
-        self._codec.time_base = _TIME_BASE
-        # Complexity 1: a frame costs half to two thirds of the default.
-        self._codec.options = {"application": "voip", "compression_level": "1"}
+        self._packets = Packets(_encoder, PacketCache() if cache is None else cache)
 
     async def next(self) -> Packet:
         """Wait until the next packet is due and give it."""
         index = await self._pacer.next()
-        frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME_SAMPLES)
-        frame.planes[0].update(self._read())
-        frame.sample_rate = SAMPLE_RATE
-        frame.time_base = _TIME_BASE
-        frame.pts = index * FRAME_SAMPLES
-        [packet] = self._codec.encode(frame)
-        # The encoder's own stamp is less by its delay: it would start below zero.
-        packet.pts = frame.pts
+        packet: Packet = av.Packet(self._packets.packet(self._read()))
+        packet.pts = index * FRAME_SAMPLES
         packet.time_base = _TIME_BASE
         return packet
 
@@ -72,28 +70,79 @@ class Speaker:
             _log.exception("the source of audio failed: silence from here on")
             self._next_audio = None
             pcm = b""
-        return pcm[:_FRAME_BYTES].ljust(_FRAME_BYTES, b"\0")
+        return pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
 
 
-class Listener:
-    """Hands decoded frames (48 kHz stereo) to ``on_audio`` as PCM16 mono.
+def _encoder() -> Callable[[bytes], bytes]:
+    """A new encoder of 20 ms frames."""
+    codec = av.CodecContext.create("libopus", "w")
+    codec.sample_rate = SAMPLE_RATE
+    codec.layout = "mono"
+    codec.format = "s16"
+    codec.bit_rate = 32_000
+    codec.time_base = _TIME_BASE
+    # Complexity 1: a frame costs half to two thirds of the default.
+    codec.options = {"application": "voip", "compression_level": "1"}
+    at = 0
 
-    A receiver that raises is logged and gets no more; without one nothing is done.
-    """
+    def encode(pcm: bytes) -> bytes:
+        nonlocal at
+        frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME_SAMPLES)
+        frame.planes[0].update(pcm)
+        frame.sample_rate = SAMPLE_RATE
+        frame.time_base = _TIME_BASE
+        frame.pts = at
+        at += FRAME_SAMPLES
+        [packet] = codec.encode(frame)
+        return bytes(packet)
 
-    def __init__(self, on_audio: Callable[[bytes], None] | None) -> None:
-        self._on_audio = on_audio
+    return encode
+
+
+class OpusDecoder:
+    """Opus packets of one stream to PCM16 mono at `SAMPLE_RATE`."""
+
+    def __init__(self) -> None:
+        # FFmpeg's own decoder: a third to two thirds of the work of libopus at 48 kHz.
+        self._codec = av.CodecContext.create("opus", "r")
+        self._codec.sample_rate = _OPUS_RATE
+        self._codec.layout = "mono"
         self._resampler = av.AudioResampler(
             format="s16", layout="mono", rate=SAMPLE_RATE
         )
 
-    def hear(self, frame: object) -> None:
-        """Take one frame; what is not sound (a video track) is dropped."""
-        if self._on_audio is None or not isinstance(frame, av.AudioFrame):
-            return
+    def decode(self, packet: bytes) -> bytes:
+        """The sound of the next packet; nothing where it is no Opus."""
+        if not packet:  # it would end the stream
+            return b""
         try:
-            for part in self._resampler.resample(frame):
-                self._on_audio(bytes(part.planes[0])[: part.samples * 2])
+            frames = self._codec.decode(av.Packet(packet))
+        except FFmpegError as error:
+            _log.debug("a packet is not Opus: %s", error)
+            return b""
+        parts = (part for frame in frames for part in self._resampler.resample(frame))
+        return b"".join(bytes(part.planes[0])[: part.samples * 2] for part in parts)
+
+
+class Listener:
+    """Hands packets to ``on_audio``, decoded as they come.
+
+    A receiver that raises is logged and gets no more; without one nothing is decoded.
+    """
+
+    def __init__(self, on_audio: Callable[[bytes], None] | None) -> None:
+        self._on_audio = on_audio
+        self._decoder: OpusDecoder | None = None
+
+    def hear(self, packet: bytes) -> None:
+        """Take one packet."""
+        if self._on_audio is None:
+            return
+        if self._decoder is None:
+            self._decoder = OpusDecoder()
+        try:
+            if pcm := self._decoder.decode(packet):
+                self._on_audio(pcm)
         except Exception:
             _log.exception("the receiver of audio failed and gets no more")
             self._on_audio = None

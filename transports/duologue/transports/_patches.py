@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["gather_loopback", "guard", "heed_close", "one_line"]
+from ._order import PacketOrder
+
+__all__ = ["gather_loopback", "guard", "heed_close", "one_line", "take_packets"]
 
 #: Payload protocol ids of RFC 8831 section 8.
 _STRING, _BINARY = 51, 53
@@ -77,3 +80,15 @@ def guard(sctp_transport: Any) -> None:
             _log.warning("a data channel message was dropped: %s", one_line(error))
 
     sctp_transport._data_channel_receive = guarded
+
+
+def take_packets(receiver: Any, deliver: Callable[[bytes], None]) -> None:
+    """Give the packets of a receiver to ``deliver``, in order, and decode nothing.
+
+    aiortc decodes in a thread whatever comes out of its jitter buffer, heard or not,
+    and the buffer holds 80 ms. The one that stands in gives it nothing.
+    """
+    buffer = "_RTCRtpReceiver__jitter_buffer"
+    if not hasattr(receiver, buffer):
+        raise AttributeError(f"this aiortc's receiver has no {buffer}")
+    setattr(receiver, buffer, PacketOrder(deliver))

@@ -12,10 +12,10 @@ from .ledger import add_problem
 from .nodes import (
     change_activity,
     change_conversation,
-    change_item,
     change_placement,
     with_activity,
     with_conversation,
+    with_placement,
 )
 
 __all__ = ["MAX_GAPS", "TABLE"]
@@ -29,7 +29,7 @@ def _on_played(session: Session, event: events.Played, record: Record) -> Sessio
     if item is None or item.status == "deleted" or item.placement.played_ms == event.ms:
         return session
     placement = change_placement(item.placement, played_ms=event.ms)
-    return put_item(session, change_item(item, placement=placement))
+    return put_item(session, with_placement(item, placement))
 
 
 def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:

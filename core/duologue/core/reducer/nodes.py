@@ -46,9 +46,11 @@ __all__ = [
     "with_items",
     "with_ledger",
     "with_parts",
+    "with_placement",
     "with_responses",
     "with_tally",
     "with_text",
+    "with_turn",
 ]
 
 change_activity = changer(Activity)
@@ -77,8 +79,10 @@ with_items = setter(Session, "items")
 with_ledger = setter(Session, "ledger")
 with_parts = setter(Item, "parts")
 with_responses = setter(Session, "responses")
+with_placement = setter(Item, "placement")
 with_tally = setter(Session, "tally")
 with_text = setter(Part, "text")
+with_turn = setter(Response, "turn")
 
 _with_activity = setter(Session, "activity")
 _with_connection = setter(Session, "connection")

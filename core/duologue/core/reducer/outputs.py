@@ -10,11 +10,11 @@ from duologue.core.state import Item, Response, Session
 from .content import put_item
 from .conversation import LONGEST, truncate
 from .nodes import (
-    change_item,
     change_placement,
     change_response,
     change_responses,
     make_responses,
+    with_placement,
     with_responses,
 )
 from .placing import mention
@@ -75,7 +75,7 @@ def link(session: Session, response_id: str, item_id: str | None) -> Session:
         return session
     if item.placement.response_id is None:
         placement = change_placement(item.placement, response_id=response_id)
-        session = put_item(session, change_item(item, placement=placement))
+        session = put_item(session, with_placement(item, placement))
     response = session.responses.by_id.get(response_id)
     if response is None:
         response = Response(response_id, epoch=session.connection.epoch)

@@ -17,12 +17,12 @@ from duologue.core.state import Conversation, Item, Session
 from .content import put_item
 from .nodes import (
     change_conversation,
-    change_item,
     change_placement,
     make_conversation,
     make_item,
     make_placement,
     with_conversation,
+    with_placement,
 )
 
 __all__ = ["is_deleted", "mention", "place", "withdraw"]
@@ -69,7 +69,7 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
     if previous is not None and previous not in session.items:
         return _wait(session, item_id, previous)
     placement = change_placement(item.placement, placed=True, previous_item_id=previous)
-    session = put_item(session, change_item(item, placement=placement))
+    session = put_item(session, with_placement(item, placement))
     if previous is None and _says_nothing(session, item):
         return session
     return _move(session, item_id, previous)

@@ -20,6 +20,7 @@ from .nodes import (
     change_turn,
     with_activity,
     with_responses,
+    with_turn,
 )
 from .outputs import end_response, finish_items, link, open_item, put
 from .placing import withdraw
@@ -144,7 +145,7 @@ def _on_text_delta(
     if response is None or response.turn.first_text_at is not None or after is None:
         return after
     turn = change_turn(response.turn, first_text_at=record.at)
-    return put(after, change_response(response, turn=turn))
+    return put(after, with_turn(response, turn))
 
 
 def _on_audio_delta(
@@ -161,7 +162,7 @@ def _on_audio_delta(
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = change_turn(response.turn, first_audio_at=record.at)
-        session = put(session, change_response(response, turn=turn))
+        session = put(session, with_turn(response, turn))
     return session
 
 
@@ -250,7 +251,7 @@ def _on_audio_done(
         return session
     # Of several parts the last one counts.
     turn = change_turn(response.turn, audio_made_at=record.at)
-    return put(session, change_response(response, turn=turn))
+    return put(session, with_turn(response, turn))
 
 
 TABLE: dict[type, Handler] = {

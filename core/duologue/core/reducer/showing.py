@@ -10,7 +10,7 @@ from duologue.core.state import Item, Problem, Session
 from .calling import connect, end_call, merge_call
 from .content import merge_content, put_item, settle
 from .ledger import blame
-from .nodes import change_item, change_placement
+from .nodes import change_item, change_placement, with_placement
 from .placing import mention
 
 __all__ = ["finish", "show"]
@@ -73,7 +73,7 @@ def _merge_message(
 ) -> Item:
     if wire.phase is not None and wire.phase != item.placement.phase:
         placement = change_placement(item.placement, phase=wire.phase)
-        item = change_item(item, placement=placement)
+        item = with_placement(item, placement)
     return merge_content(item, wire.content, done=done, news=news)
 
 

@@ -15,9 +15,10 @@ from .nodes import (
     change_activity,
     change_item,
     change_placement,
-    change_response,
     change_turn,
     with_activity,
+    with_placement,
+    with_turn,
 )
 from .outputs import cut_off, put
 from .placing import is_deleted, mention, place
@@ -61,7 +62,7 @@ def _on_speech_stopped(
     if record.at is not None and item.placement.speech_ended_at is None:
         ended = record.at - _silence(session)
         placement = change_placement(item.placement, speech_ended_at=ended)
-        session = put_item(session, change_item(item, placement=placement))
+        session = put_item(session, with_placement(item, placement))
     activity = change_activity(
         session.activity,
         speaking_item=None,
@@ -192,7 +193,7 @@ def _stop_playing(session: Session, response_id: str) -> Session:
 
 
 def _with_turn(session: Session, response: Response, turn: Turn) -> Session:
-    return put(session, change_response(response, turn=turn))
+    return put(session, with_turn(response, turn))
 
 
 TABLE: dict[type, Handler] = {

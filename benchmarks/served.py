@@ -1,0 +1,151 @@
+"""A local service in a process of its own, which tells when things happened in it.
+
+    python benchmarks/served.py [quiet]
+
+Prints lines of JSON: first ``{"base_url": …}``, then ``{"mark": …, "at": …}`` with the
+monotonic clock, which all processes of a machine share; ``quiet`` prints the first
+line alone. Ends when its input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import attrs
+
+from duologue.local import LocalService
+from duologue.local.parts import built_in
+from duologue.transports._aiortc import Peer
+
+__all__ = ["AUDIBLE", "audible"]
+
+#: PCM16 above which a sample counts as heard (-40 dB).
+AUDIBLE = 327
+
+
+def audible(pcm: bytes) -> bool:
+    """Whether anything of it can be heard."""
+    samples = memoryview(pcm).cast("h")
+    return bool(samples) and max(max(samples), -min(samples)) > AUDIBLE
+
+
+def mark(what: str) -> None:
+    """Tell that something happened now."""
+    print(json.dumps({"mark": what, "at": time.monotonic()}), flush=True)
+
+
+class _Detector:
+    """A detector that tells of each chunk with sound in it."""
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+        self.chunk_bytes = detector.chunk_bytes
+        self.reset = detector.reset
+
+    def __call__(self, pcm16k: bytes) -> float:
+        if audible(pcm16k):
+            mark("heard")
+        found: float = self._detector(pcm16k)
+        return found
+
+
+class _Hearing:
+    """A hearing that tells when its words are wanted and known."""
+
+    def __init__(self, hearing: Any) -> None:
+        self._hearing = hearing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hearing, name)
+
+    async def finish(self) -> str:
+        """The words."""
+        words: str = await self._hearing.finish()
+        mark("words")
+        return words
+
+
+class _Ear:
+    """An ear whose hearings tell."""
+
+    def __init__(self, ear: Any) -> None:
+        self._ear = ear
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ear, name)
+
+    def listen(self, on_guess: Callable[[str], None]) -> _Hearing:
+        """Open an utterance."""
+        return _Hearing(self._ear.listen(on_guess))
+
+
+class _Voice:
+    """A voice that tells when it is asked, and when it sounds."""
+
+    def __init__(self, voice: Any) -> None:
+        self._voice = voice
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._voice, name)
+
+    async def speak(
+        self, text: str, *, voice: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        """The text as audio."""
+        mark("reply")
+        first = True
+        async for pcm in self._voice.speak(text, voice=voice):
+            if first:
+                mark("voice")
+            first = False
+            yield pcm
+
+
+def _tell() -> None:
+    """Let peers tell what they send."""
+    make, send = Peer.__init__, Peer.send
+
+    def told_init(self: Peer, *, next_audio: Callable[[], Any], **rest: Any) -> None:
+        def told_audio() -> Any:
+            audio = next_audio()
+            if isinstance(audio, bytes) and audible(audio):
+                mark("taken")
+            return audio
+
+        make(self, next_audio=told_audio, **rest)
+
+    def told_send(self: Peer, text: str) -> None:
+        for event in ("speech_started", "speech_stopped"):
+            if f'"input_audio_buffer.{event}"' in text:
+                mark(event)
+        send(self, text)
+
+    Peer.__init__ = told_init  # type: ignore[method-assign, assignment]
+    Peer.send = told_send  # type: ignore[method-assign]
+
+
+async def serve(*, quiet: bool) -> None:
+    """Serve until the input closes."""
+    found = parts = built_in()
+    if not quiet:
+        _tell()
+        parts = attrs.evolve(
+            found,
+            ear=_Ear(found.ear),
+            voice=_Voice(found.voice),
+            detector=lambda: _Detector(found.detector()),  # type: ignore[misc]
+        )
+    async with LocalService(parts=parts, max_listening=1000) as service:
+        await found.ear.start()  # type: ignore[union-attr]
+        print(json.dumps({"base_url": service.base_url}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+    await found.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(quiet="quiet" in sys.argv))

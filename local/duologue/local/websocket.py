@@ -1,0 +1,254 @@
+"""The service's WebSocket face: sessions, and sidebands of calls.
+
+Addresses and keys are those of the API page "Realtime API with WebSocket": ``?model=``
+for a conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a
+browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. The module is
+written against ASGI's own messages and knows no library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+import attrs
+
+from duologue.core import encode
+from duologue.core.events import Error, ErrorDetail
+
+from .calls import Calls, no_call
+from .engine import Options
+from .guard import reject
+from .http_errors import Failures, HttpError, refused
+from .keys import Keys, Secret, presented
+from .listening import Listeners
+from .outbox import Refusal
+from .parts import Parts
+from .session import SessionRunner, new_id
+
+__all__ = ["WAITING_LIMIT", "WebSocketFace"]
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+#: Characters that may wait for a client that does not read, beside one event of any
+#: size; beyond it the connection is cut.
+WAITING_LIMIT = 8 * 1024 * 1024
+#: The close code for the shape of the retired beta.
+_BETA_CLOSE = 4000
+_PROTOCOL, _BETA_PROTOCOL = "realtime", "openai-beta.realtime-v1"
+
+
+class WebSocketFace:
+    """An ASGI application for ``/v1/realtime``."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        keys: Keys,
+        parts: Parts,
+        options: Options,
+        listeners: Listeners,
+        failures: Failures,
+    ) -> None:
+        self._calls = calls
+        self._keys = keys
+        self._parts = parts
+        self._options = attrs.evolve(options, media=False)
+        self._listeners = listeners
+        self._failures = failures
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        await receive()  # websocket.connect
+        socket = _Socket(send, scope.get("extensions", {}).get("duologue.abort"))
+        try:
+            session = self._admit(scope, socket)
+        except Refusal as refusal:
+            await reject(scope, send, refused(refusal))
+            return
+        except HttpError as error:
+            await reject(scope, send, error)
+            return
+        offered = scope["subprotocols"]
+        # Never the entry that holds the key: the answer would show it.
+        chosen = _PROTOCOL if _PROTOCOL in offered else None
+        with contextlib.suppress(OSError):
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+        writing = asyncio.create_task(socket.write())
+        try:
+            await session.start()
+            await _read(receive, session)
+        finally:
+            await session.close()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    def _admit(self, scope: _Message, socket: _Socket) -> _Session:
+        """Who is served with what. Raises `HttpError`, `Refusal`."""
+        self._failures.check()
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if _is_beta(headers, scope["subprotocols"]):
+            return _Beta(socket)
+        key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
+        secret = self._keys.check(key, ephemeral=True)
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        asked = {name: values[0] for name, values in query.items()}
+        if "call_id" in asked:
+            return self._join(asked, socket)
+        runner = SessionRunner(
+            socket.put,
+            self._parts,
+            session=_wanted(asked, secret),
+            options=self._options,
+            seat=self._listeners.seat(),
+            on_over=socket.close,
+        )
+        return _Own(runner)
+
+    def _join(self, asked: dict[str, str], socket: _Socket) -> _Session:
+        if "model" in asked:
+            raise HttpError(400, "Give a model or a call_id, not both.", param="model")
+        sideband = self._calls.join(asked["call_id"], socket.put, socket.close)
+        if sideband is None:
+            raise no_call(asked["call_id"])
+        return sideband
+
+
+def _is_beta(headers: Mapping[bytes, str], subprotocols: Iterable[str]) -> bool:
+    named = headers.get(b"openai-beta", "").replace(" ", "")
+    return "realtime=v1" in named.split(",") or _BETA_PROTOCOL in subprotocols
+
+
+def _wanted(asked: Mapping[str, str], secret: Secret | None) -> dict[str, Any]:
+    """The session that the address and the key ask for. Raises `HttpError`."""
+    session = dict(secret.session) if secret else {}
+    if "model" in asked:
+        session["model"] = asked["model"]
+    elif asked.get("intent") == "transcription":
+        session["type"] = "transcription"
+    elif "model" not in session and session.get("type") != "transcription":
+        raise HttpError(
+            400,
+            "You must provide a model parameter.",
+            code="missing_required_parameter",
+            param="model",
+        )
+    return session
+
+
+async def _read(receive: _Receive, session: _Session) -> None:
+    """Hand the client's events on, until the connection ends."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await session.receive(message["bytes"] if text is None else text)
+        # What one client sent at once must not keep the others waiting.
+        await asyncio.sleep(0)
+
+
+class _Session(Protocol):
+    """What stands behind a connection."""
+
+    async def start(self) -> None:
+        """The connection is open."""
+
+    async def receive(self, frame: str | bytes) -> None:
+        """Take an event of the client."""
+
+    async def close(self) -> None:
+        """The connection is gone."""
+
+
+class _Own:
+    """A session that lives as long as its connection."""
+
+    def __init__(self, runner: SessionRunner) -> None:
+        self._runner = runner
+
+    async def start(self) -> None:
+        self._runner.start()
+
+    async def receive(self, frame: str | bytes) -> None:
+        await self._runner.accept(frame)
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+
+class _Beta:
+    """A client in the shape of the beta: told so, and let go."""
+
+    def __init__(self, socket: _Socket) -> None:
+        self._socket = socket
+
+    async def start(self) -> None:
+        message = (
+            "The Realtime Beta API is no longer supported. Please use /v1/realtime"
+        )
+        code = "beta_api_shape_disabled"
+        detail = ErrorDetail(
+            type="invalid_request_error", code=code, message=message, event_id=None
+        )
+        self._socket.put(encode(Error(event_id=new_id("event"), error=detail)).decode())
+        self._socket.close(_BETA_CLOSE, f"invalid_request_error.{code}")
+
+    async def receive(self, frame: str | bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class _Socket:
+    """The way out: events wait here for a client that reads slowly.
+
+    ``abort`` cuts the connection; a close that waits for a client which reads nothing
+    would wait for ever.
+    """
+
+    def __init__(self, send: _Send, abort: Callable[[], None] | None) -> None:
+        self._send = send
+        self._abort = abort
+        self._waiting: deque[str] = deque()
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._closing: dict[str, Any] | None = None
+
+    def put(self, frame: str) -> None:
+        """Send an event. Never blocks."""
+        if self._closing is not None:
+            return
+        if self._waiting and self._size + len(frame) > WAITING_LIMIT:
+            self._waiting.clear()
+            self.close(1008, "the client does not read")
+            if self._abort is not None:
+                self._abort()
+            return
+        self._waiting.append(frame)
+        self._size += len(frame)
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection when all events before this are sent. Idempotent."""
+        if self._closing is None:
+            self._closing = {"type": "websocket.close", "code": code, "reason": reason}
+            self._wake.set()
+
+    async def write(self) -> None:
+        """Send what is put, until the close or the end of the connection."""
+        with contextlib.suppress(OSError):
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    frame = self._waiting[0]
+                    await self._send({"type": "websocket.send", "text": frame})
+                    if self._waiting:
+                        self._size -= len(self._waiting.popleft())
+                if self._closing is not None:
+                    await self._send(self._closing)
+                    return

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Run the core's tests, and check that each module is covered by its own test module.
+
+    scripts/own_coverage.py [--fail-under PERCENT]    all of them
+    scripts/own_coverage.py reducer/content text      these, by their own tests alone
+
+One run of `tests/core` notes for every line and branch which test modules ran it.
+Then two things are asked: all tests together cover the core to ``--fail-under``
+percent, and the test module that mirrors a module covers every line and branch of it
+by itself. What runs when the core is imported counts for all. With ``--fail-under 0``
+all is shown, and nothing is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import sys
+import tempfile
+from pathlib import Path
+
+import coverage
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+CORE = TOP / "core" / "duologue" / "core"
+TESTS = TOP / "tests" / "core"
+CONFIG = str(TOP / "pyproject.toml")
+#: Test modules of modules that have none of their own name, by the names of both.
+MIRRORS = {
+    "errors": "test_record",
+    "jsonlike": "test_view",
+    "prices": "test_pricing",
+    "reducer/__init__": "test_reducer",
+    "testing/__init__": "testing/test_extra",
+    "testing/hostility": "testing/test_streams",
+    "testing/model": "testing/test_machine",
+    "testing/script": "testing/test_streams",
+    "testing/service": "testing/test_streams",
+    "testing/strategies": "testing/test_streams",
+    "testing/stream": "testing/test_streams",
+}
+
+
+class Contexts:
+    """A pytest plugin: what runs is noted under the test module that it runs for."""
+
+    def __init__(self, measured: coverage.Coverage) -> None:
+        self._measured = measured
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """The core is imported before any test is, so that this counts for all."""
+        core = importlib.import_module("duologue.core")
+        for module in pkgutil.walk_packages(core.__path__, "duologue.core."):
+            importlib.import_module(module.name)
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """A module is about to be imported."""
+        if isinstance(collector, pytest.Module):
+            self._measured.switch_context(context(collector.path))
+
+    def pytest_runtest_logstart(
+        self, nodeid: str, location: tuple[str, int | None, str]
+    ) -> None:
+        """A test is about to run, with its fixtures."""
+        self._measured.switch_context(context(TOP / nodeid.partition("::")[0]))
+
+
+def context(path: Path) -> str:
+    """What a test module's lines are noted under: `testing/test_checks`."""
+    return path.relative_to(TESTS).with_suffix("").as_posix()
+
+
+def mirror(module: Path) -> str:
+    """The test module of a module: flat for the reducer, one for all events."""
+    name = module.relative_to(CORE).with_suffix("").as_posix()
+    if name in MIRRORS:
+        return MIRRORS[name]
+    folder, _, stem = name.rpartition("/")
+    match folder:
+        case "" | "reducer":
+            return f"test_{stem}"
+        case "events":
+            return "test_events"
+        case _:
+            return f"{folder}/test_{stem}"
+
+
+def run(tests: list[str]) -> int:
+    """Run these tests measured; gives pytest's exit status."""
+    # The same examples each time: what they cover must not be chance.
+    os.environ["HYPOTHESIS_PROFILE"] = "ci"
+    measured = coverage.Coverage(source=[str(TOP / "core")], config_file=CONFIG)
+    measured.erase()
+    with measured.collect():
+        options = ["-q", "-m", "not realtime and not deep", "-p", "no:cacheprovider"]
+        status = pytest.main([*options, *tests], plugins=[Contexts(measured)])
+    measured.save()
+    return int(status)
+
+
+def gaps(measured: coverage.Coverage, module: Path) -> list[str]:
+    """The lines and branches of a module that its own test module does not run."""
+    with tempfile.NamedTemporaryFile("r") as file:
+        measured.json_report(
+            [str(module)],
+            outfile=file.name,
+            contexts=["^$", f"^{mirror(module)}$"],
+        )
+        [found] = json.load(file)["files"].values()
+    lines: list[int] = found["missing_lines"]
+    branches: list[list[int]] = found["missing_branches"]
+    return [
+        *map(str, lines),
+        *(f"{a}->{'exit' if b < 0 else b}" for a, b in branches if a not in lines),
+    ]
+
+
+def report(modules: list[Path]) -> bool:
+    """Print what is not covered by its own test module; whether all of it is."""
+    measured = coverage.Coverage(config_file=CONFIG)
+    measured.load()
+    count = 0
+    for module in modules:
+        if missing := gaps(measured, module):
+            count += 1
+            print(f"{module.relative_to(TOP)}: {mirror(module)} does not cover")
+            print(f"    {', '.join(missing)}")
+    print(f"{count} of {len(modules)} modules are not covered by their own tests")
+    return not count
+
+
+def main() -> int:
+    """Run, report, and say whether it is enough."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("modules", nargs="*", help="as reducer/content; default all")
+    parser.add_argument("--fail-under", type=float, default=100.0)
+    options = parser.parse_args()
+    modules = [CORE / f"{name}.py" for name in options.modules]
+    tests = [f"{TESTS / mirror(module)}.py" for module in modules]
+    if status := run(tests or [str(TESTS)]):
+        return status
+    whole = coverage.Coverage(config_file=CONFIG)
+    whole.load()
+    percent = 100.0 if modules else whole.report()
+    owned = report(modules or sorted(CORE.rglob("*.py")))
+    enough = owned and percent >= options.fail_under
+    return 0 if enough or not options.fail_under else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
