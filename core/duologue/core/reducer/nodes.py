@@ -32,19 +32,18 @@ __all__ = [
     "change_response",
     "change_responses",
     "change_turn",
-    "make_conversation",
     "make_item",
     "make_part",
     "make_placement",
-    "make_responses",
-    "make_session",
     "make_state",
     "make_tally",
     "with_activity",
+    "with_by_id",
     "with_connection",
     "with_conversation",
     "with_items",
     "with_ledger",
+    "with_order",
     "with_parts",
     "with_placement",
     "with_responses",
@@ -65,18 +64,17 @@ change_response = changer(Response)
 change_responses = changer(Responses)
 change_turn = changer(Turn)
 
-make_conversation = maker(Conversation)
 make_item = maker(Item)
 make_part = maker(Part)
 make_placement = maker(Placement)
-make_responses = maker(Responses)
-make_session = maker(Session)
 make_state = maker(State)
 make_tally = maker(Tally)
 
 with_conversation = setter(Session, "conversation")
 with_items = setter(Session, "items")
+with_by_id = setter(Responses, "by_id")
 with_ledger = setter(Session, "ledger")
+with_order = setter(Conversation, "order")
 with_parts = setter(Item, "parts")
 with_responses = setter(Session, "responses")
 with_placement = setter(Item, "placement")

@@ -13,7 +13,7 @@ from .nodes import (
     change_placement,
     change_response,
     change_responses,
-    make_responses,
+    with_by_id,
     with_placement,
     with_responses,
 )
@@ -34,15 +34,12 @@ __all__ = [
 def put(session: Session, response: Response) -> Session:
     """The session with this response, the last if it is new."""
     responses = session.responses
-    order = responses.order
-    if response.id not in responses.by_id:
-        order = order.append(response.id)
     by_id = responses.by_id.set(response.id, response)
+    if response.id in responses.by_id:
+        return with_responses(session, with_by_id(responses, by_id))
+    order = responses.order.append(response.id)
     return with_responses(
-        session,
-        make_responses(
-            by_id, order, responses.active, responses.wished, responses.asked
-        ),
+        session, change_responses(responses, by_id=by_id, order=order)
     )
 
 

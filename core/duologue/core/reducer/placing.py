@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from duologue.core.state import Conversation, Item, Session
+from duologue.core.state import Item, Session
 
 from .content import put_item
 from .nodes import (
     change_conversation,
     change_placement,
-    make_conversation,
     make_item,
     make_placement,
     with_conversation,
+    with_order,
     with_placement,
 )
 
@@ -109,7 +109,7 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return with_conversation(session, change_conversation(conversation, order=order))
+    return with_conversation(session, with_order(conversation, order))
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
@@ -154,7 +154,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         # A circle of predecessors: no order satisfies it, so the one we have stays.
         return session
     order = conversation.order.without(block).insert_after(after, block)
-    return with_conversation(session, change_conversation(conversation, order=order))
+    return with_conversation(session, with_order(conversation, order))
 
 
 def _is_older(session: Session, item_id: str, than: str) -> bool:
@@ -184,7 +184,9 @@ def _list(session: Session, item_id: str) -> Session:
     conversation = session.conversation
     waiting = conversation.waiting.get(item_id)
     if waiting is None:
-        return with_conversation(session, _append(conversation, item_id))
+        return with_conversation(
+            session, with_order(conversation, conversation.order.append(item_id))
+        )
     order = conversation.order
     front = order.before(waiting[0]) if waiting[0] in order else order.last
     order = order.insert_after(front, (item_id,))
@@ -195,16 +197,3 @@ def _list(session: Session, item_id: str) -> Session:
     for child in waiting:
         session = place(session, child, item_id)
     return session
-
-
-def _append(conversation: Conversation, item_id: str) -> Conversation:
-    return make_conversation(
-        conversation.order.append(item_id),
-        conversation.waiting,
-        conversation.anchor,
-        conversation.cleared_after,
-        conversation.id,
-        conversation.calls,
-        conversation.gaps,
-        conversation.translation,
-    )
