@@ -36,6 +36,10 @@ def examples(count: int) -> settings:
     return settings(max_examples=count * DEEP if deep else count)
 
 
+#: Enough for what is no property of the whole: 500, or as many as the profile says.
+enough = settings(max_examples=max(500, settings().max_examples))
+
+
 #: Words in pieces, with what makes words hard: spaces at the ends, pieces that are
 #: space alone or alike, accents, other scripts, two code units, marks that combine.
 CHUNKS = (

@@ -44,7 +44,7 @@ from duologue.core.testing.stream import Stream
 from duologue.core.text import Text
 from duologue.core.view import view
 
-from .strategies import examples
+from .strategies import enough, examples
 from .talk import Service, to_record, to_records
 from .test_view import STREAMS, sessions
 
@@ -92,7 +92,7 @@ def test_every_step_is_patched(stream: Stream) -> None:
     assert exactly(page) == exactly(view(every[-1]))
 
 
-@examples(500)
+@enough
 @given(STREAMS, st.integers(0, 999), st.integers(0, 999))
 def test_distant_states_are_patched(stream: Stream, one: int, other: int) -> None:
     """Any two states of a stream are, forwards and backwards."""
@@ -257,7 +257,7 @@ def anything(draw: st.DrawFn) -> Session:
     )
 
 
-@examples(500)
+@enough
 @given(anything(), anything())
 def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
     """Even of different sessions, and of states that no stream leads to."""
@@ -265,7 +265,7 @@ def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
     assert way(one, one) == []
 
 
-@examples(500)
+@enough
 @given(st.permutations(range(8)), st.permutations(range(8)), st.data())
 def test_any_order_becomes_any_other(
     one: list[int], other: list[int], data: st.DataObject

@@ -39,7 +39,7 @@ from duologue.core.testing.stream import Stream
 from duologue.core.text import Text
 from duologue.core.view import summary, view
 
-from .strategies import examples, hostile, legal, scripts
+from .strategies import enough, hostile, legal, scripts
 from .talk import Frame, Service, audio, fold_frames, message, to_record
 
 #: One state of so many is looked at, the last one among them.
@@ -210,7 +210,7 @@ def is_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool)
 
 
-@examples(500)
+@enough
 @given(STREAMS)
 def test_a_view_is_plain_json(stream: Stream) -> None:
     """Whatever came, both shapes are JSON values and come back from their bytes."""
@@ -221,7 +221,7 @@ def test_a_view_is_plain_json(stream: Stream) -> None:
             assert shape == msgspec.json.decode(msgspec.json.encode(shape))
 
 
-@examples(500)
+@enough
 @given(STREAMS)
 def test_what_is_shown_is_what_can_be_read(stream: Stream) -> None:
     """The order has the lines of the transcript in their order, and no tombstone; a
