@@ -60,6 +60,10 @@ class Resync(NamedTuple):
     state: State
 
 
+#: What a frame can be that needs no encoding.
+_FRAMES = (bytes, str)
+
+
 class Store:
     """Holds the state, folds records into it and tells subscribers.
 
@@ -118,7 +122,7 @@ class Store:
         A mapping is taken as the event's JSON values. Where a middleware passed on
         another record, that one is returned: it is the one to log.
         """
-        if not isinstance(frame, bytes | str):
+        if not isinstance(frame, _FRAMES):
             frame = msgspec.json.encode(dict(frame))
         record = Record.of(
             frame,
