@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Problem, Session
+from duologue.core import Problem, Record, Session, fold, reduce, select_pending_calls
 from duologue.core.state import Call, CallLink
 from duologue.core.text import Text
 
-from .talk import Frame, fold_frames
+from .talk import Frame, fold_frames, to_record
 
 AT: Frame = {"response_id": "r", "item_id": "i", "output_index": 0, "call_id": "c"}
 
@@ -138,23 +138,60 @@ STARTED: Frame = {"type": "duologue.tool_started", "call_id": "c"}
 FINISHED: Frame = {"type": "duologue.tool_finished", "call_id": "c"}
 
 
+UNTOUCHED = (False, False, None)
+
+
 @pytest.mark.parametrize(
-    ("facts", "running", "error"),
+    ("facts", "running", "answered", "error"),
     [
-        ([STARTED], True, None),
-        ([STARTED, STARTED], True, None),
-        ([STARTED, FINISHED], False, None),
-        ([FINISHED], False, None),
-        ([STARTED, {**FINISHED, "error": "oh"}], False, "oh"),
-        ([STARTED, {**FINISHED, "error": "oh"}, STARTED], True, None),
-        ([{**STARTED, "call_id": "?"}, {**FINISHED, "call_id": "?"}], False, None),
+        ([], False, False, None),
+        ([STARTED], True, False, None),
+        ([STARTED, STARTED], True, False, None),
+        ([STARTED, FINISHED], False, True, None),
+        ([FINISHED], False, True, None),
+        ([STARTED, {**FINISHED, "error": "oh"}], False, True, "oh"),
+        ([STARTED, {**FINISHED, "error": "oh"}, STARTED], True, False, None),
+        ([{**STARTED, "call_id": "?"}, {**FINISHED, "call_id": "?"}], *UNTOUCHED),
     ],
 )
-def test_a_tool_at_work(facts: list[Frame], running: bool, error: str | None) -> None:
+def test_a_tool_at_work(
+    facts: list[Frame], running: bool, answered: bool, error: str | None
+) -> None:
     """From started to finished; an error is forgotten when it runs again."""
     found = call(fold_frames(shown(), *facts))
 
-    assert Call("c", "f", Text("{}"), True, True, None, error, running) == found
+    expected = Call("c", "f", Text("{}"), True, True, None, error, running, answered)
+    assert expected == found
+
+
+def out(item: Frame) -> Record:
+    return to_record({"type": "conversation.item.create", "item": item}, dir="out")
+
+
+GIVEN = out({"type": "function_call_output", "call_id": "c", "output": "1"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (GIVEN, True),
+        (out({"type": "function_call_output", "call_id": "?", "output": "1"}), False),
+        (out({"type": "function_call_output", "output": "1"}), False),
+        (out({"type": "message", "role": "user", "content": []}), False),
+    ],
+)
+def test_a_call_whose_output_was_sent(sent: Record, answered: bool) -> None:
+    """Nobody need run it, though the service has yet to show the output."""
+    before = fold([to_record(shown())])
+    after = reduce(before, sent)
+    session = after.sessions["s"]
+
+    found = call(session)
+    assert found is not None
+    assert answered == found.answered
+    assert answered == (select_pending_calls(session) == ())
+    again = reduce(after, sent).sessions["s"]
+    assert again.items is session.items
 
 
 def test_a_tool_that_failed_is_a_problem() -> None:

@@ -163,10 +163,13 @@ def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
     [
         (b'{"v":2,"dir":"sideways"}', "version 2, this duologue reads up to 1"),
         (b'{"dir":"in","v":2,"event":{"type":"error"}}', "version 2"),
-        (b'{"dir":"sideways","event":{}}', "cut off"),
+        (b'{"dir":"sideways","event":{}}', "not a record"),
+        (b'{"type":"session.created","session":{}}\n', "an event by itself"),
+        (b'{"dir":"in","type":"x"}\n', "holds no event"),
+        (b"[]\n", "a JSON list, not a record"),
+        (b"\0\0", "cut off"),
         (b'{"dir":"in"}\n', "holds no event"),
         (b'{"raw":"*"}\n', "raw is not base64"),
-        (b"[]\n", "not a record"),
         (b"\xff\n", "not a record"),
         (b'{"dir":"in","at":1e999,"event":{}}\n', "not a record"),
         (b'{"event":' + b"[" * 100_000 + b"\n", "not a record"),
@@ -293,3 +296,18 @@ def test_a_line_of_an_older_version_of_another_shape() -> None:
     """It is what its version says, not a line that was cut off."""
     with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
         read(b'{"dir":["in"],"event":{},"v":0}\n')
+
+
+def test_lines_may_be_text() -> None:
+    """A log opened as text is read too, with the mark that some editors put first."""
+    line = '{"dir":"in","event":{"type":"error"}}\n'
+
+    assert list(read_log([line])) == list(read_log([line.encode()]))
+    assert list(read_log(["\ufeff" + line])) == list(read_log([line]))
+
+
+@pytest.mark.parametrize("path", ["session.jsonl", b"session.jsonl"])
+def test_a_path_is_no_log(path: Any) -> None:
+    """Its letters are not lines."""
+    with pytest.raises(TypeError, match="open"):
+        list(read_log(path))

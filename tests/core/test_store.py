@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,8 @@ from duologue.core import (
     SessionKind,
     State,
     Store,
+    commands,
+    encode,
     events,
     fold,
     select_transcripts,
@@ -488,3 +490,84 @@ def test_a_redacting_middleware() -> None:
     assert [line.text for line in select_transcripts(session)] == ["it is █"]
     assert b"swordfish" not in b"".join(record.frame for record in records)
     assert fold(records) == store.state
+
+
+class Odd:
+    """What no JSON is."""
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "message"),
+    [
+        (None, TypeError, "not NoneType"),
+        (Odd(), TypeError, "to_json"),
+        (["type"], TypeError, "not list"),
+        ({"type": Odd()}, ValueError, "cannot be JSON"),
+        ({"type": "\ud83d"}, ValueError, "cannot be JSON"),
+    ],
+)
+def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) -> None:
+    """Refused at the call, and nothing is folded."""
+    store = Store()
+    with pytest.raises(error, match=message):
+        store.feed("s", frame, at=0.0)
+    assert store.state == State()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"session_id": 7}, TypeError, "session_id is a str"),
+        ({"dir": "IN"}, ValueError, "dir is 'IN'"),
+        ({"at": "1.0"}, TypeError, "at is seconds"),
+        ({"at": float("nan")}, ValueError, "at is nan"),
+        ({"at": float("-inf")}, ValueError, "at is -inf"),
+        ({"epoch": "0"}, TypeError, "epoch is an int"),
+        ({"epoch": -1}, ValueError, "epoch is -1"),
+    ],
+)
+def test_what_a_record_cannot_hold(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """A mistake is named at the call, not by a later record."""
+    store = Store()
+    given: dict[str, Any] = {"session_id": "s", "frame": b"{}", "at": 0.0, **arguments}
+    with pytest.raises(error, match=message):
+        store.feed(**given)
+    assert store.state == State()
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode])
+def test_a_frame_as_it_came(kind: Callable[[bytes], Any]) -> None:
+    """Whatever holds its bytes."""
+    frame = b'{"type":"error","event_id":"e","error":{"message":"m"}}'
+    expected, store = Store(), Store()
+    expected.feed("s", frame, at=0.0)
+    store.feed("s", kind(frame), at=0.0)
+
+    assert store.state == expected.state
+
+
+def test_an_event_of_ours_is_fed_as_it_is_sent() -> None:
+    """`commands` build events; they need not be encoded by hand."""
+    event = commands.send_text("hi")
+    typed, encoded = Store(), Store()
+    typed.feed("s", event, at=0.0, dir="out")
+    encoded.feed("s", encode(event), at=0.0, dir="out")
+
+    assert typed.state == encoded.state
+
+
+def test_a_record_that_is_dropped_has_a_number_of_its_own() -> None:
+    """`feed` gives it back, but the state is the object that it was."""
+    store = Store(middleware=(lambda store, go: lambda record: store.state,))
+    before = store.state
+    seqs = [store.feed("s", b"{}", at=0.0).seq for _ in range(2)]
+
+    assert (seqs, store.state is before) == ([1, 2], True)
+
+
+def test_middleware_is_a_tuple() -> None:
+    """One function is a mistake that is named."""
+    with pytest.raises(TypeError, match="tuple"):
+        Store(middleware=cast(Any, lambda store, go: go))

@@ -435,6 +435,7 @@ def test_a_call_in_a_view() -> None:
         "final": False,
         "complete": True,
         "running": False,
+        "answered": False,
         "output": None,
         "error": None,
         "mcp": None,

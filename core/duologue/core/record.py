@@ -25,6 +25,7 @@ from .decoding import decode, malformed
 from .errors import LogError
 from .events.base import Event, Malformed
 from .events.translation import TranslationSessionCreated
+from .jsonlike import is_object
 from .stripping import audio_bytes, without_audio
 from .types import SessionKind
 from .upgrades import upgrade_line
@@ -138,16 +139,26 @@ class _Version(msgspec.Struct):
 
 
 _LINES = msgspec.json.Decoder(_Line)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NEWLINE = b"\n"
+_NO_EVENT = 'holds no event; a record has one as {"event": …}'
 
 
-def read_log(lines: Iterable[bytes], *, session: str = "log") -> Iterator[Record]:
+def read_log(lines: Iterable[bytes | str], *, session: str = "log") -> Iterator[Record]:
     """The records of a log, in order. ``session`` names those of lines without one.
 
-    Raises `LogError`, which names the line, at the first one that is torn, changed
-    or of a version from the future: all before it have been given by then.
+    ``lines`` are those of an open file; an empty line is passed over. Raises
+    `LogError`, which names the line, at the first one that is torn, changed or of a
+    version from the future: all before it have been given by then. Raises TypeError
+    for a path: who opens a file closes it.
     """
+    if isinstance(lines, str | bytes):
+        raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
     kinds: dict[str, SessionKind] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, given in enumerate(lines, start=1):
+        line = given.encode(errors="surrogatepass") if isinstance(given, str) else given
+        if number == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
         if line.strip():
             record = _record(line, number, session, kinds)
             if isinstance(record.event, TranslationSessionCreated):
@@ -168,7 +179,7 @@ def _record(
         frame = _closing(entry.close)
         entry.dir = "local"
     else:
-        raise LogError(f"line {number}: holds no event", line=number)
+        raise LogError(f"line {number}: {_NO_EVENT}", line=number)
     name = session if entry.session is None else entry.session
     record = Record.of(
         frame,
@@ -200,6 +211,7 @@ def _parse(line: bytes, number: int) -> _Line:
                 f"line {number}: changed since it was written (checksum)", line=number
             )
     elif line.lstrip().startswith(b'{"v":'):
+        _check_version(_version(line), number)
         raise LogError(f"line {number}: cut off before its checksum", line=number)
     try:
         entry = _LINES.decode(line)
@@ -209,13 +221,26 @@ def _parse(line: bytes, number: int) -> _Line:
         if version < VERSION:
             # It has the shape of its time.
             return _parse(upgrade_line(line, number, to=VERSION), number)
-        what = "cut off" if not line.endswith(b"\n") else "not a record"
-        reason = " ".join(str(error).split())[:120]
-        raise LogError(f"line {number}: {what} ({reason})", line=number) from None
+        what = _what_it_is(line, error)
+        raise LogError(f"line {number}: {what}", line=number) from None
     _check_version(entry.v, number)
     if entry.v < VERSION:
         entry = _LINES.decode(upgrade_line(line, number, to=VERSION))
     return entry
+
+
+def _what_it_is(line: bytes, error: Exception) -> str:
+    """In a few words, what stands where a record should."""
+    reason = " ".join(str(error).split())[:120]
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"{'not a record' if line.endswith(_NEWLINE) else 'cut off'} ({reason})"
+    if not is_object(value):
+        return f"a JSON {type(value).__name__}, not a record"
+    if "type" in value and "event" not in value:
+        return 'an event by itself; a record holds it as {"event": …}'
+    return f"not a record ({reason})"
 
 
 def _version(line: bytes) -> int:

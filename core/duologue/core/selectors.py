@@ -183,8 +183,14 @@ def select_items(session: Session) -> tuple[Item, ...]:
 
 @_remember("items", "conversation")
 def select_pending_calls(session: Session) -> tuple[Call, ...]:
-    """The function calls that wait to be run: whole, not running, without output."""
-    return _calls(session, lambda call: call.complete and not call.running)
+    """The function calls that wait to be run: whole, and nobody has taken them.
+
+    One leaves when its tool starts, or when its output is sent.
+    """
+    return _calls(
+        session,
+        lambda call: call.complete and not call.running and not call.answered,
+    )
 
 
 @_remember("items", "conversation")

@@ -168,7 +168,8 @@ class Call:
 
     ``arguments`` is JSON text. It is ``final`` when it will not grow, and
     ``complete`` when it is whole: that of an interrupted call is cut off for good.
-    ``output`` is what the tool gave, ``error`` why it failed; it is ``running``
+    ``output`` is what the tool gave, ``error`` why it failed; it is ``answered`` once
+    its output was sent or its tool has finished, and nobody need run it; ``running``
     while a tool is at work, ours or that of an MCP server.
     """
 
@@ -180,6 +181,7 @@ class Call:
     output: str | None = None
     error: str | None = None
     running: bool = False
+    answered: bool = False
     mcp: McpCall | None = None
 
     @property

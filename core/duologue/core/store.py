@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast, get_args
 
 import attrs
 import msgspec
 
+from .decoding import encode
+from .events.base import Event
 from .record import Direction, Record
 from .reducer import reduce
 from .state import Session, State
@@ -62,6 +65,41 @@ class Resync(NamedTuple):
 
 #: What a frame can be that needs no encoding.
 _FRAMES = (bytes, str)
+#: The ways that a record can go.
+_WAYS = get_args(Direction)
+
+
+def _as_json(frame: object) -> bytes:
+    """What is no text as the text of a frame."""
+    if isinstance(frame, bytearray | memoryview):
+        return bytes(cast(bytearray, frame))
+    if isinstance(frame, Event):
+        return encode(frame)
+    if not isinstance(frame, Mapping):
+        raise TypeError(
+            f"a frame is bytes, str, a mapping or an event, not {type(frame).__name__};"
+            " of an SDK's object give its to_json() or model_dump_json()"
+        )
+    try:
+        return msgspec.json.encode(dict(cast(Mapping[str, Any], frame)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"a frame that cannot be JSON: {error}") from None
+
+
+def _check(session_id: object, at: object, dir: object, epoch: object) -> None:
+    """Refuse what a record cannot hold, before it is folded."""
+    if not isinstance(session_id, str):
+        raise TypeError(f"session_id is a str, not {type(session_id).__name__}")
+    if dir not in _WAYS:
+        raise ValueError(f"dir is {dir!r}, it must be 'in', 'out' or 'local'")
+    if at is not None and not isinstance(at, float | int):
+        raise TypeError(f"at is seconds as a float, not {type(at).__name__}")
+    if at is not None and not isfinite(at):
+        raise ValueError(f"at is {at}, it must be a time in seconds")
+    if not isinstance(epoch, int):
+        raise TypeError(f"epoch is an int, not {type(epoch).__name__}")
+    if epoch < 0:
+        raise ValueError(f"epoch is {epoch}, it must be 0 or more")
 
 
 class Store:
@@ -79,6 +117,8 @@ class Store:
     def __init__(
         self, state: State | None = None, *, middleware: tuple[Middleware, ...] = ()
     ) -> None:
+        if callable(middleware):
+            raise TypeError("middleware is a tuple of functions, not a function")
         self._state = State() if state is None else state
         self._seq: dict[str, int] = {
             session.id: session.tally.events
@@ -110,7 +150,7 @@ class Store:
     def feed(
         self,
         session_id: str,
-        frame: bytes | str | Mapping[str, Any],
+        frame: bytes | str | Mapping[str, Any] | Event,
         *,
         at: float | None,
         dir: Direction = "in",
@@ -119,14 +159,21 @@ class Store:
     ) -> Record:
         """Make the next record of a session from a frame, fold it, and return it.
 
-        A mapping is taken as the event's JSON values. Where a middleware passed on
-        another record, that one is returned: it is the one to log.
+        A mapping is taken as the event's JSON values, an `Event` as what it is on the
+        wire. ``at`` is seconds since the Unix epoch, which never decrease within a
+        session. Where a middleware passed on another record, that one is returned: it
+        is the one to log. Where one dropped it, ``state`` is the same object as before.
+
+        Raises TypeError for a frame or an argument of another type, ValueError for
+        what cannot be JSON and for a ``dir``, a time or an epoch that there is not.
         """
         if not isinstance(frame, _FRAMES):
-            frame = msgspec.json.encode(dict(frame))
+            frame = _as_json(frame)
+        _check(session_id, at, dir, epoch)
+        seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
         record = Record.of(
             frame,
-            seq=self._seq.get(session_id, 0) + 1,
+            seq=seq,
             session=session_id,
             dir=dir,
             at=at,

@@ -185,6 +185,7 @@ def call_head(call: Call) -> dict[str, Any]:
         "final": call.final,
         "complete": call.complete,
         "running": call.running,
+        "answered": call.answered,
         "output": call.output,
         "error": call.error,
         "mcp": None

@@ -12,7 +12,6 @@ Every event of a service and every local fact has its function. Of what a client
 these are counted only, because nothing can be seen of them before the service answers:
 
 ==============================================  =====================================
-``conversation.item.create``                    seen by ``added``, or an error
 ``conversation.item.delete``                    seen by ``deleted``, or an error
 ``conversation.item.retrieve``                  seen by ``retrieved``, or an error
 ``conversation.item.truncate``                  seen by ``truncated``, or an error

@@ -54,6 +54,7 @@ def grow_arguments(
         call.output,
         call.error,
         call.running,
+        call.answered,
         call.mcp,
     )
     session = put_item(session, _with_call(item, grown))
@@ -102,7 +103,7 @@ def _on_tool_started(
     item = find_call(session, event.call_id)
     if item is None or item.call is None or item.call.running:
         return session
-    call = evolve(item.call, running=True, error=None)
+    call = evolve(item.call, running=True, answered=False, error=None)
     return put_item(session, change_item(item, call=call))
 
 
@@ -113,7 +114,12 @@ def _on_tool_finished(
     item = find_call(session, event.call_id)
     if item is None or item.call is None:
         return session
-    call = evolve(item.call, running=False, error=event.error or item.call.error)
+    call = evolve(
+        item.call,
+        running=False,
+        answered=True,
+        error=event.error or item.call.error,
+    )
     if call == item.call:
         return session
     session = put_item(session, change_item(item, call=call))
@@ -124,7 +130,20 @@ def _on_tool_finished(
     )
 
 
+def _on_item_sent(
+    session: Session, event: events.ConversationItemCreate, record: Record
+) -> Session:
+    """We gave an output: its call is answered, though the service has yet to say so."""
+    if not isinstance(event.item, events.FunctionCallOutputItem):
+        return session
+    item = find_call(session, event.item.call_id or "")
+    if item is None or item.call is None or item.call.answered:
+        return session
+    return put_item(session, change_item(item, call=evolve(item.call, answered=True)))
+
+
 TABLE: dict[type, Handler] = {
+    events.ConversationItemCreate: _on_item_sent,
     events.ResponseFunctionCallArgumentsDelta: _on_arguments_delta,
     events.ResponseFunctionCallArgumentsDone: _on_arguments_done,
     events.ToolStarted: _on_tool_started,
