@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import Session, events, fold
+from duologue.core import Session, events, fold, reduce
 from duologue.core.order import Order
 
 from .talk import Frame, Service, fold_frames, message, to_record
@@ -185,6 +185,31 @@ def test_out_of_band_that_is_added_after_all() -> None:
     service.send("conversation.item.added", item=item, previous_item_id=None)
 
     assert [item_id] == list(fold_frames(*service.frames).conversation.order)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected", "moved"),
+    [
+        ([added("a"), started("b")], "ab", False),
+        ([started("b"), added("a")], "ab", True),
+    ],
+)
+def test_behind_what_stands_beside_the_conversation(
+    frames: list[Frame], expected: str, moved: bool
+) -> None:
+    """It is the end; what stands there already is not moved to where it is."""
+    service = Service()
+    aside = service.reply("aside", in_band=False)
+    before = fold_frames(*service.frames, *frames)
+    after = fold_frames(*service.frames, *frames, added("b", aside))
+    records = [to_record(frame) for frame in (*service.frames, *frames)]
+    state = fold(records)
+    last = reduce(state, to_record(added("b", aside)))
+
+    assert "".join(after.conversation.order) == expected
+    was, now = (s.sessions["s"].conversation for s in (state, last))
+    assert moved == (was is not now)
+    assert before.conversation == was
 
 
 def test_a_reversed_chain_of_ten_thousand() -> None:

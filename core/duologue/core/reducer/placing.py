@@ -153,7 +153,11 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
     if after in block:
         # A circle of predecessors: no order satisfies it, so the one we have stays.
         return session
-    order = conversation.order.without(block).insert_after(after, block)
+    order = conversation.order
+    if block[-1] == order.last and after is not None and after not in order:
+        # Behind what stands beside the conversation is the end, where it is.
+        return session
+    order = order.without(block).insert_after(after, block)
     return with_conversation(session, with_order(conversation, order))
 
 
