@@ -115,9 +115,9 @@ class Ignored:
 class Tally:
     """Bookkeeping: counters, and the window of event ids seen.
 
-    Ids stand there as ``epoch:event_id``, because they are unique within a connection
-    only. One counts as seen for at least the next 512. ``sent`` are the last 64 events
-    that went out with an id.
+    Ids of later connections than the first stand there as ``epoch:event_id``, because
+    they are unique within a connection only. One counts as seen for at least the next
+    512. ``sent`` are the last 64 events that went out with an id.
     """
 
     events: int = 0

@@ -74,10 +74,11 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
     if isinstance(frame, str):
         # A lone surrogate has no UTF-8: its bytes will not decode below.
         frame = frame.encode(errors="surrogatepass")
-    if len(frame) > MAX_AUDIO_FRAME:
-        return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
     # An enum hashes by a call, so the usual kind is told by identity.
     read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
+    is_large = len(frame) > MAX_FRAME
+    if is_large and len(frame) > MAX_AUDIO_FRAME:
+        return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
     try:
         if not frame.isascii():
             # msgspec skips over fields that it does not want without a look.
@@ -87,7 +88,7 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
         event = _decode_slowly(frame, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         event = malformed(frame, str(error))
-    if len(frame) > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
+    if is_large and not isinstance(event, _AUDIO_BEARING):
         return malformed(frame, f"larger than {MAX_FRAME} bytes")
     return event
 

@@ -7,7 +7,7 @@ share it. Equal by text, not by how it came in pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["EMPTY", "Text"]
 
@@ -30,11 +30,13 @@ class Text:
         """This text with ``delta`` behind it; itself if there is nothing to add."""
         if not delta:
             return self
-        longer = _new(Text)
+        longer: Any = _Unfrozen()
         # No piece is empty but that of a text without any.
-        _set_before(longer, self if self._piece else None)
-        _set_piece(longer, delta)
-        return longer
+        longer._before = self if self._piece else None
+        longer._piece = delta
+        longer.__class__ = Text
+        text: Text = longer
+        return text
 
     def chunks(self) -> list[str]:
         """The pieces in which it came, oldest first."""
@@ -83,7 +85,12 @@ class Text:
         return f"Text({str(self)!r})"
 
 
-_new = object.__new__
+class _Unfrozen:
+    """What a text is while it is made: see `frozen`."""
+
+    __slots__ = Text.__slots__
+
+
 _set_before = Text.__dict__["_before"].__set__
 _set_piece = Text.__dict__["_piece"].__set__
 

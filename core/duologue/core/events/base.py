@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -37,6 +37,9 @@ class ServerEvent(Event, frozen=True, kw_only=True, tag_field="type"):
 
 class LocalEvent(Event, frozen=True, kw_only=True, tag_field="type"):
     """A fact that no wire carries, written into the same log (``duologue.…``)."""
+
+    #: Nobody sends it, so nobody sends it twice.
+    event_id: ClassVar[str | None] = None
 
 
 class Unknown(Event, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ Their ids are kept for a while, so that an error can be traced to them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Malformed, Unknown
@@ -75,7 +76,7 @@ _ROUTES: Mapping[type, tuple[str, Handler]] = {
 
 def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes what it was given."""
-    event = record.event
+    event: Any = record.event
     kind = event.__class__
     if kind is events.Forgotten and record.dir == "local":
         return _without(state, record.session)
@@ -85,9 +86,10 @@ def reduce(state: State, record: Record) -> State:
     seen, sent, ignored = tally.seen, tally.sent, tally.ignored
     duplicate = False
     if record.dir == "in":
-        if event_id := getattr(event, "event_id", None):
+        if event_id := event.event_id:
             # Frames of two connections can mix while one hands over to the other.
-            seen = seen.add(f"{record.epoch}:{event_id}")
+            epoch = record.epoch
+            seen = seen.add(f"{epoch}:{event_id}" if epoch else event_id)
             duplicate = seen is tally.seen
     elif record.dir == "out" and isinstance(event, ClientEvent):
         sent = requests.note_sent(sent, event)

@@ -59,7 +59,9 @@ def grow_text(
     if not text:
         return session
     grown = with_text(part, part.text.append(text))
-    item = with_parts(item, _replace_part(parts, index, grown))
+    # Nearly all items have one part.
+    parts = (grown,) if len(parts) == 1 and not index else _put(parts, index, grown)
+    item = with_parts(item, parts)
     return with_items(session, session.items.set(item.id, item))
 
 
@@ -174,12 +176,10 @@ def _part(item: Item, index: int, type: str) -> Part | None:
 
 
 def _with_part(item: Item, index: int, part: Part) -> Item:
-    return with_parts(item, _replace_part(item.parts, index, part))
+    return with_parts(item, _put(item.parts, index, part))
 
 
-def _replace_part(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
-    if index == 0:
-        return (part, *parts[1:])
+def _put(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
     if index < len(parts):
         return (*parts[:index], part, *parts[index + 1 :])
     # Parts may come out of order: those in between are open and of no type yet.
