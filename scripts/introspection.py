@@ -8,12 +8,13 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
 import attrs
 import msgspec
+from rendering import anchor, code, markdown, plain, table
 
 from duologue.core import accounts, state
 from duologue.core.events.base import ClientEvent, Event, ServerEvent
@@ -31,6 +32,9 @@ CATALOGUE = {
 }
 #: The modules of what stands inside events, with their titles.
 OBJECTS = {"items": "Items and parts", "config": "Configuration", "values": "Values"}
+
+#: Types that fields have and that are described with the core.
+ELSEWHERE = ("Direction", "Json", "Map", "Order", "Seen", "Text")
 
 
 # The catalogue.
@@ -83,12 +87,38 @@ def structs(module: str) -> list[type]:
 
 
 def choices(module: str) -> dict[str, tuple[type, ...]]:
-    """The public names for one of several classes, with those classes."""
-    return {
+    """The names for one of several classes, with those classes.
+
+    What is of no known type comes from the decoder's slow path, so that only a type
+    checker sees it in ``AnyItem`` and ``AnyPart``.
+    """
+    own = assigned_names(event_module(module))
+    found = {
         name: get_args(value)
         for name, value in vars(event_module(module)).items()
-        if name in event_module(module).__all__ and get_args(value)
+        if name in own and not name.startswith("_") and get_args(value)
     }
+    for name in found.keys() & {"AnyItem", "AnyPart"}:
+        unknown = getattr(event_module(module), name.replace("Any", "Unknown"))
+        found[name] = (*found[name], unknown)
+    return found
+
+
+def assigned_names(module: types.ModuleType) -> set[str]:
+    """The names that a module sets by assignment, at any depth."""
+    nodes_ = map(assigned, ast.walk(ast.parse(inspect.getsource(module))))
+    return {node.id for node in nodes_ if node is not None}
+
+
+def defined(module: types.ModuleType, name: str) -> str:
+    """What a module assigns to a name, as the source says it."""
+    source = inspect.getsource(module)
+    for node in ast.parse(source).body:
+        target = assigned(node)
+        if target is not None and target.id == name:
+            value = ast.get_source_segment(source, getattr(node, "value", node))
+            return str(value)
+    raise LookupError(name)
 
 
 def event_module(name: str) -> types.ModuleType:
@@ -159,7 +189,7 @@ def struct_table(cls: type) -> str:
     """The fields of a msgspec class as they stand on the wire."""
     rows = []
     for field in msgspec.structs.fields(cls):
-        if field.name == "event_id":
+        if field.name == "event_id" and issubclass(cls, Event):
             continue
         name = f"`{field.encode_name}`"
         if field.name != field.encode_name:
@@ -195,6 +225,10 @@ def attrs_default(field: attrs.Attribute[Any]) -> str:
         return ""
     if isinstance(default, enum.Enum):
         return f"`{default.value}`"
+    if default is msgspec.UNSET:
+        return "left out"
+    if isinstance(default, msgspec.Struct):
+        return f"`{default!r}`"
     if isinstance(default, str | int | float | bool | tuple | None):
         return f"`{default!r}`"
     return "empty"
@@ -224,6 +258,8 @@ def places(on_the_wire: bool) -> dict[str, str]:
         cls.__name__: f"state.md#{anchor(cls.__name__)}"
         for cls in [*nodes(), SessionStatus, SessionKind]
     }
+    held |= {name: f"core.md#{anchor(name)}" for name in ELSEWHERE}
+    held |= {"Prices": "selectors.md#prices"}
     return held | wire if on_the_wire else wire | held
 
 
@@ -240,18 +276,6 @@ def says(thing: object) -> str:
     text = inspect.getdoc(thing) if not isinstance(thing, type) else own_doc(thing)
     assert text, f"{thing!r} has no docstring"
     return markdown(text)
-
-
-def markdown(text: str) -> str:
-    """A docstring's light markup as Markdown: code spans, blocks, lists."""
-    blocks = []
-    for block in text.replace("``", "`").split("\n\n"):
-        lines = block.splitlines()
-        if all(line.startswith("    ") for line in lines) or block.startswith(">>>"):
-            blocks.append("\n".join(["```", inspect.cleandoc(block), "```"]))
-        elif block.strip() != "::":
-            blocks.append(re.sub(r"::$", ":", block))
-    return "\n\n".join(blocks)
 
 
 def comment_above(module: types.ModuleType, name: str) -> str:
@@ -321,47 +345,3 @@ def diagram(transitions: Mapping[tuple[str, str], str]) -> str:
     ]
     lines += [f"    {end} --> [*]" for end in sorted(targets - set(sources))]
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
-
-
-# Markdown.
-
-
-def code(text: str) -> str:
-    """A code span that can stand in a table."""
-    return f"`{text}`".replace("|", "\\|") if text else ""
-
-
-def table(head: str, rows: Iterable[str]) -> str:
-    rule = re.sub(r"[^|]+", "---", head)
-    return "\n".join([head, rule, *rows])
-
-
-def anchor(title: str) -> str:
-    """The fragment by which code hosts find a heading."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-
-
-def join(*parts: str) -> str:
-    """Blocks of Markdown with a blank line between, those that are empty left out."""
-    text = "\n\n".join(part.strip("\n") for part in parts if part)
-    return text + "\n"
-
-
-def signature(name: str, function: Callable[..., Any]) -> str:
-    """The signature, on one line if it fits and a parameter a line if not."""
-    whole = inspect.signature(function)
-    text = f"{name}{whole}".replace("'", "")
-    if len(text) <= 88:
-        return text
-    lines, marked = [], False
-    for parameter in whole.parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and not marked:
-            lines.append("    *,")
-            marked = True
-        lines.append(f"    {parameter},".replace("'", ""))
-    gives = str(whole.return_annotation).replace("'", "")
-    return "\n".join([f"{name}(", *lines, f") -> {gives}"])
-
-
-def plain(word: str) -> str:
-    return word.value if isinstance(word, enum.Enum) else word

@@ -41,7 +41,6 @@ MIRRORS = {
     "testing/script": "testing/test_streams",
     "testing/service": "testing/test_streams",
     "testing/strategies": "testing/test_streams",
-    "testing/stream": "testing/test_streams",
 }
 
 

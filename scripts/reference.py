@@ -21,36 +21,33 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from api_pages import core_page, function_entry, testing_page
 from introspection import (
     CATALOGUE,
     OBJECTS,
-    anchor,
     attrs_table,
     choices,
     classes,
-    code,
     comment_above,
+    defined,
     diagram,
     home,
     is_second,
-    join,
     kinds,
     member_comments,
     module_says,
     nodes,
     places,
-    plain,
     public,
     says,
-    signature,
     struct_table,
     structs,
-    table,
     tag,
     tag_line,
     tree,
     wire_events,
 )
+from rendering import anchor, code, join, plain, table
 
 from duologue.core import commands, events, notices, phases, prices, selectors, state
 from duologue.core import pricing as pricing_module
@@ -116,6 +113,8 @@ def pages() -> dict[str, str]:
     """Every page by its file name."""
     return {
         "index.md": index_page(),
+        "core.md": core_page(),
+        "testing.md": testing_page(),
         "events.md": events_page(),
         "objects.md": objects_page(),
         "facts.md": facts_page(),
@@ -133,6 +132,7 @@ def pages() -> dict[str, str]:
 def index_page() -> str:
     wire = list(wire_events())
     entries = [
+        ("core.md", "store, records and logs, snapshots, views, errors"),
         ("events.md", f"{len(wire)} classes for {len(RealtimeEventType)} wire types"),
         ("objects.md", "what stands inside events: items, parts, configuration"),
         ("facts.md", f"{len(LocalEventType)} facts that no wire carries"),
@@ -141,6 +141,7 @@ def index_page() -> str:
         ("client-events.md", "functions that build what a client sends"),
         ("selectors.md", "what users read of a session"),
         ("notices.md", "what an emitter tells"),
+        ("testing.md", "streams and checks for tests"),
     ]
     lines = [
         f"- [{link.removesuffix('.md')}]({link}): {says}" for link, says in entries
@@ -268,13 +269,15 @@ def client_events_page() -> str:
         "`LiveSession.send_event` does, or a transport of your own with `encode`.",
         *(builder_entry(function) for function in found),
         "## Commands",
-        "What `react` gives: what has to be done because of what happened.",
+        "What `react` gives: what has to be done because of what happened. `Command` "
+        f"is `{defined(commands, 'Command')}`.",
     ]
     parts += [
         join(f"### {cls.__name__}", says(cls), attrs_table(cls))
         for cls in classes(commands)
     ]
     parts += ["## Reactions", says(sys.modules[react_function.__module__])]
+    parts.append(function_entry(react_function))
     others = [
         value
         for _, value in public(commands)
@@ -389,11 +392,6 @@ def builds(function: Callable[..., Any]) -> object:
     if isinstance(hint, str) and hint.startswith("events."):
         return getattr(events, hint.removeprefix("events."), None)
     return "several" if hint == "tuple[ClientEvent, ...]" else None
-
-
-def function_entry(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__name__", "")
-    return join(f"### {name}", f"```\n{signature(name, function)}\n```", says(function))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,24 @@ find_voice() {
     say "  To get it: sudo apt-get install libflite1"
 }
 
+# A microphone and a speaker for the test of them: PortAudio, and a sound server that
+# needs no sound card.
+has_sound() {
+    command -v pulseaudio >/dev/null && command -v pacat >/dev/null &&
+        ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 &&
+        "$1" -c 'import ctypes; ctypes.CDLL("libportaudio.so.2")' 2>/dev/null
+}
+
+find_sound() {
+    if [ "$level" != test ] || has_sound "$1"; then return; fi
+    packages="libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins"
+    # shellcheck disable=SC2086  # it is several words
+    if system_install $packages && has_sound "$1"; then return; fi
+    [ "${CI:-}" != true ] || die "one of $packages is missing ($why), and CI=true"
+    say "the test of microphone and speaker is skipped: $why."
+    say "  To run it: sudo apt-get install $packages"
+}
+
 # --- Is it all there already? ------------------------------------------------
 
 # The folder is part of the stamp: the scripts of a virtual environment hold its
@@ -81,6 +99,7 @@ stamped() {
 }
 if stamped "$level" || stamped test; then
     find_voice "$py"
+    find_sound "$py"
     if [ -z "$voice" ] || [ -e "$venv/.espeak" ]; then exit 0; fi
 fi
 
@@ -136,6 +155,7 @@ if [ "$(cat "$venv/.made-in" 2>/dev/null)" != "$(pwd)" ] || ! fits "$py" "" ||
 fi
 rm -f "$venv"/.stamp-*
 find_voice "$py"
+find_sound "$py"
 
 # --- Python packages ---------------------------------------------------------
 

@@ -137,9 +137,10 @@ def network_guard(_guard: NetworkGuard) -> Iterator[NetworkGuard]:
 class FrameGuard:
     """Holds every event of the local service against the types of ``openai``.
 
-    It stands where an engine hands out its events, so that no test can do without
-    it. What does not fit is kept in ``wrong``: the driver of an engine survives
-    exceptions, and would hide them. Without the package nothing is checked.
+    It stands where an engine hands out its events, and where scripted faults do, so
+    that no test can do without it. What does not fit is kept in ``wrong``: the driver
+    of an engine survives exceptions, and would hide them. Without the package nothing
+    is checked.
     """
 
     #: The audio of these is not looked at again once a thousand have passed.
@@ -170,17 +171,21 @@ class FrameGuard:
     def install(self, patch: pytest.MonkeyPatch) -> None:
         if not self._adapters:
             return
+        from duologue.local.faults import FaultyLine
         from duologue.local.outbox import Outbox
 
-        real = Outbox.take_frames
+        for giver, method in ((Outbox, "take_frames"), (FaultyLine, "take")):
+            patch.setattr(giver, method, self._checked(getattr(giver, method)))
 
-        def checked(outbox: Outbox) -> list[str]:
-            frames = real(outbox)
-            for frame in frames:
-                self.check(frame)
-            return frames
+    def _checked(self, real: Any) -> Any:
+        def checked(*args: Any) -> list[Any]:
+            given: list[Any] = real(*args)
+            for frame in given:
+                if isinstance(frame, str):
+                    self.check(frame)
+            return given
 
-        patch.setattr(Outbox, "take_frames", checked)
+        return checked
 
     @staticmethod
     def _types() -> dict[str, Any]:

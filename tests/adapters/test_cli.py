@@ -7,15 +7,20 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from duologue.core import __version__, dump, fold
 from duologue.transports import read_log_file
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameGuard
 
 Run = Callable[..., Awaitable[Any]]
 Serve = Callable[[bytes], Awaitable[str]]
@@ -64,9 +69,12 @@ async def test_a_spoken_turn(duologue: Run, question: Path, tmp_path: Path) -> N
 
 @pytest.mark.realtime
 async def test_live_and_replayed_state_print_the_same(
-    duologue: Run, question: Path, tmp_path: Path
+    duologue: Run, question: Path, tmp_path: Path, frame_guard: FrameGuard
 ) -> None:
-    """``replay --json`` of a log says what ``talk --json`` said of the session."""
+    """``replay --json`` of a log says what ``talk --json`` said of the session.
+
+    The service ran in the command's process: its events are read from the log.
+    """
     talked = await duologue(
         "talk", "--local", question, "--json", "--record", "session.jsonl"
     )
@@ -78,7 +86,11 @@ async def test_live_and_replayed_state_print_the_same(
     assert session["status"] == "closed"
     assert [line["role"] for line in session["transcript"]] == ["user", "assistant"]
     assert session["turns"][0]["first_audio_ms"] > 0
-    dump(fold(read_log_file(tmp_path / "session.jsonl")))
+    records = list(read_log_file(tmp_path / "session.jsonl"))
+    dump(fold(records))
+    for record in records:
+        if record.dir == "in":
+            frame_guard.check(record.frame.decode())
 
 
 @pytest.mark.realtime
@@ -195,6 +207,30 @@ async def test_the_version(duologue: Run) -> None:
 async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
     """Without a key and without ``--local`` the two ways on are named."""
     one_line(await duologue("talk", question), "OPENAI_API_KEY", "--local")
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "extra"),
+    [
+        ("aiortc", ("talk", "--text", "--local"), "local"),
+        ("uvicorn", ("talk", "--text", "--local"), "local"),
+        ("aiortc", ("local",), "local"),
+        ("aiortc", ("talk", "--text"), "webrtc"),
+    ],
+)
+def test_a_missing_extra_is_the_one_that_is_needed(
+    missing: str, args: tuple[str, ...], extra: str
+) -> None:
+    """One that brings all of it, not the first part of it that was missed."""
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = {[*args]!r}; "
+        "from duologue.adapters.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert f"pip install 'duologue[{extra}]'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -370,6 +406,66 @@ async def test_an_empty_log(duologue: Run, tmp_path: Path) -> None:
 async def test_a_missing_log(duologue: Run) -> None:
     """A log that is not there is named."""
     one_line(await duologue("replay", "none.jsonl"), "none.jsonl", "No such file")
+
+
+async def test_a_log_is_read_from_standard_input(duologue: Run, tmp_path: Path) -> None:
+    """``-`` in place of a file, for what comes out of another program."""
+    log = write_log(tmp_path / "session.jsonl")
+    named = await duologue("replay", "session.jsonl", "--json")
+    piped = await duologue("replay", "-", "--json", stdin=log)
+    assert (piped.status, piped.out) == (0, named.out)
+    spoiled = await duologue("replay", "-", stdin=log[:-40])
+    one_line(spoiled, "standard input: line 3", "cut off")
+    one_line(await duologue("replay", "-"), "standard input: holds no records")
+
+
+async def test_a_log_of_what_says_nothing_is_named_as_such(duologue: Run) -> None:
+    """How many of its events were not believed, not known, or there before."""
+    events = [
+        '{"type":7}',
+        '{"type":"new"}',
+        "[]",
+        '{"type":"session.closed","event_id":"a"}',
+    ]
+    log = "".join(f'{{"dir":"in","event":{event}}}\n' for event in [*events, events[3]])
+    outcome = await duologue("replay", "-", stdin=log)
+    assert outcome.status == 0, outcome.err
+    assert (
+        "  of 5 events: 2 malformed, 1 of an unknown type, 1 twice\n" in outcome.out
+    ), outcome.out
+
+
+async def test_the_summary_says_what_was_used_and_what_is_open(duologue: Run) -> None:
+    """Tokens and dollars, calls that wait, the codes of problems."""
+    call = {"type": "function_call", "id": "i", "call_id": "c1", "name": "look[b]"}
+    call |= {"arguments": "{}", "status": "completed"}
+    usage = {
+        "total_tokens": 30,
+        "input_tokens": 10,
+        "output_tokens": 20,
+        "input_token_details": {"text_tokens": 10},
+        "output_token_details": {"audio_tokens": 20},
+    }
+    response = {"id": "r", "status": "completed", "output": [call], "usage": usage}
+    error = {"type": "invalid_request_error", "code": "bad_id", "message": "No item."}
+    session = {"type": "realtime", "model": "gpt-realtime"}
+    events: list[Any] = [
+        {"type": "session.created", "event_id": "1", "session": session},
+        {"type": "response.done", "event_id": "2", "response": response},
+        {"type": "error", "event_id": "3", "error": error},
+    ]
+    log = "".join(json.dumps({"dir": "in", "event": event}) + "\n" for event in events)
+    outcome = await duologue("replay", "-", stdin=log)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[2:] == [
+        "  call without output: look[b] (c1)",
+        "  problem: No item. (bad_id)",
+        "  30 tokens, 0.0013 USD by gpt-realtime",
+    ], outcome.out
+    (session,) = json.loads((await duologue("replay", "-", "--json", stdin=log)).out)[
+        "sessions"
+    ]
+    assert session["cost"]["usd"] == 0.00132
 
 
 async def test_model_text_cannot_command_the_terminal(

@@ -7,10 +7,13 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameGuard
 
 KEY = {"Authorization": "Bearer sk-right"}
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
@@ -79,34 +82,55 @@ async def test_a_service_for_others_without_a_key_is_a_warning(started: Start) -
         await process.communicate()
 
 
-async def test_a_scenario_that_cannot_be_used_is_one_line(
-    started: Start, tmp_path: Path
+@pytest.mark.parametrize("option", ["--scenario", "--faults"])
+async def test_a_file_that_cannot_be_used_is_one_line(
+    started: Start, tmp_path: Path, option: str
 ) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("rules: 7\n")
     for path, why in ((bad, b"bad.yaml, line 1"), (tmp_path / "no", b"No such file")):
-        process = await started("local", "--scenario", path)
+        process = await started("local", option, path)
         _, err = await process.communicate()
         assert process.returncode == 1
         assert why in err
         assert err.count(b"\n") == 1
 
 
-async def test_a_scenario_says_what_is_answered(serving: Serve, tmp_path: Path) -> None:
+async def answered(http: httpx.AsyncClient, guard: FrameGuard) -> list[dict[str, Any]]:
+    """The events of a response in text, which the guard has read."""
     from websockets.asyncio.client import connect
 
+    url = str(http.base_url).replace("http", "ws", 1) + "realtime?model=m"
+    events: list[dict[str, Any]] = []
+    async with connect(url, additional_headers=KEY) as far:
+        response = {"output_modalities": ["text"]}
+        await far.send(json.dumps({"type": "response.create", "response": response}))
+        async with asyncio.timeout(10):
+            while not events or events[-1]["type"] != "response.done":
+                frame = await far.recv(decode=True)
+                guard.check(frame)
+                events.append(json.loads(frame))
+    return events
+
+
+async def test_a_scenario_says_what_is_answered(
+    serving: Serve, tmp_path: Path, frame_guard: FrameGuard
+) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("rules:\n  - say: As I was told.\n")
     async with serving("--scenario", file) as http:
-        url = str(http.base_url).replace("http", "ws", 1) + "realtime?model=m"
-        async with connect(url, additional_headers=KEY) as far:
-            response = {"output_modalities": ["text"]}
-            await far.send(
-                json.dumps({"type": "response.create", "response": response})
-            )
-            async with asyncio.timeout(10):
-                while (event := json.loads(await far.recv()))[
-                    "type"
-                ] != "response.done":
-                    pass
-    assert event["response"]["output"][0]["content"][0]["text"] == "As I was told."
+        done = (await answered(http, frame_guard))[-1]
+    assert done["response"]["output"][0]["content"][0]["text"] == "As I was told."
+
+
+async def test_faults_say_what_goes_wrong(
+    serving: Serve, tmp_path: Path, frame_guard: FrameGuard
+) -> None:
+    file = tmp_path / "faults.yaml"
+    file.write_text("faults:\n  - {event: response.created, session: 2, drop: true}\n")
+    async with serving("--faults", file) as http:
+        whole = [event["type"] for event in await answered(http, frame_guard)]
+        faulty = [event["type"] for event in await answered(http, frame_guard)]
+    assert "response.created" in whole
+    whole.remove("response.created")
+    assert faulty == whole

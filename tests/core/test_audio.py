@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from duologue.core import events
-from duologue.core.audio import bytes_per_ms
+from duologue.core.audio import arrived_ms, bytes_per_ms
+from duologue.core.state import Connection, Item, Part, Placement, Session
 
 
 def config(format: Any) -> events.RealtimeSessionConfig:
@@ -32,3 +33,11 @@ def config(format: Any) -> events.RealtimeSessionConfig:
 def test_bytes_in_a_ms(configured: Any, rate: float) -> None:
     """PCM16 at 24,000 Hz unless the session says G.711."""
     assert rate == bytes_per_ms(configured)
+
+
+def test_what_arrived_of_an_item() -> None:
+    """In ms, of all its parts; nothing of what an earlier connection brought."""
+    parts = (Part("output_audio", audio_bytes=4800), Part("output_audio"))
+    item = Item("a", placement=Placement(epoch=1), parts=parts)
+    now = Session("s", connection=Connection(epoch=1))
+    assert [arrived_ms(now, item), arrived_ms(Session("s"), item)] == [100, 0]

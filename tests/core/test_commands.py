@@ -161,7 +161,11 @@ def test_there_is_one_for_every_client_event() -> None:
     ("session", "why"),
     [
         ({"instructions": 5}, "instructions"),
-        ({"turn_detection": None, "voice": "a"}, "turn_detection, voice"),
+        (
+            {"turn_detection": None, "voice": "a", "new": 1},
+            r"new, turn_detection \(audio.input.turn_detection\), "
+            r"voice \(audio.output.voice\)",
+        ),
         ({"type": "new"}, "new"),
     ],
 )
@@ -169,6 +173,12 @@ def test_what_is_not_a_configuration(session: Any, why: str) -> None:
     """The service would refuse all of it and say so late."""
     with pytest.raises(ValueError, match=f"configuration: .*{why}"):
         commands.update_session(session)
+
+
+def test_a_retired_value_is_told() -> None:
+    """With what the GA says, before the service refuses all of it."""
+    with pytest.raises(ValueError, match=r"'audio/pcm', 'rate': 24000"):
+        commands.update_session({"audio": {"input": {"format": "pcm16"}}})
 
 
 @pytest.mark.parametrize("session", [{"type": "translation"}, {"tools": []}])

@@ -27,6 +27,7 @@ def told(*facts: str | tuple[str, int]) -> Session:
         "connected": {"type": "duologue.connected"},
         "left": {"type": "duologue.disconnected", "expected": True},
         "lost": {"type": "duologue.disconnected", "reason": "gone"},
+        "cut": {"type": "duologue.disconnected", "reason": "gone", "retrying": True},
         "closed": {"type": "duologue.closed"},
         "created": {"type": "session.created", "session": {"type": "realtime"}},
     }
@@ -51,6 +52,14 @@ def told(*facts: str | tuple[str, int]) -> Session:
         (["connected", "lost", ("connecting", 1)], "reconnecting"),
         (["connected", "lost", ("connecting", 1), ("connected", 1)], "open"),
         (["connected", "lost", ("connected", 1)], "open"),
+        # Another connection is tried.
+        (["connected", "cut"], "reconnecting"),
+        (["connecting", "cut"], "reconnecting"),
+        (["connected", "cut", ("connecting", 1)], "reconnecting"),
+        (["connected", "cut", ("connecting", 1), ("cut", 1)], "reconnecting"),
+        (["connected", "cut", ("connecting", 1), ("connected", 1)], "open"),
+        (["connected", "cut", ("connecting", 1), ("lost", 1)], "failed"),
+        (["connected", "cut", "left"], "closed"),
         # A hand-over: the old connection ends after the new one began.
         (["connected", ("connecting", 1), ("connected", 1), "lost"], "open"),
         (["connected", ("connecting", 1), ("connected", 1), "left"], "open"),
@@ -73,6 +82,16 @@ def test_a_lost_connection_is_a_problem() -> None:
         told("connected", "lost")
     )
     assert select_problems(told("connected", "left")) == ()
+
+
+def test_attempts_that_fail_are_one_problem() -> None:
+    """The loss is one, and giving up is another; the attempts between are none."""
+    gone = Problem("disconnected", "gone", at=0.0)
+    cut = told("connected", "cut", ("connecting", 1), ("cut", 1), ("connecting", 2))
+    end = told("connected", "cut", ("connecting", 1), ("lost", 1))
+
+    assert (gone,) == select_problems(cut)
+    assert [gone.message] * 2 == [problem.message for problem in select_problems(end)]
 
 
 def test_epochs_never_go_back() -> None:

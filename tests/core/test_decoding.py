@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import SessionKind, decode, encode, events, fold
-from duologue.core.decoding import MAX_AUDIO_FRAME, MAX_FRAME
+from duologue.core.decoding import MAX_AUDIO_FRAME, MAX_DEPTH, MAX_FRAME
 from duologue.core.events.base import Event, Malformed, Unknown
 from duologue.core.testing import bent
 
@@ -364,3 +364,29 @@ def test_malformed_has_no_wire_type() -> None:
 def test_an_event_goes_out_as_it_came(frame: bytes) -> None:
     """Known or not, with the fields that it had."""
     assert json.loads(frame).items() <= json.loads(encode(decode(frame))).items()
+
+
+def nested(levels: int, string: str = "") -> bytes:
+    """An event of no known type with lists inside each other, and a text beside."""
+    inner = "[" * (levels - 1) + "]" * (levels - 1)
+    return f'{{"type":"x","text":{json.dumps(string)},"deep":{inner}}}'.encode()
+
+
+def called(depth: int, frame: bytes) -> type:
+    """What a frame is decoded to, so many calls further down."""
+    return called(depth - 1, frame) if depth else type(decode(frame))
+
+
+@pytest.mark.parametrize("calls", [0, 300])
+@pytest.mark.parametrize(
+    ("levels", "expected"), [(MAX_DEPTH, Unknown), (MAX_DEPTH + 1, Malformed)]
+)
+def test_the_depth_is_our_own(calls: int, levels: int, expected: type) -> None:
+    """What is too deep does not depend on who calls: a replay must say the same."""
+    assert called(calls, nested(levels)) is expected
+
+
+@pytest.mark.parametrize("text", ["[" * 500, '"' + "{" * 500, "\\" + "[" * 500])
+def test_brackets_in_a_text_nest_nothing(text: str) -> None:
+    """Only those of the JSON itself count."""
+    assert type(decode(nested(3, text))) is Unknown

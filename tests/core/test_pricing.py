@@ -221,3 +221,26 @@ def test_a_known_model() -> None:
     assert select_cost(used) == Cost(
         "gpt-realtime", 16.2, input_audio=16.0, cached_audio=0.2
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ([], r"prices: prices is \[\], not a mapping"),
+        ({7: {}}, "prices: prices has 7, not a model"),
+        ({"m": 4.0}, "prices: m is 4.0, not a mapping"),
+        ({"m": {"input": 4.0}}, "m has 'input', not one of text, audio, image"),
+        ({"m": {"text": 4.0}}, "prices: m.text is 4.0, not a mapping"),
+        ({"m": {"text": {"in": 1}}}, "m.text has 'in', not one of input, cached, out"),
+        ({"m": {"text": {"input": "4"}}}, "m.text.input is '4', not US dollars"),
+        ({"m": {"text": {"input": -1}}}, "m.text.input is -1, not US dollars"),
+        ({"m": {"text": {"input": float("nan")}}}, "m.text.input is nan, not US doll"),
+    ],
+)
+def test_a_table_of_another_shape_is_refused(table: Any, what: str) -> None:
+    """With the place; whether or not the session has anything to bill."""
+    with pytest.raises(ValueError, match=what):
+        select_cost(session(), table)
+    with pytest.raises(ValueError, match=what):
+        select_cost(Session("s"), table)
+    assert select_cost(session(input_text=1), {"m": {"text": {"input": 0}}}) is not None

@@ -20,9 +20,9 @@ ALLOWED = {
 }
 #: What the testing extra may import besides.
 TESTING = {"hypothesis", "hypothesis.errors", "hypothesis.stateful", "copy", "pickle"}
-#: What single modules may call: `notices` compares objects, `frozen` writes classes'
-#: functions as attrs does, from their fields alone.
-EXCEPT = {"notices": {"id"}, "frozen": {"exec"}}
+#: What single modules may call: `notices` and the extra's `middleware` tell objects
+#: apart, `frozen` writes classes' functions as attrs does, from their fields alone.
+EXCEPT = {"notices": {"id"}, "middleware": {"id"}, "frozen": {"exec"}}
 FORBIDDEN = {"open", "print", "input", "exec", "eval", "compile", "__import__", "id"}
 
 

@@ -11,7 +11,11 @@ from hypothesis import given
 from duologue.core import State, commands, encode, fold, react, reduce
 from duologue.core import events as ev
 from duologue.core.commands import Command, Reconnect, Send
-from duologue.core.react import HAND_OVER_DEADLINE, HAND_OVER_EARLY, PATIENCE
+from duologue.core.react import (
+    HAND_OVER_DEADLINE,
+    HAND_OVER_EARLY,
+    PATIENCE,
+)
 from duologue.core.testing.stream import Stream
 
 from .strategies import hostile

@@ -51,6 +51,7 @@ AGAIN = '{"type":"response.create"}'
 ACTIVE = "conversation_already_has_active_response"
 BUSY = failed(code=ACTIVE)
 LOST = to_record({"type": "duologue.disconnected"})
+LEFT = to_record({"type": "duologue.disconnected", "expected": True})
 DONE = to_record(
     {"type": "response.done", "response": {"id": "r", "conversation_id": "c"}}
 )
@@ -76,7 +77,11 @@ DONE = to_record(
         ([out(CREATE), failed(event_id="?")], (None, True)),
         ([out(CREATE), failed(code="bad_response_create")], (None, False)),
         ([out(CREATE), failed(code="invalid_value")], (None, True)),
-        ([out(CREATE), LOST], (None, False)),
+        # Its connection was lost before the answer.
+        ([out(CREATE), LOST], (AGAIN, False)),
+        ([out(CREATE), created(), LOST], (None, False)),
+        ([out(CREATE), wished(CREATE), LOST], (WISH, False)),
+        ([out(CREATE), LEFT], (None, False)),
         # The service was quicker with a response of its own.
         ([out(CREATE), created(), out(CREATE), BUSY], (AGAIN, False)),
         ([created(), out(CREATE), BUSY, DONE], (AGAIN, False)),
@@ -86,7 +91,7 @@ DONE = to_record(
         ([out(CREATE), BUSY], (None, False)),
         (
             [out(CREATE), to_record({"type": "duologue.connected"}, epoch=1)],
-            (None, False),
+            (AGAIN, False),
         ),
     ],
 )
@@ -106,6 +111,16 @@ def test_the_configuration_that_went_out(config: Frame) -> None:
     assert session_after(out(update), wished(update)).connection.requested is not None
     assert sent is not None
     assert '"type":"' in sent
+
+
+def test_a_change_of_the_configuration() -> None:
+    """What is asked for is all of it: what was not named again still holds."""
+    update = {"type": "session.update", "session": {"voice": "x", "tools": [1]}}
+    change = {"type": "session.update", "session": {"tools": [], "model": "m"}}
+
+    assert session_after(wished(update), out(change)).connection.requested == (
+        '{"model":"m","tools":[],"type":"realtime","voice":"x"}'
+    )
 
 
 def test_a_wish_is_kept_in_one_spelling() -> None:

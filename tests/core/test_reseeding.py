@@ -147,21 +147,37 @@ def test_calls_go_with_their_outputs() -> None:
     "frames",
     [
         [called("c", "a")],
+        [called("c", "a"), gave("c", "b"), {"deleted": "b"}],
+    ],
+)
+def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
+    """The tool may be at work still: without its call the output would be refused."""
+    gone = "conversation.item.deleted"
+    frames = [
+        {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
+        for frame in frames
+    ]
+
+    assert [one["type"] for one in items(told(*frames))] == ["function_call"]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
         [gave("c", "b")],
         [gave(None, "b")],
         [called("c", "a", "incomplete"), gave("c", "b")],
         [called("c", "a"), gave("c", "b"), {"deleted": "a"}],
-        [called("c", "a"), gave("c", "b"), {"deleted": "b"}],
         [item(None, "mcp_list_tools", "m", server_label="l", tools=[])],
         [item(None, "new", "m")],
         [
-            called("c", "a"),
+            called("c", "a", "incomplete"),
             item("c", "mcp_call", "m", server_label="l", name="f", arguments="{}"),
         ],
     ],
 )
 def test_calls_that_are_left_out(frames: list[Frame]) -> None:
-    """Without an output, without a call, cut off, deleted, of an MCP server."""
+    """Without a call, cut off, deleted, of an MCP server."""
     gone = "conversation.item.deleted"
     frames = [
         {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame

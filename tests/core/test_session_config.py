@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
+import pytest
 from msgspec import UNSET
 
 from duologue.core import SessionConfig, decode, events
@@ -70,3 +72,50 @@ def test_it_is_what_the_catalogue_knows() -> None:
 def test_the_table_of_models_has_a_date() -> None:
     """They are retired every few months."""
     assert len("2026-11") == len(AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("retired", "instead"),
+    [
+        ({"temperature": 0.8}, "nothing in its place"),
+        ({"input_audio_format": "pcm16"}, "audio.input.format"),
+        ({"modalities": ["text"]}, "output_modalities"),
+        ({"max_response_output_tokens": 5}, "max_output_tokens"),
+    ],
+)
+def test_retired_names(retired: Any, instead: str) -> None:
+    """They are refused with the name that the GA has; one that never was, plainly."""
+    with pytest.raises(TypeError, match=instead):
+        SessionConfig(**retired)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'new'"):
+        SessionConfig(new=1)  # type: ignore[call-arg]
+    assert attrs.evolve(SessionConfig(), voice="x") == SessionConfig(voice="x")
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"output_modalities": ("audio", "text")}, "not both"),
+        ({"voice": 5}, "audio.output.voice"),
+    ],
+)
+def test_values_that_no_service_takes(given: Any, why: str) -> None:
+    """They are refused before they are sent."""
+    with pytest.raises(ValueError, match=why):
+        SessionConfig(**given).to_session()
+
+
+def test_a_change_names_only_what_changes() -> None:
+    """The service keeps all else."""
+    change = SessionConfig.changing
+
+    assert change(instructions="a").to_session() == {
+        "type": "realtime",
+        "instructions": "a",
+    }
+    assert change(turn_detection=None).to_session() == {
+        "type": "realtime",
+        "audio": {"input": {"turn_detection": None}},
+    }
+    with pytest.raises(TypeError, match="'new'"):
+        change(new=1)

@@ -491,7 +491,8 @@ def test_a_translation(confirmed: str | None, expected: Any) -> None:
 
 def test_what_stands_where_in_a_summary() -> None:
     """The conversation's items come first, those beside it after them; a call has its
-    arguments as text, an output its output, and neither has a line."""
+    arguments as text, an output its output, and neither has a line. Words are trimmed
+    as in the transcript."""
     items = {
         "m": Item("m", role="user", parts=(Part("input_text", Text("Hi ")),)),
         "sys": Item("sys", role="system", parts=(Part("input_text", Text("Be")),)),
@@ -513,7 +514,7 @@ def test_what_stands_where_in_a_summary() -> None:
 
     assert [tuple(item.values()) for item in found["items"]] == [
         ("sys", "message", "system", "in_progress", "Be"),
-        ("m", "message", "user", "in_progress", "Hi "),
+        ("m", "message", "user", "in_progress", "Hi"),
         ("call", "function_call", None, "in_progress", '{"a":1}'),
         ("out", "function_call_output", None, "in_progress", "found"),
         ("z", "message", "assistant", "in_progress", "Psst"),
@@ -522,6 +523,18 @@ def test_what_stands_where_in_a_summary() -> None:
     assert list(found["items"][0]) == ["id", "type", "role", "status", "text"]
     assert [line["item_id"] for line in found["transcript"]] == ["m"]
     assert found["responses"] == [{"id": "r", "status": "in_progress"}]
+
+
+def test_dollars_have_no_noise() -> None:
+    """0.0000768 is written so, not as the binary fraction beside it."""
+    service = Service()
+    service.created(model="m")
+    usage = {"total_tokens": 3, "input_token_details": {"text_tokens": 3}}
+    service.send("response.done", response={"id": "r", "usage": usage})
+    found = summary(fold_frames(*service.frames), {"m": {"text": {"input": 25.6}}})
+
+    assert (found["cost"]["usd"], found["cost"]["input_text"]) == (7.68e-05, 7.68e-05)
+    assert 3 * 25.6 / 1_000_000 != 7.68e-05
 
 
 def test_a_whole_summary() -> None:

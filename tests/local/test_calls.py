@@ -98,7 +98,8 @@ async def test_a_spoken_question_is_answered() -> None:
         for event in events
         if event["type"] == "conversation.item.input_audio_transcription.completed"
     ]
-    assert transcripts == ["can you hear me"]
+    [words] = transcripts
+    assert "hear me" in words
     voice = find_voice()
     expected = b"".join([pcm async for pcm in voice.speak(REPLIES[0])])
     if voice.name == "flite":

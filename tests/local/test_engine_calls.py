@@ -113,6 +113,18 @@ def test_barge_in_cuts_the_arguments(bench: Make) -> None:
     assert 0 < len(joined) < 2000
 
 
+def test_what_was_complete_before_an_interruption_stays_complete(bench: Make) -> None:
+    """Items end together; each ends as what it is."""
+    desk = bench()
+    desk.thoughts = (LONDON, Call("look", json.dumps({"text": "x" * 2000})))
+    desk.send("response.create")
+    desk.run(1.5)
+    desk.hear(400, loud=True)
+    output = desk.last("response.done")["response"]["output"]
+    assert [item["status"] for item in output] == ["completed", "incomplete"]
+    assert output[0]["arguments"] == LONDON.arguments
+
+
 def test_the_mind_reads_calls_and_their_outputs(bench: Make) -> None:
     """And the tools that the session has, in the response's own version."""
     desk = bench(session={**TEXT, "tools": [WEATHER]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -366,6 +367,31 @@ def test_audio_in_events_may_be_cut_anywhere(
     for start in range(0, len(pcm), 777):
         desk.send(**_renamed(append(pcm[start : start + 777])))
     assert len(desk.of("input_audio_buffer.committed")) == 1
+
+
+@pytest.mark.parametrize("kind", ["conversation.item.create", "commit"])
+def test_much_audio_is_heard_in_steps(
+    bench: Make, append: Callable[[bytes], dict[str, Any]], kind: str
+) -> None:
+    """Others run between them; all of it reaches the ear, once."""
+    desk = bench(session={"audio": {"input": {"turn_detection": None}}})
+    minutes = bytes(3 * 60 * 48_000)
+    event = append(minutes)
+    if kind == "commit":
+        desk.send(**_renamed(event))
+        frame = json.dumps({"type": "input_audio_buffer.commit"})
+    else:
+        part = {"type": "input_audio", "audio": event["audio"]}
+        item = {"type": "message", "role": "user", "content": [part]}
+        frame = json.dumps({"type": kind, "item": item})
+    steps = 0
+    for _ in desk.engine.receive_in_steps(frame, desk.at):
+        desk.follow()
+        steps += 1
+    desk.follow()
+    assert steps >= 9
+    [heard] = desk.fed.values()
+    assert heard == len(minutes) // 6 * 4
 
 
 def _renamed(event: dict[str, Any]) -> dict[str, Any]:

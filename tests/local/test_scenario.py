@@ -146,7 +146,7 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ("rules:\n- say: '{name}'", "line 2: say: there is no value {name}"),
         ("rules:\n- say: '{heard|x}'", "line 2: say: there is no filter |x"),
         ("rules:\n- say: x\n  wait: soon", "line 3: wait: a number of seconds"),
-        ("rules:\n- wait: 1000", "line 2: wait: seconds go from 0 to 600"),
+        ("rules:\n- wait: 1000", "line 2: wait: a number of seconds from 0 to 600"),
         ("rules:\n- call: {arguments: {}}", "line 2: call: name is missing"),
         ("rules:\n- once: maybe\n  say: x", "line 2: once: true or false"),
         ("rules:\n- say: [x", "line 2: "),

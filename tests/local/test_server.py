@@ -16,6 +16,7 @@ from duologue.local import LocalService, Parts, ServiceError
 from duologue.local.calls import Calls
 from duologue.local.engine import Options
 from duologue.local.keys import Keys
+from duologue.local.sessions import Sessions
 from duologue.transports._aiortc import Peer
 
 KEY = {"Authorization": "Bearer made-up"}
@@ -360,7 +361,7 @@ async def test_a_path_that_is_not_there(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_call_whose_channel_never_opens_is_dropped(caller: Caller) -> None:
-    calls = Calls(Parts(), Options(), loopback=True, open_timeout=0.2)
+    calls = Calls(Sessions(Parts(), Options()), loopback=True, open_timeout=0.2)
     await calls.answer(await caller.peer.offer(), {})
     assert len(calls) == 1
     async with asyncio.timeout(5):
@@ -370,7 +371,7 @@ async def test_a_call_whose_channel_never_opens_is_dropped(caller: Caller) -> No
 
 
 async def test_a_caller_that_hangs_up_is_forgotten(caller: Caller) -> None:
-    calls = Calls(Parts(), Options(), loopback=True)
+    calls = Calls(Sessions(Parts(), Options()), loopback=True)
     _, answer = await calls.answer(await caller.peer.offer(), {})
     await caller.peer.accept(answer)
     await caller.until("session.created")
@@ -379,6 +380,65 @@ async def test_a_caller_that_hangs_up_is_forgotten(caller: Caller) -> None:
         while len(calls):
             await asyncio.sleep(0.02)
     await calls.close()
+
+
+@pytest.fixture
+async def connected(caller: Caller) -> AsyncGenerator[Calls]:
+    """Calls of which one is up."""
+    calls = Calls(Sessions(Parts(), Options()), loopback=True)
+    push_to_talk = {"audio": {"input": {"turn_detection": None}}}
+    _, answer = await calls.answer(await caller.peer.offer(), push_to_talk)
+    await caller.peer.accept(answer)
+    await caller.until("session.created")
+    yield calls
+    await calls.close()
+
+
+def long_item(item_id: str, characters: int) -> str:
+    part = {"type": "input_text", "text": "a" * characters}
+    item = {"id": item_id, "type": "message", "role": "user", "content": [part]}
+    return json.dumps({"type": "conversation.item.create", "item": item})
+
+
+@pytest.mark.parametrize(("times", "left"), [(20, 1), (200, 0)])
+async def test_what_waits_for_a_client_that_does_not_read_is_bounded(
+    connected: Calls,
+    caller: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    left: int,
+) -> None:
+    """8 MiB on the data channel: 1 MB is let wait, with 10 MB the call ends."""
+
+    async def deaf(chunk: object) -> None:
+        pass
+
+    caller.peer.send(long_item("long", 50_000))
+    await caller.until("conversation.item.done")
+    sctp = caller.peer._pc.sctp
+    monkeypatch.setattr(sctp, "_receive_data_chunk", deaf)
+    retrieve = {"type": "conversation.item.retrieve", "item_id": "long"}
+    for _ in range(times):
+        caller.peer.send(json.dumps(retrieve))
+    async with asyncio.timeout(10):
+        while caller.peer.buffered:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)
+    assert len(connected) == left
+
+
+@pytest.mark.parametrize(("times", "left"), [(8, 1), (9, 0)])
+async def test_what_a_client_sends_at_once_is_bounded(
+    connected: Calls, times: int, left: int
+) -> None:
+    """8 MiB of events wait for their turn on a data channel, no more."""
+    [call] = connected._calls.values()
+    for _ in range(times):
+        call._put(" " * 1024 * 1024)
+    async with asyncio.timeout(10):
+        while call._waiting_size and len(connected):
+            await asyncio.sleep(0.02)
+    assert len(connected) == left
 
 
 async def test_the_end_of_the_service_ends_its_calls() -> None:

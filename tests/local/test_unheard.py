@@ -58,8 +58,8 @@ def test_what_nobody_hears_is_not_decoded() -> None:
     for packet in (b"a", b"b"):
         calls.take(packet)
     assert decoder.decoded == 0
-    calls.catch_up()
-    calls.catch_up()
+    list(calls.catch_up())
+    list(calls.catch_up())
     assert listener.heard == [b"aabb"]
 
 
@@ -78,8 +78,17 @@ def test_what_is_kept_is_bounded() -> None:
     calls, decoder = unheard(listener)
     for _ in range(30_000):
         calls.take(b"a")
-    calls.catch_up()
+    list(calls.catch_up())
     assert decoder.decoded == 21_000
+
+
+def test_much_of_it_leaves_room_for_others() -> None:
+    """A pause for each five seconds of sound."""
+    calls, decoder = unheard(Listener())
+    for _ in range(1_100):
+        calls.take(b"a")
+    steps = [decoder.decoded for _ in calls.catch_up()]
+    assert steps == [250, 500, 750, 1_000, 1_100]
 
 
 @pytest.mark.realtime

@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from duologue.local import LocalService, Parts, serve
 from duologue.local.engine import Options
+from duologue.local.faults import NO_CLOSE_FRAME, Cut, Fault, Faults
 from duologue.local.websocket import WAITING_LIMIT
 from duologue.transports._aiortc import Peer
 
@@ -227,11 +228,11 @@ class Caller:
             loopback=True,
         )
 
-    async def call(self, service: LocalService) -> str:
+    async def call(self, service: LocalService, **session: str) -> str:
         """The id of a call whose answer is not taken yet, and the answer."""
         files = {
             "sdp": (None, await self.peer.offer()),
-            "session": (None, json.dumps(TEXT)),
+            "session": (None, json.dumps(TEXT | session)),
         }
         async with httpx.AsyncClient(base_url=service.base_url, headers=KEY) as http:
             answer = await http.post("/realtime/calls", files=files)
@@ -479,3 +480,39 @@ async def test_a_client_that_does_not_read_is_cut(service: LocalService) -> None
     writer.close()
     async with dial(service) as other:
         await until(other, "session.created")
+
+
+@pytest.mark.parametrize(("code", "seen"), [(1011, 1011), (NO_CLOSE_FRAME, 1006)])
+async def test_a_connection_that_is_cut_by_script(code: int, seen: int) -> None:
+    """With a close code, or without a close frame; the next session is whole."""
+    cut = Fault(does=Cut(code), events=("session.updated",), sessions=frozenset({1}))
+    async with LocalService(parts=Parts(), faults=Faults((cut,))) as service:
+        async with dial(service) as far:
+            await send(far, "session.update", session=TEXT)
+            await until(far, "session.updated")
+            async with asyncio.timeout(5):
+                await far.wait_closed()
+            assert far.close_code == seen
+        async with dial(service) as far:
+            await send(far, "session.update", session=TEXT)
+            assert await say(far, "hello") == "Hello there. It is good to hear you."
+
+
+async def test_a_cut_that_comes_by_itself_ends_a_call_and_its_sideband(
+    caller: Caller,
+) -> None:
+    """The peer says goodbye; the model's name chooses the session."""
+    cut = Fault(does=Cut(1013), at=0.3, model="flaky")
+    async with (
+        LocalService(parts=Parts(), faults=Faults((cut,))) as service,
+        dial(service, "model=steady") as steady,
+    ):
+        call_id = await caller.call(service, model="flaky")
+        async with dial(service, f"call_id={call_id}") as side:
+            await caller.open()
+            async with asyncio.timeout(5):
+                await caller.closed.wait()
+                await side.wait_closed()
+            assert side.close_code == 1013
+        await send(steady, "session.update", session=TEXT)
+        assert await say(steady, "hello")

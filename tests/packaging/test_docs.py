@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
 import duologue.core
+import duologue.core.testing
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
@@ -195,6 +197,23 @@ def test_every_event_and_fact_has_its_entry() -> None:
     ):
         text = (DOCS / "reference" / page).read_text(encoding="utf-8")
         assert [n.value for n in names if f"\n### {n.value}\n" not in text] == []
+
+
+@pytest.mark.parametrize("module", [duologue.core, duologue.core.testing])
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
+    """With a heading of its own, or in the list of what stands on other pages."""
+    pages = [
+        path.read_text(encoding="utf-8") for path in (DOCS / "reference").iterdir()
+    ]
+    text = "\n".join(pages)
+    missing = [
+        name
+        for name in module.__all__
+        if not re.search(
+            rf"^(### {name}( \(function\))?$|- `{name}`:)", text, re.MULTILINE
+        )
+    ]
+    assert missing == []
 
 
 def documented() -> list[str]:

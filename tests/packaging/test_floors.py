@@ -29,11 +29,12 @@ HOMES = {
     "av": "duologue.transports._opus",
     "httpx": "duologue.transports.signalling",
     "pyee": "duologue.transports.emitter",
-    "websockets": "duologue.transports.websocket",
+    "websockets": "duologue.transports._websocket",
     "hypothesis": "duologue.core.testing",
     "rich": "duologue.adapters.cli",
     "typer": "duologue.adapters.cli",
-    "sounddevice": "duologue.adapters.audio",
+    "livekit": "duologue.adapters.audio.processing",
+    "sounddevice": "duologue.adapters.audio._portaudio",
 }
 
 #: Libraries whose home differs by root.
@@ -50,7 +51,7 @@ EXTRAS = {
     "core": {"testing"},
     "transports": {"webrtc", "websocket"},
     "local": {"local", "espeak"},
-    "adapters": {"audio", "cli", "web"},
+    "adapters": {"aec", "audio", "cli", "testing", "web"},
 }
 
 #: Libraries that are imported by another name than they are installed by.

@@ -97,6 +97,13 @@ async def test_a_source_that_fails_is_silence(
     ]
 
 
+async def test_while_a_source_gives_none_nothing_is_sent(clock: Clock) -> None:
+    """The time goes on: what comes afterwards is where it belongs."""
+    given = iter([b"", None, None, b""])
+    speaker = Speaker(lambda: next(given))
+    assert [(await speaker.next()).pts for _ in range(2)] == [0, 3 * 480]
+
+
 async def test_a_receiver_that_fails_gets_no_more(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

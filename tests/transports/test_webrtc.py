@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import aiortc
 import pytest
 
+from duologue.transports import _webrtc
 from duologue.transports._webrtc import IceServer, WebRTCTransport, webrtc
 from duologue.transports.audio import BufferSink, CallbackSource
 from duologue.transports.errors import (
@@ -355,3 +357,87 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+# -- what it offers beside
+
+
+async def test_statistics_count_what_passes(kit: type[Kit], service: Service) -> None:
+    """Packets both ways, and what the far side reports once it has."""
+    voice = kit.ToneSource(880)
+    service.options["next_audio"] = lambda: voice.read(480)
+    transport = webrtc(source=kit.ToneSource(440), sink=BufferSink())
+    with pytest.raises(NotConnected):
+        await transport.statistics()
+    await transport.connect(kit.target(service.url))
+    async with asyncio.timeout(20):
+        while True:
+            found = await transport.statistics()
+            if found.round_trip_ms is not None and found.packets_received > 10:
+                break
+            await asyncio.sleep(0.05)
+    await transport.close()
+    assert found.packets_sent > 10
+    assert found.packets_lost == found.far_packets_lost == 0
+    assert 0 <= found.round_trip_ms < 1000
+    assert found.bytes_sent > 1000
+    assert found.bytes_received > 1000
+    assert found.jitter_ms is not None
+    assert 0 <= found.jitter_ms < 500
+
+
+async def test_muted_is_silence(kit: type[Kit], service: Service) -> None:
+    """The packets go on; the service hears nothing in them."""
+    transport = webrtc(source=kit.ToneSource(440))
+    transport.set_muted(True)
+    await transport.connect(kit.target(service.url))
+    await service.end.heard.enough(100)
+    assert max(map(abs, array.array("h", service.end.heard.pcm))) < 10
+    transport.set_muted(False)
+    service.end.heard.pcm.clear()
+    heard = kit.frequency(await service.end.heard.enough(300))
+    await transport.close()
+    assert heard == pytest.approx(440, abs=5)
+
+
+async def test_both_sides_can_be_listened_to(kit: type[Kit], service: Service) -> None:
+    """As it goes out and as it comes, also where no sink is."""
+    voice = kit.ToneSource(880)
+    service.options["next_audio"] = lambda: voice.read(480)
+    said, heard = kit.Heard(), kit.Heard()
+    transport = webrtc(source=kit.ToneSource(440))
+    transport.tap(said.write, heard.write)
+    await transport.connect(kit.target(service.url))
+    there = kit.frequency(await said.enough(200))
+    back = kit.frequency(await heard.enough(300))
+    await transport.close()
+    assert [there, back] == pytest.approx([440, 880], abs=5)
+
+
+async def test_ice_servers_are_asked_by_configuration(
+    kit: type[Kit], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """STUN and TURN, with their secrets; what is no server is said by its name."""
+    servers: list[aiortc.RTCIceServer] = []
+    gatherer = aiortc.RTCIceGatherer
+
+    def gather(iceServers: list[aiortc.RTCIceServer]) -> object:
+        servers.extend(iceServers)
+        return gatherer(iceServers=[])
+
+    monkeypatch.setattr(aiortc, "RTCIceGatherer", gather)
+    monkeypatch.setattr(_webrtc, "is_loopback", lambda url: False)
+    turn = IceServer(["turn:192.0.2.9:3478?transport=tcp"], "me", "secret")
+    assert "secret" not in repr(turn)
+    asked = webrtc(ice_servers=[IceServer("stun:192.0.2.9"), turn])
+    asked._make_peer(kit.target(service.url))
+    assert [(s.urls, s.username, s.credential) for s in servers] == [
+        (["stun:192.0.2.9"], None, None),
+        (["turn:192.0.2.9:3478?transport=tcp"], "me", "secret"),
+    ]
+    monkeypatch.undo()
+    monkeypatch.setattr(_webrtc, "is_loopback", lambda url: False)
+    with pytest.raises(ConnectError, match="not an ICE server"):
+        await webrtc(ice_servers=[IceServer("nonsense")]).connect(
+            kit.target(service.url)
+        )

@@ -20,6 +20,7 @@ from .jsonpatch import PatchError, apply
 from .patch import patch
 from .pricing import Cost, select_cost
 from .react import react
+from .reconnecting import Backoff
 from .record import Record, read_log, to_line
 from .reducer import fold, reduce
 from .selectors import (
@@ -56,6 +57,7 @@ from .types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
 from .view import summary, view
 
 __all__ = [
+    "Backoff",
     "Call",
     "Change",
     "Command",

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from . import events
 from .events.base import ClientEvent, Event, Unknown
+from .retired import retired_in, told
 from .session_config import SessionConfig
 from .state import Session
 
@@ -115,6 +116,8 @@ def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
 
     The service refuses all of one in which it does not know a key.
     """
+    if (retired := retired_in(session)) is not None:
+        raise ValueError(retired)
     frame = msgspec.json.encode({"type": "session.update", "session": session})
     try:
         event = msgspec.json.decode(frame, type=wanted)
@@ -123,7 +126,7 @@ def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
     config: Any = getattr(event, "session", None)
     known = {"type"} | {field.encode_name for field in msgspec.structs.fields(config)}
     if unknown := sorted(session.keys() - known):
-        raise ValueError(f"not in a configuration: {', '.join(unknown)}")
+        raise ValueError(f"not in a configuration: {told(unknown)}")
     return event
 
 
@@ -272,9 +275,16 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
     stop: list[ClientEvent] = []
     if session.responses.active is not None:
         stop.append(cancel_response())
-    if session.activity.playing is not None:
+    if session.activity.playing is not None and not _plays_here(session):
         stop.append(clear_output())
     return tuple(stop)
+
+
+def _plays_here(session: Session) -> bool:
+    """Whether what is heard is played by us, and nobody else has to be stopped."""
+    response = session.responses.by_id.get(session.activity.playing or "")
+    items = [session.items.get(name) for name in response.item_ids] if response else []
+    return any(item and item.placement.played_ms is not None for item in items)
 
 
 # Translations.

@@ -7,6 +7,7 @@ what it refuses goes through `leniency`; what cannot be believed becomes `Malfor
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Union
 
 import msgspec
@@ -16,10 +17,12 @@ from .events.base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent,
 from .jsonlike import is_object
 from .types import SessionKind
 
-__all__ = ["MAX_AUDIO_FRAME", "MAX_FRAME", "decode", "encode", "malformed"]
+__all__ = ["MAX_AUDIO_FRAME", "MAX_DEPTH", "MAX_FRAME", "decode", "encode", "malformed"]
 
 #: Bytes of a frame without audio.
 MAX_FRAME = 1 << 20
+#: Lists and objects inside each other. The protocol has a dozen, a tool's schema more.
+MAX_DEPTH = 400
 #: Bytes of a frame that carries base64 audio (the service takes appends of 15 MiB).
 MAX_AUDIO_FRAME = 16 << 20
 
@@ -76,9 +79,11 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
         frame = frame.encode(errors="surrogatepass")
     # An enum hashes by a call, so the usual kind is told by identity.
     read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
-    is_large = len(frame) > MAX_FRAME
-    if is_large and len(frame) > MAX_AUDIO_FRAME:
+    size = len(frame)
+    if size > MAX_AUDIO_FRAME:
         return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
+    if size > 2 * MAX_DEPTH and _depth(frame) > MAX_DEPTH:
+        return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
     try:
         if not frame.isascii():
             # msgspec skips over fields that it does not want without a look.
@@ -88,9 +93,30 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
         event = _decode_slowly(frame, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         event = malformed(frame, str(error))
-    if is_large and not isinstance(event, _AUDIO_BEARING):
+    if size > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
         return malformed(frame, f"larger than {MAX_FRAME} bytes")
     return event
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def _depth(frame: bytes) -> int:
+    """How deep lists and objects are nested, or less where that cannot be too deep.
+
+    The decoder's own limit is what is left of the stack: the same frame would be
+    believed here and not there.
+    """
+    if frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for found in _BRACKETS.finditer(frame):
+        if found[0] in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found[0] in b"]}":
+            depth -= 1
+    return deepest
 
 
 def encode(event: Event) -> bytes:

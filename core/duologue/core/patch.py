@@ -135,6 +135,11 @@ def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named
         if record.session != after.id or ids == {None}:
             return None
         about |= ids
+        # An output is about its call, before it is an item and after it was.
+        call_id = getattr(getattr(event, "item", None), "call_id", None)
+        for session in (before, after):
+            link = session.conversation.calls.get(call_id or "")
+            about |= set() if link is None else {link.call, link.output}
     for session in (before, after):
         for key in tuple(about):
             about.update(_linked(session, key))
@@ -147,6 +152,9 @@ def _linked(session: Session, key: str | None) -> Iterator[str | None]:
     if response is not None:
         yield from response.item_ids
     item = session.items.get(key or "")
+    if item is not None:
+        # What is heard of an item can end the turn of its response.
+        yield item.placement.response_id
     if item is not None and item.call is not None:
         link = session.conversation.calls.get(item.call.call_id or "")
         yield from () if link is None else (link.call, link.output)

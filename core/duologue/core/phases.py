@@ -6,14 +6,16 @@ The rules of this file:
   `after`; a pair that is not there leaves the state alone, because what comes late,
   twice or out of order is no error.
 * A trigger is an event type, with one word behind it where the event alone does not
-  decide: the status that it carries, ``again`` for a new epoch, ``expected``.
+  decide: the status that it carries, ``again`` for a new epoch, ``expected``,
+  ``retrying``.
 * Nothing else in the core changes these states.
 
 **Connection.** It begins by `duologue.connecting` and is open by
 `duologue.connected`; a log of frames alone has neither, so the service's own first
 event will do. A session that is over (closed, failed) stays so until a connection of
 a new epoch comes. That is what reconnecting means, and so does a hand-over, where the
-next connection begins while the last one is open.
+next connection begins while the last one is open. One that is lost while another one
+is tried is not over.
 
 **Response.** It is in progress until ``response.done`` tells how it ended, once. A
 connection that is lost takes the response in work with it.
@@ -94,6 +96,8 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_CONNECTING, LOST): _FAILED,
     (_OPEN, LOST): _FAILED,
     (_RECONNECTING, LOST): _FAILED,
+    (_CONNECTING, f"{LOST} retrying"): _RECONNECTING,
+    (_OPEN, f"{LOST} retrying"): _RECONNECTING,
     (_CONNECTING, f"{LOST} expected"): _CLOSED,
     (_OPEN, f"{LOST} expected"): _CLOSED,
     (_RECONNECTING, f"{LOST} expected"): _CLOSED,

@@ -6,8 +6,9 @@ without one, and usage that does not add up give none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import fsum
+from collections.abc import Iterator, Mapping
+from math import fsum, inf
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -17,6 +18,8 @@ from .state import Session, Usage
 __all__ = ["Cost", "select_cost"]
 
 _MILLION = 1_000_000
+_MODALITIES = ("text", "audio", "image")
+_KINDS = ("input", "cached", "output")
 
 
 @attrs.frozen
@@ -42,8 +45,24 @@ class Cost:
 def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
     """What the responses so far cost, by our own table or by ``prices``.
 
-    None where that is not known: see `prices` for what a table says.
+    A table is US dollars per million tokens, by model, modality and kind; a model can
+    have the name of another in place of prices, and costs the same::
+
+        {
+            "my-model": {
+                "text": {"input": 4.0, "cached": 0.4, "output": 16.0},
+                "audio": {"input": 32.0, "cached": 0.4, "output": 64.0},
+                "image": {"input": 5.0, "cached": 0.5},
+            },
+            "my-model-2026-11-01": "my-model",
+        }
+
+    None where the cost is not known: a model, a modality or a kind that was used has
+    no price, or the usage does not add up. Raises ValueError for a table of another
+    shape.
     """
+    if prices is not None:
+        _check(prices)
     model = getattr(session.connection.confirmed, "model", None)
     if not isinstance(model, str):
         return None
@@ -60,6 +79,34 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
             return None
         parts[f"{kind}_{modality}"] = count * rate / _MILLION
     return Cost(model, fsum(parts.values()), **parts)
+
+
+def _check(prices: Any) -> None:
+    """Raise ValueError, with the place, for what is no table of prices."""
+    for model, price in _members(prices, "prices", None):
+        if isinstance(price, str):
+            continue
+        for modality, rates in _members(price, model, _MODALITIES):
+            for kind, rate in _members(rates, f"{model}.{modality}", _KINDS):
+                if not isinstance(rate, int | float) or not 0 <= rate < inf:
+                    where = f"{model}.{modality}.{kind}"
+                    raise ValueError(f"prices: {where} is {rate!r}, not US dollars")
+
+
+def _members(
+    value: Any, where: str, names: tuple[str, ...] | None
+) -> Iterator[tuple[str, Any]]:
+    if not _is_mapping(value):
+        raise ValueError(f"prices: {where} is {value!r}, not a mapping")
+    for name, member in value.items():
+        if not isinstance(name, str) or (names is not None and name not in names):
+            allowed = "a model" if names is None else f"one of {', '.join(names)}"
+            raise ValueError(f"prices: {where} has {name!r}, not {allowed}")
+        yield name, member
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _price(model: str, prices: Prices) -> Mapping[str, Mapping[str, float]] | None:

@@ -31,7 +31,7 @@ import msgspec
 from msgspec import UNSET
 
 from . import events
-from .audio import bytes_per_ms
+from .audio import arrived_ms
 from .commands import (
     Command,
     Reconnect,
@@ -48,9 +48,16 @@ from .reducer.handler import is_fact
 from .reseeding import reseed
 from .selectors import has_output, select_pending_calls, select_running_calls
 from .state import Item, Response, Session, State
-from .types import RealtimeEventType, SessionStatus
+from .types import SessionStatus
 
-__all__ = ["HAND_OVER_DEADLINE", "HAND_OVER_EARLY", "PATIENCE", "react"]
+__all__ = [
+    "HAND_OVER_DEADLINE",
+    "HAND_OVER_EARLY",
+    "PATIENCE",
+    "cut_short",
+    "outputs_are_in",
+    "react",
+]
 
 #: Seconds before its end at which a connection is given up between two turns.
 HAND_OVER_EARLY = 300.0
@@ -86,31 +93,27 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
 
 
 def _truncate(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
-    """Say how much was heard of what the user interrupted.
+    """Say how much was heard of what the user interrupted."""
+    if _turns_may(after, "interrupt_response"):
+        yield from cut_short(after)
+
+
+def cut_short(session: Session) -> Iterator[ClientEvent]:
+    """Say how much was heard of the reply that stops now.
 
     Over WebRTC the service plays and truncates itself, and nobody reports a playing
     position. Clamped to the audio that arrived: more is an error of the service.
     """
-    response = _last_response(after)
-    if response is None or not _turns_may(after, "interrupt_response"):
-        return
-    for item_id in response.item_ids:
-        item = after.items.get(item_id)
+    response = _last_response(session)
+    for item_id in response.item_ids if response is not None else ():
+        item = session.items.get(item_id)
         if item is None or item.placement.played_ms is None or item.truncation:
             continue
-        arrived = _arrived(after, item)
+        arrived = arrived_ms(session, item)
         # All of what arrived was heard: then only what is still to come is cut off.
-        if item.placement.played_ms < arrived or (arrived and _is_open(after, item)):
+        if item.placement.played_ms < arrived or (arrived and _is_open(session, item)):
             heard = min(max(item.placement.played_ms, 0), arrived)
             yield truncate(item_id, heard, content_index=_audio_part(item))
-
-
-def _arrived(session: Session, item: Item) -> int:
-    """Ms of audio that this connection brought of an item."""
-    if item.placement.epoch != session.connection.epoch:
-        return 0
-    rate = bytes_per_ms(session.connection.confirmed)
-    return int(sum(part.audio_bytes for part in item.parts) / rate)
 
 
 def _is_open(session: Session, item: Item) -> bool:
@@ -178,7 +181,7 @@ def _due(session: Session) -> ClientEvent | None:
         wish = decode(session.responses.wished)
         # One that cannot be read was a wish for an answer nevertheless.
         return wish if isinstance(wish, events.ResponseCreate) else create_response()
-    return create_response() if _outputs_are_in(session) else None
+    return create_response() if outputs_are_in(session) else None
 
 
 def _is_free(session: Session) -> bool:
@@ -205,7 +208,7 @@ def _has_turn(session: Session) -> bool:
     return (activity.ticked_at or ended) - ended < PATIENCE
 
 
-def _outputs_are_in(session: Session) -> bool:
+def outputs_are_in(session: Session) -> bool:
     """Whether the model is to be asked what it makes of outputs, which come from here.
 
     All those of one response must be there, and none may have begun since.
@@ -218,9 +221,8 @@ def _outputs_are_in(session: Session) -> bool:
     whole = [call for call in calls if call is not None and call.complete]
     if not all(has_output(session, call) for call in whole):
         return False
-    create = RealtimeEventType.CONVERSATION_ITEM_CREATE
-    sent = any(sent.type == create for sent in session.tally.sent)
-    return sent and not _was_seen(session, output, response)
+    ours = any(call.answered for call in whole)
+    return ours and not _was_seen(session, output, response)
 
 
 def _newest_output(session: Session) -> tuple[Item | None, Response | None]:
@@ -325,21 +327,7 @@ def _is_quiet(session: Session) -> bool:
     due = (responses.active, responses.wished, responses.asked)
     if any(busy) or any(due):
         return False
-    if select_pending_calls(session) or select_running_calls(session):
-        return False
-    return not _is_playing(session)
-
-
-def _is_playing(session: Session) -> bool:
-    """Whether we play audio ourselves that was not all heard yet."""
-    response = _last_response(session)
-    for item_id in response.item_ids if response else ():
-        item = session.items.get(item_id)
-        if item is None or item.placement.played_ms is None or item.truncation:
-            continue
-        if item.placement.played_ms < _arrived(session, item):
-            return True
-    return False
+    return not (select_pending_calls(session) or select_running_calls(session))
 
 
 _TABLE: Mapping[type, tuple[_Reaction, ...]] = {

@@ -232,6 +232,9 @@ def _parse(line: bytes, number: int) -> _Line:
 def _what_it_is(line: bytes, error: Exception) -> str:
     """In a few words, what stands where a record should."""
     reason = " ".join(str(error).split())[:120]
+    if not line.strip(b"\0\r\n"):
+        # What a file system leaves of a file that was not written to its end.
+        return "zero bytes, not a record"
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -3,8 +3,9 @@
 The configuration that was asked for, then every item in its order under its own id,
 each behind the one before. What cannot be given again is given as what was understood:
 audio as its words, a reply that was cut off as what was heard of it. Left out are the
-deleted, what was out of band, what has no words, calls without an output and outputs
-without a call, and what belongs to MCP servers, which list and call anew.
+deleted, what was out of band, what has no words, outputs without a call, calls whose
+arguments are not whole, and what belongs to MCP servers, which list and call anew. A
+whole call is given again before it has its output: that may still come.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from . import events
 from .commands import create_item
 from .decoding import decode
 from .events.base import ClientEvent
-from .selectors import has_output
 from .state import Call, Connection, Item, Session
 from .types import SessionKind
 
@@ -70,7 +70,7 @@ def _wire(session: Session, item: Item) -> events.AnyItem | None:
         return _message(session, item)
     if item.type not in _CALLS or item.call is None:
         return None
-    if not _is_answered(session, item.call):
+    if not _has_call(session, item.call):
         return None
     if item.type == "function_call":
         return events.FunctionCallItem(
@@ -84,13 +84,13 @@ def _wire(session: Session, item: Item) -> events.AnyItem | None:
     )
 
 
-def _is_answered(session: Session, call: Call) -> bool:
-    """Whether the conversation has both a whole call and its output."""
+def _has_call(session: Session, call: Call) -> bool:
+    """Whether the conversation has the whole call that this is, or is the output of."""
     link = session.conversation.calls.get(call.call_id or "")
     asks = session.items.get(link.call or "") if link else None
     if asks is None or asks.status == "deleted" or asks.call is None:
         return False
-    return asks.call.complete and has_output(session, call)
+    return asks.call.complete
 
 
 def _message(session: Session, item: Item) -> events.MessageItem | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import msgspec
@@ -22,6 +22,7 @@ from .events.config import (
     Transcription,
     Voice,
 )
+from .retired import RETIRED, retired_in, told
 
 __all__ = ["TURN_DETECTION", "SessionConfig"]
 
@@ -43,7 +44,8 @@ class SessionConfig:
     ``UNSET`` leaves a field to the service, ``None`` sends null, which switches off
     turn detection, transcription and noise reduction. The defaults: spoken answers,
     turns found by the service after 500 ms of silence, an interruption stops the
-    reply, nothing transcribed, no tools.
+    reply, nothing transcribed, no tools. A name of the retired beta raises TypeError
+    with the name that the GA has for it.
     """
 
     model: str | UnsetType = models.REALTIME
@@ -56,8 +58,26 @@ class SessionConfig:
     tools: tuple[FunctionTool | McpToolServer, ...] | UnsetType = ()
     tool_choice: Any = UNSET
 
+    def __new__(cls, **settings: Any) -> Self:
+        """Refuse retired names, before the constructor refuses all that it lacks."""
+        if retired := settings.keys() & RETIRED.keys():
+            raise TypeError(f"retired: {told(retired)}")
+        return object.__new__(cls)
+
+    @classmethod
+    def changing(cls, **changes: Any) -> SessionConfig:
+        """The configuration that changes these fields and leaves all others alone.
+
+        Raises TypeError for a field that there is not.
+        """
+        left: dict[str, Any] = {field.name: UNSET for field in attrs.fields(cls)}
+        return cls(**{**left, **changes})
+
     def to_session(self) -> dict[str, Any]:
-        """The session object of the GA, as JSON values."""
+        """The session object of the GA, as JSON values.
+
+        Raises ValueError for a value that is retired or of the wrong type.
+        """
         config = RealtimeSessionConfig(
             model=self.model,
             output_modalities=self.output_modalities,
@@ -75,5 +95,18 @@ class SessionConfig:
             tools=self.tools,
             tool_choice=self.tool_choice,
         )
-        session: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
-        return session
+        frame = msgspec.json.encode(config)
+        session: dict[str, Any] = msgspec.json.decode(frame)
+        try:
+            msgspec.json.decode(frame, type=RealtimeSessionConfig)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"not a configuration: {error}") from None
+        if (retired := retired_in(session)) is not None:
+            raise ValueError(retired)
+        return _without_empty(session)
+
+
+def _without_empty(session: dict[str, Any]) -> dict[str, Any]:
+    """The same without objects in which nothing is said."""
+    audio = {side: said for side, said in session.pop("audio").items() if said}
+    return {**session, "audio": audio} if audio else session

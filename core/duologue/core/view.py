@@ -19,7 +19,7 @@ import msgspec
 
 from .jsonlike import is_array, is_object
 from .prices import Prices
-from .pricing import select_cost
+from .pricing import Cost, select_cost
 from .selectors import (
     Transcript,
     select_metadata,
@@ -39,11 +39,14 @@ from .state import (
     Session,
     Translation,
 )
+from .transcript import transcript_of
 
 __all__ = ["summary", "view"]
 
 #: What opens an MCP server: a view goes to pages.
 _SECRETS = ("authorization", "headers")
+#: Of a US dollar, as JSON shows them.
+_DECIMALS = 9
 
 
 def view(session: Session) -> dict[str, Any]:
@@ -261,7 +264,8 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
 
     ``items`` are those of the conversation in their order, the cleared ones too, then
     those beside it. ``text`` of a call is its arguments, of a function's output
-    its output. ``prices`` are those of `select_cost`.
+    its output; of others it is trimmed as in ``transcript``. Dollars are rounded to
+    nine decimals. ``prices`` are those of `select_cost`.
     """
     responses, tally = session.responses, session.tally
     cost = select_cost(session, prices)
@@ -275,7 +279,7 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
             for response_id in responses.order
         ],
         "usage": plain(select_usage(session)),
-        "cost": None if cost is None else plain(cost),
+        "cost": None if cost is None else _money(cost),
         "turns": [plain(turn) for turn in select_turns(session)],
         "problems": [plain(problem) for problem in select_problems(session)],
         "counters": {
@@ -285,6 +289,14 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
             "duplicate": tally.duplicate,
             "late": tally.late,
         },
+    }
+
+
+def _money(cost: Cost) -> dict[str, Any]:
+    """The cost without the noise of binary fractions; a token costs more than that."""
+    return {
+        name: round(value, _DECIMALS) if isinstance(value, float) else value
+        for name, value in plain(cost).items()
     }
 
 
@@ -304,7 +316,7 @@ def _every(session: Session) -> Iterator[Item]:
 
 
 def _entry(item: Item) -> dict[str, Any]:
-    text = "".join(str(part.text) for part in item.parts)
+    text = transcript_of(item).text
     if (call := item.call) is not None:
         output = item.type == "function_call_output"
         text = (call.output or "") if output else str(call.arguments)

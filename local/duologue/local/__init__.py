@@ -19,6 +19,8 @@ from duologue.transports.errors import MissingExtra
 
 if TYPE_CHECKING:
     from .engine import Engine, Options
+    from .fault_file import FaultsError, load_faults
+    from .faults import Faults
     from .mind import ScriptedMind
     from .parts import Parts, built_in
     from .scenario import ScenarioError, load_scenario
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Engine",
+    "Faults",
+    "FaultsError",
     "LocalService",
     "Options",
     "Parts",
@@ -35,11 +39,14 @@ __all__ = [
     "ServiceError",
     "SessionRunner",
     "built_in",
+    "load_faults",
     "load_scenario",
 ]
 
 _HOMES = {
     "Engine": "engine",
+    "Faults": "faults",
+    "FaultsError": "fault_file",
     "LocalService": "serve",
     "Options": "engine",
     "Parts": "parts",
@@ -48,6 +55,7 @@ _HOMES = {
     "ServiceError": "serve",
     "SessionRunner": "session",
     "built_in": "parts",
+    "load_faults": "fault_file",
     "load_scenario": "scenario",
 }
 
@@ -63,5 +71,10 @@ def __getattr__(name: str) -> Any:
             raise
         raise MissingExtra(
             f"the local service needs {error.name}: pip install 'duologue[local]'"
+        ) from error
+    except MissingExtra as error:
+        # Of the transports, whose extra alone would not do.
+        raise MissingExtra(
+            "the local service needs pip install 'duologue[local]'"
         ) from error
     return getattr(module, name)

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import attrs
 
 from duologue.transports._aiortc import Peer
 from duologue.transports._packets import PacketCache
 from duologue.transports.errors import DuologueError
 
-from .engine import Options
 from .http_errors import HttpError
-from .listening import Listeners
-from .parts import Parts
-from .session import SessionRunner, new_id
+from .session import new_id
+from .sessions import Sessions
 from .unheard import Unheard
 
 __all__ = ["Calls", "Sideband", "no_call"]
@@ -30,10 +25,9 @@ __all__ = ["Calls", "Sideband", "no_call"]
 #: Seconds from the answer to the open channel, then the call is dropped.
 _OPEN_TIMEOUT = 15.0
 
-#: Bytes that may wait for a client that does not read its data channel.
+#: Bytes that may wait for a client that does not read its data channel, and of events
+#: that may wait for their turn.
 _WAITING_LIMIT = 8 * 1024 * 1024
-
-_log = logging.getLogger(__name__)
 
 
 def no_call(call_id: str) -> HttpError:
@@ -46,21 +40,17 @@ class Calls:
 
     def __init__(
         self,
-        parts: Parts,
-        options: Options,
+        sessions: Sessions,
         *,
         loopback: bool,
         open_timeout: float = _OPEN_TIMEOUT,
-        listeners: Listeners | None = None,
     ) -> None:
-        self._parts = parts
-        self._options = attrs.evolve(options, media=True)
+        self._sessions = sessions
         self._loopback = loopback
         self._open_timeout = open_timeout
-        self._listeners = Listeners() if listeners is None else listeners
         self._packets = PacketCache()
         self._calls: dict[str, _Call] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[bool]] = set()
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -69,11 +59,9 @@ class Calls:
         """Take a call: its id and the answer. Raises `SignallingError`, `Refusal`."""
         call_id = new_id("rtc")
         call = _Call(
-            self._parts,
-            self._options,
+            self._sessions,
             session,
             loopback=self._loopback,
-            listeners=self._listeners,
             packets=self._packets,
             on_over=lambda: self._forget(call_id),
         )
@@ -83,8 +71,6 @@ class Calls:
             await call.close()
             raise
         self._calls[call_id] = call
-        if self._parts.ear is not None:
-            self._warm()
         return call_id, answer
 
     def join(
@@ -115,31 +101,12 @@ class Calls:
         await asyncio.gather(*(call.close() for call in calls))
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _warm(self) -> None:
-        """Start the ear while the connection is made; it takes 0.5 s."""
-        assert self._parts.ear is not None
-        self._keep(asyncio.create_task(_start(self._parts.ear.start())))
-
     def _forget(self, call_id: str) -> None:
         """A call is over by itself."""
         if self._calls.get(call_id) is not None:
-            self._keep(asyncio.create_task(_ended(self.hang_up(call_id))))
-
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-
-async def _start(starting: Any) -> None:
-    try:
-        await starting
-    except Exception as error:
-        # The utterance that needs the ear will fail with the same words.
-        _log.warning("the ear does not start: %s", error)
-
-
-async def _ended(ending: Any) -> None:
-    await ending
+            task = asyncio.create_task(self.hang_up(call_id))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
 
 class Sideband:
@@ -161,9 +128,7 @@ class Sideband:
 
     async def receive(self, frame: str | bytes) -> None:
         """Take an event; it waits until the call's own client is connected."""
-        await self._call.greeted.wait()
-        self._call.unheard.catch_up()
-        await self._call.runner.accept(frame)
+        await self._call.receive(frame)
 
     async def close(self) -> None:
         """Leave. The call goes on."""
@@ -176,12 +141,10 @@ class _Call:
 
     def __init__(
         self,
-        parts: Parts,
-        options: Options,
+        sessions: Sessions,
         session: Mapping[str, Any],
         *,
         loopback: bool,
-        listeners: Listeners,
         packets: PacketCache,
         on_over: Callable[[], None],
     ) -> None:
@@ -189,24 +152,20 @@ class _Call:
         self.sidebands: list[Sideband] = []
         self.greeted = asyncio.Event()
         self._farewell = (1000, "The call has ended.")
-        self.runner = SessionRunner(
-            self._send,
-            parts,
-            session=session,
-            options=options,
-            seat=listeners.seat(),
-            on_over=self._end,
-        )
+        self.runner = sessions.open(self._send, session, self._end, media=True)
         self.unheard = Unheard(self.runner)
         self._peer = Peer(
-            on_message=self._receive,
+            on_message=self._put,
             on_packet=self.unheard.take,
             next_audio=self.runner.next_audio,
             on_closed=lambda _: on_over(),
             cache=packets,
             loopback=loopback,
         )
-        self._opening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self._waiting_size = 0
+        self._turn = asyncio.Lock()
 
     def join(
         self, send: Callable[[str], None], end: Callable[[int, str], None]
@@ -214,14 +173,30 @@ class _Call:
         return Sideband(self, send, end)
 
     async def answer(self, offer: str, open_timeout: float) -> str:
+        # While the connection is made: it takes 0.5 s.
+        self.runner.warm()
         answer = await self._peer.answer(offer)
-        self._opening = asyncio.create_task(self._open(open_timeout))
+        self._tasks = [
+            asyncio.create_task(self._open(open_timeout)),
+            asyncio.create_task(self._take()),
+        ]
         return answer
 
+    async def receive(self, frame: str | bytes) -> None:
+        """An event of either side, once the call's own client is greeted.
+
+        One at a time, and others run while there is much to do.
+        """
+        await self.greeted.wait()
+        async with self._turn:
+            for _ in self.unheard.catch_up():
+                await asyncio.sleep(0)
+            await self.runner.accept(frame)
+
     async def close(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runner.close()
         self.greeted.set()
         for sideband in self.sidebands:
@@ -233,9 +208,19 @@ class _Call:
         self._farewell = (code, reason)
         self._on_over()
 
-    def _receive(self, frame: str | bytes) -> None:
-        self.unheard.catch_up()
-        self.runner.receive(frame)
+    def _put(self, frame: str | bytes) -> None:
+        """An event of the call's own client; it waits for those before it."""
+        self._waiting_size += len(frame)
+        if self._waiting_size > _WAITING_LIMIT:
+            self._end(1008, "The client of the call sends too much at once.")
+        else:
+            self._waiting.put_nowait(frame)
+
+    async def _take(self) -> None:
+        while True:
+            frame = await self._waiting.get()
+            await self.receive(frame)
+            self._waiting_size -= len(frame)
 
     def _send(self, frame: str) -> None:
         if self.greeted.is_set():

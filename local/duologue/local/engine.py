@@ -14,7 +14,7 @@ the user is hearing, `requests` what a client may ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from duologue.core.events import (
@@ -221,10 +221,7 @@ class Engine:
             )
 
     def commit(self) -> Iterator[None]:
-        """Make the audio so far a user item. Raises `Refusal` where there is none.
-
-        Pauses where there is much of it.
-        """
+        """Make the audio so far an item, in steps. Raises `Refusal` if it is short."""
         if self._speech is not None:
             speaking = self._turns is not None and self._turns.speaking
             committed, self._speech = self._speech, None
@@ -243,12 +240,15 @@ class Engine:
             yield
         self._commit(item_id)
 
-    def hear_item(self, item_id: str, data: bytes) -> None:
-        """Find the words of audio that came as an item; a response waits for them."""
+    def hear_item(self, item_id: str, audio: Iterable[bytes]) -> Iterator[None]:
+        """Find the words of an item's audio, piece by piece; a response waits."""
         if self._to_16k is not None:
-            pcm24k = Intake(self._resampling).samples(data, self.settings.input_format)
+            intake, kind = Intake(self._resampling), self.settings.input_format
             self.transcripts.open(item_id)
-            self.transcripts.feed(item_id, self._to_16k(pcm24k))
+            for data in audio:
+                pcm24k = intake.samples(data, kind)
+                self.transcripts.feed(item_id, self._to_16k(pcm24k))
+                yield
             self._finish(item_id)
 
     def clear_input(self) -> None:

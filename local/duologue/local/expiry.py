@@ -5,10 +5,15 @@ from __future__ import annotations
 from .jobs import Close
 from .outbox import Outbox, Refusal
 
-__all__ = ["Expiry"]
+__all__ = ["GOING_AWAY", "Expiry", "last_words"]
 
 #: The close code of a WebSocket whose session has expired.
-_GOING_AWAY = 1001
+GOING_AWAY = 1001
+
+
+def last_words(life: float) -> str:
+    """What a session says that ends after ``life`` seconds."""
+    return f"Your session hit the maximum duration of {life / 60:g} minutes."
 
 
 class Expiry:
@@ -29,8 +34,7 @@ class Expiry:
         """Whether the session is over; says so when it ends."""
         if not self.over and self.at is not None and self.at <= at:
             self.over = True
-            minutes = self._life / 60
-            message = f"Your session hit the maximum duration of {minutes:g} minutes."
+            message = last_words(self._life)
             self._outbox.refuse(Refusal("session_expired", message), None)
-            self._outbox.ask(Close(_GOING_AWAY, message))
+            self._outbox.ask(Close(GOING_AWAY, message))
         return self.over

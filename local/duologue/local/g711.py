@@ -32,7 +32,6 @@ class Stream(Protocol):
 Resampling = Callable[[int, int], Stream]
 
 _BIAS = 33
-_TOP = 8_158
 
 
 def _from_mulaw(code: int) -> int:

@@ -10,11 +10,15 @@ from .g711 import Resampling, reader
 from .outbox import Refusal
 from .ports import VOICE_RATE
 
-__all__ = ["MOST_AUDIO", "Intake", "decoded"]
+__all__ = ["MOST_AUDIO", "MOST_FRAME", "Intake", "decoded"]
 
 _BYTES_PER_MS = VOICE_RATE * 2 // 1000
-#: Audio in one append at most ("up to a maximum of 15 MiB").
+#: Audio in one event at most, in base64 as it is sent (API page "Client events",
+#: input_audio_buffer.append: "up to a maximum of 15 MiB").
 MOST_AUDIO = 15 * 1024 * 1024
+#: Bytes of one event at most, whatever it is and however it comes: as much audio as is
+#: allowed, and room for the rest.
+MOST_FRAME = 16 * 1024 * 1024
 #: Audio kept where the client commits by hand: seven minutes, then the oldest goes.
 _KEPT = 420_000 * _BYTES_PER_MS
 #: A commit needs this much (the service's own limit).
@@ -30,10 +34,10 @@ def decoded(audio: str) -> Iterator[bytes]:
 
     Raises `Refusal`.
     """
-    if len(audio) > MOST_AUDIO // 3 * 4 + 4:
+    if len(audio) > MOST_AUDIO:
         raise Refusal(
             "string_above_max_length",
-            f"Invalid 'audio': more than {MOST_AUDIO} bytes in one event.",
+            f"Invalid 'audio': more than {MOST_AUDIO} characters of base64.",
             param="audio",
         )
     for start in range(0, len(audio), _STEP):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from duologue.transports.errors import ConnectError, NotConnected
 from duologue.transports.memory import pair
 from duologue.transports.seam import Target, Transport
 
 from .engine import Options
+from .faults import NO_FAULTS, Faults
 from .outbox import NewId, Refusal
 from .parts import Parts
 from .session import SessionRunner, new_id
@@ -24,14 +26,17 @@ def memory(
     options: Options | None = None,
     clock: Callable[[], float] | None = None,
     ids: NewId = new_id,
+    faults: Faults = NO_FAULTS,
 ) -> Transport:
     """A transport to a session of its own, the service included.
 
     Audio goes in events, as over WebSocket. Without ``parts`` there is a mind only:
     text is answered with text, speech is not heard. ``parts`` stay open when the
-    transport is closed: they may be shared.
+    transport is closed: they may be shared. ``faults`` take it for a service's first
+    session, and its reconnects for the next ones.
     """
-    return _MemoryService(parts or Parts(), options, clock, ids)
+    numbers = itertools.count(1)
+    return _MemoryService(parts or Parts(), options, clock, ids, faults, numbers)
 
 
 class _MemoryService:
@@ -43,16 +48,21 @@ class _MemoryService:
         options: Options | None,
         clock: Callable[[], float] | None,
         ids: NewId,
+        faults: Faults,
+        numbers: Iterator[int],
     ) -> None:
         self._client, self._end = pair()
         self._parts = parts
         self._options = options
         self._clock = clock
         self._ids = ids
+        self._faults = faults
+        self._numbers = numbers
         self._runner: SessionRunner | None = None
         self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._reason: str | None = None
+        self._code: int | None = None
 
     async def connect(self, target: Target) -> None:
         """Begin the session that ``target`` describes. Raises `ConnectError`."""
@@ -66,6 +76,9 @@ class _MemoryService:
                 clock=self._clock,
                 ids=self._ids,
                 on_over=self._end_with,
+                line=self._faults.line(
+                    next(self._numbers), target.session.get("model"), self._ids
+                ),
             )
         except Refusal as error:
             await self.close()
@@ -75,6 +88,17 @@ class _MemoryService:
             asyncio.create_task(self._send_out()),
             asyncio.create_task(self._take_in(self._runner)),
         ]
+
+    def again(self) -> Transport:
+        """A fresh transport to another session of the same service."""
+        return _MemoryService(
+            self._parts,
+            self._options,
+            self._clock,
+            self._ids,
+            self._faults,
+            self._numbers,
+        )
 
     async def send(self, frame: str) -> None:
         """Send one event as JSON text. Raises `NotConnected` after close."""
@@ -96,13 +120,13 @@ class _MemoryService:
 
     def _end_with(self, code: int, reason: str) -> None:
         self._outgoing.put_nowait(None)
-        self._reason = f"{reason} ({code})"
+        self._reason, self._code = f"{reason} ({code})", code
 
     async def _send_out(self) -> None:
         with contextlib.suppress(NotConnected):
             while (frame := await self._outgoing.get()) is not None:
                 await self._end.send(frame)
-            await self._end.close(self._reason)
+            await self._end.close(self._reason, code=self._code)
 
     async def _take_in(self, runner: SessionRunner) -> None:
         async for frame in self._end.frames():

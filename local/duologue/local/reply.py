@@ -72,21 +72,20 @@ class Reply:
         self.thinking = False
         self.limited = False
         self.outputs: list[Message | FunctionCall] = []
-        self.items: list[AnyItem] = []
         self._outbox = outbox
-        self._closed = 0
+        self._made = 0
         self._tokens = 0
 
     @property
     def current(self) -> Message | FunctionCall | None:
         """The output that is being made; None before, between and after them."""
-        return self.outputs[self._closed] if self.outputs[self._closed :] else None
+        return self.outputs[self._made] if self.outputs[self._made :] else None
 
     @property
     def finished(self) -> bool:
         """Whether the mind is done, and all it wanted was made and sent."""
         thought = not self.thinking and not self.waits
-        return thought and self._closed == len(self.outputs)
+        return thought and self._made == len(self.outputs)
 
     @property
     def said(self) -> str:
@@ -129,10 +128,18 @@ class Reply:
         self.thinking = False
         self._seal()
 
-    def close_current(self, item: AnyItem) -> None:
-        """The current output is over and stays as this item; the next is current."""
-        self.items.append(item)
-        self._closed += 1
+    @property
+    def opened(self) -> list[tuple[Message | FunctionCall, str]]:
+        """The outputs that the client knows, with the status that each would end in."""
+        return [
+            (output, "completed" if output.index < self._made else "incomplete")
+            for output in self.outputs
+            if output.opened_at is not None
+        ]
+
+    def go_on(self) -> None:
+        """The current output is complete; the next is current."""
+        self._made += 1
 
     def shown(
         self,

@@ -34,22 +34,21 @@ from duologue.core.events import (
 )
 
 from .conversation import words_of
-from .intake import decoded
+from .intake import MOST_FRAME, decoded
 from .item_schema import ITEM
 from .outbox import Refusal
 from .schema import RESPONSE
-from .settings import refusal_of, typed
+from .settings import refusal_of
 
 if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = ["handle"]
 
-#: Bytes of one event that are looked at: more than the most audio takes as base64,
-#: so that what is too much by a little gets an error of its own.
-_MOST_FRAME = 32 * 1024 * 1024
 #: Characters of a client's event id (API page "Client events").
 _LONGEST_ID = 512
+#: Bytes of an event that takes milliseconds to read.
+_LARGE = 1024 * 1024
 #: Bytes of audio that are listened to without a pause: 100 ms as PCM.
 _HEARD_AT_ONCE = 4_800
 
@@ -62,6 +61,8 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
     event_id = None
     try:
         fields = _object(frame)
+        if len(frame) > _LARGE:
+            yield
         event_id = _event_id(fields)
         kind = fields.get("type")
         if kind == "input_audio_buffer.append":
@@ -71,7 +72,7 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
         elif kind == "session.update":
             _session_update(engine, fields)
         elif isinstance(kind, str) and kind in _TABLE:
-            _do(engine, fields, at)
+            yield from _do(engine, fields, at)
         else:
             raise Refusal("invalid_value", f"Invalid value: {kind!r}.", param="type")
     except Refusal as refusal:
@@ -79,8 +80,8 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:
-    if len(frame) > _MOST_FRAME:
-        raise Refusal("invalid_event", f"An event has up to {_MOST_FRAME} bytes.")
+    if len(frame) > MOST_FRAME:
+        raise Refusal("invalid_event", f"An event has up to {MOST_FRAME} bytes.")
     try:
         fields = msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -102,16 +103,19 @@ def _event_id(fields: dict[str, Any]) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _do(engine: Engine, fields: dict[str, Any], at: float) -> None:
+def _do(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
     event_class, do = _TABLE[fields["type"]]
     for key, shape in _SHAPES.items():
         if key in fields:
             shape(fields[key], key)
+    data = msgspec.json.encode(fields)
+    if len(data) > _LARGE:
+        yield
     try:
-        event = typed(fields, event_class)
+        event = msgspec.json.decode(data, type=event_class)
     except msgspec.ValidationError as error:
         raise refusal_of(error) from error
-    do(engine, event, at)
+    yield from do(engine, event, at) or ()
 
 
 def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
@@ -160,32 +164,44 @@ def _clear_output(engine: Engine, _: OutputAudioBufferClear, _at: float) -> None
     engine.clear_output()
 
 
-def _item_create(engine: Engine, event: ConversationItemCreate, _: float) -> None:
+def _item_create(
+    engine: Engine, event: ConversationItemCreate, _: float
+) -> Iterator[None]:
     item = event.item
     item_id = item.id or engine.outbox.new_id("item")
     item = msgspec.structs.replace(item, id=item_id, status="completed")
-    item, audio = _without_audio(item)
+    audio = []
+    for piece in _audio_in(item):
+        audio.append(piece)
+        yield
+    item = _without_audio(item)
     previous = event.previous_item_id
     engine.conversation.add(item, previous if isinstance(previous, str) else None)
     engine.conversation.done(item)
     engine.meter.wrote(_written(item))
     if audio:
-        engine.hear_item(item_id, audio)
+        yield from engine.hear_item(item_id, audio)
 
 
-def _without_audio(item: AnyItem) -> tuple[AnyItem, bytes]:
-    """An item as it is kept, and the user's audio in it that has no words yet."""
+def _audio_in(item: AnyItem) -> Iterator[bytes]:
+    """The user's audio in an item that has no words yet, piece by piece."""
+    if isinstance(item, MessageItem) and item.role == "user":
+        for part in item.content:
+            if isinstance(part, InputAudioPart) and part.audio and not part.transcript:
+                yield from decoded(part.audio)
+
+
+def _without_audio(item: AnyItem) -> AnyItem:
+    """An item as it is kept."""
     if not isinstance(item, MessageItem) or item.role != "user":
-        return item, b""
-    parts, audio = [], b""
-    for part in item.content:
-        if isinstance(part, InputAudioPart):
-            if part.audio and not part.transcript:
-                audio += b"".join(decoded(part.audio))
-            words = part.transcript or None
-            part = InputAudioPart(transcript=words)
-        parts.append(part)
-    return msgspec.structs.replace(item, content=tuple(parts)), audio
+        return item
+    parts = tuple(
+        InputAudioPart(transcript=part.transcript or None)
+        if isinstance(part, InputAudioPart)
+        else part
+        for part in item.content
+    )
+    return msgspec.structs.replace(item, content=parts)
 
 
 def _written(item: AnyItem) -> str:
@@ -268,7 +284,7 @@ def _response_cancel(engine: Engine, event: ResponseCancel, _: float) -> None:
 
 #: What the catalogue's classes take, but the service does not.
 _SHAPES = {"item": ITEM, "response": RESPONSE}
-_Doing = Callable[["Engine", Any, float], None]
+_Doing = Callable[["Engine", Any, float], Iterator[None] | None]
 
 _TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
     str(event.__struct_config__.tag): (event, do)

@@ -188,7 +188,7 @@ class Responses:
             while (output := reply.current) is not None and self._move(
                 reply, output, at
             ):
-                self._close(reply, output, "completed")
+                reply.go_on()
                 self._speak(reply)
             if reply.finished and reply.limited:
                 details = ResponseStatusDetails(
@@ -242,7 +242,9 @@ class Responses:
         output.send(at)
         return output.finished
 
-    def _close(self, reply: Reply, output: Message | FunctionCall, status: str) -> None:
+    def _close(
+        self, reply: Reply, output: Message | FunctionCall, status: str
+    ) -> AnyItem:
         """End the item; in the conversation too, unless the client has deleted it."""
         output.close()
         item = output.item(status)
@@ -258,16 +260,15 @@ class Responses:
             output_index=output.index,
             item=item,
         )
-        reply.close_current(item)
+        return item
 
     def _finish(
         self, reply: Reply, status: str, details: ResponseStatusDetails | None
     ) -> None:
         del self._replies[reply.id]
         self._sources.pop(reply.id, None)
-        output = reply.current
-        if output is not None and output.opened_at is not None:
-            self._close(reply, output, "incomplete")
+        # All of them at the end, in their order, as the service does.
+        items = tuple(self._close(reply, *opened) for opened in reply.opened)
         usage = self._meter.respond(
             reply.plan.instructions,
             reply.said,
@@ -278,9 +279,7 @@ class Responses:
         if reply.plan.in_band and status == "completed":
             began = self._now if reply.first_word_at is None else reply.first_word_at
             self._ended_at = max(self._now, began + reply.audio_ms / 1000)
-        shown = reply.shown(
-            status, output=tuple(reply.items), details=details, usage=usage
-        )
+        shown = reply.shown(status, output=items, details=details, usage=usage)
         self._outbox.emit(ResponseDone, response=shown)
         if self._playout is not None:
             self._playout.finish(reply.id)

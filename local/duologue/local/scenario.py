@@ -1,4 +1,4 @@
-"""Scenario files: the one module that knows YAML.
+"""Scenario files.
 
 `load_scenario` gives a mind that follows a file. The format is told in
 ``docs/scenarios.md``; ``default.yaml`` beside this module is an example of it.
@@ -10,12 +10,7 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
-
-import attrs
-import yaml
-
-from duologue.transports.errors import DuologueError
+from typing import Any
 
 from .mind import (
     CallStep,
@@ -28,25 +23,20 @@ from .mind import (
     WaitStep,
 )
 from .templates import NAMES, TemplateError, check
+from .yaml_file import List, Mapping, Node, Reader, Scalar, YamlError, load, parse
 
 __all__ = ["ScenarioError", "default_mind", "load_scenario"]
 
 _DEFAULT = Path(__file__).with_name("default.yaml")
-_LONGEST_WAIT = 600.0
 
 
-class ScenarioError(DuologueError):
+class ScenarioError(YamlError):
     """A scenario cannot be used; the message names the file, the line and the key."""
 
 
 def load_scenario(path: str | Path) -> ScriptedMind:
     """A mind that follows the file. Raises `ScenarioError`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ScenarioError(f"cannot read the scenario {path}: {why}") from error
-    return ScriptedMind(_read(text, str(path)))
+    return ScriptedMind(_read(load(path, "scenario", ScenarioError), str(path)))
 
 
 def default_mind() -> ScriptedMind:
@@ -60,28 +50,13 @@ def _default() -> Script:
 
 
 def _read(text: str, name: str) -> Script:
-    try:
-        return _Reader(name).script(yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or "it is not YAML"
-        raise ScenarioError(f"{name}{line}: {why}") from error
-    except RecursionError as error:
-        raise ScenarioError(f"{name}: it is nested too deeply") from error
+    return parse(text, _Reader(name, ScenarioError), _Reader.script)
 
 
-@attrs.frozen
-class _Reader:
-    """Reads nodes, which know their lines."""
+class _Reader(Reader):
+    """Reads the nodes of a scenario."""
 
-    name: str
-
-    def fail(self, node: yaml.Node | None, key: str, why: str) -> NoReturn:
-        line = 1 if node is None else node.start_mark.line + 1
-        raise ScenarioError(f"{self.name}, line {line}: {key}: {why}")
-
-    def script(self, root: yaml.Node | None) -> Script:
+    def script(self, root: Node | None) -> Script:
         if root is None:
             self.fail(root, "rules", "the file is empty")
         top = self.mapping(root, "rules", {"rules"})
@@ -91,16 +66,16 @@ class _Reader:
         remembered = {
             name.value
             for node in nodes
-            if isinstance(node, yaml.MappingNode)
+            if isinstance(node, Mapping)
             for key, value in node.value
-            if key.value == "remember" and isinstance(value, yaml.MappingNode)
+            if key.value == "remember" and isinstance(value, Mapping)
             for name, _ in value.value
-            if isinstance(name, yaml.ScalarNode)
+            if isinstance(name, Scalar)
         }
         known = NAMES | remembered
         return Script(tuple(self.rule(node, known) for node in nodes))
 
-    def rule(self, node: yaml.Node, known: frozenset[str]) -> Rule:
+    def rule(self, node: Node, known: frozenset[str]) -> Rule:
         fields = self.mapping(node, "rules", set(_CONDITIONS) | set(_STEPS) | {"do"})
         values: dict[str, Any] = {}
         if "hear" in fields:
@@ -130,43 +105,13 @@ class _Reader:
             self.fail(node, "rules", f"a rule needs one of {', '.join(_STEPS)} or do")
         return Rule(**values, steps=tuple(steps))
 
-    def mapping(
-        self, node: yaml.Node, key: str, allowed: set[str] | None
-    ) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            self.fail(node, key, "keys with values are needed here")
-        found: dict[str, yaml.Node] = {}
-        for name, value in node.value:
-            if not isinstance(name, yaml.ScalarNode):
-                self.fail(name, key, "a key is a word")
-            if allowed is not None and name.value not in allowed:
-                words = ", ".join(sorted(allowed))
-                self.fail(name, name.value, f"there is no such key; there are {words}")
-            if name.value in found:
-                self.fail(name, name.value, "stands here twice")
-            found[name.value] = value
-        return found
-
-    def sequence(self, node: yaml.Node, key: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.fail(node, key, "a list is needed here")
-        return list(node.value)
-
-    def one_or_more(self, node: yaml.Node) -> list[yaml.Node]:
-        return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
-
-    def text(self, node: yaml.Node, key: str) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            self.fail(node, key, "a text is needed here")
-        return str(node.value)
-
-    def pattern(self, node: yaml.Node, key: str) -> re.Pattern[str]:
+    def pattern(self, node: Node, key: str) -> re.Pattern[str]:
         try:
             return re.compile(self.text(node, key), re.IGNORECASE)
         except re.error as error:
             self.fail(node, key, f"not a regular expression: {error}")
 
-    def template(self, node: yaml.Node, key: str, known: frozenset[str]) -> str:
+    def template(self, node: Node, key: str, known: frozenset[str]) -> str:
         text = self.text(node, key)
         try:
             check(text, known)
@@ -174,36 +119,15 @@ class _Reader:
             self.fail(node, key, str(error))
         return text
 
-    def truth(self, node: yaml.Node, key: str) -> bool:
-        value = self.plain(node, key)
-        if not isinstance(value, bool):
-            self.fail(node, key, "true or false is needed here")
-        return value
-
-    def seconds(self, node: yaml.Node, key: str) -> float:
-        value = self.plain(node, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.fail(node, key, "a number of seconds is needed here")
-        if not 0 <= value <= _LONGEST_WAIT:
-            self.fail(node, key, f"seconds go from 0 to {_LONGEST_WAIT:g}")
-        return float(value)
-
-    def pairs(self, node: yaml.Node, key: str) -> list[tuple[str, yaml.Node]]:
+    def pairs(self, node: Node, key: str) -> list[tuple[str, Node]]:
         return list(self.mapping(node, key, None).items())
 
-    def plain(self, node: yaml.Node, key: str) -> Any:
-        """The value as YAML means it: a number, a truth, a date."""
-        try:
-            return yaml.SafeLoader("").construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError):
-            self.fail(node, key, "this value cannot be read")
-
-    def templates_in(self, node: yaml.Node, key: str, known: frozenset[str]) -> Any:
+    def templates_in(self, node: Node, key: str, known: frozenset[str]) -> Any:
         """A JSON value whose texts are templates."""
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, Mapping):
             inner = self.pairs(node, key)
             return {name: self.templates_in(each, key, known) for name, each in inner}
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, List):
             return [self.templates_in(each, key, known) for each in node.value]
         value = self.plain(node, key)
         if isinstance(value, str):
@@ -213,19 +137,19 @@ class _Reader:
         return value
 
 
-def _say(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> list[Step]:
+def _say(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
     texts = reader.one_or_more(node)
     if not texts:
         reader.fail(node, "say", "the list is empty")
     return [SayStep(tuple(reader.template(each, "say", known) for each in texts))]
 
 
-def _call(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> list[Step]:
+def _call(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
     return [_one_call(reader, each, known) for each in reader.one_or_more(node)]
 
 
-def _one_call(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> CallStep:
-    if isinstance(node, yaml.ScalarNode):
+def _one_call(reader: _Reader, node: Node, known: frozenset[str]) -> CallStep:
+    if isinstance(node, Scalar):
         return CallStep(reader.template(node, "call", known))
     fields = reader.mapping(node, "call", {"name", "arguments"})
     if "name" not in fields:
@@ -237,12 +161,12 @@ def _one_call(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> CallSt
     return CallStep(reader.template(fields["name"], "name", known), arguments)
 
 
-def _wait(reader: _Reader, node: yaml.Node, _: frozenset[str]) -> list[Step]:
+def _wait(reader: _Reader, node: Node, _: frozenset[str]) -> list[Step]:
     return [WaitStep(reader.seconds(node, "wait"))]
 
 
-def _fail(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> list[Step]:
-    if isinstance(node, yaml.ScalarNode):
+def _fail(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
+    if isinstance(node, Scalar):
         return [FailStep(reader.template(node, "fail", known))]
     fields = reader.mapping(node, "fail", {"message", "code"})
     if "message" not in fields:
@@ -253,13 +177,13 @@ def _fail(reader: _Reader, node: yaml.Node, known: frozenset[str]) -> list[Step]
     return [FailStep(message, reader.text(fields["code"], "code"))]
 
 
-_STEPS: dict[str, Callable[[_Reader, yaml.Node, frozenset[str]], list[Step]]] = {
+_STEPS: dict[str, Callable[[_Reader, Node, frozenset[str]], list[Step]]] = {
     "say": _say,
     "call": _call,
     "wait": _wait,
     "fail": _fail,
 }
-_CONDITIONS: dict[str, Callable[[_Reader, yaml.Node, str], Any]] = {
+_CONDITIONS: dict[str, Callable[[_Reader, Node, str], Any]] = {
     "hear": _Reader.pattern,
     "instructions": _Reader.pattern,
     "result": _Reader.pattern,

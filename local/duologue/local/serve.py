@@ -22,21 +22,22 @@ from duologue.transports.errors import DuologueError
 
 from .calls import Calls
 from .engine import Options
+from .faults import NO_FAULTS, Faults
 from .guard import Guard
 from .http_errors import Failures
+from .intake import MOST_FRAME
 from .keys import Keys
 from .listening import Listeners
 from .parts import Parts, built_in
 from .ports import VoiceError
 from .server import application
 from .session import wall_clock
+from .sessions import Sessions
 from .websocket import WebSocketFace
 
 __all__ = ["LocalService", "ServiceError"]
 
 _LAST_PORT = 65_535
-#: Bytes of one event over WebSocket.
-_FRAME_LIMIT = 16 * 1024 * 1024
 #: Seconds between pings over WebSocket, and for the answer to one.
 _PING = 20.0
 #: Seconds that a connection may stay open without a request.
@@ -59,7 +60,7 @@ class LocalService:
     ``max_listening`` sessions are listened to at once, by default as many as the cores
     allow. ``allow_origins`` are those of pages that may do anything (see `guard`).
     ``fail`` is what the next requests are answered with: HTTP statuses, of which 200
-    lets one through.
+    lets one through. ``faults`` is what goes wrong in the sessions.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class LocalService:
         max_listening: int | None = None,
         allow_origins: Iterable[str] = (),
         fail: Iterable[int] = (),
+        faults: Faults = NO_FAULTS,
     ) -> None:
+        self._faults = faults
         self._failures = Failures(fail)
         self._listeners = Listeners(max_listening)
         self._origins = tuple(allow_origins)
@@ -112,12 +115,13 @@ class LocalService:
                     "can use this service",
                     host,
                 )
-            calls = Calls(parts, options, loopback=loopback, listeners=self._listeners)
+            sessions = Sessions(
+                parts, options, listeners=self._listeners, faults=self._faults
+            )
+            calls = Calls(sessions, loopback=loopback)
             stack.push_async_callback(calls.close)
             keys = Keys(self._key, wall_clock())
-            face = WebSocketFace(
-                calls, keys, parts, options, self._listeners, self._failures
-            )
+            face = WebSocketFace(calls, keys, sessions, self._failures)
             app = Guard(
                 application(calls, keys, face, self._failures),
                 keys,
@@ -188,7 +192,7 @@ def _config(app: Guard) -> uvicorn.Config:
         lifespan="off",
         http=_Http,
         ws=_WebSocket,
-        ws_max_size=_FRAME_LIMIT,
+        ws_max_size=MOST_FRAME,
         ws_ping_interval=_PING,
         ws_ping_timeout=_PING,
         # It costs more than it saves here, and would unpack what a client packed.

@@ -14,12 +14,14 @@ from typing import Any
 from . import jobs
 from ._resample import Resampler
 from .engine import Engine, Options
+from .faults import FaultyLine, Mute, Outcome
 from .listening import Listeners, Seat
 from .outbox import NewId
 from .parts import Parts
 from .ports import (
     EAR_RATE,
     VOICE_RATE,
+    Ear,
     EarError,
     Hearing,
     MindError,
@@ -53,7 +55,8 @@ class SessionRunner:
     the client is gone. Nothing that fails here raises: it becomes an event. The
     parts are shared with other sessions and stay open when this one is closed.
     ``on_over`` gets a WebSocket's close code and a reason, after the last event, when
-    the session ends by itself: whoever has the connection ends it.
+    the session ends by itself: whoever has the connection ends it. Events leave by
+    ``line`` where there is one.
     """
 
     def __init__(
@@ -67,9 +70,12 @@ class SessionRunner:
         ids: NewId = new_id,
         seat: Seat | None = None,
         on_over: Callable[[int, str], None] = lambda code, reason: None,
+        line: FaultyLine | None = None,
     ) -> None:
         self._on_over = on_over
         self._over: jobs.Close | None = None
+        self._line = line
+        self._muted = False
         self._seat = Listeners().seat() if seat is None else seat
         self._send = send
         self._parts = parts
@@ -89,9 +95,18 @@ class SessionRunner:
         self._wakes_at: float | None = None
         self._closed = False
 
+    def warm(self) -> None:
+        """Let the ear get ready ahead of the first utterance."""
+        if self._parts.ear is not None:
+            self._spawn("ear", _started(self._parts.ear))
+
     def start(self) -> None:
         """The connection is open: greet the client."""
+        if self._line is not None:
+            self._line.start(self._clock())
         self._engine.start(self._clock())
+        if self._engine.settings.listens:
+            self.warm()
         self._follow_up()
 
     def receive(self, frame: str | bytes) -> None:
@@ -118,17 +133,20 @@ class SessionRunner:
 
     def hear(self, pcm24k: bytes) -> None:
         """The user's audio, PCM16 mono at 24 kHz."""
-        if not self._closed:
+        if not self._closed and not self._muted:
             self._engine.hear(pcm24k, self._clock())
             self._follow_up()
 
-    def next_audio(self) -> bytes:
-        """Up to 20 ms of audio for the user's ear; call it every 20 ms."""
+    def next_audio(self) -> bytes | None:
+        """Up to 20 ms of audio for the user's ear; call it every 20 ms.
+
+        None where nothing is to be sent, not even silence.
+        """
         if self._closed:
             return b""
         audio = self._engine.next_audio(self._clock())
         self._follow_up()
-        return audio
+        return None if self._muted else audio
 
     async def close(self) -> None:
         """Stop all that is under way. Idempotent."""
@@ -150,18 +168,43 @@ class SessionRunner:
         while todo := self._engine.take_jobs():
             for job in todo:
                 self._do(job)
-        for frame in self._engine.take_frames():
-            try:
-                self._send(frame)
-            except Exception as error:
-                _log.debug("an event was not sent: %s", error)
-        if self._over is not None:
-            over, self._over = self._over, None
-            self._on_over(over.code, over.reason)
+        for outcome in self._outcomes():
+            match outcome:
+                case str(frame):
+                    try:
+                        self._send(frame)
+                    except Exception as error:
+                        _log.debug("an event was not sent: %s", error)
+                case jobs.Close(code, reason):
+                    self._on_over(code, reason)
+                case Mute():
+                    self._muted = True
         self._set_timer()
 
+    def _outcomes(self) -> list[Outcome]:
+        """What leaves now: the engine's events, or what its line makes of them."""
+        leaving: list[Outcome] = [*self._engine.take_frames()]
+        if self._over is not None:
+            leaving.append(self._over)
+            self._over = None
+        if self._line is None:
+            return leaving
+        at = self._clock()
+        for outcome in leaving:
+            self._line.put(outcome, at)
+        return self._line.take(at)
+
+    def _deadline(self) -> float | None:
+        """When there is something to do next."""
+        if self._closed:
+            return None
+        times = [self._engine.deadline]
+        if self._line is not None:
+            times.append(self._line.deadline)
+        return min((at for at in times if at is not None), default=None)
+
     def _set_timer(self) -> None:
-        deadline = None if self._closed else self._engine.deadline
+        deadline = self._deadline()
         if deadline == self._wakes_at:
             return  # as with most of what comes 50 times a second
         self._wakes_at = deadline
@@ -269,6 +312,14 @@ class SessionRunner:
         else:
             self._engine.voiced_all(job.response, self._clock())
         self._follow_up()
+
+
+async def _started(ear: Ear) -> None:
+    try:
+        await ear.start()
+    except Exception as error:
+        # The utterance that needs the ear will fail with the same words.
+        _log.warning("the ear does not start: %s", error)
 
 
 def _reason(

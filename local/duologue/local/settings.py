@@ -258,11 +258,6 @@ class Settings:
         return voice if isinstance(voice, str) else str(voice["id"])
 
     @property
-    def logprobs(self) -> bool:
-        """Whether the client wants log probabilities with its words."""
-        return bool(self._session["include"])
-
-    @property
     def diarizes(self) -> bool:
         """Whether the client wants to know who spoke, stretch by stretch."""
         wanted = self._session["audio"]["input"]["transcription"] or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from duologue.transports._opus import OpusDecoder
@@ -12,6 +12,8 @@ __all__ = ["Unheard"]
 
 #: Packets that are kept, of 20 ms each: as much as waits for a commit by hand.
 _KEPT = 420_000 // 20
+#: Packets that are decoded without a pause: 5 s of sound, which takes 10 ms.
+_AT_ONCE = 250
 
 
 class _Listener(Protocol):
@@ -47,14 +49,19 @@ class Unheard:
         """The packet that follows."""
         self._packets.append(packet)
         if self._listener.listens:
-            self.catch_up()
+            for _ in self.catch_up():
+                pass
 
-    def catch_up(self) -> None:
-        """The client is about to be heard: give the listener all there is."""
-        if not self._packets:
-            return
-        if self._decoder is None:
+    def catch_up(self) -> Iterator[None]:
+        """The client is about to be heard: give the listener all there is.
+
+        Pauses where there is much of it; what comes meanwhile is part of it.
+        """
+        if self._decoder is None and self._packets:
             self._decoder = self._new_decoder()
-        packets, self._packets = self._packets, deque(maxlen=_KEPT)
-        if pcm := b"".join(map(self._decoder.decode, packets)):
-            self._listener.hear(pcm)
+        while self._packets and self._decoder is not None:
+            count = min(_AT_ONCE, len(self._packets))
+            packets = [self._packets.popleft() for _ in range(count)]
+            if pcm := b"".join(map(self._decoder.decode, packets)):
+                self._listener.hear(pcm)
+            yield

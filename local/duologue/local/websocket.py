@@ -15,20 +15,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-import attrs
-
 from duologue.core import encode
 from duologue.core.events import Error, ErrorDetail
 
 from .calls import Calls, no_call
-from .engine import Options
+from .faults import NO_CLOSE_FRAME
 from .guard import reject
 from .http_errors import Failures, HttpError, refused
 from .keys import Keys, Secret, presented
-from .listening import Listeners
 from .outbox import Refusal
-from .parts import Parts
 from .session import SessionRunner, new_id
+from .sessions import Sessions
 
 __all__ = ["WAITING_LIMIT", "WebSocketFace"]
 
@@ -51,16 +48,12 @@ class WebSocketFace:
         self,
         calls: Calls,
         keys: Keys,
-        parts: Parts,
-        options: Options,
-        listeners: Listeners,
+        sessions: Sessions,
         failures: Failures,
     ) -> None:
         self._calls = calls
         self._keys = keys
-        self._parts = parts
-        self._options = attrs.evolve(options, media=False)
-        self._listeners = listeners
+        self._sessions = sessions
         self._failures = failures
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
@@ -100,14 +93,8 @@ class WebSocketFace:
         asked = {name: values[0] for name, values in query.items()}
         if "call_id" in asked:
             return self._join(asked, socket)
-        runner = SessionRunner(
-            socket.put,
-            self._parts,
-            session=_wanted(asked, secret),
-            options=self._options,
-            seat=self._listeners.seat(),
-            on_over=socket.close,
-        )
+        wanted = _wanted(asked, secret)
+        runner = self._sessions.open(socket.put, wanted, socket.close, media=False)
         return _Own(runner)
 
     def _join(self, asked: dict[str, str], socket: _Socket) -> _Session:
@@ -233,7 +220,10 @@ class _Socket:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection when all events before this are sent. Idempotent."""
+        """Close the connection when all events before this are sent. Idempotent.
+
+        1006 cuts it without a close frame.
+        """
         if self._closing is None:
             self._closing = {"type": "websocket.close", "code": code, "reason": reason}
             self._wake.set()
@@ -250,5 +240,8 @@ class _Socket:
                     if self._waiting:
                         self._size -= len(self._waiting.popleft())
                 if self._closing is not None:
-                    await self._send(self._closing)
+                    if self._closing["code"] == NO_CLOSE_FRAME and self._abort:
+                        self._abort()
+                    else:
+                        await self._send(self._closing)
                     return

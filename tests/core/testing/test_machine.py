@@ -56,6 +56,24 @@ def test_a_store_that_loses_something_is_found(middleware: object) -> None:
         run_state_machine_as_test(Machine, settings=few)
 
 
+def test_a_middleware_that_drops_is_named_as_such() -> None:
+    """The machine is for one that lets all through, and says so."""
+
+    def dropping(store: Store, dispatch: Dispatch) -> Dispatch:
+        return lambda record: store.state
+
+    class Machine(StoreMachine):
+        def make_store(self, state: State) -> Store:
+            return Store(state, middleware=(dropping,))
+
+    Machine.__test__ = False
+    few = settings(max_examples=20, database=None, phases=[Phase.generate])
+    with pytest.raises(
+        AssertionError, match=r"your middleware dropped .* needs them all"
+    ):
+        run_state_machine_as_test(Machine, settings=few)
+
+
 def test_the_model_takes_what_it_does_not_know() -> None:
     """Events that say nothing of items leave it alone."""
     service, model = Service(), Model()

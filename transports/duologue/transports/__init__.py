@@ -10,7 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import memory
-from .credentials import Credentials, Secret
+from .credentials import (
+    Credentials,
+    EphemeralKeys,
+    KeySource,
+    Secret,
+    TokenEndpoint,
+)
 from .errors import (
     AuthenticationError,
     ConnectError,
@@ -28,10 +34,13 @@ from .errors import (
 from .seam import AudioSink, AudioSource, Target, Transport
 
 if TYPE_CHECKING:
+    from ._ice import IceServer
     from ._record import record
     from ._replay import replay
+    from ._statistics import Statistics
     from ._trim import TrimmedSink
     from ._webrtc import webrtc
+    from ._websocket import websocket
     from .audio import (
         BufferSink,
         CallbackSink,
@@ -41,24 +50,31 @@ if TYPE_CHECKING:
         WavSink,
         WavSource,
     )
-    from .client import Client, LiveSession
+    from .client import Client
     from .logfile import read_log_file
+    from .session import LiveSession
+    from .tools import Tool, tool
 
 _LAZY = {
     "BufferSink": "audio",
     "CallbackSink": "audio",
     "CallbackSource": "audio",
     "Client": "client",
-    "LiveSession": "client",
+    "IceServer": "_ice",
+    "LiveSession": "session",
     "QueueSource": "audio",
     "SilenceSource": "audio",
+    "Statistics": "_statistics",
+    "Tool": "tools",
     "TrimmedSink": "_trim",
     "WavSink": "audio",
     "WavSource": "audio",
     "read_log_file": "logfile",
     "record": "_record",
     "replay": "_replay",
+    "tool": "tools",
     "webrtc": "_webrtc",
+    "websocket": "_websocket",
 }
 
 __all__ = [
@@ -74,6 +90,9 @@ __all__ = [
     "ConnectionLost",
     "Credentials",
     "DuologueError",
+    "EphemeralKeys",
+    "IceServer",
+    "KeySource",
     "LiveSession",
     "LogError",
     "MediaError",
@@ -85,7 +104,10 @@ __all__ = [
     "ServiceUnreachable",
     "SignallingError",
     "SilenceSource",
+    "Statistics",
     "Target",
+    "TokenEndpoint",
+    "Tool",
     "Transport",
     "TrimmedSink",
     "WavSink",
@@ -94,7 +116,9 @@ __all__ = [
     "read_log_file",
     "record",
     "replay",
+    "tool",
     "webrtc",
+    "websocket",
 ]
 
 

@@ -17,6 +17,7 @@ from ._ice import IceServer
 from ._opus import Listener, Packet, Speaker
 from ._packets import PacketCache
 from ._patches import gather_loopback, guard, heed_close, one_line, take_packets
+from ._statistics import Statistics
 from .errors import (
     ConnectError,
     DuologueError,
@@ -40,6 +41,8 @@ __all__ = ["CHANNEL", "MESSAGE_LIMIT", "PENDING_LIMIT", "SDP_LIMIT", "Peer"]
 CHANNEL = "oai-events"
 #: Bytes; what aiortc and browsers announce as ``a=max-message-size``.
 MESSAGE_LIMIT = 262_144
+#: Hz; what the time stamps of Opus count in, whatever is inside (RFC 7587).
+OPUS_CLOCK = 48_000
 #: Bytes of an SDP that is looked at.
 SDP_LIMIT = 65_536
 #: Bytes that wait for the data channel to open.
@@ -63,10 +66,10 @@ class Peer:
     ``on_message`` gets each event: text, or ``bytes`` where it was not UTF-8 text.
     ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`, or ``on_packet`` as
     Opus packets; without them nothing is decoded. ``next_audio`` is asked for 20 ms of
-    PCM16 in real time; what it leaves out is silence. Peers that may say the same
-    share ``cache``. ``on_closed`` is told the reason, once, when the connection ended
-    and `close` was not called. ``loopback`` offers 127.0.0.1 and nothing else. A
-    callback that raises is logged and, if it is audio's, dropped.
+    PCM16 in real time; what it leaves out is silence, and for None nothing is sent.
+    Peers that may say the same share ``cache``. ``on_closed`` is told the reason, once,
+    when the connection ended and `close` was not called. ``loopback`` offers 127.0.0.1
+    and nothing else. A callback that raises is logged and, if it is audio's, dropped.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Peer:
         on_message: Callable[[str | bytes], None],
         on_audio: Callable[[bytes], None] | None = None,
         on_packet: Callable[[bytes], None] | None = None,
-        next_audio: Callable[[], bytes] | None,
+        next_audio: Callable[[], bytes | None] | None,
         on_closed: Callable[[str], None],
         cache: PacketCache | None = None,
         loopback: bool = False,
@@ -189,6 +192,11 @@ class Peer:
         else:
             self._pending.append(text)
             self._pending_bytes += size
+
+    async def statistics(self) -> Statistics:
+        """How the connection does; after the end what is left of it."""
+        report = await self._pc.getStats()
+        return Statistics.of(report.values(), rate=OPUS_CLOCK)
 
     @property
     def buffered(self) -> int:

@@ -42,13 +42,13 @@ class Speaker:
     """What ``next_audio`` gives, as one Opus packet each 20 ms, encoded in line.
 
     A receiver sees opus/48000/2 whatever is inside (RFC 7587 section 4.1). A source
-    that raises is logged and replaced by silence. ``cache`` is shared by those who may
-    say the same.
+    that raises is logged and replaced by silence; while it gives None, no packet goes.
+    ``cache`` is shared by those who may say the same.
     """
 
     def __init__(
         self,
-        next_audio: Callable[[], bytes] | None,
+        next_audio: Callable[[], bytes | None] | None,
         cache: PacketCache | None = None,
     ) -> None:
         self._next_audio = next_audio
@@ -58,19 +58,21 @@ class Speaker:
     async def next(self) -> Packet:
         """Wait until the next packet is due and give it."""
         index = await self._pacer.next()
-        packet: Packet = av.Packet(self._packets.packet(self._read()))
+        while (pcm := self._read()) is None:
+            index = await self._pacer.next()
+        packet: Packet = av.Packet(self._packets.packet(pcm))
         packet.pts = index * FRAME_SAMPLES
         packet.time_base = _TIME_BASE
         return packet
 
-    def _read(self) -> bytes:
+    def _read(self) -> bytes | None:
         try:
             pcm = self._next_audio() if self._next_audio is not None else b""
         except Exception:
             _log.exception("the source of audio failed: silence from here on")
             self._next_audio = None
             pcm = b""
-        return pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
+        return None if pcm is None else pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
 
 
 def _encoder() -> Callable[[bytes], bytes]:

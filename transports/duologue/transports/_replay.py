@@ -1,13 +1,17 @@
 """A recorded log in place of a live service: the same frames, in the same order.
 
 A received frame comes once all that was sent before it in the log has been sent
-again, so a client meets its answers only after its questions.
+again, so a client meets its answers only after its questions. What the transport did
+by itself when it was recorded (the sound that it sent, how much was heard), the replay
+does again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,131 +20,335 @@ import msgspec
 from duologue.core import events
 from duologue.core.record import Record
 
-from .errors import ConnectionLost, NotConnected, ReplayDrift
+from ._drift import Comparison, Sends, first_difference
+from ._replay_clock import ReplayClock, Speed, Times
+from .errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
 from .logfile import read_log_file
-from .seam import Target
+from .seam import OWN, Report, Target
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "ReplayClock", "Sends", "Speed", "replay"]
 
-Sends = Literal["strict", "order", "ignore"]
+#: Facts that a client learns from its transport or its clock, and not by itself.
+_FACTS = (events.Played, events.Tick)
+_AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
 
 
 def replay(
-    path: str | Path, *, speed: float | None = None, sends: Sends = "strict"
+    path: str | Path,
+    *,
+    speed: Speed = None,
+    sends: Sends = "strict",
+    until: int | None = None,
+    session: str | None = None,
+    epoch: int = 0,
+    patience: float | None = None,
 ) -> Replay:
     """The log at ``path`` as a transport.
 
-    ``speed`` 1 keeps the recorded times, 2 halves them, None does not wait.
-    ``sends`` says how what is sent is compared with what was: ``strict`` the events
-    with ids left out, ``order`` their types, ``ignore`` not at all. Raises
-    `LogError` for a log that cannot be read.
+    ``speed`` 1 keeps the recorded times, 2 halves them, None does not wait, "step"
+    waits for `Replay.step`. ``sends`` says how what is sent is compared with what
+    was: ``strict`` the events with ids normalised, ``order`` their types, ``ignore``
+    not at all. ``until`` is the ``seq`` of the last record that is replayed: nothing
+    comes after it. ``session`` is whose records are taken, by default those of the
+    first record; ``epoch`` which of its connections. ``patience`` is how many seconds
+    the recording waits for an event that is to be sent (None: for ever).
+
+    Raises `LogError` for a log that cannot be read or has no such session, ValueError
+    for a speed that is none.
     """
-    if speed is not None and not speed > 0:
-        raise ValueError(f"speed is {speed!r}, it must be above 0 or None")
-    return Replay(tuple(read_log_file(path)), speed=speed, sends=sends)
+    if speed is not None and speed != "step" and not speed > 0:
+        raise ValueError(f"speed is {speed!r}, it must be above 0, 'step' or None")
+    records = list(read_log_file(path))
+    name = session or (records[0].session if records else None)
+    chosen = [
+        record
+        for record in records
+        if record.session == name and (until is None or record.seq <= until)
+    ]
+    if all(record.epoch != epoch for record in chosen):
+        raise LogError(f"{path}: no records of {name or 'any session'}, epoch {epoch}")
+    return Replay(
+        tuple(chosen), epoch=epoch, speed=speed, sends=sends, patience=patience
+    )
 
 
 class Replay:
-    """See `replay`."""
+    """A `Transport` out of one connection of a session in a log. Made by `replay`.
+
+    ``drift`` is the first difference that was found, whoever caught its exception.
+    """
 
     def __init__(
-        self, records: tuple[Record, ...], *, speed: float | None, sends: Sends
+        self,
+        session: tuple[Record, ...],
+        *,
+        epoch: int = 0,
+        speed: Speed = None,
+        sends: Sends = "strict",
+        patience: float | None = None,
+        clock: ReplayClock | None = None,
     ) -> None:
+        self._session = session
+        self._epoch = epoch
+        records = tuple(record for record in session if record.epoch == epoch)
         self._records = records
-        self._speed = speed
-        self._sends = sends
-        self._expected = [r for r in records if r.dir == "out"]
-        self._sent = 0
-        self._changed = asyncio.Event()
-        self._closed = False
+        self._speed: Speed = speed
+        self._sends: Sends = sends
+        self._patience = patience
+        self._made = _made_by_itself(records)
+        self._comparison = Comparison(
+            [r for r in records if r.dir == "out" and r.seq not in self._made], sends
+        )
+        self._report: Report = _to_nobody
+        self._changed = asyncio.Condition()
+        self._position = 0
+        #: Events of the client's that stand before the position.
+        self._before = 0
+        self._steps = 0
+        self._times = Times(speed)
+        self._state: Literal["new", "open", "over", "closed"] = "new"
+        self.drift: ReplayDrift | None = None
+        self.session_id = records[0].session
+        self.clock = clock or ReplayClock(session)
+
+    @property
+    def again(self) -> Callable[[], Replay] | None:
+        """What makes the next connection of the session; None if there was none."""
+        later = {r.epoch for r in self._session if r.epoch > self._epoch}
+        return partial(self._after, min(later)) if later else None
+
+    def _after(self, epoch: int) -> Replay:
+        return Replay(
+            self._session,
+            epoch=epoch,
+            speed=self._speed,
+            sends=self._sends,
+            patience=self._patience,
+            clock=self.clock,
+        )
+
+    def report_to(self, report: Report) -> None:
+        """See `seam.Reporting`."""
+        self._report = report
 
     async def connect(self, target: Target) -> None:
-        """Nothing to connect to."""
+        """Compare the configuration, but for the model. Raises `ConnectError`."""
+        if self._state != "new":
+            raise ConnectError("a transport connects once")
+        self._state = "open"
+        if self._sends == "strict":
+            self._compare_configuration(target)
+        for record in self._before_connected():
+            self._tell(record)
+
+    def _compare_configuration(self, target: Target) -> None:
+        wanted = _configuration(self._records)
+        if wanted is None:
+            return
+        got = msgspec.json.decode(msgspec.json.encode(target.session, enc_hook=dict))
+        wanted, got = ({**each, "model": None} for each in (wanted, got))
+        if wanted != got:
+            raise self._drifted(
+                ReplayDrift(
+                    "the configuration differs from that of the recording: "
+                    f"{first_difference(wanted, got)}"
+                )
+            )
+
+    def _before_connected(self) -> Iterator[Record]:
+        """What the transport did while it connected, in a log that says when."""
+        stands = [isinstance(r.event, events.Connected) for r in self._records]
+        self._position = stands.index(True) if any(stands) else 0
+        for record in self._records[: self._position]:
+            if record.seq in self._made:
+                yield record
 
     async def send(self, frame: str) -> None:
-        """Compare with the recorded frame. Raises `ReplayDrift` if it differs."""
-        if self._closed:
-            raise NotConnected("the replay is closed")
-        if self._sends != "ignore":
-            self._compare(frame)
-        self._sent += 1
-        self._changed.set()
+        """Compare with the recorded event. Raises `ReplayDrift` if it differs."""
+        if self._state != "open":
+            raise NotConnected(f"the replay is {self._state}")
+        try:
+            self._comparison.take(frame)
+        except ReplayDrift as drift:
+            raise self._drifted(drift) from None
+        finally:
+            await self._wake()
 
-    def _compare(self, frame: str) -> None:
-        number = self._sent + 1
-        if self._sent >= len(self._expected):
-            raise ReplayDrift(f"frame {number} sent, the log has {self._sent}")
-        expected = self._expected[self._sent]
-        wanted, got = _comparable(expected.frame), _comparable(frame)
-        if self._sends == "order":
-            wanted, got = wanted.get("type"), got.get("type")
-        if wanted != got:
-            raise ReplayDrift(
-                f"frame {number} sent differs from record {expected.seq}: "
-                f"{_first_difference(wanted, got)}"
+    def check(self) -> None:
+        """Raise the first `ReplayDrift` there was, or one for what was not sent."""
+        if self.drift is not None:
+            raise self.drift
+        missing = self._comparison.next
+        if missing is not None and self._sends != "ignore":
+            raise self._drifted(ReplayDrift(self._unsent(missing)))
+
+    async def step(self, count: int = 1) -> None:
+        """Let ``count`` more records come; return when they did, or at the end."""
+        if self._speed != "step":
+            raise ValueError("this replay does not go by steps")
+        async with self._changed:
+            self._steps += count
+            self._changed.notify_all()
+            await self._changed.wait_for(
+                lambda: self._steps <= 0 or self._state in ("over", "closed")
             )
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """The received frames of the log, as they were."""
-        sent_before = 0
-        previous: float | None = None
-        for record in self._records:
-            if self._closed:
-                return
-            if record.dir == "out":
-                sent_before += 1
-            elif record.dir == "in" and record.src is None:
-                await self._wait_for_sends(sent_before)
-                previous = await self._wait_for_time(previous, record.at)
-                yield record.frame
-            elif isinstance(record.event, events.Disconnected):
-                if not record.event.expected:
-                    raise ConnectionLost(record.event.reason or "connection lost")
-                return
-        await self._wait_for_sends(sent_before)
+        """The received frames of the log, as they were.
 
-    async def _wait_for_sends(self, count: int) -> None:
-        while self._sent < count and self._sends != "ignore" and not self._closed:
-            self._changed.clear()
-            await self._changed.wait()
+        Where the service ended the connection they end, or raise `ConnectionLost`;
+        where we did, or the log breaks off, nothing more comes until `close`.
+        """
+        if self._state == "new":
+            return
+        while self._position < len(self._records):
+            record = self._records[self._position]
+            if record.dir == "out" and record.seq not in self._made:
+                self._before += 1
+            elif self._is_ours(record):
+                await self._wait_for_sends(self._before)
+                await self._wait_for_time(record)
+                if self._state != "open":
+                    return
+                self._position += 1
+                if isinstance(record.event, events.Disconnected):
+                    await self._end(record.event)
+                    return
+                if record.dir == "in":
+                    self.clock.reach(record)
+                    yield _text(record.frame)
+                else:
+                    self._tell(record)
+                await self._passed()
+                continue
+            self._position += 1
+        self._steps = 0
+        await self._wake()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._state != "open")
 
-    async def _wait_for_time(
-        self, previous: float | None, at: float | None
-    ) -> float | None:
-        if self._speed is not None and previous is not None and at is not None:
-            await asyncio.sleep(max(0.0, at - previous) / self._speed)
-        return at if at is not None else previous
+    def _tell(self, record: Record) -> None:
+        """Do again what the transport did by itself."""
+        self.clock.reach(record)
+        way: Literal["out", "local"] = "out" if record.dir == "out" else "local"
+        self._report(record.frame.decode(), way)
 
     async def close(self) -> None:
-        """End the frames."""
-        self._closed = True
-        self._changed.set()
+        """End the frames. Idempotent."""
+        self._state = "closed"
+        await self._wake()
+
+    def _is_ours(self, record: Record) -> bool:
+        """Whether the replay brings this record, or the client makes it anew."""
+        if record.dir == "in":
+            return record.src is None
+        if isinstance(record.event, events.Disconnected):
+            event = record.event
+            return not event.expected or event.code is not None
+        return record.seq in self._made
+
+    async def _end(self, event: events.Disconnected) -> None:
+        self._state = "over"
+        await self._wake()
+        if not event.expected:
+            raise ConnectionLost(event.reason or "connection lost", code=event.code)
+
+    async def _wait_for_sends(self, count: int) -> None:
+        def is_time() -> bool:
+            return self._comparison.sent >= count or self._state != "open"
+
+        if self._sends == "ignore" or is_time():
+            return
+        try:
+            async with asyncio.timeout(self._patience), self._changed:
+                await self._changed.wait_for(is_time)
+        except TimeoutError:
+            missing = self._comparison.next
+            assert missing is not None
+            raise self._drifted(ReplayDrift(self._unsent(missing))) from None
+
+    async def _wait_for_time(self, record: Record) -> None:
+        if self._speed == "step":
+            async with self._changed:
+                await self._changed.wait_for(
+                    lambda: self._steps > 0 or self._state != "open"
+                )
+            return
+        wait = self._times.until(record.at)
+        if wait > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait), self._changed:
+                    await self._changed.wait_for(lambda: self._state != "open")
+        self._times.reached(record.at)
+
+    async def _passed(self) -> None:
+        if self._speed == "step":
+            self._steps -= 1
+            await self._wake()
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _drifted(self, drift: ReplayDrift) -> ReplayDrift:
+        self.drift = self.drift or drift
+        return drift
+
+    def _unsent(self, missing: Record) -> str:
+        return (
+            f"event {self._comparison.sent + 1} was not sent: record {missing.seq} of "
+            f"the recording is {getattr(missing.event, 'type', 'unknown')}"
+        )
 
 
-def _comparable(frame: bytes | str) -> Any:
-    fields = msgspec.json.decode(frame)
-    if isinstance(fields, dict):
-        fields.pop("event_id", None)
-        item = fields.get("item")
-        if isinstance(item, dict):
-            item.pop("id", None)
-        # A log has its audio left out.
-        fields.pop("audio", None)
-    return fields
+def _made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
+    """The ``seq`` of what a transport does again: nobody else sends or tells it.
+
+    A log of frames alone (of another program) does not say who sent what. There the
+    sound was the transport's, and the first event, if it is the configuration.
+    """
+    made = {
+        record.seq
+        for record in records
+        if record.src == OWN or isinstance(record.event, _FACTS)
+    }
+    if all(record.dir != "local" or _is_close(record) for record in records):
+        out = [record for record in records if record.dir == "out"]
+        made |= {r.seq for r in out if isinstance(r.event, _AUDIO)}
+        first = next((r for r in out if r.seq not in made), None)
+        if first is not None and _kind(first) == "session.update":
+            made.add(first.seq)
+    return frozenset(made)
 
 
-def _first_difference(wanted: Any, got: Any, path: str = "$") -> str:
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        for key in [*wanted, *(k for k in got if k not in wanted)]:
-            if wanted.get(key) != got.get(key):
-                return _first_difference(wanted.get(key), got.get(key), f"{path}.{key}")
-    if isinstance(wanted, list) and isinstance(got, list):
-        for index, (one, other) in enumerate(zip(wanted, got, strict=False)):
-            if one != other:
-                return _first_difference(one, other, f"{path}[{index}]")
-    return f"at {path}: recorded {_short(wanted)}, sent {_short(got)}"
+def _is_close(record: Record) -> bool:
+    return isinstance(record.event, events.Disconnected)
 
 
-def _short(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _kind(record: Record) -> Any:
+    with contextlib.suppress(msgspec.DecodeError, UnicodeError, AttributeError):
+        return msgspec.json.decode(record.frame).get("type")
+    return None
+
+
+def _configuration(records: tuple[Record, ...]) -> Any:
+    """The session that was asked for before the connection stood; None if unknown."""
+    for record in records:
+        if isinstance(record.event, events.Connected):
+            break
+        if isinstance(record.event, events.Requested):
+            wish = record.event.event
+            if wish.get("type") == "session.update":
+                return wish.get("session")
+    return None
+
+
+def _text(frame: bytes) -> str | bytes:
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return frame
+
+
+def _to_nobody(frame: str, way: str) -> None:
+    """Nobody keeps records."""

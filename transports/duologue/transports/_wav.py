@@ -42,12 +42,13 @@ class _Format:
     frame_bytes: int
 
 
-def header(data_bytes: int) -> bytes:
-    """The header of a PCM16 mono file at `SAMPLE_RATE` with that much sound."""
+def header(data_bytes: int, *, channels: int = 1) -> bytes:
+    """The header of a PCM16 file at `SAMPLE_RATE` with that much sound."""
+    frame = 2 * channels
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", min(36 + data_bytes, _SIZE_LIMIT), b"WAVE"),
-        *(b"fmt ", 16, _PCM, 1, SAMPLE_RATE, SAMPLE_RATE * 2, 2, 16),
+        *(b"fmt ", 16, _PCM, channels, SAMPLE_RATE, SAMPLE_RATE * frame, frame, 16),
         *(b"data", min(data_bytes, _SIZE_LIMIT)),
     )
 

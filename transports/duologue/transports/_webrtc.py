@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from ._aiortc import Peer
 from ._ice import IceServer
 from ._inbox import Inbox
+from ._sound import Sound
+from ._statistics import Statistics
 from .errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
-from .seam import FRAME_SAMPLES, AudioSink, AudioSource, Target
+from .seam import AudioSink, AudioSource, Target
 from .signalling import create_call, is_loopback
 
-__all__ = ["IceServer", "WebRTCTransport", "webrtc"]
+__all__ = ["IceServer", "Statistics", "WebRTCTransport", "webrtc"]
 
 
 def webrtc(
@@ -40,8 +42,7 @@ class WebRTCTransport:
         sink: AudioSink | None,
         ice_servers: Sequence[IceServer],
     ) -> None:
-        self._source = source
-        self._sink = sink
+        self._sound = Sound(source, sink)
         self._ice_servers = tuple(ice_servers)
         self._inbox: Inbox[str | bytes] = Inbox()
         self._peer: Peer | None = None
@@ -54,6 +55,12 @@ class WebRTCTransport:
     def call_id(self) -> str | None:
         """The service's name for this call (``rtc_…``), for a sideband."""
         return self._call_id
+
+    def again(self) -> WebRTCTransport:
+        """A fresh transport with the same sound."""
+        fresh = WebRTCTransport(source=None, sink=None, ice_servers=self._ice_servers)
+        fresh._sound = self._sound
+        return fresh
 
     async def connect(self, target: Target) -> None:
         """Offer, send the offer, take the answer, wait for the data channel.
@@ -94,11 +101,11 @@ class WebRTCTransport:
         await peer.wait_open()
 
     def _make_peer(self, target: Target) -> Peer:
-        source, sink = self._source, self._sink
+        sound = self._sound
         return Peer(
             on_message=self._receive,
-            on_audio=sink.write if sink is not None else None,
-            next_audio=(lambda: source.read(FRAME_SAMPLES)) if source else None,
+            on_audio=sound.write if sound.is_heard else None,
+            next_audio=sound.read if sound.speaks else None,
             on_closed=lambda reason: self._inbox.end(ConnectionLost(reason)),
             loopback=is_loopback(target.base_url),
             ice_servers=self._ice_servers,
@@ -118,10 +125,29 @@ class WebRTCTransport:
         """Events as they came; `ConnectionLost` with the reason if it broke."""
         return self._inbox.frames()
 
+    async def statistics(self) -> Statistics:
+        """How the connection does. Raises `NotConnected` before `connect`."""
+        if self._peer is None:
+            raise NotConnected("this transport is not connected")
+        return await self._peer.statistics()
+
     def flush_audio(self) -> None:
         """Drop what was heard and not played: the client saw the service stop."""
-        if self._sink is not None:
-            self._sink.flush()
+        self._sound.flush()
+
+    def set_muted(self, muted: bool) -> None:
+        """Send silence in place of the source, or the source again."""
+        self._sound.set_muted(muted)
+
+    def set_volume(self, volume: float) -> None:
+        """Pass on what is heard at this volume, from 0 to 1. Raises ValueError."""
+        self._sound.set_volume(volume)
+
+    def tap(
+        self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
+    ) -> None:
+        """See `seam.Tappable`; at the latest before `connect`."""
+        self._sound.tap(said, heard)
 
     async def close(self) -> None:
         """Close the connection. Idempotent, also while connecting.

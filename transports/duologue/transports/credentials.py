@@ -1,12 +1,29 @@
-"""Keys, and the type that keeps them out of sight."""
+"""Keys: where they come from, and the type that keeps them out of sight."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import attrs
 
-__all__ = ["Credentials", "Secret"]
+__all__ = ["Credentials", "EphemeralKeys", "KeySource", "Secret", "TokenEndpoint"]
+
+
+class KeySource(Protocol):
+    """Gives the key for one connection: `Credentials`, or something that fetches it."""
+
+    @property
+    def renews(self) -> bool:
+        """Whether another key may help where one was refused."""
+
+    async def fetch(
+        self, base_url: str, session: Mapping[str, Any], timeout: float
+    ) -> Credentials:
+        """The key for a connection with this configuration. Raises a `ConnectError`."""
 
 
 class Secret:
@@ -56,6 +73,45 @@ class Credentials:
 
     key: Secret = attrs.field(converter=_secret)
 
+    @classmethod
+    def from_environment(cls, name: str = "OPENAI_API_KEY") -> Credentials:
+        """The key in this variable; an empty one where it is not set."""
+        return cls(os.environ.get(name, "").strip())
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Credentials:
+        """The key that is all of this file. Raises `AuthenticationError`.
+
+        A file that others than its owner may read is refused.
+        """
+        from .errors import AuthenticationError
+
+        path = Path(path)
+        try:
+            mode = path.stat().st_mode
+            text = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            raise AuthenticationError(f"{path}: {why}") from None
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise AuthenticationError(
+                f"{path}: others may read this key: chmod 600 {path}"
+            )
+        if not text or len(text.split()) > 1:
+            raise AuthenticationError(f"{path}: it must hold one key and nothing else")
+        return cls(text)
+
+    @property
+    def renews(self) -> bool:
+        """Whether there is another key when this one is refused: no."""
+        return False
+
+    async def fetch(
+        self, base_url: str, session: Mapping[str, Any], timeout: float
+    ) -> Credentials:
+        """This one."""
+        return self
+
     @property
     def ephemeral(self) -> bool:
         """Whether the key is an ephemeral one."""
@@ -65,3 +121,68 @@ class Credentials:
     def header(self) -> str:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self.key.reveal()}"
+
+
+def _in_range(_: object, attribute: Any, value: int) -> None:
+    if not 10 <= value <= 7200:
+        raise ValueError(f"lifetime is {value}, it must be from 10 to 7200 s")
+
+
+@attrs.frozen(kw_only=True)
+class EphemeralKeys:
+    """An ephemeral key for each connection, minted just before (``ek_…``).
+
+    ``credentials`` is the API key that mints them, ``lifetime`` in seconds how long
+    one is good for (10 to 7200). A running session outlives its key; a connection
+    that took too long gets another one (`POST /realtime/client_secrets`). The
+    configuration of the session goes with the key.
+    """
+
+    credentials: Credentials = attrs.field(factory=Credentials.from_environment)
+    lifetime: int = attrs.field(default=60, validator=_in_range)
+
+    @property
+    def renews(self) -> bool:
+        """Yes."""
+        return True
+
+    async def fetch(
+        self, base_url: str, session: Mapping[str, Any], timeout: float
+    ) -> Credentials:
+        """Mint a key. Raises the errors of `signalling.create_key`."""
+        from .seam import Target
+        from .signalling import create_key
+
+        target = Target(
+            base_url=base_url,
+            credentials=self.credentials,
+            session=session,
+            timeout=timeout,
+        )
+        return Credentials(await create_key(target, self.lifetime))
+
+
+@attrs.frozen
+class TokenEndpoint:
+    """Keys from an address of your own, asked for one before each connection.
+
+    It gets a POST with the configuration as JSON (``{"session": …}``) and ``headers``,
+    which say who asks, and answers as ``client_secrets`` does: ``{"value": "ek_…"}``,
+    or ``{"client_secret": {"value": …}}`` as it was in the beta.
+    """
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def renews(self) -> bool:
+        """Yes."""
+        return True
+
+    async def fetch(
+        self, base_url: str, session: Mapping[str, Any], timeout: float
+    ) -> Credentials:
+        """Ask for a key. Raises the errors of `signalling.fetch_key`."""
+        from .signalling import fetch_key
+
+        return Credentials(await fetch_key(self.url, self.headers, session, timeout))

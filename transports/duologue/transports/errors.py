@@ -45,12 +45,20 @@ class ConnectError(DuologueError):
 class SignallingError(ConnectError):
     """The service answered the offer with something that is not an answer.
 
-    ``status`` is the HTTP status, ``None`` where the exchange broke before one.
+    ``status`` is the HTTP status, ``None`` where the exchange broke before one;
+    ``retry_after`` the seconds that the service asks to wait, if it does.
     """
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class AuthenticationError(SignallingError):
@@ -70,7 +78,14 @@ class NotConnected(DuologueError):
 
 
 class ConnectionLost(DuologueError):
-    """The far end went away without closing."""
+    """The far end went away without closing.
+
+    ``code`` is the close code of a WebSocket, ``None`` where there was none.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class MediaError(DuologueError):

@@ -55,10 +55,16 @@ class MemoryEnd:
         """What the client sends, until the connection ends."""
         return self._inbox.frames()
 
-    async def close(self, reason: str | None = None) -> None:
-        """End the connection; with a ``reason`` the client loses it."""
+    async def close(
+        self, reason: str | None = None, *, code: int | None = None
+    ) -> None:
+        """End the connection; with a ``reason`` the client loses it.
+
+        ``code`` stands for the close code of a WebSocket.
+        """
         self._inbox.end()
-        self._outbox.end(None if reason is None else ConnectionLost(reason))
+        lost = None if reason is None else ConnectionLost(reason, code=code)
+        self._outbox.end(lost)
 
     def _connect(self, target: Target) -> None:
         self._target = target

@@ -2,7 +2,8 @@
 
 One POST carries our offer to the service and its answer back (API page "Realtime
 API with WebRTC"). Nothing is retried and no redirect is followed, so a key is sent
-to the host that the caller named and to no other.
+to the host that the caller named and to no other. What is said of addresses, keys and
+refusals here holds for the upgrade to WebSocket too.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import asyncio
 import ipaddress
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 
+from .credentials import Secret
 from .errors import (
     AuthenticationError,
     ConnectTimeout,
@@ -33,7 +36,21 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
         "signalling needs httpx: pip install 'duologue[webrtc]'"
     ) from missing
 
-__all__ = ["BODY_LIMIT", "Answer", "create_call", "hang_up", "is_loopback"]
+__all__ = [
+    "BODY_LIMIT",
+    "Answer",
+    "Reply",
+    "authorization",
+    "create_call",
+    "create_key",
+    "fetch_key",
+    "hang_up",
+    "is_call_id",
+    "is_loopback",
+    "one_line",
+    "refusal",
+    "websocket_url",
+]
 
 #: Bytes of an answer that are read.
 BODY_LIMIT = 65_536
@@ -57,17 +74,22 @@ class Answer:
 
 
 @attrs.frozen
-class _Reply:
+class Reply:
+    """What a service answered: no more than its status, three headers and its body."""
+
     status: int
-    headers: httpx.Headers
-    text: str
+    # Some bodies hold a key.
+    text: str = attrs.field(repr=False)
+    content_type: str | None = None
+    location: str = ""
+    retry_after: str = ""
 
 
 async def create_call(target: Target, offer: str) -> Answer:
     """Send the offer, and the session object with it where the key allows that.
 
     An ephemeral key carries its session already, and the offer goes as the body; an
-    API key sends both, as the parts of a form. Raises the errors of `_refusal`,
+    API key sends both, as the parts of a form. Raises the errors of `refusal`,
     `ServiceUnreachable`, and `ConnectTimeout` after ``target.timeout``.
     """
     body: dict[str, Any]
@@ -83,7 +105,7 @@ async def create_call(target: Target, offer: str) -> Answer:
         }
     reply = await _post(target, "/realtime/calls", body)
     if reply.status not in (200, 201):
-        raise _refusal(target, reply)
+        raise refusal(target, reply)
     if not reply.text.startswith("v=0"):
         raise SignallingError(
             f"the service answered the offer with {_described(target, reply)}, "
@@ -98,11 +120,73 @@ async def hang_up(target: Target, call_id: str) -> None:
 
     Raises as `create_call` does.
     """
-    if not _CALL_ID.fullmatch(call_id):
+    if not is_call_id(call_id):
         raise SignallingError("not the id of a call: it does not look like rtc_…")
     reply = await _post(target, f"/realtime/calls/{call_id}/hangup", {})
     if reply.status != 404 and not 200 <= reply.status < 300:
-        raise _refusal(target, reply)
+        raise refusal(target, reply)
+
+
+async def create_key(target: Target, lifetime: int) -> Secret:
+    """Mint an ephemeral key for the session of ``target``, good for so many seconds.
+
+    Raises as `create_call` does.
+    """
+    wish = {
+        "expires_after": {"anchor": "created_at", "seconds": lifetime},
+        "session": target.session,
+    }
+    reply = await _post(target, "/realtime/client_secrets", _as_json(wish))
+    if not 200 <= reply.status < 300:
+        raise refusal(target, reply)
+    return _key_in(reply)
+
+
+async def fetch_key(
+    address: str, headers: Mapping[str, str], session: Mapping[str, Any], timeout: float
+) -> Secret:
+    """Ask a token endpoint for a key. Raises as `create_call` does.
+
+    A message of ours repeats nothing of what it answered: that may be a key.
+    """
+    url = _url(address)
+    body = _as_json({"session": session})
+    typed = {**body.pop("headers"), **headers}
+    reply = await _exchange(url, typed, body, timeout)
+    if reply.status in (401, 403):
+        raise AuthenticationError(
+            f"the token endpoint refused ({reply.status})", status=reply.status
+        )
+    if not 200 <= reply.status < 300:
+        raise SignallingError(
+            f"the token endpoint answered {reply.status}",
+            status=reply.status,
+            retry_after=_seconds(reply.retry_after),
+        )
+    return _key_in(reply)
+
+
+def _as_json(value: Any) -> dict[str, Any]:
+    content = json.dumps(value, default=dict)
+    return {"content": content, "headers": {"Content-Type": "application/json"}}
+
+
+def _key_in(reply: Reply) -> Secret:
+    """The key of an answer, in the form of the GA or of the beta before it."""
+    key = _key_of(reply.text)
+    if key is None:
+        raise SignallingError("the answer holds no key", status=reply.status)
+    return key
+
+
+def _key_of(text: str) -> Secret | None:
+    try:
+        fields = json.loads(text)
+        old = fields.get("client_secret")
+        value = fields.get("value") or (old.get("value") if old else None)
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return Secret(value) if isinstance(value, str) and value else None
 
 
 def is_loopback(base_url: str) -> bool:
@@ -122,18 +206,30 @@ def is_loopback(base_url: str) -> bool:
 # -- the exchange
 
 
-async def _post(target: Target, path: str, body: dict[str, Any]) -> _Reply:
+async def _post(target: Target, path: str, body: dict[str, Any]) -> Reply:
     url = _url(target.base_url + path)
-    headers = {**body.pop("headers", {}), "Accept-Encoding": "identity"}
-    async with _translated(url, target.timeout), _client(url) as client:
-        request = client.build_request("POST", url, headers=headers, **body)
-        _authorize(request, target)
+    headers = {**body.pop("headers", {}), "Authorization": authorization(target)}
+    return await _exchange(url, headers, body, target.timeout)
+
+
+async def _exchange(
+    url: httpx.URL, headers: Mapping[str, str], body: dict[str, Any], timeout: float
+) -> Reply:
+    async with _translated(url, timeout), _client(url) as client:
+        request = client.build_request("POST", url, **body)
+        request.headers.update({**headers, "Accept-Encoding": "identity"})
         response = await client.send(request, stream=True)
         try:
             text = await _read(response)
         finally:
             await response.aclose()
-    return _Reply(response.status_code, response.headers, text)
+    return Reply(
+        response.status_code,
+        text,
+        content_type=response.headers.get("content-type"),
+        location=response.headers.get("location", ""),
+        retry_after=response.headers.get("retry-after", ""),
+    )
 
 
 def _client(url: httpx.URL) -> httpx.AsyncClient:
@@ -148,11 +244,27 @@ def _client(url: httpx.URL) -> httpx.AsyncClient:
     )
 
 
-def _authorize(request: httpx.Request, target: Target) -> None:
-    # Checked here, because httpx would repeat the key in its own message.
+def authorization(target: Target) -> str:
+    """The value of the ``Authorization`` header.
+
+    Raises `AuthenticationError` for a key that no header can carry; a library would
+    repeat it in its own message.
+    """
     if not re.fullmatch(r"[!-~]+", target.credentials.key.reveal()):
         raise AuthenticationError("the key holds characters that no header can carry")
-    request.headers["Authorization"] = target.credentials.header
+    return target.credentials.header
+
+
+def websocket_url(base_url: str, query: Mapping[str, str]) -> str:
+    """The address of a session over WebSocket. Raises `SignallingError`."""
+    url = _url(base_url + "/realtime")
+    scheme = "ws" if url.scheme == "http" else "wss"
+    return f"{url.copy_with(scheme=scheme)}?{urlencode(query)}"
+
+
+def is_call_id(name: str) -> bool:
+    """Whether this looks like the name of a call, and so may stand in an address."""
+    return _CALL_ID.fullmatch(name) is not None
 
 
 async def _read(response: httpx.Response) -> str:
@@ -182,22 +294,22 @@ async def _translated(url: httpx.URL, timeout: float) -> AsyncIterator[None]:
         ) from None
     except httpx.ConnectError as error:
         raise ServiceUnreachable(
-            f"nothing answers at {place} ({_line(str(error))})"
+            f"nothing answers at {place} ({one_line(str(error))})"
         ) from error
     except httpx.HTTPError as error:
-        why = _line(str(error)) or "it closed the connection without an answer"
+        why = one_line(str(error)) or "it closed the connection without an answer"
         raise SignallingError(f"the exchange with {place} broke off: {why}") from error
     except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         # A proxy or certificates that the environment names and that are not usable.
         raise SignallingError(
-            f"no request can be made to {place}: {_line(str(error))}"
+            f"no request can be made to {place}: {one_line(str(error))}"
         ) from error
 
 
 # -- what came back
 
 
-def _refusal(target: Target, reply: _Reply) -> SignallingError:
+def refusal(target: Target, reply: Reply) -> SignallingError:
     """The table from HTTP status to error.
 
     401 and 403 are `AuthenticationError`, all others `SignallingError`; both say
@@ -217,31 +329,39 @@ def _refusal(target: Target, reply: _Reply) -> SignallingError:
         )
     hint = " (a base URL ends in /v1)" if status == 404 else ""
     return SignallingError(
-        f"the service refused ({status}): {said}{hint}", status=status
+        f"the service refused ({status}): {said}{hint}",
+        status=status,
+        retry_after=_seconds(reply.retry_after),
     )
 
 
-def _described(target: Target, reply: _Reply) -> str:
+def _seconds(text: str) -> float | None:
+    """What ``Retry-After`` asks for; None for a date, and for what is nothing."""
+    return float(text) if re.fullmatch(r"[0-9]{1,6}", text.strip()) else None
+
+
+def _described(target: Target, reply: Reply) -> str:
     """One line about a body: its ``error.message``, or its type and first words."""
     if not reply.text.strip():
         return "an empty body"
     try:
         said = json.loads(reply.text)["error"]["message"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        kind = _line(reply.headers.get("content-type", "no content type"))
+        kind = one_line(reply.content_type or "no content type")
         said = f"{kind}: {reply.text}"
     # Some services repeat the key that they refuse.
-    return _line(str(said).replace(target.credentials.key.reveal(), "***"))
+    return one_line(str(said).replace(target.credentials.key.reveal(), "***"))
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A foreign text as part of a message of ours."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(printable.split())
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
-def _call_id(reply: _Reply) -> str | None:
-    path = reply.headers.get("location", "").partition("?")[0]
+def _call_id(reply: Reply) -> str | None:
+    path = reply.location.partition("?")[0]
     name = path.rstrip("/").rpartition("/")[2]
     return name if _CALL_ID.fullmatch(name) else None
 
@@ -250,7 +370,7 @@ def _url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise SignallingError(f"not a base URL: {_line(str(error))}") from None
+        raise SignallingError(f"not a base URL: {one_line(str(error))}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise SignallingError("the base URL has to begin with http:// or https://")
     if url.port is not None and url.port > _LAST_PORT:

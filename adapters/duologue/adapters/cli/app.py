@@ -52,6 +52,21 @@ def talk(
     text: Annotated[
         bool, typer.Option("--text", help="Type instead, line by line.")
     ] = False,
+    mic: Annotated[
+        bool, typer.Option("--mic", help="Speak: microphone and speaker.")
+    ] = False,
+    input_device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="DEVICE", help="The microphone: see `duologue devices`."),
+    ] = None,
+    output_device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="DEVICE", help="The speaker: see `duologue devices`."),
+    ] = None,
+    aec: Annotated[
+        bool,
+        typer.Option(help="Take the speaker's sound out of the microphone's."),
+    ] = True,
     local: Annotated[
         bool,
         typer.Option(
@@ -102,13 +117,16 @@ def talk(
     ] = 30.0,
     json: _Json = False,
 ) -> None:
-    """Hold a conversation: play a WAV file as the microphone, or type."""
+    """Hold a conversation: speak, play a WAV file as the microphone, or type."""
+    if local:
+        # First, so that what is missing is asked for by the extra that brings it all.
+        from duologue.local import LocalService  # noqa: F401
+    from .mic import Devices
     from .talk import Options, run
 
-    if wav is None and not text:
-        raise typer.BadParameter("give a WAV file, or --text to type")
-    if wav is not None and text:
-        raise typer.BadParameter("a WAV file and --text exclude each other")
+    _check_input({"a WAV file": wav is not None, "--text": text, "--mic": mic})
+    if not mic and (input_device or output_device):
+        raise typer.BadParameter("--input-device and --output-device need --mic")
     if local and base_url is not None:
         raise typer.BadParameter("--local and --base-url exclude each other")
     if base_url is not None:
@@ -117,6 +135,9 @@ def talk(
     run(
         Options(
             wav=wav,
+            mic=Devices(input=input_device, output=output_device, aec=aec)
+            if mic
+            else None,
             local=local,
             base_url=base_url,
             model=model,
@@ -131,6 +152,15 @@ def talk(
             json=json,
         )
     )
+
+
+def _check_input(given: dict[str, bool]) -> None:
+    """One way to say something, no more."""
+    names = [name for name, there in given.items() if there]
+    if not names:
+        raise typer.BadParameter("give a WAV file, --mic to speak or --text to type")
+    if len(names) > 1:
+        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other")
 
 
 def _check_url(base_url: str) -> None:
@@ -184,6 +214,10 @@ def local(
     scenario: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="What is answered to what (YAML)."),
+    ] = None,
+    faults: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="What goes wrong in the sessions (YAML)."),
     ] = None,
     ear_url: _PartUrl = None,
     ear_model: _PartModel = None,
@@ -244,6 +278,7 @@ def local(
             port=port,
             key=key,
             scenario=scenario,
+            faults=faults,
             elsewhere=elsewhere,
             allow_origins=tuple(allow_origin or ()),
             max_listening=max_listening,
@@ -256,10 +291,18 @@ def local(
 
 @app.command()
 def replay(
-    log: Annotated[Path, typer.Argument(help="The log of a session.")],
+    log: Annotated[Path, typer.Argument(help="The log; - is standard input.")],
     json: _Json = False,
 ) -> None:
     """Fold a recorded log and show the conversation in it."""
     from .replay import run
 
     run(log, json=json)
+
+
+@app.command()
+def devices(json: _Json = False) -> None:
+    """List the microphones and speakers of this machine."""
+    from .devices import run
+
+    run(json=json)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from duologue.core import State, reduce
+from duologue.core import Record, State, read_log, reduce
 from duologue.core.errors import LogError
 from duologue.transports.logfile import read_log_file
 
 from .report import print_json, print_summary
 
 __all__ = ["run"]
+
+#: In place of a file.
+_STDIN = Path("-")
 
 
 def run(log: Path, *, json: bool) -> None:
@@ -23,7 +28,7 @@ def run(log: Path, *, json: bool) -> None:
     state = State()
     problem: LogError | None = None
     try:
-        for record in read_log_file(log):
+        for record in _from_stdin() if log == _STDIN else read_log_file(log):
             state = reduce(state, record)
     except LogError as error:
         if error.line is None:
@@ -32,8 +37,16 @@ def run(log: Path, *, json: bool) -> None:
     if json:
         print_json(state)
     else:
-        print_summary(Console(soft_wrap=True, highlight=False), state)
+        print_summary(Console(soft_wrap=True, highlight=False), state, counts=True)
     if problem is not None:
         raise problem
     if not state.sessions:
-        raise LogError(f"{log}: holds no records")
+        name = "standard input" if log == _STDIN else log
+        raise LogError(f"{name}: holds no records")
+
+
+def _from_stdin() -> Iterator[Record]:
+    try:
+        yield from read_log(sys.stdin.buffer)
+    except LogError as error:
+        raise LogError(f"standard input: {error}", line=error.line) from None

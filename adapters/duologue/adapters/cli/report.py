@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -14,10 +15,13 @@ from duologue.core import (
     Session,
     State,
     Transcript,
+    select_cost,
     select_metadata,
+    select_pending_calls,
     select_problems,
     select_transcripts,
     select_turns,
+    select_usage,
     summary,
 )
 
@@ -53,30 +57,66 @@ def speaker(session: Session, line: Transcript) -> str:
 
 
 def print_summary(
-    console: Console, state: State, connect_ms: float | None = None
+    console: Console,
+    state: State,
+    connect_ms: float | None = None,
+    *,
+    counts: bool = False,
 ) -> None:
-    """The transcript in order, the latency of each turn, what went wrong."""
+    """The transcript in order, the latency of each turn, what is open or went wrong.
+
+    With ``counts`` what was used, and how much of the log said nothing.
+    """
     for session in state.sessions.values():
         status = session.connection.status
         console.print(f"\n[bold]session {escape(clean(session.id))}[/] ({status})")
         for line in select_transcripts(session):
             console.print(_spoken(session, line))
-        for number, turn in enumerate(select_turns(session), start=1):
-            since = "the end of speech" if turn.item_id else "the request"
-            if turn.first_audio_ms is not None:
-                console.print(
-                    f"  turn {number}: {turn.first_audio_ms:.0f} ms "
-                    f"from {since} to the first audio"
-                )
-            if turn.barge_in_ms is not None:
-                console.print(
-                    f"  turn {number}: {turn.barge_in_ms:.0f} ms from the "
-                    "interruption to silence"
-                )
+        for words in _latencies(session):
+            console.print(f"  {words}")
+        for call in select_pending_calls(session):
+            name, call_id = clean(call.name), clean(call.call_id or "no id")
+            console.print(f"  call without output: {escape(f'{name} ({call_id})')}")
         for problem in select_problems(session):
-            console.print(f"  [red]problem:[/] {escape(clean(problem.message))}")
+            code = f" ({problem.code})" if problem.code else ""
+            words = escape(clean(problem.message + code))
+            console.print(f"  [red]problem:[/] {words}")
+        if counts:
+            _print_counts(console, session)
     if connect_ms is not None:
         console.print(f"  connected in {connect_ms:.0f} ms")
+
+
+def _latencies(session: Session) -> Iterator[str]:
+    for number, turn in enumerate(select_turns(session), start=1):
+        since = "the end of speech" if turn.item_id else "the request"
+        if turn.first_audio_ms is not None:
+            yield (
+                f"turn {number}: {turn.first_audio_ms:.0f} ms "
+                f"from {since} to the first audio"
+            )
+        if turn.barge_in_ms is not None:
+            yield (
+                f"turn {number}: {turn.barge_in_ms:.0f} ms from the "
+                "interruption to silence"
+            )
+
+
+def _print_counts(console: Console, session: Session) -> None:
+    """What was used, and events that say nothing, each where there is any."""
+    usage, cost, tally = select_usage(session), select_cost(session), session.tally
+    if usage.total:
+        money = "" if cost is None else f", {cost.usd:.4f} USD by {clean(cost.model)}"
+        console.print(f"  {usage.total} tokens{escape(money)}")
+    counted = {
+        "malformed": tally.malformed,
+        "of an unknown type": tally.unknown,
+        "twice": tally.duplicate,
+        "too late": tally.late,
+    }
+    ignored = ", ".join(f"{number} {why}" for why, number in counted.items() if number)
+    if ignored:
+        console.print(f"  of {tally.events} events: {ignored}")
 
 
 def _spoken(session: Session, line: Transcript) -> Text:

@@ -11,7 +11,14 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from duologue.local import LocalService, Parts, ServiceError, load_scenario
+from duologue.local import (
+    Faults,
+    LocalService,
+    Parts,
+    ServiceError,
+    load_faults,
+    load_scenario,
+)
 from duologue.local import Options as SessionOptions
 from duologue.local.parts import from_urls
 from duologue.local.ports import VoiceError
@@ -39,6 +46,7 @@ class Options:
     port: int
     key: str | None
     scenario: Path | None
+    faults: Path | None
     elsewhere: Elsewhere
     allow_origins: tuple[str, ...]
     max_listening: int | None
@@ -57,17 +65,21 @@ async def _serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    # Read before the parts start: a mistake in it is told at once.
+    faults = Faults() if options.faults is None else load_faults(options.faults)
     parts = _parts(options)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(parts.close)
         _tell(*parts.notices)
-        service = await stack.enter_async_context(_service(options, parts))
+        service = await stack.enter_async_context(_service(options, parts, faults))
         label = parts.mind.label
         ready = {"base_url": service.base_url, "replies": label}
         line = (
             msgspec.json.encode(ready).decode() if options.json else ready["base_url"]
         )
         print(line, flush=True)
+        if options.faults is not None:
+            _tell(f"things go wrong as {options.faults} says")
         _tell(f"replies: {label}; Ctrl-C ends it")
         await stop.wait()
 
@@ -81,7 +93,7 @@ def _parts(options: Options) -> Parts:
         raise ServiceError(str(error)) from error
 
 
-def _service(options: Options, parts: Parts) -> LocalService:
+def _service(options: Options, parts: Parts, faults: Faults) -> LocalService:
     return LocalService(
         host=options.host,
         port=options.port,
@@ -91,6 +103,7 @@ def _service(options: Options, parts: Parts) -> LocalService:
         max_listening=options.max_listening,
         allow_origins=options.allow_origins,
         fail=options.fail,
+        faults=faults,
     )
 
 

@@ -1,4 +1,4 @@
-"""``duologue talk``: one conversation, from a WAV file or from the keyboard."""
+"""``duologue talk``: one conversation, from a file, a microphone or the keyboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ from duologue.core.errors import DuologueError
 from duologue.core.session_config import TURN_DETECTION
 from duologue.core.types import SessionStatus
 from duologue.transports import (
+    AudioSink,
+    AudioSource,
     Client,
     Credentials,
     LiveSession,
     Transport,
     TrimmedSink,
-    WavSink,
     WavSource,
     record,
     webrtc,
@@ -42,7 +43,9 @@ from duologue.transports.client import default_config
 from duologue.transports.signalling import is_loopback
 
 from .live import LiveWords
+from .mic import Devices, Headset
 from .report import print_json, print_summary
+from .sinks import Both, HeardFile
 
 __all__ = ["Options", "run"]
 
@@ -57,9 +60,10 @@ _NOTICE = 2.0
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What the command line asked for. No ``wav`` means typing."""
+    """What the command line asked for. Neither ``wav`` nor ``mic`` means typing."""
 
     wav: Path | None
+    mic: Devices | None
     local: bool
     base_url: str | None
     model: str | None
@@ -99,47 +103,6 @@ async def _terminable(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-class _Heard:
-    """The file of what is heard: begun with the first sound, its trouble kept.
-
-    A conversation without a reply leaves what was there before.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.failure: DuologueError | None = None
-        self.file: WavSink | None = None
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise DuologueError(f"{path}: {error.strerror or error}") from None
-
-    def write(self, pcm: bytes) -> None:
-        """Write PCM16, until that fails."""
-        if self.failure is None:
-            self._try(lambda: self._file().write(pcm))
-
-    def flush(self) -> None:
-        """A file plays nothing."""
-
-    def close(self) -> None:
-        """Complete the file."""
-        if self.file is not None and self.failure is None:
-            self._try(self.file.close)
-
-    def _file(self) -> WavSink:
-        if self.file is None:
-            self.file = WavSink(self.path)
-        return self.file
-
-    def _try(self, step: Callable[[], object]) -> None:
-        try:
-            step()
-        except DuologueError as error:
-            # It comes from within the track: it is raised when the talk is over.
-            self.failure = error
-
-
 class _Talk:
     """One run of the command."""
 
@@ -149,15 +112,16 @@ class _Talk:
         self._store = Store()
         self._connect_ms: float | None = None
         self._source = WavSource(options.wav) if options.wav else None
-        self._heard = _Heard(options.output) if options.output else None
+        self._heard = HeardFile(options.output) if options.output else None
         self._session: LiveSession | None = None
+        self._headset: Headset | None = None
 
     async def run(self) -> None:
-        sink = TrimmedSink(self._heard) if self._heard else None
-        transport: Transport = webrtc(source=self._source, sink=sink)
-        if self._options.record is not None:
-            transport = record(transport, self._options.record)
         async with contextlib.AsyncExitStack() as stack:
+            if self._options.mic is not None:
+                self._headset = Headset(self._options.mic, self._console)
+                stack.callback(self._headset.close)
+            transport = self._transport()
             base_url, credentials = await self._service(stack)
             client = Client(
                 credentials=credentials, base_url=base_url, store=self._store
@@ -170,6 +134,19 @@ class _Talk:
                     self._heard.close()
                 self._finish()
         self._raise_file_trouble()
+
+    def _transport(self) -> Transport:
+        source: AudioSource | None = self._source
+        sinks: list[AudioSink] = [TrimmedSink(self._heard)] if self._heard else []
+        if self._headset is not None:
+            source = self._headset.microphone
+            sinks.append(self._headset.speaker)
+        transport: Transport = webrtc(
+            source=source, sink=Both(*sinks) if sinks else None
+        )
+        if self._options.record is not None:
+            transport = record(transport, self._options.record)
+        return transport
 
     def _raise_file_trouble(self) -> None:
         """A file that is not whole is an error, though the talk went well."""
@@ -235,6 +212,8 @@ class _Talk:
         try:
             if self._source is not None:
                 await self._play(session, self._source)
+            elif self._headset is not None:
+                await self._converse(session, self._headset)
             else:
                 await self._type(session)
         finally:
@@ -258,6 +237,20 @@ class _Talk:
                 f"{self._options.wav}: the service heard no speech in it"
             ) from None
         await self._settle(session)
+
+    async def _converse(self, session: LiveSession, headset: Headset) -> None:
+        """Until Ctrl-C, or until the session or a device is gone."""
+        stopped = asyncio.ensure_future(headset.until_stopped())
+        gone = asyncio.ensure_future(session.until(_is_over))
+        try:
+            await asyncio.wait({stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            gone.cancel()
+        if stopped.done() and not stopped.cancelled():
+            stopped.result()
+        else:
+            _check(session)
 
     async def _settle(self, session: LiveSession) -> None:
         """Until nothing has been under way for a while.
@@ -303,7 +296,8 @@ class _Talk:
     def _finish(self) -> None:
         state = self._store.state
         if self._options.json:
-            print_json(state, connect_ms=self._connect_ms)
+            more = {"audio": self._headset.figures()} if self._headset else {}
+            print_json(state, connect_ms=self._connect_ms, **more)
         elif self._connect_ms is not None:
             print_summary(self._console, state, self._connect_ms)
         if self._heard is not None and self._heard.file and not self._heard.failure:

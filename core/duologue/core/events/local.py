@@ -38,12 +38,13 @@ class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.valu
     """The connection is gone.
 
     ``code`` is a WebSocket close code where there is one; ``expected`` says that it
-    was us, or the service by agreement.
+    was us, or the service by agreement; ``retrying`` that another one is tried.
     """
 
     code: int | None = None
     reason: str | None = None
     expected: bool = False
+    retrying: bool = False
 
 
 class Played(LocalEvent, frozen=True, tag=LocalEventType.PLAYED.value):

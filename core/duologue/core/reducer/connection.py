@@ -26,7 +26,7 @@ from .nodes import (
     with_conversation,
 )
 from .outputs import lose_responses
-from .requests import answered
+from .requests import answered, asked_in_vain
 
 __all__ = ["TABLE", "end", "greet"]
 
@@ -50,7 +50,7 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         return session
     if record.epoch > connection.epoch:
         trigger = f"{trigger} again"
-        session = answered(session)
+        session = asked_in_vain(session)
         conversation = session.conversation
         if conversation.anchor != conversation.order.last:
             anchored = change_conversation(conversation, anchor=conversation.order.last)
@@ -76,7 +76,11 @@ def _on_disconnected(
         # It has handed over to the next one; only what it was saying is lost.
         return lose_responses(session, record.epoch, record.at)
     before = session.connection.status
-    trigger = f"{phases.LOST} expected" if event.expected else phases.LOST
+    if event.expected:
+        trigger = f"{phases.LOST} expected"
+    else:
+        trigger = f"{phases.LOST} retrying" if event.retrying else phases.LOST
+        session = asked_in_vain(session)
     session = end(session, trigger, event.reason, record)
     if event.expected or session.connection.status is before:
         return session

@@ -29,6 +29,7 @@ from .content import (
     settle,
 )
 from .handler import Handler
+from .hearing import stop_hearing
 from .ledger import add_problem, add_transcription
 from .nodes import change_conversation, change_item, change_part, with_conversation
 from .placing import is_deleted, mention, place
@@ -130,7 +131,9 @@ def _on_truncated(
     if is_deleted(session, event.item_id):
         return session
     session = mention(session, event.item_id, record.at, role="assistant")
-    return truncate(session, event.item_id, event.audio_end_ms)
+    session = truncate(session, event.item_id, event.audio_end_ms)
+    response_id = session.items[event.item_id].placement.response_id
+    return stop_hearing(session, response_id, record.at)
 
 
 def truncate(

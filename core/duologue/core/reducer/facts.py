@@ -8,6 +8,7 @@ from duologue.core.state import Problem, Session
 
 from .content import put_item
 from .handler import Handler
+from .hearing import hear
 from .ledger import add_problem
 from .nodes import (
     change_activity,
@@ -26,10 +27,12 @@ MAX_GAPS = 100
 
 def _on_played(session: Session, event: events.Played, record: Record) -> Session:
     item = session.items.get(event.item_id)
-    if item is None or item.status == "deleted" or item.placement.played_ms == event.ms:
+    if item is None or item.status == "deleted":
         return session
-    placement = change_placement(item.placement, played_ms=event.ms)
-    return put_item(session, with_placement(item, placement))
+    if item.placement.played_ms != event.ms:
+        placement = change_placement(item.placement, played_ms=event.ms)
+        session = put_item(session, with_placement(item, placement))
+    return hear(session, item.placement.response_id, record.at)
 
 
 def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:

@@ -3,8 +3,9 @@
 A ``response.create`` that cannot be sent now is wished for by `duologue.requested`.
 When it goes out it is no wish any more, and the service is asked; ``response.created``
 or an error that it caused is the answer. One that is refused because the service was
-quicker with a response of its own is a wish again. One out of band waits for nobody
-and is not counted here. The configuration asked for is the last ``session.update``.
+quicker with a response of its own is a wish again, and so is one whose connection was
+lost before the answer. One out of band waits for nobody and is not counted here. The
+configuration asked for is what all ``session.update`` together say.
 
 `reduce` keeps the ids of the last events that went out, so that an error can be
 traced to the one that caused it.
@@ -19,6 +20,7 @@ import msgspec
 from duologue.core import events
 from duologue.core.canonical import canonical_json
 from duologue.core.jsonlike import is_object
+from duologue.core.merging import merged
 from duologue.core.record import Record
 from duologue.core.state import Problem, Responses, Sent, Session
 
@@ -26,7 +28,7 @@ from .handler import Handler
 from .ledger import add_problem
 from .nodes import change_connection, change_responses, with_connection, with_responses
 
-__all__ = ["MAX_SENT", "TABLE", "answered", "note_sent"]
+__all__ = ["MAX_SENT", "TABLE", "answered", "asked_in_vain", "note_sent"]
 
 #: Events that went out, kept so that an error can name them.
 MAX_SENT = 64
@@ -72,7 +74,11 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
 
 
 def _ask(session: Session, config: Any) -> Session:
-    """The session with the configuration last asked for."""
+    """The session with the configuration asked for, this change of it included."""
+    before = session.connection.requested
+    if before is not None:
+        change = msgspec.json.decode(msgspec.json.encode(config))
+        config = merged(msgspec.json.decode(before), change)
     # As text: what is in the state is nobody's to change.
     requested = canonical_json(config)
     return with_connection(
@@ -103,6 +109,13 @@ def answered(session: Session) -> Session:
     if session.responses.asked is None:
         return session
     return _with(session, change_responses(session.responses, asked=None))
+
+
+def asked_in_vain(session: Session) -> Session:
+    """The session whose connection is gone: what it was asked for is a wish again."""
+    responses = session.responses
+    wished = responses.wished or responses.asked
+    return _with(session, change_responses(responses, wished=wished, asked=None))
 
 
 def _with(session: Session, responses: Responses) -> Session:

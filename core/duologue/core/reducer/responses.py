@@ -12,6 +12,7 @@ from duologue.core.state import Problem, Response, Session
 
 from .content import close_part, grow_audio, grow_text, merge_content, put_item
 from .handler import Handler
+from .hearing import hear
 from .ledger import add_problem, add_usage
 from .nodes import (
     change_activity,
@@ -247,11 +248,12 @@ def _on_audio_done(
     response = session.responses.by_id.get(event.response_id)
     if response is None or record.at is None:
         return session
-    if response.turn.audio_made_at == record.at:
-        return session
-    # Of several parts the last one counts.
-    turn = change_turn(response.turn, audio_made_at=record.at)
-    return put(session, with_turn(response, turn))
+    if response.turn.audio_made_at != record.at:
+        # Of several parts the last one counts.
+        turn = change_turn(response.turn, audio_made_at=record.at)
+        session = put(session, with_turn(response, turn))
+    playing = session.activity.playing
+    return hear(session, playing, record.at) if playing == response.id else session
 
 
 TABLE: dict[type, Handler] = {

@@ -25,9 +25,11 @@ except ImportError as error:
 
 from duologue.core.reducer import fold
 
-from .checks import Fault, check_middleware, check_reducer, check_render
+from .checks import check_reducer, check_render
+from .fault import Fault
 from .hostility import bent, hostile
 from .machine import StoreMachine
+from .middleware import check_middleware
 from .model import Model
 from .script import Line, Script, Turn, script
 from .service import Service, to_records

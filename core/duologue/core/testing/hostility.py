@@ -18,7 +18,7 @@ from duologue.core.record import Direction, Record
 
 from .stream import Stream
 
-__all__ = ["ANYTHING", "bent", "hostile"]
+__all__ = ["ANYTHING", "bent", "hostile", "in_order"]
 
 #: JSON values of every type, some of them beyond what a machine word holds.
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
@@ -91,7 +91,7 @@ def _hostile(
             stream.insert(at, _like(stream[at], draw(_NOISE)))
         else:
             stream[at] = _changed(draw, stream[at], what)
-    return _in_order(stream)
+    return in_order(stream)
 
 
 _NOISE = st.sampled_from([*_BROKEN, *map(msgspec.json.encode, _STRANGE)]) | st.binary(
@@ -174,7 +174,7 @@ def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _in_order(stream: Stream) -> Stream:
+def in_order(stream: Stream) -> Stream:
     """The records with the numbers and the times of the order in which they stand."""
     seqs: dict[str, int] = {}
     ordered = Stream()

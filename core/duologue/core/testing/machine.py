@@ -48,7 +48,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     After every step the store must say what plain dicts say, and every subscriber
     must have been told of every record once. Override `make_store` to test a store
-    of your own, with your middleware:
+    of your own, with a middleware that lets every record through (`check_middleware`
+    is for one that holds some back):
 
     >>> from hypothesis import settings
     >>> from hypothesis.stateful import run_state_machine_as_test
@@ -92,7 +93,9 @@ class StoreMachine(RuleBasedStateMachine):
             name, frame, at=self.time, dir=direction(frame), epoch=side.epoch
         )
         told, self.told = self.told, []
-        assert [record] == told, "a record is told once"
+        what = f"{record.dir} {record.event.type}, record {record.seq} of {name}"
+        assert told, f"your middleware dropped {what}; StoreMachine needs them all"
+        assert [record] == told, f"told {len(told)} times or as another: {what}"
         side.told += 1
         return record
 

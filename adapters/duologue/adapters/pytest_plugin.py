@@ -1,0 +1,263 @@
+"""Voice apps tested against recordings: a fixture and a marker for pytest.
+
+::
+
+    @pytest.mark.duologue("hello.jsonl")
+    async def test_hello(duologue):
+        async with duologue.client() as client:
+            await app(client, duologue.transport())
+
+Under replay nothing is waited for, and what the app sends is compared: the first
+difference fails the test. ``pytest --duologue-record`` makes the recordings anew
+against a live service. pytest loads this by its entry point; the only module of the
+project that imports pytest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from duologue.transports import Client, Transport
+    from duologue.transports._replay import Replay
+
+__all__ = ["Stage", "duologue", "duologue_live"]
+
+#: Seconds that a recording waits for what the app is to send.
+PATIENCE = 5.0
+
+_STAGE = pytest.StashKey["Stage"]()
+_SERVICE = pytest.StashKey["_Service"]()
+
+#: Its assertions are to show values; where it is imported already they cannot.
+_SUITE = "duologue.transports.testing"
+if _SUITE not in sys.modules:
+    pytest.register_assert_rewrite(_SUITE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--duologue-record`` and ``--duologue-base-url``."""
+    group = parser.getgroup("duologue", "recordings of voice sessions")
+    group.addoption(
+        "--duologue-record",
+        action="store_true",
+        help="make the recordings anew, against a live service",
+    )
+    group.addoption(
+        "--duologue-base-url",
+        metavar="URL",
+        help="that service, up to /v1 (default: the local one, scripted)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "duologue(path=None, *, sends='strict', patience=5.0): the recording that "
+        "the fixture `duologue` replays, beside the test module; by default "
+        "recordings/<test>.jsonl",
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the service, if one was needed."""
+    service = config.stash.get(_SERVICE, None)
+    if service is not None:
+        service.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail with the drift: it is why whatever else went wrong did."""
+    try:
+        result = yield
+    except Exception as error:
+        stage = item.stash.get(_STAGE, None)
+        drift = stage.drift() if stage is not None else None
+        if drift is None:
+            raise
+        pytest.fail(f"{drift} (then {type(error).__name__}: {error})", pytrace=False)
+    stage = item.stash.get(_STAGE, None)
+    if stage is not None:
+        if drift := stage.drift(ended=True):
+            pytest.fail(drift, pytrace=False)
+        stage.keep()
+    return result
+
+
+@pytest.fixture
+def duologue_live() -> Callable[[], Transport]:
+    """How a live transport is made, for ``--duologue-record``; override it.
+
+    The default is WebSocket without sound.
+    """
+    from duologue.transports import websocket
+
+    return websocket
+
+
+@pytest.fixture
+def duologue(
+    request: pytest.FixtureRequest, duologue_live: Callable[[], Transport]
+) -> Iterator[Stage]:
+    """The recording of the test's marker in place of a live service: a `Stage`."""
+    marker = request.node.get_closest_marker("duologue")
+    args, options = (marker.args, dict(marker.kwargs)) if marker else ((), {})
+    name = args[0] if args else options.pop("path", None)
+    path = request.path.parent / (name or f"recordings/{request.node.name}.jsonl")
+    stage = Stage(path, request.config, duologue_live, **options)
+    request.node.stash[_STAGE] = stage
+    yield stage
+    stage.discard()
+
+
+class Stage:
+    """What the fixture `duologue` gives: transports and a client for one test.
+
+    ``path`` is the log of the first session; ``recording`` says whether it is being
+    made. Options of the marker: ``sends`` as in `replay`, ``patience`` in seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: pytest.Config,
+        live: Callable[[], Transport],
+        *,
+        sends: Any = "strict",
+        patience: float | None = PATIENCE,
+    ) -> None:
+        self.path = path
+        self.recording = bool(config.getoption("--duologue-record"))
+        self._config = config
+        self._live = live
+        self._sends = sends
+        self._patience = patience
+        self._replays: list[tuple[Path, Replay]] = []
+        self._made: list[tuple[Path, Path]] = []
+
+    def transport(self, name: str | None = None) -> Transport:
+        """The transport of one session, to be used once.
+
+        Sessions beyond the first have a ``name``, which is part of their file's.
+        Fails the test where there is no recording.
+        """
+        path = self.path
+        if name is not None:
+            path = path.with_name(f"{path.stem}.{name}{path.suffix}")
+        return self._recorder(path) if self.recording else self._replayed(path)
+
+    def client(self, **options: Any) -> Client:
+        """A client for those transports; options as of `Client`."""
+        from duologue.transports import Client, Credentials
+
+        if not self.recording:
+            options.setdefault("credentials", Credentials("replayed"))
+        elif url := self._config.getoption("--duologue-base-url"):
+            options.setdefault("base_url", url)
+        else:
+            options.setdefault("base_url", self._service().base_url)
+            options.setdefault("credentials", Credentials("made-up"))
+        return Client(**options)
+
+    def drift(self, *, ended: bool = False) -> str | None:
+        """The first difference; once the test ended, what was not sent is one too."""
+        from duologue.transports import ReplayDrift
+
+        for path, replay in self._replays:
+            found: ReplayDrift | None = replay.drift
+            if found is None and ended:
+                try:
+                    replay.check()
+                except ReplayDrift as error:
+                    found = error
+            if found is not None:
+                return f"{path.name}: {found}; --duologue-record makes it anew"
+        return None
+
+    def keep(self) -> None:
+        """Put what was recorded in its place: the test has passed."""
+        while self._made:
+            new, path = self._made.pop()
+            if new.exists():
+                new.replace(path)
+
+    def discard(self) -> None:
+        """Remove what was recorded and is not to be kept."""
+        while self._made:
+            self._made.pop()[0].unlink(missing_ok=True)
+
+    def _replayed(self, path: Path) -> Transport:
+        from duologue.transports import replay
+
+        if not path.exists():
+            pytest.fail(
+                f"there is no recording {path}: --duologue-record makes it",
+                pytrace=False,
+            )
+        transport = replay(path, sends=self._sends, patience=self._patience)
+        self._replays.append((path, transport))
+        return transport
+
+    def _recorder(self, path: Path) -> Transport:
+        from duologue.transports import record
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.unlink(missing_ok=True)
+        self._made.append((new, path))
+        return record(self._live(), new)
+
+    def _service(self) -> _Service:
+        service = self._config.stash.get(_SERVICE, None)
+        if service is None:
+            service = self._config.stash[_SERVICE] = _Service()
+        return service
+
+
+class _Service:
+    """The local service in a thread of its own, for tests with any event loop."""
+
+    def __init__(self) -> None:
+        self.base_url = ""
+        self._failure: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="duologue local")
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            pytest.fail(f"the local service: {self._failure}", pytrace=False)
+
+    def close(self) -> None:
+        """End the service. Idempotent."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._loop.close()
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        from duologue.local import LocalService
+
+        async with LocalService() as service:
+            self.base_url = service.base_url
+            self._ready.set()
+            await self._end.wait()

@@ -1,0 +1,126 @@
+"""Files in YAML, read strictly: the one module that knows the library.
+
+A mistake is one line that names the file, the line in it and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import attrs
+import yaml
+
+from duologue.transports.errors import DuologueError
+
+__all__ = ["List", "Mapping", "Node", "Reader", "Scalar", "YamlError", "load", "parse"]
+
+Node = yaml.Node
+Mapping = yaml.MappingNode
+List = yaml.SequenceNode
+Scalar = yaml.ScalarNode
+
+_LONGEST_WAIT = 600.0
+_Read = TypeVar("_Read", bound="Reader")
+_T = TypeVar("_T")
+
+
+class YamlError(DuologueError):
+    """A file cannot be used; the message names the file, the line and the key."""
+
+
+@attrs.frozen
+class Reader:
+    """Reads nodes, which know their lines. Raises ``error``."""
+
+    name: str
+    error: type[YamlError]
+
+    def fail(self, node: Node | None, key: str, why: str) -> NoReturn:
+        line = 1 if node is None else node.start_mark.line + 1
+        raise self.error(f"{self.name}, line {line}: {key}: {why}")
+
+    def mapping(
+        self, node: Node, key: str, allowed: set[str] | None
+    ) -> dict[str, Node]:
+        if not isinstance(node, Mapping):
+            self.fail(node, key, "keys with values are needed here")
+        found: dict[str, Node] = {}
+        for name, value in node.value:
+            if not isinstance(name, Scalar):
+                self.fail(name, key, "a key is a word")
+            if allowed is not None and name.value not in allowed:
+                words = ", ".join(sorted(allowed))
+                self.fail(name, name.value, f"there is no such key; there are {words}")
+            if name.value in found:
+                self.fail(name, name.value, "stands here twice")
+            found[name.value] = value
+        return found
+
+    def sequence(self, node: Node, key: str) -> list[Node]:
+        if not isinstance(node, List) or not node.value:
+            self.fail(node, key, "a list is needed here")
+        return list(node.value)
+
+    def one_or_more(self, node: Node) -> list[Node]:
+        return list(node.value) if isinstance(node, List) else [node]
+
+    def text(self, node: Node, key: str) -> str:
+        if not isinstance(node, Scalar):
+            self.fail(node, key, "a text is needed here")
+        return str(node.value)
+
+    def truth(self, node: Node, key: str) -> bool:
+        value = self.plain(node, key)
+        if not isinstance(value, bool):
+            self.fail(node, key, "true or false is needed here")
+        return value
+
+    def number(
+        self, node: Node, key: str, least: float, most: float, of: str = "a number"
+    ) -> float:
+        value = self.plain(node, key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.fail(node, key, f"{of} is needed here")
+        if not least <= value <= most:
+            self.fail(node, key, f"{of} from {least:g} to {most:g} is needed here")
+        return float(value)
+
+    def count(self, node: Node, key: str, least: int, most: int) -> int:
+        value = self.plain(node, key)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.fail(node, key, "a whole number is needed here")
+        return int(self.number(node, key, least, most, "a whole number"))
+
+    def seconds(self, node: Node, key: str) -> float:
+        return self.number(node, key, 0, _LONGEST_WAIT, "a number of seconds")
+
+    def plain(self, node: Node, key: str) -> Any:
+        """The value as YAML means it: a number, a truth, a date."""
+        try:
+            return yaml.SafeLoader("").construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError):
+            self.fail(node, key, "this value cannot be read")
+
+
+def load(path: str | Path, what: str, error: type[YamlError]) -> str:
+    """The text of a file. Raises ``error``."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as cause:
+        why = getattr(cause, "strerror", None) or "it is not UTF-8 text"
+        raise error(f"cannot read the {what} {path}: {why}") from cause
+
+
+def parse(text: str, reader: _Read, read: Callable[[_Read, Node | None], _T]) -> _T:
+    """What ``read`` makes of a text's root node. Raises the reader's error."""
+    try:
+        return read(reader, yaml.compose(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        why = getattr(error, "problem", None) or "it is not YAML"
+        raise reader.error(f"{reader.name}{line}: {why}") from error
+    except RecursionError as error:
+        raise reader.error(f"{reader.name}: it is nested too deeply") from error

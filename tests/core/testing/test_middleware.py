@@ -1,0 +1,195 @@
+"""The check of a middleware finds what it promises to find, and lets the rest be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import Record, State, Store, encode, events
+from duologue.core.store import Dispatch
+from duologue.core.testing import Fault, check_middleware, hostile, records, turns
+
+replace = msgspec.structs.replace
+
+
+def held(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Keeps what is not received from the store."""
+
+    def go(record: Record) -> State:
+        return dispatch(record) if record.dir == "in" else store.state
+
+    return go
+
+
+def hushed(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Takes the words out of deltas, in the event and in the frame."""
+
+    def go(record: Record) -> State:
+        if isinstance(record.event, events.ResponseOutputTextDelta):
+            event = replace(record.event, delta="…")
+            record = replace(record, event=event, frame=encode(event), src="hushed")
+        return dispatch(record)
+
+    return go
+
+
+def tagged(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Says where all records came from."""
+
+    def go(record: Record) -> State:
+        return dispatch(replace(record, src="browser"))
+
+    return go
+
+
+@pytest.mark.parametrize("middleware", [held, hushed, tagged])
+def test_to_hold_back_and_to_change_is_fine(middleware: Any) -> None:
+    """Whatever comes, translations among it."""
+    legal = records(turns=2, translation=True)
+    check_middleware(middleware, streams=legal | hostile(legal), examples=30)
+
+
+def strict(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        assert record.event.type != "response.done"
+        return dispatch(record)
+
+    return go
+
+
+def meddling(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        dispatch(record)
+        store._state = State()
+        return store.state
+
+    return go
+
+
+def meddling_before(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        store._state = State()
+        return dispatch(record)
+
+    return go
+
+
+def forgetful(store: Store, dispatch: Dispatch) -> Any:
+    def go(record: Record) -> None:
+        dispatch(record)
+
+    return go
+
+
+def stale(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        before = store.state
+        dispatch(record)
+        return before
+
+    return go
+
+
+def number(store: Store, dispatch: Dispatch) -> Any:
+    def go(record: Record) -> int:
+        dispatch(record)
+        return 7
+
+    return go
+
+
+def doubling(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        dispatch(record)
+        return dispatch(record)
+
+    return go
+
+
+def late(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Passes on the record before in place of the one that came."""
+    waiting: list[Record] = []
+
+    def go(record: Record) -> State:
+        waiting.append(record)
+        return dispatch(waiting.pop(0)) if len(waiting) > 1 else store.state
+
+    return go
+
+
+def mixing(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Gives a record the event of the one before."""
+    last: list[Record] = []
+
+    def go(record: Record) -> State:
+        other = last.pop() if last else record
+        last.append(record)
+        return dispatch(replace(record, event=other.event, frame=other.frame))
+
+    return go
+
+
+def renaming(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        return dispatch(replace(record, session="other"))
+
+    return go
+
+
+def renumbering(store: Store, dispatch: Dispatch) -> Dispatch:
+    def go(record: Record) -> State:
+        return dispatch(replace(record, epoch=record.epoch + 1))
+
+    return go
+
+
+def lying(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Changes the event and leaves the frame, which is what a log holds."""
+
+    def go(record: Record) -> State:
+        if isinstance(record.event, events.ResponseCreated):
+            record = replace(record, event=events.Tick())
+        return dispatch(record)
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("middleware", "what"),
+    [
+        (strict, r"strict raised AssertionError.* at record \d+ \(response.done\)"),
+        (meddling, "meddling left the store with what no record says, at record 1"),
+        (meddling_before, "meddling_before left the store with what no record says"),
+        (forgetful, "forgetful gave None, not the state .*: is a return missing"),
+        (stale, "stale gave another state, not the state of the store, at record 1"),
+        (number, "number gave 7, not the state of the store"),
+        (doubling, "doubling passed on 2 records for one, at record 1"),
+        (late, "late passed on seq=1 where seq=2 came, at record 2"),
+        (mixing, "mixing passed on the event of record 1, at record 2"),
+        (renaming, "renaming passed on session='other' where session='s1' came"),
+        (renumbering, "renumbering passed on epoch=1 where epoch=0 came"),
+        (lying, "lying passed on a frame that does not say its event"),
+    ],
+)
+def test_what_is_wrong_is_found(middleware: Any, what: str) -> None:
+    """And named, with the function, and the record as it is listed."""
+    with pytest.raises(Fault, match=f"^{what}") as found:
+        check_middleware(middleware, examples=50)
+    assert 1 <= len(found.value.stream) <= 2
+
+
+def function_of_a_record(record: Record) -> State:
+    raise NotImplementedError
+
+
+def no_factory(store: Store, dispatch: Dispatch) -> Any:
+    return store.state
+
+
+@pytest.mark.parametrize("middleware", [function_of_a_record, no_factory])
+def test_what_makes_no_dispatch_is_told_how(middleware: Any) -> None:
+    """A function of a record is no middleware."""
+    with pytest.raises(Fault, match="a middleware is called once, with the store and"):
+        check_middleware(middleware, streams=turns(), examples=5)

@@ -1,0 +1,54 @@
+"""How a WebRTC connection does, by the names of W3C's "Identifiers for WebRTC's
+Statistics API".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+__all__ = ["Statistics"]
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """What is known of the sound of a connection; None where nobody said yet.
+
+    ``round_trip_ms``, ``far_jitter_ms`` and ``far_packets_lost`` are what the far side
+    reports of what we send (RTCP, about once a second); the others are our own counts.
+    """
+
+    packets_sent: int = 0
+    packets_received: int = 0
+    packets_lost: int = 0
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
+    far_jitter_ms: float | None = None
+    far_packets_lost: int | None = None
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+    @classmethod
+    def of(cls, report: Iterable[Any], *, rate: int) -> Statistics:
+        """From the entries of ``getStats``; jitter counts in samples at ``rate`` Hz."""
+        found: dict[str, Any] = {each.type: each for each in report}
+        inbound, outbound = found.get("inbound-rtp"), found.get("outbound-rtp")
+        far, transport = found.get("remote-inbound-rtp"), found.get("transport")
+        ms = 1000 / rate
+        return cls(
+            packets_sent=getattr(outbound, "packetsSent", 0),
+            packets_received=getattr(inbound, "packetsReceived", 0),
+            packets_lost=max(0, getattr(inbound, "packetsLost", 0)),
+            jitter_ms=None if inbound is None else inbound.jitter * ms,
+            round_trip_ms=_ms(getattr(far, "roundTripTime", None)),
+            far_jitter_ms=None if far is None else far.jitter * ms,
+            far_packets_lost=getattr(far, "packetsLost", None),
+            bytes_sent=getattr(transport, "bytesSent", 0),
+            bytes_received=getattr(transport, "bytesReceived", 0),
+        )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

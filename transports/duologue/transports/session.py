@@ -1,0 +1,396 @@
+"""One live session: what an application holds in its hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+import msgspec
+from msgspec import UNSET
+
+from duologue.core import (
+    Problem,
+    Session,
+    SessionConfig,
+    SessionStatus,
+    Store,
+    Transcript,
+    decode,
+    encode,
+    react,
+    select_final_transcripts,
+)
+from duologue.core import commands as make
+from duologue.core import events as ev
+from duologue.core.notices import Notice, notices
+from duologue.core.react import cut_short
+from duologue.core.record import Direction, Record
+
+from ._connector import Connector
+from ._keeper import Keeper
+from ._outbox import Outbox
+from ._unconfirmed import Unconfirmed, named
+from .clock import Clock
+from .emitter import Emitter
+from .errors import ConnectionLost, DuologueError, LogError, NotConnected
+from .seam import OWN, Audible, Reporting, Transport
+from .tools import Spec, Tool, Toolbox
+
+__all__ = ["LiveSession"]
+
+_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+_log = logging.getLogger("duologue")
+
+
+class LiveSession:
+    """One session that is connected, or was. Made by `Client.start_session`."""
+
+    def __init__(
+        self, session_id: str, store: Store, clock: Clock, connector: Connector
+    ) -> None:
+        self.id = session_id
+        #: What ended the session or its log, where it was not meant to.
+        self.failure: DuologueError | None = None
+        self._store = store
+        self._clock = clock
+        self._at = 0.0
+        connector.prepare = self._prepare
+        self._keeper = Keeper(self, connector)
+        self._outbox = Outbox(self._deliver)
+        self._unconfirmed = Unconfirmed()
+        self._timed = getattr(connector.transport, "clock", None) is not None
+        self._recorder: Any = connector.transport
+        self._log: Callable[[Record], None] | None
+        self._log = getattr(self._recorder, "log", None)
+        self._emitter = Emitter()
+        self._emitter.on("playback_cleared", self._flush_audio)
+        self._tools = Toolbox(self._keeper.spawn, self._note, self.send_event)
+        self._emitter.on("tool_call", self._tools.run)
+        self._running: asyncio.Task[None] | None = None
+        self._last: Session = Session(session_id)
+
+    @property
+    def state(self) -> Session:
+        """The session as it is now; its last value once it is forgotten."""
+        return self._store.session(self.id) or self._last
+
+    @property
+    def transport(self) -> Transport | None:
+        """What carries this session now; a new one after each reconnect."""
+        return self._keeper.transport
+
+    @property
+    def callback_failures(self) -> tuple[BaseException, ...]:
+        """What callbacks of `on` raised, the last hundred; they are logged too."""
+        return tuple(self._emitter.failures)
+
+    def on(self, name: str, callback: Callable[..., Any]) -> Callable[[], None]:
+        """Call ``callback`` for every notice of this name.
+
+        The names stand in `duologue.core.notices.NAMES`. Returns the function that
+        ends it. Raises ValueError for an unknown name.
+        """
+        return self._emitter.on(name, callback)
+
+    async def send_text(self, text: str) -> None:
+        """Say something in writing and ask for the answer.
+
+        Raises `NotConnected` after close, TypeError for what is no str, ValueError
+        for a lone surrogate.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text is a str, not {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"text is not valid Unicode: {error.reason}") from None
+        await self._put(make.send_text(text))
+        # A wish: the answer is asked for when the service is free to give it.
+        await self._wish(make.create_response())
+
+    async def send_event(self, event: ev.Event | Mapping[str, Any]) -> None:
+        """Send one client event, typed or as JSON values.
+
+        It gets an ``event_id`` if it has none, and so does a new item. While the
+        connection is away it is kept for the next one; where too many are, this waits.
+        Raises ValueError for an event that is the service's to send or malformed,
+        `NotConnected` after close.
+        """
+        if not isinstance(event, ev.Event):
+            event = decode(msgspec.json.encode(event))
+        if isinstance(event, ev.Malformed):
+            raise ValueError(f"not an event: {event.reason}")
+        if not make.is_client_event(event):
+            raise ValueError(f"{event.type} is not a client's event")
+        await self._put(event)
+
+    async def update(self, **changes: Any) -> None:
+        """Change the configuration; fields as in `SessionConfig`, None switches off.
+
+        ``tools`` may be functions (see `duologue.transports.tools`). Only what is named
+        changes, now and on every later connection. The service confirms it by
+        ``session.updated``; what it refuses is a problem in the state. Raises TypeError
+        for a name that there is not (with the GA's for a retired one), ValueError for
+        a value that is none and for the model, which stays, `NotConnected` after close.
+        """
+        if "model" in changes:
+            raise ValueError("the model of a session cannot be changed")
+        tools = changes.get("tools")
+        if isinstance(tools, list | tuple):
+            changes["tools"] = self._tools.replace(tools)
+        config = SessionConfig.changing(**changes)
+        await self._wish(make.update_session(config))
+
+    async def interrupt(self) -> None:
+        """Stop the assistant's response and its audio. Nothing if it is silent."""
+        self._flush_audio()
+        for event in (*make.interrupt(self.state), *cut_short(self.state)):
+            await self.send_event(event)
+
+    async def _wish(self, event: ev.ClientEvent) -> None:
+        values = msgspec.json.decode(encode(event))
+        await self._put(ev.Requested(event=values))
+
+    async def _put(self, event: ev.Event) -> None:
+        if self.state.connection.status in _OVER:
+            raise NotConnected(f"session {self.id} is not connected")
+        await self._outbox.put(event)
+
+    def mute(self) -> None:
+        """Send silence in place of the microphone. Nothing if it is muted."""
+        self._set_muted(True)
+
+    def unmute(self) -> None:
+        """Send the microphone's sound again."""
+        self._set_muted(False)
+
+    def _set_muted(self, muted: bool) -> None:
+        if self.state.activity.muted != muted:
+            self._note(ev.Muted(muted=muted))
+            self._turn_down(self.transport)
+
+    def set_volume(self, volume: float) -> None:
+        """Play at this volume, from 0 to 1. Raises ValueError for any other."""
+        if not 0 <= volume <= 1:
+            raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
+        if self.state.activity.volume != volume:
+            self._note(ev.VolumeSet(volume=float(volume)))
+            self._turn_down(self.transport)
+
+    def clear_transcripts(self) -> None:
+        """Show none of the lines so far any more; the conversation keeps them."""
+        self._note(ev.Cleared())
+
+    async def transcripts(self) -> AsyncIterator[Transcript]:
+        """The final lines, those that there are and then each as it comes.
+
+        In the order in which they become final. Ends when the session is over.
+        """
+        lines: asyncio.Queue[Transcript | None] = asyncio.Queue()
+        for line in select_final_transcripts(self.state):
+            lines.put_nowait(line)
+
+        def look(status: SessionStatus) -> None:
+            if status in _OVER:
+                lines.put_nowait(None)
+
+        stops = (self.on("transcript", lines.put_nowait), self.on("status", look))
+        try:
+            look(self.state.connection.status)
+            while (next_line := await lines.get()) is not None:
+                yield next_line
+        finally:
+            for stop in stops:
+                stop()
+
+    async def until(
+        self, predicate: Callable[[Session], bool], *, timeout: float | None = None
+    ) -> Session:
+        """Wait until the state satisfies ``predicate``; that state.
+
+        Raises TimeoutError after ``timeout`` seconds, and `ConnectionLost` where the
+        session is over and the state can change no more.
+        """
+        found: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+
+        def look(*_: object) -> None:
+            if found.done():
+                return
+            if predicate(self.state):
+                found.set_result(self.state)
+            elif self.state.connection.status in _OVER:
+                reason = self.state.connection.reason or "it was closed"
+                found.set_exception(
+                    ConnectionLost(f"the session {self.id} is over: {reason}")
+                )
+
+        stop = self._store.subscribe(look, session=self.id)
+        try:
+            look()
+            return await asyncio.wait_for(found, timeout)
+        finally:
+            stop()
+
+    async def close(self) -> None:
+        """Close the connection; the session stays in state as ``closed``.
+
+        Idempotent. A session that failed stays ``failed``.
+        """
+        await self._keeper.close()
+        if self._running is not None:
+            # It sees the end by itself; it must not be cut off in a record.
+            running, self._running = self._running, None
+            await running
+            self._note(ev.Closed())
+        self._end_log()
+
+    def _configure(
+        self, config: SessionConfig, tools: Iterable[Tool | Spec | Callable[..., Any]]
+    ) -> Mapping[str, Any]:
+        """The configuration to open with, its tools ready to run."""
+        told = () if config.tools is UNSET else config.tools
+        specs = self._tools.replace((*told, *tools))
+        if specs != told:
+            config = attrs.evolve(config, tools=specs)
+        return config.to_session()
+
+    async def _open(self, configuration: Mapping[str, Any]) -> None:
+        self._note(ev.Connecting())
+        wish = {"type": "session.update", "session": dict(configuration)}
+        self._note(ev.Requested(event=wish))
+        try:
+            await self._keeper.open(configuration)
+        except BaseException as error:
+            known = isinstance(error, DuologueError)
+            cancelled = isinstance(error, asyncio.CancelledError)
+            reason = str(error) if known else type(error).__name__
+            reason = "interrupted while connecting" if cancelled else reason
+            self._note(ev.Disconnected(reason=reason, expected=False))
+            self._outbox.end(f"session {self.id} is not connected")
+            self._end_log()
+            raise
+        self._note(ev.Connected())
+        self._outbox.open()
+        self._running = asyncio.create_task(self._run(), name=f"duologue {self.id}")
+
+    async def _run(self) -> None:
+        """All that goes on in the session; it ends as state, whatever happens."""
+        unexpected: str | None = "the session was interrupted"
+        try:
+            await self._keeper.run()
+            unexpected = None
+        except Exception as error:
+            _log.exception("session %s failed", self.id)
+            unexpected = f"unexpected: {type(error).__name__}"
+        finally:
+            if unexpected is not None:
+                epoch = self._keeper.epoch
+                self._note(ev.Disconnected(reason=unexpected), epoch=epoch)
+            self._finish()
+
+    def _finish(self) -> None:
+        """Nothing is sent any more; what was accepted and not sent is said."""
+        lost = len(self._outbox)
+        self._outbox.end(f"session {self.id} is not connected")
+        unknown = len(self._unconfirmed.missing(self.state))
+        if lost or (unknown and self.state.connection.status is SessionStatus.FAILED):
+            reason = f"{lost} of what was to be said was not sent"
+            if unknown:
+                reason += f", {unknown} sent and not confirmed"
+            self._note(ev.Gap(reason=reason))
+
+    def _prepare(self, transport: Transport) -> None:
+        """Before a transport connects: what it does by itself is recorded."""
+        if isinstance(transport, Reporting):
+
+            def take(frame: str, direction: Direction) -> None:
+                epoch = self._keeper.epoch_of(transport)
+                self._feed(frame, direction, epoch=epoch, src=OWN)
+
+            transport.report_to(take)
+
+    def _turn_down(self, transport: Transport | None) -> None:
+        if isinstance(transport, Audible):
+            transport.set_muted(self.state.activity.muted)
+            transport.set_volume(self.state.activity.volume)
+
+    def _note(self, fact: ev.LocalEvent, *, epoch: int | None = None) -> None:
+        self._feed(encode(fact), "local", epoch=epoch)
+
+    def _feed(
+        self,
+        frame: bytes | str,
+        direction: Direction,
+        *,
+        epoch: int | None = None,
+        src: str | None = None,
+    ) -> None:
+        """One record: folded, logged, told, and what follows from it to be sent."""
+        before = self._store.state
+        self._at = self._clock.now()
+        record = self._store.feed(
+            self.id,
+            frame,
+            at=self._at,
+            dir=direction,
+            epoch=self._keeper.epoch if epoch is None else epoch,
+            src=src,
+        )
+        after = self._store.state
+        self._write(record)
+        session = after.sessions.get(self.id)
+        if session is None:
+            return
+        self._last = session
+        self._unconfirmed.look(record)
+        earlier = before.sessions.get(self.id)
+        for notice in notices(earlier, record, session):
+            self._emitter.tell(notice)
+        for command in react(before, record, after):
+            if isinstance(command, make.Send):
+                self._outbox.want(command.event)
+            else:
+                self._keeper.hand_over(command.reason)
+        self._keeper.schedule(earlier, session)
+
+    def _write(self, record: Record) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log(record)
+        except OSError as error:
+            # The conversation matters more than its log: it goes on, and says so.
+            self._log = None
+            said = f"the log ends here: {error.strerror or error}"
+            self.failure = self.failure or LogError(said)
+            problem = Problem("log", said, at=record.at)
+            self._emitter.tell(Notice("error", (problem,)))
+
+    async def _deliver(self, event: ev.Event) -> None:
+        """Record one event and send it; a wish is noted, and what follows is sent."""
+        if isinstance(event, ev.Requested):
+            self._note(event)
+            return
+        transport = self.transport
+        if transport is None or self.state.connection.status is not SessionStatus.OPEN:
+            raise NotConnected(f"session {self.id} is not connected")
+        event_id = make.command_id(self.id, self.state.tally.events + 1, 0)
+        event = named(event, event_id)
+        frame = encode(event).decode()
+        self._feed(frame, "out")
+        await transport.send(frame)
+        self._unconfirmed.sent(event, self.state)
+
+    def _flush_audio(self, response_id: str | None = None) -> None:
+        flush = getattr(self.transport, "flush_audio", None)
+        if flush is not None:
+            flush()
+
+    def _end_log(self) -> None:
+        end = getattr(self._recorder, "end_log", None)
+        if end is not None:
+            end()
+        self._log = None
