@@ -149,6 +149,7 @@ UNTOUCHED = (False, False, None)
         ([STARTED, STARTED], True, False, None),
         ([STARTED, FINISHED], False, True, None),
         ([FINISHED], False, True, None),
+        ([FINISHED, FINISHED], False, True, None),
         ([STARTED, {**FINISHED, "error": "oh"}], False, True, "oh"),
         ([STARTED, {**FINISHED, "error": "oh"}, STARTED], True, False, None),
         ([{**STARTED, "call_id": "?"}, {**FINISHED, "call_id": "?"}], *UNTOUCHED),

@@ -95,6 +95,7 @@ def test_the_model_agrees_with_the_reducer() -> None:
     response = service.begin()
     call = service.call(response, "look", ("{", "}"))
     service.end(response, [call, service.mcp_call(response, "shop", index=1)])
+    service.transcribe(service.start_speech(), ("mumbled",), fails=True)
     user = service.start_speech()
     said = service.say(service.begin(), ("good",), spoken=False)
     for item_id in (user, said["item_id"]):
