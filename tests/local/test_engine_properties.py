@@ -65,8 +65,35 @@ INPUTS = st.fixed_dictionaries(
     },
 )
 TOOLS = st.fixed_dictionaries(
-    {"type": st.sampled_from(["function", "mcp", "other"])},
-    optional={"name": TEXTS, "server_label": TEXTS, "parameters": st.just({"a": 1})},
+    {},
+    optional={
+        "type": st.sampled_from(["function", "mcp", "other", None, 3]),
+        "name": st.none() | TEXTS,
+        "description": st.none() | TEXTS,
+        "server_label": TEXTS,
+        "parameters": st.sampled_from([{"a": 1}, {}, None, [], "x"]),
+        "allowed_tools": st.sampled_from([["a"], {"read_only": True}, None, 3]),
+        "defer_loading": st.booleans() | st.none(),
+        "surprise": TEXTS,
+    },
+)
+TOOL_CHOICES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        "auto",
+        "none",
+        "required",
+        "x",
+        {"type": "function", "name": "a"},
+        {"type": "function"},
+        {"type": "mcp", "server_label": "a"},
+        {"type": "mcp", "server_label": "a", "name": None},
+        {"type": "mcp"},
+        {"name": "a"},
+        {},
+        [],
+        None,
+        3,
+    ]
 )
 SESSIONS = st.fixed_dictionaries(
     {"type": st.sampled_from(["realtime", "realtime", "transcription", 3])},
@@ -88,9 +115,7 @@ SESSIONS = st.fixed_dictionaries(
         ),
         "max_output_tokens": st.integers(-1, 20) | st.sampled_from(["inf", "x", None]),
         "tools": st.none() | st.lists(TOOLS, max_size=2),
-        "tool_choice": st.sampled_from(
-            ["auto", "none", "required", "x", {"type": "function", "name": "a"}, 3]
-        ),
+        "tool_choice": TOOL_CHOICES,
         "output_modalities": st.lists(st.sampled_from(["audio", "text"]), max_size=2),
         "instructions": st.none() | TEXTS,
     },
@@ -104,6 +129,8 @@ RESPONSES = st.fixed_dictionaries(
         "metadata": st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
         "audio": st.none() | st.just({"output": {"voice": "ash"}}),
         "max_output_tokens": st.integers(1, 9),
+        "tools": st.none() | st.lists(TOOLS, max_size=2),
+        "tool_choice": TOOL_CHOICES,
     },
 )
 AUDIO = st.binary(max_size=64).map(lambda data: base64.b64encode(data).decode())
@@ -207,6 +234,9 @@ def test_no_input_breaks_it(
     follow(desk, steps)
     desk.fails.clear()
     desk.run(20)
+    # The guard against faults of ours must not hide them here.
+    errors = [each["error"]["type"] for each in desk.of("error")]
+    assert "server_error" not in errors
     running: set[str] = set()
     for each in desk.events:
         response = each.get("response", {})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from duologue.local import jobs
-from duologue.local.ports import Line
+from duologue.local.ports import Line, Say
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
@@ -144,6 +144,89 @@ def test_a_frame_that_cannot_be_done_is_one_error(
     assert error["type"] == "invalid_request_error"
     assert error["code"]
     assert error["message"]
+    desk.send("conversation.item.create", item=said("hello"))
+    assert desk.types[-1] == "conversation.item.done"
+
+
+@pytest.mark.parametrize("where", ["session", "response"])
+def test_a_tool_has_a_type(bench: Make, where: str) -> None:
+    """It is not taken for a function (API page "session.update")."""
+    desk = bench()
+    config: dict[str, Any] = {"tools": [{"name": "add"}]}
+    if where == "session":
+        config["type"] = "realtime"
+    kind = {"session": "session.update", "response": "response.create"}[where]
+    desk.send(kind, **{where: config})
+    param = f"{where}.tools[0].type"
+    assert desk.last("error")["error"] == {
+        "type": "invalid_request_error",
+        "code": "missing_required_parameter",
+        "message": f"Missing required parameter: '{param}'.",
+        "param": param,
+        "event_id": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "param"),
+    [
+        ({}, "missing_required_parameter", "type"),
+        ({"type": None}, "missing_required_parameter", "type"),
+        ({"type": "no.such"}, "invalid_value", "type"),
+        ({"type": ["x"]}, "invalid_value", "type"),
+        ({"type": "response.create", "x": 1}, "unknown_parameter", "x"),
+        ({"type": "session.update", "x": 1}, "unknown_parameter", "x"),
+        ({"type": "input_audio_buffer.append", "x": 1}, "unknown_parameter", "x"),
+        ({"type": "response.create", "event_id": 3}, "invalid_type", "event_id"),
+    ],
+)
+def test_what_stands_around_an_event_is_checked(
+    bench: Make, event: dict[str, Any], code: str, param: str
+) -> None:
+    """Its type, its keys and its id."""
+    desk = bench()
+    desk.raw(json.dumps(event))
+    error = desk.last("error")["error"]
+    assert (error["code"], error["param"]) == (code, param)
+
+
+def test_an_unknown_type_is_told_the_known_ones(bench: Make) -> None:
+    desk = bench()
+    desk.send("no.such")
+    message = desk.last("error")["error"]["message"]
+    assert message.startswith("Invalid value: 'no.such'. Supported values are: ")
+    assert "'session.update'" in message
+    assert "'input_audio_buffer.append'" in message
+
+
+@pytest.mark.parametrize("broken", ["clear_input", "tick"])
+def test_a_fault_of_ours_costs_one_event(
+    bench: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    """The client is told, the log has the reason, and the session goes on."""
+    desk = bench()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.engine, broken, fail)
+        desk.engine.receive(
+            json.dumps({"type": "input_audio_buffer.clear", "event_id": "mine"}),
+            desk.at,
+        )
+    desk.follow()
+    assert desk.last("error")["error"] == {
+        "type": "server_error",
+        "code": "server_error",
+        "message": "The server had an error while processing your request.",
+        "param": None,
+        "event_id": "mine",
+    }
+    assert "a secret" in caplog.text
     desk.send("conversation.item.create", item=said("hello"))
     assert desk.types[-1] == "conversation.item.done"
 
@@ -288,6 +371,37 @@ def test_a_response_may_differ_from_its_session(bench: Make) -> None:
     assert desk.last("response.done")["response"]["output_modalities"] == ["text"]
 
 
+def test_a_mind_that_fails_is_heard_out(bench: Make) -> None:
+    """What it said before is sent whole, then the response fails."""
+    desk = bench()
+    desk.hold = (jobs.Think,)
+    desk.send("response.create", response={"output_modalities": ["text"]})
+    [think] = desk.held
+    assert isinstance(think, jobs.Think)
+    desk.engine.thought(think.response, Say("one two three"), desk.at)
+    desk.engine.mind_failed(think.response, "no more", desk.at, code="out")
+    desk.run(5)
+    response = desk.last("response.done")["response"]
+    assert response["status"] == "failed"
+    assert response["status_details"]["error"]["code"] == "out"
+    assert response["output"][0]["content"] == [
+        {"type": "output_text", "text": "one two three"}
+    ]
+
+
+def test_a_response_has_its_keys_from_the_beginning(bench: Make) -> None:
+    """Null where there is nothing to say yet, as in recorded sessions."""
+    desk = bench()
+    desk.send("response.create", response={"output_modalities": ["text"]})
+    desk.run(5)
+    created = desk.last("response.created")["response"]
+    assert {key: created[key] for key in ("status_details", "usage")} == {
+        "status_details": None,
+        "usage": None,
+    }
+    assert created.keys() == desk.last("response.done")["response"].keys()
+
+
 def test_a_response_is_cancelled_by_hand(bench: Make) -> None:
     """It ends as incomplete, with what was said so far, and what plays goes on."""
     desk = bench(media=True, says="one two three four " * 20, audio_ms=3000)
@@ -349,6 +463,9 @@ def test_a_truncation_forgets_the_words_and_is_clamped(bench: Make) -> None:
     desk.send("conversation.item.truncate", **where, audio_end_ms=1001)
     message = desk.last("error")["error"]["message"]
     assert message == "Audio content of 1000ms is already shorter than 1001ms"
+    other = {"item_id": item["id"], "content_index": 1}
+    desk.send("conversation.item.truncate", **other, audio_end_ms=400)
+    assert desk.last("error")["error"]["param"] == "content_index"
     desk.send("conversation.item.truncate", **where, audio_end_ms=400)
     assert desk.last("conversation.item.truncated")["audio_end_ms"] == 400
     desk.send("conversation.item.truncate", **where, audio_end_ms=500)

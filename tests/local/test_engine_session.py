@@ -301,6 +301,7 @@ def test_words_stop_at_the_limit(bench: Make) -> None:
         "reason": "max_output_tokens",
     }
     assert response["output"][0]["content"][0]["text"] == "one two"
+    assert response["output"][0]["status"] == "incomplete"
 
 
 def test_a_conversation_has_a_limit(

@@ -75,6 +75,11 @@ async def test_steps_come_in_their_order(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_is_said_twice_has_a_space_between(tmp_path: Path) -> None:
+    mind = mind_of(tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]")
+    assert await ask(mind, "") == [Say("One."), Say(" Two."), Say(" Three.")]
+
+
 async def test_a_failure_has_a_message_and_a_code(tmp_path: Path) -> None:
     mind = mind_of(
         tmp_path, "rules: [{fail: {message: Not now., code: rate_limit_exceeded}}]"

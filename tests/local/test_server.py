@@ -299,6 +299,33 @@ def _mutated(line: str, chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ({"session": {}}, "missing_required_parameter", "session.type"),
+        ({"sesion": {}}, "unknown_parameter", "sesion"),
+        (
+            {"session": {"type": "realtime", "tools": [{"name": "add"}]}},
+            "missing_required_parameter",
+            "session.tools[0].type",
+        ),
+    ],
+)
+async def test_a_secret_is_for_a_session_that_could_be(
+    http: httpx.AsyncClient, body: dict[str, Any], code: str, param: str
+) -> None:
+    answer = await http.post("/realtime/client_secrets", json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
+
+
+@pytest.mark.parametrize("key", ["", " "])
+def test_an_empty_key_locks_nobody_out(key: str) -> None:
+    """It is refused at the start."""
+    with pytest.raises(ServiceError, match="the key is empty"):
+        LocalService(key=key)
+
+
+@pytest.mark.parametrize(
     ("request_", "status"),
     [
         ({"content": b"x" * 65_537, "type": "application/sdp"}, 413),

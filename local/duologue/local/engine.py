@@ -133,7 +133,6 @@ class Engine:
         """The same, pausing where much audio has come: a step takes a few ms."""
         if not self._expiry.over:
             yield from handle(self, frame, at)
-            self._settle(at)
 
     def hear(self, pcm24k: bytes, at: float) -> None:
         """The user's audio, PCM16 mono at 24 kHz, in pieces of any size."""
@@ -190,7 +189,7 @@ class Engine:
         self, response: str, why: str, at: float, *, code: str = "server_error"
     ) -> None:
         """The mind gave up."""
-        self.responses.failed(response, why, code)
+        self.responses.mind_failed(response, why, code)
         self._settle(at)
 
     def voiced(self, response: str, pcm24k: bytes, at: float) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 
 import attrs
 
-from duologue.core import encode
 from duologue.core.events import (
     ConversationItemInputAudioTranscriptionFailed,
     Error,
@@ -30,7 +29,7 @@ from duologue.core.events import (
 
 from .expiry import GOING_AWAY, last_words
 from .jobs import Close
-from .outbox import NewId
+from .outbox import NewId, frame_of
 
 __all__ = [
     "NO_CLOSE_FRAME",
@@ -356,7 +355,7 @@ class FaultyLine:
             heapq.heappush(self._waiting, (due, next(self._order), outcome))
 
     def _event(self, kind: Callable[..., ServerEvent], **fields: object) -> str:
-        return encode(kind(event_id=self._new_id("event"), **fields)).decode()
+        return frame_of(kind(event_id=self._new_id("event"), **fields))
 
     def _failed(self, done: dict[str, Any], message: str, code: str) -> str:
         detail = ErrorDetail(type="transcription_error", code=code, message=message)

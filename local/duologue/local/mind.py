@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -145,8 +145,9 @@ class ScriptedMind:
             for name, template in rule.remember:
                 state.values[name] = str(fill(template, values))
             values |= state.values
-            for step in rule.steps:
-                yield _thought(step, values, prompt, times)
+            yield from _spaced(
+                _thought(step, values, prompt, times) for step in rule.steps
+            )
             return
         yield Say(_NO_RULE)
 
@@ -156,6 +157,20 @@ class ScriptedMind:
         while len(self._states) > _SESSIONS:
             self._states.popitem(last=False)
         return state
+
+
+def _spaced(thoughts: Iterable[Thought]) -> Iterator[Thought]:
+    """The thoughts, with a space between what two of them say."""
+    said = ""
+    for thought in thoughts:
+        if isinstance(thought, Say):
+            text = thought.text
+            if said and text and not (said[-1].isspace() or text[0].isspace()):
+                thought = Say(f" {text}")
+            said = text or said
+        elif isinstance(thought, Call):
+            said = ""
+        yield thought
 
 
 def _demanded(prompt: Prompt) -> Tool | None:

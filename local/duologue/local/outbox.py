@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from duologue.core import encode
-from duologue.core.events import Error, ErrorDetail, ServerEvent
+from duologue.core.events import (
+    ConversationItemInputAudioTranscriptionDelta,
+    Error,
+    ErrorDetail,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+)
 
 from .jobs import Job
 
-__all__ = ["NewId", "Outbox", "Refusal"]
+__all__ = ["NewId", "Outbox", "Refusal", "frame_of"]
 
 #: Makes an id from its prefix: ``item`` gives ``item_…``.
 NewId = Callable[[str], str]
+
+
+_RESPONSE = {"response": dict.fromkeys(("status_details", "usage", "metadata"))}
+#: What the service writes even where it has nothing to say, and the catalogue's
+#: classes leave out as their default.
+_ALWAYS: dict[type[ServerEvent], dict[str, Any]] = {
+    Error: {"error": dict.fromkeys(("code", "param", "event_id"))},
+    ResponseCreated: _RESPONSE,
+    ResponseDone: _RESPONSE,
+    ConversationItemInputAudioTranscriptionDelta: {"content_index": 0},
+}
+
+
+def frame_of(event: ServerEvent) -> str:
+    """An event as JSON text, with all keys that the service writes in it."""
+    data = encode(event)
+    always = _ALWAYS.get(type(event))
+    if always is None:
+        return data.decode()
+    fields = msgspec.json.decode(data)
+    for key, value in always.items():
+        if isinstance(value, dict):
+            fields[key] = value | fields[key]
+        else:
+            fields.setdefault(key, value)
+    return msgspec.json.encode(fields).decode()
 
 
 class Refusal(Exception):
@@ -39,12 +75,17 @@ class Outbox:
     def emit(self, kind: type[ServerEvent], **fields: object) -> None:
         """Send an event of this kind under a new event id."""
         event = kind(event_id=self.new_id("event"), **fields)
-        self._frames.append(encode(event).decode())
+        self._frames.append(frame_of(event))
 
-    def refuse(self, refusal: Refusal, event_id: str | None) -> None:
+    def refuse(
+        self,
+        refusal: Refusal,
+        event_id: str | None,
+        kind: str = "invalid_request_error",
+    ) -> None:
         """Send the error for a client's event."""
         detail = ErrorDetail(
-            type="invalid_request_error",
+            type=kind,
             code=refusal.code,
             message=refusal.message,
             param=refusal.param,

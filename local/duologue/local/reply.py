@@ -60,7 +60,8 @@ class Plan:
 class Reply:
     """A response from ``created`` to ``done``.
 
-    ``limited``: the mind had more to say than the limit allows.
+    ``limited``: the mind had more to say than the limit allows. ``failure``: the mind
+    gave up, which ends the response once what it said before is sent.
     """
 
     def __init__(self, outbox: Outbox, plan: Plan) -> None:
@@ -71,10 +72,12 @@ class Reply:
         self.over = False
         self.thinking = False
         self.limited = False
+        self.failure: ResponseStatusDetails | None = None
         self.outputs: list[Message | FunctionCall] = []
         self._outbox = outbox
         self._made = 0
         self._tokens = 0
+        self._cut: Message | None = None
 
     @property
     def current(self) -> Message | FunctionCall | None:
@@ -112,6 +115,9 @@ class Reply:
             message = Message(self._outbox, self.id, *self._next())
             message.add(text)
             self.outputs.append(message)
+        last = self.outputs[-1] if self.outputs else None
+        if self.limited and isinstance(last, Message) and not last.sealed:
+            self._cut = last
 
     def call(self, call: Call) -> None:
         """The mind wants a function to be called; one without a name is no call."""
@@ -132,10 +138,14 @@ class Reply:
     def opened(self) -> list[tuple[Message | FunctionCall, str]]:
         """The outputs that the client knows, with the status that each would end in."""
         return [
-            (output, "completed" if output.index < self._made else "incomplete")
+            (output, "completed" if self._is_whole(output) else "incomplete")
             for output in self.outputs
             if output.opened_at is not None
         ]
+
+    def _is_whole(self, output: Message | FunctionCall) -> bool:
+        """Whether all that the mind wanted of it was made and sent."""
+        return output.index < self._made and output is not self._cut
 
     def go_on(self) -> None:
         """The current output is complete; the next is current."""

@@ -7,6 +7,7 @@ be done, and has then changed nothing.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,17 @@ from duologue.core.events import (
     ConversationItemRetrieved,
     ConversationItemTruncate,
     ConversationItemTruncated,
+    InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCleared,
+    InputAudioBufferCommit,
     InputAudioPart,
     ItemReference,
     MessageItem,
     OutputAudioBufferClear,
     ResponseCancel,
     ResponseCreate,
+    SessionUpdate,
     SessionUpdated,
 )
 
@@ -39,11 +43,14 @@ from .item_schema import ITEM
 from .outbox import Refusal
 from .schema import RESPONSE
 from .settings import refusal_of
+from .shapes import one_of, text
 
 if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = ["handle"]
+
+_log = logging.getLogger(__name__)
 
 #: Characters of a client's event id (API page "Client events").
 _LONGEST_ID = 512
@@ -64,19 +71,57 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
         if len(frame) > _LARGE:
             yield
         event_id = _event_id(fields)
-        kind = fields.get("type")
-        if kind == "input_audio_buffer.append":
-            yield from _append(engine, fields, at)
-        elif kind == "input_audio_buffer.commit":
-            yield from engine.commit()
-        elif kind == "session.update":
-            _session_update(engine, fields)
-        elif isinstance(kind, str) and kind in _TABLE:
-            yield from _do(engine, fields, at)
-        else:
-            raise Refusal("invalid_value", f"Invalid value: {kind!r}.", param="type")
+        _check_keys(fields)
+        yield from _dispatch(engine, fields, at)
     except Refusal as refusal:
         engine.outbox.refuse(refusal, event_id)
+    except Exception:
+        _broke(engine, event_id)
+    try:
+        engine.tick(at)
+    except Exception:
+        _broke(engine, event_id)
+
+
+def _dispatch(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
+    kind = fields["type"]
+    if kind == "input_audio_buffer.append":
+        yield from _append(engine, fields, at)
+    elif kind == "input_audio_buffer.commit":
+        yield from engine.commit()
+    elif kind == "session.update":
+        _session_update(engine, fields)
+    else:
+        yield from _do(engine, fields, at)
+
+
+def _broke(engine: Engine, event_id: str | None) -> None:
+    """A fault of ours: it costs the client this event, never the connection."""
+    _log.exception("an event of the client broke the engine")
+    fault = Refusal(
+        "server_error", "The server had an error while processing your request."
+    )
+    engine.outbox.refuse(fault, event_id, kind="server_error")
+
+
+def _check_keys(fields: dict[str, Any]) -> None:
+    """An event has a known type, and only the keys that belong to it."""
+    kind = fields.get("type")
+    if kind is None:
+        raise Refusal(
+            "missing_required_parameter",
+            "Missing required parameter: 'type'.",
+            param="type",
+        )
+    known = _KEYS.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        one_of(*_KEYS)(kind if isinstance(kind, str) else repr(kind), "type")
+        return
+    for key in fields:
+        if key not in known:
+            raise Refusal(
+                "unknown_parameter", f"Unknown parameter: '{key}'.", param=key
+            )
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:
@@ -92,15 +137,18 @@ def _object(frame: str | bytes) -> dict[str, Any]:
 
 
 def _event_id(fields: dict[str, Any]) -> str | None:
-    """The client's id of an event. Raises `Refusal` where it is too long."""
+    """The client's id of an event. Raises `Refusal` where it is none."""
     given = fields.get("event_id")
-    if isinstance(given, str) and len(given) > _LONGEST_ID:
+    if given is None:
+        return None
+    text(given, "event_id")
+    if len(given) > _LONGEST_ID:
         raise Refusal(
             "string_above_max_length",
             f"Invalid 'event_id': more than {_LONGEST_ID} characters.",
             param="event_id",
         )
-    return given if isinstance(given, str) else None
+    return str(given)
 
 
 def _do(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
@@ -230,6 +278,12 @@ def _item_truncate(engine: Engine, event: ConversationItemTruncate, _: float) ->
             "Only audio of the assistant can be truncated.",
             param="item_id",
         )
+    if event.content_index != 0:
+        raise Refusal(
+            "invalid_value",
+            f"Item '{event.item_id}' has no content at {event.content_index}.",
+            param="content_index",
+        )
     if not 0 <= event.audio_end_ms <= made:
         raise Refusal(
             "invalid_value",
@@ -298,4 +352,17 @@ _TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
         (ResponseCancel, _response_cancel),
         (ResponseCreate, _response_create),
     )
+}
+_EVENTS: tuple[type[ClientEvent], ...] = (
+    *(event for event, _ in _TABLE.values()),
+    InputAudioBufferAppend,
+    InputAudioBufferCommit,
+    SessionUpdate,
+)
+#: The keys of each client event.
+_KEYS: dict[str, frozenset[str]] = {
+    str(event.__struct_config__.tag): frozenset(
+        {"type", *event.__struct_encode_fields__}
+    )
+    for event in _EVENTS
 }

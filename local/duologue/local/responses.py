@@ -167,13 +167,19 @@ class Responses:
             reply.current.voiced_all()
             self._speak(reply)
 
-    def failed(self, response: str, why: str, code: str = "server_error") -> None:
-        """The mind or the voice gave up."""
+    def mind_failed(self, response: str, why: str, code: str) -> None:
+        """The mind gave up: what it said before is sent first."""
+        reply = self._replies.get(response)
+        if reply is not None and reply.thinking:
+            reply.failure = _failure(why, code)
+            reply.think_no_more()
+            self._speak(reply)
+
+    def failed(self, response: str, why: str) -> None:
+        """The voice gave up."""
         if (reply := self._replies.get(response)) is not None:
             self._outbox.ask(Stop(reply.id))
-            error = ResponseError(type="server_error", code=code, message=why)
-            details = ResponseStatusDetails(type="failed", error=error)
-            self._finish(reply, "failed", details)
+            self._finish(reply, "failed", _failure(why, "server_error"))
 
     def cancel(self, reply: Reply, reason: str) -> None:
         """End a response before its time."""
@@ -190,7 +196,9 @@ class Responses:
             ):
                 reply.go_on()
                 self._speak(reply)
-            if reply.finished and reply.limited:
+            if reply.finished and reply.failure is not None:
+                self._finish(reply, "failed", reply.failure)
+            elif reply.finished and reply.limited:
                 details = ResponseStatusDetails(
                     type="incomplete", reason="max_output_tokens"
                 )
@@ -287,3 +295,8 @@ class Responses:
             name="tokens", limit=_LIMIT, remaining=_LIMIT, reset_seconds=0.0
         )
         self._outbox.emit(RateLimitsUpdated, rate_limits=(limit,))
+
+
+def _failure(why: str, code: str) -> ResponseStatusDetails:
+    error = ResponseError(type="server_error", code=code, message=why)
+    return ResponseStatusDetails(type="failed", error=error)

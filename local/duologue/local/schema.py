@@ -117,7 +117,6 @@ _TOOL = tagged(
             required=("server_label",),
         ),
     },
-    default="function",
 )
 _TOOL_CHOICE = either(
     (str, one_of("none", "auto", "required")),

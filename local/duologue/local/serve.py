@@ -55,7 +55,8 @@ class ServiceError(DuologueError):
 class LocalService:
     """The local Realtime service, running while its context is entered.
 
-    ``port`` 0 takes a free one. Without ``key`` every key is accepted. Without
+    ``port`` 0 takes a free one. Without ``key`` every key is accepted; an empty one
+    raises `ServiceError`. Without
     ``parts`` the service brings its own ear and voice, and closes them.
     ``max_listening`` sessions are listened to at once, by default as many as the cores
     allow. ``allow_origins`` are those of pages that may do anything (see `guard`).
@@ -76,6 +77,11 @@ class LocalService:
         fail: Iterable[int] = (),
         faults: Faults = NO_FAULTS,
     ) -> None:
+        if key is not None and not key.strip():
+            raise ServiceError(
+                "the key is empty, so nobody could use the service: give one, or leave "
+                "it out to take any key"
+            )
         self._faults = faults
         self._failures = Failures(fail)
         self._listeners = Listeners(max_listening)

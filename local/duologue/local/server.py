@@ -26,6 +26,7 @@ from .keys import Keys, Secret, presented
 from .outbox import Refusal
 from .session import new_id
 from .settings import Settings
+from .shapes import anything, record
 from .websocket import WebSocketFace
 
 __all__ = ["application"]
@@ -84,6 +85,7 @@ class _Service:
         """Make an ephemeral key."""
         self._authorize(request, ephemeral=False)
         body = _json(await _body(request) or b"{}", "body")
+        _check_secret(body)
         given = body.get("session") or {}
         settings = _settings(given)
         secret = self._keys.mint(given, _life(body.get("expires_after")))
@@ -223,6 +225,14 @@ def _json(data: bytes, param: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise HttpError(400, "A JSON object is needed.", param=param)
     return value
+
+
+def _check_secret(body: dict[str, Any]) -> None:
+    """What is asked for with an ephemeral key: known keys, and a session's kind."""
+    record({"expires_after": anything, "session": anything})(body, "")
+    session = body.get("session")
+    if isinstance(session, dict):
+        record(dict.fromkeys(session, anything), required=("type",))(session, "session")
 
 
 def _settings(session: object) -> Settings:

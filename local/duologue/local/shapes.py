@@ -152,7 +152,7 @@ def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Sh
         if not isinstance(value, dict):
             raise _wrong_type(path, "an object", value)
         for key, each in value.items():
-            inner = f"{path}.{key}"
+            inner = f"{path}.{key}" if path else key
             if key not in fields:
                 raise Refusal(
                     "unknown_parameter", f"Unknown parameter: '{inner}'.", param=inner

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from duologue.core import encode
 from duologue.core.events import Error, ErrorDetail
 
 from .calls import Calls, no_call
@@ -23,7 +22,7 @@ from .faults import NO_CLOSE_FRAME
 from .guard import reject
 from .http_errors import Failures, HttpError, refused
 from .keys import Keys, Secret, presented
-from .outbox import Refusal
+from .outbox import Refusal, frame_of
 from .session import SessionRunner, new_id
 from .sessions import Sessions
 
@@ -180,7 +179,7 @@ class _Beta:
         detail = ErrorDetail(
             type="invalid_request_error", code=code, message=message, event_id=None
         )
-        self._socket.put(encode(Error(event_id=new_id("event"), error=detail)).decode())
+        self._socket.put(frame_of(Error(event_id=new_id("event"), error=detail)))
         self._socket.close(_BETA_CLOSE, f"invalid_request_error.{code}")
 
     async def receive(self, frame: str | bytes) -> None:
