@@ -93,6 +93,15 @@ def test_a_failed_transcription_closes_the_line() -> None:
     ) == session.ledger.problems
 
 
+def test_the_same_failure_again_changes_no_item() -> None:
+    """A service says it once more on a later connection."""
+    failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
+    before = fold([to_record(failed)])
+    after = fold([to_record(failed, epoch=1)], before)
+
+    assert before.sessions["s"].items is after.sessions["s"].items
+
+
 @pytest.mark.parametrize("index", [-1, 10**9, 10**400])
 def test_content_indexes_beyond_reason(index: int) -> None:
     """They point nowhere, and cost neither words nor memory."""

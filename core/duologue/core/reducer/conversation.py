@@ -200,7 +200,7 @@ def _on_transcription_failed(
 
 def _with_failure(item: Item, index: int, message: str) -> Item:
     """The item with the reason why a part of it has no words."""
-    if not 0 <= index < len(item.parts):
+    if not 0 <= index < len(item.parts) or item.parts[index].failure == message:
         return item
     part = change_part(item.parts[index], failure=message)
     parts = (*item.parts[:index], part, *item.parts[index + 1 :])
