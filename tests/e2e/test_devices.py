@@ -23,7 +23,8 @@ from duologue.local import closed_set
 from .sound_server import PACKAGES, SoundServer, missing, sound_server
 from .test_spoken_turn import CANDIDATES, REPLY, meant, spoken_by_the_voice
 
-pytestmark = pytest.mark.realtime
+# In real time through a sound server that stutters where other work goes on.
+pytestmark = [pytest.mark.realtime, pytest.mark.deep]
 
 ROOT = Path(__file__).parents[2]
 Talk = Callable[..., Awaitable["Talking"]]
