@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import msgspec
 from introspection import (
-    attrs_table,
     comment_above,
     defined,
     own_doc,
     says,
     struct_table,
+    value_table,
 )
 from rendering import code, join, signature, table
 
@@ -146,7 +146,7 @@ def function_entry(function: Callable[..., Any]) -> str:
 def class_entry(name: str, cls: type) -> str:
     """A class: what it says, its fields or how it is made, and its methods."""
     if attrs.has(cls):
-        made = attrs_table(cls)
+        made = value_table(cls)
     elif issubclass(cls, msgspec.Struct):
         made = struct_table(cls)
     elif hasattr(cls, "_fields"):

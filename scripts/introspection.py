@@ -135,7 +135,7 @@ def nodes() -> list[type]:
         if cls in found:
             continue
         found.append(cls)
-        words = " ".join(annotation(cls, f.name) for f in attrs.fields(cls))
+        words = " ".join(annotation(cls, name) for name in field_names(cls))
         queue += [known[word] for word in re.findall(r"\w+", words) if word in known]
     missing = set(known.values()) - set(found)
     assert not missing, f"no field leads to {missing}"
@@ -147,23 +147,23 @@ def tree() -> str:
     known = {cls.__name__: cls for cls in nodes()}
 
     def lines(cls: type, depth: int) -> Iterator[str]:
-        for field in attrs.fields(cls):
-            text = annotation(cls, field.name)
+        for name in field_names(cls):
+            text = annotation(cls, name)
             inner = [known[w] for w in re.findall(r"\w+", text) if w in known]
             if inner:
-                yield f"{'  ' * depth}{field.name}: {text}"
+                yield f"{'  ' * depth}{name}: {text}"
                 yield from lines(inner[0], depth + 1)
 
     return "\n".join(["State", *lines(state.State, 1)])
 
 
 def classes(module: types.ModuleType) -> list[type]:
-    """The public attrs classes that a module defines, in its order."""
+    """The public classes of values that a module defines, in its order."""
     return [
         value
         for value in vars(module).values()
         if isinstance(value, type)
-        and attrs.has(value)
+        and (attrs.has(value) or issubclass(value, msgspec.Struct))
         and value.__module__ == module.__name__
         and value.__name__ in module.__all__
     ]
@@ -173,6 +173,13 @@ def public(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
     """What a module exports, in the order in which it is defined."""
     names: list[str] = list(module.__all__)
     return ((name, value) for name, value in vars(module).items() if name in names)
+
+
+def field_names(cls: type) -> list[str]:
+    """The fields of a class of values, whichever library made it."""
+    if issubclass(cls, msgspec.Struct):
+        return list(cls.__struct_fields__)
+    return [field.name for field in attrs.fields(cls)]
 
 
 def annotation(cls: type, name: str) -> str:
@@ -210,24 +217,33 @@ def struct_default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{field.default!r}`"
 
 
-def attrs_table(cls: type) -> str:
-    """The fields of an attrs class."""
+def value_table(cls: type) -> str:
+    """The fields of a value: of a node of the state, or of what is made from it."""
     rows = [
-        f"| `{field.name}` | {type_cell(cls, field.name)} | {attrs_default(field)} |"
-        for field in attrs.fields(cls)
+        f"| `{name}` | {type_cell(cls, name)} | {first_value(default)} |"
+        for name, default in defaults(cls)
     ]
     return table("| field | type | at first |", rows)
 
 
-def attrs_default(field: attrs.Attribute[Any]) -> str:
-    default = field.default
+def defaults(cls: type) -> list[tuple[str, Any]]:
+    """Each field with what it is at first; `attrs.NOTHING` where it must be given."""
+    if not issubclass(cls, msgspec.Struct):
+        return [(field.name, field.default) for field in attrs.fields(cls)]
+    return [
+        (field.name, attrs.NOTHING if field.required else field.default)
+        for field in msgspec.structs.fields(cls)
+    ]
+
+
+def first_value(default: Any) -> str:
     if default is attrs.NOTHING:
         return ""
     if isinstance(default, enum.Enum):
         return f"`{default.value}`"
     if default is msgspec.UNSET:
         return "left out"
-    if isinstance(default, msgspec.Struct):
+    if isinstance(default, msgspec.Struct) and type(default) not in nodes():
         return f"`{default!r}`"
     if isinstance(default, str | int | float | bool | tuple | None):
         return f"`{default!r}`"

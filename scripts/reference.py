@@ -20,12 +20,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 from api_pages import core_page, function_entry, testing_page
 from introspection import (
     CATALOGUE,
     OBJECTS,
-    attrs_table,
     choices,
     classes,
     comment_above,
@@ -45,6 +43,7 @@ from introspection import (
     tag,
     tag_line,
     tree,
+    value_table,
     wire_events,
 )
 from rendering import anchor, code, join, plain, table
@@ -220,7 +219,7 @@ def choice_line(cls: object) -> str:
 
 
 def state_page() -> str:
-    names = [node.name for node in attrs.fields(state.Session)]
+    names = list(state.Session.__struct_fields__)
     parts = [
         "# The state",
         says(state),
@@ -273,7 +272,7 @@ def client_events_page() -> str:
         f"is `{defined(commands, 'Command')}`.",
     ]
     parts += [
-        join(f"### {cls.__name__}", says(cls), attrs_table(cls))
+        join(f"### {cls.__name__}", says(cls), value_table(cls))
         for cls in classes(commands)
     ]
     parts += ["## Reactions", says(sys.modules[react_function.__module__])]
@@ -299,7 +298,7 @@ def selectors_page() -> str:
         *map(function_entry, [*chosen, *priced]),
         "## What they give",
         "The other types are nodes of the [state](state.md).",
-        *(join(f"### {cls.__name__}", says(cls), attrs_table(cls)) for cls in made),
+        *(join(f"### {cls.__name__}", says(cls), value_table(cls)) for cls in made),
         "## Prices",
         says(prices),
         f"Last looked at: {prices.AS_OF}.",
@@ -367,7 +366,7 @@ def handler_link(handler: Callable[..., Any]) -> str:
 
 
 def node_entry(cls: type) -> str:
-    return join(f"### {cls.__name__}", says(cls), attrs_table(cls))
+    return join(f"### {cls.__name__}", says(cls), value_table(cls))
 
 
 def enum_entry(cls: type[enum.Enum]) -> str:

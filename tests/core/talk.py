@@ -6,7 +6,6 @@ import base64
 from collections.abc import Iterable
 from typing import Literal
 
-import attrs
 import msgspec
 
 from duologue.core import Record, Session, fold
@@ -25,7 +24,7 @@ __all__ = [
 ]
 
 #: What a session is made of, the bookkeeping aside.
-NODES = [a.name for a in attrs.fields(Session) if a.name not in ("id", "tally")]
+NODES = [name for name in Session.__struct_fields__ if name not in ("id", "tally")]
 
 
 def to_record(

@@ -3,23 +3,8 @@
 from __future__ import annotations
 
 from duologue.core import Session
-from duologue.core.reducer.nodes import (
-    with_activity,
-    with_connection,
-    with_conversation,
-    with_ledger,
-    with_responses,
-    with_tally,
-)
-from duologue.core.state import (
-    Activity,
-    Connection,
-    Conversation,
-    Ledger,
-    Problem,
-    Responses,
-    Tally,
-)
+from duologue.core.reducer.nodes import with_activity, with_connection
+from duologue.core.state import Activity, Connection
 
 
 def test_the_same_session_where_the_node_says_the_same() -> None:
@@ -37,18 +22,3 @@ def test_another_session_where_it_does_not() -> None:
 
     assert Session("s", activity=activity) == with_activity(session, activity)
     assert Session("s", connection=connection) == with_connection(session, connection)
-    conversation = Conversation(id="c")
-    assert Session("s", conversation=conversation) == (
-        with_conversation(session, conversation)
-    )
-
-
-def test_nodes_that_always_differ() -> None:
-    """Whoever makes them knows that they are others; the rest is the same objects."""
-    session = Session("s")
-    responses, tally = Responses(active="r"), Tally(events=1)
-    ledger = Ledger(problems=(Problem("k", "m"),))
-
-    assert Session("s", responses=responses) == with_responses(session, responses)
-    assert Session("s", ledger=ledger) == with_ledger(session, ledger)
-    assert Session("s", tally=tally) == with_tally(session, tally)

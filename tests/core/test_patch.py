@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any, TypeVar
 
-import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import Record, Session, Store, fold
 from duologue.core.jsonpatch import apply
@@ -127,7 +127,7 @@ def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
 def test_the_same_state_needs_no_patch(stream: Stream) -> None:
     """Nothing is to be done, nor where a record changed the tally alone."""
     session = sessions(stream)[-1]
-    counted = attrs.evolve(session, tally=attrs.evolve(session.tally, events=-1))
+    counted = replace(session, tally=replace(session.tally, events=-1))
 
     assert patch(session, session) == []
     assert patch(session, counted) == []
@@ -187,7 +187,7 @@ heads = every_one(
     truncation=(None, Truncation(1), Truncation(5, "a"), Truncation(5, "b")),
 )
 items = st.builds(
-    lambda head, parts, call: attrs.evolve(head, parts=tuple(parts), call=call),
+    lambda head, parts, call: replace(head, parts=tuple(parts), call=call),
     heads,
     st.lists(parts, max_size=3),
     st.none() | calls,
@@ -246,7 +246,7 @@ def anything(draw: st.DrawFn) -> Session:
         draw(words),
         connection=draw(connections),
         items=Map({item.id: item for item in made}),
-        conversation=attrs.evolve(draw(conversations), order=shown),
+        conversation=replace(draw(conversations), order=shown),
         responses=Responses(
             Map({reply.id: reply for reply in answers}),
             Order(draw(st.permutations([reply.id for reply in answers]))),
@@ -342,7 +342,7 @@ def test_a_delta_is_small_and_flat() -> None:
 
 
 PART = Part("output_text", Text("Good"))
-GROWN = attrs.evolve(PART, text=PART.text.append(" day"))
+GROWN = replace(PART, text=PART.text.append(" day"))
 ITEM = Item("i", role="assistant", parts=(PART,))
 BESIDE: list[tuple[str, Any]] = [
     ("connection", Connection(epoch=1)),
@@ -356,8 +356,8 @@ BESIDE: list[tuple[str, Any]] = [
 def at_once(item: Item, **nodes: Any) -> tuple[Session, Session, Record]:
     """A delta of the text of an item, by which it became this one, and more."""
     before = standing(["i"], {"i": ITEM})
-    tally = attrs.evolve(before.tally, events=1)
-    after = attrs.evolve(before, items=Map({"i": item}), tally=tally, **nodes)
+    tally = replace(before.tally, events=1)
+    after = replace(before, items=Map({"i": item}), tally=tally, **nodes)
     return before, after, to_record({"type": DELTA, "item_id": "i", "delta": " day"})
 
 
@@ -367,7 +367,7 @@ DELTA = "conversation.item.input_audio_transcription.delta"
 @pytest.mark.parametrize(("node", "value"), BESIDE)
 def test_a_delta_and_something_beside(node: str, value: Any) -> None:
     """What else a record does to its session is in the patch too."""
-    before, after, record = at_once(attrs.evolve(ITEM, parts=(GROWN,)), **{node: value})
+    before, after, record = at_once(replace(ITEM, parts=(GROWN,)), **{node: value})
 
     assert len(way(before, after, record)) == 2
     assert way(before, after) == patch(before, after, record)
@@ -383,15 +383,15 @@ def test_a_delta_and_something_beside(node: str, value: Any) -> None:
         {"truncation": Truncation(5)},
         {"call": Call("c")},
         {"parts": (GROWN, PART)},
-        {"parts": (attrs.evolve(GROWN, type="output_audio"),)},
-        {"parts": (attrs.evolve(GROWN, final=True),)},
-        {"parts": (attrs.evolve(GROWN, failure="mute"),)},
-        {"parts": (attrs.evolve(GROWN, segments=(SEGMENT,)),)},
+        {"parts": (replace(GROWN, type="output_audio"),)},
+        {"parts": (replace(GROWN, final=True),)},
+        {"parts": (replace(GROWN, failure="mute"),)},
+        {"parts": (replace(GROWN, segments=(SEGMENT,)),)},
     ],
 )
 def test_a_delta_and_something_more(change: dict[str, Any]) -> None:
     """And what else it does to its item."""
-    item = attrs.evolve(ITEM, **{"parts": (GROWN,), **change})
+    item = replace(ITEM, **{"parts": (GROWN,), **change})
     before, after, record = at_once(item)
 
     assert len(way(before, after, record)) > 1
@@ -400,10 +400,8 @@ def test_a_delta_and_something_more(change: dict[str, Any]) -> None:
 
 def test_a_delta_of_what_had_more_parts() -> None:
     """Parts that are gone are removed."""
-    before, after, record = at_once(attrs.evolve(ITEM, parts=(GROWN,)))
-    before = attrs.evolve(
-        before, items=Map({"i": attrs.evolve(ITEM, parts=(PART, PART))})
-    )
+    before, after, record = at_once(replace(ITEM, parts=(GROWN,)))
+    before = replace(before, items=Map({"i": replace(ITEM, parts=(PART, PART))}))
 
     assert [step["op"] for step in way(before, after, record)] == ["remove", "add"]
 
@@ -411,12 +409,12 @@ def test_a_delta_of_what_had_more_parts() -> None:
 @pytest.mark.parametrize("stranger", ["another session", "of another time"])
 def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
     """The item grew, but another did too: a record is believed only where it fits."""
-    every = {"i": ITEM, "j": attrs.evolve(ITEM, id="j")}
+    every = {"i": ITEM, "j": replace(ITEM, id="j")}
     before = standing(["i", "j"], every)
-    grown = {key: attrs.evolve(item, parts=(GROWN,)) for key, item in every.items()}
+    grown = {key: replace(item, parts=(GROWN,)) for key, item in every.items()}
     strange = stranger == "another session"
-    tally = attrs.evolve(before.tally, events=1 if strange else 2)
-    after = attrs.evolve(before, items=Map(grown), tally=tally)
+    tally = replace(before.tally, events=1 if strange else 2)
+    after = replace(before, items=Map(grown), tally=tally)
     frame = {"type": DELTA, "item_id": "i", "delta": " day"}
     record = to_record(frame, session="other" if strange else "s")
 
@@ -428,8 +426,8 @@ def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
 
 def test_audio_is_no_operation() -> None:
     """Bytes that were counted are in no view."""
-    louder = attrs.evolve(PART, audio_bytes=480)
-    before, after, record = at_once(attrs.evolve(ITEM, parts=(louder,)))
+    louder = replace(PART, audio_bytes=480)
+    before, after, record = at_once(replace(ITEM, parts=(louder,)))
 
     assert way(before, after, record) == way(before, after) == []
 
@@ -464,8 +462,8 @@ def counted(session: Session, maps: dict[int, Any]) -> Session:
         maps.setdefault(id(of), Counted(of))
         for of in (session.items, session.responses.by_id)
     )
-    responses = attrs.evolve(session.responses, by_id=by_id)
-    return attrs.evolve(session, items=items, responses=responses)
+    responses = replace(session.responses, by_id=by_id)
+    return replace(session, items=items, responses=responses)
 
 
 def looks(items: int) -> list[int]:
@@ -537,7 +535,7 @@ def test_records_of_something_else_do_not_explain_it() -> None:
     """Where what they name did not change, something else did."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed")})
-    after = attrs.evolve(after, tally=attrs.evolve(after.tally, events=1))
+    after = replace(after, tally=replace(after.tally, events=1))
     record = to_record({"type": "conversation.item.deleted", "item_id": "j"})
 
     assert way(before, after, record) == [
@@ -549,7 +547,7 @@ def test_records_of_something_do_not_explain_more() -> None:
     """Where there are more items than what they name brought, something else came."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed"), "j": Item("j")})
-    after = attrs.evolve(after, tally=attrs.evolve(after.tally, events=1))
+    after = replace(after, tally=replace(after.tally, events=1))
     record = to_record(
         {"type": "conversation.item.done", "item": {"type": "message", "id": "i"}}
     )
@@ -583,10 +581,10 @@ def test_a_new_item() -> None:
 def test_orders_grow_by_chunks() -> None:
     """An append is one operation wherever the chunks of an order end."""
     order, every = Order(), {f"i{n}": Item(f"i{n}") for n in range(600)}
-    before = attrs.evolve(standing([], every), conversation=Conversation(order))
+    before = replace(standing([], every), conversation=Conversation(order))
     for key in every:
         order = order.append(key)
-        after = attrs.evolve(before, conversation=Conversation(order))
+        after = replace(before, conversation=Conversation(order))
         assert patch(before, after) == [{"op": "add", "path": "/order/-", "value": key}]
         before = after
 
@@ -657,8 +655,8 @@ def test_cleared_transcripts() -> None:
     """The order is emptied at once, the items stay."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b", "c"], every)
-    conversation = attrs.evolve(before.conversation, cleared_after="c")
-    after = attrs.evolve(before, conversation=conversation)
+    conversation = replace(before.conversation, cleared_after="c")
+    after = replace(before, conversation=conversation)
 
     assert way(before, after) == [{"op": "replace", "path": "/order", "value": []}]
 
@@ -667,11 +665,11 @@ def test_a_marker_that_comes_later() -> None:
     """Where the last cleared item joins the order again, all before it is hidden."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b"], every)
-    cleared = attrs.evolve(before.conversation, cleared_after="c")
-    before = attrs.evolve(before, conversation=cleared)
-    joined = attrs.evolve(cleared, order=cleared.order.append("c"))
+    cleared = replace(before.conversation, cleared_after="c")
+    before = replace(before, conversation=cleared)
+    joined = replace(cleared, order=cleared.order.append("c"))
 
-    assert way(before, attrs.evolve(before, conversation=joined)) == [
+    assert way(before, replace(before, conversation=joined)) == [
         {"op": "replace", "path": "/order", "value": []}
     ]
 
@@ -724,7 +722,7 @@ def test_parts_come_and_go() -> None:
         {"op": "remove", "path": "/items/i/parts/1"},
         {"op": "remove", "path": "/items/i/parts/0"},
     ]
-    assert way(said(two), said(attrs.evolve(two, failure=None))) == [
+    assert way(said(two), said(replace(two, failure=None))) == [
         {"op": "remove", "path": "/items/i/parts/0/failure"}
     ]
 
@@ -733,7 +731,7 @@ def test_arguments_grow_like_text() -> None:
     """A delta of a call's arguments is one operation too."""
     call = Call("c", "look", Text('{"a"'))
     before = standing(["i"], {"i": Item("i", "function_call", call=call)})
-    longer = attrs.evolve(call, arguments=call.arguments.append(":1}"))
+    longer = replace(call, arguments=call.arguments.append(":1}"))
     after = standing(["i"], {"i": Item("i", "function_call", call=longer)})
 
     assert way(before, after) == [
@@ -763,16 +761,16 @@ def test_ids_are_escaped() -> None:
 def test_small_nodes_change_by_the_field_or_whole() -> None:
     """Whichever is shorter."""
     before = Session("s")
-    one = attrs.evolve(before, activity=Activity(muted=True))
+    one = replace(before, activity=Activity(muted=True))
     every = Activity("i", playing="r", muted=True, volume=0.5)
-    usage = attrs.evolve(before, ledger=Ledger(Usage(input_text=7, total=9)))
+    usage = replace(before, ledger=Ledger(Usage(input_text=7, total=9)))
 
     assert way(before, one) == [
         {"op": "replace", "path": "/activity/muted", "value": True}
     ]
-    assert [
-        step["path"] for step in way(before, attrs.evolve(before, activity=every))
-    ] == ["/activity"]
+    assert [step["path"] for step in way(before, replace(before, activity=every))] == [
+        "/activity"
+    ]
     assert [step["path"] for step in way(before, usage)] == [
         "/usage/input_text",
         "/usage/total",
@@ -814,12 +812,12 @@ def test_problems_slide() -> None:
 def test_a_translation_grows_by_its_chunks() -> None:
     """Either text, like any other."""
     begun = Translation(Text("Gu"), Text("Go"), confirmed="{}")
-    more = attrs.evolve(begun, output=begun.output.append("od"), output_ms=100)
+    more = replace(begun, output=begun.output.append("od"), output_ms=100)
 
     assert way(translating(begun), translating(more)) == [
         {"op": "add", "path": "/translation/output/chunks/-", "value": "od"}
     ]
-    assert way(translating(more), translating(attrs.evolve(more, closed=True))) == [
+    assert way(translating(more), translating(replace(more, closed=True))) == [
         {"op": "replace", "path": "/translation/closed", "value": True}
     ]
     assert [step["path"] for step in way(Session("s"), translating(begun))] == [
@@ -834,7 +832,7 @@ def translating(translation: Translation) -> Session:
 def test_what_stands_beside_the_items() -> None:
     """Segments, gaps and keys are added at the end of their lists."""
     part = Part("input_audio", Text("words"), True)
-    spoken = attrs.evolve(part, segments=(SEGMENT,))
+    spoken = replace(part, segments=(SEGMENT,))
     gap = Session("s", conversation=Conversation(gaps=("",)))
     key = Session("s", activity=Activity(keys=(Key("1", 2),)))
 
@@ -902,15 +900,15 @@ def test_an_answer_reaches_its_call() -> None:
 def linked(every: dict[str, Item], events: int) -> Session:
     session = standing(list(every), every)
     links = Map({"c": CallLink("calls", "gives")})
-    conversation = attrs.evolve(session.conversation, calls=links)
-    tally = attrs.evolve(session.tally, events=events)
-    return attrs.evolve(session, conversation=conversation, tally=tally)
+    conversation = replace(session.conversation, calls=links)
+    tally = replace(session.tally, events=events)
+    return replace(session, conversation=conversation, tally=tally)
 
 
 def test_responses_come_change_and_go() -> None:
     """By the field, and their order as that of items."""
     one, two = Response("r"), Response("q", metadata=Map({"long": "x" * 300}))
-    begun = attrs.evolve(two, item_ids=("i",), status="completed")
+    begun = replace(two, item_ids=("i",), status="completed")
     before = answering(one)
     both, done = answering(one, two), answering(one, begun)
 

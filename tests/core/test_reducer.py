@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from duologue.core import (
     Record,
@@ -41,7 +42,7 @@ PLACES = st.integers(0, 2_000)
 
 
 def without_tally(session: Session) -> Session:
-    return attrs.evolve(session, tally=Session("").tally)
+    return replace(session, tally=Session("").tally)
 
 
 def earlier(before: State, name: str) -> Session:

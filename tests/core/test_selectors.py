@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import pytest
 from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import Session, Transcript, TurnTimes, fold, reduce
 from duologue.core import selectors as module
@@ -81,11 +81,11 @@ def test_remembered_by_identity(select: Any, other: str) -> None:
     """The same object while the nodes that it reads are, whatever else changed."""
     session = fold_frames(*talked().frames)
     first = select(session)
-    grown = attrs.evolve(
+    grown = replace(
         session, connection=Connection(SessionStatus.OPEN), tally=Session("").tally
     )
     if other == "items":
-        grown = attrs.evolve(grown, items=Map())
+        grown = replace(grown, items=Map())
 
     assert first is select(session)
     assert first is select(grown)

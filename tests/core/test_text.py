@@ -75,11 +75,11 @@ def test_appending_nothing() -> None:
     assert EMPTY is EMPTY.append("")
 
 
-def test_it_is_frozen() -> None:
-    """Nobody sets its parts."""
+def test_it_has_no_other_attributes() -> None:
+    """Nobody hangs a thing on it."""
     text: Any = Text("a")
     with pytest.raises(AttributeError):
-        text._cell = None
+        text.note = None
 
 
 def test_it_equals_no_other_thing() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import (
     Record,
@@ -415,8 +416,8 @@ def test_a_configuration_keeps_its_secrets() -> None:
 def test_a_configuration_of_any_shape(requested: str) -> None:
     """An application can have asked for anything."""
     session = Session("s")
-    connection = attrs.evolve(session.connection, requested=requested)
-    shown = view(attrs.evolve(session, connection=connection))
+    connection = replace(session.connection, requested=requested)
+    shown = view(replace(session, connection=connection))
 
     assert json.loads(requested) == shown["requested"]
 
@@ -479,7 +480,7 @@ def test_who_said_what() -> None:
 def test_a_translation(confirmed: str | None, expected: Any) -> None:
     """Its two texts are chunks."""
     both = Translation(Text("Guten").append(" Tag"), Text("Good"), confirmed=confirmed)
-    conversation = attrs.evolve(Session("s").conversation, translation=both)
+    conversation = replace(Session("s").conversation, translation=both)
 
     assert view(Session("s", conversation=conversation))["translation"] == {
         "confirmed": expected,
@@ -509,8 +510,8 @@ def test_what_stands_where_in_a_summary() -> None:
         responses=Responses(Map({"r": aside}), Order(["r"])),
     )
     order = Order(["sys", "m", "dead", "call", "out"])
-    conversation = attrs.evolve(session.conversation, order=order, cleared_after="sys")
-    found = summary(attrs.evolve(session, conversation=conversation))
+    conversation = replace(session.conversation, order=order, cleared_after="sys")
+    found = summary(replace(session, conversation=conversation))
 
     assert [tuple(item.values()) for item in found["items"]] == [
         ("sys", "message", "system", "in_progress", "Be"),

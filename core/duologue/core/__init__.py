@@ -17,6 +17,7 @@ from .commands import Command, Reconnect, Send
 from .decoding import decode, encode
 from .errors import DuologueError, LogError, SnapshotError
 from .jsonpatch import PatchError, apply
+from .latest import CallLine, CallState, select_latest
 from .patch import patch
 from .pricing import Cost, select_cost
 from .react import react
@@ -45,6 +46,7 @@ from .selectors import (
     select_transcripts,
     select_transcripts_by_role,
     select_translation,
+    select_turn,
     select_turns,
     select_usage,
     select_words_missing,
@@ -59,6 +61,8 @@ from .view import summary, view
 __all__ = [
     "Backoff",
     "Call",
+    "CallLine",
+    "CallState",
     "Change",
     "Command",
     "Cost",
@@ -107,6 +111,7 @@ __all__ = [
     "select_is_settled",
     "select_is_speaking",
     "select_items",
+    "select_latest",
     "select_metadata",
     "select_pending_approvals",
     "select_pending_calls",
@@ -118,6 +123,7 @@ __all__ = [
     "select_transcripts",
     "select_transcripts_by_role",
     "select_translation",
+    "select_turn",
     "select_turns",
     "select_usage",
     "select_words_missing",

@@ -5,7 +5,7 @@ A part of the state, in a module of its own: see `state`.
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 from .seen import NOTHING_SEEN, Seen
 
@@ -23,8 +23,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen(weakref_slot=False)
-class Usage:
+class Usage(Struct, frozen=True, gc=False):
     """Tokens so far, by modality; the cached ones are part of the input."""
 
     input_text: int = 0
@@ -38,8 +37,7 @@ class Usage:
     total: int = 0
 
 
-@attrs.frozen(weakref_slot=False)
-class TranscriptionUsage:
+class TranscriptionUsage(Struct, frozen=True, gc=False):
     """What writing down the user's words took; billed apart, by seconds or tokens."""
 
     seconds: float = 0.0
@@ -49,8 +47,7 @@ class TranscriptionUsage:
     total: int = 0
 
 
-@attrs.frozen(weakref_slot=False)
-class RateLimit:
+class RateLimit(Struct, frozen=True, gc=False):
     """What was left of ``requests`` or ``tokens`` at a time, until when."""
 
     name: str
@@ -60,8 +57,7 @@ class RateLimit:
     at: float | None = None
 
 
-@attrs.frozen(weakref_slot=False)
-class Problem:
+class Problem(Struct, frozen=True, gc=False):
     """Something that went wrong, for a person to read.
 
     ``event_id`` is the client event that caused it and ``origin`` that event's type,
@@ -78,8 +74,7 @@ class Problem:
     origin: str | None = None
 
 
-@attrs.frozen(weakref_slot=False)
-class Ledger:
+class Ledger(Struct, frozen=True, gc=False):
     """What adds up: usage, problems (the last hundred) and what the limits leave."""
 
     usage: Usage = Usage()
@@ -88,8 +83,7 @@ class Ledger:
     transcription: TranscriptionUsage = TranscriptionUsage()
 
 
-@attrs.frozen(weakref_slot=False)
-class Sent:
+class Sent(Struct, frozen=True, gc=False):
     """A client event that went out, so that an error can be traced to it."""
 
     id: str
@@ -97,8 +91,7 @@ class Sent:
     out_of_band: bool = False
 
 
-@attrs.frozen(weakref_slot=False)
-class Ignored:
+class Ignored(Struct, frozen=True, gc=False):
     """How many events changed nothing, by the reason.
 
     Their type is ``unknown``; they were ``malformed``; a ``duplicate`` came before;
@@ -111,8 +104,7 @@ class Ignored:
     late: int = 0
 
 
-@attrs.frozen(weakref_slot=False)
-class Tally:
+class Tally(Struct, frozen=True, gc=False):
     """Bookkeeping: counters, and the window of event ids seen.
 
     Ids of later connections than the first stand there as ``epoch:event_id``, because

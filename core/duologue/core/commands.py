@@ -70,6 +70,7 @@ class Reconnect:
     reason: str
 
 
+#: What `react` gives: something to send, or to connect anew.
 Command = Send | Reconnect
 
 

@@ -17,12 +17,22 @@ from .events.base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent,
 from .jsonlike import is_object
 from .types import SessionKind
 
-__all__ = ["MAX_AUDIO_FRAME", "MAX_DEPTH", "MAX_FRAME", "decode", "encode", "malformed"]
+__all__ = [
+    "MAX_AUDIO_FRAME",
+    "MAX_DEPTH",
+    "MAX_FRAME",
+    "decode",
+    "decode_bytes",
+    "encode",
+    "malformed",
+]
 
 #: Bytes of a frame without audio.
 MAX_FRAME = 1 << 20
 #: Lists and objects inside each other. The protocol has a dozen, a tool's schema more.
 MAX_DEPTH = 400
+#: Bytes of a frame that cannot be nested deeper: each level takes two.
+_SHORT = 2 * MAX_DEPTH
 #: Bytes of a frame that carries base64 audio (the service takes appends of 15 MiB).
 MAX_AUDIO_FRAME = 16 << 20
 
@@ -57,6 +67,8 @@ _DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
 _REALTIME = SessionKind.REALTIME
 _READ_REALTIME = _DECODERS[_REALTIME].decode
 _ANY = msgspec.json.Decoder()
+#: How msgspec says that it will not have a frame.
+_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _AUDIO_BEARING = (
     events.ResponseOutputAudioDelta,
     events.InputAudioBufferAppend,
@@ -77,21 +89,35 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
     if isinstance(frame, str):
         # A lone surrogate has no UTF-8: its bytes will not decode below.
         frame = frame.encode(errors="surrogatepass")
-    # An enum hashes by a call, so the usual kind is told by identity.
-    read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
+    return decode_bytes(frame, kind)
+
+
+def decode_bytes(frame: bytes, kind: SessionKind) -> Event:
+    """`decode` of bytes, for one who has looked that they are."""
+    # Most frames by far: too short to be too large or too deep. (An enum hashes by a
+    # call, so the usual kind is told by identity.)
+    if kind is _REALTIME and len(frame) <= _SHORT and frame.isascii():
+        try:
+            event: Event = _READ_REALTIME(frame)
+        except _REFUSALS:
+            return _decode_with_care(frame, kind)
+        return event
+    return _decode_with_care(frame, kind)
+
+
+def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
     size = len(frame)
     if size > MAX_AUDIO_FRAME:
         return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
-    if size > 2 * MAX_DEPTH and _depth(frame) > MAX_DEPTH:
+    if size > _SHORT and _depth(frame) > MAX_DEPTH:
         return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
     try:
-        if not frame.isascii():
-            # msgspec skips over fields that it does not want without a look.
-            frame.decode()
-        event: Event = read(frame)
+        # msgspec skips over fields that it does not want without a look.
+        frame.decode()
+        event: Event = _DECODERS[kind].decode(frame)
     except msgspec.ValidationError:
         event = _decode_slowly(frame, kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _REFUSALS as error:
         event = malformed(frame, str(error))
     if size > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
         return malformed(frame, f"larger than {MAX_FRAME} bytes")

@@ -62,7 +62,7 @@ def notices(
 
 
 _nodes = attrgetter(
-    *(node.name for node in attrs.fields(Session) if node.name not in ("id", "tally"))
+    *(name for name in Session.__struct_fields__ if name not in ("id", "tally"))
 )
 
 

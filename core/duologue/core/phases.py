@@ -61,6 +61,7 @@ _CONNECTING, _OPEN = SessionStatus.CONNECTING, SessionStatus.OPEN
 _RECONNECTING = SessionStatus.RECONNECTING
 _CLOSED, _FAILED = SessionStatus.CLOSED, SessionStatus.FAILED
 
+#: What a connection, a response and an item change by: triggers of the tables.
 BEGINS = LocalEventType.CONNECTING.value
 STANDS = LocalEventType.CONNECTED.value
 LOST = LocalEventType.DISCONNECTED.value
@@ -110,6 +111,7 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_RECONNECTING, ENDED): _CLOSED,
 }
 
+#: The trigger of a response.
 DONE = RealtimeEventType.RESPONSE_DONE.value
 
 #: By the status that ``response.done`` carries.
@@ -121,6 +123,7 @@ RESPONSE: Mapping[tuple[str, str], str] = {
     ("in_progress", LOST): "incomplete",
 }
 
+#: The triggers of an item, beside those of its response.
 ITEM_DONE = RealtimeEventType.CONVERSATION_ITEM_DONE.value
 DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value
 LISTED = RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value

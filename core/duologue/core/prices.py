@@ -24,6 +24,7 @@ Prices = Mapping[str, Mapping[str, Mapping[str, float]] | str]
 #: When this table was last looked at.
 AS_OF = "2026-11"
 
+#: US dollars for a million tokens, by model and kind of token.
 PRICES: Prices = {
     "gpt-realtime-2.1": {
         "text": {"input": 4.00, "cached": 0.40, "output": 24.00},

@@ -21,12 +21,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .decoding import decode, malformed
+from .decoding import decode_bytes, malformed
 from .errors import LogError
 from .events.base import Event, Malformed
 from .events.translation import TranslationSessionCreated
 from .jsonlike import is_object
-from .stripping import audio_bytes, without_audio
+from .stripping import AUDIO_BYTES, without_audio
 from .types import SessionKind
 from .upgrades import upgrade_line
 
@@ -77,8 +77,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         if isinstance(frame, str):
             # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
             frame = frame.encode(errors="surrogatepass")
-        event = decode(frame, kind=kind)
-        return cls(seq, session, dir, event, frame, at, epoch, src, audio_bytes(event))
+        event = decode_bytes(frame, kind)
+        count = AUDIO_BYTES.get(event.__class__)
+        audio = None if count is None else count(event)
+        return cls(seq, session, dir, event, frame, at, epoch, src, audio)
 
 
 _BREAKS = re.compile(rb"[\r\n]+")

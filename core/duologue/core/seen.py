@@ -47,7 +47,10 @@ class Seen:
         """The window with this id too; itself if it was seen."""
         generation, size = self._generation, self._count
         place, old_size = generation.place, generation.old_size
-        if place.get(new, size) < size or generation.old.get(new, old_size) < old_size:
+        if new in place:
+            if place[new] < size:
+                return self
+        elif new in generation.old and generation.old[new] < old_size:
             return self
         if size >= GENERATION:
             return _window(_Generation((new,), place, size), 1)

@@ -51,6 +51,7 @@ __all__ = [
     "select_transcripts",
     "select_transcripts_by_role",
     "select_translation",
+    "select_turn",
     "select_turns",
     "select_usage",
     "select_words_missing",
@@ -261,6 +262,16 @@ def select_turns(session: Session) -> tuple[TurnTimes, ...]:
         for response in select_responses(session)
         if response.in_conversation
     )
+
+
+def select_turn(session: Session, item_id: str) -> TurnTimes | None:
+    """The latencies of the turn that an item is a part of; None where it is of none."""
+    item = session.items.get(item_id)
+    response_id = item.placement.response_id if item else None
+    response = session.responses.by_id.get(response_id or "")
+    if response is None or not response.in_conversation:
+        return None
+    return _times(response)
 
 
 def _times(response: Response) -> TurnTimes:

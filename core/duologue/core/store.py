@@ -12,7 +12,6 @@ from math import isfinite
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast, get_args
 
-import attrs
 import msgspec
 
 from .decoding import encode
@@ -40,7 +39,7 @@ Dispatch = Callable[[Record], State]
 Middleware = Callable[["Store", Dispatch], Dispatch]
 
 #: What of a session can be subscribed to: the names of its nodes.
-SLICES = tuple(node.name for node in attrs.fields(Session) if node.name != "id")
+SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
 #: Errors of subscribers that are kept.
 _KEPT = 100
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from . import events
-from .events.base import Event
 
-__all__ = ["audio_bytes", "without_audio"]
-
-
-def audio_bytes(event: Event) -> int | None:
-    """Bytes of decoded audio in the event, by the length of its base64.
-
-    None for an event that is not about audio.
-    """
-    counter = _COUNTERS.get(type(event))
-    return None if counter is None else counter(event)
+__all__ = ["AUDIO_BYTES", "without_audio"]
 
 
 def _of_item(event: Any) -> int | None:
@@ -36,7 +26,9 @@ def _decoded(base64: str | None) -> int:
     return len(base64) * 3 // 4 - base64.count("=", -2)
 
 
-_COUNTERS: dict[type, Callable[[Any], int | None]] = {
+#: What tells the bytes of decoded audio in an event, by the length of its base64: for
+#: the events that can carry some.
+AUDIO_BYTES: Mapping[type, Callable[[Any], int | None]] = {
     events.ResponseOutputAudioDelta: lambda event: _decoded(event.delta),
     events.SessionOutputAudioDelta: lambda event: _decoded(event.delta),
     events.InputAudioBufferAppend: lambda event: _decoded(event.audio),

@@ -7,7 +7,6 @@ share it. Equal by text, not by how it came in pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
 
 __all__ = ["EMPTY", "Text"]
 
@@ -16,27 +15,20 @@ class Text:
     """An immutable string of chunks. ``str(text)`` joins it, ``bool`` is free."""
 
     __slots__ = ("_before", "_piece")
-    _before: Final[Text | None]  # type: ignore[misc]
-    _piece: Final[str]  # type: ignore[misc]
 
     def __init__(self, text: str = "") -> None:
-        _set_before(self, None)
-        _set_piece(self, text)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a Text is frozen")
+        self._before: Text | None = None
+        #: Empty only in a text that has nothing before it.
+        self._piece = text
 
     def append(self, delta: str) -> Text:
         """This text with ``delta`` behind it; itself if there is nothing to add."""
         if not delta:
             return self
-        longer: Any = _Unfrozen()
-        # No piece is empty but that of a text without any.
+        longer = _new(Text)
         longer._before = self if self._piece else None
         longer._piece = delta
-        longer.__class__ = Text
-        text: Text = longer
-        return text
+        return longer
 
     def chunks(self) -> list[str]:
         """The pieces in which it came, oldest first."""
@@ -85,14 +77,8 @@ class Text:
         return f"Text({str(self)!r})"
 
 
-class _Unfrozen:
-    """What a text is while it is made: see `frozen`."""
-
-    __slots__ = Text.__slots__
-
-
-_set_before = Text.__dict__["_before"].__set__
-_set_piece = Text.__dict__["_piece"].__set__
+#: Half of what a call of the class takes.
+_new = object.__new__
 
 #: No text yet.
 EMPTY = Text()

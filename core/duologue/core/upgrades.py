@@ -21,7 +21,9 @@ Snapshot = dict[str, Any]
 #: A line by its keys; the values are JSON text, so that a frame stays as it came.
 Line = dict[str, msgspec.Raw]
 
+#: By version, what makes of a snapshot one of the next.
 SNAPSHOTS: Mapping[int, Callable[[Snapshot], Snapshot]] = {}
+#: By version, what makes of a line one of the next.
 LINES: Mapping[int, Callable[[Line], Line]] = {}
 
 

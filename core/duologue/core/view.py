@@ -81,7 +81,9 @@ def view(session: Session) -> dict[str, Any]:
 
 
 def plain(node: Any) -> dict[str, Any]:
-    """A node whose fields are JSON values, as an object."""
+    """A value whose fields are JSON values, as an object."""
+    if isinstance(node, msgspec.Struct):
+        return msgspec.structs.asdict(node)
     names: dict[str, Any] = attrs.fields_dict(node.__class__)
     return {name: getattr(node, name) for name in names}
 

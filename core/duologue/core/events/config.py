@@ -193,6 +193,7 @@ class TranscriptionSessionConfig(
     include: tuple[str, ...] | UnsetType | None = UNSET
 
 
+#: The configuration of a conversation, or of a transcription session.
 AnySessionConfig = Union[  # noqa: UP007 - read by msgspec at run time
     RealtimeSessionConfig, TranscriptionSessionConfig
 ]

@@ -153,7 +153,7 @@ class ConversationItemInputAudioTranscriptionSegment(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT.value,
 ):
-    """A stretch of a user's audio with its speaker (diarised models)."""
+    """A stretch of a user's audio with its speaker (diarised models), in seconds."""
 
     item_id: str
     content_index: int

@@ -108,6 +108,7 @@ class DurationUsage(Value, frozen=True, kw_only=True, tag_field="type", tag="dur
     seconds: float | None = None
 
 
+#: What a transcription is billed by: tokens or seconds.
 TranscriptionUsage = Union[TokenUsage, DurationUsage]  # noqa: UP007 - read at run time
 
 

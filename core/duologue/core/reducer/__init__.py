@@ -30,12 +30,14 @@ Their ids are kept for a while, so that an error can be traced to them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from duologue.core import events
-from duologue.core.events.base import ClientEvent, Malformed, Unknown
-from duologue.core.record import Record
-from duologue.core.state import Ignored, Session, State
+from msgspec.structs import replace
+
+from duologue.core.events import Forgotten
+from duologue.core.events.base import Malformed, Unknown
+from duologue.core.record import Direction, Record
+from duologue.core.state import Ignored, Session, State, Tally
 
 from . import (
     calls,
@@ -50,7 +52,6 @@ from . import (
     translation,
 )
 from .handler import Handler, way
-from .nodes import change_ignored, make_state, make_tally, with_tally
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -68,60 +69,60 @@ HANDLERS: Mapping[type, Handler] = {
     **facts.TABLE,
 }
 
-#: Which way a record must go for its event to be a fact, and who handles it.
-_ROUTES: Mapping[type, tuple[str, Handler]] = {
-    event: (way(event), handler) for event, handler in HANDLERS.items()
-}
+#: The same, by the way that a record must go for its event to be a fact.
+_RECEIVED, _SENT, _LOCAL = (
+    {event: handler for event, handler in HANDLERS.items() if way(event) == direction}
+    for direction in get_args(Direction)
+)
 
 
 def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes what it was given."""
     event: Any = record.event
     kind = event.__class__
-    if kind is events.Forgotten and record.dir == "local":
-        return _without(state, record.session)
     sessions = state.sessions
-    before = sessions.get(record.session) or Session(record.session)
-    tally = before.tally
+    session = sessions.get(record.session) or Session(record.session)
+    tally = session.tally
     seen, sent, ignored = tally.seen, tally.sent, tally.ignored
-    duplicate = False
     if record.dir == "in":
+        handler = _RECEIVED.get(kind)
         if event_id := event.event_id:
             # Frames of two connections can mix while one hands over to the other.
             epoch = record.epoch
             seen = seen.add(f"{epoch}:{event_id}" if epoch else event_id)
-            duplicate = seen is tally.seen
-    elif record.dir == "out" and isinstance(event, ClientEvent):
+            if seen is tally.seen:
+                kind, handler = _Duplicate, None
+    elif record.dir == "out":
+        handler = _SENT.get(kind)
         sent = requests.note_sent(sent, event)
-    after: Session | None = before
-    route = _ROUTES.get(kind)
-    if duplicate:
-        ignored = change_ignored(ignored, duplicate=ignored.duplicate + 1)
-    elif route is not None and route[0] == record.dir:
-        after = route[1](before, event, record)
-    if after is None:
-        after = before
-        ignored = change_ignored(ignored, late=ignored.late + 1)
-    elif route is None:
-        ignored = _ignore(ignored, kind)
-    tally = make_tally(tally.events + 1, seen, sent, ignored)
-    if after is before:
-        after = with_tally(after, tally)
+    elif kind is Forgotten:
+        return _without(state, record.session)
     else:
-        # Made just now, and nobody has seen it: it need not be made once more.
-        _set_tally(after, tally)
-    return make_state(sessions.set(record.session, after))
+        handler = _LOCAL.get(kind)
+    if handler is None:
+        ignored = _ignore(ignored, kind)
+    else:
+        after = handler(session, event, record)
+        if after is not None:
+            session = after
+        else:
+            ignored = replace(ignored, late=ignored.late + 1)
+    tally = Tally(tally.events + 1, seen, sent, ignored)
+    return State(sessions.set(record.session, replace(session, tally=tally)))
 
 
-_set_tally = Session.__dict__["tally"].__set__
+class _Duplicate:
+    """What an event that came before is taken for."""
 
 
 def _ignore(ignored: Ignored, kind: type) -> Ignored:
     """The count of what nobody reads, with an event of this class."""
+    if kind is _Duplicate:
+        return replace(ignored, duplicate=ignored.duplicate + 1)
     if kind is Unknown:
-        return change_ignored(ignored, unknown=ignored.unknown + 1)
+        return replace(ignored, unknown=ignored.unknown + 1)
     if kind is Malformed:
-        return change_ignored(ignored, malformed=ignored.malformed + 1)
+        return replace(ignored, malformed=ignored.malformed + 1)
     return ignored
 
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from duologue.core import events
 from duologue.core.canonical import canonical_json
-from duologue.core.frozen import evolve
 from duologue.core.state import Call, CallLink, Item, McpCall, McpTool, Session
 from duologue.core.text import EMPTY, Text
 
 from .content import put_item
-from .nodes import change_conversation, change_item, with_conversation
 
 __all__ = ["connect", "end_call", "find_call", "merge_call"]
 
@@ -30,7 +30,7 @@ def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
     if read is None:
         return item
     call = read(item.call or Call(), wire, done)
-    return item if call == item.call else change_item(item, call=call)
+    return item if call == item.call else replace(item, call=call)
 
 
 def _arguments(known: Call, text: str, done: bool) -> Text:
@@ -41,7 +41,7 @@ def _arguments(known: Call, text: str, done: bool) -> Text:
 
 
 def _read_call(known: Call, wire: events.FunctionCallItem, done: bool) -> Call:
-    return evolve(
+    return replace(
         known,
         call_id=wire.call_id or known.call_id,
         name=wire.name or known.name,
@@ -56,14 +56,14 @@ def _read_output(known: Call, wire: events.FunctionCallOutputItem, done: bool) -
 
 def _read_mcp_call(known: Call, wire: events.McpCallItem, done: bool) -> Call:
     mcp = known.mcp or McpCall()
-    return evolve(
+    return replace(
         known,
         name=wire.name or known.name,
         arguments=_arguments(known, wire.arguments, done),
         final=known.final or done,
         output=known.output if wire.output is None else wire.output,
         error=known.error if wire.error is None else _error(wire.error),
-        mcp=evolve(
+        mcp=replace(
             mcp,
             server_label=wire.server_label or mcp.server_label,
             approval_request_id=wire.approval_request_id or mcp.approval_request_id,
@@ -79,19 +79,19 @@ def _read_tools(known: Call, wire: events.McpListToolsItem, done: bool) -> Call:
     mcp = known.mcp or McpCall()
     tools = tuple(McpTool(tool.name, canonical_json(tool)) for tool in wire.tools)
     label = wire.server_label or mcp.server_label
-    mcp = evolve(mcp, server_label=label, tools=tools or mcp.tools)
-    return evolve(known, final=True, complete=True, mcp=mcp)
+    mcp = replace(mcp, server_label=label, tools=tools or mcp.tools)
+    return replace(known, final=True, complete=True, mcp=mcp)
 
 
 def _read_request(known: Call, wire: events.McpApprovalRequestItem, done: bool) -> Call:
     mcp = known.mcp or McpCall()
-    return evolve(
+    return replace(
         known,
         name=wire.name or known.name,
         arguments=_arguments(known, wire.arguments, done),
         final=True,
         complete=True,
-        mcp=evolve(
+        mcp=replace(
             mcp,
             server_label=wire.server_label or mcp.server_label,
             approval_request_id=wire.id,
@@ -103,7 +103,7 @@ def _read_approval(
     known: Call, wire: events.McpApprovalResponseItem, done: bool
 ) -> Call:
     mcp = McpCall("", wire.approval_request_id or None, wire.approve)
-    return evolve(known, final=True, complete=True, mcp=mcp)
+    return replace(known, final=True, complete=True, mcp=mcp)
 
 
 _READERS: dict[type, Callable[[Call, Any, bool], Call]] = {
@@ -129,8 +129,8 @@ def end_call(item: Item, status: str) -> Item:
     complete = status in ("completed", "failed")
     if call.final and (call.complete, call.running) == (complete, running):
         return item
-    ended = evolve(call, final=True, complete=complete, running=running)
-    return change_item(item, call=ended)
+    ended = replace(call, final=True, complete=complete, running=running)
+    return replace(item, call=ended)
 
 
 def find_call(session: Session, call_id: str) -> Item | None:
@@ -152,9 +152,9 @@ def connect(session: Session, item_id: str) -> Session:
     else:
         link = CallLink(item_id, known.output)
     if link != known:
-        session = with_conversation(
+        session = replace(
             session,
-            change_conversation(session.conversation, calls=calls.set(key, link)),
+            conversation=replace(session.conversation, calls=calls.set(key, link)),
         )
     return _hand_over(session, link)
 
@@ -174,10 +174,10 @@ def _hand_over(session: Session, link: CallLink) -> Session:
     answer = session.items.get(link.output or "")
     if asking is None or answer is None or asking.call is None or answer.call is None:
         return session
-    call = evolve(asking.call, output=answer.call.output)
+    call = replace(asking.call, output=answer.call.output)
     if asking.call.mcp is not None and answer.call.mcp is not None:
-        mcp = evolve(asking.call.mcp, approve=answer.call.mcp.approve)
-        call = evolve(call, mcp=mcp)
+        mcp = replace(asking.call.mcp, approve=answer.call.mcp.approve)
+        call = replace(call, mcp=mcp)
     if call == asking.call:
         return session
-    return put_item(session, change_item(asking, call=call))
+    return put_item(session, replace(asking, call=call))

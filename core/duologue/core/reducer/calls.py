@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from duologue.core import events
-from duologue.core.frozen import evolve
 from duologue.core.record import Record
 from duologue.core.state import Call, Item, Problem, Session
 from duologue.core.text import Text
@@ -14,7 +15,6 @@ from .calling import connect, find_call
 from .content import put_item
 from .handler import Handler
 from .ledger import add_problem
-from .nodes import change_item
 from .outputs import open_item
 
 __all__ = ["TABLE", "close_arguments", "grow_arguments"]
@@ -85,7 +85,7 @@ def close_arguments(session: Session, event: Any, type: str, record: Record) -> 
     if item.status == "deleted" or call.complete:
         return session
     keep = not event.arguments or call.arguments == event.arguments
-    closed = evolve(
+    closed = replace(
         call,
         call_id=call.call_id or getattr(event, "call_id", None) or None,
         name=getattr(event, "name", "") or call.name,
@@ -103,8 +103,8 @@ def _on_tool_started(
     item = find_call(session, event.call_id)
     if item is None or item.call is None or item.call.running:
         return session
-    call = evolve(item.call, running=True, answered=False, error=None)
-    return put_item(session, change_item(item, call=call))
+    call = replace(item.call, running=True, answered=False, error=None)
+    return put_item(session, replace(item, call=call))
 
 
 def _on_tool_finished(
@@ -114,7 +114,7 @@ def _on_tool_finished(
     item = find_call(session, event.call_id)
     if item is None or item.call is None:
         return session
-    call = evolve(
+    call = replace(
         item.call,
         running=False,
         answered=True,
@@ -122,7 +122,7 @@ def _on_tool_finished(
     )
     if call == item.call:
         return session
-    session = put_item(session, change_item(item, call=call))
+    session = put_item(session, replace(item, call=call))
     if not event.error:
         return session
     return add_problem(
@@ -139,7 +139,7 @@ def _on_item_sent(
     item = find_call(session, event.item.call_id or "")
     if item is None or item.call is None or item.call.answered:
         return session
-    return put_item(session, change_item(item, call=evolve(item.call, answered=True)))
+    return put_item(session, replace(item, call=replace(item.call, answered=True)))
 
 
 TABLE: dict[type, Handler] = {

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from duologue.core import events, phases
 from duologue.core.canonical import canonical
 from duologue.core.record import Record
@@ -17,14 +19,7 @@ from duologue.core.types import SessionKind
 
 from .handler import Handler
 from .ledger import add_problem
-from .nodes import (
-    change_activity,
-    change_connection,
-    change_conversation,
-    with_activity,
-    with_connection,
-    with_conversation,
-)
+from .nodes import with_activity, with_connection
 from .outputs import lose_responses
 from .requests import answered, asked_in_vain
 
@@ -53,9 +48,9 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         session = asked_in_vain(session)
         conversation = session.conversation
         if conversation.anchor != conversation.order.last:
-            anchored = change_conversation(conversation, anchor=conversation.order.last)
-            session = with_conversation(session, anchored)
-        connection = change_connection(connection, epoch=record.epoch, expires_at=None)
+            anchored = replace(conversation, anchor=conversation.order.last)
+            session = replace(session, conversation=anchored)
+        connection = replace(connection, epoch=record.epoch, expires_at=None)
     return _move(session, connection, trigger, None)
 
 
@@ -65,7 +60,7 @@ def _move(
     """The session with a connection that goes to where the trigger leads."""
     status = phases.after(phases.CONNECTION, connection.status, trigger)
     if status is not connection.status:
-        connection = change_connection(connection, status=status, reason=reason)
+        connection = replace(connection, status=status, reason=reason)
     return with_connection(session, connection)
 
 
@@ -91,7 +86,7 @@ def _on_disconnected(
 def end(session: Session, trigger: str, reason: str | None, record: Record) -> Session:
     """The session after an end: nobody is heard, and no answer comes any more."""
     session = _move(session, session.connection, trigger, reason)
-    silent = change_activity(
+    silent = replace(
         session.activity, speaking_item=None, speech_started_at=None, playing=None
     )
     playing = session.activity.playing
@@ -116,7 +111,7 @@ def _on_session(
     # An empty one is what is left of a null: it confirms nothing.
     if config in _EMPTY:
         return session
-    connection = change_connection(
+    connection = replace(
         session.connection, kind=_kind(config), confirmed=canonical(config)
     )
     return with_connection(session, connection)
@@ -130,11 +125,11 @@ def greet(session: Session, config: Any, record: Record) -> Session:
     session = _enter(session, record, phases.GREETED)
     connection = session.connection
     if isinstance(config.id, str):
-        connection = change_connection(connection, server_id=config.id)
+        connection = replace(connection, server_id=config.id)
     # Zero is what an echo of client_secrets says, and means nothing.
     expires = config.expires_at
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
-        connection = change_connection(connection, expires_at=float(expires))
+        connection = replace(connection, expires_at=float(expires))
     return with_connection(session, connection)
 
 

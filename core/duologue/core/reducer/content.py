@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 from unicodedata import category
 
+from msgspec.structs import replace
+
 from duologue.core import events
 from duologue.core.state import Item, Part, Segment, Session
 from duologue.core.text import Text
-
-from .nodes import change_part, make_part, with_items, with_parts, with_text
 
 __all__ = [
     "MAX_PARTS",
@@ -40,7 +40,7 @@ _SPEAKING_RATE = 15.0
 
 def put_item(session: Session, item: Item) -> Session:
     """The session with this item in place of the one of its id."""
-    return with_items(session, session.items.set(item.id, item))
+    return replace(session, items=session.items.set(item.id, item))
 
 
 def grow_text(
@@ -51,18 +51,18 @@ def grow_text(
     Two events of three come by here.
     """
     parts = item.parts
-    part = parts[index] if 0 <= index < len(parts) else None
-    if part is None or not part.type:
-        part = _part(item, index, type)
-    if part is None or part.final or item.status == "deleted":
+    # Nearly all items have one part; the deleted have none.
+    alone = not index and len(parts) == 1
+    if not alone and item.status == "deleted":
+        return None
+    part = parts[0] if alone else _part(item, index, type)
+    if part is None or part.final:
         return None
     if not text:
         return session
-    grown = with_text(part, part.text.append(text))
-    # Nearly all items have one part.
-    parts = (grown,) if len(parts) == 1 and not index else _put(parts, index, grown)
-    item = with_parts(item, parts)
-    return with_items(session, session.items.set(item.id, item))
+    grown = replace(part, text=part.text.append(text))
+    item = replace(item, parts=(grown,) if alone else _put(parts, index, grown))
+    return replace(session, items=session.items.set(item.id, item))
 
 
 def close_part(
@@ -82,7 +82,7 @@ def close_part(
     final = part.text if same else Text(text or "")
     if part.final and final is part.text and part.type == type:
         return item
-    closed = make_part(type, final, True, part.audio_bytes, part.failure, part.segments)
+    closed = Part(type, final, True, part.audio_bytes, part.failure, part.segments)
     return _with_part(item, index, closed)
 
 
@@ -91,7 +91,7 @@ def grow_audio(item: Item, index: int, count: int) -> Item:
     part = _part(item, index, "output_audio")
     if part is None or count <= 0:
         return item
-    longer = make_part(
+    longer = Part(
         part.type,
         part.text,
         part.final,
@@ -109,7 +109,7 @@ def add_segment(item: Item, index: int, segment: Segment) -> Item:
         return item
     others = (known for known in part.segments if known.id != segment.id)
     segments = (*others, segment)[-MAX_SEGMENTS:]
-    return _with_part(item, index, change_part(part, segments=segments))
+    return _with_part(item, index, replace(part, segments=segments))
 
 
 def settle(item: Item) -> Item:
@@ -130,6 +130,8 @@ def merge_content(
     user's audio may still get its words later: its part stays open until a transcript
     comes.
     """
+    if not content:
+        return item
     for index, wire in enumerate(content[:MAX_PARTS], start=first):
         if not news and _is_final(item, index):
             continue
@@ -159,9 +161,7 @@ def _open(
     text = Text(seed) if seed and not part.text else part.text
     if index < len(item.parts) and part.type == type and text is part.text:
         return item
-    begun = make_part(
-        type, text, part.final, part.audio_bytes, part.failure, part.segments
-    )
+    begun = Part(type, text, part.final, part.audio_bytes, part.failure, part.segments)
     return _with_part(item, index, begun)
 
 
@@ -169,19 +169,21 @@ def _part(item: Item, index: int, type: str) -> Part | None:
     """The part at an index, a new one where there is none, None beyond all reason."""
     if 0 <= index < len(item.parts):
         part = item.parts[index]
-        return part if part.type else change_part(part, type=type)
+        return part if part.type else replace(part, type=type)
     if 0 <= index < MAX_PARTS:
-        return make_part(type)
+        return Part(type)
     return None
 
 
 def _with_part(item: Item, index: int, part: Part) -> Item:
-    return with_parts(item, _put(item.parts, index, part))
+    return replace(item, parts=_put(item.parts, index, part))
 
 
 def _put(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
     if index < len(parts):
         return (*parts[:index], part, *parts[index + 1 :])
+    if index == len(parts):
+        return (*parts, part)
     # Parts may come out of order: those in between are open and of no type yet.
     return (*parts, *(Part("") for _ in range(index - len(parts))), part)
 

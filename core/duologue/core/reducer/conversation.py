@@ -7,6 +7,7 @@ log alone: nothing here depends on it.
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from duologue.core import events, phases
 from duologue.core.audio import bytes_per_ms
@@ -31,7 +32,6 @@ from .content import (
 from .handler import Handler
 from .hearing import stop_hearing
 from .ledger import add_problem, add_transcription
-from .nodes import change_conversation, change_item, change_part, with_conversation
 from .placing import is_deleted, mention, place
 from .showing import show
 
@@ -47,9 +47,7 @@ def _on_created(
     name = event.conversation.id
     if not name or session.conversation.id == name:
         return session
-    return with_conversation(
-        session, change_conversation(session.conversation, id=name)
-    )
+    return replace(session, conversation=replace(session.conversation, id=name))
 
 
 def _on_added(
@@ -82,7 +80,7 @@ def be_silent(item: Item) -> Item:
         return item
     if item.parts:
         return settle(item)
-    return change_item(item, parts=(Part("input_audio", final=True),))
+    return replace(item, parts=(Part("input_audio", final=True),))
 
 
 def _on_retrieved(
@@ -152,7 +150,7 @@ def truncate(
     end = min(max(audio_end_ms, 0), LONGEST)
     heard = estimate_heard(item, end, bytes_per_ms(session.connection.confirmed))
     cut = Truncation(end, heard, confirmed)
-    return put_item(session, change_item(item, truncation=cut))
+    return put_item(session, replace(item, truncation=cut))
 
 
 def _on_transcription_delta(
@@ -202,9 +200,9 @@ def _with_failure(item: Item, index: int, message: str) -> Item:
     """The item with the reason why a part of it has no words."""
     if not 0 <= index < len(item.parts) or item.parts[index].failure == message:
         return item
-    part = change_part(item.parts[index], failure=message)
+    part = replace(item.parts[index], failure=message)
     parts = (*item.parts[:index], part, *item.parts[index + 1 :])
-    return change_item(item, parts=parts)
+    return replace(item, parts=parts)
 
 
 def _on_transcription_segment(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duologue.core import events
 from duologue.core.record import Record
 from duologue.core.state import Problem, Session
@@ -10,14 +12,7 @@ from .content import put_item
 from .handler import Handler
 from .hearing import hear
 from .ledger import add_problem
-from .nodes import (
-    change_activity,
-    change_conversation,
-    change_placement,
-    with_activity,
-    with_conversation,
-    with_placement,
-)
+from .nodes import with_activity
 
 __all__ = ["MAX_GAPS", "TABLE"]
 
@@ -30,19 +25,17 @@ def _on_played(session: Session, event: events.Played, record: Record) -> Sessio
     if item is None or item.status == "deleted":
         return session
     if item.placement.played_ms != event.ms:
-        placement = change_placement(item.placement, played_ms=event.ms)
-        session = put_item(session, with_placement(item, placement))
+        placement = replace(item.placement, played_ms=event.ms)
+        session = put_item(session, replace(item, placement=placement))
     return hear(session, item.placement.response_id, record.at)
 
 
 def _on_muted(session: Session, event: events.Muted, record: Record) -> Session:
-    return with_activity(session, change_activity(session.activity, muted=event.muted))
+    return with_activity(session, replace(session.activity, muted=event.muted))
 
 
 def _on_volume(session: Session, event: events.VolumeSet, record: Record) -> Session:
-    return with_activity(
-        session, change_activity(session.activity, volume=event.volume)
-    )
+    return with_activity(session, replace(session.activity, volume=event.volume))
 
 
 def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:
@@ -50,9 +43,7 @@ def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Sess
     last = conversation.order.last
     if conversation.cleared_after == last:
         return session
-    return with_conversation(
-        session, change_conversation(conversation, cleared_after=last)
-    )
+    return replace(session, conversation=replace(conversation, cleared_after=last))
 
 
 def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
@@ -60,16 +51,14 @@ def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
     before = session.activity.ticked_at
     if record.at is None or (before is not None and record.at <= before):
         return session
-    return with_activity(
-        session, change_activity(session.activity, ticked_at=record.at)
-    )
+    return with_activity(session, replace(session.activity, ticked_at=record.at))
 
 
 def _on_gap(session: Session, event: events.Gap, record: Record) -> Session:
     """Records are missing: a problem, and a mark where words may be missing too."""
     conversation = session.conversation
     gaps = (*conversation.gaps[1 - MAX_GAPS :], conversation.order.last or "")
-    session = with_conversation(session, change_conversation(conversation, gaps=gaps))
+    session = replace(session, conversation=replace(conversation, gaps=gaps))
     message = event.reason or "records are missing"
     return add_problem(session, Problem("gap", message, at=record.at))
 

@@ -7,17 +7,12 @@ them until all of its audio was, or until it is cut off.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duologue.core.audio import arrived_ms
 from duologue.core.state import Item, Response, Session, Turn
 
-from .nodes import (
-    change_activity,
-    change_turn,
-    with_activity,
-    with_by_id,
-    with_responses,
-    with_turn,
-)
+from .nodes import with_activity
 
 __all__ = ["hear", "stop_hearing"]
 
@@ -38,7 +33,7 @@ def hear(session: Session, response_id: str | None, at: float | None) -> Session
         return session
     turn = response.turn
     if turn.audio_finished_at is None:
-        turn = change_turn(turn, audio_finished_at=at)
+        turn = replace(turn, audio_finished_at=at)
     return _silent(session, response, turn)
 
 
@@ -53,25 +48,27 @@ def stop_hearing(
         return session
     turn = response.turn
     if turn.interrupted_at is None:
-        turn = change_turn(turn, interrupted_at=at)
+        turn = replace(turn, interrupted_at=at)
     return _silent(session, response, turn)
 
 
 def _silent(session: Session, response: Response, turn: Turn) -> Session:
     if turn is not response.turn:
-        changed = with_turn(response, turn)
+        changed = replace(response, turn=turn)
         by_id = session.responses.by_id.set(response.id, changed)
-        session = with_responses(session, with_by_id(session.responses, by_id))
+        session = replace(session, responses=replace(session.responses, by_id=by_id))
     return _with_playing(session, None)
 
 
 def _played(session: Session, response: Response) -> list[Item]:
     """The items of a response that we have played, wholly or in part."""
-    items = (session.items.get(item_id) for item_id in response.item_ids)
-    return [item for item in items if item and item.placement.played_ms is not None]
+    return [
+        item
+        for item_id in response.item_ids
+        if (item := session.items.get(item_id)) is not None
+        and item.placement.played_ms is not None
+    ]
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:
-    return with_activity(
-        session, change_activity(session.activity, playing=response_id)
-    )
+    return with_activity(session, replace(session.activity, playing=response_id))

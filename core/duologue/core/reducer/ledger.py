@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duologue.core import events
-from duologue.core.frozen import evolve, maker
 from duologue.core.record import Record
 from duologue.core.state import (
     Problem,
@@ -14,7 +15,6 @@ from duologue.core.state import (
 )
 
 from .handler import Handler
-from .nodes import change_ledger, with_ledger
 
 __all__ = [
     "MAX_LIMITS",
@@ -32,15 +32,11 @@ MAX_PROBLEMS = 100
 MAX_LIMITS = 16
 
 
-_make_rate_limit = maker(RateLimit)
-_make_usage = maker(Usage)
-
-
 def add_problem(session: Session, problem: Problem) -> Session:
     """The session with one more problem at the end of its list."""
     ledger = session.ledger
     problems = (*ledger.problems[1 - MAX_PROBLEMS :], problem)
-    return with_ledger(session, change_ledger(ledger, problems=problems))
+    return replace(session, ledger=replace(ledger, problems=problems))
 
 
 def blame(session: Session, problem: Problem) -> Session:
@@ -51,9 +47,9 @@ def blame(session: Session, problem: Problem) -> Session:
     ledger = session.ledger
     for at, known in enumerate(ledger.problems):
         if (known.kind, known.item_id) == (problem.kind, problem.item_id):
-            better = evolve(known, message=problem.message, code=problem.code)
+            better = replace(known, message=problem.message, code=problem.code)
             problems = (*ledger.problems[:at], better, *ledger.problems[at + 1 :])
-            return with_ledger(session, change_ledger(ledger, problems=problems))
+            return replace(session, ledger=replace(ledger, problems=problems))
     return add_problem(session, problem)
 
 
@@ -68,7 +64,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     cached = given.cached_tokens_details or events.CachedTokenDetails()
     made = usage.output_token_details or events.OutputTokenDetails()
     so_far = session.ledger.usage
-    total = _make_usage(
+    total = Usage(
         so_far.input_text + _count(given.text_tokens),
         so_far.input_audio + _count(given.audio_tokens),
         so_far.input_image + _count(given.image_tokens),
@@ -81,7 +77,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     )
     if total == so_far:
         return session
-    return with_ledger(session, change_ledger(session.ledger, usage=total))
+    return replace(session, ledger=replace(session.ledger, usage=total))
 
 
 def add_transcription(
@@ -93,25 +89,29 @@ def add_transcription(
     that nobody tells apart count as audio, which is what is transcribed.
     """
     so_far = session.ledger.transcription
-    match usage:
-        case events.DurationUsage(seconds=float(seconds)) if 0 < seconds < 1 << 53:
-            total = evolve(so_far, seconds=so_far.seconds + seconds)
-        case events.TokenUsage():
-            details = usage.input_token_details
-            given = details or events.InputTokenDetails(audio_tokens=usage.input_tokens)
-            total = TranscriptionUsage(
-                so_far.seconds,
-                so_far.input_text + _count(given.text_tokens),
-                so_far.input_audio + _count(given.audio_tokens),
-                so_far.output_text + _count(usage.output_tokens),
-                so_far.total + _count(usage.total_tokens),
-            )
-        case _:
-            return session
+    if isinstance(usage, events.DurationUsage):
+        total = replace(so_far, seconds=so_far.seconds + _seconds(usage.seconds))
+    elif usage is not None:
+        details = usage.input_token_details
+        given = details or events.InputTokenDetails(audio_tokens=usage.input_tokens)
+        total = TranscriptionUsage(
+            so_far.seconds,
+            so_far.input_text + _count(given.text_tokens),
+            so_far.input_audio + _count(given.audio_tokens),
+            so_far.output_text + _count(usage.output_tokens),
+            so_far.total + _count(usage.total_tokens),
+        )
+    else:
+        return session
     if total == so_far:
         return session
-    ledger = change_ledger(session.ledger, transcription=total)
-    return with_ledger(session, ledger)
+    ledger = replace(session.ledger, transcription=total)
+    return replace(session, ledger=ledger)
+
+
+def _seconds(used: float | None) -> float:
+    """A time that can be true."""
+    return used if used is not None and 0 < used < 1 << 53 else 0.0
 
 
 def _count(tokens: int | None) -> int:
@@ -125,7 +125,7 @@ def _on_rate_limits(
     """Each limit that is named takes the place of what was known of it."""
     limits = {limit.name: limit for limit in session.ledger.rate_limits}
     for wire in event.rate_limits:
-        limits[wire.name] = _make_rate_limit(
+        limits[wire.name] = RateLimit(
             wire.name,
             _possible(wire.limit),
             _possible(wire.remaining),
@@ -135,7 +135,7 @@ def _on_rate_limits(
     kept = tuple(limits.values())[-MAX_LIMITS:]
     if kept == session.ledger.rate_limits:
         return session
-    return with_ledger(session, change_ledger(session.ledger, rate_limits=kept))
+    return replace(session, ledger=replace(session.ledger, rate_limits=kept))
 
 
 def _possible(number: int | None) -> int | None:

@@ -7,8 +7,9 @@ response.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duologue.core import events, phases
-from duologue.core.frozen import evolve
 from duologue.core.record import Record
 from duologue.core.state import Call, Item, McpCall, Problem, Session
 
@@ -16,7 +17,6 @@ from .calls import close_arguments, grow_arguments
 from .content import put_item
 from .handler import Handler
 from .ledger import blame
-from .nodes import change_item, change_placement
 from .placing import mention
 
 __all__ = ["TABLE"]
@@ -57,10 +57,10 @@ def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Sessi
     moved = item
     if status != item.status:
         finished = item.placement.finished_at
-        placement = change_placement(
+        placement = replace(
             item.placement, finished_at=at if finished is None else finished
         )
-        moved = change_item(item, status=status, placement=placement)
+        moved = replace(item, status=status, placement=placement)
     moved = _set_running(moved, False)
     return session if moved is item else put_item(session, moved)
 
@@ -69,7 +69,7 @@ def _set_running(item: Item, running: bool) -> Item:
     call = item.call or Call(mcp=McpCall())
     if call.running == running:
         return item
-    return change_item(item, call=evolve(call, running=running))
+    return replace(item, call=replace(call, running=running))
 
 
 def _on_call_begun(

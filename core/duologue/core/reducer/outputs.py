@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from duologue.core import phases
 from duologue.core.state import Item, Response, Session
 
 from .content import put_item
 from .conversation import LONGEST, truncate
-from .nodes import (
-    change_placement,
-    change_response,
-    change_responses,
-    with_by_id,
-    with_placement,
-    with_responses,
-)
 from .placing import mention
 from .showing import finish
 
@@ -36,11 +30,9 @@ def put(session: Session, response: Response) -> Session:
     responses = session.responses
     by_id = responses.by_id.set(response.id, response)
     if response.id in responses.by_id:
-        return with_responses(session, with_by_id(responses, by_id))
+        return replace(session, responses=replace(responses, by_id=by_id))
     order = responses.order.append(response.id)
-    return with_responses(
-        session, change_responses(responses, by_id=by_id, order=order)
-    )
+    return replace(session, responses=replace(responses, by_id=by_id, order=order))
 
 
 def open_item(
@@ -71,16 +63,14 @@ def link(session: Session, response_id: str, item_id: str | None) -> Session:
     if not response_id or item is None:
         return session
     if item.placement.response_id is None:
-        placement = change_placement(item.placement, response_id=response_id)
-        session = put_item(session, with_placement(item, placement))
+        placement = replace(item.placement, response_id=response_id)
+        session = put_item(session, replace(item, placement=placement))
     response = session.responses.by_id.get(response_id)
     if response is None:
         response = Response(response_id, epoch=session.connection.epoch)
     if item.id in response.item_ids:
         return session
-    return put(
-        session, change_response(response, item_ids=(*response.item_ids, item.id))
-    )
+    return put(session, replace(response, item_ids=(*response.item_ids, item.id)))
 
 
 def end_response(
@@ -90,12 +80,10 @@ def end_response(
     responses = session.responses
     response = responses.by_id[response_id]
     status = phases.after(phases.RESPONSE, response.status, trigger)
-    ended = change_response(response, status=status, reason=reason)
+    ended = replace(response, status=status, reason=reason)
     active = None if responses.active == response_id else responses.active
     by_id = responses.by_id.set(response_id, ended)
-    return with_responses(
-        session, change_responses(responses, by_id=by_id, active=active)
-    )
+    return replace(session, responses=replace(responses, by_id=by_id, active=active))
 
 
 def finish_items(session: Session, response_id: str, at: float | None) -> Session:

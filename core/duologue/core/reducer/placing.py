@@ -11,19 +11,11 @@
 from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from duologue.core.state import Item, Session
+from duologue.core.state import Item, Placement, Session
 
 from .content import put_item
-from .nodes import (
-    change_conversation,
-    change_placement,
-    make_item,
-    make_placement,
-    with_conversation,
-    with_order,
-    with_placement,
-)
 
 __all__ = ["is_deleted", "mention", "place", "withdraw"]
 
@@ -49,8 +41,8 @@ def mention(
     """
     if item_id in session.items:
         return session
-    placement = make_placement(session.connection.epoch, response_id, started_at=at)
-    item = make_item(item_id, type, role, placement=placement)
+    placement = Placement(session.connection.epoch, response_id, started_at=at)
+    item = Item(item_id, type, role, placement=placement)
     session = put_item(session, item)
     if response_id is not None and _is_out_of_band(session, response_id):
         return session
@@ -68,8 +60,8 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
         return session
     if previous is not None and previous not in session.items:
         return _wait(session, item_id, previous)
-    placement = change_placement(item.placement, placed=True, previous_item_id=previous)
-    session = put_item(session, with_placement(item, placement))
+    placement = replace(item.placement, placed=True, previous_item_id=previous)
+    session = put_item(session, replace(item, placement=placement))
     if previous is None and _says_nothing(session, item):
         return session
     return _move(session, item_id, previous)
@@ -109,7 +101,7 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return with_conversation(session, with_order(conversation, order))
+    return replace(session, conversation=replace(conversation, order=order))
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
@@ -131,9 +123,9 @@ def _wait(session: Session, item_id: str, previous: str) -> Session:
     queue = waiting.get(previous, ())
     if item_id in queue:
         return session
-    return with_conversation(
+    return replace(
         session,
-        change_conversation(
+        conversation=replace(
             session.conversation, waiting=waiting.set(previous, (*queue, item_id))
         ),
     )
@@ -158,7 +150,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         # Behind what stands beside the conversation is the end, where it is.
         return session
     order = order.without(block).insert_after(after, block)
-    return with_conversation(session, with_order(conversation, order))
+    return replace(session, conversation=replace(conversation, order=order))
 
 
 def _is_older(session: Session, item_id: str, than: str) -> bool:
@@ -188,15 +180,18 @@ def _list(session: Session, item_id: str) -> Session:
     conversation = session.conversation
     waiting = conversation.waiting.get(item_id)
     if waiting is None:
-        return with_conversation(
-            session, with_order(conversation, conversation.order.append(item_id))
+        return replace(
+            session,
+            conversation=replace(
+                conversation, order=conversation.order.append(item_id)
+            ),
         )
     order = conversation.order
     front = order.before(waiting[0]) if waiting[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.waiting.delete(item_id)
-    session = with_conversation(
-        session, change_conversation(conversation, order=order, waiting=left)
+    session = replace(
+        session, conversation=replace(conversation, order=order, waiting=left)
     )
     for child in waiting:
         session = place(session, child, item_id)

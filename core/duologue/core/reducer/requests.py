@@ -16,9 +16,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.canonical import canonical_json
+from duologue.core.events.base import ClientEvent, Event
 from duologue.core.jsonlike import is_object
 from duologue.core.merging import merged
 from duologue.core.record import Record
@@ -26,7 +28,7 @@ from duologue.core.state import Problem, Responses, Sent, Session
 
 from .handler import Handler
 from .ledger import add_problem
-from .nodes import change_connection, change_responses, with_connection, with_responses
+from .nodes import with_connection
 
 __all__ = ["MAX_SENT", "TABLE", "answered", "asked_in_vain", "note_sent"]
 
@@ -39,12 +41,13 @@ _BUSY = "conversation_already_has_active_response"
 _REFUSALS = (_BUSY, "bad_response_create")
 
 
-def note_sent(sent: tuple[Sent, ...], event: Any) -> tuple[Sent, ...]:
+def note_sent(sent: tuple[Sent, ...], event: Event) -> tuple[Sent, ...]:
     """The events sent, this one too if it has an id. Audio has nothing to refuse."""
-    event_id = event.event_id
-    if event_id is None or isinstance(event, _AUDIO):
+    if not isinstance(event, ClientEvent) or isinstance(event, _AUDIO):
         return sent
-    noted = Sent(event_id, event.type, _is_out_of_band(event))
+    if event.event_id is None:
+        return sent
+    noted = Sent(event.event_id, event.type, _is_out_of_band(event))
     return (*sent[1 - MAX_SENT :], noted)
 
 
@@ -68,9 +71,7 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     response = wish.get("response")
     if is_object(response) and response.get("conversation") == "none":
         return session
-    return _with(
-        session, change_responses(session.responses, wished=canonical_json(wish))
-    )
+    return _with(session, replace(session.responses, wished=canonical_json(wish)))
 
 
 def _ask(session: Session, config: Any) -> Session:
@@ -81,9 +82,7 @@ def _ask(session: Session, config: Any) -> Session:
         config = merged(msgspec.json.decode(before), change)
     # As text: what is in the state is nobody's to change.
     requested = canonical_json(config)
-    return with_connection(
-        session, change_connection(session.connection, requested=requested)
-    )
+    return with_connection(session, replace(session.connection, requested=requested))
 
 
 def _on_update(
@@ -101,27 +100,27 @@ def _on_create(
         return session
     # Without its id: asked once more it is another event.
     asked = canonical_json(msgspec.structs.replace(event, event_id=None))
-    return _with(session, change_responses(session.responses, wished=None, asked=asked))
+    return _with(session, replace(session.responses, wished=None, asked=asked))
 
 
 def answered(session: Session) -> Session:
     """The session with its ``response.create`` answered, if one was out."""
     if session.responses.asked is None:
         return session
-    return _with(session, change_responses(session.responses, asked=None))
+    return _with(session, replace(session.responses, asked=None))
 
 
 def asked_in_vain(session: Session) -> Session:
     """The session whose connection is gone: what it was asked for is a wish again."""
     responses = session.responses
     wished = responses.wished or responses.asked
-    return _with(session, change_responses(responses, wished=wished, asked=None))
+    return _with(session, replace(responses, wished=wished, asked=None))
 
 
 def _with(session: Session, responses: Responses) -> Session:
     if responses == session.responses:
         return session
-    return with_responses(session, responses)
+    return replace(session, responses=responses)
 
 
 def _on_error(session: Session, event: events.Error, record: Record) -> Session:
@@ -151,7 +150,7 @@ def _refused(session: Session, error: events.ErrorDetail) -> Session:
     responses = session.responses
     if error.code != _BUSY or responses.active is None or responses.wished is not None:
         return session
-    return _with(session, change_responses(responses, wished=asked))
+    return _with(session, replace(responses, wished=asked))
 
 
 def _cause(session: Session, event_id: str | None) -> Sent | None:
@@ -172,9 +171,7 @@ def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Se
     """The session with its end, where the error says that it has come."""
     if error.code != "session_expired" or at is None:
         return session
-    return with_connection(
-        session, change_connection(session.connection, expires_at=at)
-    )
+    return with_connection(session, replace(session.connection, expires_at=at))
 
 
 TABLE: dict[type, Handler] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import events, phases
 from duologue.core.record import Record
@@ -14,15 +15,7 @@ from .content import close_part, grow_audio, grow_text, merge_content, put_item
 from .handler import Handler
 from .hearing import hear
 from .ledger import add_problem, add_usage
-from .nodes import (
-    change_activity,
-    change_response,
-    change_responses,
-    change_turn,
-    with_activity,
-    with_responses,
-    with_turn,
-)
+from .nodes import with_activity
 from .outputs import end_response, finish_items, link, open_item, put
 from .placing import withdraw
 from .requests import answered
@@ -43,13 +36,13 @@ def _on_created(
     session = _announce(session, wire, record.at)
     if wire.conversation_id is None:
         return session
-    responses = change_responses(session.responses, active=wire.id, asked=None)
-    session = with_responses(session, responses)
+    responses = replace(session.responses, active=wire.id, asked=None)
+    session = replace(session, responses=responses)
     activity = session.activity
     if activity.last_spoken is None:
         return session
     # What the user said has got its answer: the next one is not to it.
-    return with_activity(session, change_activity(activity, last_spoken=None))
+    return with_activity(session, replace(activity, last_spoken=None))
 
 
 def _announce(
@@ -61,13 +54,13 @@ def _announce(
     in_conversation = wire.conversation_id is not None
     spoken = session.activity.last_spoken if in_conversation else None
     item = session.items.get(spoken) if spoken else None
-    turn = change_turn(
+    turn = replace(
         known.turn,
         item_id=spoken,
         speech_ended_at=item.placement.speech_ended_at if item else None,
         created_at=at,
     )
-    response = change_response(
+    response = replace(
         known,
         in_conversation=in_conversation,
         metadata=Map(wire.metadata) if wire.metadata else known.metadata,
@@ -124,29 +117,22 @@ def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> S
     return session if shown is item else put_item(session, shown)
 
 
-#: The type of the part that an event's text belongs to.
-_PART: dict[type, str] = {
-    events.ResponseOutputTextDelta: "output_text",
-    events.ResponseOutputAudioTranscriptDelta: "output_audio",
-}
+def _growing(type: str) -> Handler:
+    """What handles the deltas of parts of this type."""
 
+    def _on_text_delta(session: Session, event: Any, record: Record) -> Session | None:
+        item = session.items.get(event.item_id)
+        if item is None:
+            session = open_item(session, event, record.at)
+            item = session.items[event.item_id]
+        after = grow_text(session, item, event.content_index, type, event.delta)
+        response = session.responses.by_id.get(event.response_id)
+        if response is None or response.turn.first_text_at is not None or after is None:
+            return after
+        turn = replace(response.turn, first_text_at=record.at)
+        return put(after, replace(response, turn=turn))
 
-def _on_text_delta(
-    session: Session,
-    event: events.ResponseOutputTextDelta | events.ResponseOutputAudioTranscriptDelta,
-    record: Record,
-) -> Session | None:
-    item = session.items.get(event.item_id)
-    if item is None:
-        session = open_item(session, event, record.at)
-        item = session.items[event.item_id]
-    type = _PART[event.__class__]
-    after = grow_text(session, item, event.content_index, type, event.delta)
-    response = session.responses.by_id.get(event.response_id)
-    if response is None or response.turn.first_text_at is not None or after is None:
-        return after
-    turn = change_turn(response.turn, first_text_at=record.at)
-    return put(after, with_turn(response, turn))
+    return _on_text_delta
 
 
 def _on_audio_delta(
@@ -162,8 +148,8 @@ def _on_audio_delta(
         session = put_item(session, grown)
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
-        turn = change_turn(response.turn, first_audio_at=record.at)
-        session = put(session, with_turn(response, turn))
+        turn = replace(response.turn, first_audio_at=record.at)
+        session = put(session, replace(response, turn=turn))
     return session
 
 
@@ -250,8 +236,8 @@ def _on_audio_done(
         return session
     if response.turn.audio_made_at != record.at:
         # Of several parts the last one counts.
-        turn = change_turn(response.turn, audio_made_at=record.at)
-        session = put(session, with_turn(response, turn))
+        turn = replace(response.turn, audio_made_at=record.at)
+        session = put(session, replace(response, turn=turn))
     playing = session.activity.playing
     return hear(session, playing, record.at) if playing == response.id else session
 
@@ -263,9 +249,9 @@ TABLE: dict[type, Handler] = {
     events.ResponseOutputItemDone: _on_item_done,
     events.ResponseContentPartAdded: _on_part_added,
     events.ResponseContentPartDone: _on_part_done,
-    events.ResponseOutputTextDelta: _on_text_delta,
+    events.ResponseOutputTextDelta: _growing("output_text"),
     events.ResponseOutputTextDone: _on_text_done,
-    events.ResponseOutputAudioTranscriptDelta: _on_text_delta,
+    events.ResponseOutputAudioTranscriptDelta: _growing("output_audio"),
     events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
     events.ResponseOutputAudioDelta: _on_audio_delta,
     events.ResponseOutputAudioDone: _on_audio_done,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from duologue.core import events, phases
 from duologue.core.state import Item, Problem, Session
 
 from .calling import connect, end_call, merge_call
 from .content import merge_content, put_item, settle
 from .ledger import blame
-from .nodes import change_item, change_placement, with_placement
 from .placing import mention
 
 __all__ = ["finish", "show"]
@@ -50,7 +51,7 @@ def show(
     news = news and done and item.placement.epoch == session.connection.epoch
     shown = item
     if item.type != type or (role is not None and item.role != role):
-        shown = change_item(item, type=type, role=role or item.role)
+        shown = replace(item, type=type, role=role or item.role)
     complete = done or wire.status in _FINISHED
     if message:
         shown = _merge_message(shown, wire, done=complete, news=news)
@@ -72,8 +73,8 @@ def _merge_message(
     item: Item, wire: events.MessageItem, *, done: bool, news: bool
 ) -> Item:
     if wire.phase is not None and wire.phase != item.placement.phase:
-        placement = change_placement(item.placement, phase=wire.phase)
-        item = with_placement(item, placement)
+        placement = replace(item.placement, phase=wire.phase)
+        item = replace(item, placement=placement)
     return merge_content(item, wire.content, done=done, news=news)
 
 
@@ -92,10 +93,10 @@ def finish(item: Item, at: float | None, ended: str) -> Item:
     item = end_call(item, status)
     placement = item.placement
     if placement.finished_at is None and at is not None:
-        placement = change_placement(placement, finished_at=at)
+        placement = replace(placement, finished_at=at)
     if item.status == status and placement is item.placement:
         return item
-    return change_item(item, status=status, placement=placement)
+    return replace(item, status=status, placement=placement)
 
 
 def _complain(session: Session, before: Item, wire: Any, at: float | None) -> Session:

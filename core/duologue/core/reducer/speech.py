@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from duologue.core import events, phases
 from duologue.core.record import Record
@@ -11,15 +12,7 @@ from duologue.core.state import Key, Response, Session, Turn
 from .content import put_item
 from .conversation import be_silent
 from .handler import Handler
-from .nodes import (
-    change_activity,
-    change_item,
-    change_placement,
-    change_turn,
-    with_activity,
-    with_placement,
-    with_turn,
-)
+from .nodes import with_activity
 from .outputs import cut_off, put
 from .placing import is_deleted, mention, place
 
@@ -41,9 +34,7 @@ def _on_speech_started(
         session = _mark_barge_in(session, activity.playing, record.at)
     return with_activity(
         session,
-        change_activity(
-            activity, speaking_item=event.item_id, speech_started_at=record.at
-        ),
+        replace(activity, speaking_item=event.item_id, speech_started_at=record.at),
     )
 
 
@@ -51,7 +42,7 @@ def _mark_barge_in(session: Session, response_id: str, at: float | None) -> Sess
     response = session.responses.by_id.get(response_id)
     if response is None or response.turn.barge_in_at is not None:
         return session
-    return _with_turn(session, response, change_turn(response.turn, barge_in_at=at))
+    return _with_turn(session, response, replace(response.turn, barge_in_at=at))
 
 
 def _on_speech_stopped(
@@ -61,9 +52,9 @@ def _on_speech_stopped(
     item = session.items[event.item_id]
     if record.at is not None and item.placement.speech_ended_at is None:
         ended = record.at - _silence(session)
-        placement = change_placement(item.placement, speech_ended_at=ended)
-        session = put_item(session, with_placement(item, placement))
-    activity = change_activity(
+        placement = replace(item.placement, speech_ended_at=ended)
+        session = put_item(session, replace(item, placement=placement))
+    activity = replace(
         session.activity,
         speaking_item=None,
         speech_started_at=None,
@@ -91,10 +82,10 @@ def _on_committed(
     if is_deleted(session, event.item_id):
         return session
     session = mention(session, event.item_id, record.at, role="user")
-    activity = change_activity(session.activity, last_spoken=event.item_id)
+    activity = replace(session.activity, last_spoken=event.item_id)
     if activity.speaking_item == event.item_id:
         # A client can commit by hand while the user speaks.
-        activity = change_activity(activity, speaking_item=None, speech_started_at=None)
+        activity = replace(activity, speaking_item=None, speech_started_at=None)
     session = with_activity(session, activity)
     return place(session, event.item_id, event.previous_item_id)
 
@@ -107,7 +98,7 @@ def _on_playing(
     if response is None or response.turn.first_audio_at is not None:
         return session
     return _with_turn(
-        session, response, change_turn(response.turn, first_audio_at=record.at)
+        session, response, replace(response.turn, first_audio_at=record.at)
     )
 
 
@@ -119,7 +110,7 @@ def _on_played_out(
     if response is None or response.turn.audio_finished_at is not None:
         return session
     return _with_turn(
-        session, response, change_turn(response.turn, audio_finished_at=record.at)
+        session, response, replace(response.turn, audio_finished_at=record.at)
     )
 
 
@@ -135,7 +126,7 @@ def _on_cut_off(
     response = session.responses.by_id.get(event.response_id)
     if response is None or response.turn.interrupted_at is not None:
         return session
-    turn = change_turn(response.turn, interrupted_at=record.at)
+    turn = replace(response.turn, interrupted_at=record.at)
     session = _with_turn(session, response, turn)
     if turn.first_audio_at is None:
         return session
@@ -148,15 +139,15 @@ def _on_cleared(
     """What was said and not committed is thrown away: no words of it will come."""
     activity = session.activity
     item = session.items.get(activity.speaking_item or "")
-    silent = change_activity(activity, speaking_item=None, speech_started_at=None)
+    silent = replace(activity, speaking_item=None, speech_started_at=None)
     session = with_activity(session, silent)
     if item is None or item.placement.placed:
         return session
     status = phases.after(phases.ITEM, item.status, phases.BUFFER_CLEARED)
     if status == item.status:
         return session
-    placement = change_placement(item.placement, finished_at=record.at)
-    over = change_item(be_silent(item), status=status, placement=placement)
+    placement = replace(item.placement, finished_at=record.at)
+    over = replace(be_silent(item), status=status, placement=placement)
     return put_item(session, over)
 
 
@@ -177,13 +168,11 @@ def _on_key(
     activity = session.activity
     received = event.received_at if abs(event.received_at) < 1 << 53 else 0
     keys = (*activity.keys[1 - MAX_KEYS :], Key(event.event, received))
-    return with_activity(session, change_activity(activity, keys=keys))
+    return with_activity(session, replace(activity, keys=keys))
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:
-    return with_activity(
-        session, change_activity(session.activity, playing=response_id)
-    )
+    return with_activity(session, replace(session.activity, playing=response_id))
 
 
 def _stop_playing(session: Session, response_id: str) -> Session:
@@ -193,7 +182,7 @@ def _stop_playing(session: Session, response_id: str) -> Session:
 
 
 def _with_turn(session: Session, response: Response, turn: Turn) -> Session:
-    return put(session, with_turn(response, turn))
+    return put(session, replace(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {

@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duologue.core import events, phases
 from duologue.core.canonical import canonical_json
-from duologue.core.frozen import evolve
 from duologue.core.record import Record
 from duologue.core.state import Conversation, Session, Translation
 from duologue.core.types import SessionKind, SessionStatus
 
 from .connection import end, greet
 from .handler import Handler
-from .nodes import change_connection, with_connection, with_conversation
+from .nodes import with_connection
 
 __all__ = ["TABLE"]
 
@@ -31,7 +32,7 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     session = greet(session, event.session, record)
-    connection = change_connection(session.connection, kind=SessionKind.TRANSLATION)
+    connection = replace(session.connection, kind=SessionKind.TRANSLATION)
     session = with_connection(session, connection)
     running = _running(session)
     # A connection of a new epoch goes on where the last one was closed.
@@ -39,7 +40,7 @@ def _on_session(
     confirmed = running.confirmed
     if event.session != _NOTHING:
         confirmed = canonical_json(event.session)
-    return _with(session, evolve(running, confirmed=confirmed, closed=closed))
+    return _with(session, replace(running, confirmed=confirmed, closed=closed))
 
 
 def _on_input_delta(
@@ -82,7 +83,7 @@ def _on_audio(
     """Audio is counted, never kept."""
     running = _running(session)
     count = running.audio_bytes + (record.audio_bytes or 0)
-    return _with(session, evolve(running, audio_bytes=count))
+    return _with(session, replace(running, audio_bytes=count))
 
 
 def _on_closed(
@@ -92,7 +93,7 @@ def _on_closed(
     if record.epoch < session.connection.epoch:
         return session
     session = end(session, phases.ENDED, session.connection.reason, record)
-    return _with(session, evolve(_running(session), closed=True))
+    return _with(session, replace(_running(session), closed=True))
 
 
 def _running(session: Session) -> Translation:
@@ -110,9 +111,9 @@ def _with(session: Session, running: Translation) -> Session:
     conversation = session.conversation
     if _is_same(running, conversation.translation):
         return session
-    return with_conversation(
+    return replace(
         session,
-        Conversation(
+        conversation=Conversation(
             conversation.order,
             conversation.waiting,
             conversation.anchor,

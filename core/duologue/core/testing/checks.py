@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import attrs
-
 from duologue.core.record import Record
 from duologue.core.reducer import fold
 from duologue.core.snapshot import dump
@@ -142,7 +140,7 @@ def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -
 def _same(before: Any, after: Any) -> bool:
     if not isinstance(before, State) or not isinstance(after, State):
         return before is after
-    names = [name for name in attrs.fields_dict(Session) if name != "tally"]
+    names = [name for name in Session.__struct_fields__ if name != "tally"]
     return len(before.sessions) == len(after.sessions) and all(
         getattr(before.sessions[key], name) is getattr(session, name)
         for key, session in after.sessions.items()

@@ -19,6 +19,7 @@ from .stream import Stream
 
 __all__ = ["Streams", "search"]
 
+#: What draws streams.
 Streams = st.SearchStrategy[Stream]
 _Check = Callable[[Stream], None]
 #: Records that are run through a check to make what it found smaller, in all: for

@@ -43,8 +43,8 @@ def to_records(
 ) -> Stream:
     """The records of these frames, a tenth of a second after each other.
 
-    The direction of each is that of its type; every ``duologue.connecting`` but the
-    first begins a new epoch.
+    ``start`` is the time of the first, in seconds. The direction of each is that of its
+    type; every ``duologue.connecting`` but the first begins a new epoch.
 
     >>> [record] = to_records([{"type": "duologue.muted", "muted": True}])
     >>> record.dir, record.seq, record.session
