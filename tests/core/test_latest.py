@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from duologue.core import (
     CallLine,
@@ -145,6 +145,6 @@ def test_no_more_is_looked_at_than_is_shown() -> None:
             looked_at.append(item_id)
             return session.items[item_id]
 
-    watched = attrs.evolve(session, items=Items())  # type: ignore[arg-type]
+    watched = replace(session, items=Items())  # type: ignore[arg-type]
     assert select_latest(watched, 5) == select_transcripts(session)[-5:]
     assert len(looked_at) == 5
