@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from duologue.core import Record, State, fold
+from duologue.core import Record, State, fold, react
 
 FEW, MANY = 100, 10_000
 #: Deltas in an item.
@@ -128,19 +128,69 @@ def more_words() -> list[dict[str, Any]]:
     return [delta(0, at, event_id=f"ev_{at}") for at in range(50)]
 
 
+def tooled(count: int) -> State:
+    """A session with a service, so many calls of tools and their outputs."""
+
+    def frames() -> Iterable[dict[str, Any]]:
+        yield {"type": "session.created", "session": {"type": "realtime", "id": "sess"}}
+        for number in range(count):
+            call = {"call_id": f"call_{number}", "status": "completed"}
+            yield {
+                "type": "conversation.item.added",
+                "item": {
+                    **{"id": f"asked_{number}", "type": "function_call"},
+                    **{"name": "look", "arguments": "{}", **call},
+                },
+            }
+            yield {
+                "type": "conversation.item.added",
+                "item": {
+                    **{"id": f"gave_{number}", "type": "function_call_output"},
+                    **{"output": "7", **call},
+                },
+            }
+
+    return fold(records(frames()))
+
+
+def reactions(state: State, news: list[Record]) -> int:
+    """How many functions are called to fold ``news`` and to react to each of them."""
+
+    def work() -> None:
+        before = state
+        for record in news:
+            after = fold([record], before)
+            react(before, record, after)
+            before = after
+
+    return counted(work)
+
+
 def calls(state: State, news: list[Record]) -> int:
     """How many functions are called, ours and the interpreter's, to fold ``news``."""
+    return counted(lambda: fold(news, state))
+
+
+def counted(work: Callable[[], object]) -> int:
+    """How many functions are called to do it the second time.
+
+    The first one to grow from a window of ids takes it further, the others take a copy.
+    """
+    work()
     count = 0
 
     def profile(frame: Any, event: str, arg: Any) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 
+    # Hypothesis is told of each collection, by a call.
+    gc.disable()
     sys.setprofile(profile)
     try:
-        fold(news, state)
+        work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
@@ -197,6 +247,17 @@ def test_calls_by_items(pasts: tuple[State, State]) -> None:
     few, many = (
         calls(state, records(turn(count)))
         for state, count in zip(pasts, (FEW, MANY), strict=True)
+    )
+
+    assert few == many
+
+
+def test_reactions_by_calls() -> None:
+    """What a turn makes us do takes no look at each call that there ever was."""
+    few, many = (
+        reactions(state, records(turn(2 * count)))
+        for count in (SHORT, LONG)
+        for state in [tooled(count)]
     )
 
     assert few == many

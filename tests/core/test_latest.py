@@ -145,6 +145,6 @@ def test_no_more_is_looked_at_than_is_shown() -> None:
             looked_at.append(item_id)
             return session.items[item_id]
 
-    watched = replace(session, items=Items())  # type: ignore[arg-type]
+    watched = replace(session, items=Items())
     assert select_latest(watched, 5) == select_transcripts(session)[-5:]
     assert len(looked_at) == 5

@@ -213,7 +213,7 @@ def outputs_are_in(session: Session) -> bool:
 
     All those of one response must be there, and none may have begun since.
     """
-    output, response = _newest_output(session)
+    output, response = _last_output(session)
     if output is None or response is None or response.status != "completed":
         return False
     items = [session.items.get(item_id) for item_id in response.item_ids]
@@ -225,27 +225,17 @@ def outputs_are_in(session: Session) -> bool:
     return ours and not _was_seen(session, output, response)
 
 
-def _newest_output(session: Session) -> tuple[Item | None, Response | None]:
+def _last_output(session: Session) -> tuple[Item | None, Response | None]:
     """The function's output that came last, with the response that wanted it."""
-    outputs = [
-        (_began(item), item.id, link.call or "")
-        for link in session.conversation.calls.values()
-        if (item := session.items.get(link.output or "")) is not None
-        and item.type == "function_call_output"
-    ]
-    if not outputs:
-        return None, None
-    _, name, asked = max(outputs)
-    call = session.items.get(asked)
+    conversation = session.conversation
+    output = session.items.get(conversation.last_output or "")
+    if output is None or output.call is None:
+        return output, None
+    link = conversation.calls.get(output.call.call_id or "")
+    call = session.items.get(link.call or "") if link is not None else None
     wanted = call.placement.response_id if call is not None else None
     response = session.responses.by_id.get(wanted or "")
-    return session.items[name], (
-        response if response and response.in_conversation else None
-    )
-
-
-def _began(item: Item) -> float:
-    return item.placement.started_at or 0.0
+    return output, response if response and response.in_conversation else None
 
 
 def _was_seen(session: Session, output: Item, response: Response) -> bool:

@@ -233,7 +233,8 @@ class Conversation(Struct, frozen=True, gc=False):
     is not known yet, by that predecessor. ``anchor`` is the last item of the epochs
     before: no predecessor means behind it. ``cleared_after`` is the item up to which
     the user cleared the transcripts. ``calls`` finds the items of a call by its
-    ``call_id``. ``gaps`` are the items behind which records are missing (the last
+    ``call_id``, ``last_output`` is the item of a function's output that came last.
+    ``gaps`` are the items behind which records are missing (the last
     hundred; ``""`` is the front): words may be missing there. ``translation`` is what
     a translation has in place of items.
     """
@@ -246,6 +247,7 @@ class Conversation(Struct, frozen=True, gc=False):
     calls: Map[str, CallLink] = Map()
     gaps: tuple[str, ...] = ()
     translation: Translation | None = None
+    last_output: str | None = None
 
 
 class Turn(Struct, frozen=True, gc=False):

@@ -152,10 +152,10 @@ def connect(session: Session, item_id: str) -> Session:
     else:
         link = CallLink(item_id, known.output)
     if link != known:
-        session = replace(
-            session,
-            conversation=replace(session.conversation, calls=calls.set(key, link)),
-        )
+        conversation = replace(session.conversation, calls=calls.set(key, link))
+        if item.type == "function_call_output":
+            conversation = replace(conversation, last_output=item_id)
+        session = replace(session, conversation=conversation)
     return _hand_over(session, link)
 
 
