@@ -56,15 +56,13 @@ class Repeating:
     """Another rate by whole factors, as far as lengths go."""
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
-        self._up, self._down = (
-            max(1, to_rate // from_rate),
-            max(1, from_rate // to_rate),
-        )
+        common = math.gcd(from_rate, to_rate)
+        self._up, self._down = to_rate // common, from_rate // common
 
     def __call__(self, pcm: bytes) -> bytes:
-        samples = memoryview(pcm).cast("H")[:: self._down].tolist()
+        samples = memoryview(pcm).cast("H").tolist()
         repeated = [each for each in samples for _ in range(self._up)]
-        return array("H", repeated).tobytes()
+        return array("H", repeated[:: self._down]).tobytes()
 
     def flush(self) -> bytes:
         return b""

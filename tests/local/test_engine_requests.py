@@ -61,6 +61,14 @@ def test_null_switches_off(bench: Make) -> None:
     assert shown["transcription"] is None
 
 
+TRUNCATE = {
+    "type": "conversation.item.truncate",
+    "item_id": "item_1",
+    "content_index": 0,
+    "audio_end_ms": 0,
+}
+
+
 @pytest.mark.parametrize(
     ("session", "code", "param"),
     [
@@ -178,16 +186,96 @@ def test_a_tool_has_a_type(bench: Make, where: str) -> None:
         ({"type": "session.update", "x": 1}, "unknown_parameter", "x"),
         ({"type": "input_audio_buffer.append", "x": 1}, "unknown_parameter", "x"),
         ({"type": "response.create", "event_id": 3}, "invalid_type", "event_id"),
+        (
+            {"type": "response.create", "event_id": "x" * 513},
+            "string_above_max_length",
+            "event_id",
+        ),
+        ({"type": "session.update", "session": 3}, "invalid_type", "session"),
+        ({"type": "session.update"}, "missing_required_parameter", "session"),
+        ({"type": "response.create", "response": 3}, "invalid_type", "response"),
+        ({"type": "response.cancel", "response_id": 3}, "invalid_type", "response_id"),
+        ({"type": "conversation.item.create", "item": 3}, "invalid_type", "item"),
+        (
+            {"type": "conversation.item.delete", "item_id": 3},
+            "invalid_type",
+            "item_id",
+        ),
+        (
+            {"type": "conversation.item.retrieve"},
+            "missing_required_parameter",
+            "item_id",
+        ),
+        (
+            {**TRUNCATE, "audio_end_ms": 1.5},
+            "invalid_type",
+            "audio_end_ms",
+        ),
+        (
+            {**TRUNCATE, "content_index": -1},
+            "invalid_value",
+            "content_index",
+        ),
+        (
+            {"type": "input_audio_buffer.append", "audio": None},
+            "invalid_type",
+            "audio",
+        ),
     ],
 )
 def test_what_stands_around_an_event_is_checked(
     bench: Make, event: dict[str, Any], code: str, param: str
 ) -> None:
-    """Its type, its keys and its id."""
+    """Its type, its keys, their values and its id; in no library's words."""
     desk = bench()
     desk.raw(json.dumps(event))
     error = desk.last("error")["error"]
     assert (error["code"], error["param"]) == (code, param)
+    assert f"'{param}'" in error["message"] or param == "type"
+    assert "`" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    "frame", ["{", "", "nul", '{"type": "x",}', b"\xff", "[" * 999]
+)
+def test_what_is_not_json_is_said_in_no_librarys_words(
+    bench: Make, frame: str | bytes
+) -> None:
+    desk = bench()
+    desk.raw(frame)
+    assert desk.last("error")["error"] == {
+        "type": "invalid_request_error",
+        "code": "invalid_json",
+        "message": "Invalid event: it could not be read as JSON.",
+        "param": None,
+        "event_id": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "message", "role": "user", "content": []}, "id"),
+        ({"type": "function_call_output", "output": "a"}, "call_id"),
+        ({"type": "function_call", "name": "a", "arguments": "{}"}, "call_id"),
+    ],
+)
+def test_an_id_has_32_characters_at_most(
+    bench: Make, item: dict[str, Any], param: str
+) -> None:
+    desk = bench()
+    desk.send("conversation.item.create", item=item | {param: "x" * 33})
+    error = desk.last("error")["error"]
+    assert (error["code"], error["param"]) == (
+        "string_above_max_length",
+        f"item.{param}",
+    )
+    assert error["message"] == (
+        f"Invalid 'item.{param}': string too long. Expected a string with maximum "
+        "length 32, but got a string with length 33 instead."
+    )
+    desk.send("conversation.item.create", item=item | {param: "x" * 32})
+    assert desk.last("conversation.item.added")["item"][param] == "x" * 32
 
 
 def test_an_unknown_type_is_told_the_known_ones(bench: Make) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from duologue.local import jobs
+from duologue.local.outbox import Refusal
 from duologue.local.ports import Line
+from duologue.local.settings import Settings
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
@@ -247,10 +249,58 @@ def test_a_session_ends_after_its_life(bench: Make) -> None:
 
 
 TRANSCRIPTION: dict[str, Any] = {"type": "transcription"}
+WRITES_DOWN = {"audio": {"input": {"transcription": {"model": "any"}}}}
+
+
+def test_a_transcription_session_writes_nothing_down_until_it_is_told_to(
+    bench: Make,
+) -> None:
+    """Its defaults are those of the real service."""
+    desk = bench(session=TRANSCRIPTION, transcribe=False)
+    session = desk.last("session.created")["session"]
+    assert session["include"] is None
+    assert session["audio"] == {
+        "input": {
+            "format": {"type": "audio/pcm", "rate": 24_000},
+            "transcription": None,
+            "noise_reduction": None,
+            "turn_detection": {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": 200,
+            },
+        }
+    }
+    desk.turn()
+    desk.run(3)
+    assert desk.types[-1] == "conversation.item.done"
+
+
+def test_turn_detection_that_comes_back_has_the_defaults_of_its_kind_of_session(
+    bench: Make,
+) -> None:
+    shown = []
+    for kind in ("realtime", "transcription"):
+        desk = bench(session={"type": kind}, transcribe=False)
+        for detection in (None, {"type": "server_vad"}):
+            audio = {"input": {"turn_detection": detection}}
+            desk.send("session.update", session={"type": kind, "audio": audio})
+        [before, after] = desk.last("session.created"), desk.last("session.updated")
+        assert after["session"] == before["session"]
+        shown.append(after["session"]["audio"]["input"]["turn_detection"])
+    assert [each["silence_duration_ms"] for each in shown] == [500, 200]
+
+
+def test_a_transcription_session_has_no_model_of_its_own() -> None:
+    """The model that writes down stands in ``audio.input.transcription``."""
+    with pytest.raises(Refusal) as caught:
+        Settings("sess_1", {**TRANSCRIPTION, "model": "any"})
+    assert (caught.value.code, caught.value.param) == ("invalid_model", "session.model")
 
 
 def test_a_transcription_session_only_writes_down(bench: Make) -> None:
-    desk = bench(session=TRANSCRIPTION, transcribe=False)
+    desk = bench(session={**TRANSCRIPTION, **WRITES_DOWN}, transcribe=False)
     session = desk.last("session.created")["session"]
     assert session["type"] == "transcription"
     assert session["object"] == "realtime.transcription_session"

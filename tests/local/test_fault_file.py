@@ -91,8 +91,8 @@ def test_the_seed(tmp_path: Path) -> None:
         ("faults:\n- evnt: x", "line 2: evnt: there is no such key; there are at,"),
         ("faults:\n- event: '*'", "line 2: faults: a fault has one of drop, delay"),
         (
-            "faults:\n- {event: '*', drop: true, late: 1}",
-            "line 2: faults: a fault has one of",
+            "faults:\n- event: '*'\n  drop: true\n  late: 1",
+            "line 4: late: drop is there, and one is all",
         ),
         ("faults:\n- drop: true", "line 2: drop: event is needed beside it"),
         ("faults:\n- {event: '*', drop: 3}", "line 2: drop: true or false is"),
@@ -104,8 +104,20 @@ def test_the_seed(tmp_path: Path) -> None:
             "line 2: cut: either event or at is needed",
         ),
         (
-            "faults:\n- {at: 1, nth: 1, cut: true}",
-            "line 2: at: nth and chance go with event",
+            "faults:\n- at: 1\n  nth: 1\n  cut: true",
+            "line 3: nth: goes with event, not with at",
+        ),
+        (
+            "faults:\n- at: 1\n  cut: true\n  chance: 0.5",
+            "line 4: chance: goes with event, not with at",
+        ),
+        (
+            "faults:\n- model: x\n  drop: true",
+            "line 3: drop: event is needed beside it",
+        ),
+        (
+            "faults:\n- model: x\n  cut: true",
+            "line 3: cut: either event or at is needed",
         ),
         ("faults:\n- {at: 1, cut: 1005}", "line 2: cut: true, media or a close code"),
         ("faults:\n- {at: 1, cut: no}", "line 2: cut: true, media or a close code"),

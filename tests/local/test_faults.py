@@ -216,6 +216,18 @@ def test_at_a_time_it_happens_by_itself() -> None:
     assert cut.code == 1006
 
 
+@pytest.mark.parametrize("does", [Cut(1011), Expire(), Errors(1), Mute()])
+def test_at_a_time_it_waits_behind_no_delay(does: TimedDeed) -> None:
+    """What was delayed comes after it, if the connection lasts."""
+    delay = Fault(does=Delay(5, 5), events=(A,))
+    line = line_of(delay, Fault(does=does, at=1))
+    line.put(frame(A), 100.0)
+    assert line.deadline == 101
+    assert len(line.take(101.0)) == (2 if does == Expire() else 1)
+    late = line.take(105.0)
+    assert types(late) == ([] if isinstance(does, Cut | Expire) else [A])
+
+
 # -- which
 
 

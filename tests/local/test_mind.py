@@ -30,7 +30,8 @@ async def answer(text: str) -> str:
         ("please count", TEN),
         ("count to 3", "One, two, three."),
         ("count to three please", "One, two, three."),
-        ("count to zero", "One."),
+        ("count to zero", TEN),
+        ("what is two plus you", "I can not find a sum in that."),
         ("thank you", "You are welcome."),
         (
             "what is your name",

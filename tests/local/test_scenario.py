@@ -159,6 +159,17 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ("rules:\n- wait: 2026-13-45", "line 2: wait: this value cannot be read"),
         ("rules:\n- remember: {[a]: b}", "line 2: remember: a key is a word"),
         ("rules:\n\t- say: x", "line 2: "),
+        ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
+        ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),
+        (
+            "rules:\n- say: x\n- knows: who\n  say: y",
+            "line 3: knows: rule 2: nothing remembers who",
+        ),
+        (
+            "rules:\n\n- say: x\n\n- hear: y\n  say: z",
+            "line 5: rules: rule 2 is never reached: rule 1 (line 3) holds whenever it "
+            "does",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(
@@ -170,6 +181,90 @@ def test_what_is_wrong_is_told_with_its_place(
     message = str(raised.value)
     assert message.startswith(f"{tmp_path / 'scenario.yaml'}, {error}")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reached"),
+    [
+        ("{say: x}", "{say: y}", False),
+        ("{hear: '', say: x}", "{hear: a, say: y}", False),
+        ("{hear: a, say: x}", "{hear: a, say: y}", False),
+        ("{hear: [a, b], say: x}", "{hear: b, tool: t, say: y}", False),
+        ("{hear: a, say: x}", "{hear: [a, b], say: y}", True),
+        ("{hear: a, say: x}", "{say: y}", True),
+        ("{hear: a, say: x}", "{hear: b, say: y}", True),
+        ("{tool: t, say: x}", "{hear: a, say: y}", True),
+        ("{tool: t, say: x}", "{tool: t, hear: a, say: y}", False),
+        ("{instructions: a, say: x}", "{instructions: a, say: y}", False),
+        ("{instructions: a, say: x}", "{say: y}", True),
+        ("{say: x}", "{result: a, say: y}", True),
+        ("{result: a, say: x}", "{say: y}", True),
+        ("{result: ., say: x}", "{result: a, say: y}", False),
+        ("{once: true, say: x}", "{say: y}", True),
+        ("{say: '{heard|count}'}", "{say: y}", True),
+        ("{say: '{heard|upper}'}", "{say: y}", False),
+        ("{remember: {n: '{heard|number}'}, say: x}", "{say: y}", True),
+        ("{call: {name: t, arguments: {n: ['{heard|sum}']}}}", "{say: y}", True),
+        ("{call: {name: t, arguments: {n: [a, 1]}}}", "{say: y}", False),
+        ("{fail: '{heard|in_words}'}", "{say: y}", True),
+        ("{do: [wait: 1, say: x]}", "{say: y}", False),
+    ],
+)
+def test_a_rule_that_can_never_be_reached_is_refused(
+    tmp_path: Path, first: str, second: str, reached: bool
+) -> None:
+    text = f"rules:\n- {first}\n- {second}"
+    if reached:
+        mind_of(tmp_path, text)
+    else:
+        with pytest.raises(ScenarioError, match="line 3: rules: rule 2 is never"):
+            mind_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("filtered", "heard", "reply"),
+    [
+        ("number", "take 7 of them", "7"),
+        ("number", "take some of them", None),
+        ("number", "it costs 2.50", None),
+        ("number", "1,000 of them", None),
+        ("in_words", "take 12 of them", "twelve"),
+        ("in_words", "take them", None),
+        ("count", "up to two", "One, two."),
+        ("count", "up to you", None),
+        ("sum", "two times three", "Two times three is six."),
+        ("sum", "two times you", None),
+    ],
+)
+async def test_a_filter_invents_no_number(
+    tmp_path: Path, filtered: str, heard: str, reply: str | None
+) -> None:
+    """Where there is none the rule does not hold; nothing of it happens."""
+    mind = mind_of(
+        tmp_path,
+        f"""
+        rules:
+          - once: true
+            remember: {{last: "{{heard}}"}}
+            say: "{{heard|{filtered}}}"
+          - knows: last
+            say: Kept.
+          - say: Else.
+        """,
+    )
+    assert await ask(mind, heard) == [Say(reply or "Else.")]
+    assert await ask(mind, "no more") == [Say("Kept." if reply else "Else.")]
+
+
+async def test_without_another_rule_the_reply_says_that_it_is_a_script(
+    tmp_path: Path,
+) -> None:
+    mind = mind_of(
+        tmp_path, "rules: [{call: {name: t, arguments: {n: '{heard|number}'}}}]"
+    )
+    [said] = await ask(mind, "no number")
+    assert isinstance(said, Say)
+    assert "scripted" in said.text
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

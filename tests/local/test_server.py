@@ -356,10 +356,17 @@ async def test_a_body_that_is_wrong(
         ({"sdp": "v=0", "session": "[]"}, "session"),
         ({"sdp": "v=0", "session": '{"type": "other"}'}, "session.type"),
         (
-            {"sdp": "v=0", "session": '{"output_modalities": ["smell"]}'},
-            "session.output_modalities[0]",
+            {"sdp": "v=0", "session": '{"type": "realtime", "instructions": 1}'},
+            "session.instructions",
         ),
-        ({"sdp": "v=0", "session": "{}"}, "sdp"),
+        ({"sdp": "v=0", "session": "{}"}, "session.type"),
+        ({"sdp": "v=0", "session": '{"model": "m"}'}, "session.type"),
+        (
+            {"sdp": "v=0", "session": '{"type": "transcription", "model": "m"}'},
+            "session.model",
+        ),
+        ({"sdp": "v=0", "session": '{"type": "realtime"}'}, "sdp"),
+        ({"sdp": "v=0"}, "sdp"),
     ],
 )
 async def test_a_form_that_is_wrong(
@@ -383,8 +390,51 @@ async def test_an_offer_may_come_as_a_file(
 async def test_a_path_that_is_not_there(http: httpx.AsyncClient) -> None:
     answer = await http.post("/chat/completions")
     assert answer.status_code == 404
-    assert "Invalid URL" in answer.json()["error"]["message"]
-    assert (await http.get("/realtime/calls")).status_code == 405
+    error = answer.json()["error"]
+    assert error == {
+        "message": "Invalid URL (POST /v1/chat/completions)",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
+    # It is not guessed what was meant: a redirect would lose the offer.
+    assert (await http.post("/realtime/calls/")).status_code == 404
+
+
+async def test_a_method_that_is_not_there(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/realtime/calls")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["message"] == (
+        "Not allowed method for /v1/realtime/calls: GET"
+    )
+
+
+async def test_what_is_not_http_is_answered_in_the_shape_of_the_service(
+    service: LocalService,
+) -> None:
+    port = httpx.URL(service.base_url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1 what\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["foo", "localhost:3000", "http://", "http://a/b", "http://a?b", "http://a:x", ""],
+)
+def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
+    with pytest.raises(ServiceError, match="is not the origin of a page"):
+        LocalService(allow_origins=[origin])
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://a", "https://a:3000", "http://a/", "http://[::1]:80", "null"]
+)
+def test_an_origin_of_a_page_is_taken(origin: str) -> None:
+    LocalService(allow_origins=[origin])
 
 
 async def test_a_call_whose_channel_never_opens_is_dropped(caller: Caller) -> None:

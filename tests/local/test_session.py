@@ -255,6 +255,26 @@ async def test_a_client_that_is_gone_does_not_break_the_session() -> None:
     assert runner.next_audio() == b""
 
 
+async def test_silence_is_sent_for_a_second_and_no_longer(
+    connect: Connect, tone_voice: Voice
+) -> None:
+    """At the beginning and behind each reply; a packet of it costs like any other."""
+    client = connect(
+        Parts(voice=tone_voice), options=Options(media=True, pace=float("inf"))
+    )
+
+    def sent() -> list[bytes | None]:
+        return [client.runner.next_audio() for _ in range(60)]
+
+    silence = [b""] * 50 + [None] * 10
+    assert sent() == silence
+    client.send(TYPED, {"type": "response.create"})
+    await client.until("response.done")
+    while client.runner.next_audio():
+        pass
+    assert sent() == [*silence[1:], None]
+
+
 async def test_muted_audio_goes_neither_way(
     connect: Connect, tone_voice: Voice
 ) -> None:

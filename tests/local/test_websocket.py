@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -107,6 +108,16 @@ async def refusal(dialled: connect) -> tuple[int, dict[str, Any]]:
     return answer.status_code, error
 
 
+async def let_go(dialled: connect) -> tuple[dict[str, Any], int | None, str]:
+    """The error that a refused session gets alone, and how it is closed."""
+    async with dialled as far, asyncio.timeout(10):
+        event = json.loads(await far.recv())
+        assert event["type"] == "error"
+        with pytest.raises(ConnectionClosed):
+            await far.recv()
+    return event["error"], far.close_code, far.close_reason or ""
+
+
 async def test_a_typed_turn(service: LocalService) -> None:
     async with dial(service) as far:
         created = await until(far, "session.created")
@@ -124,35 +135,83 @@ async def test_a_browser_sends_its_key_as_a_subprotocol() -> None:
             assert far.subprotocol == "realtime"
             await until(far, "session.created")
         offered = ["realtime", "openai-insecure-api-key.sk-wrong"]
-        status, error = await refusal(dial(service, headers={}, subprotocols=offered))
-        assert (status, error["code"]) == (401, "invalid_api_key")
+        wrong = dial(service, headers={}, subprotocols=offered)
+        assert (await let_go(wrong))[1] == 3000
+        assert wrong.connection.subprotocol == "realtime"
         async with dial(service, headers={"Authorization": "Bearer sk-right"}) as far:
             assert far.subprotocol is None
 
 
 @pytest.mark.parametrize(
+    ("query", "headers", "close", "code"),
+    [
+        ("model=m", {}, 3000, "invalid_api_key"),
+        ("model=m", {"Authorization": "Basic x"}, 3000, "invalid_api_key"),
+        ("model=m", {"Authorization": "Bearer ek_x"}, 3000, "invalid_api_key"),
+        ("call_id=rtc_x", {}, 3000, "invalid_api_key"),
+        ("", KEY, 4000, "missing_model"),
+        ("intent=other", KEY, 4000, "missing_model"),
+        ("intent=transcription&model=m", KEY, 4000, "invalid_model"),
+        ("model=m&call_id=rtc_x", KEY, 4000, "invalid_parameter"),
+    ],
+)
+async def test_who_asks_in_a_wrong_way_is_told_and_let_go(
+    service: LocalService,
+    query: str,
+    headers: dict[str, str],
+    close: int,
+    code: str,
+) -> None:
+    """The upgrade is made first; the reason is the error's type and code."""
+    error, closed, reason = await let_go(dial(service, query, headers=headers))
+    assert set(error) == {"message", "type", "param", "code", "event_id"}
+    kind = "invalid_request_error"
+    assert (error["type"], error["code"]) == (kind, code)
+    assert (closed, reason) == (close, f"{kind}.{code}")
+
+
+@pytest.mark.parametrize(
     ("query", "headers", "status", "code"),
     [
-        ("model=m", {}, 401, None),
-        ("model=m", {"Authorization": "Basic x"}, 401, None),
-        ("model=m", {"Authorization": "Bearer ek_x"}, 401, "invalid_api_key"),
-        ("", KEY, 400, "missing_required_parameter"),
-        ("intent=other", KEY, 400, "missing_required_parameter"),
-        ("model=m&call_id=rtc_x", KEY, 400, None),
         ("call_id=rtc_x", KEY, 404, "call_not_found"),
         ("model=m", {**KEY, "Origin": "http://evil.example"}, 403, None),
     ],
 )
-async def test_who_is_not_let_in(
+async def test_an_upgrade_that_is_not_made(
     service: LocalService,
     query: str,
     headers: dict[str, str],
     status: int,
     code: str | None,
 ) -> None:
-    """The upgrade is answered as a request would be."""
+    """It is answered as a request would be."""
     answer = await refusal(dial(service, query, headers=headers))
     assert (answer[0], answer[1]["code"]) == (status, code)
+
+
+async def test_there_is_one_path(service: LocalService) -> None:
+    there = url(service).partition("?")[0]
+    for path in (f"{there}/", f"{there}/calls", there.replace("/v1", "")):
+        dialled = connect(f"{path}?model=m", additional_headers=KEY)
+        assert (await refusal(dialled))[0] == 404
+
+
+async def test_what_a_client_does_wrong_is_not_our_trouble(
+    service: LocalService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is logged of refused sessions, bad text and what is not HTTP."""
+    await let_go(dial(service, headers={}))
+    await refusal(dial(service, "call_id=rtc_x"))
+    await refusal(dial(service, headers={**KEY, "Origin": "http://evil.example"}))
+    async with dial(service) as far:
+        await far.send(b"\xff\xfe", text=True)
+        await far.wait_closed()
+    port = httpx.URL(service.base_url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"what is this\r\n\r\n")
+    await reader.read()
+    writer.close()
+    assert [each for each in caplog.records if each.levelno >= logging.INFO] == []
 
 
 async def test_a_name_that_somebody_pointed_here_is_refused(
@@ -178,14 +237,11 @@ async def test_a_name_that_somebody_pointed_here_is_refused(
 async def test_the_beta_is_gone(
     service: LocalService, headers: dict[str, str], subprotocols: tuple[str, ...]
 ) -> None:
-    """A client in its shape gets one error, and the close code 4000."""
-    async with dial(service, headers=headers, subprotocols=subprotocols) as far:
-        error = json.loads(await far.recv())
-        assert error["type"] == "error"
-        assert error["error"]["code"] == "beta_api_shape_disabled"
-        with pytest.raises(ConnectionClosed):
-            await far.recv()
-    assert far.close_code == 4000
+    """A client in its shape is let go."""
+    dialled = dial(service, headers=headers, subprotocols=subprotocols)
+    error, closed, reason = await let_go(dialled)
+    assert error["code"] == "beta_api_shape_disabled"
+    assert (closed, reason) == (4000, f"invalid_request_error.{error['code']}")
 
 
 async def test_another_beta_is_nothing_to_us(service: LocalService) -> None:
@@ -209,6 +265,17 @@ async def test_a_transcription_session(service: LocalService) -> None:
     async with dial(service, "intent=transcription") as far:
         created = await until(far, "session.created")
         assert created["session"]["type"] == "transcription"
+
+
+async def test_binary_frames_are_not_taken(service: LocalService) -> None:
+    """An event in one gets an error; the session goes on."""
+    async with dial(service) as far:
+        await until(far, "session.created")
+        await far.send(json.dumps({"type": "session.update", "session": TEXT}).encode())
+        error = (await until(far, "error"))["error"]
+        assert (error["code"], error["param"]) == ("invalid_event", None)
+        await send(far, "session.update", session=TEXT)
+        await until(far, "session.updated")
 
 
 # Sidebands
@@ -411,14 +478,14 @@ async def test_a_session_that_has_lasted_long_enough_is_closed(caller: Caller) -
 
 
 @pytest.mark.parametrize(
-    "frame", ["", "{", "[]", '"x"', "null", '{"type": 1}', "{" * 100_000, "\ud800"]
+    "frame", ["", "{", "[]", '"x"', "null", '{"type": 1}', "{" * 100_000, '"\\ud800"']
 )
 async def test_a_frame_that_is_no_event_is_answered(
     service: LocalService, frame: str
 ) -> None:
     async with dial(service) as far:
         await until(far, "session.created")
-        await far.send(frame.encode("utf-8", "surrogatepass"), text=False)
+        await far.send(frame)
         error = await until(far, "error")
         assert error["error"]["type"] == "invalid_request_error"
         await send(far, "session.update", session=TEXT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["count_to", "in_words", "numbers_in", "sum_of"]
+__all__ = ["NoNumber", "count_to", "in_words", "number_in", "numbers_in", "sum_of"]
 
 _UNITS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -15,7 +15,9 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _VALUES = {word: value for value, word in enumerate(_UNITS)} | {
     word: 10 * value for value, word in enumerate(_TENS, 2)
 }
-_ANY = "|".join((*_TENS, *reversed(_UNITS), "hundred", "thousand", r"\d{1,6}"))
+#: Whole numbers: no part of 2.5 or of 1,000 is one.
+_DIGITS = r"(?<!\d[.,])\d{1,6}(?![.,]?\d)"
+_ANY = "|".join((*_TENS, *reversed(_UNITS), "hundred", "thousand", _DIGITS))
 _NUMBER = re.compile(rf"\b(?:{_ANY})(?:[ -]+(?:{_ANY}))*\b", re.IGNORECASE)
 _SIGNS = {
     "+": "plus",
@@ -32,9 +34,12 @@ _SUM = re.compile(
     rf"\s*(?P<b>{_NUMBER.pattern})",
     re.IGNORECASE,
 )
-#: How far it counts at most, and where it stops when it is not told.
+#: How far it counts at most.
 _FAR = 100
-_UNTOLD = 10
+
+
+class NoNumber(ValueError):
+    """A text names no number, or no sum."""
 
 
 def in_words(number: int) -> str:
@@ -74,18 +79,32 @@ def _value(words: str) -> int:
     return total + current
 
 
+def number_in(text: str) -> int:
+    """The first number that a text names. Raises `NoNumber`."""
+    for number in numbers_in(text):
+        return number
+    raise NoNumber(text)
+
+
 def count_to(text: str) -> str:
-    """ "One, two, …" up to the last number that a text names, 100 at most."""
-    numbers = numbers_in(text) or [_UNTOLD]
-    last = min(max(1, numbers[-1]), _FAR)
+    """ "One, two, …" up to the last number that a text names, 100 at most.
+
+    Raises `NoNumber`, for zero too.
+    """
+    last = min(next(reversed(numbers_in(text)), 0), _FAR)
+    if last == 0:
+        raise NoNumber(text)
     return f"{', '.join(map(in_words, range(1, last + 1))).capitalize()}."
 
 
 def sum_of(text: str) -> str:
-    """The first sum in a text and its result: "Three plus four is seven."."""
+    """The first sum in a text and its result: "Three plus four is seven.".
+
+    Raises `NoNumber` where there is none.
+    """
     found = _SUM.search(text)
     if found is None:
-        return "I can not find a sum in that."
+        raise NoNumber(text)
     a, b = _value(found["a"]), _value(found["b"])
     sign = found["sign"].lower()
     sign = _SIGNS.get(sign, sign)

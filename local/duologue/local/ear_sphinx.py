@@ -38,7 +38,10 @@ class SphinxEar:
         self._closed = False
 
     async def start(self) -> None:
-        """Start the process and wait until its model is loaded (0.5 s)."""
+        """Start the process and wait until its model is loaded (0.5 s).
+
+        Raises `EarError`.
+        """
         worker = await asyncio.shield(self._started())
         await worker.ready.wait()
         if worker.ended:

@@ -64,9 +64,11 @@ class _Reader(Reader):
     def fault(self, node: Node) -> Fault:
         fields = self.mapping(node, "faults", set(_CONDITIONS) | set(_DEEDS))
         deeds = [key for key in fields if key in _DEEDS]
-        if len(deeds) != 1:
+        if not deeds:
             self.fail(node, "faults", f"a fault has one of {', '.join(_DEEDS)}")
-        [deed] = deeds
+        deed, *others = deeds
+        if others:
+            self.fail(fields[others[0]], others[0], f"{deed} is there, and one is all")
         does = _DEEDS[deed](self, fields[deed], deed)
         values: dict[str, Any] = {
             name: read(self, fields[key], key)
@@ -79,13 +81,14 @@ class _Reader(Reader):
                 self.fail(fields["event"], "event", f"fail is for {TRANSCRIBED}")
         if isinstance(does, TimedDeed):
             if ("events" in values) is ("at" in values):
-                self.fail(node, deed, "either event or at is needed beside it")
+                self.fail(fields[deed], deed, "either event or at is needed beside it")
         elif "at" in values:
             self.fail(fields["at"], "at", f"{deed} needs an event")
         elif "events" not in values:
-            self.fail(node, deed, "event is needed beside it")
-        if "at" in values and ({"nth", "chance"} & set(values)):
-            self.fail(fields["at"], "at", "nth and chance go with event")
+            self.fail(fields[deed], deed, "event is needed beside it")
+        for key in ("nth", "chance"):
+            if "at" in values and key in values:
+                self.fail(fields[key], key, "goes with event, not with at")
         return Fault(does=does, **values)
 
     def events(self, node: Node, key: str) -> tuple[str, ...]:

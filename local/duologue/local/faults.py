@@ -292,7 +292,8 @@ class FaultyLine:
         """What happens by itself until then."""
         while self._timed and self._timed[0][0] <= at:
             due, _, deed = heapq.heappop(self._timed)
-            self._do(deed, due)
+            # Not behind what is delayed: its time has come.
+            self._do(deed, due, self._queue)
         for held in [held for held in self._held if held.until <= at]:
             self._held.remove(held)
             self._queue(held.frame, max(held.until, self._free_at))
@@ -318,27 +319,29 @@ class FaultyLine:
                     self._pass(orphan, at)
             case deed:
                 self._pass(frame, at)
-                self._do(deed, at)
+                self._do(deed, at, self._pass)
 
-    def _do(self, deed: TimedDeed, at: float) -> None:
+    def _do(
+        self, deed: TimedDeed, at: float, put: Callable[[Outcome, float], None]
+    ) -> None:
         match deed:
             case Errors(count, code, message, kind):
                 for _ in range(count):
                     detail = ErrorDetail(type=kind, code=code, message=message)
-                    self._pass(self._event(Error, error=detail), at)
+                    put(self._event(Error, error=detail), at)
             case Mute():
                 self._muted = True
-                self._pass(deed, at)
+                put(deed, at)
             case Expire():
                 message = last_words(_LIFE)
                 code = "session_expired"
                 detail = ErrorDetail(
                     type="invalid_request_error", code=code, message=message
                 )
-                self._pass(self._event(Error, error=detail), at)
-                self._pass(Close(GOING_AWAY, message), at)
+                put(self._event(Error, error=detail), at)
+                put(Close(GOING_AWAY, message), at)
             case Cut(code):
-                self._pass(Close(code, "This cut was asked for."), at)
+                put(Close(code, "This cut was asked for."), at)
 
     def _pass(self, outcome: Outcome, at: float) -> None:
         """Let it go in its order, and behind it what was held for it."""

@@ -7,6 +7,7 @@ without a container. One byte is one sample.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import Protocol
 
@@ -87,9 +88,22 @@ def encode(pcm8k: bytes, kind: str) -> bytes:
 
 
 def reader(kind: str, resampling: Resampling) -> Callable[[bytes], bytes]:
-    """Makes PCM16 at 24 kHz of G.711, as a stream."""
-    stream = resampling(G711_RATE, VOICE_RATE)
-    return lambda data: stream(decode(data, kind))
+    """Makes PCM16 at 24 kHz of G.711, as a stream, for an ear that is used to more.
+
+    Each sample is held for two, which leaves a mirror of the telephone's band above
+    it. An ear that was trained on 16 kHz and finds nothing there makes three errors
+    where it makes one with the mirror.
+    """
+    stream = resampling(2 * G711_RATE, VOICE_RATE)
+    return lambda data: stream(_held(decode(data, kind)))
+
+
+def _held(pcm: bytes) -> bytes:
+    """Each sample twice."""
+    samples = array("H", pcm)
+    held = array("H", bytes(2 * len(pcm)))
+    held[0::2] = held[1::2] = samples
+    return held.tobytes()
 
 
 class Writer:
@@ -102,7 +116,9 @@ class Writer:
         self._stream = resampling(VOICE_RATE, G711_RATE)
 
     def write(self, pcm24k: bytes) -> bytes:
+        """What is ready of it."""
         return encode(self._stream(pcm24k), self._kind)
 
     def flush(self) -> bytes:
+        """What was held back; the stream is over."""
         return encode(self._stream.flush(), self._kind)

@@ -31,6 +31,7 @@ class HttpError(Exception):
         kind: str = "invalid_request_error",
     ) -> None:
         super().__init__(message)
+        self.message = message
         self.status = status
         error = {"message": message, "type": kind, "param": param, "code": code}
         self.body = msgspec.json.encode({"error": error})

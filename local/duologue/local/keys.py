@@ -11,7 +11,10 @@ import attrs
 from .http_errors import HttpError
 from .session import new_id
 
-__all__ = ["Keys", "Secret", "presented"]
+__all__ = ["WRONG_KEY", "Keys", "Secret", "presented"]
+
+#: The error code for no key, a wrong one, or one whose time is over.
+WRONG_KEY = "invalid_api_key"
 
 #: Ephemeral keys that are kept at most; the oldest goes first.
 _LIMIT = 10_000
@@ -63,7 +66,7 @@ class Keys:
         secret = self.secret(key) if ephemeral else None
         if secret is None and not self.is_api_key(key):
             raise HttpError(
-                401, "Incorrect or expired API key provided.", code="invalid_api_key"
+                401, "Incorrect or expired API key provided.", code=WRONG_KEY
             )
         return secret
 

@@ -1,6 +1,7 @@
 """A script that stands in for a language model, and says so.
 
-A `Script` is a list of rules; the first whose conditions all hold says what happens.
+A `Script` is a list of rules; the first whose conditions all hold, and whose texts can
+be filled, says what happens.
 `scenario` reads them from a file.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from .counting import NoNumber
 from .guessing import arguments_for, asked_for
 from .ports import (
     Call,
@@ -137,17 +139,24 @@ class ScriptedMind:
             return
         state = self._state(prompt.session)
         for number, rule in enumerate(self._script.rules):
-            values = _matched(rule, prompt, state)
-            if values is None or (rule.once and number in state.used):
-                continue
             times = state.used.get(number, 0)
+            values = _matched(rule, prompt, state)
+            if values is None or (rule.once and times):
+                continue
+            try:
+                remembered = {
+                    name: str(fill(template, values))
+                    for name, template in rule.remember
+                }
+                values |= state.values | remembered
+                thoughts = [
+                    _thought(step, values, prompt, times) for step in rule.steps
+                ]
+            except NoNumber:
+                continue  # nothing is made up: another rule has to say something
             state.used[number] = times + 1
-            for name, template in rule.remember:
-                state.values[name] = str(fill(template, values))
-            values |= state.values
-            yield from _spaced(
-                _thought(step, values, prompt, times) for step in rule.steps
-            )
+            state.values |= remembered
+            yield from _spaced(thoughts)
             return
         yield Say(_NO_RULE)
 
@@ -159,10 +168,12 @@ class ScriptedMind:
         return state
 
 
-def _spaced(thoughts: Iterable[Thought]) -> Iterator[Thought]:
-    """The thoughts, with a space between what two of them say."""
+def _spaced(thoughts: Iterable[Thought | MindError]) -> Iterator[Thought]:
+    """The thoughts, with a space between what two of them say. Raises `MindError`."""
     said = ""
     for thought in thoughts:
+        if isinstance(thought, MindError):
+            raise thought
         if isinstance(thought, Say):
             text = thought.text
             if said and text and not (said[-1].isspace() or text[0].isspace()):
@@ -236,7 +247,10 @@ def _returned(prompt: Prompt) -> tuple[str, str] | None:
     return names.get(outputs[-1].call_id, "function"), said
 
 
-def _thought(step: Step, values: dict[str, str], prompt: Prompt, times: int) -> Thought:
+def _thought(
+    step: Step, values: dict[str, str], prompt: Prompt, times: int
+) -> Thought | MindError:
+    """What a step comes to. Raises `NoNumber`."""
     match step:
         case SayStep(templates):
             return Say(str(fill(templates[times % len(templates)], values)))
@@ -246,7 +260,7 @@ def _thought(step: Step, values: dict[str, str], prompt: Prompt, times: int) -> 
         case WaitStep(seconds):
             return Wait(seconds)
         case FailStep(message, code):
-            raise MindError(str(fill(message, values)), code=code)
+            return MindError(str(fill(message, values)), code=code)
 
 
 def _arguments(name: str, template: Any, values: dict[str, str], prompt: Prompt) -> str:

@@ -19,7 +19,7 @@ from duologue.core.events import (
 
 from .jobs import Job
 
-__all__ = ["NewId", "Outbox", "Refusal", "frame_of"]
+__all__ = ["NewId", "Outbox", "Refusal", "frame_of", "told"]
 
 #: Makes an id from its prefix: ``item`` gives ``item_…``.
 NewId = Callable[[str], str]
@@ -64,6 +64,21 @@ class Refusal(Exception):
         self.param = param
 
 
+def told(
+    refusal: Refusal,
+    event_id: str | None = None,
+    kind: str = "invalid_request_error",
+) -> ErrorDetail:
+    """A refusal as the inside of an ``error`` event; ``event_id`` is the client's."""
+    return ErrorDetail(
+        type=kind,
+        code=refusal.code,
+        message=refusal.message,
+        param=refusal.param,
+        event_id=event_id,
+    )
+
+
 class Outbox:
     """Collects what the parts of the engine say until the driver takes it."""
 
@@ -84,14 +99,7 @@ class Outbox:
         kind: str = "invalid_request_error",
     ) -> None:
         """Send the error for a client's event."""
-        detail = ErrorDetail(
-            type=kind,
-            code=refusal.code,
-            message=refusal.message,
-            param=refusal.param,
-            event_id=event_id,
-        )
-        self.emit(Error, error=detail)
+        self.emit(Error, error=told(refusal, event_id, kind))
 
     def ask(self, job: Job) -> None:
         """Have the driver do something."""

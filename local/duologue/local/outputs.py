@@ -73,9 +73,11 @@ class PcmWriter:
     bytes_per_ms = _BYTES_PER_MS
 
     def write(self, pcm24k: bytes) -> bytes:
+        """All of it."""
         return pcm24k
 
     def flush(self) -> bytes:
+        """Nothing: nothing is held back."""
         return b""
 
 
@@ -144,6 +146,7 @@ class Message(_Output):
 
     @property
     def spoken(self) -> bool:
+        """Whether it is said, not written."""
         return self._manner.spoken
 
     @property

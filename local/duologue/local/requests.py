@@ -23,27 +23,22 @@ from duologue.core.events import (
     ConversationItemRetrieved,
     ConversationItemTruncate,
     ConversationItemTruncated,
-    InputAudioBufferAppend,
     InputAudioBufferClear,
     InputAudioBufferCleared,
-    InputAudioBufferCommit,
     InputAudioPart,
     ItemReference,
     MessageItem,
     OutputAudioBufferClear,
     ResponseCancel,
     ResponseCreate,
-    SessionUpdate,
     SessionUpdated,
 )
 
 from .conversation import words_of
+from .event_schema import EVENT_ID, EVENTS
 from .intake import MOST_FRAME, decoded
-from .item_schema import ITEM
 from .outbox import Refusal
-from .schema import RESPONSE
-from .settings import refusal_of
-from .shapes import one_of, text
+from .shapes import one_of, record
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -52,8 +47,6 @@ __all__ = ["handle"]
 
 _log = logging.getLogger(__name__)
 
-#: Characters of a client's event id (API page "Client events").
-_LONGEST_ID = 512
 #: Bytes of an event that takes milliseconds to read.
 _LARGE = 1024 * 1024
 #: Bytes of audio that are listened to without a pause: 100 ms as PCM.
@@ -71,7 +64,7 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
         if len(frame) > _LARGE:
             yield
         event_id = _event_id(fields)
-        _check_keys(fields)
+        _check(fields)
         yield from _dispatch(engine, fields, at)
     except Refusal as refusal:
         engine.outbox.refuse(refusal, event_id)
@@ -104,24 +97,13 @@ def _broke(engine: Engine, event_id: str | None) -> None:
     engine.outbox.refuse(fault, event_id, kind="server_error")
 
 
-def _check_keys(fields: dict[str, Any]) -> None:
-    """An event has a known type, and only the keys that belong to it."""
+def _check(fields: dict[str, Any]) -> None:
+    """An event has a known type, and what belongs to it."""
     kind = fields.get("type")
     if kind is None:
-        raise Refusal(
-            "missing_required_parameter",
-            "Missing required parameter: 'type'.",
-            param="type",
-        )
-    known = _KEYS.get(kind) if isinstance(kind, str) else None
-    if known is None:
-        one_of(*_KEYS)(kind if isinstance(kind, str) else repr(kind), "type")
-        return
-    for key in fields:
-        if key not in known:
-            raise Refusal(
-                "unknown_parameter", f"Unknown parameter: '{key}'.", param=key
-            )
+        record({}, required=("type",))({}, "")
+    one_of(*EVENTS)(kind if isinstance(kind, str) else repr(kind), "type")
+    EVENTS[str(kind)](fields, "")
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:
@@ -130,7 +112,8 @@ def _object(frame: str | bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise Refusal("invalid_json", f"The event is not JSON: {error}") from error
+        message = "Invalid event: it could not be read as JSON."
+        raise Refusal("invalid_json", message) from error
     if not isinstance(fields, dict):
         raise Refusal("invalid_event", "An event is a JSON object.")
     return fields
@@ -141,40 +124,21 @@ def _event_id(fields: dict[str, Any]) -> str | None:
     given = fields.get("event_id")
     if given is None:
         return None
-    text(given, "event_id")
-    if len(given) > _LONGEST_ID:
-        raise Refusal(
-            "string_above_max_length",
-            f"Invalid 'event_id': more than {_LONGEST_ID} characters.",
-            param="event_id",
-        )
+    EVENT_ID(given, "event_id")
     return str(given)
 
 
 def _do(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
     event_class, do = _TABLE[fields["type"]]
-    for key, shape in _SHAPES.items():
-        if key in fields:
-            shape(fields[key], key)
     data = msgspec.json.encode(fields)
     if len(data) > _LARGE:
         yield
-    try:
-        event = msgspec.json.decode(data, type=event_class)
-    except msgspec.ValidationError as error:
-        raise refusal_of(error) from error
-    yield from do(engine, event, at) or ()
+    yield from do(engine, msgspec.json.decode(data, type=event_class), at) or ()
 
 
 def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
     # As JSON, not as an event: only the keys that are there change.
-    changes = fields.get("session")
-    if not isinstance(changes, dict):
-        raise Refusal(
-            "missing_required_parameter",
-            "Missing required parameter: 'session'.",
-            param="session",
-        )
+    changes = fields["session"]
     listened = engine.settings.turn_rule is not None
     changed = copy.copy(engine.settings)
     changed.update(changes)
@@ -186,13 +150,9 @@ def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
 
 
 def _append(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
-    audio = fields.get("audio")
-    if not isinstance(audio, str):
-        code = "invalid_type" if "audio" in fields else "missing_required_parameter"
-        raise Refusal(code, "'audio' is a string in base64.", param="audio")
     # All of it is decoded before any of it is heard: it is refused whole.
     pieces = []
-    for piece in decoded(audio):
+    for piece in decoded(fields["audio"]):
         pieces.append(piece)
         if len(pieces) > 1:
             yield
@@ -336,8 +296,6 @@ def _response_cancel(engine: Engine, event: ResponseCancel, _: float) -> None:
     responses.cancel(reply, "client_cancelled")
 
 
-#: What the catalogue's classes take, but the service does not.
-_SHAPES = {"item": ITEM, "response": RESPONSE}
 _Doing = Callable[["Engine", Any, float], Iterator[None] | None]
 
 _TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
@@ -352,17 +310,4 @@ _TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
         (ResponseCancel, _response_cancel),
         (ResponseCreate, _response_create),
     )
-}
-_EVENTS: tuple[type[ClientEvent], ...] = (
-    *(event for event, _ in _TABLE.values()),
-    InputAudioBufferAppend,
-    InputAudioBufferCommit,
-    SessionUpdate,
-)
-#: The keys of each client event.
-_KEYS: dict[str, frozenset[str]] = {
-    str(event.__struct_config__.tag): frozenset(
-        {"type", *event.__struct_encode_fields__}
-    )
-    for event in _EVENTS
 }

@@ -22,6 +22,7 @@ from .mind import (
     Step,
     WaitStep,
 )
+from .reach import first_covering
 from .templates import NAMES, TemplateError, check
 from .yaml_file import List, Mapping, Node, Reader, Scalar, YamlError, load, parse
 
@@ -73,7 +74,28 @@ class _Reader(Reader):
             if isinstance(name, Scalar)
         }
         known = NAMES | remembered
-        return Script(tuple(self.rule(node, known) for node in nodes))
+        rules: list[Rule] = []
+        for node in nodes:
+            rules.append(self.rule(node, known))
+            self.check_use(rules, nodes, remembered)
+        return Script(tuple(rules))
+
+    def check_use(
+        self, rules: list[Rule], nodes: list[Node], remembered: set[str]
+    ) -> None:
+        """Refuse a rule, the last of these, that can never say anything."""
+        number = len(rules)
+        node, rule = nodes[number - 1], rules[-1]
+        if rule.knows is not None and rule.knows not in remembered:
+            self.fail(node, "knows", f"rule {number}: nothing remembers {rule.knows}")
+        if (place := first_covering(rules)) is not None:
+            line = nodes[place].start_mark.line + 1
+            self.fail(
+                node,
+                "rules",
+                f"rule {number} is never reached: rule {place + 1} (line {line}) "
+                "holds whenever it does",
+            )
 
     def rule(self, node: Node, known: frozenset[str]) -> Rule:
         fields = self.mapping(node, "rules", set(_CONDITIONS) | set(_STEPS) | {"do"})

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -24,7 +25,7 @@ from .calls import Calls
 from .engine import Options
 from .faults import NO_FAULTS, Faults
 from .guard import Guard
-from .http_errors import Failures
+from .http_errors import Failures, HttpError
 from .intake import MOST_FRAME
 from .keys import Keys
 from .listening import Listeners
@@ -44,6 +45,16 @@ _PING = 20.0
 _HEAD_PATIENCE = 10.0
 _log = logging.getLogger(__name__)
 
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is about us; bad UTF-8 is the client's mistake."""
+    return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError))
+
+
+#: What uvicorn says about connections, without what clients did wrong: they are told.
+_connections = _log.getChild("connections")
+_connections.setLevel(logging.ERROR)
+_connections.addFilter(_is_ours)
 #: Seconds that requests under way get at the end.
 _GRACE = 2
 
@@ -56,12 +67,13 @@ class LocalService:
     """The local Realtime service, running while its context is entered.
 
     ``port`` 0 takes a free one. Without ``key`` every key is accepted; an empty one
-    raises `ServiceError`. Without
-    ``parts`` the service brings its own ear and voice, and closes them.
+    raises `ServiceError`. Without ``parts`` the service brings its own ear and voice,
+    and closes them.
     ``max_listening`` sessions are listened to at once, by default as many as the cores
-    allow. ``allow_origins`` are those of pages that may do anything (see `guard`).
-    ``fail`` is what the next requests are answered with: HTTP statuses, of which 200
-    lets one through. ``faults`` is what goes wrong in the sessions.
+    allow. ``allow_origins`` are those of pages that may do anything (see `guard`); what
+    is none raises `ServiceError`. ``fail`` is what the next requests are answered with:
+    HTTP statuses, of which 200 lets one through. ``faults`` is what goes wrong in the
+    sessions.
     """
 
     def __init__(
@@ -85,7 +97,7 @@ class LocalService:
         self._faults = faults
         self._failures = Failures(fail)
         self._listeners = Listeners(max_listening)
-        self._origins = tuple(allow_origins)
+        self._origins = tuple(map(_origin, allow_origins))
         self._host = host
         self._port = port
         self._key = key
@@ -151,6 +163,21 @@ class LocalService:
         await self._exit.aclose()
 
 
+def _origin(given: str) -> str:
+    """An origin as a browser sends it. Raises `ServiceError` for what is none."""
+    try:
+        parts = urlsplit(given.strip().rstrip("/"))
+        whole = bool(parts.scheme and parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if given == "null" or (whole and not (parts.path or parts.query or parts.fragment)):
+        return given.strip()
+    raise ServiceError(
+        f"{given!r} is not the origin of a page: it is a scheme and a host, like "
+        "http://localhost:3000"
+    )
+
+
 def _found(parts: Parts | None) -> Parts:
     try:
         return built_in() if parts is None else parts
@@ -210,6 +237,24 @@ def _config(app: Guard) -> uvicorn.Config:
 class _Http(H11Protocol):
     """Cuts a connection on which no request comes to its end."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.logger = _connections
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP in the service's shape."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            body = HttpError(400, msg).body
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\n"
+                b"Server: duologue-local\r\n"
+                b"Content-Type: application/json\r\n"
+                b"Content-Length: %d\r\n"
+                b"Connection: close\r\n\r\n%s" % (len(body), body)
+            )
+        self.transport.close()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._look_later()
@@ -236,6 +281,16 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
     A transport that is closed while bytes wait in it would wait for ever.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.logger = self.conn.logger = _connections
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # Refused in words: uvicorn would log that nothing was answered.
+            self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

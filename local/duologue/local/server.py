@@ -17,10 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from duologue.transports.errors import SignallingError
 
 from .calls import Calls, no_call
+from .guard import reject
 from .http_errors import Failures, HttpError, refused
 from .keys import Keys, Secret, presented
 from .outbox import Refusal
@@ -54,7 +56,7 @@ def application(
         ("/v1/realtime/calls", service.calls),
         ("/v1/realtime/calls/{call_id}/hangup", service.hang_up),
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             WebSocketRoute("/v1/realtime", face),
             *(
@@ -64,6 +66,10 @@ def application(
         ],
         exception_handlers={HTTPException: _not_found, Exception: _broken},
     )
+    # A redirect would lose the body of a request.
+    app.router.redirect_slashes = False
+    app.router.default = _nothing_there
+    return app
 
 
 class _Service:
@@ -106,8 +112,8 @@ class _Service:
             if model := request.query_params.get("model"):
                 session.setdefault("model", model)
         elif kind == "multipart/form-data":
-            offer, session = await _form(request)
-            session = (dict(secret.session) if secret else {}) | session
+            offer, given = await _form(request)
+            session = (dict(secret.session) if secret else {}) | given
         else:
             raise HttpError(
                 400, "Send the offer as application/sdp or multipart/form-data."
@@ -160,9 +166,21 @@ def _guarded(do: _Handler, failures: Failures) -> _Handler:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     """A path or method that is not there, in the service's shape."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    assert isinstance(error, HTTPException)
     message = f"Invalid URL ({request.method} {request.url.path})"
-    return _reply(status, HttpError(status, message).body)
+    if error.status_code == 405:
+        message = f"Not allowed method for {request.url.path}: {request.method}"
+    answer = _reply(error.status_code, HttpError(error.status_code, message).body)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say so to a WebSocket too, which Starlette would answer with 403 and no words."""
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    error = HttpError(404, f"Invalid URL (GET {scope['path']})")
+    await reject(scope, send, error)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
@@ -207,7 +225,11 @@ async def _form(request: Request) -> tuple[str, dict[str, Any]]:
         raise HttpError(400, "The form has no part 'sdp'.", param="sdp")
     if len(parts["sdp"]) > _SDP_LIMIT:
         raise HttpError(413, f"The SDP is larger than {_SDP_LIMIT} bytes.")
-    return _text(parts["sdp"], "sdp"), _json(parts.get("session", b"{}"), "session")
+    session = {}
+    if "session" in parts:
+        session = _json(parts["session"], "session")
+        _check_kind(session)
+    return _text(parts["sdp"], "sdp"), session
 
 
 def _text(data: bytes, param: str) -> str:
@@ -232,7 +254,12 @@ def _check_secret(body: dict[str, Any]) -> None:
     record({"expires_after": anything, "session": anything})(body, "")
     session = body.get("session")
     if isinstance(session, dict):
-        record(dict.fromkeys(session, anything), required=("type",))(session, "session")
+        _check_kind(session)
+
+
+def _check_kind(session: dict[str, Any]) -> None:
+    """A session says of which kind it is. Raises `Refusal`."""
+    record(dict.fromkeys(session, anything), required=("type",))(session, "session")
 
 
 def _settings(session: object) -> Settings:

@@ -31,6 +31,9 @@ from .ports import (
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]
 
+#: Frames of 20 ms that are sent as silence behind the last sound: a second, in which
+#: the next reply mostly comes, and a receiver learns that it is silent.
+_SILENT_FRAMES = 50
 #: Seconds for the last words of an utterance, then it has failed.
 _EAR_PATIENCE = 15.0
 
@@ -76,6 +79,7 @@ class SessionRunner:
         self._over: jobs.Close | None = None
         self._line = line
         self._muted = False
+        self._silent = 0
         self._seat = Listeners().seat() if seat is None else seat
         self._send = send
         self._parts = parts
@@ -140,13 +144,17 @@ class SessionRunner:
     def next_audio(self) -> bytes | None:
         """Up to 20 ms of audio for the user's ear; call it every 20 ms.
 
-        None where nothing is to be sent, not even silence.
+        None where nothing is to be sent, not even silence: a packet that nobody needs
+        costs as much as one with words.
         """
         if self._closed:
             return b""
-        audio = self._engine.next_audio(self._clock())
-        self._follow_up()
-        return None if self._muted else audio
+        audio, playout = b"", self._engine.playout
+        if playout is not None and not playout.empty:
+            audio = self._engine.next_audio(self._clock())
+            self._follow_up()
+        self._silent = 0 if audio else self._silent + 1
+        return None if self._muted or self._silent > _SILENT_FRAMES else audio
 
     async def close(self) -> None:
         """Stop all that is under way. Idempotent."""

@@ -24,7 +24,7 @@ from .ports import Tool
 from .schema import REALTIME, TRANSCRIPTION
 from .shapes import one_of
 
-__all__ = ["Settings", "TurnRule", "refusal_of", "typed"]
+__all__ = ["Settings", "TurnRule", "typed"]
 
 _T = TypeVar("_T")
 
@@ -44,6 +44,16 @@ _SEMANTIC_VAD: dict[str, Any] = {
     "interrupt_response": True,
 }
 _TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
+#: The same where nobody answers: as the real service shows it (public captures).
+_WRITING_DETECTION: dict[str, dict[str, Any]] = {
+    "server_vad": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 200,
+    },
+    "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
+}
 #: Meaning is not understood here: eagerness stands for ms of silence.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 #: What a response may have otherwise than its session.
@@ -86,10 +96,11 @@ def _defaults() -> dict[str, Any]:
 
 def _transcription_defaults() -> dict[str, Any]:
     heard = _defaults()["audio"]["input"]
+    detection = _WRITING_DETECTION["server_vad"]
     return {
         "type": _TRANSCRIPTION,
         "object": "realtime.transcription_session",
-        "audio": {"input": heard | {"transcription": {"model": None}}},
+        "audio": {"input": heard | {"turn_detection": detection}},
         "include": None,
     }
 
@@ -110,10 +121,16 @@ class TurnRule:
 
 
 class Settings:
-    """The configuration in force."""
+    """The configuration in force. Raises `Refusal` for one that cannot be."""
 
     def __init__(self, session_id: str, changes: Mapping[str, Any]) -> None:
         transcribing = changes.get("type") == _TRANSCRIPTION
+        if transcribing and "model" in changes:
+            raise Refusal(
+                "invalid_model",
+                "You must not provide a model parameter for transcription sessions.",
+                param="session.model",
+            )
         self.id = session_id
         self._session: dict[str, Any] = (
             _transcription_defaults() if transcribing else _defaults()
@@ -146,7 +163,8 @@ class Settings:
         shape = TRANSCRIPTION if self.transcription_only else REALTIME
         shape(dict(changes), prefix)
         self._check_fixed(changes, prefix)
-        session = _merged(self._session, changes)
+        detections = _WRITING_DETECTION if self.transcription_only else _TURN_DETECTION
+        session = _merged(self._session, changes, detections)
         _check_modalities(session, prefix)
         self._session = session
         #: How turns are found; None where the client commits by hand. It is asked for
@@ -204,14 +222,17 @@ class Settings:
 
     @property
     def instructions(self) -> str:
+        """What the assistant is to be; empty where nothing is said."""
         return self._session["instructions"] or ""
 
     @property
     def modalities(self) -> tuple[str, ...]:
+        """``audio`` or ``text``."""
         return tuple(self._session["output_modalities"])
 
     @property
     def max_output_tokens(self) -> int | str:
+        """Tokens that a response may have, or ``inf``."""
         limit: int | str = self._session["max_output_tokens"]
         return limit
 
@@ -254,6 +275,7 @@ class Settings:
 
     @property
     def voice(self) -> str:
+        """The name of the voice, or the id of a custom one."""
         voice = self._session["audio"]["output"]["voice"]
         return voice if isinstance(voice, str) else str(voice["id"])
 
@@ -294,29 +316,28 @@ def _given(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
-def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(
+    old: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    detections: Mapping[str, dict[str, Any]],
+) -> dict[str, Any]:
     """Objects merge key by key; anything else, null too, replaces."""
     result = dict(old)
     for key, new in changes.items():
         base = result.get(key)
         if key == "turn_detection" and isinstance(new, dict):
-            base = _turn_detection_base(base, new)
+            kind = new.get("type", "server_vad")
+            if not isinstance(base, dict) or base["type"] != kind:
+                # Another type starts at its defaults.
+                base = detections.get(kind)
         elif key in ("format", "voice", "tool_choice", "truncation", "tracing"):
             base = None
         if isinstance(new, dict) and isinstance(base, dict):
-            new = _merged(base, new)
+            new = _merged(base, new, detections)
         elif key == "format" and new == {"type": "audio/pcm"}:
             new = _PCM
         result[key] = new
     return result
-
-
-def _turn_detection_base(base: Any, new: dict[str, Any]) -> Any:
-    """What a turn detection is merged into: another type starts at its defaults."""
-    kind = new.get("type", "server_vad")
-    if isinstance(base, dict) and base["type"] == kind:
-        return base
-    return _TURN_DETECTION.get(kind) if isinstance(kind, str) else None
 
 
 def _check_modalities(session: dict[str, Any], prefix: str) -> None:
@@ -335,13 +356,3 @@ def typed(value: Any, kind: type[_T]) -> _T:
     Raises `msgspec.ValidationError`.
     """
     return msgspec.json.decode(msgspec.json.encode(value), type=kind)
-
-
-def refusal_of(error: msgspec.ValidationError, prefix: str = "") -> Refusal:
-    """The service's error for a value of the wrong type."""
-    message = str(error)
-    what, _, where = message.partition(" - at `$")
-    path = prefix + where.rstrip("`").lstrip(".")
-    missing = "missing required field" in what
-    code = "missing_required_parameter" if missing else "invalid_type"
-    return Refusal(code, message, param=path.rstrip(".") or None)

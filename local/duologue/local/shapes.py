@@ -19,6 +19,7 @@ __all__ = [
     "either",
     "integer",
     "items",
+    "name",
     "nullable",
     "number",
     "one_of",
@@ -66,6 +67,26 @@ def text(value: Any, path: str) -> None:
     """A string."""
     if not isinstance(value, str):
         raise _wrong_type(path, "a string", value)
+
+
+def name(most: int) -> Shape:
+    """A string of 1 to ``most`` characters."""
+
+    def check(value: Any, path: str) -> None:
+        text(value, path)
+        if len(value) > most:
+            raise Refusal(
+                "string_above_max_length",
+                f"Invalid '{path}': string too long. Expected a string with maximum "
+                f"length {most}, but got a string with length {len(value)} instead.",
+                param=path,
+            )
+        if not value:
+            raise Refusal(
+                "invalid_value", f"Invalid '{path}': the string is empty.", param=path
+            )
+
+    return check
 
 
 def boolean(value: Any, path: str) -> None:
@@ -160,7 +181,7 @@ def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Sh
             fields[key](each, inner)
         for key in required:
             if key not in value:
-                inner = f"{path}.{key}"
+                inner = f"{path}.{key}" if path else key
                 raise Refusal(
                     "missing_required_parameter",
                     f"Missing required parameter: '{inner}'.",

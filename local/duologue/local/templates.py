@@ -1,7 +1,7 @@
 """Templates of a scenario: text with ``{name}`` and ``{name|filter}`` in it.
 
 ``{{`` and ``}}`` are braces. A filter makes something else of a value, such as
-``{heard|count}``.
+``{heard|count}``; it invents nothing where the value names no number.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from .counting import count_to, in_words, numbers_in, sum_of
+from .counting import count_to, in_words, number_in, sum_of
 
-__all__ = ["FILTERS", "NAMES", "TemplateError", "check", "clock_names", "fill"]
+__all__ = ["FILTERS", "NAMES", "TemplateError", "check", "clock_names", "fill", "sure"]
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
@@ -43,10 +43,6 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _number(text: str) -> int:
-    return next(iter(numbers_in(text)), 0)
-
-
 def _length(text: str) -> str:
     count = len(text.split())
     return "one word" if count == 1 else f"{in_words(count)} words"
@@ -56,14 +52,16 @@ def _length(text: str) -> str:
 FILTERS: dict[str, Callable[[str], str | int]] = {
     "count": count_to,
     "sum": sum_of,
-    "number": _number,
-    "in_words": lambda text: in_words(_number(text)),
+    "number": number_in,
+    "in_words": lambda text: in_words(number_in(text)),
     "length": _length,
     "plain": _plain,
     "upper": str.upper,
     "lower": str.lower,
     "capitalize": lambda text: text[:1].upper() + text[1:],
 }
+#: Those that need a number.
+_NEEDY = frozenset({"count", "sum", "number", "in_words"})
 #: Names that every template knows.
 NAMES = frozenset({"heard", "tool", "output", "time", "date", "day", "year"})
 
@@ -85,7 +83,9 @@ def clock_names(at: float) -> dict[str, str]:
 
 
 def check(template: str, known: Collection[str]) -> None:
-    """Raise `TemplateError` where a name or a filter is not known."""
+    """Raise `TemplateError` for an unknown name or filter, or a brace left open."""
+    if re.search("[{}]", _PLACE.sub("", template)):
+        raise TemplateError("a brace stands alone here; {{ and }} are braces")
     for found in _PLACE.finditer(template):
         if found[1] is None:
             continue
@@ -97,8 +97,17 @@ def check(template: str, known: Collection[str]) -> None:
                 raise TemplateError(f"there is no filter |{each}")
 
 
+def sure(template: str) -> bool:
+    """Whether it can be filled whatever the values are."""
+    places = (found[1] or "" for found in _PLACE.finditer(template))
+    return not any(_NEEDY & set(place.split("|")[1:]) for place in places)
+
+
 def fill(template: str, values: Mapping[str, str]) -> str | int:
-    """The text; a number where the template is one place that gives a number."""
+    """The text; a number where the template is one place that gives a number.
+
+    Raises `NoNumber` where a filter needs one and finds none.
+    """
     alone = _PLACE.fullmatch(template)
     if alone is not None and alone[1] is not None:
         return _filled(alone, values)

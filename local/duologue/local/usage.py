@@ -46,6 +46,7 @@ class Tokens:
 
     @property
     def total(self) -> int:
+        """Text and audio."""
         return self.text + self.audio
 
 

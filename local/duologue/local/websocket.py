@@ -2,8 +2,9 @@
 
 Addresses and keys are those of the API page "Realtime API with WebSocket": ``?model=``
 for a conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a
-browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. The module is
-written against ASGI's own messages and knows no library.
+browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. Who asks in a
+wrong way is let in, told so by an ``error`` event, and let go. The module is written
+against ASGI's own messages and knows no library.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from duologue.core.events import Error, ErrorDetail
+from duologue.core.events import Error
 
 from .calls import Calls, no_call
 from .faults import NO_CLOSE_FRAME
 from .guard import reject
-from .http_errors import Failures, HttpError, refused
-from .keys import Keys, Secret, presented
-from .outbox import Refusal, frame_of
+from .http_errors import BUSY, Failures, HttpError, refused
+from .keys import WRONG_KEY, Keys, Secret, presented
+from .outbox import Refusal, frame_of, told
 from .session import SessionRunner, new_id
 from .sessions import Sessions
 
@@ -35,8 +36,13 @@ _Send = Callable[[_Message], Awaitable[None]]
 #: Characters that may wait for a client that does not read, beside one event of any
 #: size; beyond it the connection is cut.
 WAITING_LIMIT = 8 * 1024 * 1024
-#: The close code for the shape of the retired beta.
-_BETA_CLOSE = 4000
+#: Close codes behind the error of a session that is refused: for its key, and for all
+#: else that is asked for in a wrong way. The real service takes the upgrade first (seen
+#: in public reports, as are the codes of the errors).
+_WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
+_BINARY = Refusal(
+    "invalid_event", "Expected a text message; binary frames are not supported."
+)
 _PROTOCOL, _BETA_PROTOCOL = "realtime", "openai-beta.realtime-v1"
 
 
@@ -59,10 +65,7 @@ class WebSocketFace:
         await receive()  # websocket.connect
         socket = _Socket(send, scope.get("extensions", {}).get("duologue.abort"))
         try:
-            session = self._admit(scope, socket)
-        except Refusal as refusal:
-            await reject(scope, send, refused(refusal))
-            return
+            session = self._session(scope, socket)
         except HttpError as error:
             await reject(scope, send, error)
             return
@@ -74,20 +77,35 @@ class WebSocketFace:
         writing = asyncio.create_task(socket.write())
         try:
             await session.start()
-            await _read(receive, session)
+            await _read(receive, session, socket)
         finally:
             await session.close()
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
+    def _session(self, scope: _Message, socket: _Socket) -> _Session:
+        """What is served, be it a refusal. Raises `HttpError` to serve nothing."""
+        self._failures.check()
+        try:
+            return self._admit(scope, socket)
+        except Refusal as refusal:
+            if refusal.code == BUSY:
+                raise refused(refusal) from refusal
+            return _Refused(socket, refusal)
+
     def _admit(self, scope: _Message, socket: _Socket) -> _Session:
         """Who is served with what. Raises `HttpError`, `Refusal`."""
-        self._failures.check()
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if _is_beta(headers, scope["subprotocols"]):
-            return _Beta(socket)
+            raise Refusal(
+                "beta_api_shape_disabled",
+                "The Realtime Beta API is no longer supported. Please use /v1/realtime",
+            )
         key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
-        secret = self._keys.check(key, ephemeral=True)
+        try:
+            secret = self._keys.check(key, ephemeral=True)
+        except HttpError as error:
+            raise Refusal(WRONG_KEY, error.message) from error
         query = parse_qs(scope["query_string"].decode("latin-1"))
         asked = {name: values[0] for name, values in query.items()}
         if "call_id" in asked:
@@ -98,7 +116,11 @@ class WebSocketFace:
 
     def _join(self, asked: dict[str, str], socket: _Socket) -> _Session:
         if "model" in asked:
-            raise HttpError(400, "Give a model or a call_id, not both.", param="model")
+            raise Refusal(
+                "invalid_parameter",
+                "You must provide a model or a call_id, not both.",
+                param="model",
+            )
         sideband = self._calls.join(asked["call_id"], socket.put, socket.close)
         if sideband is None:
             raise no_call(asked["call_id"])
@@ -111,29 +133,36 @@ def _is_beta(headers: Mapping[bytes, str], subprotocols: Iterable[str]) -> bool:
 
 
 def _wanted(asked: Mapping[str, str], secret: Secret | None) -> dict[str, Any]:
-    """The session that the address and the key ask for. Raises `HttpError`."""
-    session = dict(secret.session) if secret else {}
+    """The session that the address and the key ask for. Raises `Refusal`."""
+    session: dict[str, Any] = {"type": "realtime"}
+    session |= secret.session if secret else {}
+    if asked.get("intent") == "transcription":
+        session["type"] = "transcription"
     if "model" in asked:
         session["model"] = asked["model"]
-    elif asked.get("intent") == "transcription":
-        session["type"] = "transcription"
-    elif "model" not in session and session.get("type") != "transcription":
-        raise HttpError(
-            400,
-            "You must provide a model parameter.",
-            code="missing_required_parameter",
-            param="model",
+    elif "model" not in session and session["type"] != "transcription":
+        raise Refusal(
+            "missing_model",
+            "You must provide a model parameter, for example "
+            "/v1/realtime?model=gpt-realtime.",
         )
     return session
 
 
-async def _read(receive: _Receive, session: _Session) -> None:
+async def _read(receive: _Receive, session: _Session, socket: _Socket) -> None:
     """Hand the client's events on, until the connection ends."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
-        await session.receive(message["bytes"] if text is None else text)
+        if text is None:
+            socket.put(_error(_BINARY))
+        else:
+            await session.receive(text)
         # What one client sent at once must not keep the others waiting.
         await asyncio.sleep(0)
+
+
+def _error(refusal: Refusal) -> str:
+    return frame_of(Error(event_id=new_id("event"), error=told(refusal)))
 
 
 class _Session(Protocol):
@@ -165,22 +194,20 @@ class _Own:
         await self._runner.close()
 
 
-class _Beta:
-    """A client in the shape of the beta: told so, and let go."""
+class _Refused:
+    """A client that asks in a wrong way: told so, and let go."""
 
-    def __init__(self, socket: _Socket) -> None:
+    def __init__(self, socket: _Socket, refusal: Refusal) -> None:
         self._socket = socket
+        self._refusal = refusal
 
     async def start(self) -> None:
-        message = (
-            "The Realtime Beta API is no longer supported. Please use /v1/realtime"
+        self._socket.put(_error(self._refusal))
+        code = self._refusal.code
+        self._socket.close(
+            _WRONG_KEY_CLOSE if code == WRONG_KEY else _WRONG_REQUEST_CLOSE,
+            f"invalid_request_error.{code}",
         )
-        code = "beta_api_shape_disabled"
-        detail = ErrorDetail(
-            type="invalid_request_error", code=code, message=message, event_id=None
-        )
-        self._socket.put(frame_of(Error(event_id=new_id("event"), error=detail)))
-        self._socket.close(_BETA_CLOSE, f"invalid_request_error.{code}")
 
     async def receive(self, frame: str | bytes) -> None:
         pass

@@ -38,12 +38,14 @@ class Reader:
     error: type[YamlError]
 
     def fail(self, node: Node | None, key: str, why: str) -> NoReturn:
+        """Raise, with the line of the node."""
         line = 1 if node is None else node.start_mark.line + 1
         raise self.error(f"{self.name}, line {line}: {key}: {why}")
 
     def mapping(
         self, node: Node, key: str, allowed: set[str] | None
     ) -> dict[str, Node]:
+        """Its keys and values, each key once and among the allowed ones."""
         if not isinstance(node, Mapping):
             self.fail(node, key, "keys with values are needed here")
         found: dict[str, Node] = {}
@@ -59,19 +61,23 @@ class Reader:
         return found
 
     def sequence(self, node: Node, key: str) -> list[Node]:
+        """The elements of a list that is not empty."""
         if not isinstance(node, List) or not node.value:
             self.fail(node, key, "a list is needed here")
         return list(node.value)
 
     def one_or_more(self, node: Node) -> list[Node]:
+        """The elements of a list, or the one that there is."""
         return list(node.value) if isinstance(node, List) else [node]
 
     def text(self, node: Node, key: str) -> str:
+        """A text, as it is written."""
         if not isinstance(node, Scalar):
             self.fail(node, key, "a text is needed here")
         return str(node.value)
 
     def truth(self, node: Node, key: str) -> bool:
+        """True or false."""
         value = self.plain(node, key)
         if not isinstance(value, bool):
             self.fail(node, key, "true or false is needed here")
@@ -80,6 +86,7 @@ class Reader:
     def number(
         self, node: Node, key: str, least: float, most: float, of: str = "a number"
     ) -> float:
+        """A number from ``least`` to ``most``."""
         value = self.plain(node, key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.fail(node, key, f"{of} is needed here")
@@ -88,12 +95,14 @@ class Reader:
         return float(value)
 
     def count(self, node: Node, key: str, least: int, most: int) -> int:
+        """A whole number from ``least`` to ``most``."""
         value = self.plain(node, key)
         if isinstance(value, bool) or not isinstance(value, int):
             self.fail(node, key, "a whole number is needed here")
         return int(self.number(node, key, least, most, "a whole number"))
 
     def seconds(self, node: Node, key: str) -> float:
+        """A time in seconds."""
         return self.number(node, key, 0, _LONGEST_WAIT, "a number of seconds")
 
     def plain(self, node: Node, key: str) -> Any:
