@@ -25,11 +25,12 @@ setup-test:
 setup-deep: setup-test
 	@scripts/setup.sh browser
 
-run: setup-run ## one spoken turn with the local service, on this machine alone
+run: demo ## the spoken turn of `make demo`; then, on a terminal, the web page
+	@if [ -t 0 ] && [ -t 1 ]; then $(VENV)/duologue web --local; fi
+
+demo: setup-run ## one spoken turn with the local service, on this machine alone
 	@$(VENV)/duologue talk --local examples/question.wav \
 	    --output reply.wav --record session.jsonl
-
-demo: run ## the same as `make run`
 
 check: setup-test ## style, types, floors and the reference
 	$(VENV)/ruff check

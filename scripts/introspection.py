@@ -276,6 +276,7 @@ def places(on_the_wire: bool) -> dict[str, str]:
     }
     held |= {name: f"core.md#{anchor(name)}" for name in ELSEWHERE}
     held |= {"Prices": "selectors.md#prices"}
+    held |= {"CallState": "selectors.md#callstate"}
     return held | wire if on_the_wire else wire | held
 
 

@@ -49,6 +49,7 @@ from introspection import (
 from rendering import anchor, code, join, plain, table
 
 from duologue.core import commands, events, notices, phases, prices, selectors, state
+from duologue.core import latest as latest_module
 from duologue.core import pricing as pricing_module
 from duologue.core import react as react_function
 from duologue.core import transcript as transcript_module
@@ -287,18 +288,22 @@ def client_events_page() -> str:
 
 
 def selectors_page() -> str:
-    chosen = [value for name, value in public(selectors) if name.startswith("select_")]
-    priced = [
-        value for name, value in public(pricing_module) if name.startswith("select_")
+    modules = (selectors, latest_module, pricing_module)
+    chosen = [
+        value
+        for module in modules
+        for name, value in public(module)
+        if name.startswith("select_")
     ]
-    made = [*classes(transcript_module), *classes(selectors), *classes(pricing_module)]
+    made = [cls for module in (transcript_module, *modules) for cls in classes(module)]
     return join(
         "# Selectors",
         says(selectors),
-        *map(function_entry, [*chosen, *priced]),
+        *map(function_entry, chosen),
         "## What they give",
         "The other types are nodes of the [state](state.md).",
         *(join(f"### {cls.__name__}", says(cls), value_table(cls)) for cls in made),
+        enum_entry(latest_module.CallState),
         "## Prices",
         says(prices),
         f"Last looked at: {prices.AS_OF}.",

@@ -20,7 +20,7 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
 
 case $level in
-run) extras=local,cli,webrtc groups= ;;
+run) extras=local,cli,webrtc,web groups= ;;
 test) extras=all,espeak groups="--group test --group lint --group build" ;;
 browser) ;;
 *) die "unknown level '$level': it is 'run', 'test' or 'browser'" ;;

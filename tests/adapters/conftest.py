@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+from duologue.adapters.cli import main
+from duologue.local import LocalService
 from duologue.transports._aiortc import Peer
 
 ROOT = Path(__file__).parents[2]
@@ -139,3 +144,67 @@ async def answering() -> AsyncIterator[Serve]:
     for server in servers:
         server.close()
         await server.wait_closed()
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> Command:
+    """``command("say", …)``: the command in this process, in an empty folder.
+
+    The guards of the network and of the service's frames are around it.
+    """
+
+    def run(
+        *args: str | Path, stdin: str | bytes = "", env: dict[str, str] | None = None
+    ) -> Outcome:
+        typed = stdin.encode() if isinstance(stdin, str) else stdin
+        with monkeypatch.context() as patch:
+            for name in os.environ:
+                if name.startswith(("OPENAI_", "DUOLOGUE_")):
+                    patch.delenv(name)
+            for name, value in {"COLUMNS": "120", **(env or {})}.items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["duologue", *map(str, args)])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+            with pytest.raises(SystemExit) as ended:
+                main()
+            out, err = (part.decode() for part in capsysbinary.readouterr())
+        if isinstance(ended.value.code, str):
+            # The interpreter would print it and exit with 1.
+            return Outcome(1, out, f"{err}{ended.value.code}\n")
+        return Outcome(ended.value.code or 0, out, err)
+
+    return run
+
+
+ServeHere = Callable[..., str]
+
+
+@pytest.fixture
+def serving_here() -> Iterator[ServeHere]:
+    """``serving_here(faults=…)``: the base URL of a local service in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    stack = contextlib.AsyncExitStack()
+
+    def wait(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(timeout=60)
+
+    def serve(**options: Any) -> str:
+        service = LocalService(**options)
+        wait(stack.enter_async_context(service))
+        return service.base_url
+
+    yield serve
+    wait(stack.aclose())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -58,7 +58,7 @@ async def test_devices_are_listed(duologue: Run, tmp_path: Path) -> None:
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
     assert lines[:2] == [
-        "  0 Head[31mset  ALSA, 48000 Hz, microphone (default)",
+        "  0 Headset  ALSA, 48000 Hz, microphone (default)",
         "  1 Speakers  ALSA, 48000 Hz, speaker (default)",
     ]
 

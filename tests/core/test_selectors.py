@@ -30,6 +30,7 @@ from duologue.core.selectors import (
     select_transcripts,
     select_transcripts_by_role,
     select_translation,
+    select_turn,
     select_turns,
     select_usage,
     select_words_missing,
@@ -312,6 +313,19 @@ def test_the_latencies_of_a_turn() -> None:
     text = at["response.output_audio_transcript.delta"] - ended
 
     assert (TurnTimes(response, user, audio, text, 100.0),) == select_turns(session)
+
+
+def test_the_turn_of_an_item() -> None:
+    """That of the response that made it; of a user's words, or aside, there is none."""
+    service = talked()
+    aside = service.reply("aside", in_band=False)
+    session = fold_frames(*service.frames)
+    user, answer = session.conversation.order
+
+    assert select_turn(session, answer) == select_turns(session)[0]
+    assert [select_turn(session, item) for item in (user, aside, "nobody's")] == [
+        None
+    ] * 3
 
 
 def test_the_metadata_of_an_item() -> None:

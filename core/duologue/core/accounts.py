@@ -140,4 +140,5 @@ class Tally(Struct, frozen=True, gc=False):
 
 #: Nothing so far.
 NO_LEDGER = Ledger()
+#: Nothing so far.
 NO_TALLY = Tally()

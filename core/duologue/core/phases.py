@@ -112,6 +112,7 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
 }
 
 #: The trigger of a response.
+#: The trigger of a response.
 DONE = RealtimeEventType.RESPONSE_DONE.value
 
 #: By the status that ``response.done`` carries.
@@ -123,6 +124,7 @@ RESPONSE: Mapping[tuple[str, str], str] = {
     ("in_progress", LOST): "incomplete",
 }
 
+#: The triggers of an item, beside those of its response.
 #: The triggers of an item, beside those of its response.
 ITEM_DONE = RealtimeEventType.CONVERSATION_ITEM_DONE.value
 DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value

@@ -37,6 +37,7 @@ VERSION = 1
 #: Bytes kept of a frame that is not one JSON object.
 RAW_LIMIT = 64 << 10
 
+#: Received, sent, or a fact of our own.
 Direction = Literal["in", "out", "local"]
 
 

@@ -314,8 +314,8 @@ class Activity(Struct, frozen=True, gc=False):
     """What is going on just now.
 
     ``speaking_item`` is the user's item while they speak, ``last_spoken`` the one
-    before; ``playing`` the response whose audio is heard; ``keys`` the last telephone
-    keys; ``ticked_at`` the time of the last tick.
+    before; ``playing`` the response whose audio is heard, at a ``volume`` of 0 to 1;
+    ``keys`` the last telephone keys; ``ticked_at`` the time of the last tick.
     """
 
     speaking_item: str | None = None

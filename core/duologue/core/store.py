@@ -32,7 +32,9 @@ __all__ = [
     "Subscriber",
 ]
 
+#: Is told of each record: the state before it, the record, the state after it.
 Subscriber = Callable[[State, Record, State], None]
+#: Takes the next record and gives the state after it.
 Dispatch = Callable[[Record], State]
 #: Called once with the store and the next dispatch, gives the dispatch to use. It may
 #: hold a record back, or pass another one on in its place.
@@ -110,7 +112,8 @@ class Store:
     `failures`, the others are served. What is no `Exception` (an interrupt, a
     cancellation) is raised to whom dispatched, once the others have been told of the
     record. One that dispatches gets its state at once, and everyone is told of it
-    after the record at hand: all see one order.
+    after the record at hand: all see one order. Middleware that is no tuple raises
+    TypeError.
     """
 
     def __init__(
@@ -333,7 +336,7 @@ class Cursor:
 
     One that is overrun lets all go that waited, and gives a `Resync` with the state
     of the moment at which it is pulled: nothing is skipped without one. It keeps what
-    waits until it is closed.
+    waits until it is closed. A limit below 1 raises ValueError.
     """
 
     def __init__(

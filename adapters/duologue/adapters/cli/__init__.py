@@ -35,6 +35,8 @@ def main() -> None:
 def _run() -> None:
     from duologue.core.errors import DuologueError
 
+    from .plain import plain
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a locale cannot show is shown as such, not as an error.
@@ -45,7 +47,8 @@ def _run() -> None:
         app()
         sys.stdout.flush()
     except DuologueError as error:
-        sys.exit(f"duologue: {' '.join(str(error).split())}")
+        # Some of it can be what a service said.
+        sys.exit(f"duologue: {' '.join(plain(str(error)).split())}")
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise

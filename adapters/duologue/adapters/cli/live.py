@@ -1,11 +1,13 @@
-"""Both sides' words as they come."""
+"""Both sides' words as they come, as lines: for what is no terminal."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
 
-from duologue.core import Transcript
+from duologue.core import Call, Transcript
 from duologue.transports import LiveSession
 
 from .report import clean, speaker
@@ -14,45 +16,59 @@ __all__ = ["LiveWords"]
 
 
 class LiveWords:
-    """Writes deltas to a console, a new line whenever the speaker changes."""
+    """Writes what is said to a console.
 
-    def __init__(self, console: Console, session: LiveSession) -> None:
+    Of one session the deltas, a new line whenever the speaker changes. Of several the
+    whole lines, each with the number of its session: words between each other's words
+    could not be read.
+    """
+
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._session = session
-        self._current: str | None = None
-        self._shown: set[str] = set()
-        session.on("transcript_delta", self._on_delta)
-        session.on("transcript", self._on_final)
-        session.on("speech_started", self._on_speech)
+        #: Session and item.
+        self._current: tuple[str, str] | None = None
+        self._shown: set[tuple[str, str]] = set()
 
-    def _on_speech(self, item_id: str) -> None:
-        self._note("(you are heard)")
+    def follow(self, session: LiveSession, number: int | None) -> None:
+        """Write what this session says; ``number`` where it is one of several."""
+        whole = number is not None
+        start = f"{number} " if whole else ""
+        session.on("transcript", partial(self._on_final, session, start))
+        session.on("tool_call", partial(self._on_call, start))
+        if not whole:
+            session.on("transcript_delta", partial(self._on_delta, session))
+            session.on("speech_started", lambda item_id: self._note("(you are heard)"))
 
-    def _on_delta(self, line: Transcript, delta: str) -> None:
-        if self._current != line.item_id:
-            self._begin(line)
+    def _on_delta(self, session: LiveSession, line: Transcript, delta: str) -> None:
+        key = (session.id, line.item_id)
+        if self._current != key:
+            self._begin(session, "", line)
             # After a change of speaker the line goes on where it was.
-            delta = delta.lstrip() if line.item_id in self._shown else line.text
-        self._shown.add(line.item_id)
+            delta = delta.lstrip() if key in self._shown else line.text
+        self._shown.add(key)
         self._console.print(Text(clean(delta)), end="", soft_wrap=True)
 
-    def _on_final(self, line: Transcript) -> None:
-        if line.item_id not in self._shown and line.text:
-            self._begin(line)
+    def _on_final(self, session: LiveSession, start: str, line: Transcript) -> None:
+        key = (session.id, line.item_id)
+        if key not in self._shown and line.text:
+            self._begin(session, start, line)
             self._console.print(Text(clean(line.text)), end="", soft_wrap=True)
-            self._shown.add(line.item_id)
-        if line.item_id == self._current:
+            self._shown.add(key)
+        if key == self._current:
             self.end()
 
-    def _begin(self, line: Transcript) -> None:
+    def _on_call(self, start: str, call: Call) -> None:
+        self._note(f"{start}({call.name} is called with {call.arguments})")
+
+    def _begin(self, session: LiveSession, start: str, line: Transcript) -> None:
         self.end()
-        self._current = line.item_id
-        name = speaker(self._session.state, line)
-        self._console.print(Text(f"{name}: ", style="bold"), end="")
+        self._current = (session.id, line.item_id)
+        name = speaker(session.state, line)
+        self._console.print(Text(f"{start}{name}: ", style="bold"), end="")
 
     def _note(self, note: str) -> None:
         self.end()
-        self._console.print(Text(note, style="dim"))
+        self._console.print(Text(clean(note), style="dim"))
 
     def end(self) -> None:
         """End the line that is being written."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import attrs
-from rich.console import Console
 
 from duologue.adapters.audio import (
     DeviceError,
@@ -16,8 +16,6 @@ from duologue.adapters.audio import (
     Speaker,
     can_process,
 )
-
-from .report import clean
 
 __all__ = ["Devices", "Headset"]
 
@@ -37,10 +35,13 @@ class Devices:
 
 
 class Headset:
-    """Microphone and speaker of one conversation. Raises `DeviceError`."""
+    """Microphone and speaker of a talk; ``note`` gets what there is to say of them.
 
-    def __init__(self, devices: Devices, console: Console) -> None:
-        self._console = console
+    Raises `DeviceError`.
+    """
+
+    def __init__(self, devices: Devices, note: Callable[[str], None]) -> None:
+        self._note = note
         self._done = asyncio.Event()
         self._processing = None
         if devices.aec and can_process():
@@ -98,9 +99,6 @@ class Headset:
             "output_xruns": self.speaker.xruns,
             "output_dropped_ms": self.speaker.dropped_ms,
         }
-
-    def _note(self, text: str) -> None:
-        self._console.print(clean(text), style="dim", markup=False)
 
 
 def _named(wanted: str | None) -> int | str | None:

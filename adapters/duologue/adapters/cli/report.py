@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -25,27 +24,30 @@ from duologue.core import (
     summary,
 )
 
-__all__ = ["clean", "print_json", "print_summary", "speaker"]
+from .plain import as_line, plain
+
+__all__ = ["clean", "print_json", "print_summary", "speaker", "spent", "spoken"]
 
 
 def print_json(state: State, **more: Any) -> None:
-    """Print one line of JSON, UTF-8 whatever the locale: ``{"sessions": […], …}``."""
-    sessions = [summary(session) for session in state.sessions.values()]
-    line = msgspec.json.encode({"sessions": sessions, **more})
+    """Print one line of JSON, UTF-8 whatever the locale: ``{"sessions": […], …}``.
+
+    The values are as they came. What could command a terminal is escaped, as JSON can.
+    """
+    sessions = [summary(session) for session in _in_order(state)]
     sys.stdout.flush()
-    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.write(as_line({"sessions": sessions, **more}).encode())
     sys.stdout.buffer.flush()
 
 
-#: C0 and C1 controls, and the marks that turn the direction of writing.
-_HARMFUL = dict.fromkeys(
-    [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-)
+def _in_order(state: State) -> list[Session]:
+    """The sessions by their ids: the order of a map is another one each time."""
+    return [state.sessions[session_id] for session_id in sorted(state.sessions)]
 
 
 def clean(text: str) -> str:
-    """Text of a model without what could command a terminal."""
-    return text.translate({**_HARMFUL, 0x0A: " ", 0x09: " "})
+    """Text of a model on one line, without what could command a terminal."""
+    return plain(text).translate({0x0A: " ", 0x09: " "})
 
 
 def speaker(session: Session, line: Transcript) -> str:
@@ -67,7 +69,7 @@ def print_summary(
 
     With ``counts`` what was used, and how much of the log said nothing.
     """
-    for session in state.sessions.values():
+    for session in _in_order(state):
         status = session.connection.status
         console.print(f"\n[bold]session {escape(clean(session.id))}[/] ({status})")
         for line in select_transcripts(session):
@@ -104,10 +106,9 @@ def _latencies(session: Session) -> Iterator[str]:
 
 def _print_counts(console: Console, session: Session) -> None:
     """What was used, and events that say nothing, each where there is any."""
-    usage, cost, tally = select_usage(session), select_cost(session), session.tally
-    if usage.total:
-        money = "" if cost is None else f", {cost.usd:.4f} USD by {clean(cost.model)}"
-        console.print(f"  {usage.total} tokens{escape(money)}")
+    tally = session.tally
+    if used := spent(session):
+        console.print(f"  {escape(used)}")
     counted = {
         "malformed": tally.malformed,
         "of an unknown type": tally.unknown,
@@ -119,16 +120,38 @@ def _print_counts(console: Console, session: Session) -> None:
         console.print(f"  of {tally.events} events: {ignored}")
 
 
+def spent(session: Session) -> str:
+    """Tokens so far, and what they cost where that is known; empty for none."""
+    usage, cost = select_usage(session), select_cost(session)
+    if not usage.total:
+        return ""
+    money = "" if cost is None else f", {cost.usd:.4f} USD by {clean(cost.model)}"
+    return f"{usage.total} tokens{money}"
+
+
 def _spoken(session: Session, line: Transcript) -> Text:
     text = Text(f"  {speaker(session, line)}: ", style="bold")
+    return text.append_text(spoken(line))
+
+
+def spoken(
+    line: Transcript, room: int | None = None, *, silent: str = "(spoken, no words)"
+) -> Text:
+    """The words of a line; those of an interrupted one that were not heard are struck.
+
+    With ``room`` at most the last so many characters; ``silent`` in place of none.
+    """
+    words = line.text
+    first = 0 if room is None else max(0, len(words) - room)
     if line.interrupted is None:
-        text.append(clean(line.text) or "(spoken, no words)", style="not bold")
-        return text
-    heard = clean(line.heard or "")
-    text.append(heard, style="not bold")
-    text.append(f" [interrupted after {line.interrupted} ms", style="not bold dim")
-    if unheard := clean(line.text)[len(heard) :].strip():
-        text.append(", not heard: ", style="not bold dim")
-        text.append(unheard, style="not bold strike")
-    text.append("]", style="not bold dim")
-    return text
+        return Text(clean(words[first:]) or silent, style="not bold")
+    # A transcript is trimmed, and so begins with its first word; where nobody knows
+    # what was heard, nothing is struck.
+    heard = len(words) if line.heard is None else len(line.heard.lstrip())
+    text = Text(clean(words[first:heard]), style="not bold")
+    text.append(" " if text else "")
+    text.append(f"[interrupted after {line.interrupted} ms", style="dim")
+    if unheard := clean(words[max(first, heard) :]).strip():
+        text.append(", not heard: ", style="dim")
+        text.append(unheard, style="strike")
+    return text.append("]", style="dim")

@@ -1,85 +1,40 @@
-"""``duologue talk``: one conversation, from a file, a microphone or the keyboard."""
+"""``duologue talk``: conversations, from a file, a microphone or the keyboard."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
-import attrs
 from rich.console import Console
 
-from duologue.core import (
-    Session,
-    SessionConfig,
-    Store,
-    events,
-    models,
-    select_is_settled,
-)
+from duologue.core import Store
 from duologue.core.errors import DuologueError
-from duologue.core.session_config import TURN_DETECTION
-from duologue.core.types import SessionStatus
-from duologue.transports import (
-    AudioSink,
-    AudioSource,
-    Client,
-    Credentials,
-    LiveSession,
-    Transport,
-    TrimmedSink,
-    WavSource,
-    record,
-    webrtc,
-)
-from duologue.transports.client import default_config
-from duologue.transports.signalling import is_loopback
+from duologue.transports import Client, LiveSession
 
+from .display import Display
+from .keyboard import HAS_TERMINAL, Keyboard, read_lines
 from .live import LiveWords
-from .mic import Devices, Headset
+from .mic import Headset
+from .notes import Notes
 from .report import print_json, print_summary
-from .sinks import Both, HeardFile
+from .screen import Scene, Seat
+from .seating import Options, seat
+from .service import reached
+from .sinks import Gauge, Shared
+from .talker import Talker
+from .tool_import import load_tools
+from .typed import read_line
 
-__all__ = ["Options", "run"]
-
-#: A key for services that check none; it opens nothing.
-MADE_UP_KEY = "made-up-key-for-the-local-service"
-#: Seconds of quiet after which a conversation counts as over: what is still on its
-#: way through the jitter buffer is heard by then.
-_QUIET = 0.6
-#: Seconds after the end of a file in which speech must have been noticed.
-_NOTICE = 2.0
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """What the command line asked for. Neither ``wav`` nor ``mic`` means typing."""
-
-    wav: Path | None
-    mic: Devices | None
-    local: bool
-    base_url: str | None
-    model: str | None
-    voice: str | None
-    instructions: str | None
-    silence_ms: int
-    transcribe: bool
-    language: str | None
-    output: Path | None
-    record: Path | None
-    timeout: float
-    json: bool
+__all__ = ["run"]
 
 
 def run(options: Options) -> None:
-    """Hold the conversation and print it. Raises a `DuologueError`."""
+    """Hold the conversations and print them. Raises a `DuologueError`."""
     asyncio.run(_terminable(_Talk(options).run()))
 
 
@@ -109,239 +64,238 @@ class _Talk:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._console = Console(quiet=options.json, highlight=False, soft_wrap=True)
+        self._is_drawn = not options.json and _can_draw(self._console)
+        self._notes = Notes(self._console, keep=self._is_drawn)
+        self._words = LiveWords(self._console)
+        self._tools = load_tools(options.tools) if options.tools else ()
         self._store = Store()
-        self._connect_ms: float | None = None
-        self._source = WavSource(options.wav) if options.wav else None
-        self._heard = HeardFile(options.output) if options.output else None
-        self._session: LiveSession | None = None
         self._headset: Headset | None = None
+        self._keyboard: Keyboard | None = None
+        self._types = options.wav is None and options.mic is None
+        #: Nothing more will be typed.
+        self._no_more = asyncio.Event()
+        self._talkers: list[Talker] = []
+        self._focus = 1
+        self._began = False
 
     async def run(self) -> None:
+        try:
+            with self._notes, contextlib.ExitStack() as shown:
+                if self._is_drawn:
+                    self._keyboard = self._keys()
+                    if self._keyboard is not None:
+                        shown.enter_context(self._keyboard)
+                    shown.enter_context(Display(self._scene, self._notes.say))
+                await self._run()
+        finally:
+            if self._began:
+                self._finish()
+        self._raise_trouble()
+
+    async def _run(self) -> None:
+        options = self._options
         async with contextlib.AsyncExitStack() as stack:
-            if self._options.mic is not None:
-                self._headset = Headset(self._options.mic, self._console)
+            if options.mic is not None:
+                self._headset = Headset(options.mic, self._notes.say)
                 stack.callback(self._headset.close)
-            transport = self._transport()
-            base_url, credentials = await self._service(stack)
-            client = Client(
-                credentials=credentials, base_url=base_url, store=self._store
+            self._talkers = list(seat(options, self._tools, self._shared))
+            if options.local:
+                self._notes.say(
+                    "local service: replies are scripted, not a language model"
+                )
+            service = await stack.enter_async_context(
+                reached(local=options.local, base_url=options.base_url)
             )
+            client = Client(
+                credentials=service.credentials,
+                base_url=service.base_url,
+                store=self._store,
+            )
+            self._began = True
             try:
                 async with client:
-                    await self._talk(client, transport)
+                    await self._converse(client)
             finally:
-                if self._heard is not None:
-                    self._heard.close()
-                self._finish()
-        self._raise_file_trouble()
+                for talker in self._talkers:
+                    talker.close()
 
-    def _transport(self) -> Transport:
-        source: AudioSource | None = self._source
-        sinks: list[AudioSink] = [TrimmedSink(self._heard)] if self._heard else []
-        if self._headset is not None:
-            source = self._headset.microphone
-            sinks.append(self._headset.speaker)
-        transport: Transport = webrtc(
-            source=source, sink=Both(*sinks) if sinks else None
-        )
-        if self._options.record is not None:
-            transport = record(transport, self._options.record)
-        return transport
+    # Three ways to talk.
 
-    def _raise_file_trouble(self) -> None:
-        """A file that is not whole is an error, though the talk went well."""
-        if self._heard is not None and self._heard.failure is not None:
-            raise self._heard.failure
-        if self._session is not None and self._session.failure is not None:
-            raise DuologueError(f"{self._options.record}: {self._session.failure}")
-
-    async def _service(
-        self, stack: contextlib.AsyncExitStack
-    ) -> tuple[str | None, Credentials]:
-        """Where to go and with what key."""
-        options = self._options
-        if options.local:
-            from duologue.local import LocalService
-
-            self._console.print(
-                "local service: replies are scripted, not a language model",
-                style="dim",
-            )
-            service = await stack.enter_async_context(LocalService())
-            return service.base_url, Credentials(MADE_UP_KEY)
-        key = os.environ.get("OPENAI_API_KEY")
-        url = options.base_url or os.environ.get("OPENAI_BASE_URL")
-        if not key and url and is_loopback(url):
-            key = MADE_UP_KEY
-        if not key:
-            raise DuologueError(
-                "OPENAI_API_KEY is not set: set it to talk to the service, "
-                "or use --local to talk to the local one without a key"
-            )
-        return url, Credentials(key)
-
-    def _config(self) -> SessionConfig:
-        options = self._options
-        transcription = None
-        if options.transcribe:
-            transcription = events.Transcription(
-                model=models.TRANSCRIPTION, **_given(language=options.language)
-            )
-        given = _given(
-            model=options.model,
-            voice=options.voice,
-            instructions=options.instructions,
-        )
-        return attrs.evolve(
-            default_config(),
-            transcription=transcription,
-            turn_detection=_turn_detection(options.silence_ms),
-            **given,
-        )
-
-    async def _talk(self, client: Client, transport: Transport) -> None:
-        began = time.perf_counter()
-        session = await client.start_session(
-            self._config(),
-            transport=transport,
-            timeout=min(15.0, self._options.timeout),
-        )
-        self._session = session
-        self._connect_ms = round((time.perf_counter() - began) * 1000, 1)
-        words = LiveWords(self._console, session)
+    async def _converse(self, client: Client) -> None:
         try:
-            if self._source is not None:
-                await self._play(session, self._source)
+            if self._options.wav is not None:
+                await self._play(client)
             elif self._headset is not None:
-                await self._converse(session, self._headset)
+                await self._speak(client, self._headset)
             else:
-                await self._type(session)
+                await self._type(client)
         finally:
-            words.end()
+            self._words.end()
 
-    async def _play(self, session: LiveSession, source: WavSource) -> None:
-        """Until the file is played and the reply to it is over."""
-        played = asyncio.ensure_future(source.wait_ended())
-        gone = asyncio.ensure_future(session.until(_is_over))
-        try:
-            await asyncio.wait({played, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            played.cancel()
-            gone.cancel()
-        _check(session)
-        notice = self._options.silence_ms / 1000 + _NOTICE
-        try:
-            await session.until(lambda s: bool(s.items) or _is_over(s), timeout=notice)
-        except TimeoutError:
-            raise DuologueError(
-                f"{self._options.wav}: the service heard no speech in it"
-            ) from None
-        await self._settle(session)
+    def _opened(self, number: int, session: LiveSession) -> None:
+        if not self._is_drawn:
+            self._words.follow(session, number if len(self._talkers) > 1 else None)
 
-    async def _converse(self, session: LiveSession, headset: Headset) -> None:
-        """Until Ctrl-C, or until the session or a device is gone."""
-        stopped = asyncio.ensure_future(headset.until_stopped())
-        gone = asyncio.ensure_future(session.until(_is_over))
+    async def _play(self, client: Client) -> None:
+        """The file goes to all, until all replies are over."""
+        async with asyncio.TaskGroup() as group:
+            for talker in self._talkers:
+                start = partial(talker.start, client, self._opened)
+                group.create_task(talker.attempt(start, talker.play))
+
+    async def _speak(self, client: Client, headset: Headset) -> None:
+        """Until Ctrl-C, or until all sessions or a device are gone."""
+        async with asyncio.TaskGroup() as group:
+            for talker in self._talkers:
+                start = partial(talker.start, client, self._opened)
+                group.create_task(talker.attempt(start))
+        open_ones = [talker for talker in self._talkers if talker.failure is None]
+        if not open_ones:
+            return
+        tasks = [asyncio.create_task(one.attempt(one.listen)) for one in open_ones]
+        gone = asyncio.create_task(asyncio.wait(tasks))
+        stopped = asyncio.create_task(headset.until_stopped())
+        first: set[asyncio.Task[Any]] = {stopped, gone}
         try:
-            await asyncio.wait({stopped, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopped.cancel()
-            gone.cancel()
+            for task in (stopped, gone, *tasks):
+                task.cancel()
         if stopped.done() and not stopped.cancelled():
             stopped.result()
-        else:
-            _check(session)
 
-    async def _settle(self, session: LiveSession) -> None:
-        """Until nothing has been under way for a while.
-
-        Raises a `DuologueError` after ``timeout`` seconds, or if the session ended.
-        """
-        silence = self._options.silence_ms / 1000
-        deadline = time.monotonic() + silence + self._options.timeout
-        quiet = max(_QUIET, self._options.silence_ms / 1000 + 0.2)
-        while True:
-            try:
-                await session.until(
-                    lambda s: select_is_settled(s) or _is_over(s),
-                    timeout=deadline - time.monotonic(),
-                )
-                _check(session)
-                await session.until(
-                    lambda s: not select_is_settled(s) or _is_over(s), timeout=quiet
-                )
-                _check(session)
-            except TimeoutError:
-                if select_is_settled(session.state):
-                    return
-                raise DuologueError(
-                    f"the reply was not over after {self._options.timeout:g} s"
-                ) from None
-
-    async def _type(self, session: LiveSession) -> None:
-        """A line of standard input is a turn, until it ends."""
+    async def _type(self, client: Client) -> None:
+        """A line is a turn of the session that it is for, until there are no more."""
         if sys.stdin is None:
             raise DuologueError("--text reads standard input, which is closed")
-        if sys.stdin.isatty():
-            self._console.print("Type a line and press Enter; Ctrl-D ends it.")
-        async for line in _lines():
-            if line.strip():
-                await session.send_text(line.strip())
-                await session.until(
-                    lambda s: s.responses.active is not None or _is_over(s),
-                    timeout=self._options.timeout,
+        async with asyncio.TaskGroup() as group:
+            talking = [
+                group.create_task(
+                    talker.attempt(
+                        partial(talker.start, client, self._opened), talker.type
+                    )
                 )
-                await self._settle(session)
+                for talker in self._talkers
+            ]
+            reading = group.create_task(self._read())
+            await asyncio.wait(talking)
+            reading.cancel()
+
+    async def _read(self) -> None:
+        """Hand on what is typed, until it ends."""
+        if sys.stdin.isatty():
+            self._notes.say("Type a line and press Enter; Ctrl-D ends it.")
+        if len(self._talkers) > 1:
+            self._notes.say("/2 turns to session 2, /2 hello is for it alone.")
+        if self._keyboard is not None:
+            await self._no_more.wait()
+        else:
+            async for line in read_lines(sys.stdin.fileno()):
+                self._take(line)
+        for talker in self._talkers:
+            talker.put(None)
+
+    def _keys(self) -> Keyboard | None:
+        """The keys of the terminal, which are not to show where they are pressed."""
+        if not HAS_TERMINAL or sys.stdin is None or not sys.stdin.isatty():
+            return None
+        return Keyboard(sys.stdin.fileno(), self._take, self._no_more.set)
+
+    def _take(self, line: str) -> None:
+        """A typed line: something to say, or another session to speak to."""
+        try:
+            typed = read_line(line, focus=self._focus, sessions=len(self._talkers))
+        except ValueError as error:
+            self._notes.say(str(error))
+            return
+        if typed is None:
+            return
+        talker = self._talkers[typed.number - 1]
+        if not typed.text:
+            self._turn_to(typed.number)
+        elif not self._types:
+            self._notes.say("this is not said: typing is for --text")
+        elif talker.failure is not None:
+            self._notes.say(f"session {typed.number} is over")
+        else:
+            talker.put(typed.text)
+
+    def _turn_to(self, number: int) -> None:
+        self._focus = number
+        if self._headset is not None:
+            # What is still to be played was said by the one before.
+            self._headset.speaker.flush()
+
+    def _shared(self, number: int) -> Shared | None:
+        """Microphone and speaker, for the session that is spoken to."""
+        if self._headset is None:
+            return None
+        microphone, speaker = self._headset.microphone, self._headset.speaker
+        return Shared(microphone, speaker, lambda: self._focus == number)
+
+    # What is shown.
+
+    def _scene(self) -> Scene:
+        """What there is to see now. Called by the thread that draws it."""
+        return Scene(
+            seats=tuple(
+                Seat(
+                    number=talker.number,
+                    session=self._store.session(talker.id) or talker.unborn,
+                    said=None if talker.said is None else _level(talker.said),
+                    heard=_level(talker.heard),
+                )
+                for talker in self._talkers
+            ),
+            focus=self._focus,
+            typed=self._typed(),
+            notes=self._notes.latest,
+        )
+
+    def _typed(self) -> str | None:
+        """The line that is being typed, where one can mean something."""
+        if self._keyboard is None or not (self._types or len(self._talkers) > 1):
+            return None
+        return self._keyboard.typed
 
     def _finish(self) -> None:
         state = self._store.state
+        times = [one.connect_ms for one in self._talkers if one.connect_ms is not None]
+        connect_ms = max(times, default=None)
         if self._options.json:
             more = {"audio": self._headset.figures()} if self._headset else {}
-            print_json(state, connect_ms=self._connect_ms, **more)
-        elif self._connect_ms is not None:
-            print_summary(self._console, state, self._connect_ms)
-        if self._heard is not None and self._heard.file and not self._heard.failure:
-            self._console.print(f"  wrote {self._heard.path}", markup=False)
-        session, log = self._session, self._options.record
-        if session is not None and session.failure is None and log is not None:
-            self._console.print(f"  wrote {log}", markup=False)
+            print_json(state, connect_ms=connect_ms, **more)
+        elif connect_ms is not None:
+            print_summary(self._console, state, connect_ms)
+        for talker in self._talkers:
+            for path in talker.written():
+                self._console.print(f"  wrote {path}", markup=False)
+
+    def _raise_trouble(self) -> None:
+        """Raise what went wrong with one session, or how many of several failed."""
+        troubles = [
+            (talker.number, trouble)
+            for talker in self._talkers
+            if (trouble := talker.trouble()) is not None
+        ]
+        if not troubles:
+            return
+        number, first = troubles[0]
+        if len(self._talkers) == 1:
+            raise first
+        raise DuologueError(
+            f"{len(troubles)} of {len(self._talkers)} sessions went wrong; "
+            f"session {number}: {first}"
+        ) from first
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _can_draw(console: Console) -> bool:
+    """Whether there is a terminal to draw on, whose keys we can read where it types."""
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
+        return False
+    return HAS_TERMINAL or sys.stdin is None or not sys.stdin.isatty()
 
 
-def _turn_detection(silence_ms: int) -> events.ServerVad:
-    from msgspec.structs import replace
-
-    return replace(TURN_DETECTION, silence_duration_ms=silence_ms)
-
-
-def _is_over(state: Session) -> bool:
-    status = state.connection.status
-    return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
-
-
-def _check(session: LiveSession) -> None:
-    """Raise if the session is over before the conversation is."""
-    if _is_over(session.state):
-        reason = session.state.connection.reason or "the service closed it"
-        raise DuologueError(f"the session ended: {reason}")
-
-
-async def _lines() -> AsyncIterator[str]:
-    """Lines of standard input, read in a thread that nobody has to wait for."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-            for line in sys.stdin.buffer:
-                # Whatever the locale says: what is not UTF-8 shows as such.
-                text = line.decode(errors="replace")
-                loop.call_soon_threadsafe(queue.put_nowait, text)
-            loop.call_soon_threadsafe(queue.put_nowait, None)
-
-    threading.Thread(target=read, daemon=True, name="stdin").start()
-    while (line := await queue.get()) is not None:
-        yield line
+def _level(gauge: Gauge) -> float:
+    """In steps that can be seen, so that the rest is not drawn again."""
+    return round(gauge.peak_dbfs)

@@ -1,0 +1,112 @@
+"""A microphone and a speaker of your own: raw sound through pipes.
+
+    python examples/own_device.py < question.raw > answer.raw
+
+The sound is PCM16, mono, 24,000 Hz. On Linux with ALSA, talk to it:
+
+    f="-t raw -f S16_LE -r 24000 -c 1"
+    arecord -q $f | python examples/own_device.py | aplay -q $f
+
+The service is the local one; the words go to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sys
+import threading
+from typing import BinaryIO
+
+from duologue.core import SessionConfig, select_is_settled, select_transcripts
+from duologue.core.events import Transcription
+from duologue.local import LocalService
+from duologue.transports import Client, Credentials, websocket
+
+#: Bytes of 20 ms.
+CHUNK = 960
+
+
+class PipeMicrophone:
+    """An `AudioSource`: `read` gives what is there and never waits.
+
+    A thread does the waiting. It reads 100 ms ahead and no more, so what a file holds
+    is not lost, and what a microphone says is not old.
+    """
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._chunks: queue.Queue[bytes] = queue.Queue(maxsize=5)
+        self._rest = b""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while chunk := self._pipe.read(CHUNK):
+            self._chunks.put(chunk)
+
+    def read(self, samples: int) -> bytes:
+        """Up to so many samples, two bytes each; fewer are filled up with silence."""
+        while len(self._rest) < 2 * samples:
+            try:
+                self._rest += self._chunks.get_nowait()
+            except queue.Empty:
+                break
+        pcm, self._rest = self._rest[: 2 * samples], self._rest[2 * samples :]
+        return pcm
+
+
+class PipeSpeaker:
+    """An `AudioSink`: `write` takes sound and never waits, `flush` forgets it."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._chunks: queue.Queue[bytes | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def _play(self) -> None:
+        while (chunk := self._chunks.get()) is not None:
+            self._pipe.write(chunk)
+            self._pipe.flush()
+
+    def write(self, pcm: bytes) -> None:
+        """What follows."""
+        self._chunks.put(pcm)
+
+    def flush(self) -> None:
+        """The user interrupted: what waits is not to be heard."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._chunks.get_nowait()
+
+    def close(self) -> None:
+        """Play to the end."""
+        self._chunks.put(None)
+        self._thread.join()
+
+
+def is_answered(session):
+    last = [line.role for line in select_transcripts(session)][-1:]
+    return last == ["assistant"] and select_is_settled(session)
+
+
+async def main() -> None:
+    microphone = PipeMicrophone(sys.stdin.buffer)
+    speaker = PipeSpeaker(sys.stdout.buffer)
+    key = Credentials("any-key-will-do")
+    async with (
+        LocalService() as service,
+        Client(credentials=key, base_url=service.base_url) as client,
+    ):
+        session = await client.start_session(
+            SessionConfig(transcription=Transcription()),
+            transport=websocket(source=microphone, sink=speaker),
+        )
+        session.on("transcript", lambda line: print(line.text, file=sys.stderr))
+        await session.until(is_answered, timeout=60)
+    speaker.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,137 @@
+"""A transport of your own: events as lines of text over a TCP connection.
+
+    python examples/own_transport.py
+
+An empty line is the goodbye; a connection that ends without one was lost. The service
+at the other end is the local one, in the same process, behind a small relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from duologue.core import SessionConfig, select_is_settled, select_transcripts
+from duologue.local.memory import memory
+from duologue.transports import (
+    Client,
+    ConnectError,
+    ConnectionLost,
+    Credentials,
+    NotConnected,
+    ServiceUnreachable,
+    Target,
+)
+
+#: Bytes of the longest line.
+LIMIT = 16 * 1024 * 1024
+
+
+class LinesTransport:
+    """One connection to ``host:port``. The four methods are all that is asked for."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._closed = False
+
+    async def connect(self, target: Target) -> None:
+        """Return when frames can be sent. Raises a `ConnectError`."""
+        if self._closed or self._writer is not None:
+            raise ConnectError("a transport connects once")
+        try:
+            self._reader, self._writer = await asyncio.open_connection(
+                self._host, self._port, limit=LIMIT
+            )
+        except OSError as error:
+            # One line, and no key in it.
+            place = f"{self._host}:{self._port}"
+            raise ServiceUnreachable(f"nothing answers at {place}") from error
+
+    async def send(self, frame: str) -> None:
+        """Send one event; waits while the far side does not read."""
+        if self._writer is None or self._closed:
+            raise NotConnected("this transport is not connected")
+        try:
+            self._writer.write(frame.encode() + b"\n")
+            await self._writer.drain()
+        except OSError as error:
+            raise NotConnected("the connection is gone") from error
+
+    async def frames(self) -> AsyncIterator[str | bytes]:
+        """What comes, in order, until the goodbye. Raises `ConnectionLost`."""
+        assert self._reader is not None
+        with contextlib.suppress(OSError):
+            while (line := await self._reader.readline()).endswith(b"\n"):
+                if line == b"\n":
+                    await self.close()
+                    return
+                yield _text(line.removesuffix(b"\n"))
+        if not self._closed:
+            await self.close()
+            raise ConnectionLost("the connection broke off")
+
+    async def close(self) -> None:
+        """Free everything. Idempotent, from every state."""
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+
+    def again(self) -> LinesTransport:
+        """A fresh one like this: with it a session can reconnect."""
+        return LinesTransport(self._host, self._port)
+
+
+def _text(line: bytes) -> str | bytes:
+    """The text of a line; the bytes where it is none."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line
+
+
+async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass lines on to a session of the local service, and its frames back."""
+    service = memory()
+    target = Target(
+        base_url="http://127.0.0.1/v1",
+        credentials=Credentials("any"),
+        session={"type": "realtime", "model": "any", "output_modalities": ["text"]},
+    )
+    await service.connect(target)
+
+    async def send_back() -> None:
+        async for frame in service.frames():
+            writer.write(str(frame).encode() + b"\n")
+
+    sending = asyncio.create_task(send_back())
+    while line := (await reader.readline()).decode().strip():
+        await service.send(line)
+    await service.close()
+    await sending
+    writer.close()
+
+
+def is_answered(session):
+    return len(select_transcripts(session)) == 2 and select_is_settled(session)
+
+
+async def main() -> None:
+    server = await asyncio.start_server(relay, "127.0.0.1", 0, limit=LIMIT)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Client() as client:
+        session = await client.start_session(
+            SessionConfig(output_modalities=("text",)),
+            transport=LinesTransport("127.0.0.1", port),
+        )
+        await session.send_text("hello")
+        for line in select_transcripts(await session.until(is_answered, timeout=10)):
+            print(f"{line.role}: {line.text}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
