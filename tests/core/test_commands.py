@@ -203,8 +203,49 @@ def test_interrupting_takes_what_is_going_on() -> None:
 
 def test_what_a_client_may_send() -> None:
     """Client events and what is not in the catalogue; nothing that a service says."""
-    frames = [{"type": "response.create"}, {"type": "new"}, {"type": "error"}, {}]
+    known, new = {"type": "response.create"}, {"type": "new", "x": 1}
 
-    assert [
-        commands.is_client_event(decode(json.dumps(frame))) for frame in frames
-    ] == [True, True, False, False]
+    assert [events.ResponseCreate(), decode(json.dumps(new))] == [
+        commands.client_event(known),
+        commands.client_event(new),
+    ]
+    assert commands.client_event(events.ResponseCreate()) == events.ResponseCreate()
+    with pytest.raises(ValueError, match=r"^error is not a client's event$"):
+        commands.client_event({"type": "error"})
+    with pytest.raises(ValueError, match=r"^not an event: no type$"):
+        commands.client_event({})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"type": "response.create", "soon": True},
+        {"type": "session.update", "session": {"type": "realtime", "temperature": 1}},
+        {
+            "type": "conversation.item.create",
+            "item": {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "a", "mood": "good"}],
+            },
+        },
+    ],
+)
+def test_fields_that_nobody_knows_are_sent_as_they_are(more: dict[str, Any]) -> None:
+    """What they mean is the service's to say; an id they get as others do."""
+    event = commands.client_event(more)
+
+    assert more == json.loads(encode(event))
+    named = commands.identified(event, "e")
+    assert {**more, "event_id": "e"} == json.loads(encode(named))
+
+
+def test_known_fields_make_a_typed_event() -> None:
+    """Also those that stand at what is left out, and free-form JSON."""
+    values = {
+        "type": "response.create",
+        "event_id": None,
+        "response": {"metadata": {"any": "thing"}, "conversation": "none"},
+    }
+
+    assert isinstance(commands.client_event(values), events.ResponseCreate)

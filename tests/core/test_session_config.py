@@ -55,6 +55,31 @@ def test_unset_is_left_out_and_none_is_null() -> None:
     }
 
 
+def test_every_setting_has_its_place() -> None:
+    """Those of the voice stand with the audio, the others at the top."""
+    config = SessionConfig.changing(
+        voice="marin",
+        speed=1.2,
+        parallel_tool_calls=False,
+        max_output_tokens="inf",
+        reasoning=events.Reasoning(effort="low"),
+        truncation={"type": "retention_ratio", "retention_ratio": 0.8},
+        tracing="auto",
+        include=("item.input_audio_transcription.logprobs",),
+    )
+
+    assert config.to_session() == {
+        "type": "realtime",
+        "audio": {"output": {"voice": "marin", "speed": 1.2}},
+        "parallel_tool_calls": False,
+        "max_output_tokens": "inf",
+        "reasoning": {"effort": "low"},
+        "truncation": {"type": "retention_ratio", "retention_ratio": 0.8},
+        "tracing": "auto",
+        "include": ["item.input_audio_transcription.logprobs"],
+    }
+
+
 def test_it_is_what_the_catalogue_knows() -> None:
     """It goes through the decoder unharmed."""
     session = SessionConfig(

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from . import events
-from .events.base import ClientEvent, Event, Unknown
+from .decoding import decode
+from .events.base import ClientEvent, Event, Malformed, Unknown
 from .retired import retired_in, told
 from .session_config import SessionConfig
 from .state import Session
@@ -31,6 +32,7 @@ __all__ = [
     "cancel_response",
     "clear_audio",
     "clear_output",
+    "client_event",
     "close_translation",
     "command_id",
     "commit_audio",
@@ -39,7 +41,6 @@ __all__ = [
     "delete_item",
     "identified",
     "interrupt",
-    "is_client_event",
     "retrieve_item",
     "send_text",
     "send_tool_output",
@@ -48,7 +49,7 @@ __all__ = [
     "update_translation",
 ]
 
-_E = TypeVar("_E", bound=ClientEvent)
+_E = TypeVar("_E", bound=ClientEvent | Unknown)
 
 
 @attrs.frozen
@@ -86,12 +87,48 @@ def identified(event: _E, event_id: str) -> _E:
     """The event with this id, unless it has one."""
     if event.event_id is not None:
         return event
+    if isinstance(event, Unknown):
+        fields = {**event.fields, "event_id": event_id}
+        return msgspec.structs.replace(event, event_id=event_id, fields=fields)
     return msgspec.structs.replace(event, event_id=event_id)
 
 
-def is_client_event(event: Event) -> bool:
-    """Whether a client may send this."""
-    return isinstance(event, ClientEvent | Unknown)
+def client_event(event: Event | Mapping[str, Any]) -> ClientEvent | Unknown:
+    """What a client wants to send, typed or as JSON values, as an event.
+
+    Values with a field that the catalogue does not have go as they are, as an
+    `Unknown`: what becomes of them the service says. Raises ValueError for what is no
+    event, and for one that is the service's to send.
+    """
+    values = None if isinstance(event, Event) else event
+    if not isinstance(event, Event):
+        event = decode(msgspec.json.encode(event))
+    if isinstance(event, Malformed):
+        raise ValueError(f"not an event: {event.reason}")
+    if not isinstance(event, ClientEvent | Unknown):
+        raise ValueError(f"{event.type} is not a client's event")
+    if values is None or isinstance(event, Unknown) or not _has_more(values, event):
+        return event
+    return Unknown(name=event.type, event_id=event.event_id, fields=dict(values))
+
+
+def _has_more(values: object, known: object) -> bool:
+    """Whether JSON values have a field that the event made of them does not."""
+    if isinstance(values, Mapping) and isinstance(known, msgspec.Struct):
+        names = dict(
+            zip(known.__struct_encode_fields__, known.__struct_fields__, strict=True)
+        )
+        return any(
+            _has_more(value, getattr(known, names[name]))
+            if name in names
+            else name != known.__struct_config__.tag_field
+            for name, value in cast(Mapping[str, object], values).items()
+        )
+    if isinstance(values, list | tuple) and isinstance(known, list | tuple):
+        # A list that is too long for us is cut.
+        pairs = zip(cast(list[object], values), cast(list[object], known), strict=False)
+        return any(_has_more(value, made) for value, made in pairs)
+    return False
 
 
 # The session.

@@ -42,13 +42,15 @@ class Backoff:
     Each wait is twice the one before, from ``first`` to ``longest``, and made shorter
     by chance, to half at most, so that those who lost the same service do not all come
     back at once. Nobody tries for longer than ``patience``. A service that says when
-    to come again (``Retry-After``) is believed up to ``longest_asked``.
+    to come again (``Retry-After``) is believed up to ``longest_asked``. A connection
+    that ends before it is ``steady`` was no success: the tries before it still count.
     """
 
     first: float = 0.2
     longest: float = 5.0
     patience: float = 30.0
     longest_asked: float = 20.0
+    steady: float = 2.0
 
     def delay(self, attempt: int, chance: float, asked: float | None = None) -> float:
         """Seconds before this attempt (from 1); ``chance`` from 0 to 1."""

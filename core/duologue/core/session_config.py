@@ -17,6 +17,7 @@ from .events.config import (
     McpToolServer,
     NoiseReduction,
     RealtimeSessionConfig,
+    Reasoning,
     SemanticVad,
     ServerVad,
     Transcription,
@@ -44,8 +45,10 @@ class SessionConfig:
     ``UNSET`` leaves a field to the service, ``None`` sends null, which switches off
     turn detection, transcription and noise reduction. The defaults: spoken answers,
     turns found by the service after 500 ms of silence, an interruption stops the
-    reply, nothing transcribed, no tools. A name of the retired beta raises TypeError
-    with the name that the GA has for it.
+    reply, nothing transcribed, no tools. ``speed`` is from 0.25 to 1.5,
+    ``max_output_tokens`` a number or ``"inf"``; the formats of the audio are the
+    transport's. A name of the retired beta raises TypeError with the name that the GA
+    has for it.
     """
 
     model: str | UnsetType = models.REALTIME
@@ -57,6 +60,13 @@ class SessionConfig:
     noise_reduction: NoiseReduction | UnsetType | None = UNSET
     tools: tuple[FunctionTool | McpToolServer, ...] | UnsetType = ()
     tool_choice: Any = UNSET
+    parallel_tool_calls: bool | UnsetType = UNSET
+    max_output_tokens: int | str | UnsetType = UNSET
+    speed: float | UnsetType = UNSET
+    reasoning: Reasoning | UnsetType = UNSET
+    truncation: Any = UNSET
+    tracing: Any = UNSET
+    include: tuple[str, ...] | UnsetType = UNSET
 
     def __new__(cls, **settings: Any) -> Self:
         """Refuse retired names, before the constructor refuses all that it lacks."""
@@ -88,12 +98,16 @@ class SessionConfig:
                     transcription=self.transcription,
                     noise_reduction=self.noise_reduction,
                 ),
-                output=AudioOutput(voice=self.voice)
-                if self.voice is not UNSET
-                else UNSET,
+                output=AudioOutput(voice=self.voice, speed=self.speed),
             ),
             tools=self.tools,
             tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
+            max_output_tokens=self.max_output_tokens,
+            reasoning=self.reasoning,
+            truncation=self.truncation,
+            tracing=self.tracing,
+            include=self.include,
         )
         frame = msgspec.json.encode(config)
         session: dict[str, Any] = msgspec.json.decode(frame)
