@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.adapters.cli.differences import differences
+from duologue.adapters.cli.doctor.differences import differences
 from duologue.core import fold, read_log
 from duologue.core.testing import Stream, hostile, records
 from duologue.transports import read_log_file

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from duologue.adapters.audio import DeviceError
-from duologue.adapters.cli import doctor_service
+from duologue.adapters.cli.doctor import service as doctor_service
 from duologue.core import fold
 from duologue.local import Faults, Parts
 from duologue.local.faults import Cut, Drop, Fault

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from duologue.adapters.cli.export import Said, as_json, transcripts
-from duologue.adapters.cli.export_text import as_markdown, as_text
+from duologue.adapters.cli.logs.export import Said, as_json, transcripts
+from duologue.adapters.cli.logs.export_text import as_markdown, as_text
 from duologue.adapters.cli.plain import plain
 from duologue.core import Store, fold, select_transcripts, to_line
 from duologue.core.testing import Stream, hostile, records

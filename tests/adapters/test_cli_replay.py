@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from rich.console import Console
 
+from duologue.adapters.cli.logs.playback import paced, stepped
 from duologue.adapters.cli.plain import plain
-from duologue.adapters.cli.playback import paced, stepped
 from duologue.core import Record, Store, read_log, to_line
 from duologue.core.testing import Stream, hostile
 from duologue.core.testing import records as streams

@@ -14,15 +14,15 @@ import pytest
 from rich.console import Console
 
 from duologue.adapters.audio import FLOOR_DBFS
-from duologue.adapters.cli.display import Display
-from duologue.adapters.cli.keyboard import LineEditor, read_lines
-from duologue.adapters.cli.notes import Notes
 from duologue.adapters.cli.report import clean, spoken
-from duologue.adapters.cli.screen import Scene
-from duologue.adapters.cli.seating import numbered
 from duologue.adapters.cli.sinks import Gauge, Metered, Several, Shared
-from duologue.adapters.cli.tool_import import load_tools
-from duologue.adapters.cli.typed import Typed, read_line
+from duologue.adapters.cli.talk.display import Display
+from duologue.adapters.cli.talk.keyboard import LineEditor, read_lines
+from duologue.adapters.cli.talk.notes import Notes
+from duologue.adapters.cli.talk.screen import Scene
+from duologue.adapters.cli.talk.seating import numbered
+from duologue.adapters.cli.talk.tool_import import load_tools
+from duologue.adapters.cli.talk.typed import Typed, read_line
 from duologue.core import DuologueError, Transcript
 from duologue.core.events import McpToolServer
 from duologue.transports import BufferSink, QueueSource, Tool

@@ -17,7 +17,8 @@ import duologue.adapters.audio
 import duologue.core
 import duologue.local
 import duologue.transports
-from duologue.adapters.cli import checks, doctor_service
+from duologue.adapters.cli.doctor import checks
+from duologue.adapters.cli.doctor import service as doctor_service
 from duologue.core.beta import FORMATS, RENAMED
 from duologue.core.notices import NAMES
 from duologue.core.retired import RETIRED

@@ -9,10 +9,10 @@ import typer
 from duologue.core import __version__
 
 from .local_command import local
-from .log_commands import export, replay
+from .logs.commands import export, replay
 from .options import Json
 from .service_commands import doctor, say, token
-from .talk_command import talk
+from .talk.command import talk
 from .web_command import web
 
 __all__ = ["app"]

@@ -183,7 +183,7 @@ def doctor(
         raise typer.BadParameter("--record needs --live")
     if live and reach is False:
         raise typer.BadParameter("--live and --no-reach exclude each other")
-    from .doctor import Options, run
+    from .doctor.run import Options, run
 
     run(
         Options(

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .options import Json, check_distinct
+from ..options import Json, check_distinct
 
 __all__ = ["export", "replay"]
 

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from duologue.transports import MissingExtra
 
+from ..plain import as_line, plain
 from .checks import Check, machine_checks, warn
-from .plain import as_line, plain
 
 if TYPE_CHECKING:
-    from .turn import Carrier
+    from ..turn import Carrier
 
 __all__ = ["Options", "run"]
 
@@ -60,7 +60,7 @@ async def _ask(options: Options, report: _Report) -> None:
 
 async def _services(options: Options) -> AsyncIterator[Check]:
     try:
-        from . import doctor_service
+        from . import service as doctor_service
     except MissingExtra as error:
         yield warn("service", "no session can be held", str(error))
         return

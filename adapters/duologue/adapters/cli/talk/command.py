@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .options import (
+from ..options import (
     BaseUrl,
     Instructions,
     Json,
@@ -105,8 +105,8 @@ def talk(
     """Hold a conversation: speak, play a WAV file as the microphone, or type."""
     check_service(local=local, base_url=base_url)
     from .mic import Devices
+    from .run import run
     from .seating import Options, numbered
-    from .talk import run
 
     _check_input({"a WAV file": wav is not None, "--text": text, "--mic": mic})
     if not mic and (input_device or output_device):

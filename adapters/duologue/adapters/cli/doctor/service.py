@@ -20,13 +20,13 @@ from duologue.transports import (
 )
 from duologue.transports.client import default_config
 
+from ..service import KEY_VARIABLE, Service, find_service, reached
+from ..turn import Ask, Carrier, Turn, hold_turn
 from .checks import Check, fail, ok, warn
 from .differences import differences
-from .service import KEY_VARIABLE, Service, find_service, reached
-from .turn import Ask, Carrier, Turn, hold_turn
 
 if TYPE_CHECKING:
-    from .doctor import Options
+    from .run import Options
 
 __all__ = ["service_checks"]
 

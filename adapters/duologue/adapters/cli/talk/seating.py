@@ -14,10 +14,10 @@ from duologue.core.session_config import TURN_DETECTION
 from duologue.transports.client import default_config
 from duologue.transports.clock import new_id
 
+from ..sinks import Shared
+from ..turn import Carrier
 from .mic import Devices
-from .sinks import Shared
 from .talker import Plan, Talker
-from .turn import Carrier
 
 __all__ = ["Options", "numbered", "seat"]
 

@@ -25,8 +25,8 @@ from duologue.core import (
 from duologue.core.errors import DuologueError
 from duologue.core.transcript import transcript_of
 
-from .logs import LogInput
-from .plain import as_line, plain
+from ..plain import as_line, plain
+from .files import LogInput
 
 __all__ = ["Called", "Gap", "Said", "Transcript", "as_json", "run", "transcripts"]
 

@@ -23,8 +23,8 @@ from duologue.transports import (
     record,
 )
 
-from .sinks import Gauge, HeardFile, Metered, Several, Shared
-from .turn import Carrier
+from ..sinks import Gauge, HeardFile, Metered, Several, Shared
+from ..turn import Carrier
 
 __all__ = ["Plan", "Talker"]
 

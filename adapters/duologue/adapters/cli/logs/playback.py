@@ -22,7 +22,7 @@ from duologue.core import (
 )
 from duologue.core.notices import notices
 
-from .report import clean, speaker
+from ..report import clean, speaker
 
 __all__ = ["paced", "stepped"]
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from duologue.core import Record, fold
 
-from .logs import LogInput
+from ..report import print_json, print_summary
+from .files import LogInput
 from .playback import paced, stepped
-from .report import print_json, print_summary
 
 __all__ = ["run"]
 

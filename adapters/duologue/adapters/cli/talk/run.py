@@ -16,16 +16,16 @@ from duologue.core import Store
 from duologue.core.errors import DuologueError
 from duologue.transports import Client, LiveSession
 
+from ..report import print_json, print_summary
+from ..service import reached
+from ..sinks import Gauge, Shared
 from .display import Display
 from .keyboard import HAS_TERMINAL, Keyboard, read_lines
 from .live import LiveWords
 from .mic import Headset
 from .notes import Notes
-from .report import print_json, print_summary
 from .screen import Scene, Seat
 from .seating import Options, seat
-from .service import reached
-from .sinks import Gauge, Shared
 from .talker import Talker
 from .tool_import import load_tools
 from .typed import read_line

@@ -1,0 +1,1 @@
+"""``duologue replay`` and ``export``: what is made of recorded logs."""
