@@ -27,8 +27,8 @@ import httpx
 from duologue.transports._aiortc import Peer
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_FRAME = 960
-_WARM_UP = 3.0
+FRAME = 960
+WARM_UP = 3.0
 _COUNT = "Count to one hundred."
 
 
@@ -62,7 +62,7 @@ class Caller:
         self.peer = Peer(
             on_message=self._on_message,
             on_packet=lambda _: self.times.append(time.monotonic()),
-            next_audio=self._next_audio,
+            next_audio=self.next_audio,
             on_closed=lambda reason: print(reason, file=sys.stderr),
             loopback=self.kind != "echo",
         )
@@ -96,9 +96,9 @@ class Caller:
     def _listened_to(self) -> bool:
         return self.kind in ("listening", "speaking")
 
-    def _next_audio(self) -> bytes:
-        frame = self.sound[self.at : self.at + _FRAME]
-        self.at = (self.at + _FRAME) % len(self.sound)
+    def next_audio(self) -> bytes:
+        frame = self.sound[self.at : self.at + FRAME]
+        self.at = (self.at + FRAME) % len(self.sound)
         return frame
 
     def _on_message(self, message: str | bytes) -> None:
@@ -159,7 +159,7 @@ async def call(url: str, pid: int, sessions: int, seconds: float, kind: str) -> 
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         for caller in callers:
             await caller.connect(http, url)
-    await asyncio.sleep(_WARM_UP)
+    await asyncio.sleep(WARM_UP)
     for caller in callers:
         caller.times.clear()
     family = [pid, *children_of(pid)]

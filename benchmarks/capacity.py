@@ -20,7 +20,15 @@ from typing import Any
 from callers import cpu_seconds
 from gauge import Target, missing, row
 
-__all__ = ["measure"]
+__all__ = [
+    "COMPARED",
+    "HERE",
+    "LIBRARIES",
+    "called",
+    "measure",
+    "python_of",
+    "server_of",
+]
 
 Row = dict[str, Any]
 Found = dict[str, float]
@@ -41,8 +49,8 @@ async def measure() -> list[Row]:
     found: dict[str, list[Found]] = {}
     for _ in range(ROUNDS):
         for case, (server, kind, sessions) in _cases().items():
-            async with _server(server) as (url, pid):
-                result = await _called(url, pid, sessions, kind)
+            async with server_of(server) as (url, pid):
+                result = await called(url, pid, sessions, kind)
             found.setdefault(case, []).append(result)
     return [
         *_on_time(found["many"]),
@@ -55,7 +63,7 @@ async def measure() -> list[Row]:
 
 def _cases() -> dict[str, tuple[str, str, int]]:
     """Name to server, kind of caller and sessions, in the order of a round."""
-    echoes = {name: (name, "echo", COMPARED) for name in LIBRARIES if _python(name)}
+    echoes = {name: (name, "echo", COMPARED) for name in LIBRARIES if python_of(name)}
     return {
         "many": ("service", "replies", SESSIONS),
         **echoes,
@@ -64,7 +72,7 @@ def _cases() -> dict[str, tuple[str, str, int]]:
     }
 
 
-def _python(library: str) -> str | None:
+def python_of(library: str) -> str | None:
     """The interpreter that has a library; None where it is not installed."""
     if library in ("duologue", "service"):
         return sys.executable
@@ -73,9 +81,9 @@ def _python(library: str) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def _server(name: str) -> AsyncIterator[tuple[str, int]]:
+async def server_of(name: str) -> AsyncIterator[tuple[str, int]]:
     """A server in its own process: its URL and process id."""
-    python = _python(name)
+    python = python_of(name)
     assert python is not None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -114,12 +122,14 @@ async def _ready(name: str, process: asyncio.subprocess.Process, port: int) -> s
             await asyncio.sleep(0.2)
 
 
-async def _called(url: str, pid: int, sessions: int, kind: str) -> Found:
+async def called(
+    url: str, pid: int, sessions: int, kind: str, seconds: float = SECONDS
+) -> Found:
     """What the callers say."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(HERE / "callers.py"),
-        *(url, str(pid), str(sessions), str(SECONDS), kind),
+        *(url, str(pid), str(sessions), str(seconds), kind),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -204,7 +214,7 @@ async def _idle() -> list[Row]:
     """Open WebSocket sessions that nobody uses."""
     import websockets
 
-    async with _server("service") as (url, pid):
+    async with server_of("service") as (url, pid):
         address = f"ws{url.removeprefix('http')}/realtime?model=m"
         headers = {"Authorization": "Bearer made-up"}
         async with contextlib.AsyncExitStack() as stack:

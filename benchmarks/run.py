@@ -22,6 +22,9 @@ import core_memory
 import core_speed
 import core_watching
 import latency
+import live
+import page
+import web
 
 Row = dict[str, Any]
 
@@ -30,7 +33,10 @@ Row = dict[str, Any]
 MEASUREMENTS: dict[str, Callable[[], list[Row] | Coroutine[Any, Any, list[Row]]]] = {
     "connect": connect.measure,
     "latency": latency.measure,
+    "page": page.measure,
+    "web": web.measure,
     "capacity": capacity.measure,
+    "live": live.measure,
     "core-speed": core_speed.measure,
     "core-memory": core_memory.measure,
     "core-watching": core_watching.measure,

@@ -15,9 +15,10 @@ from aiortc.rtcsctptransport import RTCSctpTransport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duologue.transports import _aiortc
 from duologue.transports._aiortc import MESSAGE_LIMIT, PENDING_LIMIT, SDP_LIMIT, Peer
 from duologue.transports._ice import IceServer
-from duologue.transports._patches import gather_loopback, guard
+from duologue.transports._patches import gather_loopback, guard, received
 from duologue.transports.credentials import Secret
 from duologue.transports.errors import (
     ConnectError,
@@ -353,6 +354,38 @@ async def test_a_peer_that_vanishes_is_noticed(
 
 
 @pytest.mark.realtime
+async def test_a_peer_that_vanishes_is_asked_for(
+    make_end: MakeEnd, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before consent expires: 13 s of silence are enough, here sped up."""
+    monkeypatch.setattr(_aiortc, "SILENCE", 0.1)
+    monkeypatch.setattr(_aiortc, "LOOK", 0.05)
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.02)
+    client, server = make_end(), make_end()
+    await kit.join(client, server)
+    _unplug(server)
+    assert await asyncio.wait_for(client.reason(), 4) == (
+        "the connection failed: the far side cannot be reached"
+    )
+
+
+@pytest.mark.realtime
+async def test_a_peer_that_is_silent_and_answers_is_there(
+    make_end: MakeEnd, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing to say is no reason to give it up."""
+    monkeypatch.setattr(_aiortc, "SILENCE", 0.0)
+    monkeypatch.setattr(_aiortc, "LOOK", 0.02)
+    monkeypatch.setattr(_aiortc, "received", lambda dtls: 0)
+    client, server = make_end(), make_end()
+    await kit.join(client, server)
+    await asyncio.sleep(0.5)
+    client.peer.send("still there?")
+    assert await server.said() == "still there?"
+    assert client.reasons.empty()
+
+
+@pytest.mark.realtime
 async def test_a_connection_that_fails_ends_the_wait(
     make_end: MakeEnd, kit: type[Kit]
 ) -> None:
@@ -482,6 +515,10 @@ async def test_the_private_parts_are_where_we_look(make_end: MakeEnd) -> None:
     gather = inspect.signature(aioice.ice.Connection.get_component_candidates)
     assert list(gather.parameters)[:3] == ["self", "component", "addresses"]
     assert aioice.ice.CONSENT_FAILURES * aioice.ice.CONSENT_INTERVAL == 30
+    assert received(sctp.transport) == 0
+    assert connection._nominated == {}
+    request = inspect.signature(aioice.ice.StunProtocol.request).parameters
+    assert {"integrity_key", "retransmissions"} <= request.keys()
 
 
 async def test_the_guard_turns_bad_strings_into_binary() -> None:

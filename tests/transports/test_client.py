@@ -374,33 +374,6 @@ async def test_drift_from_a_recording_is_shown(tmp_path: Path, client: Client) -
         await session.send_text("goodbye")
 
 
-async def test_a_log_that_cannot_be_written_ends_alone(client: Client) -> None:
-    """The conversation goes on when its log breaks off, and the application hears."""
-    problems: list[str] = []
-
-    class Full:
-        """Takes the place of a recording whose disk is full."""
-
-        def __init__(self) -> None:
-            self.transport = memory()
-            self.connect = self.transport.connect
-            self.send = self.transport.send
-            self.frames = self.transport.frames
-            self.close = self.transport.close
-            self.room = 6
-
-        def log(self, record: object) -> None:
-            self.room -= 1
-            if self.room < 0:
-                raise OSError(28, "No space left on device")
-
-    session = await client.start_session(TYPED, transport=Full())
-    session.on("error", lambda problem: problems.append(problem.message))
-    await session.send_text("hello")
-    assert words(await session.until(is_answered, timeout=10)) == HELLO
-    assert problems == ["the log ends here: No space left on device"]
-
-
 async def test_typing_while_the_assistant_answers(client: Client) -> None:
     """The text goes out at once; its answer is asked for when the other has ended."""
     ours, theirs = pair()

@@ -311,7 +311,7 @@ async def test_what_is_no_url_is_named(
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("key", ["sk-\r\nX-Evil: 1", "sk-\u00e9", "", "sk- x", "sk-\0"])
+@pytest.mark.parametrize("key", ["sk-\r\nX-Evil: 1", "sk-\u00e9", "sk- x", "sk-\0"])
 async def test_a_key_that_no_header_can_carry(
     kit: type[Kit], raw_server: RawServer, key: str
 ) -> None:
@@ -320,6 +320,13 @@ async def test_a_key_that_no_header_can_carry(
         await create_call(kit.target(raw_server.url, key=key), OFFER)
     assert str(caught.value) == "the key holds characters that no header can carry"
     assert raw_server.seen == []
+
+
+async def test_no_key(kit: type[Kit], raw_server: RawServer) -> None:
+    """It says how to give one, and nothing is sent."""
+    with pytest.raises(AuthenticationError) as caught:
+        await create_call(kit.target(raw_server.url, key=""), OFFER)
+    assert str(caught.value) == "there is no key: set OPENAI_API_KEY, or give one"
 
 
 async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(

@@ -259,6 +259,32 @@ def test_a_cut_of_the_network(cut: float, end: str) -> None:
 
 
 @virtually
+async def test_connections_that_are_lost_at_once_are_not_made_without_end() -> None:
+    """One that is not steady was no success: pauses grow, and patience ends."""
+    made: list[float] = []
+
+    def flaky() -> Transport:
+        made.append(asyncio.get_running_loop().time())
+        ours, theirs = pair()
+        connect = ours.connect
+
+        async def connected(target: Target) -> None:
+            await connect(target)
+            await theirs.close("busy", code=1013)
+
+        ours.connect = connected  # type: ignore[method-assign]
+        return ours
+
+    async with client() as app:
+        session = await app.start_session(TYPED, transport=flaky)
+        await status(session, SessionStatus.FAILED)
+
+    pauses = [round(late - early, 6) for early, late in pairwise(made)]
+    assert pauses == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2, *[5.0] * (len(pauses) - 6)]
+    assert 25 < made[-1] <= 30
+
+
+@virtually
 async def test_a_refusal_ends_the_trying() -> None:
     """A key that is refused, a 404: no attempt after it."""
     for refusal in (

@@ -166,20 +166,63 @@ async def test_a_transcription_session_is_one_by_its_address(client: Client) -> 
     assert events[1]["session"]["type"] == "transcription"
 
 
-async def test_a_wrong_key_is_refused() -> None:
-    """As over HTTP: what the service says, and never the key."""
+async def test_a_wrong_key_is_refused_by_an_error_and_a_close() -> None:
+    """As the real service does it, behind the upgrade; the key is never repeated."""
     async with LocalService(parts=Parts(), key="sk-right") as service:
-        transport = websocket()
-        with pytest.raises(AuthenticationError) as caught:
-            await transport.connect(
-                Target(
-                    base_url=service.base_url,
-                    credentials=Credentials("sk-wrong"),
-                    session={"type": "realtime", "model": "m"},
-                )
-            )
+        target = Target(
+            base_url=service.base_url,
+            credentials=Credentials("sk-wrong"),
+            session={"type": "realtime", "model": "m"},
+        )
+        with pytest.raises(AuthenticationError, match="refused the session") as caught:
+            await websocket().connect(target)
     assert caught.value.status == 401
     assert "sk-wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "status"),
+    [(3000, AuthenticationError, 401), (4000, SignallingError, 400)],
+)
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_refusal_is_an_error_of_connecting(
+    far: Far, kit: type[Kit], code: int, kind: type[Exception], status: int, told: bool
+) -> None:
+    """With what the event says, or with the reason of the close where none came."""
+
+    async def refuse(socket: ServerConnection) -> None:
+        if told:
+            error = {"type": "error", "error": {"message": "No\x1b such thing."}}
+            await socket.send(json.dumps(error))
+        await socket.close(code, "invalid_request_error.no")
+
+    far.does = refuse
+    with pytest.raises(kind) as caught:
+        await websocket().connect(kit.target(far.url))
+    said = "No such thing." if told else "invalid_request_error.no"
+    assert str(caught.value).endswith(f"refused the session: {said} ({code})")
+    assert getattr(caught.value, "status", None) == status
+
+
+async def test_an_error_that_ends_nothing_is_given_out(
+    far: Far, kit: type[Kit]
+) -> None:
+    """The first event may be one, and the session goes on."""
+
+    async def complain(socket: ServerConnection) -> None:
+        await socket.send('{"type":"error"}')
+        await socket.send('{"type":"session.created"}')
+        await socket.wait_closed()
+
+    far.does = complain
+    transport = websocket()
+    await transport.connect(kit.target(far.url))
+    frames = transport.frames()
+    assert [
+        await anext(frames),
+        await anext(frames),
+    ] == ['{"type":"error"}', '{"type":"session.created"}']
+    await transport.close()
 
 
 @pytest.mark.realtime
@@ -357,7 +400,7 @@ def test_a_sideband_is_a_call_and_has_no_sound(options: dict[str, Any]) -> None:
         (1011, "", "the service failed (1011)"),
         (1012, "", "the service restarts (1012)"),
         (1013, "", "the service is overloaded (1013)"),
-        (4000, "beta_api\x1b[31m", "beta_api [31m (4000)"),
+        (4999, "beta_api\x1b[31m", "beta_api [31m (4999)"),
         (4321, "", "the service closed the connection (4321)"),
     ],
 )

@@ -16,7 +16,15 @@ from typing import Any
 from ._ice import IceServer
 from ._opus import Listener, Packet, Speaker
 from ._packets import PacketCache
-from ._patches import gather_loopback, guard, heed_close, one_line, take_packets
+from ._patches import (
+    answers,
+    gather_loopback,
+    guard,
+    heed_close,
+    one_line,
+    received,
+    take_packets,
+)
 from ._statistics import Statistics
 from .errors import (
     ConnectError,
@@ -47,6 +55,11 @@ OPUS_CLOCK = 48_000
 SDP_LIMIT = 65_536
 #: Bytes that wait for the data channel to open.
 PENDING_LIMIT = 1024 * 1024
+
+#: Seconds of silence after which the far side is asked whether it is there, and
+#: between two looks. Those that are there report on the sound about once a second.
+SILENCE, LOOK = 5.0, 1.0
+_UNREACHABLE = "the connection failed: the far side cannot be reached"
 
 #: What aiortc raises on an SDP that it cannot use; RuntimeError is what becomes of
 #: StopIteration inside a coroutine.
@@ -97,6 +110,7 @@ class Peer:
         self._ice_failed = False
         self._negotiation: asyncio.Task[str] | None = None
         self._hears = False
+        self._watching: asyncio.Task[None] | None = None
         self._pc = _connection(() if loopback else ice_servers)
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._adopt)
@@ -224,6 +238,7 @@ class Peer:
                 _send(self._channel, text)
             except DuologueError as error:
                 _log.warning("a message queued before open was dropped: %s", error)
+        self._watching = asyncio.create_task(self._watch())
         self._opened.set()
 
     def _deliver(self, message: str | bytes) -> None:
@@ -277,19 +292,36 @@ class Peer:
     def _on_ice_state(self, transport: aiortc.RTCIceTransport) -> None:
         self._ice_failed |= transport.state == "failed"
 
+    async def _watch(self) -> None:
+        """Notice a far side that vanished: nothing comes, and it gives no answer."""
+        assert self._pc.sctp is not None
+        dtls = self._pc.sctp.transport
+        heard, silent = -1, 0.0
+        while True:
+            await asyncio.sleep(LOOK)
+            before, heard = heard, received(dtls)
+            silent = silent + LOOK if heard == before else 0.0
+            gone = silent >= SILENCE and not await answers(dtls.transport)
+            if gone and received(dtls) == heard:
+                self._end(_UNREACHABLE)
+                return
+
     def _end(self, reason: str | None) -> None:
         if self._ending is None:
             self._reason = reason
             self._ending = asyncio.create_task(self._shut_down())
 
     async def _shut_down(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._negotiation is not None:
             await asyncio.gather(self._negotiation, return_exceptions=True)
         await self._pc.close()
         # A peer that vanished ends DTLS and ICE in one turn of the loop, in either
         # order: which of them ended it is only known now.
         if self._reason is not None and self._ice_failed:
-            self._reason = "the connection failed: the far side cannot be reached"
+            self._reason = _UNREACHABLE
         self._opened.set()
         if self._reason is not None:
             self._on_closed(self._reason)

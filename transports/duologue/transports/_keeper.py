@@ -70,6 +70,9 @@ class Keeper:
         self._heir: asyncio.Task[_Link | None] | None = None
         self._handed_over: _Link | None = None
         self._lost_at: float | None = None
+        #: Since when, and how often, a steady connection is tried for.
+        self._tries_since = _now()
+        self._tries = 0
         self._why = ""
         #: What refused something that the session itself had to send.
         self._refused: DuologueError | None = None
@@ -144,7 +147,7 @@ class Keeper:
             await self._session._outbox.run()
         except DuologueError as error:
             # A command of the session's own was refused: by a replay, for example.
-            self._session.failure = self._session.failure or error
+            self._session._failure = self._session._failure or error
             self._refused = error
             if self._link is not None:
                 await self._link.transport.close()
@@ -162,9 +165,11 @@ class Keeper:
     async def _read(self, link: _Link) -> _End:
         """Fold what comes until the connection ends; how it ended."""
         session = self._session
+        # What is no channel of the session's own says where its frames come from.
+        src: str | None = getattr(link.transport, "src", None)
         try:
             async for frame in link.transport.frames():
-                session._feed(frame, "in", epoch=link.epoch)
+                session._feed(frame, "in", epoch=link.epoch, src=src)
                 self._greeted(link)
                 if session._outbox.is_busy:
                     # What follows from a frame goes out before the next one comes.
@@ -172,7 +177,7 @@ class Keeper:
         except ConnectionLost as error:
             return _End(str(error), error.code, is_recoverable(error.code))
         except DuologueError as error:
-            session.failure = session.failure or error
+            session._failure = session._failure or error
             return _End(str(error))
         finally:
             await link.transport.close()
@@ -210,7 +215,7 @@ class Keeper:
             session._note(fact, epoch=link.epoch)
             if not retrying:
                 return None
-            await self._find_heir(end.reason or "the connection was lost")
+            await self._find_heir(link, end.reason or "the connection was lost")
         else:
             session._note(ev.Disconnected(expected=True), epoch=link.epoch)
         heir, self._handed_over, self._heir = self._handed_over, None, None
@@ -233,7 +238,7 @@ class Keeper:
 
     # The next connection.
 
-    async def _find_heir(self, why: str) -> None:
+    async def _find_heir(self, link: _Link, why: str) -> None:
         """Wait for the next connection, or for the end of trying."""
         session = self._session
         if self._heir is not None and not self._heir.done():
@@ -243,6 +248,7 @@ class Keeper:
             if self._handed_over is not None:
                 return
         self._lost_at, self._why = _now(), why
+        self._count_from(link)
         self.epoch += 1
         session._note(ev.Connecting(), epoch=self.epoch)
         heir = self._heir = self.spawn(self._try())
@@ -256,6 +262,12 @@ class Keeper:
             fact = ev.Disconnected(reason=self._why, expected=False)
             session._note(fact, epoch=self.epoch)
 
+    def _count_from(self, link: _Link) -> None:
+        """Begin to count tries, unless this connection was no more than one of them."""
+        backoff, now = self._connector.backoff, _now()
+        if not self._tries or backoff is None or now - link.opened >= backoff.steady:
+            self._tries_since, self._tries = now, 0
+
     def hand_over(self, reason: str) -> None:
         """Go over to a new connection before this one ends, if there can be one."""
         link, wait = self._link, self._not_before()
@@ -267,6 +279,7 @@ class Keeper:
     async def _replace(self, link: _Link, wait: float) -> _Link | None:
         """Connect anew while the old connection stands, then end that one."""
         await asyncio.sleep(wait)
+        self._tries = 0
         heir = await self._try()
         if heir is None:
             return None
@@ -293,26 +306,25 @@ class Keeper:
 
     async def _try(self) -> _Link | None:
         """Connect until it succeeds; None if it cannot, or for too long did not."""
-        attempt = 0
+        backoff = self._connector.backoff
+        assert backoff is not None
+        asked: float | None = None
         while True:
-            attempt += 1
-            asked: float | None = None
+            if self._tries:
+                wait = backoff.delay(self._tries, self._connector.chance(), asked)
+                if self._left() <= wait:
+                    return None
+                await asyncio.sleep(wait)
+            self._tries += 1
             try:
                 return await self._attempt()
             except DuologueError as error:
                 self._why = str(error)
-                _log.info(
-                    "session %s: attempt %d: %s", self._session.id, attempt, error
-                )
+                name, tries = self._session.id, self._tries
+                _log.info("session %s: attempt %d: %s", name, tries, error)
                 if not isinstance(error, ConnectError) or not is_worth_it(error):
                     return None
                 asked = getattr(error, "retry_after", None)
-            backoff = self._connector.backoff
-            assert backoff is not None
-            wait = backoff.delay(attempt, self._connector.chance(), asked)
-            if self._left() <= wait:
-                return None
-            await asyncio.sleep(wait)
 
     async def _attempt(self) -> _Link:
         transport = self._connector.next()
@@ -335,7 +347,7 @@ class Keeper:
         backoff = self._connector.backoff
         if self._lost_at is None or backoff is None:
             return float("inf")
-        return self._lost_at + backoff.patience - _now()
+        return self._tries_since + backoff.patience - _now()
 
     # Time.
 

@@ -13,10 +13,21 @@ from typing import Any
 
 from ._order import PacketOrder
 
-__all__ = ["gather_loopback", "guard", "heed_close", "one_line", "take_packets"]
+__all__ = [
+    "answers",
+    "gather_loopback",
+    "guard",
+    "heed_close",
+    "one_line",
+    "received",
+    "take_packets",
+]
 
 #: Payload protocol ids of RFC 8831 section 8.
 _STRING, _BINARY = 51, 53
+
+#: How often a question to the far side is repeated: 7.5 s in all (RFC 8489, 6.2.1).
+_REPEATED = 3
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +91,34 @@ def guard(sctp_transport: Any) -> None:
             _log.warning("a data channel message was dropped: %s", one_line(error))
 
     sctp_transport._data_channel_receive = guarded
+
+
+def received(dtls_transport: Any) -> int:
+    """How many packets came so far, of sound, of its reports and of events."""
+    count: int = dtls_transport._RTCDtlsTransport__rx_packets
+    return count
+
+
+async def answers(ice_transport: Any) -> bool:
+    """Ask the far side whether it is there, as ICE does; whether it says so in time.
+
+    aioice asks by itself too, but believes in the far side for half a minute more.
+    """
+    connection = ice_transport._connection
+    for pair in list(connection._nominated.values()):
+        request = connection.build_request(pair, nominate=False)
+        key = connection.remote_password.encode()
+        try:
+            await pair.protocol.request(
+                request,
+                pair.remote_addr,
+                integrity_key=key,
+                retransmissions=_REPEATED,
+            )
+        except Exception as error:
+            _log.debug("no answer from the far side: %s", one_line(error))
+            return False
+    return True
 
 
 def take_packets(receiver: Any, deliver: Callable[[bytes], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -61,25 +62,26 @@ class Recording:
         self.wav: StereoWav | None = None
         self._path = path
         self._replaces = replaces
-        self._waiting: list[Record] = []
+        self._waiting: deque[Record] = deque()
         self._writer: LogWriter | None = None
 
     def log(self, record: Record) -> None:
         """Write one record, or keep it until it is known to be worth it.
 
-        Raises OSError.
+        Raises OSError; then it was not taken, and can be handed in again.
         """
-        self._waiting.append(record)
-        if isinstance(record.event, events.Connected) and self.wav is not None:
-            self.wav.start()
-        if not self._replaces or isinstance(record.event, events.Connected):
+        if isinstance(record.event, events.Connected):
             self._replaces = False
-            self._write()
-
-    def _write(self) -> None:
+            if self.wav is not None:
+                self.wav.start()
+        if self._replaces:
+            self._waiting.append(record)
+            return
         self._writer = self._writer or LogWriter(self._path)
         while self._waiting:
-            self._writer.write(self._waiting.pop(0))
+            self._writer.write(self._waiting[0])
+            self._waiting.popleft()
+        self._writer.write(record)
 
     def end_log(self) -> None:
         """No more records will come."""

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -21,16 +21,12 @@ from duologue.core import events
 from duologue.core.record import Record
 
 from ._drift import Comparison, Sends, first_difference
+from ._recorded import configuration, ends_with_a_send, made_by_itself, readable
 from ._replay_clock import ReplayClock, Speed, Times
 from .errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
-from .logfile import read_log_file
-from .seam import OWN, Report, Target
+from .seam import Report, Target
 
 __all__ = ["Replay", "ReplayClock", "Sends", "Speed", "replay"]
-
-#: Facts that a client learns from its transport or its clock, and not by itself.
-_FACTS = (events.Played, events.Tick)
-_AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
 
 
 def replay(
@@ -53,12 +49,14 @@ def replay(
     first record; ``epoch`` which of its connections. ``patience`` is how many seconds
     the recording waits for an event that is to be sent (None: for ever).
 
-    Raises `LogError` for a log that cannot be read or has no such session, ValueError
-    for a speed that is none.
+    A log that is torn or spoiled is replayed up to that line; there the session ends,
+    with the `LogError` that names it. Raises that `LogError` where there is nothing
+    before it, and one for a log that has no such session; ValueError for a speed that
+    is none.
     """
     if speed is not None and speed != "step" and not speed > 0:
         raise ValueError(f"speed is {speed!r}, it must be above 0, 'step' or None")
-    records = list(read_log_file(path))
+    records, torn = readable(path)
     name = session or (records[0].session if records else None)
     chosen = [
         record
@@ -67,8 +65,15 @@ def replay(
     ]
     if all(record.epoch != epoch for record in chosen):
         raise LogError(f"{path}: no records of {name or 'any session'}, epoch {epoch}")
+    if until is not None and records[-1].seq >= until:
+        torn = None
     return Replay(
-        tuple(chosen), epoch=epoch, speed=speed, sends=sends, patience=patience
+        tuple(chosen),
+        epoch=epoch,
+        speed=speed,
+        sends=sends,
+        patience=patience,
+        torn=torn,
     )
 
 
@@ -87,15 +92,17 @@ class Replay:
         sends: Sends = "strict",
         patience: float | None = None,
         clock: ReplayClock | None = None,
+        torn: LogError | None = None,
     ) -> None:
         self._session = session
+        self._torn = torn
         self._epoch = epoch
         records = tuple(record for record in session if record.epoch == epoch)
         self._records = records
         self._speed: Speed = speed
         self._sends: Sends = sends
         self._patience = patience
-        self._made = _made_by_itself(records)
+        self._made = made_by_itself(records)
         self._comparison = Comparison(
             [r for r in records if r.dir == "out" and r.seq not in self._made], sends
         )
@@ -125,6 +132,7 @@ class Replay:
             sends=self._sends,
             patience=self._patience,
             clock=self.clock,
+            torn=self._torn,
         )
 
     def report_to(self, report: Report) -> None:
@@ -142,7 +150,7 @@ class Replay:
             self._tell(record)
 
     def _compare_configuration(self, target: Target) -> None:
-        wanted = _configuration(self._records)
+        wanted = configuration(self._records)
         if wanted is None:
             return
         got = msgspec.json.decode(msgspec.json.encode(target.session, enc_hook=dict))
@@ -164,15 +172,29 @@ class Replay:
                 yield record
 
     async def send(self, frame: str) -> None:
-        """Compare with the recorded event. Raises `ReplayDrift` if it differs."""
+        """Compare with the recorded event.
+
+        Raises `ReplayDrift` if it differs, `NotConnected` after close. What comes after
+        the last that was sent on a connection that another one followed is too late
+        for it: `NotConnected` too, as it would have been.
+        """
         if self._state != "open":
             raise NotConnected(f"the replay is {self._state}")
+        if self._is_cut():
+            raise NotConnected("the connection was lost here")
         try:
             self._comparison.take(frame)
         except ReplayDrift as drift:
             raise self._drifted(drift) from None
         finally:
             await self._wake()
+        if self._is_cut() and ends_with_a_send(self._records):
+            raise NotConnected("the connection was lost with this")
+
+    def _is_cut(self) -> bool:
+        """Whether nothing more was sent before the next connection."""
+        nothing = self._comparison.next is None and self._sends != "ignore"
+        return nothing and self.again is not None
 
     def check(self) -> None:
         """Raise the first `ReplayDrift` there was, or one for what was not sent."""
@@ -183,7 +205,10 @@ class Replay:
             raise self._drifted(ReplayDrift(self._unsent(missing)))
 
     async def step(self, count: int = 1) -> None:
-        """Let ``count`` more records come; return when they did, or at the end."""
+        """Let ``count`` more records come; return when they did, or at the end.
+
+        Raises ValueError where ``speed`` is not ``"step"``.
+        """
         if self._speed != "step":
             raise ValueError("this replay does not go by steps")
         async with self._changed:
@@ -197,7 +222,8 @@ class Replay:
         """The received frames of the log, as they were.
 
         Where the service ended the connection they end, or raise `ConnectionLost`;
-        where we did, or the log breaks off, nothing more comes until `close`.
+        where we did, or the log ends, nothing more comes until `close`. Raises
+        `LogError` where it cannot be read any further.
         """
         if self._state == "new":
             return
@@ -224,6 +250,8 @@ class Replay:
             self._position += 1
         self._steps = 0
         await self._wake()
+        if self._torn is not None:
+            raise self._torn
         async with self._changed:
             await self._changed.wait_for(lambda: self._state != "open")
 
@@ -299,48 +327,6 @@ class Replay:
             f"event {self._comparison.sent + 1} was not sent: record {missing.seq} of "
             f"the recording is {getattr(missing.event, 'type', 'unknown')}"
         )
-
-
-def _made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
-    """The ``seq`` of what a transport does again: nobody else sends or tells it.
-
-    A log of frames alone (of another program) does not say who sent what. There the
-    sound was the transport's, and the first event, if it is the configuration.
-    """
-    made = {
-        record.seq
-        for record in records
-        if record.src == OWN or isinstance(record.event, _FACTS)
-    }
-    if all(record.dir != "local" or _is_close(record) for record in records):
-        out = [record for record in records if record.dir == "out"]
-        made |= {r.seq for r in out if isinstance(r.event, _AUDIO)}
-        first = next((r for r in out if r.seq not in made), None)
-        if first is not None and _kind(first) == "session.update":
-            made.add(first.seq)
-    return frozenset(made)
-
-
-def _is_close(record: Record) -> bool:
-    return isinstance(record.event, events.Disconnected)
-
-
-def _kind(record: Record) -> Any:
-    with contextlib.suppress(msgspec.DecodeError, UnicodeError, AttributeError):
-        return msgspec.json.decode(record.frame).get("type")
-    return None
-
-
-def _configuration(records: tuple[Record, ...]) -> Any:
-    """The session that was asked for before the connection stood; None if unknown."""
-    for record in records:
-        if isinstance(record.event, events.Connected):
-            break
-        if isinstance(record.event, events.Requested):
-            wish = record.event.event
-            if wish.get("type") == "session.update":
-                return wish.get("session")
-    return None
 
 
 def _text(frame: bytes) -> str | bytes:

@@ -39,6 +39,9 @@ class ReplayClock:
     def reach(self, record: Record) -> None:
         """This record is the next one: a frame, or what the transport did."""
         self._reached = record
+        if self._next and record.seq <= self._records[self._next - 1].seq:
+            # The client was quicker, and has had its time.
+            return
         while self._next < len(self._records):
             if self._records[self._next] is record:
                 return

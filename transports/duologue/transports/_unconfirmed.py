@@ -61,7 +61,7 @@ class Unconfirmed:
 
 def named(event: ev.Event, event_id: str) -> ev.Event:
     """The event with an id, and its new item too: both can be worked out again."""
-    if not isinstance(event, ev.ClientEvent):
+    if not isinstance(event, ev.ClientEvent | ev.Unknown):
         return event
     if isinstance(event, ev.ConversationItemCreate) and not (
         event.item.id or isinstance(event.item, ev.UnknownItem)

@@ -8,11 +8,13 @@ the API page "Realtime API with WebSocket"; ``call_id`` joins a call as a sideba
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from ._closing import broken_off, is_error, lost, refused
 from ._sound import Sound
 from ._voice_events import VoiceEvents
 from .errors import (
@@ -28,7 +30,7 @@ from .seam import AudioSink, AudioSource, Report, Target
 from .signalling import (
     BODY_LIMIT,
     Reply,
-    authorization,
+    identification,
     is_call_id,
     is_loopback,
     one_line,
@@ -59,21 +61,10 @@ SEND_LIMIT = 256 * 1024
 PING = 10.0
 #: Seconds for the far side's half of a close.
 CLOSE_PATIENCE = 1.0
+#: Seconds for the first event, which a service of OpenAI's sends at once.
+FIRST_PATIENCE = 2.0
 #: Seconds for a call to be known to those who join it.
 CALL_PATIENCE = 5.0
-
-#: What a close code says where the service gives no reason (RFC 6455 section 7.4.1).
-_MEANING = {
-    1001: "the service went away",
-    1005: "the service closed the connection without a reason",
-    1006: "the connection broke off",
-    1008: "the service refused what it was sent",
-    1009: "an event was too large",
-    1011: "the service failed",
-    1012: "the service restarts",
-    1013: "the service is overloaded",
-    1015: "the connection is not secure",
-}
 
 # The library logs headers, the key among them, where it is asked to debug.
 _log = logging.getLogger("duologue.websocket")
@@ -109,9 +100,11 @@ class WebSocketTransport:
         self._sound = sound
         self._socket: ClientConnection | None = None
         self._opening: asyncio.Task[ClientConnection] | None = None
-        self._report: Report = _to_nobody
+        self._report: Report = lambda frame, way: None
         self._voice: VoiceEvents | None = None
         self._closed = False
+        #: The event that came while connecting.
+        self._first = b""
 
     @property
     def call_id(self) -> str | None:
@@ -163,7 +156,7 @@ class WebSocketTransport:
         try:
             self._socket = await self._opening
             async with asyncio.timeout(target.timeout):
-                await self._configure(target)
+                await self._greet(self._socket, target)
         except BaseException as error:
             closed_meanwhile = self._closed
             await self.close()
@@ -209,9 +202,23 @@ class WebSocketTransport:
             await asyncio.sleep(wait)
             wait = min(2 * wait, 1.0)
 
-    async def _configure(self, target: Target) -> None:
+    async def _greet(self, socket: ClientConnection, target: Target) -> None:
+        """Send the configuration and take the first event, which may be a refusal.
+
+        A sideband gets neither: the call has a configuration, and is under way.
+        """
         if self._call_id is not None:
             return
+        gone: NotConnected | None = None
+        try:
+            await self._configure(target)
+        except NotConnected as error:
+            gone = error
+        self._first = await _first_event(socket, target)
+        if gone is not None:
+            raise gone
+
+    async def _configure(self, target: Target) -> None:
         session = {name: target.session[name] for name in target.session}
         session.pop("model", None)
         sends = session.keys() != {"type"}
@@ -262,7 +269,8 @@ class WebSocketTransport:
         """Events as they came; `ConnectionLost` where the service did not mean it."""
         while self._socket is not None:
             try:
-                data = await self._socket.recv(decode=False)
+                data, self._first = self._first, b""
+                data = data or await self._socket.recv(decode=False)
             except ConnectionClosed as error:
                 lost = None if self._closed else _lost(error)
                 if lost is not None:
@@ -304,6 +312,23 @@ async def _close(socket: ClientConnection | None) -> None:
     await socket.wait_closed()
 
 
+async def _first_event(socket: ClientConnection, target: Target) -> bytes:
+    """The first event; empty where none comes in time. Raises what refuses us."""
+    event = b""
+    # An error may end nothing, and a service may say nothing first.
+    with contextlib.suppress(TimeoutError, ConnectionClosed):
+        async with asyncio.timeout(FIRST_PATIENCE):
+            event = await socket.recv(decode=False)
+        if is_error(event):
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await socket.wait_closed()
+    host = target.base_url.partition("?")[0]
+    no = refused(host, event, socket.close_code, socket.close_reason or "")
+    if no is not None:
+        raise no
+    return event
+
+
 class _Dial(connect):
     """Without redirects: a key goes to the host that the caller named."""
 
@@ -313,7 +338,7 @@ class _Dial(connect):
 
 async def _dial_once(url: str, target: Target) -> ClientConnection:
     """The table from what websockets raises to what we raise."""
-    headers = {"Authorization": authorization(target)}
+    headers = identification(target)
     host, loopback = url.partition("?")[0], is_loopback(target.base_url)
     try:
         return await _Dial(
@@ -353,17 +378,13 @@ async def _dial_once(url: str, target: Target) -> ClientConnection:
 
 def _lost(error: ConnectionClosed) -> ConnectionLost | None:
     """What a close means; None where the service meant to end the session."""
-    if error.rcvd is None:
-        if error.sent is not None and error.sent.reason:
-            # We gave up on it: no answer to a ping, a frame that is none.
-            said = f"the connection was given up: {error.sent.reason}"
-            return ConnectionLost(said, code=error.sent.code)
-        return ConnectionLost(_MEANING[1006], code=1006)
-    code, reason = error.rcvd.code, one_line(error.rcvd.reason)
-    if code == 1000:
-        return None
-    said = reason or _MEANING.get(code, "the service closed the connection")
-    return ConnectionLost(f"{said} ({code})", code=code)
+    if error.rcvd is not None:
+        return lost(error.rcvd.code, error.rcvd.reason)
+    if error.sent is not None and error.sent.reason:
+        # We gave up on it: no answer to a ping, a frame that is none.
+        said = f"the connection was given up: {error.sent.reason}"
+        return ConnectionLost(said, code=error.sent.code)
+    return broken_off()
 
 
 def _text(data: bytes) -> str | bytes:
@@ -371,10 +392,6 @@ def _text(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
-
-
-def _to_nobody(frame: str, way: str) -> None:
-    """Nobody keeps records."""
 
 
 def _cancelling() -> bool:

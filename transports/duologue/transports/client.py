@@ -136,7 +136,7 @@ class Client:
         self._closed = True
         closing = (session.close() for session in list(self._sessions.values()))
         for result in await asyncio.gather(*closing, return_exceptions=True):
-            if isinstance(result, Exception):
+            if result is not None and not isinstance(result, asyncio.CancelledError):
                 _log.error("a session was not closed well", exc_info=result)
 
     async def __aenter__(self) -> Self:

@@ -23,7 +23,10 @@ class KeySource(Protocol):
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
     ) -> Credentials:
-        """The key for a connection with this configuration. Raises a `ConnectError`."""
+        """The key for a connection with this configuration, within ``timeout`` seconds.
+
+        Raises a `ConnectError`.
+        """
 
 
 class Secret:
@@ -109,7 +112,7 @@ class Credentials:
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
     ) -> Credentials:
-        """This one."""
+        """This one, at once; ``timeout`` (seconds) is not needed."""
         return self
 
     @property
@@ -149,7 +152,10 @@ class EphemeralKeys:
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
     ) -> Credentials:
-        """Mint a key. Raises the errors of `signalling.create_key`."""
+        """Mint a key, within ``timeout`` seconds.
+
+        Raises the errors of `signalling.create_key`.
+        """
         from .seam import Target
         from .signalling import create_key
 
@@ -182,7 +188,10 @@ class TokenEndpoint:
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
     ) -> Credentials:
-        """Ask for a key. Raises the errors of `signalling.fetch_key`."""
+        """Ask for a key, within ``timeout`` seconds.
+
+        Raises the errors of `signalling.fetch_key`.
+        """
         from .signalling import fetch_key
 
         return Credentials(await fetch_key(self.url, self.headers, session, timeout))

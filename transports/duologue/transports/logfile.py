@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -25,12 +26,34 @@ class LogWriter:
         self.path = Path(path)
         self._file: BinaryIO = self.path.open("wb", buffering=0)
         self.path.chmod(0o600)
+        self._size = 0
+        self._is_torn = False
 
     def write(self, record: Record) -> None:
-        """Append one record, all of it: a full disk may take a part only."""
-        line = memoryview(to_line(record))
-        while line:
-            line = line[self._file.write(line) :]
+        """Append one record, all of it or nothing.
+
+        A full disk may take a part of a line: that is cut off again, at once or, where
+        the file cannot be changed at all, before the next record. Raises OSError.
+        """
+        if self._is_torn:
+            self._cut()
+        line = to_line(record)
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._is_torn = len(rest) < len(line)
+            if self._is_torn:
+                with contextlib.suppress(OSError):
+                    self._cut()
+            raise
+        self._size += len(line)
+
+    def _cut(self) -> None:
+        self._file.truncate(self._size)
+        self._file.seek(self._size)
+        self._is_torn = False
 
     def close(self) -> None:
         """Close the file. Idempotent."""

@@ -60,13 +60,16 @@ class Target:
 
     ``base_url`` ends in ``/v1`` (no trailing slash); ``session`` is the GA session
     object as JSON (``type``, ``model``, …) that opens the conversation;
-    ``timeout`` is the time in seconds until the connection has to be usable.
+    ``timeout`` is the time in seconds until the connection has to be usable;
+    ``safety_identifier`` names the end user to the service without saying who it is
+    (header ``OpenAI-Safety-Identifier``).
     """
 
     base_url: str
     credentials: Credentials
     session: Mapping[str, Any]
     timeout: float = 15.0
+    safety_identifier: str | None = None
 
 
 class Transport(Protocol):

@@ -12,30 +12,29 @@ import msgspec
 from msgspec import UNSET
 
 from duologue.core import (
-    Problem,
     Session,
     SessionConfig,
     SessionStatus,
     Store,
     Transcript,
-    decode,
     encode,
     react,
     select_final_transcripts,
 )
 from duologue.core import commands as make
 from duologue.core import events as ev
-from duologue.core.notices import Notice, notices
+from duologue.core.notices import notices
 from duologue.core.react import cut_short
 from duologue.core.record import Direction, Record
 
 from ._connector import Connector
 from ._keeper import Keeper
 from ._outbox import Outbox
+from ._session_log import SessionLog
 from ._unconfirmed import Unconfirmed, named
 from .clock import Clock
 from .emitter import Emitter
-from .errors import ConnectionLost, DuologueError, LogError, NotConnected
+from .errors import ConnectionLost, DuologueError, NotConnected
 from .seam import OWN, Audible, Reporting, Transport
 from .tools import Spec, Tool, Toolbox
 
@@ -52,8 +51,7 @@ class LiveSession:
         self, session_id: str, store: Store, clock: Clock, connector: Connector
     ) -> None:
         self.id = session_id
-        #: What ended the session or its log, where it was not meant to.
-        self.failure: DuologueError | None = None
+        self._failure: DuologueError | None = None
         self._store = store
         self._clock = clock
         self._at = 0.0
@@ -62,9 +60,10 @@ class LiveSession:
         self._outbox = Outbox(self._deliver)
         self._unconfirmed = Unconfirmed()
         self._timed = getattr(connector.transport, "clock", None) is not None
-        self._recorder: Any = connector.transport
-        self._log: Callable[[Record], None] | None
-        self._log = getattr(self._recorder, "log", None)
+        self._log = SessionLog(connector.transport)
+        # As a subscriber it gets each record once and in order, whatever others do.
+        self._unlog = store.subscribe(self._write, session=session_id)
+        self._of_log: list[ev.Gap] = []
         self._emitter = Emitter()
         self._emitter.on("playback_cleared", self._flush_audio)
         self._tools = Toolbox(self._keeper.spawn, self._note, self.send_event)
@@ -76,6 +75,11 @@ class LiveSession:
     def state(self) -> Session:
         """The session as it is now; its last value once it is forgotten."""
         return self._store.session(self.id) or self._last
+
+    @property
+    def failure(self) -> DuologueError | None:
+        """What ended the session or its log, where it was not meant to."""
+        return self._failure or self._log.failure
 
     @property
     def transport(self) -> Transport | None:
@@ -114,18 +118,13 @@ class LiveSession:
     async def send_event(self, event: ev.Event | Mapping[str, Any]) -> None:
         """Send one client event, typed or as JSON values.
 
-        It gets an ``event_id`` if it has none, and so does a new item. While the
+        It gets an ``event_id`` if it has none, and so does a new item. Fields that
+        nobody here knows are sent as they are. While the
         connection is away it is kept for the next one; where too many are, this waits.
         Raises ValueError for an event that is the service's to send or malformed,
         `NotConnected` after close.
         """
-        if not isinstance(event, ev.Event):
-            event = decode(msgspec.json.encode(event))
-        if isinstance(event, ev.Malformed):
-            raise ValueError(f"not an event: {event.reason}")
-        if not make.is_client_event(event):
-            raise ValueError(f"{event.type} is not a client's event")
-        await self._put(event)
+        await self._put(make.client_event(event))
 
     async def update(self, **changes: Any) -> None:
         """Change the configuration; fields as in `SessionConfig`, None switches off.
@@ -243,8 +242,11 @@ class LiveSession:
         if self._running is not None:
             # It sees the end by itself; it must not be cut off in a record.
             running, self._running = self._running, None
-            await running
-            self._note(ev.Closed())
+            try:
+                await running
+            finally:
+                self._note(ev.Closed())
+                self._end_log()
         self._end_log()
 
     def _configure(
@@ -330,7 +332,8 @@ class LiveSession:
     ) -> None:
         """One record: folded, logged, told, and what follows from it to be sent."""
         before = self._store.state
-        self._at = self._clock.now()
+        # Who handed in a clock may set it back; the records keep their order.
+        self._at = max(self._at, self._clock.now())
         record = self._store.feed(
             self.id,
             frame,
@@ -340,7 +343,6 @@ class LiveSession:
             src=src,
         )
         after = self._store.state
-        self._write(record)
         session = after.sessions.get(self.id)
         if session is None:
             return
@@ -355,19 +357,13 @@ class LiveSession:
             else:
                 self._keeper.hand_over(command.reason)
         self._keeper.schedule(earlier, session)
-
-    def _write(self, record: Record) -> None:
-        if self._log is None:
-            return
-        try:
-            self._log(record)
-        except OSError as error:
+        while self._of_log:
             # The conversation matters more than its log: it goes on, and says so.
-            self._log = None
-            said = f"the log ends here: {error.strerror or error}"
-            self.failure = self.failure or LogError(said)
-            problem = Problem("log", said, at=record.at)
-            self._emitter.tell(Notice("error", (problem,)))
+            self._feed(encode(self._of_log.pop(0)), "local", src=OWN)
+
+    def _write(self, before: object, record: Record, after: object) -> None:
+        if (fact := self._log.write(record)) is not None:
+            self._of_log.append(fact)
 
     async def _deliver(self, event: ev.Event) -> None:
         """Record one event and send it; a wish is noted, and what follows is sent."""
@@ -390,7 +386,6 @@ class LiveSession:
             flush()
 
     def _end_log(self) -> None:
-        end = getattr(self._recorder, "end_log", None)
-        if end is not None:
-            end()
-        self._log = None
+        self._unlog()
+        if (fact := self._log.end()) is not None:
+            self._note(fact)

@@ -45,6 +45,7 @@ __all__ = [
     "create_key",
     "fetch_key",
     "hang_up",
+    "identification",
     "is_call_id",
     "is_loopback",
     "one_line",
@@ -145,9 +146,10 @@ async def create_key(target: Target, lifetime: int) -> Secret:
 async def fetch_key(
     address: str, headers: Mapping[str, str], session: Mapping[str, Any], timeout: float
 ) -> Secret:
-    """Ask a token endpoint for a key. Raises as `create_call` does.
+    """Ask a token endpoint for a key, within ``timeout`` seconds.
 
-    A message of ours repeats nothing of what it answered: that may be a key.
+    Raises as `create_call` does. A message of ours repeats nothing of what it
+    answered: that may be a key.
     """
     url = _url(address)
     body = _as_json({"session": session})
@@ -208,7 +210,7 @@ def is_loopback(base_url: str) -> bool:
 
 async def _post(target: Target, path: str, body: dict[str, Any]) -> Reply:
     url = _url(target.base_url + path)
-    headers = {**body.pop("headers", {}), "Authorization": authorization(target)}
+    headers = {**body.pop("headers", {}), **identification(target)}
     return await _exchange(url, headers, body, target.timeout)
 
 
@@ -250,9 +252,19 @@ def authorization(target: Target) -> str:
     Raises `AuthenticationError` for a key that no header can carry; a library would
     repeat it in its own message.
     """
+    if not target.credentials.key.reveal():
+        raise AuthenticationError("there is no key: set OPENAI_API_KEY, or give one")
     if not re.fullmatch(r"[!-~]+", target.credentials.key.reveal()):
         raise AuthenticationError("the key holds characters that no header can carry")
     return target.credentials.header
+
+
+def identification(target: Target) -> dict[str, str]:
+    """The headers that say who asks. Raises as `authorization` does."""
+    headers = {"Authorization": authorization(target)}
+    if target.safety_identifier is not None:
+        headers["OpenAI-Safety-Identifier"] = target.safety_identifier
+    return headers
 
 
 def websocket_url(base_url: str, query: Mapping[str, str]) -> str:

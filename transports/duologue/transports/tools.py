@@ -44,7 +44,10 @@ Spec = ev.FunctionTool | ev.McpToolServer
 
 @attrs.frozen
 class Tool:
-    """A function with what the model must know of it. Made by `tool`."""
+    """A function with what the model must know of it. Made by `tool`.
+
+    ``timeout`` is in seconds.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -56,7 +59,8 @@ class Tool:
         """Run it with these arguments (JSON text); its output as text.
 
         Text is given as it is, anything else as JSON. Raises what the function raised,
-        `msgspec.ValidationError` for arguments that do not fit, TimeoutError.
+        `msgspec.ValidationError` for arguments that do not fit, TimeoutError, and
+        ValueError for an output of more than `MAX_OUTPUT` characters.
         """
         given = msgspec.json.decode(arguments or "{}", type=self.arguments)
         values = {name: getattr(given, name) for name in given.__struct_fields__}

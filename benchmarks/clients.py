@@ -1,0 +1,97 @@
+"""Live sessions of our client, in a process of their own, for `live`.
+
+    python benchmarks/clients.py websocket|webrtc|sound URL SESSIONS SECONDS
+
+``websocket`` and ``webrtc`` tell how long events took from a `far_side` to a subscriber
+of the store: a line of JSON with ms. ``sound`` sends back what it hears, prints
+``ready``, and ends when its input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from duologue.core import Record, SessionConfig
+from duologue.transports import Client, Credentials, webrtc, websocket
+
+_WARM_UP = 3.0
+_SENT = b'"sent_at":'
+#: ms of sound that an echo keeps at most.
+_KEPT = 200 * 48
+
+
+class Echo:
+    """A microphone that gives what the speaker plays."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+
+    def read(self, samples: int) -> bytes:
+        """What was heard."""
+        pcm = bytes(self._line[: samples * 2])
+        del self._line[: samples * 2]
+        return pcm
+
+    def write(self, pcm: bytes) -> None:
+        """What is heard."""
+        self._line += pcm
+        del self._line[:-_KEPT]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _waited() -> float:
+    """Seconds that this thread could have run and had no core (Linux)."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+
+
+def _transport(kind: str) -> Any:
+    if kind == "sound":
+        echo = Echo()
+        return webrtc(source=echo, sink=echo)
+    return webrtc() if kind == "webrtc" else websocket()
+
+
+async def run(kind: str, url: str, sessions: int, seconds: float) -> None:
+    """Connect all, then measure or wait."""
+    times: list[float] = []
+
+    def told(before: object, record: Record, after: object) -> None:
+        at = record.frame.rfind(_SENT)
+        if at > 0:
+            times.append(time.monotonic() - float(record.frame[at + len(_SENT) : -1]))
+
+    async with Client(credentials=Credentials("made-up"), base_url=url) as client:
+        for _ in range(sessions):
+            await client.start_session(SessionConfig(), transport=_transport(kind))
+        if kind == "sound":
+            print("ready", flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+            return
+        client.store.subscribe(told)
+        await asyncio.sleep(_WARM_UP)
+        times.clear()
+        cpu, waited = time.process_time(), _waited()
+        await asyncio.sleep(seconds)
+        cpu, waited = time.process_time() - cpu, _waited() - waited
+    cuts = statistics.quantiles(times, n=100)
+    found = {
+        "p50": cuts[49] * 1000,
+        "p99": cuts[98] * 1000,
+        "most": max(times) * 1000,
+        "rate": len(times) / seconds,
+        "cpu": 100 * cpu / seconds,
+        "waited": 100 * waited / seconds,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    asyncio.run(run(*sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4])))
