@@ -15,6 +15,8 @@ from duologue.core import (
     Session,
     SessionConfig,
     SessionStatus,
+    State,
+    Store,
     dump,
     fold,
     select_is_settled,
@@ -22,6 +24,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.reconnecting import Backoff
+from duologue.core.store import Dispatch
 from duologue.local import Options
 from duologue.local.memory import memory
 from duologue.transports import (
@@ -531,6 +534,27 @@ async def test_a_cancelled_application_leaves_nothing() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
     found = [live.get_session(name).state.connection.status for name in ("one", "two")]
     assert found == [SessionStatus.CLOSED, SessionStatus.CLOSED]
+
+
+@virtually
+async def test_a_middleware_that_raises_ends_its_session_and_says_so() -> None:
+    """By the error itself, not by what held it; the state and `failure` say it."""
+
+    def strict(store: Store, dispatch: Dispatch) -> Dispatch:
+        def checked(record: Record) -> State:
+            if record.event.type == "response.done":
+                raise ArithmeticError("never this")
+            return dispatch(record)
+
+        return checked
+
+    async with client(store=Store(middleware=(strict,))) as live:
+        session = await live.start_session(TYPED, transport=service())
+        await session.send_text("Hello.")
+        state = await status(session, SessionStatus.FAILED)
+
+    assert state.connection.reason == "unexpected: ArithmeticError"
+    assert str(session.failure) == "unexpected: ArithmeticError"
 
 
 @virtually

@@ -286,7 +286,8 @@ class LiveSession:
             unexpected = None
         except Exception as error:
             _log.exception("session %s failed", self.id)
-            unexpected = f"unexpected: {type(error).__name__}"
+            unexpected = f"unexpected: {type(_first_of(error)).__name__}"
+            self._failure = self._failure or DuologueError(unexpected)
         finally:
             if unexpected is not None:
                 epoch = self._keeper.epoch
@@ -389,3 +390,11 @@ class LiveSession:
         self._unlog()
         if (fact := self._log.end()) is not None:
             self._note(fact)
+
+
+def _first_of(error: Exception) -> BaseException:
+    """What a group of errors began with."""
+    first: BaseException = error
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
