@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import os
 import signal
 import sys
 import webbrowser
@@ -16,6 +14,7 @@ import msgspec
 
 from duologue.transports.errors import DuologueError
 
+from .importing import imported
 from .service import reached
 
 __all__ = ["Options", "run"]
@@ -56,7 +55,7 @@ async def _serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    authenticate = None if options.auth is None else _loaded(options.auth)
+    authenticate = None if options.auth is None else _authenticate(options.auth)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             reached(local=options.local, base_url=options.base_url)
@@ -79,18 +78,9 @@ async def _serve(options: Options) -> None:
         await stop.wait()
 
 
-def _loaded(name: str) -> Any:
-    """The function that ``module:callable`` names. Raises `DuologueError`.
-
-    The module is looked for in the current folder first.
-    """
-    module, _, attribute = name.partition(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        # It is the user's code: whatever it raises is said in one line.
-        raise DuologueError(f"--auth {name}: {error}") from None
+def _authenticate(name: str) -> Any:
+    """The function that ``module:callable`` names. Raises a `DuologueError`."""
+    found = imported("--auth", name)
     if not callable(found):
         raise DuologueError(f"--auth {name}: it is not callable")
     return found

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from duologue.core.errors import DuologueError
 from duologue.core.events import McpToolServer
 from duologue.transports import Tool, tool
+
+from ..importing import imported
 
 __all__ = ["load_tools"]
 
@@ -21,29 +20,7 @@ def load_tools(name: str) -> tuple[Tool | McpToolServer, ...]:
     The module is looked for in the current folder first. Raises a `DuologueError`
     where it cannot be imported, or has no such object, or that is something else.
     """
-    module, colon, path = name.partition(":")
-    if not colon or not module or not path:
-        raise DuologueError(f"--tools {name}: it must be module:object")
-    found: Any = _imported(module, name)
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise DuologueError(
-                f"--tools {name}: there is no {part} in {module}"
-            ) from None
-    return _tools(found, name)
-
-
-def _imported(module: str, name: str) -> Any:
-    if (folder := os.getcwd()) not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        # It is the user's code: whatever it raises is said in one line.
-        why = f"{type(error).__name__}: {error}"
-        raise DuologueError(f"--tools {name}: cannot be imported: {why}") from error
+    return _tools(imported("--tools", name), name)
 
 
 def _tools(found: Any, name: str) -> tuple[Tool | McpToolServer, ...]:

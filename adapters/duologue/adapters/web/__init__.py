@@ -1,0 +1,27 @@
+"""The web page: several conversations at once, served from here or from your own.
+
+::
+
+    from duologue.adapters.web import create_app, mount
+
+    mount(app, "/voice", create_app(authenticate=who_asks))
+"""
+
+from __future__ import annotations
+
+from duologue.transports.errors import MissingExtra
+
+try:
+    from .app import create_app, mount
+    from .limits import Limits
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith("duologue"):
+        raise
+    raise MissingExtra(
+        f"the web page needs {missing.name}: pip install 'duologue[web]'"
+    ) from missing
+except MissingExtra as missing:
+    # Of the transports, whose extra alone would not do.
+    raise MissingExtra("the web page needs pip install 'duologue[web]'") from missing
+
+__all__ = ["Limits", "create_app", "mount"]

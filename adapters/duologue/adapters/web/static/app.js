@@ -1,0 +1,63 @@
+// The page: the pieces, put together.
+
+import { Desk } from "./desk.js";
+import { html, render, useEffect, useState } from "./html.js";
+import { setLanguage, t } from "./i18n.js";
+import { listenForKeys } from "./keys.js";
+import { Store } from "./state.js";
+import { Notices } from "./components/common.js";
+import { Details } from "./components/details.js";
+import { Consent, Help } from "./components/dialogs.js";
+import { Header } from "./components/header.js";
+import { Icon } from "./components/icons.js";
+import { Sessions } from "./components/sessions.js";
+import { Talk } from "./components/talk.js";
+
+const PLACES = { sessions: "list", talk: "talk", details: "sliders" };
+
+function App({ store, desk }) {
+  const [state, setState] = useState(store.state);
+  useEffect(() => {
+    store.listeners.add(setState);
+    return () => store.listeners.delete(setState);
+  }, [store]);
+  const { prefs, place, config, link } = state;
+  // Before anything is drawn, so that all of it is in one language.
+  setLanguage(prefs.language);
+  useEffect(() => {
+    document.documentElement.dataset.theme = prefs.theme;
+  }, [prefs.theme]);
+  const { sessions, gone, selected, calls, busy } = state;
+  // `lang` is a prop only so that what is memoised is drawn anew in another language.
+  const lang = document.documentElement.lang;
+  return html`<div class="page" data-place=${place} lang=${lang} key=${lang}>
+    <${Header} ...${{ config, link, prefs, store }} />
+    ${link !== "open" && state.wasOpen && html`<p class="banner outage" role="alert">${t("outage")}</p>`}
+    <${Notices} notices=${state.notices} desk=${desk} />
+    <${Sessions} ...${{ sessions, gone, selected, calls, busy, desk }} />
+    <${Talk} state=${state} desk=${desk} />
+    <${Details} state=${state} desk=${desk} />
+    <${Places} place=${place} store=${store} />
+    ${state.asking && html`<${Consent} store=${store} desk=${desk} />`}
+    ${state.help && html`<${Help} store=${store} />`}
+  </div>`;
+}
+
+/** On a narrow screen: which of the three columns is shown. */
+function Places({ place, store }) {
+  return html`<nav class="places" aria-label=${t("places")}>
+    ${Object.entries(PLACES).map(
+      ([name, icon]) => html`<button key=${name} type="button"
+      aria-current=${name === place ? "page" : undefined}
+      onClick=${() => store.set({ place: name })}>
+      <${Icon} name=${icon} /><span>${t(`place-${name}`)}</span></button>`,
+    )}
+  </nav>`;
+}
+
+const store = new Store();
+const desk = new Desk(store);
+listenForKeys(desk, store);
+addEventListener("pagehide", () => desk.leave());
+render(html`<${App} store=${store} desk=${desk} />`, document.getElementById("app"));
+desk.open();

@@ -1,0 +1,35 @@
+// What is typed: Enter sends, Shift+Enter begins a new line.
+
+import { html, useRef, useState } from "../html.js";
+import { t } from "../i18n.js";
+import { Button } from "./common.js";
+
+export function Composer({ disabled, desk }) {
+  const [text, setText] = useState("");
+  const box = useRef(null);
+  const send = () => {
+    // What stands there: the last letters may not have been drawn yet.
+    const typed = box.current.value.trim();
+    if (!typed || disabled) return;
+    desk.command({ type: "text", text: typed });
+    setText("");
+    box.current.value = "";
+    box.current.focus();
+  };
+  return html`<form class="composer" onSubmit=${(event) => {
+    event.preventDefault();
+    send();
+  }}>
+    <label class="sr" for="typed">${t("type")}</label>
+    <textarea id="typed" ref=${box} rows="1" dir="auto" value=${text} maxlength="10000"
+      placeholder=${t("type")} disabled=${disabled} aria-keyshortcuts="Alt+T"
+      onInput=${(event) => setText(event.target.value)}
+      onKeyDown=${(event) => {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        event.preventDefault();
+        send();
+      }}></textarea>
+    <${Button} icon="send" bare kind="primary" label=${t("send")}
+      disabled=${disabled || !text.trim()} onClick=${send} />
+  </form>`;
+}

@@ -1,0 +1,48 @@
+// Values as a person reads them.
+
+import { language, t } from "./i18n.js";
+
+// Embeddings, overrides and isolates turn what stands around them about; control
+// characters are not text. Letters of right-to-left scripts, and their marks, stay.
+const TRICKS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text of others, with the characters named that would disguise it. */
+export function visible(text) {
+  return String(text ?? "").replace(TRICKS, (sign) => {
+    const code = sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    return `[U+${code}]`;
+  });
+}
+
+export function number(value, options) {
+  return new Intl.NumberFormat(language(), options).format(value);
+}
+
+/** Milliseconds as seconds. */
+export function seconds(ms) {
+  if (ms === null || ms === undefined) return "–";
+  return t("seconds", { n: number(ms / 1000, { maximumFractionDigits: 2 }) });
+}
+
+export function dollars(usd) {
+  const options = { style: "currency", currency: "USD", maximumFractionDigits: 4 };
+  return number(usd, options);
+}
+
+export function bytes(count) {
+  if (count < 1024) return `${number(count)} B`;
+  const kib = count / 1024;
+  if (kib < 1024) return `${number(kib, { maximumFractionDigits: 1 })} KiB`;
+  return `${number(kib / 1024, { maximumFractionDigits: 1 })} MiB`;
+}
+
+/** A time of day; with `fine` to the millisecond. */
+export function clock(at, fine = false) {
+  if (!at) return "–";
+  return new Date(at * 1000).toLocaleTimeString(language(), {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+    ...(fine ? { second: "2-digit", fractionalSecondDigits: 3 } : {}),
+  });
+}

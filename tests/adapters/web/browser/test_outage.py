@@ -1,0 +1,96 @@
+"""What happens when the feed is cut, and when the server is started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from .visit import Served, visiting
+
+pytestmark = [pytest.mark.realtime, pytest.mark.deep]
+
+
+async def test_the_feed_is_cut_and_resumed(served: Served) -> None:
+    """It comes back by itself, behind the last record, and nothing is lost."""
+    async with visiting(served) as visit:
+        page = visit.page
+        sockets: list[Any] = []
+        said: list[dict[str, Any]] = []
+
+        async def between(socket: Any) -> None:
+            server = socket.connect_to_server()
+            sockets.append((socket, server))
+
+            def on(text: str) -> None:
+                said.append(json.loads(text))
+                server.send(text)
+
+            socket.on_message(on)
+
+        await page.route_web_socket("**/api/feed", between)
+        await page.reload()
+        await page.wait_for_selector(".link.open")
+        await visit.start("Type, do not speak")
+        await page.get_by_label("Type a message").fill("count from one to thirty")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".line.assistant .text.live")
+        # In the middle of the reply.
+        for side in sockets[0]:
+            await side.close()
+        await page.get_by_role("alert").filter(has_text="is lost").wait_for()
+        await page.wait_for_selector(".link.open")
+        await page.locator(".banner.outage").wait_for(state="detached")
+        watches = [it for it in said if it["type"] == "watch"]
+        assert "since" not in watches[0]
+        assert watches[-1]["since"] > 0
+        await visit.until_lines(2)
+        assert (await visit.lines())[1][1].lower().endswith("twenty nine, thirty.")
+        # What is shown is what the server has.
+        told = await visit.api(f"sessions/{await visit.session()}/view")
+        said_there = [
+            "".join(part["chunks"])
+            for item in told["view"]["order"]
+            for part in told["view"]["items"][item]["parts"]
+        ]
+        assert [text for _, text in await visit.lines()] == said_there
+
+
+async def test_the_server_is_started_anew(served: Served) -> None:
+    """The outage is announced; what was said stays; a new conversation can begin."""
+    async with visiting(served) as visit:
+        page = visit.page
+        await visit.start("Type, do not speak")
+        await page.get_by_label("Type a message").fill("Can you hear me?")
+        await page.keyboard.press("Enter")
+        await visit.until_lines(2)
+        await served.stop()
+        await page.get_by_role("alert").filter(has_text="is lost").wait_for()
+        await served.start()
+        await page.wait_for_selector(".link.open", timeout=30_000)
+        await page.get_by_text("no longer has this conversation").wait_for()
+        visit.forget_outage()
+        assert await visit.lines() == [
+            ("user", "Can you hear me?"),
+            ("assistant", "Yes, I can hear you well."),
+        ]
+        await page.locator(".callbar").wait_for(state="detached")
+        await visit.start("New conversation")
+        assert await visit.lines() == []
+        await page.get_by_role("button", name="End and forget Conversation 1").click()
+        await page.wait_for_function(
+            "() => document.querySelectorAll('.session').length === 1"
+        )
+
+
+async def test_leaving_the_page_hangs_up(served: Served) -> None:
+    """At once, not when its beats are missed 20 s later."""
+    async with visiting(served) as visit:
+        await visit.start("Type, do not speak")
+        await visit.page.goto("about:blank")
+        await visit.open()
+        async with asyncio.timeout(10):
+            while (await visit.api("sessions"))["sessions"][0]["status"] != "closed":
+                await asyncio.sleep(0.1)
