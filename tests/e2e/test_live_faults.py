@@ -357,8 +357,9 @@ async def test_a_flipped_byte_changes_no_word(recorded: Path) -> None:
     for at in range(len(data)):
         recorded.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         found, line = readable(recorded)
-        assert line == data[:at].count(b"\n") + 1
-        assert found == whole[: line - 1]
+        number = data[:at].count(b"\n") + 1
+        assert line == number
+        assert found == whole[: number - 1]
 
 
 @pytest.mark.parametrize(

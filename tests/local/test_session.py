@@ -258,7 +258,10 @@ async def test_a_client_that_is_gone_does_not_break_the_session() -> None:
 async def test_silence_is_sent_for_a_second_and_no_longer(
     connect: Connect, tone_voice: Voice
 ) -> None:
-    """At the beginning and behind each reply; a packet of it costs like any other."""
+    """At the beginning and behind each reply; a packet of it costs like any other.
+
+    Whoever asks is told when there is something to say again.
+    """
     client = connect(
         Parts(voice=tone_voice), options=Options(media=True, pace=float("inf"))
     )
@@ -267,9 +270,13 @@ async def test_silence_is_sent_for_a_second_and_no_longer(
         return [client.runner.next_audio() for _ in range(60)]
 
     silence = [b""] * 50 + [None] * 10
+    woken: list[bool] = []
+    client.runner.on_sound = lambda: woken.append(True)
     assert sent() == silence
+    assert woken == []
     client.send(TYPED, {"type": "response.create"})
     await client.until("response.done")
+    assert woken == [True]
     while client.runner.next_audio():
         pass
     assert sent() == [*silence[1:], None]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import aioice.ice
+import aioice.stun
 import aiortc
 import pytest
 from aiortc.rtcsctptransport import RTCSctpTransport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import itertools
 import math
 from types import SimpleNamespace
@@ -20,7 +21,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         monkeypatch.setattr(_opus, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(_opus, "asyncio", SimpleNamespace(sleep=self.sleep))
+        fake = SimpleNamespace(sleep=self.sleep, Event=asyncio.Event)
+        monkeypatch.setattr(_opus, "asyncio", fake)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -98,10 +100,30 @@ async def test_a_source_that_fails_is_silence(
 
 
 async def test_while_a_source_gives_none_nothing_is_sent(clock: Clock) -> None:
-    """The time goes on: what comes afterwards is where it belongs."""
+    """Nor is it asked until it is woken; what comes then stands at its time."""
     given = iter([b"", None, None, b""])
-    speaker = Speaker(lambda: next(given))
-    assert [(await speaker.next()).pts for _ in range(2)] == [0, 3 * 480]
+    asked: list[float] = []
+
+    def next_audio() -> bytes | None:
+        asked.append(clock.now)
+        return next(given)
+
+    async def settle() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    speaker = Speaker(next_audio)
+    assert (await speaker.next()).pts == 0
+    coming = asyncio.create_task(speaker.next())
+    await settle()
+    assert len(asked) == 2
+    speaker.wake()
+    await settle()
+    assert len(asked) == 3
+    clock.now += 1.0
+    speaker.wake()
+    packet = await coming
+    assert packet.pts == round((clock.now - 100.0) / 0.02) * 480
 
 
 async def test_a_receiver_that_fails_gets_no_more(

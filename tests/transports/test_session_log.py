@@ -47,6 +47,13 @@ class Disk:
         self.file = file
         self.room: int | None = None
         self.error = errno.ENOSPC
+        #: Whether nothing can be taken back either.
+        self.stuck = False
+
+    def truncate(self, size: int) -> None:
+        if self.stuck:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.file.truncate(size)
 
     def write(self, data: Any) -> int:
         if self.room is not None:
@@ -104,10 +111,7 @@ def test_a_file_that_cannot_even_be_cut(tmp_path: Path) -> None:
     writer._file = disk  # type: ignore[assignment]
     writer.write(one)
 
-    def fails(size: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    disk.room, disk.truncate = 30, fails  # type: ignore[attr-defined]
+    disk.room, disk.stuck = 30, True
     with pytest.raises(OSError, match="No space left"):
         writer.write(two)
     found: list[Record] = []
@@ -117,7 +121,7 @@ def test_a_file_that_cannot_even_be_cut(tmp_path: Path) -> None:
     disk.room = None
     with pytest.raises(OSError, match="Input/output"):
         writer.write(three)
-    del disk.truncate
+    disk.stuck = False
     writer.write(three)
     assert list(read_log_file(writer.path)) == [one, three]
     writer.close()

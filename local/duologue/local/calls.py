@@ -154,6 +154,7 @@ class _Call:
         self._farewell = (1000, "The call has ended.")
         self.runner = sessions.open(self._send, session, self._end, media=True)
         self.unheard = Unheard(self.runner)
+        self.runner.on_sound = lambda: self._peer.wake()
         self._peer = Peer(
             on_message=self._put,
             on_packet=self.unheard.take,

@@ -34,6 +34,7 @@ __all__ = ["SessionRunner", "new_id", "wall_clock"]
 #: Frames of 20 ms that are sent as silence behind the last sound: a second, in which
 #: the next reply mostly comes, and a receiver learns that it is silent.
 _SILENT_FRAMES = 50
+_FRAME_SECONDS = 0.02
 #: Seconds for the last words of an utterance, then it has failed.
 _EAR_PATIENCE = 15.0
 
@@ -80,6 +81,9 @@ class SessionRunner:
         self._line = line
         self._muted = False
         self._silent = 0
+        self._asleep = False
+        #: Called where `next_audio` gave None and there is something to say again.
+        self.on_sound: Callable[[], None] = lambda: None
         self._seat = Listeners().seat() if seat is None else seat
         self._send = send
         self._parts = parts
@@ -145,7 +149,7 @@ class SessionRunner:
         """Up to 20 ms of audio for the user's ear; call it every 20 ms.
 
         None where nothing is to be sent, not even silence: a packet that nobody needs
-        costs as much as one with words.
+        costs as much as one with words. Then `on_sound` tells when to go on.
         """
         if self._closed:
             return b""
@@ -154,7 +158,12 @@ class SessionRunner:
             audio = self._engine.next_audio(self._clock())
             self._follow_up()
         self._silent = 0 if audio else self._silent + 1
-        return None if self._muted or self._silent > _SILENT_FRAMES else audio
+        self._asleep = self._muted or self._silent > _SILENT_FRAMES
+        if self._muted and playout is not None and not playout.empty:
+            # Nobody hears it, and it is played all the same.
+            loop = asyncio.get_running_loop()
+            loop.call_later(_FRAME_SECONDS, lambda: self.on_sound())
+        return None if self._asleep else audio
 
     async def close(self) -> None:
         """Stop all that is under way. Idempotent."""
@@ -188,6 +197,11 @@ class SessionRunner:
                 case Mute():
                     self._muted = True
         self._set_timer()
+        playout = self._engine.playout
+        silent = playout is None or playout.empty
+        if self._asleep and not self._muted and not silent:
+            self._asleep = False
+            self.on_sound()
 
     def _outcomes(self) -> list[Outcome]:
         """What leaves now: the engine's events, or what its line makes of them."""

@@ -79,7 +79,8 @@ class Peer:
     ``on_message`` gets each event: text, or ``bytes`` where it was not UTF-8 text.
     ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`, or ``on_packet`` as
     Opus packets; without them nothing is decoded. ``next_audio`` is asked for 20 ms of
-    PCM16 in real time; what it leaves out is silence, and for None nothing is sent.
+    PCM16 in real time; what it leaves out is silence. After None nothing is sent, nor
+    is it asked, until `wake`.
     Peers that may say the same share ``cache``. ``on_closed`` is told the reason, once,
     when the connection ended and `close` was not called. ``loopback`` offers 127.0.0.1
     and nothing else. A callback that raises is logged and, if it is audio's, dropped.
@@ -115,7 +116,10 @@ class Peer:
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._adopt)
         self._pc.on("track", self._on_track)
-        self._pc.addTrack(_OpusTrack(Speaker(next_audio, cache)))
+        speaker = Speaker(next_audio, cache)
+        #: There is something to say again: see ``next_audio``.
+        self.wake = speaker.wake
+        self._pc.addTrack(_OpusTrack(speaker))
         # Opus alone: the track sends finished Opus packets, so no other codec of
         # the far side's may win.
         codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
@@ -257,14 +261,14 @@ class Peer:
         heard = track.kind == "audio" and not self._hears
         self._hears |= heard
         [receiver] = (r for r in self._pc.getReceivers() if r.track is track)
-        take_packets(receiver, self._take if heard else _drop)
+        take_packets(receiver, self._take if heard else lambda packet: None)
 
     def _take(self, packet: bytes) -> None:
         try:
             self._hear(packet)
         except Exception:  # anything that got out here would close the connection
             _log.exception("the receiver of packets failed and gets no more")
-            self._hear = _drop
+            self._hear = lambda packet: None
 
     # -- the end
 
@@ -340,10 +344,6 @@ class _OpusTrack(aiortc.MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         return await self._speaker.next()
-
-
-def _drop(packet: bytes) -> None:
-    """Nobody listens."""
 
 
 def _send(channel: aiortc.RTCDataChannel, text: str) -> None:

@@ -42,8 +42,9 @@ class Speaker:
     """What ``next_audio`` gives, as one Opus packet each 20 ms, encoded in line.
 
     A receiver sees opus/48000/2 whatever is inside (RFC 7587 section 4.1). A source
-    that raises is logged and replaced by silence; while it gives None, no packet goes.
-    ``cache`` is shared by those who may say the same.
+    that raises is logged and replaced by silence. Where it gives None no packet goes,
+    and it is not asked again until `wake`. ``cache`` is shared by those who may say
+    the same.
     """
 
     def __init__(
@@ -53,17 +54,24 @@ class Speaker:
     ) -> None:
         self._next_audio = next_audio
         self._pacer = Pacer()
+        self._awake = asyncio.Event()
         self._packets = Packets(_encoder, PacketCache() if cache is None else cache)
 
     async def next(self) -> Packet:
         """Wait until the next packet is due and give it."""
         index = await self._pacer.next()
         while (pcm := self._read()) is None:
+            self._awake.clear()
+            await self._awake.wait()
             index = await self._pacer.next()
         packet: Packet = av.Packet(self._packets.packet(pcm))
         packet.pts = index * FRAME_SAMPLES
         packet.time_base = _TIME_BASE
         return packet
+
+    def wake(self) -> None:
+        """There is something to say again."""
+        self._awake.set()
 
     def _read(self) -> bytes | None:
         try:
