@@ -4,7 +4,7 @@
 
 KIND is ``echo`` (an `echoes` server), or a session of the local service: ``replies``
 (turn detection off, long scripted replies one after the other), ``off`` (no replies),
-``listening`` (turn detection on, nobody speaks) or ``speaking`` (a question each four
+``idle`` (that, and the caller sends no sound either), ``listening`` (turn detection on, nobody speaks) or ``speaking`` (a question each four
 seconds). Prints a line of JSON.
 """
 
@@ -96,7 +96,9 @@ class Caller:
     def _listened_to(self) -> bool:
         return self.kind in ("listening", "speaking")
 
-    def next_audio(self) -> bytes:
+    def next_audio(self) -> bytes | None:
+        if self.kind == "idle":
+            return None
         frame = self.sound[self.at : self.at + FRAME]
         self.at = (self.at + FRAME) % len(self.sound)
         return frame

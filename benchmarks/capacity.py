@@ -57,6 +57,7 @@ async def measure() -> list[Row]:
         *_beside(found),
         *_ear(found),
         *await _idle(),
+        *await _idle_calls(),
         {"what": "load of the machine before", "value": round(load, 2)},
     ]
 
@@ -227,6 +228,17 @@ async def _idle() -> list[Row]:
             after = await _spent(pid)
     what = f"the service with no session, and with {IDLE} idle ones over WebSocket"
     return [_percent(f"{what}: before", before), _percent(f"{what}: with", after)]
+
+
+async def _idle_calls() -> list[Row]:
+    """Open WebRTC sessions in which nobody says anything, one side or both."""
+    rows = []
+    for kind, said in (("idle", "nothing is sent"), ("off", "the client sends sound")):
+        async with server_of("service") as (url, pid):
+            found = await called(url, pid, IDLE if kind == "idle" else HEARD, kind)
+        what = f"a WebRTC session in which nobody speaks, {said}"
+        rows.append(_percent(what, found["server"]))
+    return rows
 
 
 async def _spent(pid: int) -> float:
