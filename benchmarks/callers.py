@@ -4,8 +4,9 @@
 
 KIND is ``echo`` (an `echoes` server), or a session of the local service: ``replies``
 (turn detection off, long scripted replies one after the other), ``off`` (no replies),
-``idle`` (that, and the caller sends no sound either), ``listening`` (turn detection on, nobody speaks) or ``speaking`` (a question each four
-seconds). Prints a line of JSON.
+``idle`` (that, and the caller sends no sound either), ``listening`` (turn detection
+on, nobody speaks) or ``speaking`` (a question each four seconds). Prints a line of
+JSON.
 """
 
 from __future__ import annotations
