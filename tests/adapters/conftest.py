@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -47,6 +48,11 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "COLUMNS": "120", **changes}
 
 
+def heed_interrupts() -> None:
+    """What a shell runs in its background, these tests too, is told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 async def started(tmp_path: Path) -> AsyncIterator[Start]:
     """``await started("local")``: the command, running."""
@@ -64,6 +70,7 @@ async def started(tmp_path: Path) -> AsyncIterator[Start]:
             stderr=asyncio.subprocess.PIPE,
             env=environment(**changes),
             cwd=tmp_path,
+            preexec_fn=heed_interrupts,
         )
         processes.append(process)
         return process

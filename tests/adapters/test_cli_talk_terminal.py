@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import environment
+from .conftest import environment, heed_interrupts
 
 pytest.importorskip("termios")
 
@@ -76,6 +76,7 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Open]:
             stdout=asyncio.subprocess.PIPE,
             env=environment(**{**size, **changes}),
             cwd=tmp_path,
+            preexec_fn=heed_interrupts,
         )
         processes.append(process)
         return Terminal(process)
