@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from duologue.core import RealtimeEventType
+from duologue.local.faults import Drop, Fault, Faults
+
 Run = Callable[..., Awaitable[Any]]
 Serve = Callable[[bytes], Awaitable[str]]
 Start = Callable[..., Awaitable[Any]]
@@ -209,3 +212,24 @@ async def test_an_error_of_the_service_cannot_command_the_terminal(
     assert outcome.status == 1
     assert "the service refused the key (403): no " in outcome.err
     assert not set(outcome.err) & set("\x1b\x9b\u202e")
+
+
+async def test_a_session_that_gets_no_reply_takes_no_other_with_it(
+    duologue: Run, serving_here: Callable[..., str]
+) -> None:
+    """The one fails in a line, the others talk on."""
+    replies = tuple(name for name in RealtimeEventType if name.startswith("response."))
+    silent = Fault(does=Drop(), events=replies, sessions=frozenset({1}))
+    outcome = await duologue(
+        *("talk", "--text", "--transport", "websocket", "--sessions", "2", "--json"),
+        *("--base-url", serving_here(faults=Faults((silent,)))),
+        *("--timeout", "8"),
+        stdin="/1 hello\n/2 hello\n/1 thank you\n/2 thank you\n",
+    )
+
+    talks = sorted(map(said, json.loads(outcome.out)["sessions"]), key=len)
+    assert "no reply began in 8 s" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.status == 1
+    assert [role for role, _ in talks[1]] == ["user", "assistant"] * 2
+    assert [text for role, text in talks[0] if role == "user"] == ["hello"]

@@ -79,7 +79,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail with the drift: it is why whatever else went wrong did."""
     try:
         result = yield
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:
         stage = item.stash.get(_STAGE, None)
         drift = stage.drift() if stage is not None else None
         if drift is None:

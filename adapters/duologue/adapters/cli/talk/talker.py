@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from duologue.core import Session, SessionConfig, SessionStatus, select_is_settled
+from duologue.core import (
+    Session,
+    SessionConfig,
+    SessionStatus,
+    select_is_settled,
+    select_problems,
+)
 from duologue.core.errors import DuologueError
 from duologue.transports import (
     AudioSink,
@@ -123,12 +130,14 @@ class Talker:
     async def type(self) -> None:
         """A line is a turn, until there are no more."""
         while (line := await self._next_line()) is not None:
-            session = self._live()
+            session, timeout = self._live(), self._plan.timeout
+            known = len(select_problems(session.state))
             await session.send_text(line)
-            await session.until(
-                lambda s: s.responses.active is not None or _is_over(s),
-                timeout=self._plan.timeout,
-            )
+            has_begun = partial(_has_begun, known)
+            try:
+                await session.until(has_begun, timeout=timeout)
+            except TimeoutError:
+                raise DuologueError(f"no reply began in {timeout:g} s") from None
             await self._settle()
 
     async def _next_line(self) -> str | None:
@@ -230,6 +239,12 @@ class Talker:
     def _live(self) -> LiveSession:
         assert self.session is not None, "it has to be started"
         return self.session
+
+
+def _has_begun(known: int, session: Session) -> bool:
+    """Whether there is a reply, a problem beside those known, or nothing any more."""
+    begun = session.responses.active is not None
+    return begun or len(select_problems(session)) > known or _is_over(session)
 
 
 def _carried(
