@@ -192,6 +192,13 @@ def test_an_announcement_of_a_part_beyond_all_reason() -> None:
     assert item is merge_content(item, part, done=False, news=True, first=MAX_PARTS)
 
 
+def test_no_content_says_nothing() -> None:
+    """An item that is shown without any keeps what it has."""
+    item = Item("a", parts=(Part("output_text", Text("b")),))
+
+    assert item is merge_content(item, (), done=True, news=True)
+
+
 def test_an_item_takes_its_place() -> None:
     """That of its id, and of no other."""
     other, old, new = Item("o"), Item("i"), Item("i", role="user")
