@@ -15,6 +15,7 @@ from duologue.core.react import (
     HAND_OVER_DEADLINE,
     HAND_OVER_EARLY,
     PATIENCE,
+    may_hand_over,
 )
 from duologue.core.testing.stream import Stream
 
@@ -637,6 +638,26 @@ def test_it_waits_for_the_end_of_a_turn() -> None:
     live.play(service)
     times = (EXPIRES - HAND_OVER_DEADLINE - 1, EXPIRES - HAND_OVER_DEADLINE + 1)
     assert [tick(live, at) for at in (*times, EXPIRES - 1)] == [(), (NOW,), ()]
+
+
+def test_a_turn_may_begin_while_it_is_carried_out() -> None:
+    """Then it is not the time any more, but at the last moment it is."""
+    live, service = expiring()
+    tick(live, EXPIRES - HAND_OVER_EARLY + 1)
+    may = [may_hand_over(live.state.sessions["s"])]
+    response = service.begin()
+    live.play(service)
+    may.append(may_hand_over(live.state.sessions["s"]))
+    service.end(response, [])
+    live.play(service)
+    may.append(may_hand_over(live.state.sessions["s"]))
+    service.begin()
+    live.play(service)
+    for at in (EXPIRES - HAND_OVER_DEADLINE - 1, EXPIRES - HAND_OVER_DEADLINE):
+        tick(live, at)
+        may.append(may_hand_over(live.state.sessions["s"]))
+
+    assert may == [True, False, True, False, True]
 
 
 def test_a_call_that_is_to_be_run_is_waited_for() -> None:

@@ -36,6 +36,7 @@ DEFAULT: Any = {
 def test_the_defaults() -> None:
     """Spoken answers, turns by silence, nothing transcribed, no voice of ours."""
     assert SessionConfig().to_session() == DEFAULT
+    assert SessionConfig().model is None
 
 
 def test_unset_is_left_out_and_none_is_null() -> None:

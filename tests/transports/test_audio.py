@@ -361,6 +361,16 @@ def test_a_file_holds_what_was_heard(tmp_path: Path) -> None:
     assert (form, frames) == ((1, 2, RATE, 20), GOOD + GOOD)
 
 
+def test_a_file_of_what_was_said_is_its_owners(tmp_path: Path) -> None:
+    """A new one; the mode of one that is there was chosen by somebody."""
+    there = tmp_path / "there.wav"
+    there.touch()
+    there.chmod(0o640)
+    for path, mode in ((tmp_path / "new.wav", 0o600), (there, 0o640)):
+        WavSink(path).close()
+        assert path.stat().st_mode & 0o777 == mode
+
+
 def test_a_killed_process_leaves_a_file(tmp_path: Path) -> None:
     """Without a close the header still counts all but the last second."""
     path = tmp_path / "a.wav"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
 from duologue.core import (
     Session,
@@ -24,6 +25,7 @@ from duologue.core import (
     select_problems,
     select_transcripts,
 )
+from duologue.core.models import REALTIME
 from duologue.local.memory import memory
 from duologue.transports import (
     Client,
@@ -38,7 +40,7 @@ from duologue.transports import (
     record,
     replay,
 )
-from duologue.transports.memory import pair
+from duologue.transports.memory import MemoryEnd, pair
 
 TYPED = SessionConfig(output_modalities=("text",))
 
@@ -114,6 +116,43 @@ async def test_close_session_gives_the_last_value_and_forgets(client: Client) ->
     assert last.connection.status is SessionStatus.CLOSED
     assert client.store.session("one") is None
     assert dict(client.sessions) == {}
+
+
+async def test_all_who_close_wait_for_the_same_end(
+    client: Client, tmp_path: Path
+) -> None:
+    """None of them ends the log before the session has."""
+    path = tmp_path / "session.jsonl"
+    session = await client.start_session(TYPED, transport=record(memory(), path))
+    await asyncio.gather(session.close(), session.close(), client.close())
+    assert dump(fold(read_log_file(path))) == dump(client.store.state)
+    assert session.state.connection.status is SessionStatus.CLOSED
+
+
+async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> None:
+    """Two at once: both get it; who comes later finds no session."""
+    session = await client.start_session(TYPED, id="one", transport=memory())
+    await session.send_text("hello")
+    await session.until(is_answered, timeout=10)
+    close = client.close_session
+    first, second = await asyncio.gather(close("one"), close("one"))
+    assert first is second
+    assert words(first) == HELLO
+    assert client.store.session("one") is None
+    with pytest.raises(KeyError):
+        await close("one")
+
+
+async def test_a_cancelled_close_goes_on(client: Client) -> None:
+    """Who gives up waiting for the end does not keep others from it."""
+    session = await client.start_session(TYPED, transport=memory())
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await session.close()
+    assert session.state.connection.status is SessionStatus.CLOSED
 
 
 async def test_nothing_is_sent_after_close(client: Client) -> None:
@@ -350,6 +389,67 @@ async def test_the_fold_of_a_recording_is_the_live_state(tmp_path: Path) -> None
     store, _ = await recorded_hello(path)
     assert dump(fold(read_log_file(path))) == dump(store.state)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_function_that_records(tmp_path: Path, client: Client) -> None:
+    """The log has the whole session, also what came on later connections."""
+    path = tmp_path / "session.jsonl"
+    ends: list[MemoryEnd] = []
+
+    def make() -> Transport:
+        ours, theirs = pair()
+        ends.append(theirs)
+        return record(ours, path)
+
+    session = await client.start_session(TYPED, transport=make)
+    await ends[0].close("the cable was cut", code=1006)
+    await session.until(
+        lambda s: (s.connection.epoch, s.connection.status.value) == (1, "open"),
+        timeout=5,
+    )
+    await session.close()
+    assert dump(fold(read_log_file(path))) == dump(client.store.state)
+
+
+async def test_a_function_that_replays(tmp_path: Path, client: Client) -> None:
+    """What is replayed has the name, the times and the ids that it had."""
+    path = tmp_path / "session.jsonl"
+    live, name = await recorded_hello(path)
+    session = await client.start_session(TYPED, transport=lambda: replay(path))
+    await session.send_text("hello")
+    again = await session.until(is_answered, timeout=10)
+    before = live.session(name)
+    assert before is not None
+    assert (session.id, again.items) == (name, before.items)
+
+
+@pytest.mark.parametrize(
+    ("config", "variable", "model"),
+    [
+        (None, None, REALTIME),
+        (None, "mine", "mine"),
+        (TYPED, None, REALTIME),
+        (TYPED, "mine", "mine"),
+        (TYPED, "", REALTIME),
+        (SessionConfig(model="another"), "mine", "another"),
+        (SessionConfig(model=UNSET), "mine", None),
+    ],
+)
+async def test_which_model_is_asked_for(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    config: SessionConfig | None,
+    variable: str | None,
+    model: str | None,
+) -> None:
+    """That of the options, then that of the environment, then that of the table."""
+    monkeypatch.delenv("DUOLOGUE_MODEL", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("DUOLOGUE_MODEL", variable)
+    ours, theirs = pair()
+    await client.start_session(config, transport=ours)
+    target = await theirs.wait_connected()
+    assert target.session.get("model") == model
 
 
 @pytest.mark.parametrize("sends", ["strict", "order", "ignore"])

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ from duologue.core import SessionConfig, dump, select_problems
 from duologue.transports import (
     AuthenticationError,
     Client,
+    ConnectError,
     Credentials,
     SignallingError,
     Target,
     Transport,
     record,
 )
+from duologue.transports._webrtc import webrtc
+from duologue.transports._websocket import websocket
 from duologue.transports.credentials import EphemeralKeys, TokenEndpoint
 from duologue.transports.memory import pair
 
@@ -43,8 +47,9 @@ def answer(status: int, body: Any) -> bytes:
 class Fussy:
     """Makes transports that refuse some keys."""
 
-    def __init__(self, refusals: int = 0) -> None:
+    def __init__(self, refusals: int = 0, *, status: int = 401) -> None:
         self.refusals = refusals
+        self.status = status
         self.keys: list[str] = []
 
     def __call__(self) -> Transport:
@@ -54,7 +59,7 @@ class Fussy:
         async def connected(target: Target) -> None:
             self.keys.append(target.credentials.key.reveal())
             if len(self.keys) <= self.refusals:
-                raise AuthenticationError("the key has expired", status=401)
+                raise AuthenticationError("the key has expired", status=self.status)
             await connect(target)
 
         ours.connect = connected  # type: ignore[method-assign]
@@ -93,6 +98,31 @@ async def test_a_key_that_expired_on_the_way(
             with pytest.raises(AuthenticationError):
                 await client.start_session(TYPED, transport=fussy)
     assert len(fussy.keys) == len(raw_server.seen) == attempts
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_who_may_not_mint_is_not_asked_again(
+    raw_server: RawServer, status: int
+) -> None:
+    """Only a key that was minted can have expired on the way."""
+    raw_server.reply = answer(status, {})
+    keys = EphemeralKeys(credentials=Credentials(API))
+    fussy = Fussy()
+    async with Client(credentials=keys, base_url=raw_server.url) as client:
+        with pytest.raises(AuthenticationError):
+            await client.start_session(TYPED, transport=fussy)
+    assert (len(raw_server.seen), fussy.keys) == (1, [])
+
+
+async def test_what_is_forbidden_is_not_asked_again(raw_server: RawServer) -> None:
+    """403 is not about the key's age."""
+    raw_server.reply = answer(200, {"value": MINTED})
+    keys = EphemeralKeys(credentials=Credentials(API))
+    fussy = Fussy(1, status=403)
+    async with Client(credentials=keys, base_url=raw_server.url) as client:
+        with pytest.raises(AuthenticationError):
+            await client.start_session(TYPED, transport=fussy)
+    assert (len(raw_server.seen), fussy.keys) == (1, [MINTED])
 
 
 async def test_a_key_of_ones_own_is_not_tried_twice() -> None:
@@ -222,3 +252,43 @@ async def test_no_key_shows_anywhere(
     for text in shown:
         assert API not in text
         assert MINTED not in text
+
+
+CLOSED = "http://127.0.0.1:9/v1"
+
+
+async def open_websocket(url: str) -> None:
+    async with Client(credentials=Credentials(API), base_url=url) as client:
+        await client.start_session(TYPED, transport=websocket())
+
+
+async def open_call(url: str) -> None:
+    async with Client(credentials=Credentials(API), base_url=url) as client:
+        await client.start_session(TYPED, transport=webrtc())
+
+
+async def mint(url: str) -> None:
+    await EphemeralKeys(credentials=Credentials(API)).fetch(url, {}, 5.0)
+
+
+async def ask_endpoint(url: str) -> None:
+    # No variable of this frame, which is the application's own, holds the key.
+    await TokenEndpoint(
+        f"{url}/token", headers={"Authorization": f"Bearer {API}"}
+    ).fetch("", {}, 5.0)
+
+
+@pytest.mark.parametrize("attempt", [open_websocket, open_call, mint, ask_endpoint])
+@pytest.mark.parametrize("answers", [False, True], ids=["closed", "breaks off"])
+async def test_no_key_in_the_frames_of_a_failure(
+    raw_server: RawServer, attempt: Callable[[str], Awaitable[None]], answers: bool
+) -> None:
+    """A tool that reports crashes prints the variables of all of them."""
+    with pytest.raises(ConnectError) as caught:
+        await attempt(raw_server.url if answers else CLOSED)
+    shown = traceback.TracebackException.from_exception(
+        caught.value, capture_locals=True
+    )
+    text = "".join(shown.format())
+    assert "url = " in text
+    assert API not in text

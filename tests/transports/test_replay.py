@@ -241,6 +241,27 @@ async def test_one_session_of_a_log_and_one_connection_of_it(tmp_path: Path) -> 
         replay(path, session="c")
 
 
+async def test_a_log_of_a_sideband_alone(tmp_path: Path) -> None:
+    """As a page's: its frames are the session's. What a browser told is not."""
+    path = log(
+        tmp_path / "log.jsonl",
+        line("local", "duologue.connecting"),
+        line("out", "session.update", src="transport"),
+        line("local", "duologue.connected"),
+        line("in", "told", src="browser"),
+        line("in", "one", src="sideband"),
+        line("out", "response.create"),
+        line("in", "two", src="sideband"),
+    )
+    transport = replay(path)
+    await transport.connect(default_target())
+    await transport.send('{"type":"response.create"}')
+    assert await read(transport, 2) == ["one", "two"]
+    assert transport.src == "sideband"
+    await transport.close()
+    transport.check()
+
+
 async def test_the_next_connection_of_a_session(tmp_path: Path) -> None:
     """It comes after the first one, with the same clock; the last one has none."""
     gone = {"type": "duologue.disconnected", "reason": "it broke"}

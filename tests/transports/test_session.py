@@ -282,6 +282,28 @@ async def test_nothing_more_after_the_end() -> None:
 
 
 @virtually
+async def test_nothing_is_noted_after_the_end() -> None:
+    """The log has ended with the session, and a forgotten one stays forgotten."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await ask(session, "hello")
+        await session.close()
+        ended = live.store.state
+
+        def change() -> None:
+            session.mute()
+            session.set_volume(0.5)
+            session.clear_transcripts()
+
+        change()
+        assert live.store.state is ended
+        last = await live.close_session(session.id)
+        change()
+        assert live.store.session(session.id) is None
+        assert session.state is last
+
+
+@virtually
 async def test_an_interrupted_reply_is_stopped() -> None:
     """Nothing is sent where nobody speaks."""
     ours, theirs = pair()

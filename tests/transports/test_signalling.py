@@ -24,8 +24,11 @@ from duologue.transports.signalling import (
     BODY_LIMIT,
     Answer,
     create_call,
+    create_key,
+    fetch_key,
     hang_up,
     is_loopback,
+    websocket_url,
 )
 
 if TYPE_CHECKING:
@@ -309,6 +312,33 @@ async def test_what_is_no_url_is_named(
     with pytest.raises(SignallingError) as caught:
         await create_call(kit.target(base_url), OFFER)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("https://me:hunter2@127.0.0.1/v1", "the base URL must not hold a user or a"),
+        ("http://hunter2@127.0.0.1/v1", "the base URL must not hold a user or a"),
+        ("http://192.0.2.1/v1", "a service elsewhere begins with https: to 192.0.2.1"),
+        ("http://localhost.example/v1", "a service elsewhere begins with https"),
+    ],
+)
+async def test_a_key_goes_in_clear_to_this_machine_only(
+    kit: type[Kit], base_url: str, message: str
+) -> None:
+    """Refused before anything is sent, whoever asks; a password is not repeated."""
+    target = kit.target(base_url)
+    for asking in (
+        create_call(target, OFFER),
+        create_key(target, 60),
+        hang_up(target, "rtc_1"),
+        fetch_key(base_url, {}, {}, 1.0),
+    ):
+        with pytest.raises(SignallingError, match=message) as caught:
+            await asking
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(SignallingError, match=message):
+        websocket_url(base_url, {})
 
 
 @pytest.mark.parametrize("key", ["sk-\r\nX-Evil: 1", "sk-\u00e9", "sk- x", "sk-\0"])

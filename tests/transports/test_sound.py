@@ -9,6 +9,9 @@ import pytest
 from duologue.transports._sound import FRAME_BYTES, Sound
 from duologue.transports.audio import BufferSink, QueueSource
 
+#: The connection that reads.
+ME = object()
+
 
 def source(pcm: bytes) -> QueueSource:
     made = QueueSource()
@@ -19,7 +22,7 @@ def source(pcm: bytes) -> QueueSource:
 def test_a_frame_is_filled_up_with_silence() -> None:
     """Whatever a source gives, what goes out has 20 ms."""
     sound = Sound(source(b"\x01\x02" * 500), None)
-    assert [sound.read(), sound.read(), Sound(None, None).read()] == [
+    assert [sound.read(ME), sound.read(ME), Sound(None, None).read(ME)] == [
         b"\x01\x02" * 480,
         b"\x01\x02" * 20 + bytes(920),
         bytes(FRAME_BYTES),
@@ -30,13 +33,30 @@ def test_muted_is_silence_and_the_source_goes_on() -> None:
     """What was said while muted is not said later."""
     sound = Sound(source(b"\x01\x02" * 960), None)
     sound.set_muted(True)
-    muted = sound.read()
+    muted = sound.read(ME)
     sound.set_muted(False)
-    assert [muted, sound.read(), sound.read()] == [
+    assert [muted, sound.read(ME), sound.read(ME)] == [
         bytes(FRAME_BYTES),
         b"\x01\x02" * 480,
         bytes(FRAME_BYTES),
     ]
+
+
+def test_one_connection_has_the_source_until_it_ends() -> None:
+    """The next one that stands beside it takes no frame away from it."""
+    sound = Sound(source(b"\1\1" * 480 + b"\2\2" * 480 + b"\3\3" * 480), None)
+    said: list[bytes] = []
+    sound.tap(said.append, lambda pcm: None)
+    heir = object()
+    before = [sound.read(ME), sound.read(heir), sound.read(ME)]
+    sound.release(heir)
+    sound.release(ME)
+    after = [sound.read(heir), sound.read(ME)]
+    silence = bytes(FRAME_BYTES)
+    one, two, three = (bytes([n, n]) * 480 for n in (1, 2, 3))
+    assert before == [one, silence, two]
+    assert after == [three, silence]
+    assert said == [one, two, three]
 
 
 def test_volume_scales_what_is_heard() -> None:
@@ -66,7 +86,7 @@ def test_both_sides_can_be_listened_to() -> None:
     sound.tap(said.append, heard.append)
     sound.set_volume(0)
     sound.set_muted(True)
-    sound.read()
+    sound.read(ME)
     sound.write(b"\x05\x06")
     assert (said, heard) == ([bytes(FRAME_BYTES)], [b"\x05\x06"])
     assert (sound.speaks, sound.is_heard) == (True, True)

@@ -31,6 +31,8 @@ from duologue.transports import (
     AuthenticationError,
     Client,
     ConnectError,
+    ConnectTimeout,
+    Credentials,
     LiveSession,
     NotConnected,
     ServiceUnreachable,
@@ -92,6 +94,9 @@ class Line:
         self.ends: list[MemoryEnd] = []
         self.refusals: list[Exception] = []
         self.targets: list[Target] = []
+        #: Nobody connects before it is set.
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def __call__(self) -> Transport:
         ours, theirs = pair()
@@ -100,6 +105,7 @@ class Line:
 
         async def connected(target: Target) -> None:
             self.targets.append(target)
+            await self.gate.wait()
             if self.refusals:
                 raise self.refusals.pop(0)
             await connect(target)
@@ -114,6 +120,23 @@ class Line:
         """The next events that one of the connections sent."""
         frames = self.ends[number].frames()
         return [json.loads(await anext(frames)) for _ in range(count)]
+
+    async def say(self, *events: dict[str, Any], number: int = 0) -> None:
+        """Let the far side of one of the connections say this."""
+        for event in events:
+            await self.ends[number].send(json.dumps(event))
+
+    async def expire_in(self, seconds: float) -> None:
+        """Let the first connection end then."""
+        expires = VirtualClock().now() + seconds
+        session = {"type": "realtime", "id": "sess_1", "expires_at": expires}
+        await self.say({"type": "session.updated", "session": session})
+
+
+SPEECH: dict[str, Any] = {"item_id": "said", "audio_start_ms": 0}
+BEGINS = {**SPEECH, "type": "input_audio_buffer.speech_started"}
+ENDS = {**SPEECH, "type": "input_audio_buffer.speech_stopped", "audio_end_ms": 9}
+ANSWER = {"id": "resp_1", "conversation_id": "conv_1"}
 
 
 # A connection that is lost.
@@ -440,6 +463,50 @@ async def test_a_turn_is_not_cut_by_a_hand_over() -> None:
 
 
 @virtually
+async def test_a_turn_that_begins_while_the_next_one_connects() -> None:
+    """It is not cut: what connected in its midst is given up for another."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        await line.expire_in(1000)
+        line.gate.clear()
+        await asyncio.sleep(702)
+        assert len(line.targets) == 2
+        await line.say(BEGINS)
+        await asyncio.sleep(5)
+        line.gate.set()
+        await asyncio.sleep(100)
+        assert (session.state.connection.epoch, len(line.targets)) == (0, 2)
+        created = {"type": "response.created", "response": ANSWER}
+        await line.say(ENDS, created)
+        await asyncio.sleep(20)
+        assert (session.state.connection.epoch, len(line.targets)) == (0, 2)
+        done = {**ANSWER, "status": "completed", "output": []}
+        await line.say({"type": "response.done", "response": done})
+        state = await session.until(lambda s: s.connection.epoch == 1, timeout=5)
+        assert len(line.targets) == 3
+        assert state.responses.by_id["resp_1"].status == "completed"
+        assert select_problems(state) == ()
+
+
+@virtually
+async def test_a_turn_without_end_is_cut_at_the_last_moment() -> None:
+    """Half a minute before its end the connection is given up whatever goes on."""
+    line = Line()
+    loop = asyncio.get_running_loop()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        await line.expire_in(1000)
+        line.gate.clear()
+        await asyncio.sleep(702)
+        await line.say(BEGINS)
+        await asyncio.sleep(5)
+        line.gate.set()
+        await session.until(lambda s: s.connection.epoch == 1, timeout=500)
+        assert loop.time() == pytest.approx(970, abs=1)
+
+
+@virtually
 async def test_a_service_that_is_down_at_the_hand_over() -> None:
     """The old connection is kept while it stands; its end is survived as any other."""
     line = Line()
@@ -509,6 +576,59 @@ async def test_closing_while_it_reconnects() -> None:
             "gap",
         ]
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("way", ["client", "session", "forget"])
+def test_closing_while_it_connects(way: str) -> None:
+    """The start ends with it and says why; nothing is left, nothing has failed."""
+
+    @virtually
+    async def run() -> None:
+        line, live = Line(), client()
+        line.gate.clear()
+        start = asyncio.create_task(live.start_session(TYPED, id="s", transport=line))
+        await asyncio.sleep(1)
+        session = live.get_session("s")
+        if way == "client":
+            await live.close()
+        elif way == "session":
+            await session.close()
+        else:
+            await live.close_session("s")
+        assert session.state.connection.status is SessionStatus.CLOSED
+        assert select_problems(session.state) == ()
+        with pytest.raises(NotConnected, match="closed while it connected"):
+            await start
+        with pytest.raises(NotConnected):
+            await line.ends[0].send("{}")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert (live.store.session("s") is None) is (way == "forget")
+
+    run()
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_closing_at_the_moment_at_which_it_stands(steps: int) -> None:
+    """Whichever is first: it ends closed, and nobody waits for ever."""
+
+    @virtually
+    async def run() -> None:
+        line, live = Line(), client()
+        line.gate.clear()
+        start = asyncio.create_task(live.start_session(TYPED, id="s", transport=line))
+        await asyncio.sleep(1)
+        closing = asyncio.create_task(live.get_session("s").close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        line.gate.set()
+        await closing
+        await asyncio.gather(start, return_exceptions=True)
+        session = live.get_session("s")
+        assert session.state.connection.status is SessionStatus.CLOSED
+        assert select_problems(session.state) == ()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run()
 
 
 @virtually
@@ -615,6 +735,37 @@ def test_a_busy_service_is_asked_again(refusals: list[int], attempts: int) -> No
             else:
                 assert session.state.connection.status is SessionStatus.OPEN
             assert len(line.targets) == attempts
+
+    run()
+
+
+@pytest.mark.parametrize("hangs", ["connect", "key", "both"])
+def test_what_hangs_is_given_up(hangs: str) -> None:
+    """All of the connecting has its time, whatever the transport makes of it."""
+
+    class Slow:
+        renews = True
+
+        async def fetch(self, *_: object) -> Credentials:
+            await asyncio.sleep({"connect": 0, "key": 1e6, "both": 4}[hangs])
+            return Credentials("ek_x")
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        if hangs != "key":
+            line.gate.clear()
+        async with client(credentials=Slow()) as live:
+            with pytest.raises(ConnectTimeout, match="within 5 s"):
+                await live.start_session(TYPED, id="s", transport=line, timeout=5)
+            assert asyncio.get_running_loop().time() == pytest.approx(6)
+            status = live.get_session("s").state.connection.status
+            assert status is SessionStatus.FAILED
+            assert [t.timeout for t in line.targets] == {
+                "connect": [5],
+                "both": [1],
+            }.get(hangs, [])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run()
 

@@ -13,6 +13,7 @@ import aiortc
 import pytest
 
 from duologue.transports import _webrtc
+from duologue.transports._channel import SEND_LIMIT
 from duologue.transports._webrtc import IceServer, WebRTCTransport, webrtc
 from duologue.transports.audio import BufferSink, CallbackSource
 from duologue.transports.errors import (
@@ -132,6 +133,57 @@ async def test_bad_utf_8_comes_as_bytes(kit: type[Kit], service: Service) -> Non
     await transport.close()
 
 
+async def test_sending_waits_for_a_service_that_does_not_read(
+    kit: type[Kit], service: Service
+) -> None:
+    """What waits is bounded; closing frees those who send."""
+    transport = webrtc()
+    await transport.connect(kit.target(service.url))
+    peer = transport._peer
+    assert peer is not None
+    unplug(service.end)
+    frame = "x" * 100_000
+    sending = [asyncio.create_task(transport.send(frame)) for _ in range(20)]
+    done, waiting = await asyncio.wait(sending, timeout=0.3)
+    assert len(done) < 6
+    assert peer.buffered <= SEND_LIMIT + len(frame)
+    await transport.close()
+    for task in waiting:
+        with pytest.raises(NotConnected):
+            await asyncio.wait_for(task, 2)
+
+
+async def test_what_waited_arrives_in_order(kit: type[Kit], service: Service) -> None:
+    """None overtakes another where several send at once."""
+    transport = webrtc()
+    await transport.connect(kit.target(service.url))
+    frames = [f"{n}".ljust(100_000) for n in range(12)]
+    await asyncio.gather(*(transport.send(frame) for frame in frames))
+    assert [await service.end.said() for _ in frames] == frames
+    await transport.close()
+
+
+async def test_one_source_goes_over_to_the_next_connection(
+    kit: type[Kit], service: Service
+) -> None:
+    """While both stand the first one has all of it; then the second, without a gap."""
+    transport = webrtc(source=kit.ToneSource(440))
+    await transport.connect(kit.target(service.url))
+    heir = transport.again()
+    await heir.connect(kit.target(service.url))
+    first, second = service.ends
+    await second.heard.enough(100)
+    first.heard.pcm.clear()
+    before = kit.frequency(await first.heard.enough(300))
+    silence = max(map(abs, array.array("h", second.heard.pcm)))
+    await transport.close()
+    second.heard.pcm.clear()
+    after = kit.frequency(await second.heard.enough(300))
+    await heir.close()
+    assert silence < 10
+    assert [before, after] == pytest.approx([440, 440], abs=5)
+
+
 async def test_losing_the_service_is_told(kit: type[Kit], service: Service) -> None:
     """What came before is given out, then `ConnectionLost` names the reason."""
     transport = webrtc()
@@ -165,6 +217,13 @@ async def test_frames_that_nobody_reads_are_bounded(
     with pytest.raises(ConnectionLost, match="too many frames were left unread"):
         await anext(frames)
     await transport.close()
+
+
+def unplug(end: End) -> None:
+    """Close the sockets of an end without a word to the other."""
+    for each in end.peer._pc.getTransceivers():
+        for protocol in each.receiver.transport.transport._connection._protocols:
+            protocol.transport.abort()
 
 
 # -- failures of connect

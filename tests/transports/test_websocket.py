@@ -204,6 +204,44 @@ async def test_a_refusal_is_an_error_of_connecting(
     assert getattr(caught.value, "status", None) == status
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_refusal_does_not_repeat_the_key(
+    far: Far, kit: type[Kit], told: bool
+) -> None:
+    """Whether the event says it or the close, and whosever key it is."""
+    said = "wrong key odd-key-1, not sk-proj-Ab_9 or Bearer abc.def-1"
+
+    async def refuse(socket: ServerConnection) -> None:
+        if told:
+            error = {"type": "error", "error": {"message": said}}
+            await socket.send(json.dumps(error))
+        await socket.close(3000, said)
+
+    far.does = refuse
+    with pytest.raises(AuthenticationError) as caught:
+        await websocket().connect(kit.target(far.url, key="odd-key-1"))
+    assert str(caught.value).endswith(
+        ": wrong key ***, not sk-*** or Bearer *** (3000)"
+    )
+
+
+async def test_a_close_does_not_repeat_the_key(far: Far, kit: type[Kit]) -> None:
+    """Its reason stands in the state and in the log."""
+
+    async def close(socket: ServerConnection) -> None:
+        await socket.close(1008, "ek_12ab expired, odd-key-1 too")
+
+    far.does = close
+    transport = websocket()
+    await transport.connect(kit.target(far.url, key="odd-key-1"))
+    with pytest.raises(ConnectionLost) as caught:
+        await anext(transport.frames())
+    assert str(caught.value) == "ek_*** expired, *** too (1008)"
+    with pytest.raises(NotConnected, match=r"expired, .* too"):
+        await transport.send("{}")
+    await transport.close()
+
+
 async def test_an_error_that_ends_nothing_is_given_out(
     far: Far, kit: type[Kit]
 ) -> None:
@@ -318,10 +356,12 @@ async def test_a_redirect_is_not_followed(far: Far, kit: type[Kit]) -> None:
 async def test_a_refusal_says_what_the_service_said(far: Far, kit: type[Kit]) -> None:
     """In one line, and without the key that it repeats."""
     far.statuses = [429]
+    far.headers = {"Retry-After": "7"}
     far.body = json.dumps({"error": {"message": "no money for sk-test\n\x1b[31m"}})
     with pytest.raises(SignallingError) as caught:
         await websocket().connect(kit.target(far.url, key="sk-test"))
     assert str(caught.value) == "the service refused (429): no money for *** [31m"
+    assert caught.value.retry_after == 7
 
 
 @pytest.mark.parametrize(

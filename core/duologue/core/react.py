@@ -55,6 +55,7 @@ __all__ = [
     "HAND_OVER_EARLY",
     "PATIENCE",
     "cut_short",
+    "may_hand_over",
     "outputs_are_in",
     "react",
 ]
@@ -303,11 +304,27 @@ def _must_go(session: Session) -> str | None:
         return None
     if session.connection.status is not SessionStatus.OPEN:
         return None
-    if now >= expires - HAND_OVER_DEADLINE:
+    if _is_last_moment(session):
         return "the connection is about to expire"
     if now >= expires - HAND_OVER_EARLY and _is_quiet(session):
         return "the connection expires soon"
     return None
+
+
+def may_hand_over(session: Session) -> bool:
+    """Whether no turn is cut if the connection ends now, or none can be spared.
+
+    For who has begun to hand over: a turn may begin while the next one connects.
+    """
+    return _is_last_moment(session) or _is_quiet(session)
+
+
+def _is_last_moment(session: Session) -> bool:
+    """Whether the connection must be given up whatever goes on."""
+    expires, now = session.connection.expires_at, session.activity.ticked_at
+    if expires is None or now is None:
+        return False
+    return now >= expires - HAND_OVER_DEADLINE
 
 
 def _is_quiet(session: Session) -> bool:

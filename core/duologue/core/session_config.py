@@ -43,7 +43,9 @@ class SessionConfig:
     """What to ask of the service.
 
     ``UNSET`` leaves a field to the service, ``None`` sends null, which switches off
-    turn detection, transcription and noise reduction. The defaults: spoken answers,
+    turn detection, transcription and noise reduction. ``model`` None is the client's
+    choice: that of ``DUOLOGUE_MODEL``, or that of the table of models, which is the
+    one that `to_session` takes. The other defaults: spoken answers,
     turns found by the service after 500 ms of silence, an interruption stops the
     reply, nothing transcribed, no tools. ``speed`` is from 0.25 to 1.5,
     ``max_output_tokens`` a number or ``"inf"``; the formats of the audio are the
@@ -51,7 +53,7 @@ class SessionConfig:
     has for it.
     """
 
-    model: str | UnsetType = models.REALTIME
+    model: str | UnsetType | None = None
     output_modalities: tuple[str, ...] | UnsetType = ("audio",)
     instructions: str | UnsetType = UNSET
     voice: str | Voice | UnsetType = UNSET
@@ -89,7 +91,7 @@ class SessionConfig:
         Raises ValueError for a value that is retired or of the wrong type.
         """
         config = RealtimeSessionConfig(
-            model=self.model,
+            model=models.REALTIME if self.model is None else self.model,
             output_modalities=self.output_modalities,
             instructions=self.instructions,
             audio=AudioConfig(

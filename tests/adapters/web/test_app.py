@@ -21,6 +21,7 @@ from duologue.adapters.web import api, create_app, mount
 from duologue.adapters.web.hub import Caller, Hub
 from duologue.adapters.web.limits import Limits
 from duologue.adapters.web.serving import serving
+from duologue.core.models import TRANSCRIPTION
 from duologue.local import LocalService
 from duologue.transports import Credentials
 from duologue.transports.seam import Target
@@ -132,7 +133,7 @@ def test_the_service_learns_that_users_differ_and_not_who_they_are() -> None:
 
 
 async def test_it_works_where_it_is_mounted(service: LocalService) -> None:
-    """One line; and the end of the parent hangs up."""
+    """Its pages, its feed and its calls, under the path; the ends are tests below."""
     voice = create_app(base_url=service.base_url, credentials=Credentials(KEY))
     parent = Starlette()
     parent.mount("/voice", voice)
@@ -245,6 +246,39 @@ async def test_minutes_are_counted_and_end_a_call(serve: Serve) -> None:
         )
 
 
+async def test_minutes_are_counted_by_address(serve: Serve) -> None:
+    """Whoever makes up users makes up no addresses; the control is the third minute."""
+    limits = Limits(minutes=2, per_address=2)
+    async with serve(authenticate=by_header, limits=limits) as served:
+        hub = served.app.state.hub
+        for user in "ab":
+            page = served.page(**{"X-User": user})
+            session = (await page.create())["id"]
+            await page.call(session)
+            room = hub.room(Caller(user, ""), session)
+            room.left_at = None
+            await hub.look(room.called_at + 61)
+            assert room.minutes == 2
+            assert (await page.summary(session))["status"] == "open"
+            await page.command(session, type="close")
+        third = served.page(**{"X-User": "c"})
+        session = (await third.create())["id"]
+        refused = await third.offer(session, "v=0\r\n")
+        assert refused.json()["error"]["code"] == "no_minutes_left"
+
+
+async def test_a_call_counts_though_it_is_removed_at_once(serve: Serve) -> None:
+    """The minute that has begun, by the time that the page has its answer."""
+    async with serve(limits=Limits(minutes=1)) as served:
+        page = served.page()
+        session = (await page.create())["id"]
+        await page.call(session)
+        await page.http.delete(f"api/sessions/{session}")
+        another = (await page.create())["id"]
+        refused = await page.offer(another, "v=0\r\n")
+        assert refused.json()["error"]["code"] == "no_minutes_left"
+
+
 async def test_a_call_has_an_end(serve: Serve) -> None:
     async with serve(limits=Limits(call_minutes=5)) as served:
         page, hub = served.page(), served.app.state.hub
@@ -292,6 +326,8 @@ NOT_TO_BE_SET: list[Any] = [
     {"type": "transcription"},
     {"instructions": "x" * 40_000},
     {"instructions": 7},
+    {"audio": {"input": {"transcription": {"model": "another"}}}},
+    {"audio": {"input": {"transcription": {"model": ["another"]}}}},
     {"output_modalities": "text"},
     {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": "x"}}}},
 ]
@@ -323,6 +359,27 @@ async def test_a_page_may_choose_of_the_models(serve: Serve) -> None:
         assert view["requested"]["model"] == "small"
         late = await page.command(session, type="update", session={"model": "small"})
         assert late.status_code == 422
+
+
+async def test_a_page_may_choose_who_writes(serve: Serve) -> None:
+    """Of those that the server names; who writes has a price as well."""
+
+    def writing(model: str) -> dict[str, Any]:
+        chosen = {"model": model, "language": "de"}
+        return {**TEXT, "audio": {"input": {"transcription": chosen}}}
+
+    async with serve(transcription_models=["small-transcribe"]) as served:
+        page = served.page()
+        told = (await page.http.get("api/config")).json()
+        assert told["transcription_models"] == [TRANSCRIPTION, "small-transcribe"]
+        for model in told["transcription_models"]:
+            await page.create(config=writing(model))
+        refused = await page.http.post(
+            "api/sessions", json={"config": writing("large-transcribe")}
+        )
+        assert refused.status_code == 422
+        param = "session.audio.input.transcription.model"
+        assert refused.json()["error"]["param"] == param
 
 
 async def test_what_is_no_command_is_refused(page: Page) -> None:

@@ -13,8 +13,10 @@ import pytest
 
 from duologue.adapters.web import browser as module
 from duologue.adapters.web import create_app
+from duologue.adapters.web.limits import Limits
 from duologue.adapters.web.serving import serving
-from duologue.transports import Credentials
+from duologue.adapters.web.watching import Watcher
+from duologue.transports import Credentials, NotConnected
 
 from .conftest import Feed, Page, Serve, Served, calling, lines
 
@@ -162,6 +164,101 @@ async def test_too_many_events_in_one_report_are_refused(direct: Served) -> None
     await feed.say(type="report", session=session, nonce=nonce, records=records)
     told = await feed.until_told("error")
     assert told["error"]["code"] == "too_many_reports"
+
+
+async def test_all_reports_of_a_call_are_bounded(
+    direct: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though none waits: what is folded of them is kept."""
+    monkeypatch.setattr(module, "_TOTAL", 1_000)
+    page = direct.page()
+    session = (await page.create())["id"]
+    feed = await page.feed()
+    await feed.watch(session)
+    nonce = (await token(page, session))["nonce"]
+    for n in range(4):
+        records = [{"dir": "in", "event": {"type": f"x{n}", "filler": "y" * 300}}]
+        await feed.say(type="report", session=session, nonce=nonce, records=records)
+    told = await feed.until_told("error")
+    assert told["error"]["code"] == "too_many_reports"
+    over = ("closed", "failed")
+    await feed.until_view(session, lambda view: view["status"] in over)
+
+
+async def sending(frames: int) -> tuple[module.Browser, Watcher, asyncio.Task[None]]:
+    """A page that does not read, and so many frames for it of 10 kB."""
+    page = Watcher(lambda: "{}", limit=50_000)
+    browser = module.Browser("session", lambda frame: None)
+    browser.take(page, browser.nonce, [])
+
+    async def send() -> None:
+        for _ in range(frames):
+            await browser.send(json.dumps({"type": "x", "filler": "y" * 10_000}))
+
+    task = asyncio.create_task(send())
+    await asyncio.sleep(0.05)
+    return browser, page, task
+
+
+async def test_a_page_that_does_not_read_is_not_told_without_end() -> None:
+    """What is to be sent waits here; the control: it goes on when the page reads."""
+    _, page, task = await sending(30)
+    assert not task.done()
+    assert page._size <= 50_000 + 11_000
+    async with asyncio.timeout(5):
+        while not task.done():
+            await page.take()
+            await asyncio.sleep(0)
+    await task
+
+
+async def test_a_page_that_does_not_read_keeps_no_end_waiting() -> None:
+    browser, _, task = await sending(30)
+    await browser.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(NotConnected):
+            await task
+
+
+async def test_a_page_that_does_not_read_may_come_back() -> None:
+    """With another feed: that one is told the rest."""
+    browser, page, task = await sending(8)
+    assert not task.done()
+    again = Watcher(lambda: "{}", limit=50_000)
+    browser.left(page)
+    browser.take(again, browser.nonce, [])
+    async with asyncio.timeout(5):
+        await task
+    assert again._size > 10_000
+
+
+async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
+    """Whoever has it can call with it: a minute, and a session while it lives."""
+    limits = Limits(sessions=2, minutes=2)
+    async with serve(direct=True, limits=limits) as served:
+        page, hub = served.page(), served.app.state.hub
+        for _ in range(2):
+            session = (await page.create())["id"]
+            await token(page, session)
+            await page.http.delete(f"api/sessions/{session}")
+        refused = await page.http.post("api/sessions", json={})
+        assert refused.json()["error"]["code"] == "too_many_sessions"
+        # The keys have expired.
+        hub._keyed = dict.fromkeys(hub._keyed, 0.0)
+        session = (await page.create())["id"]
+        refused = await page.http.post("api/token", json={"session": session})
+        assert refused.json()["error"]["code"] == "no_minutes_left"
+
+
+async def test_a_key_counts_though_its_session_is_closed(serve: Serve) -> None:
+    async with serve(direct=True, limits=Limits(minutes=1)) as served:
+        page = served.page()
+        session = (await page.create())["id"]
+        await token(page, session)
+        await page.command(session, type="close")
+        another = (await page.create())["id"]
+        refused = await page.http.post("api/token", json={"session": another})
+        assert refused.json()["error"]["code"] == "no_minutes_left"
 
 
 async def test_without_direct_there_is_no_key(page: Page) -> None:

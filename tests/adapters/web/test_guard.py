@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from duologue.adapters.web import create_app
+from duologue.adapters.web.serving import serving
 from duologue.transports import Credentials
 from duologue.transports.errors import DuologueError, SignallingError
 
@@ -167,7 +168,16 @@ async def test_others_are_served_only_with_authentication(address: Any) -> None:
         assert (await created(page)).status_code == 201
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
+        *("X-Forwarded-Server", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP"),
+        *("CF-Ray", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP"),
+        *("Fastly-Client-IP", "X-Original-Host", "X-Envoy-External-Address"),
+        *("CDN-Loop", "Fly-Client-IP", "Tailscale-User-Login", "X-Amzn-Trace-Id"),
+    ],
+)
 async def test_a_proxy_is_served_only_with_authentication(header: str) -> None:
     """What a proxy on this machine passes on does not come from this machine."""
     async with client(app()) as page:
@@ -265,7 +275,7 @@ def test_what_is_no_origin_is_not_allowed(origin: str) -> None:
 
 
 async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
-    """Neither where it works, nor where the service refuses it and says so."""
+    """Where all is well."""
     caplog.set_level("DEBUG")
     async with serve() as served:
         page = served.page()
@@ -274,13 +284,43 @@ async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
         await feed.watch(session)
         await page.call(session)
         await feed.until_view(session, lambda view: view["confirmed"])
-        seen = [str(feed.messages)]
-        failing = (await page.create())["id"]
-        seen.append((await page.offer(failing, "v=0\r\nno\r\n")).text)
-        for path in ("", "api/config", "api/sessions", f"api/sessions/{session}/log"):
-            answer = await page.http.get(path)
-            seen += [answer.text, str(answer.headers)]
+        seen = [str(feed.messages), *await answers(page, session)]
     seen.append(caplog.text)
     assert session in "".join(seen)
-    assert KEY not in "".join(seen)
     assert KEY.removeprefix("sk-") not in "".join(seen)
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+async def test_no_key_where_the_service_tells_it(
+    answering: Callable[[bytes], Awaitable[str]], status: int, caplog: Any
+) -> None:
+    """A service may name the key that it refuses."""
+    caplog.set_level("DEBUG")
+    body = f'{{"error":{{"message":"Incorrect API key provided: {KEY}."}}}}'
+    base_url = await answering(
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    async with serving(app(base_url=base_url)) as url:
+        page = Page(url)
+        session = (await page.create())["id"]
+        feed = await page.feed()
+        await feed.watch(session)
+        seen = [(await page.offer(session, "v=0\r\n")).text]
+        await feed.until_view(session, lambda view: view["status"] == "failed")
+        seen += [str(feed.messages), *await answers(page, session)]
+        await page.close()
+    seen.append(caplog.text)
+    assert "Incorrect API key" in "".join(seen)
+    assert KEY.removeprefix("sk-") not in "".join(seen)
+
+
+async def answers(page: Page, session: str) -> list[str]:
+    """What the server says to all that can be asked."""
+    seen = []
+    records = f"api/sessions/{session}/records"
+    paths = ("", "api/config", "api/sessions", f"api/sessions/{session}/log", records)
+    for path in paths:
+        answer = await page.http.get(path)
+        seen += [answer.text, str(answer.headers)]
+    return seen

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import httpx
 import pytest
 
+from duologue.adapters.web import Limits, records
 from duologue.core import apply, fold, read_log, view
 
 from .conftest import Page, Serve
@@ -126,10 +129,10 @@ async def test_a_record_is_given_as_its_line(page: Page) -> None:
 
 async def test_the_view_at_a_record_is_the_fold_up_to_it(page: Page) -> None:
     session = (await take(page, log()))["id"]
-    records = list(read_log(log().splitlines()))
+    there = list(read_log(log().splitlines()))
     before = await get(page, session, "view", seq=11)
     after = await get(page, session, "view", seq=12)
-    assert after["view"] == view(fold(records[:12]).sessions["call-7"])
+    assert after["view"] == view(fold(there[:12]).sessions["call-7"])
     assert apply(before["view"], after["patch"]) == after["view"]
     assert len(after["patch"]) == 1
     assert (await get(page, session, "view"))["seq"] == 20
@@ -144,8 +147,6 @@ async def test_a_moment_that_is_not_kept_is_refused(page: Page, seq: str) -> Non
 
 
 async def test_what_lies_beyond_the_bound_is_said(serve: Serve) -> None:
-    from duologue.adapters.web import Limits
-
     async with serve(limits=Limits(records=300)) as served:
         page = served.page()
         summary = await take(page, log(1_000))
@@ -153,9 +154,9 @@ async def test_what_lies_beyond_the_bound_is_said(serve: Serve) -> None:
         assert summary["dropped"] == 703
         found = await get(page, summary["id"], "records", limit=1)
         assert found["dropped_bytes"] > 0
-        records = list(read_log(log(1_000).splitlines()))
+        there = list(read_log(log(1_000).splitlines()))
         moment = await get(page, summary["id"], "view", seq=900)
-        assert moment["view"] == view(fold(records[:900]).sessions["call-7"])
+        assert moment["view"] == view(fold(there[:900]).sessions["call-7"])
 
 
 async def test_a_damaged_log_is_read_up_to_the_damage(page: Page) -> None:
@@ -173,8 +174,6 @@ async def test_what_is_no_log_is_refused(page: Page, body: bytes) -> None:
 
 
 async def test_a_log_that_is_too_large_is_refused(serve: Serve) -> None:
-    from duologue.adapters.web import Limits
-
     async with serve(limits=Limits(bytes=1_000)) as served:
         page = served.page()
         try:
@@ -202,6 +201,70 @@ async def test_a_log_of_too_many_sessions_is_refused(page: Page) -> None:
         422,
         "too_many_sessions",
     )
+
+
+@pytest.mark.parametrize("limits", [Limits(sessions=2), Limits(starts=2)])
+async def test_a_log_is_taken_whole_or_not_at_all(serve: Serve, limits: Limits) -> None:
+    """One of three sessions where two may be; the control is one of two."""
+    async with serve(limits=limits) as served:
+        page = served.page()
+        body = b"".join(log(3, f"session {n}") for n in range(3))
+        answer = await page.http.post("api/import", content=body, headers=LOG)
+        assert answer.status_code == 429
+        assert (await page.http.get("api/sessions")).json() == {"sessions": []}
+    async with serve(limits=limits) as served:
+        page = served.page()
+        await take(page, log(3, "one") + log(3, "other"))
+        assert len((await page.http.get("api/sessions")).json()["sessions"]) == 2
+
+
+@pytest.mark.parametrize("limits", [Limits(sessions=1), Limits(starts=1)])
+async def test_who_may_have_no_more_is_refused_before_the_log_is_read(
+    serve: Serve, limits: Limits
+) -> None:
+    async with serve(limits=limits) as served:
+        page = served.page()
+        await page.create()
+        answer = await page.http.post("api/import", content=b"no log", headers=LOG)
+        assert answer.status_code == 429
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\n" * (2 << 20), b" \t\r\n" * (1 << 19), b"\n" * (1 << 20) + log(3)],
+    ids=["newlines", "spaces", "before a log"],
+)
+async def test_a_log_is_read_in_pieces(body: bytes) -> None:
+    """The others have their turn after 16 KiB, though nothing stands in them, and the
+    lines are not all there at once.
+    """
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(others())
+    tracemalloc.start()
+    try:
+        found = [line async for _, line in records._lines(body)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        waiting.cancel()
+    assert found == [line for line in log(3).splitlines() if line in body]
+    assert turns >= (len(body) >> 14) - 1
+    assert most < 100_000
+
+
+async def test_a_damaged_line_is_named_by_its_number(page: Page) -> None:
+    """Empty lines count as well, and a byte order mark does not."""
+    body = b"\xef\xbb\xbf\n\n" + log(3) + b"\n  \nno record\n"
+    summary = await take(page, body)
+    assert summary["last"] == 3
+    assert summary["reason"].startswith("line 8: ")
 
 
 async def test_a_record_that_is_not_kept_is_refused(page: Page) -> None:

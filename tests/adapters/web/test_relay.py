@@ -11,11 +11,13 @@ import attrs
 import pytest
 
 from duologue.adapters.web import create_app, room
+from duologue.adapters.web.errors import Refused
+from duologue.adapters.web.hub import Caller
 from duologue.adapters.web.serving import serving
 from duologue.core import fold, read_log, view
 from duologue.transports import Credentials, _websocket
 
-from .conftest import Page, Served, calling, lines
+from .conftest import Page, Serve, Served, calling, lines
 
 GREETED = [("user", "hello"), ("assistant", "Hello there. It is good to hear you.")]
 
@@ -302,6 +304,26 @@ async def test_a_page_that_gives_its_call_tools_is_hung_up(
     assert summary["reason"] == "the call was given tools that it may not have"
 
 
+@pytest.mark.parametrize("kind", ["mcp_list_tools", "mcp_call", "mcp_approval_request"])
+async def test_a_response_that_was_given_tools_is_hung_up(
+    page: Page, served: Served, kind: str
+) -> None:
+    """Nothing confirms the tools of one response to us: what they do is seen."""
+    session = (await page.create())["id"]
+    feed = await page.feed()
+    await feed.watch(session)
+    call = await page.call(session)
+    await feed.until_view(session, lambda view: view["confirmed"])
+    item = {"id": "mcp_1", "type": kind, "server_label": "x"}
+    hub = served.app.state.hub
+    added = {"type": "conversation.item.added", "event_id": "e", "item": item}
+    hub.client.store.feed(session, added, at=hub.clock.now())
+    async with asyncio.timeout(10):
+        await call.closed.wait()
+    summary = await page.summary(session)
+    assert summary["reason"] == "the call was given tools that it may not have"
+
+
 async def test_our_own_tools_run_here(serve: Any) -> None:
     """The control: what the server gives the call is in order."""
 
@@ -346,11 +368,13 @@ async def test_a_call_without_a_name_that_is_safe_is_not_had(
 async def test_a_refusal_of_the_service_is_passed_on(
     answering: Callable[[bytes], Awaitable[str]], status: int, told: int
 ) -> None:
-    """Our key is our affair: the page is not told that it is not authenticated."""
+    """Our key is our affair: the page is not told that it is not authenticated, nor
+    what the service says of the key.
+    """
+    body = '{"error":{"message":"No, indeed, sk-secret"}}'
     base_url = await answering(
         f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
-        "Content-Length: 32\r\n\r\n".encode()
-        + b'{"error":{"message":"No, indeed"}'[:32]
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
     )
     app = create_app(base_url=base_url, credentials=Credentials("sk-secret"))
     async with serving(app) as url:
@@ -360,6 +384,9 @@ async def test_a_refusal_of_the_service_is_passed_on(
         assert answer.status_code == told
         assert answer.json()["error"]["code"] == "service_refused"
         assert "sk-secret" not in answer.text
+        log = await page.http.get(f"api/sessions/{session}/log")
+        assert "No, indeed" in answer.text + log.text
+        assert "sk-secret" not in log.text
         await page.close()
 
 
@@ -431,6 +458,78 @@ async def test_a_call_that_cannot_be_hung_up_is_left_with_a_word(
     assert "a call was not hung up: nothing answers" in caplog.text
 
 
+async def test_an_offer_is_answered_though_its_call_never_begins(
+    page: Page, served: Served
+) -> None:
+    """The session is removed in the moment between the two."""
+    session = (await page.create())["id"]
+    hub, caller = served.app.state.hub, Caller("local", "127.0.0.1")
+    room = hub.room(caller, session)
+    placing = asyncio.create_task(hub.call(caller, room, "v=0\r\n"))
+    # One step of it: the call's task is made, and has not begun.
+    await asyncio.sleep(0)
+    assert room.has_call
+    await hub.remove(room)
+    async with asyncio.timeout(5):
+        with pytest.raises(Refused, match="given up"):
+            await placing
+
+
+async def test_an_offer_is_answered_though_the_session_cannot_begin(
+    serve: Serve,
+) -> None:
+    """A fault of the application's own, here two tools of one name."""
+
+    def get_time() -> str:
+        """The time."""
+        return "noon"
+
+    async with serve(tools=[get_time, get_time]) as served:
+        page = served.page()
+        session = (await page.create())["id"]
+        async with asyncio.timeout(5):
+            answer = await page.offer(session, "v=0\r\n")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "failed")
+        summary = await page.summary(session)
+        assert (summary["status"], summary["reason"]) == (
+            "failed",
+            "unexpected: ValueError",
+        )
+
+
+async def test_settings_that_come_while_it_connects_are_not_lost(
+    page: Page, served: Served
+) -> None:
+    session = (await page.create())["id"]
+    feed = await page.feed()
+    await feed.watch(session)
+    hub, caller = served.app.state.hub, Caller("local", "127.0.0.1")
+    room = hub.room(caller, session)
+    async with calling() as call:
+        placing = asyncio.create_task(hub.call(caller, room, await call.peer.offer()))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        # It has begun, with the configuration as it was.
+        assert room.has_call
+        change = {"type": "update", "session": {"instructions": "Be kind."}}
+        assert (await page.command(session, **change)).status_code == 202
+        model = {"type": "update", "session": {"model": "another"}}
+        assert (await page.command(session, **model)).status_code == 422
+        await call.peer.accept(await placing)
+
+        def is_changed(view: dict[str, Any]) -> bool:
+            return (view["confirmed"] or {}).get("instructions") == "Be kind."
+
+        await feed.until_view(session, is_changed)
+
+
+async def test_settings_of_a_session_that_is_over_are_refused(page: Page) -> None:
+    session = (await page.create())["id"]
+    await page.command(session, type="close")
+    late = await page.command(session, type="update", session={"instructions": "x"})
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "no_call")
+
+
 async def test_a_session_that_is_removed_while_it_connects(page: Page) -> None:
     session = (await page.create())["id"]
     async with calling() as call:
@@ -438,5 +537,6 @@ async def test_a_session_that_is_removed_while_it_connects(page: Page) -> None:
         await asyncio.sleep(0.01)
         removed = await page.http.delete(f"api/sessions/{session}")
         assert removed.status_code == 204
-        assert (await placing).status_code in (201, 404, 409, 502)
+        async with asyncio.timeout(10):
+            assert (await placing).status_code in (201, 404, 409, 502)
     assert (await page.http.get("api/sessions")).json() == {"sessions": []}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from ._channel import Room, send_text
 from ._ice import IceServer
 from ._opus import Listener, Packet, Speaker
 from ._packets import PacketCache
@@ -105,6 +106,8 @@ class Peer:
         self._channel: aiortc.RTCDataChannel | None = None
         self._pending: list[str] = []
         self._pending_bytes = 0
+        #: For those who can wait before they `send`.
+        self.room = Room()
         self._opened = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
         self._reason: str | None = None
@@ -202,7 +205,7 @@ class Peer:
                 f"a message of {size} bytes is above the limit of {MESSAGE_LIMIT}"
             )
         if self._channel is not None and self._channel.readyState == "open":
-            _send(self._channel, text)
+            send_text(self._channel, text)
         elif self._pending_bytes + size > PENDING_LIMIT:
             raise DuologueError(
                 f"more than {PENDING_LIMIT} bytes wait for the data channel to open"
@@ -227,6 +230,7 @@ class Peer:
         if channel.label != CHANNEL or self._channel is not None:
             return
         self._channel = channel
+        self.room.watch(channel)
         channel.on("message", self._deliver)
         channel.on("close", self._on_far_end)
         if channel.readyState == "open":
@@ -239,7 +243,7 @@ class Peer:
         waiting, self._pending, self._pending_bytes = self._pending, [], 0
         for text in waiting:
             try:
-                _send(self._channel, text)
+                send_text(self._channel, text)
             except DuologueError as error:
                 _log.warning("a message queued before open was dropped: %s", error)
         self._watching = asyncio.create_task(self._watch())
@@ -313,6 +317,7 @@ class Peer:
     def _end(self, reason: str | None) -> None:
         if self._ending is None:
             self._reason = reason
+            self.room.end()
             self._ending = asyncio.create_task(self._shut_down())
 
     async def _shut_down(self) -> None:
@@ -344,14 +349,6 @@ class _OpusTrack(aiortc.MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         return await self._speaker.next()
-
-
-def _send(channel: aiortc.RTCDataChannel, text: str) -> None:
-    try:
-        channel.send(text)
-    except ValueError as error:
-        # The far side's limit, or a lone surrogate, which no UTF-8 can carry.
-        raise DuologueError(f"a message cannot be sent: {error}") from None
 
 
 def _connection(ice_servers: Sequence[IceServer]) -> aiortc.RTCPeerConnection:

@@ -7,12 +7,16 @@ of the real service show both.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from ._masking import one_line
+from .credentials import Secret
 from .errors import AuthenticationError, ConnectionLost, SignallingError
-from .signalling import one_line
+from .signalling import BODY_LIMIT, Reply
 
-__all__ = ["broken_off", "is_error", "lost", "refused"]
+__all__ = ["broken_off", "is_error", "lost", "refused", "reply_of"]
 
 #: What a close code says where the service gives no reason (RFC 6455 section 7.4.1).
 _MEANING = {
@@ -39,11 +43,16 @@ class _First(msgspec.Struct):
     error: _Error | None = None
 
 
-def lost(code: int, reason: str = "") -> ConnectionLost | None:
-    """What a close means; None where the service meant to end the session."""
+def lost(code: int, reason: str, key: Secret | None) -> ConnectionLost | None:
+    """What a close means; None where the service meant to end the session.
+
+    ``key`` is not repeated.
+    """
     if code == 1000:
         return None
-    said = one_line(reason) or _MEANING.get(code, "the service closed the connection")
+    said = one_line(reason, key) or _MEANING.get(
+        code, "the service closed the connection"
+    )
     return ConnectionLost(f"{said} ({code})", code=code)
 
 
@@ -58,21 +67,37 @@ def is_error(frame: bytes) -> bool:
 
 
 def refused(
-    host: str, frame: bytes, code: int | None, reason: str
+    host: str, frame: bytes, code: int | None, reason: str, key: Secret
 ) -> SignallingError | None:
     """Why a service closed behind its first event; None where it did not refuse.
 
     ``frame`` is that event, empty where there was none; ``code`` and ``reason`` are
-    those of the close.
+    those of the close. ``key`` is not repeated.
     """
     status = _STATUS.get(code or 0)
     if status is None:
         return None
     error = _read(frame).error
-    said = one_line(error.message if error is not None and error.message else reason)
+    said = error.message if error is not None and error.message else reason
+    said = one_line(said, key)
     message = f"{host} refused the session: {said or 'it gives no reason'} ({code})"
     kind = AuthenticationError if status == 401 else SignallingError
     return kind(message, status=status)
+
+
+def reply_of(answer: Any) -> Reply:
+    """What came in place of the upgrade: ``websockets``' response as ours."""
+
+    def first(name: str) -> str:
+        # `get` raises where a header stands twice.
+        return next(iter(answer.headers.get_all(name)), "")
+
+    return Reply(
+        answer.status_code,
+        bytes(answer.body or b"")[:BODY_LIMIT].decode(errors="replace"),
+        content_type=first("content-type") or None,
+        retry_after=first("retry-after"),
+    )
 
 
 def _read(frame: bytes) -> _First:

@@ -27,18 +27,22 @@ MakeTransport = Callable[[], Transport]
 
 #: Attempts of a first connection that the service puts off (429, 5xx).
 _FIRST_ATTEMPTS = 3
+#: Seconds after its time at which a transport that keeps none is given up.
+_LATE = 1.0
+#: The HTTP status of a key that is not good, or no longer.
+_UNAUTHORIZED = 401
 
 
 @attrs.define(kw_only=True)
 class Connector:
     """What the connections of a session have in common.
 
-    ``make`` gives transports; where there is none, the ``transport`` at hand may have
-    ``again``, which gives a fresh one like it. ``prepare`` gets each transport before
-    it connects.
+    ``transport`` is the first, then the last. ``make`` gives others; where there is
+    none, the one at hand may have ``again``, which gives a fresh one like it.
+    ``prepare`` gets each transport before it connects.
     """
 
-    transport: Transport | None
+    transport: Transport
     make: MakeTransport | None
     base_url: str
     keys: KeySource
@@ -68,34 +72,57 @@ class Connector:
     ) -> Transport:
         """Connect it, or one like it where the key was refused for its age.
 
-        Raises a `ConnectError`; then it is closed. A key that was minted may have
-        expired on the way: a new one is minted, once (HTTP 401).
+        All of it has ``timeout`` seconds, the fetching of a key too. Raises a
+        `ConnectError`; then it is closed. A key that was minted may have expired on
+        the way: a new one is minted, once, where the connection gets a 401.
         """
         try:
-            return await self._connect(transport, session, timeout)
-        except AuthenticationError:
-            another = self.next() if self.keys.renews else None
+            async with asyncio.timeout(timeout + _LATE):
+                return await self._with_key(transport, session, _now() + timeout)
+        except TimeoutError:
+            raise ConnectTimeout(f"no connection within {timeout:g} s") from None
+
+    async def _with_key(
+        self, transport: Transport, session: Mapping[str, Any], ends: float
+    ) -> Transport:
+        target = await self._target(transport, session, ends)
+        try:
+            await self._connect(transport, target)
+        except AuthenticationError as error:
+            is_old = self.keys.renews and error.status == _UNAUTHORIZED
+            another = self.next() if is_old else None
             if another is None:
                 raise
-            return await self._connect(another, session, timeout)
+            target = await self._target(another, session, ends)
+            await self._connect(another, target)
+            return another
+        return transport
 
-    async def _connect(
-        self, transport: Transport, session: Mapping[str, Any], timeout: float
-    ) -> Transport:
+    async def _target(
+        self, transport: Transport, session: Mapping[str, Any], ends: float
+    ) -> Target:
+        """Where to connect it to, with a key. It is closed if there is none."""
         self.transport = transport
+        left = max(0.1, ends - _now())
+        try:
+            key = await self.keys.fetch(self.base_url, session, left)
+        except BaseException:
+            await transport.close()
+            raise
+        return Target(
+            base_url=self.base_url,
+            credentials=key,
+            session=session,
+            timeout=max(0.1, ends - _now()),
+        )
+
+    async def _connect(self, transport: Transport, target: Target) -> None:
         self.prepare(transport)
         try:
-            target = Target(
-                base_url=self.base_url,
-                credentials=await self.keys.fetch(self.base_url, session, timeout),
-                session=session,
-                timeout=timeout,
-            )
             await transport.connect(target)
         except BaseException:
             await transport.close()
             raise
-        return transport
 
     async def first(self, session: Mapping[str, Any]) -> Transport:
         """The first connection, within ``timeout`` seconds.
@@ -103,21 +130,17 @@ class Connector:
         A service that is busy is asked again, two times at most. Raises a
         `ConnectError`.
         """
-        transport = self.transport or self.next()
-        assert transport is not None
-        loop = asyncio.get_running_loop()
-        ends, attempt = loop.time() + self.timeout, 1
+        transport = self.transport
+        ends, attempt = _now() + self.timeout, 1
         while True:
             try:
-                return await self.connect(
-                    transport, session, max(0.1, ends - loop.time())
-                )
+                return await self.connect(transport, session, max(0.1, ends - _now()))
             except SignallingError as error:
                 another = self._another(error, attempt)
                 if another is None or self.backoff is None:
                     raise
                 wait = self.backoff.delay(attempt, self.chance(), error.retry_after)
-                if loop.time() + wait >= ends:
+                if _now() + wait >= ends:
                     raise
             transport, attempt = another, attempt + 1
             await asyncio.sleep(wait)
@@ -126,6 +149,10 @@ class Connector:
         if error.status is None or not is_worth_repeating(error.status):
             return None
         return self.next() if attempt < _FIRST_ATTEMPTS else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def is_worth_it(error: DuologueError) -> bool:

@@ -18,11 +18,12 @@ import msgspec
 
 from duologue.core import Session, SessionStatus
 from duologue.core import events as ev
+from duologue.core.react import may_hand_over
 from duologue.core.reconnecting import is_recoverable
 from duologue.core.ticking import tick_at
 
 from ._connector import Connector, is_worth_it
-from .errors import ConnectError, ConnectionLost, ConnectTimeout, DuologueError
+from .errors import ConnectError, ConnectionLost, DuologueError, NotConnected
 from .seam import Transport
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ _log = logging.getLogger("duologue")
 _NORMAL = 1000
 #: Seconds that a new connection has for its first word before it is told anything.
 _GREETING = 2.0
-#: Seconds after its time at which a transport that keeps none is given up.
-_LATE = 1.0
 
 
 @attrs.define(eq=False)
@@ -80,6 +79,8 @@ class Keeper:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: float | None = None
+        #: The first connection is made within; `close` ends it.
+        self._opening: asyncio.Timeout | None = None
         self._closing = asyncio.Event()
         self.epoch = 0
 
@@ -98,9 +99,18 @@ class Keeper:
         return self.epoch + 1
 
     async def open(self, configuration: Any) -> None:
-        """The first connection. Raises a `ConnectError`."""
-        transport = await self._connector.first(configuration)
+        """The first connection. Raises a `ConnectError`, `NotConnected` by `close`."""
+        try:
+            async with asyncio.timeout(None) as self._opening:
+                transport = await self._connector.first(configuration)
+        except TimeoutError:
+            raise NotConnected("the session was closed while it connected") from None
+        finally:
+            self._opening = None
         self._link = _Link(transport, 0, _now(), greeted=True)
+        if self._closing.is_set():
+            # It stood at the very moment of `close`.
+            await transport.close()
 
     async def run(self) -> None:
         """Until the session is over, however it ends."""
@@ -122,6 +132,8 @@ class Keeper:
     async def close(self) -> None:
         """End what stands and what is being tried."""
         self._closing.set()
+        if self._opening is not None:
+            self._opening.reschedule(_now())
         if self._heir is not None:
             self._heir.cancel()
         if self._link is not None:
@@ -207,10 +219,7 @@ class Keeper:
             retrying = end.is_lost and self._connector.has_next
             expected = end.reason is None
             fact = ev.Disconnected(
-                code=end.code,
-                reason=end.reason,
-                expected=expected,
-                retrying=retrying,
+                code=end.code, reason=end.reason, expected=expected, retrying=retrying
             )
             session._note(fact, epoch=link.epoch)
             if not retrying:
@@ -259,8 +268,7 @@ class Keeper:
             return
         self._handed_over = heir.result()
         if self._handed_over is None:
-            fact = ev.Disconnected(reason=self._why, expected=False)
-            session._note(fact, epoch=self.epoch)
+            session._note(ev.Disconnected(reason=self._why), epoch=self.epoch)
 
     def _count_from(self, link: _Link) -> None:
         """Begin to count tries, unless this connection was no more than one of them."""
@@ -278,16 +286,23 @@ class Keeper:
 
     async def _replace(self, link: _Link, wait: float) -> _Link | None:
         """Connect anew while the old connection stands, then end that one."""
+        session = self._session
         await asyncio.sleep(wait)
-        self._tries = 0
-        heir = await self._try()
-        if heir is None:
-            return None
-        self._session._outbox.hold()
+        while True:
+            await session.until(may_hand_over)
+            self._tries = 0
+            heir = await self._try()
+            if heir is None:
+                return None
+            if may_hand_over(session.state):
+                break
+            # A turn began meanwhile. Both would share the microphone: not this one.
+            await heir.transport.close()
+        session._outbox.hold()
         self.epoch += 1
         heir.epoch = self.epoch
         self._handed_over = heir
-        self._session._note(ev.Connecting(), epoch=self.epoch)
+        session._note(ev.Connecting(), epoch=self.epoch)
         await link.transport.close()
         return heir
 
@@ -320,8 +335,8 @@ class Keeper:
                 return await self._attempt()
             except DuologueError as error:
                 self._why = str(error)
-                name, tries = self._session.id, self._tries
-                _log.info("session %s: attempt %d: %s", name, tries, error)
+                told = (self._session.id, self._tries, error)
+                _log.info("session %s: attempt %d: %s", *told)
                 if not isinstance(error, ConnectError) or not is_worth_it(error):
                     return None
                 asked = getattr(error, "retry_after", None)
@@ -331,15 +346,9 @@ class Keeper:
         if transport is None:
             raise DuologueError("this transport cannot be made again")
         asked = self._session.state.connection.requested
-        configuration = msgspec.json.decode(asked) if asked is not None else {}
+        configuration = msgspec.json.decode(asked or b"{}")
         timeout = min(self._connector.timeout, max(0.1, self._left()))
-        try:
-            async with asyncio.timeout(timeout + _LATE):
-                connected = await self._connector.connect(
-                    transport, configuration, timeout
-                )
-        except TimeoutError:
-            raise ConnectTimeout(f"no connection within {timeout:g} s") from None
+        connected = await self._connector.connect(transport, configuration, timeout)
         return _Link(connected, self.epoch)
 
     def _left(self) -> float:

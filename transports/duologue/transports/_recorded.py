@@ -16,8 +16,10 @@ from .errors import LogError
 from .logfile import read_log_file
 from .seam import OWN
 
-__all__ = ["configuration", "ends_with_a_send", "made_by_itself", "readable"]
+__all__ = ["channel", "configuration", "ends_with_a_send", "made_by_itself", "readable"]
 
+#: The ``src`` of what came by a second connection to a call.
+SIDEBAND = "sideband"
 #: Facts that a client learns from its transport or its clock, and not by itself.
 _FACTS = (events.Played, events.Tick)
 _AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
@@ -53,6 +55,15 @@ def made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
         if first is not None and _kind(first) == "session.update":
             made.add(first.seq)
     return frozenset(made)
+
+
+def channel(session: tuple[Record, ...]) -> str | None:
+    """The ``src`` of the frames that were the session's.
+
+    That of a sideband where there is no channel of its own, else None.
+    """
+    sources = {record.src for record in session if record.dir == "in"}
+    return SIDEBAND if None not in sources and SIDEBAND in sources else None
 
 
 def ends_with_a_send(records: tuple[Record, ...]) -> bool:

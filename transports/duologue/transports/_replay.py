@@ -21,7 +21,13 @@ from duologue.core import events
 from duologue.core.record import Record
 
 from ._drift import Comparison, Sends, first_difference
-from ._recorded import configuration, ends_with_a_send, made_by_itself, readable
+from ._recorded import (
+    channel,
+    configuration,
+    ends_with_a_send,
+    made_by_itself,
+    readable,
+)
 from ._replay_clock import ReplayClock, Speed, Times
 from .errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
 from .seam import Report, Target
@@ -102,6 +108,8 @@ class Replay:
         self._speed: Speed = speed
         self._sends: Sends = sends
         self._patience = patience
+        #: Where the frames come from; a page's log has them by its sideband alone.
+        self.src = channel(session)
         self._made = made_by_itself(records)
         self._comparison = Comparison(
             [r for r in records if r.dir == "out" and r.seq not in self._made], sends
@@ -269,7 +277,7 @@ class Replay:
     def _is_ours(self, record: Record) -> bool:
         """Whether the replay brings this record, or the client makes it anew."""
         if record.dir == "in":
-            return record.src is None
+            return record.src == self.src
         if isinstance(record.event, events.Disconnected):
             event = record.event
             return not event.expected or event.code is not None

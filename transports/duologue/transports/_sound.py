@@ -20,7 +20,11 @@ def _nobody(pcm: bytes) -> None:
 
 
 class Sound:
-    """A source and a sink, either of which may be missing."""
+    """A source and a sink, either of which may be missing.
+
+    Connections that follow each other share one. While two of them stand, the first
+    that read the source has it alone, until it calls `release`.
+    """
 
     def __init__(self, source: AudioSource | None, sink: AudioSink | None) -> None:
         self.source = source
@@ -29,6 +33,7 @@ class Sound:
         self._volume = 1.0
         self._said: Tap = _nobody
         self._heard: Tap = _nobody
+        self._reader: object = None
 
     @property
     def speaks(self) -> bool:
@@ -54,17 +59,27 @@ class Sound:
             raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
         self._volume = volume
 
-    def read(self) -> bytes:
+    def read(self, reader: object) -> bytes:
         """The next frame to send: silence where the source has none, and if muted.
 
         The source is read all the same: what was said meanwhile is not said later.
+        Silence too where another ``reader`` has the source.
         """
+        if self._reader is None:
+            self._reader = reader
+        if reader is not self._reader:
+            return bytes(FRAME_BYTES)
         pcm = b"" if self.source is None else self.source.read(FRAME_SAMPLES)
         if self._muted:
             pcm = b""
         pcm = pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
         self._said(pcm)
         return pcm
+
+    def release(self, reader: object) -> None:
+        """This one reads no more: the source is the next one's."""
+        if self._reader is reader:
+            self._reader = None
 
     def write(self, pcm: bytes) -> None:
         """Pass on what is heard."""

@@ -116,6 +116,7 @@ class VoiceEvents:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sound.release(self)
 
     def _play(self, event: _Peek) -> None:
         if not self._sound.is_heard or not self._playable:
@@ -141,7 +142,7 @@ class VoiceEvents:
         due = loop.time()
         while True:
             try:
-                pcm = self._sound.read()
+                pcm = self._sound.read(self)
             except Exception:
                 _log.exception("the source of audio failed: nothing more is sent")
                 return

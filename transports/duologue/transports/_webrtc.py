@@ -10,6 +10,7 @@ from ._ice import IceServer
 from ._inbox import Inbox
 from ._sound import Sound
 from ._statistics import Statistics
+from ._tasks import cancelling
 from .errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
 from .seam import AudioSink, AudioSource, Target
 from .signalling import create_call, is_loopback
@@ -47,6 +48,7 @@ class WebRTCTransport:
         self._inbox: Inbox[str | bytes] = Inbox()
         self._peer: Peer | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
         self._step = ""
         self._closed = False
         self._call_id: str | None = None
@@ -77,7 +79,7 @@ class WebRTCTransport:
         except BaseException:
             closed_meanwhile = self._closed
             await self.close()
-            if closed_meanwhile and not _cancelling():
+            if closed_meanwhile and not cancelling():
                 raise ConnectError("closed while connecting") from None
             raise
 
@@ -105,21 +107,26 @@ class WebRTCTransport:
         return Peer(
             on_message=self._receive,
             on_audio=sound.write if sound.is_heard else None,
-            next_audio=sound.read if sound.speaks else None,
-            on_closed=lambda reason: self._inbox.end(ConnectionLost(reason)),
+            next_audio=self._read if sound.speaks else None,
+            on_closed=self._lose,
             loopback=is_loopback(target.base_url),
             ice_servers=self._ice_servers,
         )
 
     async def send(self, frame: str) -> None:
-        """Send one event. While connecting it is queued until the channel opens.
+        """Send one event; waits while more than `SEND_LIMIT` bytes are under way.
+
+        While connecting it is queued until the channel opens.
 
         Raises `NotConnected` before `connect` and after the end, and a
         `DuologueError` for an event that the data channel cannot carry.
         """
         if self._peer is None or self._closed:
             raise NotConnected("this transport is not connected")
-        self._peer.send(frame)
+        # One after the other, so that none overtakes one that waits.
+        async with self._sending:
+            await self._peer.room.wait()
+            self._peer.send(frame)
 
     def frames(self) -> AsyncIterator[str | bytes]:
         """Events as they came; `ConnectionLost` with the reason if it broke."""
@@ -155,6 +162,7 @@ class WebRTCTransport:
         The service sees DTLS end; no request is made.
         """
         self._closed = True
+        self._sound.release(self)
         self._inbox.end()
         try:
             if self._opening is not None:
@@ -164,13 +172,15 @@ class WebRTCTransport:
             if self._peer is not None:
                 await self._peer.close()
 
+    def _read(self) -> bytes:
+        # Not while closing: the source is the next connection's by then.
+        return b"" if self._closed else self._sound.read(self)
+
+    def _lose(self, reason: str) -> None:
+        self._sound.release(self)
+        self._inbox.end(ConnectionLost(reason))
+
     def _receive(self, frame: str | bytes) -> None:
         if not self._inbox.put_nowait(frame):
             # Nobody reads, and waiting is not possible here.
             self._inbox.end(ConnectionLost("too many frames were left unread"))
-
-
-def _cancelling() -> bool:
-    """Whether the running task itself was told to stop."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -14,9 +14,12 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from ._closing import broken_off, is_error, lost, refused
+from ._closing import broken_off, is_error, lost, refused, reply_of
+from ._masking import one_line
 from ._sound import Sound
+from ._tasks import cancelling
 from ._voice_events import VoiceEvents
+from .credentials import Secret
 from .errors import (
     ConnectError,
     ConnectionLost,
@@ -28,12 +31,9 @@ from .errors import (
 )
 from .seam import AudioSink, AudioSource, Report, Target
 from .signalling import (
-    BODY_LIMIT,
-    Reply,
     identification,
     is_call_id,
     is_loopback,
-    one_line,
     refusal,
     websocket_url,
 )
@@ -103,6 +103,7 @@ class WebSocketTransport:
         self._report: Report = lambda frame, way: None
         self._voice: VoiceEvents | None = None
         self._closed = False
+        self._key: Secret | None = None
         #: The event that came while connecting.
         self._first = b""
 
@@ -151,6 +152,7 @@ class WebSocketTransport:
         """
         if self._closed or self._opening is not None:
             raise ConnectError("a transport connects once")
+        self._key = target.credentials.key
         # In a task of its own, which `close` can end without cancelling the caller.
         self._opening = asyncio.create_task(self._open(target))
         try:
@@ -160,7 +162,7 @@ class WebSocketTransport:
         except BaseException as error:
             closed_meanwhile = self._closed
             await self.close()
-            if closed_meanwhile and not _cancelling():
+            if closed_meanwhile and not cancelling():
                 raise ConnectError("closed while connecting") from None
             if isinstance(error, NotConnected):
                 raise ConnectError(str(error)) from None
@@ -261,7 +263,7 @@ class WebSocketTransport:
         try:
             await socket.send(data, text=True)
         except ConnectionClosed as error:
-            lost = _lost(error)
+            lost = _lost(error, self._key)
             reason = str(lost) if lost is not None else "the service closed"
             raise NotConnected(reason) from None
 
@@ -272,7 +274,7 @@ class WebSocketTransport:
                 data, self._first = self._first, b""
                 data = data or await self._socket.recv(decode=False)
             except ConnectionClosed as error:
-                lost = None if self._closed else _lost(error)
+                lost = None if self._closed else _lost(error, self._key)
                 if lost is not None:
                     raise lost from None
                 return
@@ -323,7 +325,8 @@ async def _first_event(socket: ClientConnection, target: Target) -> bytes:
             async with asyncio.timeout(CLOSE_PATIENCE):
                 await socket.wait_closed()
     host = target.base_url.partition("?")[0]
-    no = refused(host, event, socket.close_code, socket.close_reason or "")
+    code, reason = socket.close_code, socket.close_reason or ""
+    no = refused(host, event, code, reason, target.credentials.key)
     if no is not None:
         raise no
     return event
@@ -338,12 +341,11 @@ class _Dial(connect):
 
 async def _dial_once(url: str, target: Target) -> ClientConnection:
     """The table from what websockets raises to what we raise."""
-    headers = identification(target)
     host, loopback = url.partition("?")[0], is_loopback(target.base_url)
     try:
         return await _Dial(
             url,
-            additional_headers=headers,
+            additional_headers=identification(target),
             # A proxy of the environment cannot reach our loopback.
             proxy=None if loopback else True,
             compression=None,
@@ -357,10 +359,7 @@ async def _dial_once(url: str, target: Target) -> ClientConnection:
             logger=_log,
         )
     except InvalidStatus as error:
-        answer = error.response
-        body = bytes(answer.body or b"")[:BODY_LIMIT].decode(errors="replace")
-        kind = answer.headers.get("content-type")
-        raise refusal(target, Reply(answer.status_code, body, kind)) from None
+        raise refusal(target, reply_of(error.response)) from None
     except InvalidHandshake as error:
         raise SignallingError(
             f"{host} does not speak WebSocket: {one_line(str(error))}"
@@ -376,10 +375,10 @@ async def _dial_once(url: str, target: Target) -> ClientConnection:
         ) from error
 
 
-def _lost(error: ConnectionClosed) -> ConnectionLost | None:
+def _lost(error: ConnectionClosed, key: Secret | None) -> ConnectionLost | None:
     """What a close means; None where the service meant to end the session."""
     if error.rcvd is not None:
-        return lost(error.rcvd.code, error.rcvd.reason)
+        return lost(error.rcvd.code, error.rcvd.reason, key)
     if error.sent is not None and error.sent.reason:
         # We gave up on it: no answer to a ping, a frame that is none.
         said = f"the connection was given up: {error.sent.reason}"
@@ -392,9 +391,3 @@ def _text(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
-
-
-def _cancelling() -> bool:
-    """Whether the running task itself was told to stop."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from os import PathLike
@@ -139,7 +140,9 @@ class WavSink:
         self._written = 0
         self._in_header = 0
         try:
-            self._file = self._path.open("wb")
+            # What was said is for its owner only, as in a log; a file that was
+            # there, or a device, keeps its mode.
+            self._file = os.fdopen(_owners_only(self._path), "wb")
         except OSError as error:
             raise self._failure(error) from None
         self._guarded(self._update_header)
@@ -200,6 +203,11 @@ class WavSink:
 
     def _failure(self, error: OSError) -> MediaError:
         return MediaError(f"{self._path}: cannot be written: {error.strerror}")
+
+
+def _owners_only(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600)
 
 
 class CallbackSink:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, cast
 
+import attrs
+
 from duologue.core import Session, Store
-from duologue.core import events as ev
 from duologue.core.models import REALTIME
 from duologue.core.reconnecting import Backoff
 from duologue.core.session_config import SessionConfig
@@ -84,11 +85,13 @@ class Client:
         """Connect a new session; returns when frames go both ways.
 
         ``transport`` defaults to WebRTC without microphone and speaker; a function
-        that makes one is called for each connection. ``tools`` are run when the model
+        that makes one is called for each connection (if it gives a `record`, the log
+        of the first one has the whole session). ``tools`` are run when the model
         calls them, beside those that ``config`` tells of. ``timeout`` in seconds is
-        for all of the connecting. Raises a `ConnectError`, with the session left in
-        the store as ``failed``; ValueError for an id in use, `NotConnected` once the
-        client is closed.
+        for all of the connecting; a transport that does not keep it is given up a
+        second later. Raises a `ConnectError`, with the session left in the store as
+        ``failed``; ValueError for an id in use, `NotConnected` once the client is
+        closed, or the session while it connects.
         """
         if self._closed:
             raise NotConnected("this client is closed")
@@ -97,22 +100,22 @@ class Client:
 
             transport = webrtc()
         made, make = _split(transport)
+        # A recording has the time of its session, and goes on by itself.
+        clock: Clock | None = getattr(made, "clock", None)
         session_id = id or self._id_for(made)
         if session_id in self._sessions:
             raise ValueError(f"a session {session_id!r} exists already")
         connector = Connector(
             transport=made,
-            make=make,
+            make=make if clock is None else None,
             base_url=self.base_url,
             keys=self.credentials,
             timeout=timeout,
             backoff=self._backoff,
             chance=self._chance,
         )
-        # A recording has the time of its session.
-        clock: Clock = getattr(made, "clock", None) or self._clock
-        session = LiveSession(session_id, self.store, clock, connector)
-        configuration = session._configure(config or default_config(), tools)
+        session = LiveSession(session_id, self.store, clock or self._clock, connector)
+        configuration = session._configure(default_config(config), tools)
         self._sessions[session_id] = session
         await session._open(configuration)
         return session
@@ -123,13 +126,16 @@ class Client:
         return recorded if recorded and recorded not in self._sessions else self._ids()
 
     async def close_session(self, session_id: str) -> Session:
-        """Close a session, take it out of the state, and return its last value."""
+        """Close a session, take it out of the state, and return its last value.
+
+        Those who call at the same time get the same. Raises KeyError.
+        """
         session = self._sessions[session_id]
         await session.close()
-        last = session.state
-        del self._sessions[session_id]
-        session._note(ev.Forgotten())
-        return last
+        if self._sessions.get(session_id) is session:
+            del self._sessions[session_id]
+        session._forget()
+        return session.state
 
     async def close(self) -> None:
         """Close all sessions at once. Their state stays in the store."""
@@ -153,13 +159,20 @@ class Client:
 
 def _split(
     transport: Transport | MakeTransport,
-) -> tuple[Transport | None, MakeTransport | None]:
-    """A transport that is there, or what makes them."""
+) -> tuple[Transport, MakeTransport | None]:
+    """A first transport, and what makes more of them where that was given."""
     if hasattr(transport, "connect"):
         return cast(Transport, transport), None
-    return None, transport
+    return transport(), transport
 
 
-def default_config() -> SessionConfig:
-    """The configuration of a session where none is given."""
-    return SessionConfig(model=os.environ.get("DUOLOGUE_MODEL") or REALTIME)
+def default_config(config: SessionConfig | None = None) -> SessionConfig:
+    """A configuration with its model.
+
+    That which it names, that of ``DUOLOGUE_MODEL``, or that of the table of models.
+    """
+    config = config or SessionConfig()
+    if config.model is not None:
+        return config
+    model = os.environ.get("DUOLOGUE_MODEL") or REALTIME
+    return attrs.evolve(config, model=model)

@@ -19,7 +19,6 @@ from duologue.core import (
     Transcript,
     encode,
     react,
-    select_final_transcripts,
 )
 from duologue.core import commands as make
 from duologue.core import events as ev
@@ -32,15 +31,15 @@ from ._keeper import Keeper
 from ._outbox import Outbox
 from ._session_log import SessionLog
 from ._unconfirmed import Unconfirmed, named
+from ._watching import OVER, first_of, lines, wait, why_not
 from .clock import Clock
 from .emitter import Emitter
-from .errors import ConnectionLost, DuologueError, NotConnected
+from .errors import DuologueError, NotConnected
 from .seam import OWN, Audible, Reporting, Transport
 from .tools import Spec, Tool, Toolbox
 
 __all__ = ["LiveSession"]
 
-_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 _log = logging.getLogger("duologue")
 
 
@@ -61,20 +60,24 @@ class LiveSession:
         self._unconfirmed = Unconfirmed()
         self._timed = getattr(connector.transport, "clock", None) is not None
         self._log = SessionLog(connector.transport)
-        # As a subscriber it gets each record once and in order, whatever others do.
-        self._unlog = store.subscribe(self._write, session=session_id)
+        self._unlog: Callable[[], None]
         self._of_log: list[ev.Gap] = []
         self._emitter = Emitter()
         self._emitter.on("playback_cleared", self._flush_audio)
         self._tools = Toolbox(self._keeper.spawn, self._note, self.send_event)
         self._emitter.on("tool_call", self._tools.run)
+        #: Set once it stands, or does not.
+        self._opened = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._forgotten = False
         self._last: Session = Session(session_id)
 
     @property
     def state(self) -> Session:
         """The session as it is now; its last value once it is forgotten."""
-        return self._store.session(self.id) or self._last
+        live = None if self._forgotten else self._store.session(self.id)
+        return live or self._last
 
     @property
     def failure(self) -> DuologueError | None:
@@ -149,61 +152,57 @@ class LiveSession:
         for event in (*make.interrupt(self.state), *cut_short(self.state)):
             await self.send_event(event)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._forgotten or self.state.connection.status in OVER
+
     async def _wish(self, event: ev.ClientEvent) -> None:
         values = msgspec.json.decode(encode(event))
         await self._put(ev.Requested(event=values))
 
     async def _put(self, event: ev.Event) -> None:
-        if self.state.connection.status in _OVER:
+        if self._is_over:
             raise NotConnected(f"session {self.id} is not connected")
         await self._outbox.put(event)
 
     def mute(self) -> None:
-        """Send silence in place of the microphone. Nothing if it is muted."""
+        """Send silence in place of the microphone. Nothing if muted or over."""
         self._set_muted(True)
 
     def unmute(self) -> None:
-        """Send the microphone's sound again."""
+        """Send the microphone's sound again. Nothing once the session is over."""
         self._set_muted(False)
 
     def _set_muted(self, muted: bool) -> None:
-        if self.state.activity.muted != muted:
+        if not self._is_over and self.state.activity.muted != muted:
             self._note(ev.Muted(muted=muted))
             self._turn_down(self.transport)
 
     def set_volume(self, volume: float) -> None:
-        """Play at this volume, from 0 to 1. Raises ValueError for any other."""
+        """Play at this volume, from 0 to 1. Raises ValueError for any other.
+
+        Nothing once the session is over.
+        """
         if not 0 <= volume <= 1:
             raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
-        if self.state.activity.volume != volume:
+        if not self._is_over and self.state.activity.volume != volume:
             self._note(ev.VolumeSet(volume=float(volume)))
             self._turn_down(self.transport)
 
     def clear_transcripts(self) -> None:
-        """Show none of the lines so far any more; the conversation keeps them."""
-        self._note(ev.Cleared())
+        """Show none of the lines so far any more; the conversation keeps them.
 
-    async def transcripts(self) -> AsyncIterator[Transcript]:
+        Nothing once the session is over.
+        """
+        if not self._is_over:
+            self._note(ev.Cleared())
+
+    def transcripts(self) -> AsyncIterator[Transcript]:
         """The final lines, those that there are and then each as it comes.
 
         In the order in which they become final. Ends when the session is over.
         """
-        lines: asyncio.Queue[Transcript | None] = asyncio.Queue()
-        for line in select_final_transcripts(self.state):
-            lines.put_nowait(line)
-
-        def look(status: SessionStatus) -> None:
-            if status in _OVER:
-                lines.put_nowait(None)
-
-        stops = (self.on("transcript", lines.put_nowait), self.on("status", look))
-        try:
-            look(self.state.connection.status)
-            while (next_line := await lines.get()) is not None:
-                yield next_line
-        finally:
-            for stop in stops:
-                stop()
+        return lines(self)
 
     async def until(
         self, predicate: Callable[[Session], bool], *, timeout: float | None = None
@@ -213,41 +212,36 @@ class LiveSession:
         Raises TimeoutError after ``timeout`` seconds, and `ConnectionLost` where the
         session is over and the state can change no more.
         """
-        found: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-
-        def look(*_: object) -> None:
-            if found.done():
-                return
-            if predicate(self.state):
-                found.set_result(self.state)
-            elif self.state.connection.status in _OVER:
-                reason = self.state.connection.reason or "it was closed"
-                found.set_exception(
-                    ConnectionLost(f"the session {self.id} is over: {reason}")
-                )
-
-        stop = self._store.subscribe(look, session=self.id)
-        try:
-            look()
-            return await asyncio.wait_for(found, timeout)
-        finally:
-            stop()
+        return await wait(self, predicate, timeout)
 
     async def close(self) -> None:
         """Close the connection; the session stays in state as ``closed``.
 
-        Idempotent. A session that failed stays ``failed``.
+        Idempotent: whoever calls waits for the same end. A session that failed stays
+        ``failed``; one that still connects is given up.
         """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._close(), name=f"close {self.id}")
+        await asyncio.shield(self._ending)
+
+    async def _close(self) -> None:
         await self._keeper.close()
-        if self._running is not None:
+        await self._opened.wait()
+        if self._running is None:
+            # It never stood; its log has ended.
+            return
+        try:
             # It sees the end by itself; it must not be cut off in a record.
-            running, self._running = self._running, None
-            try:
-                await running
-            finally:
-                self._note(ev.Closed())
-                self._end_log()
-        self._end_log()
+            await self._running
+        finally:
+            self._note(ev.Closed())
+            self._end_log()
+
+    def _forget(self) -> None:
+        """Take it out of the state, if that was not done."""
+        if not self._forgotten:
+            self._note(ev.Forgotten())
+            self._forgotten = True
 
     def _configure(
         self, config: SessionConfig, tools: Iterable[Tool | Spec | Callable[..., Any]]
@@ -260,23 +254,26 @@ class LiveSession:
         return config.to_session()
 
     async def _open(self, configuration: Mapping[str, Any]) -> None:
-        self._note(ev.Connecting())
-        wish = {"type": "session.update", "session": dict(configuration)}
-        self._note(ev.Requested(event=wish))
+        # As a subscriber it gets each record once and in order, whatever others do.
+        self._unlog = self._store.subscribe(self._write, session=self.id)
         try:
+            self._note(ev.Connecting())
+            wish = {"type": "session.update", "session": dict(configuration)}
+            self._note(ev.Requested(event=wish))
             await self._keeper.open(configuration)
         except BaseException as error:
-            known = isinstance(error, DuologueError)
-            cancelled = isinstance(error, asyncio.CancelledError)
-            reason = str(error) if known else type(error).__name__
-            reason = "interrupted while connecting" if cancelled else reason
-            self._note(ev.Disconnected(reason=reason, expected=False))
+            # What was given up by `close` has not failed.
+            closed = self._ending is not None
+            self._note(ev.Disconnected(reason=why_not(error), expected=closed))
             self._outbox.end(f"session {self.id} is not connected")
             self._end_log()
             raise
-        self._note(ev.Connected())
-        self._outbox.open()
-        self._running = asyncio.create_task(self._run(), name=f"duologue {self.id}")
+        else:
+            self._note(ev.Connected())
+            self._outbox.open()
+            self._running = asyncio.create_task(self._run(), name=f"duologue {self.id}")
+        finally:
+            self._opened.set()
 
     async def _run(self) -> None:
         """All that goes on in the session; it ends as state, whatever happens."""
@@ -286,7 +283,7 @@ class LiveSession:
             unexpected = None
         except Exception as error:
             _log.exception("session %s failed", self.id)
-            unexpected = f"unexpected: {type(_first_of(error)).__name__}"
+            unexpected = f"unexpected: {type(first_of(error)).__name__}"
             self._failure = self._failure or DuologueError(unexpected)
         finally:
             if unexpected is not None:
@@ -390,11 +387,3 @@ class LiveSession:
         self._unlog()
         if (fact := self._log.end()) is not None:
             self._note(fact)
-
-
-def _first_of(error: Exception) -> BaseException:
-    """What a group of errors began with."""
-    first: BaseException = error
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import attrs
 
+from ._masking import Headers, one_line
 from .credentials import Secret
 from .errors import (
     AuthenticationError,
@@ -48,7 +49,6 @@ __all__ = [
     "identification",
     "is_call_id",
     "is_loopback",
-    "one_line",
     "refusal",
     "websocket_url",
 ]
@@ -58,8 +58,6 @@ BODY_LIMIT = 65_536
 
 _LAST_PORT = 65_535
 _CALL_ID = re.compile(r"rtc_[A-Za-z0-9_-]{1,128}")
-#: Characters of a foreign text that a message of ours repeats.
-_QUOTED = 200
 
 
 @attrs.frozen
@@ -151,10 +149,11 @@ async def fetch_key(
     Raises as `create_call` does. A message of ours repeats nothing of what it
     answered: that may be a key.
     """
-    url = _url(address)
+    url = _safe(address)
     body = _as_json({"session": session})
-    typed = {**body.pop("headers"), **headers}
-    reply = await _exchange(url, typed, body, timeout)
+    # Under the same name: a traceback shows this frame without what they hold.
+    headers = Headers(body.pop("headers"), headers)
+    reply = await _exchange(url, headers, body, timeout)
     if reply.status in (401, 403):
         raise AuthenticationError(
             f"the token endpoint refused ({reply.status})", status=reply.status
@@ -209,8 +208,8 @@ def is_loopback(base_url: str) -> bool:
 
 
 async def _post(target: Target, path: str, body: dict[str, Any]) -> Reply:
-    url = _url(target.base_url + path)
-    headers = {**body.pop("headers", {}), **identification(target)}
+    url = _safe(target.base_url + path)
+    headers = Headers(body.pop("headers", {}), identification(target))
     return await _exchange(url, headers, body, target.timeout)
 
 
@@ -219,7 +218,7 @@ async def _exchange(
 ) -> Reply:
     async with _translated(url, timeout), _client(url) as client:
         request = client.build_request("POST", url, **body)
-        request.headers.update({**headers, "Accept-Encoding": "identity"})
+        request.headers.update(Headers(headers, {"Accept-Encoding": "identity"}))
         response = await client.send(request, stream=True)
         try:
             text = await _read(response)
@@ -259,17 +258,19 @@ def authorization(target: Target) -> str:
     return target.credentials.header
 
 
-def identification(target: Target) -> dict[str, str]:
-    """The headers that say who asks. Raises as `authorization` does."""
-    headers = {"Authorization": authorization(target)}
-    if target.safety_identifier is not None:
-        headers["OpenAI-Safety-Identifier"] = target.safety_identifier
-    return headers
+def identification(target: Target) -> Mapping[str, str]:
+    """The headers that say who asks. Raises as `authorization` does.
+
+    Their ``repr`` shows no value.
+    """
+    user = target.safety_identifier
+    named = {} if user is None else {"OpenAI-Safety-Identifier": user}
+    return Headers({"Authorization": authorization(target)}, named)
 
 
 def websocket_url(base_url: str, query: Mapping[str, str]) -> str:
     """The address of a session over WebSocket. Raises `SignallingError`."""
-    url = _url(base_url + "/realtime")
+    url = _safe(base_url + "/realtime")
     scheme = "ws" if url.scheme == "http" else "wss"
     return f"{url.copy_with(scheme=scheme)}?{urlencode(query)}"
 
@@ -361,21 +362,29 @@ def _described(target: Target, reply: Reply) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         kind = one_line(reply.content_type or "no content type")
         said = f"{kind}: {reply.text}"
-    # Some services repeat the key that they refuse.
-    return one_line(str(said).replace(target.credentials.key.reveal(), "***"))
-
-
-def one_line(text: str) -> str:
-    """A foreign text as part of a message of ours."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    line = " ".join(printable.split())
-    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
+    return one_line(str(said), target.credentials.key)
 
 
 def _call_id(reply: Reply) -> str | None:
     path = reply.location.partition("?")[0]
     name = path.rstrip("/").rpartition("/")[2]
     return name if _CALL_ID.fullmatch(name) else None
+
+
+def _safe(text: str) -> httpx.URL:
+    """An address that a key may be sent to. Raises `SignallingError`.
+
+    A password in it would stand in messages, and plain HTTP is for this machine.
+    """
+    url = _url(text)
+    if url.userinfo:
+        raise SignallingError("the base URL must not hold a user or a password")
+    if url.scheme == "http" and not is_loopback(text):
+        raise SignallingError(
+            f"the base URL of a service elsewhere begins with https: to {url.host} "
+            "the key would go in clear"
+        )
+    return url
 
 
 def _url(text: str) -> httpx.URL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +20,9 @@ from starlette.staticfiles import StaticFiles
 
 from duologue.core import SessionConfig
 from duologue.core.events.config import Transcription
-from duologue.core.models import REALTIME, TRANSCRIPTION
+from duologue.core.models import TRANSCRIPTION
 from duologue.transports import Credentials
-from duologue.transports.client import DEFAULT_BASE_URL
+from duologue.transports.client import DEFAULT_BASE_URL, default_config
 from duologue.transports.errors import DuologueError, SignallingError
 from duologue.transports.signalling import is_loopback
 
@@ -43,6 +43,8 @@ _VOICES = (
     *("echo", "marin", "sage", "shimmer", "verse"),
 )
 
+#: What a session begins with where nothing is said.
+_CONFIG = SessionConfig(transcription=Transcription(model=TRANSCRIPTION))
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -56,6 +58,7 @@ def create_app(
     limits: Limits | None = None,
     config: SessionConfig | None = None,
     models: Iterable[str] = (),
+    transcription_models: Iterable[str] = (),
     tools: Iterable[Callable[..., Any]] = (),
     service: str | None = None,
 ) -> Starlette:
@@ -67,15 +70,16 @@ def create_app(
     reached from elsewhere, and those of pages that may use it. ``direct`` lets the
     browser call the service by itself, with an ephemeral key. ``config`` is what a
     session begins with, ``models`` are those that a page may choose beside its model,
-    ``tools`` are run here when the model calls them, ``service`` is how the page calls
-    the service. Raises `SignallingError` for a base URL that is not safe to use
+    ``transcription_models`` those that may write down what the user says; ``tools`` are
+    run here when the model calls them, ``service`` is how the page calls the service.
+    Raises `SignallingError` for a base URL that is not safe to use
     (``http`` beyond loopback, or with a user in it), `DuologueError` for what is no
     origin.
     """
     url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
     url = url.rstrip("/")
     host = _checked(url)
-    config = config or _default_config()
+    config = default_config(config or _CONFIG)
     model = () if config.model is UNSET else (str(config.model),)
     hub = Hub(
         base_url=url,
@@ -84,6 +88,7 @@ def create_app(
         models=tuple(dict.fromkeys((*model, *models))),
         tools=tuple(tools),
         limits=limits or Limits(),
+        transcribers=_transcribers(config, transcription_models),
     )
     api = Api(hub, authenticate, _about(hub, service or host, direct=direct))
     guard = Middleware(
@@ -103,7 +108,7 @@ def _about(hub: Hub, service: str, *, direct: bool) -> dict[str, Any]:
         "service": {"name": service, "local": is_loopback(hub.client.base_url)},
         "defaults": _shown(hub.config),
         "models": hub.models,
-        "transcription_models": (TRANSCRIPTION,),
+        "transcription_models": hub.transcribers,
         "voices": _VOICES,
         "recording": False,
         "limits": {
@@ -177,11 +182,13 @@ def mount(parent: Starlette, path: str, app: Starlette) -> None:
     parent.router.lifespan_context = lifespan
 
 
-def _default_config() -> SessionConfig:
-    return SessionConfig(
-        model=os.environ.get("DUOLOGUE_MODEL") or REALTIME,
-        transcription=Transcription(model=TRANSCRIPTION),
-    )
+def _transcribers(config: SessionConfig, more: Iterable[str]) -> tuple[str, ...]:
+    """The models that may write: that of the configuration, or the usual one."""
+    writing: Any = config.transcription
+    is_plain = isinstance(writing, Mapping)
+    own = writing.get("model") if is_plain else getattr(writing, "model", None)
+    first = own if isinstance(own, str) else TRANSCRIPTION
+    return tuple(dict.fromkeys((first, *more)))
 
 
 def _shown(config: SessionConfig) -> dict[str, Any]:

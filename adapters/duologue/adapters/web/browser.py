@@ -33,6 +33,8 @@ LIFETIME = 60
 _PATIENCE = 60.0
 #: Bytes of reports that may wait to be folded.
 _WAITING_LIMIT = 4 << 20
+#: Bytes of reports of one call: an hour of talk without a pause is a fraction of it.
+_TOTAL = 32 << 20
 #: Reports that are folded before others have their turn.
 _AT_ONCE = 50
 
@@ -53,18 +55,17 @@ class Browser:
         self._session_id = session_id
         self._note = note
         self._user = user
-        self._key: asyncio.Future[Secret] = asyncio.get_running_loop().create_future()
+        #: The ephemeral key, or the `ConnectError` that there is in its place.
+        self.key: asyncio.Future[Secret] = asyncio.get_running_loop().create_future()
         # Whoever asked for it may have gone.
-        self._key.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.key.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._page: Watcher | None = None
         self._changed = asyncio.Event()
         self._reports: deque[tuple[str, str]] = deque()
         self._size = 0
+        #: Bytes that were reported in all.
+        self._total = 0
         self._closed = False
-
-    async def key(self) -> Secret:
-        """The ephemeral key, once it is minted. Raises a `ConnectError`."""
-        return await asyncio.shield(self._key)
 
     async def connect(self, target: Target) -> None:
         """Mint a key, and wait for the first that its page reports.
@@ -73,10 +74,10 @@ class Browser:
         """
         target = attrs.evolve(target, safety_identifier=self._user)
         try:
-            self._key.set_result(await create_key(target, LIFETIME))
+            self.key.set_result(await create_key(target, LIFETIME))
         except BaseException as error:
             known = isinstance(error, ConnectError)
-            self._key.set_exception(error if known else ConnectError("given up"))
+            self.key.set_exception(error if known else ConnectError("given up"))
             raise
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -91,11 +92,13 @@ class Browser:
         """What a page reports: the way and the frame of each. Raises `Refused`."""
         if not hmac.compare_digest(nonce.encode(), self.nonce.encode()):
             raise Refused(403, "wrong_nonce", "this page does not have the call")
-        self._size += sum(len(frame) for _, frame in reports)
-        if self._size > _WAITING_LIMIT:
+        size = sum(len(frame.encode()) for _, frame in reports)
+        self._size += size
+        self._total += size
+        if self._size > _WAITING_LIMIT or self._total > _TOTAL:
             self._closed = True
             self._wake()
-            raise Refused(429, "too_many_reports", "the page reports too much at once")
+            raise Refused(429, "too_many_reports", "the page reports too much")
         self._reports += reports
         self._page = page
         self._wake()
@@ -104,13 +107,17 @@ class Browser:
         """The page is gone; it may come back with another feed."""
         if self._page is page:
             self._page = None
+            self._wake()
 
     async def send(self, frame: str) -> None:
-        """Let the page send it; waits while its feed is cut.
+        """Let the page send it; waits while its feed is cut, or while it does not read.
 
         Raises `NotConnected` after close.
         """
         await self._wait(lambda: self._page is not None)
+        while not self._closed and (page := self._page) and not page.has_room:
+            await self._until_read(page)
+            await self._wait(lambda: self._page is not None)
         if self._closed or self._page is None:
             raise NotConnected("the page is gone")
         event: Any = msgspec.Raw(frame.encode())
@@ -125,7 +132,7 @@ class Browser:
             if self._closed:
                 return
             way, frame = self._reports.popleft()
-            self._size -= len(frame)
+            self._size -= len(frame.encode())
             if way == "in":
                 yield frame
             else:
@@ -138,6 +145,18 @@ class Browser:
         """Take no more; the page closes its own end."""
         self._closed = True
         self._wake()
+
+    async def _until_read(self, page: Watcher) -> None:
+        """Wait until the page has read what it was told, or something else changed."""
+        waits = [
+            asyncio.ensure_future(page.room_for_more()),
+            asyncio.ensure_future(self._changed.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _wait(self, ready: Callable[[], bool]) -> None:
         while not ready() and not self._closed:

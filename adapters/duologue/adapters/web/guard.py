@@ -8,8 +8,8 @@ from taking effect nor a WebSocket. So, before any handler:
 - a POST, a DELETE and a WebSocket need an ``Origin`` that is our own or allowed, else
   403; a request that a browser marks as another site's gets nothing of the API;
 - a POST and a DELETE need the header ``X-Duologue: 1``, which no form can send;
-- without authentication only this machine is served, and nothing that came through
-  a proxy.
+- without authentication only this machine is served, and nothing with a header that
+  proxies add. One that adds none cannot be told from this machine.
 
 This is an ASGI middleware and knows no library.
 """
@@ -33,7 +33,19 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _CHANGING = ("POST", "DELETE", "PUT", "PATCH")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+#: What proxies, balancers and tunnels add; a browser sends none of it.
+_FORWARDED = frozenset(
+    (
+        *("forwarded", "via", "x-real-ip", "x-real-host", "x-client-ip"),
+        *("true-client-ip", "client-ip", "x-cluster-client-ip", "fastly-client-ip"),
+        *("x-proxyuser-ip", "x-remote-ip", "x-remote-addr", "x-host", "x-scheme"),
+        *("x-amzn-trace-id", "x-cloud-trace-context", "x-request-start", "cdn-loop"),
+    )
+)
+_FORWARDED_BEGINS = (
+    *("x-forwarded", "x-original-", "x-envoy-", "x-azure-", "x-arr-", "x-appengine-"),
+    *("cf-", "cloudfront-", "fly-", "ngrok-", "tailscale-", "x-vercel-"),
+)
 
 
 class Guard:
@@ -155,7 +167,7 @@ def _is_loopback(address: str) -> bool:
 
 def _is_near(scope: Message, headers: Mapping[str, str]) -> bool:
     """Whether a request comes from this machine, and came to an address of its own."""
-    if any(name in headers for name in _FORWARDED):
+    if any(n in _FORWARDED or n.startswith(_FORWARDED_BEGINS) for n in headers):
         return False
     ends = (scope.get("client"), scope.get("server"))
     return all(end is not None and is_loopback_host(_name(end[0])) for end in ends)

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -33,6 +33,7 @@ GONE = 20.0
 _LOOK = 1.0
 #: Seconds in which changes of the list of sessions are told together.
 _LIST_EVERY = 0.1
+_USED_UP = "all minutes of this day are used up"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -58,6 +59,7 @@ class Hub:
         models: tuple[str, ...],
         tools: tuple[Callable[..., Any], ...],
         limits: Limits,
+        transcribers: tuple[str, ...] = (),
     ) -> None:
         self.clock = SystemClock()
         hidden = (credentials.key.reveal(), *secrets_of(config))
@@ -71,10 +73,13 @@ class Hub:
         self.limits = limits
         self.config = config
         self.models = models
+        self.transcribers = transcribers
         self._tools = tools
         self._meter = Meter(limits)
         self._secret = credentials.key.reveal().encode()
         self._rooms: dict[str, Room] = {}
+        #: Sessions that are removed while their key still lives, and until when.
+        self._keyed: dict[About, float] = {}
         self._watchers: dict[Watcher, str] = {}
         #: The lists of sessions as they were told last, and whose are to be told anew.
         self._lists: dict[str, str] = {}
@@ -99,18 +104,47 @@ class Hub:
         self, caller: Caller, *, session: dict[str, object], title: str | None
     ) -> Room:
         """A new session, not connected yet. Raises `Refused`."""
-        config = changed(self.config, changes_of(session, models=self.models))
+        changes = changes_of(
+            session, models=self.models, transcribers=self.transcribers
+        )
+        config = changed(self.config, changes)
         self._check_open()
-        self._meter.admit(caller.name, caller.address, self._counts(caller))
+        self.check_sessions(caller)
+        self._meter.start(caller.name, caller.address)
         about = self._about(caller, title, "live")
         return self._add(about, self.history(about.id), config)
 
-    def read(
-        self, caller: Caller, history: History, *, title: str | None, ends: str | None
-    ) -> Room:
-        """A session of a log, to be read only; ``ends`` says why it ends too early."""
+    def check_sessions(self, caller: Caller, more: int = 1) -> None:
+        """Whether a user may have so many more sessions. Raises `Refused`."""
+        self._meter.check_sessions(self._counts(caller), more)
+
+    def begin_import(self, caller: Caller) -> None:
+        """Count an import before anything is read of it. Raises `Refused`."""
         self._check_open()
-        self._meter.admit(caller.name, caller.address, self._counts(caller))
+        self.check_sessions(caller)
+        self._meter.start(caller.name, caller.address)
+
+    def read(
+        self,
+        caller: Caller,
+        histories: Sequence[History],
+        *,
+        title: str | None,
+        ends: str | None,
+    ) -> list[Room]:
+        """The sessions of a log, to be read only: all of them, or `Refused`.
+
+        The import was counted when it began. ``ends`` says why it ends too early.
+        """
+        self._check_open()
+        self.check_sessions(caller, len(histories))
+        if len(histories) > 1:
+            self._meter.start(caller.name, caller.address, len(histories) - 1)
+        return [self._read(caller, history, title, ends) for history in histories]
+
+    def _read(
+        self, caller: Caller, history: History, title: str | None, ends: str | None
+    ) -> Room:
         about = self._about(caller, title, "import")
         room = self._add(about, history, self.config)
         room.ends = ends
@@ -124,7 +158,9 @@ class Hub:
 
     def _counts(self, caller: Caller) -> tuple[int, int]:
         """Sessions that the user has, and that the address has."""
-        rooms = [room.about for room in self._rooms.values()]
+        now = asyncio.get_running_loop().time()
+        self._keyed = {a: until for a, until in self._keyed.items() if until > now}
+        rooms = [*self._keyed, *(room.about for room in self._rooms.values())]
         return (
             sum(about.owner == caller.name for about in rooms),
             sum(about.address == caller.address for about in rooms),
@@ -152,6 +188,7 @@ class Hub:
             now=self.clock.now,
             config=config,
             models=self.models,
+            transcribers=self.transcribers,
             tools=self._tools,
             changed=self._renew,
         )
@@ -163,18 +200,39 @@ class Hub:
     async def remove(self, room: Room) -> None:
         """End a session and forget it."""
         if self._rooms.pop(room.id, None) is not None:
+            if room.key_until:
+                self._keyed[room.about] = room.key_until
             await room.forget()
             self._renew(room)
 
     async def call(self, caller: Caller, room: Room, offer: str) -> str:
         """Place the call of a session: the answer. Raises `Refused`."""
         self._meter.check_minutes(caller.name, caller.address)
-        return await room.call(offer, user=self._safety(caller))
+        answer = await room.call(offer, user=self._safety(caller))
+        await self._charge(room)
+        return answer
 
     async def token(self, caller: Caller, room: Room) -> tuple[Secret, str]:
         """A key for a page that calls by itself, and its nonce. Raises `Refused`."""
         self._meter.check_minutes(caller.name, caller.address)
-        return await room.token(user=self._safety(caller))
+        found = await room.token(user=self._safety(caller))
+        await self._charge(room)
+        return found
+
+    async def _charge(self, room: Room) -> None:
+        """Count the first minute before a page can hang up. Raises `Refused`."""
+        if not self._take_minutes(room, 0.0):
+            room.ends = _USED_UP
+            await room.close()
+            raise Refused(429, "no_minutes_left", _USED_UP)
+
+    def _take_minutes(self, room: Room, lasted: float) -> bool:
+        """Count the minutes of a call, the one that has begun too; False: none left."""
+        while room.minutes * 60 <= lasted:
+            room.minutes += 1
+            if not self._meter.take_minute(room.about.owner, room.about.address):
+                return False
+        return True
 
     def _safety(self, caller: Caller) -> str | None:
         """The user for the service, who cannot tell from it who it is."""
@@ -211,11 +269,11 @@ class Hub:
 
     def _renew(self, room: Room) -> None:
         """A list of sessions is not right any more: a new one is due soon."""
-        self._lists_due.add(room.about.owner)
-        self._lists.pop(room.about.owner, None)
-        if len(self._lists_due) == 1:
+        if not self._lists_due:
             loop = asyncio.get_running_loop()
             loop.call_later(_LIST_EVERY, self._renew_lists)
+        self._lists_due.add(room.about.owner)
+        self._lists.pop(room.about.owner, None)
 
     def _renew_lists(self) -> None:
         owners, self._lists_due = self._lists_due, set()
@@ -263,7 +321,7 @@ class Hub:
                 await self.remove(room)
 
     def _must_end(self, room: Room, now: float) -> str | None:
-        """Why a call must not go on; the minute that has begun is counted."""
+        """Why a call must not go on."""
         if room.idle(now) >= GONE:
             return "the page is gone"
         if room.called_at is None:
@@ -271,11 +329,7 @@ class Hub:
         lasted = now - room.called_at
         if lasted >= self.limits.call_minutes * 60:
             return f"a call may last {self.limits.call_minutes} minutes"
-        while room.minutes * 60 <= lasted:
-            room.minutes += 1
-            if not self._meter.take_minute(room.about.owner, room.about.address):
-                return "all minutes of this day are used up"
-        return None
+        return None if self._take_minutes(room, lasted) else _USED_UP
 
     async def aclose(self) -> None:
         """Hang up all calls. Idempotent; nothing can be started afterwards."""

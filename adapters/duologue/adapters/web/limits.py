@@ -52,17 +52,21 @@ class Meter:
             RateLimitItemPerDay(limits.minutes * times),
         )
 
-    def admit(self, user: str, address: str, has: tuple[int, int]) -> None:
-        """Count the start of a session beside those there are. Raises `Refused`."""
+    def check_sessions(self, has: tuple[int, int], more: int) -> None:
+        """Whether there may be so many more sessions beside those of the user and of
+        the address. Raises `Refused`.
+        """
         most = self._limits.sessions
-        for count, allowed in zip(
-            has, (most, most * self._limits.per_address), strict=True
-        ):
-            if count >= allowed:
+        allowed = most, most * self._limits.per_address
+        for count, limit in zip(has, allowed, strict=True):
+            if count + more > limit:
                 said = f"there are {count} sessions already; remove one"
                 raise Refused(429, "too_many_sessions", said)
+
+    def start(self, user: str, address: str, number: int = 1) -> None:
+        """Count the start of so many sessions. Raises `Refused`."""
         for item, key in zip(self._starts, _keys(user, address), strict=True):
-            if not self._windows.hit(item, "starts", *key):
+            if not self._windows.hit(item, "starts", *key, cost=number):
                 said = "too many sessions were made in the last minute; wait a little"
                 raise Refused(429, "too_many_starts", said)
 

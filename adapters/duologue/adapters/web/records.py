@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 import msgspec
@@ -15,14 +17,17 @@ from duologue.core import LogError, Record, read_log
 from .api import Api, json_reply, read_body
 from .errors import Refused
 from .history import Entry, History
-from .hub import Hub
+from .hub import Caller, Hub
 
 __all__ = ["Records"]
 
 #: Records of one answer: by default, and at most.
 _SOME, _MOST = 1_000, 20_000
-#: Records that are folded before others have their turn.
-_AT_ONCE = 200
+#: Bytes of a log that are folded before others have their turn, and what a line counts
+#: beside its own.
+_PIECE, _LINE = 16 << 10, 64
+_SPACE = re.compile(rb"\s*")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: Sessions of one log.
 _SESSIONS = 16
 #: Characters of a title.
@@ -85,15 +90,13 @@ class Records:
         Raises `Refused`.
         """
         caller = await self._api.caller(request)
+        self._hub.begin_import(caller)
         body = await read_body(request, "application/jsonl", self._hub.limits.bytes)
         title = request.query_params.get("title", "")[:_TITLE] or None
-        histories, ends = await _folded(self._hub, body)
+        histories, ends = await _folded(self._hub, caller, body)
         if not histories:
             raise Refused(422, "not_a_log", ends or "there is no record in the log")
-        rooms = [
-            self._hub.read(caller, history, title=title, ends=ends)
-            for history in histories
-        ]
+        rooms = self._hub.read(caller, histories, title=title, ends=ends)
         return json_reply(rooms[0].summary(), 201)
 
 
@@ -138,27 +141,65 @@ def _is_of(name: str, wanted: str) -> bool:
     return name == wanted
 
 
-async def _folded(hub: Hub, body: bytes) -> tuple[list[History], str | None]:
+async def _folded(
+    hub: Hub, caller: Caller, body: bytes
+) -> tuple[list[History], str | None]:
     """The sessions of a log, and why it ends too early if it does."""
     histories: dict[str, History] = {}
-    try:
-        for number, record in enumerate(read_log(body.split(b"\n")), start=1):
-            _keep(hub, histories, record)
-            if number % _AT_ONCE == 0:
-                # What one reads must not keep the others waiting.
-                await asyncio.sleep(0)
-    except LogError as error:
-        return list(histories.values()), str(error)
+    # The reader asks for a line, and gives its record before it asks for the next.
+    given: deque[bytes] = deque()
+    records = read_log(iter(given.popleft, None))
+    async for at, line in _lines(body):
+        given.append(line)
+        try:
+            record = next(records)
+        except LogError as error:
+            return list(histories.values()), _placed(error, body, at)
+        if record.session not in histories:
+            _check_more(hub, caller, len(histories) + 1)
+            histories[record.session] = hub.history(record.session)
+        _keep(histories[record.session], record)
     return list(histories.values()), None
 
 
-def _keep(hub: Hub, histories: dict[str, History], record: Record) -> None:
-    history = histories.get(record.session)
-    if history is None:
-        if len(histories) == _SESSIONS:
-            said = f"the log has more than {_SESSIONS} sessions"
-            raise Refused(422, "too_many_sessions", said)
-        history = histories[record.session] = hub.history(record.session)
+async def _lines(body: bytes) -> AsyncIterator[tuple[int, bytes]]:
+    """Where each line that is not empty begins, and the line.
+
+    What one reads must not keep the others waiting: they have their turn after so many
+    bytes, though they be empty lines.
+    """
+    at = len(_BYTE_ORDER_MARK) if body.startswith(_BYTE_ORDER_MARK) else 0
+    turn = at + _PIECE
+    while at < len(body):
+        if at >= turn:
+            await asyncio.sleep(0)
+            turn = at + _PIECE
+        space = _SPACE.match(body, at, turn)
+        at = space.end() if space is not None else at
+        if at >= turn or at == len(body):
+            continue
+        found = body.find(b"\n", at)
+        end = found if found >= 0 else len(body)
+        yield at, body[at:end]
+        # Short ones take as long to fold as others.
+        at, turn = end, turn - _LINE
+
+
+def _placed(error: LogError, body: bytes, at: int) -> str:
+    """What is wrong, by the number of the line in the log with its empty lines."""
+    number = body.count(b"\n", 0, at) + 1
+    return str(error).replace(f"line {error.line}:", f"line {number}:", 1)
+
+
+def _check_more(hub: Hub, caller: Caller, number: int) -> None:
+    """Whether a log may have so many sessions. Raises `Refused`."""
+    if number > _SESSIONS:
+        said = f"the log has more than {_SESSIONS} sessions"
+        raise Refused(422, "too_many_sessions", said)
+    hub.check_sessions(caller, number)
+
+
+def _keep(history: History, record: Record) -> None:
     if not history.last < record.seq <= _LARGEST:
         # Logs that were put together, or that someone else wrote.
         record = msgspec.structs.replace(record, seq=history.last + 1)

@@ -53,18 +53,13 @@ class Relay:
         self._sideband: Transport | None = None
         #: Set while the sideband stands, and for good once the call is over.
         self._standing = asyncio.Event()
-        self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        #: The service's SDP answer, or the `ConnectError` that there is in its place.
+        self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         # Whoever asked for it may have gone.
-        self._answer.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )
+        self.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._report: Report = lambda frame, way: None
         self._ending: asyncio.Task[None] | None = None
         self.call_id: str | None = None
-
-    async def answer(self) -> str:
-        """The service's SDP answer, once it is there. Raises a `ConnectError`."""
-        return await asyncio.shield(self._answer)
 
     def report_to(self, report: Report) -> None:
         """See `seam.Reporting`: the configuration, and what was missed."""
@@ -80,14 +75,14 @@ class Relay:
                     "the service gave the call no id, so it cannot be watched"
                 )
             self.call_id = made.call_id
-            self._answer.set_result(made.sdp)
+            self.answer.set_result(made.sdp)
             await self._join(made.call_id, target)
             await self._configure(target)
         except BaseException as error:
             await self.close()
-            if not self._answer.done():
+            if not self.answer.done():
                 known = isinstance(error, ConnectError)
-                self._answer.set_exception(
+                self.answer.set_exception(
                     error if known else ConnectError("the call was given up")
                 )
             raise

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import attrs
-import msgspec
 
 from duologue.core import (
     Record,
@@ -17,6 +16,7 @@ from duologue.core import (
     SessionConfig,
     SessionStatus,
     State,
+    encode,
     events,
     patch,
     select_cost,
@@ -24,19 +24,22 @@ from duologue.core import (
 )
 from duologue.transports import Client, LiveSession, NotConnected
 from duologue.transports.credentials import Secret
-from duologue.transports.errors import ConnectError, DuologueError
+from duologue.transports.errors import DuologueError
 from duologue.transports.seam import Transport
 
 from .browser import LIFETIME, Browser
+from .calling import outcome
 from .commands import Clear, Close, Command, Interrupt, Mute, Say, Update, Volume
-from .errors import Refused, of_service
+from .errors import Refused
 from .history import History
+from .policing import has_foreign_tools
 from .relay import Relay
 from .settings import changed, changes_of
 from .watching import Watcher, encoded
 
 __all__ = ["Room"]
 
+_log = logging.getLogger("duologue.web")
 #: Characters of patches that are kept for a page that comes back.
 _KEPT = 256 * 1024
 #: Seconds that a call has to stand.
@@ -74,6 +77,7 @@ class Room:
         now: Callable[[], float],
         config: SessionConfig,
         models: tuple[str, ...],
+        transcribers: tuple[str, ...],
         tools: tuple[Callable[..., Any], ...],
         changed: Callable[[Room], None],
     ) -> None:
@@ -85,6 +89,8 @@ class Room:
         #: When its call began, by the loop's clock, and the minutes counted so far.
         self.called_at: float | None = None
         self.minutes = 0
+        #: Until when a page can call with the key that it was given.
+        self.key_until = 0.0
         self._browser: Browser | None = None
         self._tools = tools
         self._client = client
@@ -92,7 +98,11 @@ class Room:
         self._config = config
         self._models = models
         self._changed = changed
-        self._calling: asyncio.Task[None] | None = None
+        self._transcribers = transcribers
+        #: Gives what the call failed of.
+        self._calling: asyncio.Task[DuologueError | None] | None = None
+        #: Changes that were wished for while the call was connecting.
+        self._late: dict[str, Any] = {}
         self._closed = False
         self._policing: asyncio.Task[None] | None = None
         self._watchers: dict[Watcher, None] = {}
@@ -124,6 +134,12 @@ class Room:
     @property
     def _is_over(self) -> bool:
         return self.session.connection.status in _OVER
+
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether its call is still to come, or just connecting."""
+        gone = self._closed or self._is_over
+        return self.about.kind == "live" and self.live is None and not gone
 
     def summary(self) -> dict[str, Any]:
         """What a list of sessions says of this one."""
@@ -193,8 +209,9 @@ class Room:
             self._tell(record.seq, operations)
         if _shown(earlier) != _shown(session):
             self._changed(self)
-        if isinstance(record.event, events.SessionUpdated):
-            self._check_tools(session)
+        if self._policing is None and has_foreign_tools(record, session):
+            self.ends = "the call was given tools that it may not have"
+            self._policing = asyncio.create_task(self.close())
 
     def _tell(self, seq: int, operations: list[dict[str, Any]]) -> None:
         text = encoded({"s": self.id, "n": seq, "p": operations})
@@ -214,11 +231,8 @@ class Room:
         Raises `Refused` where there was a call, or where the service takes none.
         """
         relay = Relay(offer, user=user)
-        self._connect(relay, timeout=_CONNECTING)
-        try:
-            return await relay.answer()
-        except ConnectError as error:
-            raise of_service(error) from None
+        calling = self._connect(relay, timeout=_CONNECTING)
+        return await outcome(relay.answer, calling)
 
     async def token(self, *, user: str | None) -> tuple[Secret, str]:
         """An ephemeral key for a page that calls by itself, and its reports' nonce.
@@ -232,12 +246,12 @@ class Room:
             )
 
         browser = Browser(self.id, note, user=user)
-        self._connect(browser, timeout=LIFETIME + _CONNECTING)
+        calling = self._connect(browser, timeout=LIFETIME + _CONNECTING)
         self._browser = browser
-        try:
-            return await browser.key(), browser.nonce
-        except ConnectError as error:
-            raise of_service(error) from None
+        key = await outcome(browser.key, calling)
+        loop = asyncio.get_running_loop()
+        self.called_at, self.key_until = loop.time(), loop.time() + LIFETIME
+        return key, browser.nonce
 
     def report(self, page: Watcher, nonce: str, reports: list[tuple[str, str]]) -> None:
         """What a page says of its own call. Raises `Refused`."""
@@ -245,55 +259,70 @@ class Room:
             raise Refused(409, "no_call", "this session has no call of a page's own")
         self._browser.take(page, nonce, reports)
 
-    def _connect(self, transport: Transport, *, timeout: float) -> None:
+    def _connect(
+        self, transport: Transport, *, timeout: float
+    ) -> asyncio.Task[DuologueError | None]:
         """Start the session over a transport, beside what else goes on."""
-        if self.about.kind != "live" or self._closed or self._calling is not None:
+        if not self._is_ahead or self._calling is not None:
             raise Refused(409, "has_call", "this session had its call; make another")
         self.called_at = asyncio.get_running_loop().time()
         if not self._watchers:
             self.left_at = self.called_at
         work = self._start(transport, timeout)
         self._calling = asyncio.create_task(work, name=f"duologue web {self.id}")
+        return self._calling
 
-    async def _start(self, transport: Transport, timeout: float) -> None:
-        # What fails is said in the state.
-        with contextlib.suppress(DuologueError):
-            self.live = await self._client.start_session(
+    async def _start(
+        self, transport: Transport, timeout: float
+    ) -> DuologueError | None:
+        """Connect; what it fails of is said in the state, and given."""
+        try:
+            live = await self._client.start_session(
                 self._config,
                 id=self.id,
                 transport=transport,
                 tools=self._tools,
                 timeout=timeout,
             )
+            self.live = live
+            if self._late:
+                await live.update(**self._late)
+        except DuologueError as error:
+            self._fail(str(error))
+            return error
+        except Exception as error:
+            # Ours or the application's, such as two tools of one name.
+            _log.exception("session %s was not started", self.id)
+            self._fail(f"unexpected: {type(error).__name__}")
+            return Refused(500, "failed", "the server failed")
+        return None
 
-    def _check_tools(self, session: Session) -> None:
-        """A page can change its call by the data channel: not to tools of its own.
-
-        They would run at the service's end, at the expense of the key.
-        """
-        asked = session.connection.requested
-        requested = msgspec.json.decode(asked) if asked is not None else {}
-        tools = getattr(session.connection.confirmed, "tools", None) or ()
-        told = msgspec.json.decode(msgspec.json.encode(tools))
-        ours, theirs = _names(requested.get("tools")), _names(told)
-        if theirs - ours and self._policing is None:
-            self.ends = "the call was given tools that it may not have"
-            self._policing = asyncio.create_task(self.close())
+    def _fail(self, reason: str) -> None:
+        """Say that there is no call, if it was not said by the session itself."""
+        if self.live is None and not self._is_over:
+            fact = encode(events.Disconnected(reason=reason, expected=False))
+            store = self._client.store
+            store.feed(self.id, fact, at=self._now(), dir="local")
 
     async def do(self, command: Command) -> None:
         """Carry out a command of a page. Raises `Refused`."""
         if isinstance(command, Close):
             await self.close()
-        elif self.live is None and isinstance(command, Update):
-            self._config = changed(self._config, self._changes(command))
+        elif self._is_ahead and isinstance(command, Update):
+            changes = self._changes(command)
+            self._config = changed(self._config, changes)
+            if self._calling is not None:
+                self._late.update(changes)
         elif self.live is None or self._is_over:
             raise Refused(409, "no_call", "this session has no call")
         else:
             await self._tell_service(self.live, command)
 
     def _changes(self, command: Update) -> dict[str, Any]:
-        models = self._models if self.live is None else ()
-        return changes_of(command.session, models=models)
+        models = self._models if self._calling is None else ()
+        return changes_of(
+            command.session, models=models, transcribers=self._transcribers
+        )
 
     async def _tell_service(self, live: LiveSession, command: Command) -> None:
         try:
@@ -343,12 +372,6 @@ class Room:
         for watcher in tuple(self._watchers):
             watcher.unwatch(self.id)
             watcher.tell({"type": "gone", "session": self.id})
-
-
-def _names(tools: Any) -> set[tuple[Any, ...]]:
-    """Tools by what they are, and where they are."""
-    names = ("type", "name", "server_label", "server_url", "connector_id")
-    return {tuple(tool.get(name) for name in names) for tool in tools or ()}
 
 
 def _speaking(session: Session) -> str | None:

@@ -17,12 +17,13 @@ from .errors import Refused
 
 __all__ = ["changed", "changes_of"]
 
+_WRITING = ("audio", "input", "transcription")
 #: Path in the session object of the GA to the field of `SessionConfig`.
 _ALLOWED = {
     ("instructions",): "instructions",
     ("output_modalities",): "output_modalities",
     ("audio", "input", "turn_detection"): "turn_detection",
-    ("audio", "input", "transcription"): "transcription",
+    _WRITING: "transcription",
     ("audio", "input", "noise_reduction"): "noise_reduction",
     ("audio", "output", "voice"): "voice",
 }
@@ -32,12 +33,15 @@ _LONGEST = 32_768
 
 
 def changes_of(
-    session: Mapping[str, Any], *, models: Collection[str] = ()
+    session: Mapping[str, Any],
+    *,
+    models: Collection[str] = (),
+    transcribers: Collection[str] = (),
 ) -> dict[str, Any]:
     """The fields of `SessionConfig` that a session object changes.
 
-    ``models`` are those that may be named. Raises `Refused` for a field that is not
-    allowed.
+    ``models`` are those that may be named, ``transcribers`` those that may write down
+    what the user says. Raises `Refused` for a field that is not allowed.
     """
     changes: dict[str, Any] = {}
     for path, value in _leaves(session, ()):
@@ -48,8 +52,11 @@ def changes_of(
         elif path in _ALLOWED:
             changes[_ALLOWED[path]] = value
         else:
-            name = f"session.{'.'.join(path)}"
-            raise Refused(422, "not_allowed", f"a page may not set {name}", param=name)
+            raise _not_allowed(path)
+    writing = changes.get("transcription")
+    model = writing.get("model") if isinstance(writing, Mapping) else None
+    if model is not None and model not in transcribers:
+        raise _not_allowed((*_WRITING, "model"))
     if len(str(changes.get("instructions", ""))) > _LONGEST:
         raise Refused(
             422,
@@ -58,6 +65,11 @@ def changes_of(
             param="session.instructions",
         )
     return changes
+
+
+def _not_allowed(path: tuple[str, ...]) -> Refused:
+    name = f"session.{'.'.join(path)}"
+    return Refused(422, "not_allowed", f"a page may not set {name}", param=name)
 
 
 def _leaves(

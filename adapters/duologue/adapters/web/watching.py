@@ -118,6 +118,11 @@ class Watcher:
             self._drained.clear()
         self._wake.set()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether it has read what it was answered, but for so much."""
+        return self._drained.is_set()
+
     async def room_for_more(self) -> None:
         """Wait until the page has read what it was answered: it asks no faster."""
         await self._drained.wait()
