@@ -161,9 +161,9 @@ def _split(
     transport: Transport | MakeTransport,
 ) -> tuple[Transport, MakeTransport | None]:
     """A first transport, and what makes more of them where that was given."""
-    if hasattr(transport, "connect"):
-        return cast(Transport, transport), None
-    return transport(), transport
+    if callable(transport) and not hasattr(transport, "connect"):
+        return transport(), transport
+    return cast(Transport, transport), None
 
 
 def default_config(config: SessionConfig | None = None) -> SessionConfig:

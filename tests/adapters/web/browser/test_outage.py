@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -94,3 +95,61 @@ async def test_leaving_the_page_hangs_up(served: Served) -> None:
         async with asyncio.timeout(10):
             while (await visit.api("sessions"))["sessions"][0]["status"] != "closed":
                 await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("served", [("--direct",)], indirect=True)
+async def test_a_quiet_call_of_the_browser_outlives_a_cut(served: Served) -> None:
+    """The server learns the new feed though nothing was said, and can send by it."""
+    async with visiting(served) as visit:
+        page = visit.page
+        sockets: list[Any] = []
+
+        async def between(socket: Any) -> None:
+            sockets.append((socket, socket.connect_to_server()))
+
+        await page.route_web_socket("**/api/feed", between)
+        await page.reload()
+        await visit.start("Type, do not speak")
+        await asyncio.sleep(0.5)  # what came at its start is reported
+        for side in sockets[0]:
+            await side.close()
+        await page.get_by_role("alert").filter(has_text="is lost").wait_for()
+        await page.wait_for_selector(".link.open")
+        await page.get_by_label("Type a message").fill("Can you hear me?")
+        await page.keyboard.press("Enter")
+        await visit.until_lines(2)
+
+
+async def test_a_feed_that_falls_silent_does_not_lose_the_call(served: Served) -> None:
+    """It is noticed and opened again before the server takes the page for gone."""
+    async with visiting(served) as visit:
+        page = visit.page
+        sockets: list[Any] = []
+        silent: set[int] = set()
+
+        async def between(socket: Any) -> None:
+            server = socket.connect_to_server()
+            number = len(sockets)
+            sockets.append(socket)
+
+            def passing(to: Any) -> Any:
+                return lambda text: None if number in silent else to.send(text)
+
+            socket.on_message(passing(server))
+            server.on_message(passing(socket))
+            # Neither end hears that the other one closed.
+            socket.on_close(lambda *_: None)
+            server.on_close(lambda *_: None)
+
+        await page.route_web_socket("**/api/feed", between)
+        await page.reload()
+        await visit.start("Type, do not speak")
+        silent.add(0)
+        cut = time.monotonic()
+        await page.get_by_role("alert").filter(has_text="is lost").wait_for()
+        await page.wait_for_selector(".link.open")
+        assert time.monotonic() - cut < 14
+        # The server has missed the first feed by now.
+        await asyncio.sleep(cut + 22 - time.monotonic())
+        assert (await visit.api("sessions"))["sessions"][0]["status"] == "open"
+        assert len(sockets) == 2

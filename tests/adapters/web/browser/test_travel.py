@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +181,78 @@ async def test_a_long_session_stays_fluid(served: Served, tmp_path: Path) -> Non
         await page.get_by_role("button", name="First record").click()
         await page.wait_for_selector(f"main[data-seq='{first}']")
         assert (await visit.lines())[-1][1].startswith(f"user says {(first - 1) // 2}.")
+
+
+async def import_log(visit: Visit, path: Path) -> None:
+    """Bring a log in, and list its records."""
+    await visit.page.set_input_files("input[type=file]", path)
+    await visit.page.get_by_role("heading", name=path.stem).wait_for()
+    await visit.page.get_by_role("tab", name="Records").click()
+    await visit.page.wait_for_selector(".virtual .row >> nth=3")
+
+
+async def test_a_log_without_times_is_replayed_record_by_record(
+    served: Served, tmp_path: Path
+) -> None:
+    async with visiting(served) as visit:
+        await import_log(visit, long_log(tmp_path / "untimed.jsonl", 3))
+        await visit.page.get_by_label("Speed").select_option("1")
+        await visit.page.get_by_role("button", name="Replay").click()
+        for seq in range(1, 7):
+            await visit.page.wait_for_selector(f"main[data-seq='{seq}']", timeout=5_000)
+
+
+async def test_what_cannot_be_shown_is_said(served: Served, tmp_path: Path) -> None:
+    """No view of another record stands under the name of this one."""
+    async with visiting(served) as visit:
+        page = visit.page
+        await import_log(visit, long_log(tmp_path / "short.jsonl", 3))
+        await page.get_by_role("button", name="First record").click()
+        await page.wait_for_selector("main[data-seq='1']")
+        refusal = {"error": {"code": "not_kept", "message": "not kept"}}
+
+        async def dropped(route: Any) -> None:
+            await route.fulfill(status=404, json=refusal)
+
+        async def away(route: Any) -> None:
+            await route.abort("connectionrefused")
+
+        on = page.get_by_role("button", name="One record on")
+        for answer, text in (
+            (dropped, "This record is not kept any more"),
+            (away, "The server does not answer: what was after"),
+        ):
+            await page.route("**/view?*", answer)
+            await on.click()
+            await page.locator("main .empty").get_by_text(text).wait_for()
+            assert await visit.lines() == []
+            await page.unroute("**/view?*")
+        await on.click()
+        await page.wait_for_selector("main[data-seq='4']")
+        assert len(await visit.lines()) == 4
+        visit.wrong = [it for it in visit.wrong if "404" not in it]
+        visit.forget_outage()
+
+
+async def test_each_session_has_its_own_past(served: Served, tmp_path: Path) -> None:
+    """What one session's server is slow to say is not shown of another."""
+    first = long_log(tmp_path / "first.jsonl", 2)
+    second = tmp_path / "second.jsonl"
+    second.write_text(first.read_text().replace("user says", "other says"))
+    async with visiting(served) as visit:
+        page = visit.page
+        await import_log(visit, second)
+        await import_log(visit, first)
+        held: asyncio.Queue[Any] = asyncio.Queue()
+        await page.route("**/view?seq=1", held.put)
+        await page.get_by_role("button", name="First record").click()
+        slow = await held.get()
+        await visit.choose("second")
+        await page.wait_for_selector(".virtual .row >> nth=3")
+        async with page.expect_response("**/view?seq=1"):
+            await slow.continue_()
+        await page.unroute("**/view?seq=1")
+        await page.get_by_role("button", name="First record").click()
+        await page.wait_for_selector("main[data-seq='1']")
+        ((_, said),) = await visit.lines()
+        assert said.startswith("other says 0.")

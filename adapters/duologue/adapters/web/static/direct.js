@@ -36,12 +36,20 @@ export class Direct {
     clearTimeout(this.timer);
     this.timer = undefined;
     for (const [session, call] of this.calls) {
-      while (call.records.length) {
-        const records = call.records.slice(0, MOST);
-        const { nonce } = call;
-        if (!this.sendReport({ type: "report", session, nonce, records })) return;
-        call.records.splice(0, records.length);
-      }
+      while (call.records.length) if (!this.#report(session, call)) return;
     }
+  }
+
+  /** The feed is another: a report, be it empty, tells the server whose it is. */
+  resume() {
+    for (const [session, call] of this.calls) this.#report(session, call);
+    this.flush();
+  }
+
+  #report(session, { nonce, records: waiting }) {
+    const records = waiting.slice(0, MOST);
+    const sent = this.sendReport({ type: "report", session, nonce, records });
+    if (sent) waiting.splice(0, records.length);
+    return sent;
   }
 }

@@ -10,9 +10,11 @@
 import { Direct } from "./direct.js";
 import { Feed } from "./feed.js";
 import { PatchError, applyPatch } from "./patch.js";
+import { request } from "./requests.js";
 import { Call, CallError } from "./webrtc.js";
 
 export { applyPatch, keysOf, PatchError } from "./patch.js";
+export { RequestError } from "./requests.js";
 export * from "./webrtc.js";
 
 /**
@@ -30,13 +32,8 @@ export * from "./webrtc.js";
  * @property {number} dropped Records that are not kept any more.
  */
 
-/** The server said no: `status` is HTTP's, `code` and `param` are its own. */
-export class RequestError extends Error {
-  constructor(status, { code, message, param } = {}) {
-    super(message ?? `the server answered ${status}`);
-    Object.assign(this, { status, code: code ?? "failed", param });
-  }
-}
+/** What a session is at that has no call any more. */
+const OVER = new Set(["closed", "failed"]);
 
 /**
  * Connects to a server of `duologue web`.
@@ -74,12 +71,15 @@ export class Client {
     this.watched = new Map();
     /** @type {Map<string, Call>} calls of this page */
     this.calls = new Map();
+    /** Sessions whose call ended here, until the server's list says so too. */
+    this.ending = new Set();
     const url = new URL("api/feed", this.base);
     url.protocol = url.protocol.replace("http", "ws");
     this.feed = new Feed(url.href, {
       // One message, or several in their order.
       onMessage: (messages) => [messages].flat().forEach((it) => this.#take(it)),
       onLink: (link, waitMs) => this.#linked(link, waitMs),
+      isUrgent: () => this.calls.size > 0,
     });
     this.direct = new Direct((report) => this.feed.send(report));
     if (session) this.watch(session);
@@ -111,7 +111,7 @@ export class Client {
 
   /** Hangs up, closes and forgets a session. */
   async remove(id) {
-    this.calls.get(id)?.close();
+    this.#drop(id);
     await this.#request("DELETE", `api/sessions/${id}`);
   }
 
@@ -163,20 +163,27 @@ export class Client {
     this.watch(id);
     const { mode } = await this.config();
     const state = (name) => {
-      if (name === "closed") this.#hungUp(id, call);
-      this.handlers.onCall?.(id, name, call);
+      if (name === "closed") this.#hungUp(id, call, answered);
+      this.#tell("onCall", id, name, call);
     };
     let call = null;
+    let answered = false;
     state("connecting");
     try {
       call = await Call.open({
         microphone,
-        post: (sdp) =>
-          (mode === "direct" ? this.#offerDirect : this.#offer).call(this, id, sdp),
+        post: async (sdp) => {
+          const direct = mode === "direct";
+          const answer = await (direct
+            ? this.#offerDirect(id, sdp)
+            : this.#offer(id, sdp));
+          answered = true;
+          return answer;
+        },
         onState: (name) => name === "closed" && state(name),
         onEvent: (event) => this.#heard(id, event),
-        onBlocked: () => this.handlers.onBlocked?.(id, call),
-        onMicrophoneLost: () => this.handlers.onMicrophoneLost?.(id, call),
+        onBlocked: () => this.#tell("onBlocked", id, call),
+        onMicrophoneLost: () => this.#tell("onMicrophoneLost", id, call),
       });
     } catch (error) {
       this.direct.end(id);
@@ -190,14 +197,16 @@ export class Client {
   /**
    * Asks something of a session: `{ type: "text", text }`, `interrupt`, `{ type:
    * "update", session }`, `{ type: "mute", muted }`, `{ type: "volume", level }`,
-   * `clear` or `close`. Resolves once the server took it.
+   * `clear` or `close`. Resolves once the server took it. A call is silenced or hung
+   * up here before the server is asked, and heard again only after it agreed.
    */
   async command(id, command) {
     const call = this.calls.get(id);
-    if (command.type === "mute" && call) call.muted = command.muted;
+    if (command.type === "close") this.#drop(id);
     if (command.type === "volume" && call) call.volume = command.level;
-    await this.#request("POST", `api/sessions/${id}/commands`, command);
-    if (command.type === "close") call?.close();
+    const asked = this.#request("POST", `api/sessions/${id}/commands`, command);
+    if (command.type === "mute" && call) await this.#mute(id, call, command, asked);
+    else await asked;
   }
 
   /**
@@ -225,28 +234,15 @@ export class Client {
 
   /** Hangs up all calls and closes the feed. */
   close() {
-    for (const call of this.calls.values()) call.close();
+    for (const id of [...this.calls.keys()]) {
+      // A server that is away misses the page, and hangs up.
+      this.command(id, { type: "close" }).catch(() => {});
+    }
     this.feed.close();
   }
 
-  async #request(method, path, body, type = "application/json") {
-    const headers = { "X-Duologue": "1" };
-    if (body !== undefined) headers["Content-Type"] = type;
-    const plain = typeof body === "string" || body instanceof Blob;
-    const response = await fetch(new URL(path, this.base), {
-      method,
-      headers: method === "GET" ? {} : headers,
-      body: body === undefined || plain ? body : JSON.stringify(body),
-      // The end of a call is told even when the page goes away.
-      keepalive: body?.type === "close",
-    });
-    if (!response.ok) {
-      const told = await response.json().catch(() => ({}));
-      throw new RequestError(response.status, told.error);
-    }
-    const text = await response.text();
-    const given = response.headers.get("Content-Type") ?? "";
-    return given.startsWith("application/json") ? JSON.parse(text) : text;
+  #request(method, path, body, type) {
+    return request(new URL(path, this.base), method, body, type);
   }
 
   async #offer(id, sdp) {
@@ -271,12 +267,54 @@ export class Client {
 
   #heard(id, event) {
     this.direct.note(id, event);
-    this.handlers.onEvent?.(id, event);
+    this.#tell("onEvent", id, event);
   }
 
-  #hungUp(id, call) {
+  /** Calls a handler; what it throws must not lose what comes behind. */
+  #tell(name, ...given) {
+    try {
+      this.handlers[name]?.(...given);
+    } catch (error) {
+      console.error(error);
+    }
+  }
+
+  /** Silences a call at once; lets it be heard once the server took it. */
+  async #mute(id, call, command, asked) {
+    // Who clicks again before the answer means the last click.
+    call.wished = command;
+    let { muted } = command;
+    if (muted) call.muted = true;
+    try {
+      await asked;
+    } catch (error) {
+      // As the page says that it is.
+      muted = this.known(id)?.view.activity.muted ?? !muted;
+      throw error;
+    } finally {
+      if (call.wished === command) call.muted = muted;
+    }
+  }
+
+  /** Ends a call of this page; whoever asks for it tells the server. */
+  #drop(id) {
+    const call = this.calls.get(id);
+    if (!call) return;
+    this.ending.add(id);
+    call.close();
+  }
+
+  #hungUp(id, call, answered) {
     if (call && this.calls.get(id) === call) this.calls.delete(id);
     this.direct.end(id);
+    if (!answered || this.ending.has(id)) return;
+    // It ended by itself. By the feed, which does not mind if the server knows.
+    this.ending.add(id);
+    this.#end(id);
+  }
+
+  #end(session) {
+    this.feed.send({ type: "command", session, command: { type: "close" } });
   }
 
   #linked(link, waitMs) {
@@ -289,9 +327,10 @@ export class Client {
           ...(seq === undefined ? {} : { since: seq }),
         });
       }
-      this.direct.flush();
+      this.direct.resume();
+      for (const id of this.ending) this.#end(id);
     }
-    this.handlers.onLink?.(link, waitMs);
+    this.#tell("onLink", link, waitMs);
   }
 
   #take(message) {
@@ -301,15 +340,19 @@ export class Client {
       this.#show(message.session, message.seq, message.view, null);
     } else if (message.type === "sessions") {
       this.sessions = message.sessions;
-      this.handlers.onSessions?.(this.sessions);
+      const live = this.sessions.filter(({ status }) => !OVER.has(status));
+      const ids = new Set(live.map(({ id }) => id));
+      for (const id of this.ending) if (!ids.has(id)) this.ending.delete(id);
+      this.#tell("onSessions", this.sessions);
     } else if (message.type === "gone") {
       this.watched.delete(message.session);
-      this.calls.get(message.session)?.close();
-      this.handlers.onGone?.(message.session);
+      this.#drop(message.session);
+      this.ending.delete(message.session);
+      this.#tell("onGone", message.session);
     } else if (message.type === "send") {
       this.calls.get(message.session)?.send(message.event);
     } else if (message.type === "error") {
-      this.handlers.onError?.(message.error, message.session);
+      this.#tell("onError", message.error, message.session);
     }
   }
 
@@ -332,14 +375,15 @@ export class Client {
     const before = this.watched.get(id).view;
     this.watched.set(id, { seq, view });
     this.#obey(id, before?.activity, view.activity);
-    this.handlers.onView?.(id, view, { seq, patch });
+    this.#tell("onView", id, view, { seq, patch });
   }
 
   /** Another page may have muted or changed the volume: what changed counts. */
   #obey(id, before, { muted, volume }) {
     const call = this.calls.get(id);
     if (!call) return;
-    if (before?.muted !== muted) call.muted = muted;
+    // Never live while the view says muted.
+    if (muted || before?.muted !== muted) call.muted = muted;
     if (before?.volume !== volume) call.volume = volume;
   }
 }

@@ -2,9 +2,16 @@
 // beats, because a connection that is gone does not always say so.
 
 const BEAT_MS = 5_000;
-const SILENT_MS = 20_000;
+/**
+ * The server hangs up 20 s after the last beat that it got, which may be one beat older
+ * than what was heard last here: there has to be time left for some tries.
+ */
+const SILENT_MS = 10_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+/** While there is a call to lose: the longest wait between tries, and for one. */
+const URGENT_WAIT_MS = 3_000;
+const URGENT_TRY_MS = 4_000;
 
 /** A WebSocket of JSON messages that is opened again until it is closed for good. */
 export class Feed {
@@ -13,12 +20,15 @@ export class Feed {
    * @param {{
    *   onMessage: (message: object) => void,
    *   onLink: (link: "connecting" | "open" | "waiting", waitMs: number) => void,
-   * }} handlers `onLink` says "open" once the socket is, "waiting" between two tries.
+   *   isUrgent: () => boolean,
+   * }} handlers `onLink` says "open" once the socket is, "waiting" between two tries;
+   *   `isUrgent` whether something is lost if it stays away.
    */
-  constructor(url, { onMessage, onLink }) {
+  constructor(url, { onMessage, onLink, isUrgent }) {
     this.url = url;
     this.onMessage = onMessage;
     this.onLink = onLink;
+    this.isUrgent = isUrgent;
     this.tries = 0;
     this.closed = false;
     this.again = () => this.timer && this.#open();
@@ -43,6 +53,7 @@ export class Feed {
     this.closed = true;
     globalThis.removeEventListener?.("online", this.again);
     clearTimeout(this.timer);
+    clearTimeout(this.silence);
     clearInterval(this.beat);
     this.socket.close();
   }
@@ -53,13 +64,14 @@ export class Feed {
     this.onLink("connecting", 0);
     const socket = new WebSocket(this.url);
     this.socket = socket;
+    this.#expect(socket, this.isUrgent() ? URGENT_TRY_MS : SILENT_MS);
     socket.onopen = () => {
-      this.heard = Date.now();
-      this.beat = setInterval(() => this.#tick(socket), BEAT_MS);
+      this.#expect(socket, SILENT_MS);
+      this.beat = setInterval(() => this.send({ type: "beat" }), BEAT_MS);
       this.onLink("open", 0);
     };
     socket.onmessage = ({ data }) => {
-      this.heard = Date.now();
+      this.#expect(socket, SILENT_MS);
       // Only a connection that gives something ends the waiting.
       this.tries = 0;
       const message = JSON.parse(data);
@@ -68,20 +80,22 @@ export class Feed {
     socket.onclose = () => this.#lost(socket);
   }
 
-  #tick(socket) {
-    if (Date.now() - this.heard > SILENT_MS) {
+  /** Gives a connection up that says nothing for so long. */
+  #expect(socket, ms) {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => {
       // Closing waits for an answer that will not come.
       socket.close();
       this.#lost(socket);
-    } else {
-      this.send({ type: "beat" });
-    }
+    }, ms);
   }
 
   #lost(socket) {
     if (this.closed || socket !== this.socket || this.timer) return;
+    clearTimeout(this.silence);
     clearInterval(this.beat);
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.tries);
+    const most = this.isUrgent() ? URGENT_WAIT_MS : LONGEST_WAIT_MS;
+    const longest = Math.min(most, FIRST_WAIT_MS * 2 ** this.tries);
     this.tries += 1;
     const wait = longest * (0.5 + Math.random() / 2);
     this.timer = setTimeout(() => this.#open(), wait);

@@ -6,9 +6,14 @@ const KEPT = 64;
 /** No step of a replay waits longer, whatever the pause in the recording was. */
 const LONGEST_MS = 3_000;
 const FRAME_MS = 40;
+/** A step where the log does not say when its records came. */
+const UNTIMED_MS = 250;
 
 const NO_FILTER = { dir: "", type: "", q: "" };
 export const SPEEDS = [1, 2, 5, 20, 100];
+
+/** Texts for what the server answers, by its status. */
+const WHY = { 404: "past-dropped", 410: "past-dropped" };
 
 /** Moves through the records of one session; its state is `travel` of the store. */
 export class Travel {
@@ -39,6 +44,8 @@ export class Travel {
         loading: true,
         index: null,
         shown: null,
+        /** Why `shown` is not there: a key of the texts. */
+        lacking: null,
         playing: false,
         speed: 1,
       },
@@ -71,7 +78,7 @@ export class Travel {
 
   /** Back to now. */
   leave() {
-    this.#set({ index: null, shown: null, playing: false });
+    this.#set({ index: null, shown: null, lacking: null, playing: false });
   }
 
   speed(speed) {
@@ -84,13 +91,11 @@ export class Travel {
     const from = index === null || index >= records.length - 1 ? 0 : index;
     this.#set({ playing: true });
     await this.go(from);
-    while (this.#here?.playing) {
+    while (this.#here?.playing && !this.#here.lacking) {
       const { index: now, records: list, speed } = this.#here;
       if (now === null || now >= list.length - 1) break;
-      const waits = ((list[now + 1].at - list[now].at) * 1000) / speed;
-      await new Promise((done) =>
-        setTimeout(done, Math.min(LONGEST_MS, Math.max(0, waits))),
-      );
+      const waits = pause(list[now], list[now + 1]) / speed;
+      await new Promise((done) => setTimeout(done, waits));
       if (!this.#here?.playing || this.#here.index !== now) continue;
       await this.go(this.#within(list, now, speed));
     }
@@ -103,9 +108,12 @@ export class Travel {
 
   /** The last record that falls into the same frame as the next one. */
   #within(list, now, speed) {
-    const end = list[now + 1].at + (FRAME_MS / 1000) * speed;
     let next = now + 1;
-    while (next < list.length - 1 && list[next + 1].at < end) next += 1;
+    const begin = list[next].at;
+    if (begin === null) return next;
+    const end = begin + (FRAME_MS / 1000) * speed;
+    const falls = ({ at }) => at !== null && at < end;
+    while (next < list.length - 1 && falls(list[next + 1])) next += 1;
     return next;
   }
 
@@ -138,27 +146,33 @@ export class Travel {
 
   async #look(seq) {
     const { session } = this.#here;
-    const shown = await this.#fetched(session, seq);
+    let found;
+    try {
+      found = { shown: await this.#fetched(session, seq) };
+    } catch (error) {
+      // What was shown is of another record than the banner names.
+      found = { shown: null, lacking: WHY[error.status] ?? "past-away" };
+    }
     const here = this.#here;
     // Somebody may have gone on while this was on its way.
     if (here?.session !== session || here.index === null) return;
-    if (shown && here.records[here.index]?.seq === seq) this.#set({ shown });
+    if (here.records[here.index]?.seq === seq) this.#set({ lacking: null, ...found });
   }
 
   async #fetched(session, seq) {
-    if (!this.kept.has(seq)) {
-      try {
-        const asked = [
-          this.client.viewAt(session, seq),
-          this.client.record(session, seq),
-        ];
-        const [{ view, patch }, record] = await Promise.all(asked);
-        this.kept.set(seq, { seq, view, patch, record });
-      } catch {
-        return null;
-      }
+    const key = `${session}/${seq}`;
+    if (!this.kept.has(key)) {
+      const asked = [this.client.viewAt(session, seq), this.client.record(session, seq)];
+      const [{ view, patch }, record] = await Promise.all(asked);
+      this.kept.set(key, { seq, view, patch, record });
       if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
     }
-    return this.kept.get(seq);
+    return this.kept.get(key);
   }
+}
+
+/** How long a replay waits between two records at its plain speed, in ms. */
+function pause(before, after) {
+  if (before.at === null || after.at === null) return UNTIMED_MS;
+  return Math.min(LONGEST_MS, Math.max(0, (after.at - before.at) * 1000));
 }

@@ -137,6 +137,7 @@ export class Call {
     const streams = microphone ? [microphone] : [];
     this.sender = this.peer.addTransceiver(track ?? "audio", { streams }).sender;
     this.microphone = null;
+    this.silent = false;
     if (microphone) this.#use(microphone);
     this.peer.ontrack = ({ track, streams }) =>
       this.#hear(streams[0] ?? new MediaStream([track]));
@@ -146,18 +147,22 @@ export class Call {
     this.channel.onmessage = ({ data }) => onEvent?.(JSON.parse(data));
   }
 
-  /** Sends a client event on the data channel. */
+  /** Sends a client event on the data channel; nothing if that is closed. */
   send(event) {
+    if (this.channel.readyState !== "open") return;
     this.channel.send(JSON.stringify(event));
   }
 
   /** Whether the microphone is silenced here; the track stays. */
   get muted() {
-    return !this.microphone?.getAudioTracks().some((track) => track.enabled);
+    return this.silent;
   }
 
   set muted(muted) {
-    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.silent = muted;
+    for (const stream of [this.microphone, this.coming]) {
+      for (const track of stream?.getAudioTracks() ?? []) track.enabled = !muted;
+    }
   }
 
   /** How loud the reply is played, 0 to 1. */
@@ -182,11 +187,19 @@ export class Call {
 
   /** Puts another microphone in the place of this one; the old one is let go. */
   async replaceMicrophone(stream) {
-    const { muted } = this;
     const old = this.microphone;
-    await this.sender.replaceTrack(stream.getAudioTracks()[0]);
+    this.coming = stream;
+    // Before it can be heard; and who mutes meanwhile mutes both.
+    this.muted = this.silent;
+    try {
+      await this.sender.replaceTrack(stream.getAudioTracks()[0]);
+    } catch (error) {
+      stopTracks(stream);
+      throw error;
+    } finally {
+      this.coming = null;
+    }
     this.#use(stream);
-    this.muted = old ? muted : false;
     stopTracks(old);
   }
 

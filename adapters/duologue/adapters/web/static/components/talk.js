@@ -32,7 +32,7 @@ export function Talk({ state, desk }) {
       shown
         ? html`<${Conversation} key=${selected} view=${shown.view} patch=${shown.patch}
           live=${live} />`
-        : html`<p class="empty" role="status">${t("loading")}</p>`
+        : html`<p class="empty" role="status">${t((past && travel.lacking) || "loading")}</p>`
     }
     ${live && held && html`<${Foot} state=${state} view=${held.view} desk=${desk} />`}
   </main>`;

@@ -251,6 +251,10 @@ export default {
   now: "Zurück zum Jetzt",
   "now-short": "Jetzt",
   past: "So war es nach Eintrag {n} ({type}, {time})",
+  "past-dropped":
+    "Dieser Eintrag ist nicht mehr da: Wie es danach war, lässt sich nicht zeigen.",
+  "past-away":
+    "Der Server antwortet nicht: Wie es nach diesem Eintrag war, ist nicht zu sehen.",
   difference: "Was dieser Eintrag änderte",
   "no-difference": "Nichts, das zu sehen ist.",
   "op-add": "neu",

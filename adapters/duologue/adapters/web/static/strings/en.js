@@ -259,6 +259,9 @@ export default {
   now: "Back to now",
   "now-short": "Now",
   past: "As it was after record {n} ({type}, {time})",
+  "past-dropped":
+    "This record is not kept any more: what was after it cannot be shown.",
+  "past-away": "The server does not answer: what was after this record is not shown.",
   difference: "What this record changed",
   "no-difference": "Nothing that is shown.",
   "op-add": "new",
