@@ -80,7 +80,7 @@ class Connector:
             async with asyncio.timeout(timeout + _LATE):
                 return await self._with_key(transport, session, _now() + timeout)
         except TimeoutError:
-            raise ConnectTimeout(f"no connection within {timeout:g} s") from None
+            raise ConnectTimeout(f"no connection within {timeout:.3g} s") from None
 
     async def _with_key(
         self, transport: Transport, session: Mapping[str, Any], ends: float

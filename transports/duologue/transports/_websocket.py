@@ -188,7 +188,7 @@ class WebSocketTransport:
                 return await self._dial(url, target)
         except TimeoutError:
             raise ConnectTimeout(
-                f"the service did not open the WebSocket within {target.timeout:g} s"
+                f"the service did not open the WebSocket within {target.timeout:.3g} s"
             ) from None
 
     async def _dial(self, url: str, target: Target) -> ClientConnection:

@@ -303,7 +303,7 @@ async def _translated(url: httpx.URL, timeout: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise ConnectTimeout(
-            f"the service at {place} did not answer within {timeout:g} s"
+            f"the service at {place} did not answer within {timeout:.3g} s"
         ) from None
     except httpx.ConnectError as error:
         raise ServiceUnreachable(
