@@ -14,20 +14,20 @@ __all__ = ["EMPTY", "Text"]
 class Text:
     """An immutable string of chunks. ``str(text)`` joins it, ``bool`` is free."""
 
-    __slots__ = ("_before", "_piece")
+    __slots__ = ("_before", "last")
 
     def __init__(self, text: str = "") -> None:
         self._before: Text | None = None
-        #: Empty only in a text that has nothing before it.
-        self._piece = text
+        #: The piece that came last: empty only where there is no text.
+        self.last = text
 
     def append(self, delta: str) -> Text:
         """This text with ``delta`` behind it; itself if there is nothing to add."""
         if not delta:
             return self
         longer = _new(Text)
-        longer._before = self if self._piece else None
-        longer._piece = delta
+        longer._before = self if self.last else None
+        longer.last = delta
         return longer
 
     def chunks(self) -> list[str]:
@@ -43,22 +43,22 @@ class Text:
         while text is not earlier:
             if text is None:
                 return added[::-1] if not earlier else None
-            if text._piece:
-                added.append(text._piece)
+            if text.last:
+                added.append(text.last)
             text = text._before
         return added[::-1]
 
     def _backwards(self) -> Iterator[str]:
-        text: Text | None = self if self._piece else None
+        text: Text | None = self if self.last else None
         while text is not None:
-            yield text._piece
+            yield text.last
             text = text._before
 
     def __str__(self) -> str:
-        return self._piece if self._before is None else "".join(self.chunks())
+        return self.last if self._before is None else "".join(self.chunks())
 
     def __bool__(self) -> bool:
-        return self._piece != ""
+        return self.last != ""
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):

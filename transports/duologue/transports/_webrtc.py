@@ -88,7 +88,9 @@ class WebRTCTransport:
             async with asyncio.timeout(target.timeout):
                 await self._open(target)
         except TimeoutError:
-            raise ConnectTimeout(f"{self._step} within {target.timeout:.3g} s") from None
+            raise ConnectTimeout(
+                f"{self._step} within {target.timeout:.3g} s"
+            ) from None
 
     async def _open(self, target: Target) -> None:
         self._peer = peer = self._make_peer(target)

@@ -126,8 +126,10 @@ def _growing(type: str) -> Handler:
             session = open_item(session, event, record.at)
             item = session.items[event.item_id]
         after = grow_text(session, item, event.content_index, type, event.delta)
+        if after is None or (item.parts and item.parts[-1].text.last):
+            return after
         response = session.responses.by_id.get(event.response_id)
-        if response is None or response.turn.first_text_at is not None or after is None:
+        if response is None or response.turn.first_text_at is not None:
             return after
         turn = replace(response.turn, first_text_at=record.at)
         return put(after, replace(response, turn=turn))
