@@ -145,14 +145,14 @@ def function_entry(function: Callable[..., Any]) -> str:
 
 def class_entry(name: str, cls: type) -> str:
     """A class: what it says, its fields or how it is made, and its methods."""
-    if attrs.has(cls):
+    if name in GIVEN or (issubclass(cls, Exception) and "__init__" not in vars(cls)):
+        made = ""
+    elif attrs.has(cls):
         made = value_table(cls)
     elif issubclass(cls, msgspec.Struct):
         made = struct_table(cls)
     elif hasattr(cls, "_fields"):
         made = named_table(cls)
-    elif name in GIVEN or (issubclass(cls, Exception) and "__init__" not in vars(cls)):
-        made = ""
     else:
         made = f"```\n{signature(name, cls)}\n```"
     text = says(cls) if own_doc(cls) else ""

@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import cache
 from typing import Any, get_args
 
@@ -243,7 +243,8 @@ def first_value(default: Any) -> str:
         return f"`{default.value}`"
     if default is msgspec.UNSET:
         return "left out"
-    if isinstance(default, msgspec.Struct) and type(default) not in nodes():
+    is_value = isinstance(default, msgspec.Struct) and not isinstance(default, Sized)
+    if is_value and type(default) not in nodes():
         return f"`{default!r}`"
     if isinstance(default, str | int | float | bool | tuple | None):
         return f"`{default!r}`"

@@ -112,7 +112,6 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
 }
 
 #: The trigger of a response.
-#: The trigger of a response.
 DONE = RealtimeEventType.RESPONSE_DONE.value
 
 #: By the status that ``response.done`` carries.

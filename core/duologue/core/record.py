@@ -75,12 +75,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         kind: SessionKind = SessionKind.REALTIME,
     ) -> Record:
         """The record of a frame, decoded."""
-        if isinstance(frame, str):
+        if not isinstance(frame, bytes):
             # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
             frame = frame.encode(errors="surrogatepass")
         event = decode_bytes(frame, kind)
-        count = AUDIO_BYTES.get(event.__class__)
-        audio = None if count is None else count(event)
+        audio = None
+        if event.__class__ in AUDIO_BYTES:
+            audio = AUDIO_BYTES[event.__class__](event)
         return cls(seq, session, dir, event, frame, at, epoch, src, audio)
 
 

@@ -7,9 +7,11 @@ told apart by a counter that gives every place once: the second gets a dict of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["GENERATION", "NOTHING_SEEN", "Seen"]
 
@@ -33,39 +35,41 @@ class _Generation:
         self.old_size = old_size
 
 
-class Seen:
+class Seen(Struct, frozen=True, gc=False, eq=False):
     """An immutable set of the last ids, in the order in which they came."""
 
-    __slots__ = ("_count", "_generation")
+    # A Struct, because every event makes one.
 
-    def __init__(self, ids: Iterable[str] = (), older: Iterable[str] = ()) -> None:
+    _generation: _Generation
+    _size: int
+
+    @classmethod
+    def of(cls, ids: Iterable[str] = (), older: Iterable[str] = ()) -> Seen:
+        """The window that holds these ids, and of the generation before ``older``."""
         old = {each: place for place, each in enumerate(older)}
-        self._generation = _Generation(ids, old, len(old))
-        self._count = len(self._generation.place)
+        generation = _Generation(ids, old, len(old))
+        return cls(generation, len(generation.place))
 
     def add(self, new: str) -> Seen:
         """The window with this id too; itself if it was seen."""
-        generation, size = self._generation, self._count
-        place, old_size = generation.place, generation.old_size
+        generation, size = self._generation, self._size
+        place = generation.place
         if new in place:
             if place[new] < size:
                 return self
-        elif new in generation.old and generation.old[new] < old_size:
+        elif new in generation.old and generation.old[new] < generation.old_size:
             return self
         if size >= GENERATION:
-            return _window(_Generation((new,), place, size), 1)
+            return Seen(_Generation((new,), place, size), 1)
         if next(generation.places) != size:
             # Another window has grown from this one.
             ids = (*self._own(), new)
-            return _window(_Generation(ids, generation.old, old_size), size + 1)
+            return Seen(_Generation(ids, generation.old, generation.old_size), size + 1)
         place[new] = size
-        grown = _new(Seen)
-        grown._generation = generation
-        grown._count = size + 1
-        return grown
+        return Seen(generation, size + 1)
 
     def _own(self) -> Iterator[str]:
-        return islice(self._generation.place, self._count)
+        return islice(self._generation.place, self._size)
 
     def generations(self) -> tuple[list[str], list[str]]:
         """The ids of the older generation and of this one, oldest first."""
@@ -73,7 +77,7 @@ class Seen:
         return list(islice(generation.old, generation.old_size)), list(self._own())
 
     def __contains__(self, item: str) -> bool:
-        generation, size = self._generation, self._count
+        generation, size = self._generation, self._size
         old_size = generation.old_size
         return (
             generation.place.get(item, size) < size
@@ -81,7 +85,7 @@ class Seen:
         )
 
     def __len__(self) -> int:
-        return self._count + self._generation.old_size
+        return self._size + self._generation.old_size
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Seen):
@@ -91,22 +95,13 @@ class Seen:
     def __hash__(self) -> int:
         return hash(tuple(self._own()))
 
-    def __reduce__(self) -> tuple[type[Seen], tuple[list[str], list[str]]]:
+    def __reduce__(self) -> tuple[Callable[..., Seen], tuple[list[str], list[str]]]:
         older, own = self.generations()
-        return Seen, (own, older)
+        return Seen.of, (own, older)
 
     def __repr__(self) -> str:
         return f"<{len(self)} ids seen>"
 
 
-def _window(generation: _Generation, size: int) -> Seen:
-    window = _new(Seen)
-    window._generation = generation  # pyright: ignore[reportPrivateUsage]
-    window._count = size  # pyright: ignore[reportPrivateUsage]
-    return window
-
-
-_new = object.__new__
-
 #: No ids.
-NOTHING_SEEN = Seen()
+NOTHING_SEEN = Seen.of()

@@ -6,7 +6,9 @@ from typing import Any, cast, get_args, get_origin
 
 import msgspec
 from immutables import Map
+from msgspec.structs import asdict
 
+from .accounts import Tally
 from .errors import SnapshotError
 from .order import Order
 from .seen import Seen
@@ -22,8 +24,11 @@ VERSION = 1
 
 def dump(state: State) -> bytes:
     """Canonical JSON: keys in order, a growing text as one string."""
+    sessions = {name: _to_save(session) for name, session in state.sessions.items()}
     return msgspec.json.encode(
-        {"duologue": VERSION, "state": state}, enc_hook=_plain, order="sorted"
+        {"duologue": VERSION, "state": {"sessions": sessions}},
+        enc_hook=_plain,
+        order="sorted",
     )
 
 
@@ -43,21 +48,44 @@ def load(data: bytes) -> State:
         snapshot = msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
-    return State(Map(snapshot.state.sessions))
+    sessions = snapshot.state.sessions
+    return State(Map({name: _as_saved(saved) for name, saved in sessions.items()}))
 
 
 class _Head(msgspec.Struct):
     duologue: int
 
 
+class _SavedTally(Tally, frozen=True, gc=False):
+    """A tally whose window, a Struct that shares, is what it shows: two lists."""
+
+    seen: tuple[list[str], list[str]] = ([], [])  # type: ignore[assignment]
+
+
+class _SavedSession(Session, frozen=True, gc=False):
+    tally: _SavedTally = _SavedTally()
+
+
 class _Sessions(msgspec.Struct):
     # No `Map`, whose values are converted, not decoded: configurations hold
     # `msgspec.Raw`, which only decoding can make.
-    sessions: dict[str, Session] = {}
+    sessions: dict[str, _SavedSession] = {}
 
 
 class _Snapshot(_Head):
     state: _Sessions
+
+
+def _to_save(session: Session) -> dict[str, Any]:
+    tally = {**asdict(session.tally), "seen": session.tally.seen.generations()}
+    return {**asdict(session), "tally": tally}
+
+
+def _as_saved(saved: _SavedSession) -> Session:
+    older, recent = saved.tally.seen
+    tally: dict[str, Any] = {**asdict(saved.tally), "seen": Seen.of(recent, older)}
+    session: dict[str, Any] = {**asdict(saved), "tally": Tally(**tally)}
+    return Session(**session)
 
 
 def _plain(value: Any) -> Any:
@@ -67,8 +95,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Order):
         return list(value)
-    if isinstance(value, Seen):
-        return value.generations()
     raise NotImplementedError(repr(value))  # pragma: no cover - as below
 
 
@@ -77,9 +103,6 @@ def _typed(wanted: Any, value: Any) -> Any:
         return Text(msgspec.convert(value, str))
     if wanted is Order:
         return Order(msgspec.convert(value, tuple[str, ...]))
-    if wanted is Seen:
-        older, recent = msgspec.convert(value, tuple[list[str], list[str]])
-        return Seen(recent, older)
     if get_origin(wanted) is Map:
         values: Any = dict.__class_getitem__(get_args(wanted))
         return Map(msgspec.convert(value, values, dec_hook=_typed))

@@ -24,7 +24,6 @@ Line = dict[str, msgspec.Raw]
 #: By version, what makes of a snapshot one of the next.
 SNAPSHOTS: Mapping[int, Callable[[Snapshot], Snapshot]] = {}
 #: By version, what makes of a line one of the next.
-#: By version, what makes of a line one of the next.
 LINES: Mapping[int, Callable[[Line], Line]] = {}
 
 

@@ -37,7 +37,7 @@ from msgspec.structs import replace
 from duologue.core.events import Forgotten
 from duologue.core.events.base import Malformed, Unknown
 from duologue.core.record import Direction, Record
-from duologue.core.state import Ignored, Session, State, Tally
+from duologue.core.state import Session, State, Tally
 
 from . import (
     calls,
@@ -83,31 +83,33 @@ def reduce(state: State, record: Record) -> State:
     sessions = state.sessions
     session = sessions.get(record.session) or Session(record.session)
     tally = session.tally
-    seen, sent, ignored = tally.seen, tally.sent, tally.ignored
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
+        known = seen = tally.seen
         if event_id := event.event_id:
             # Frames of two connections can mix while one hands over to the other.
             epoch = record.epoch
-            seen = seen.add(f"{epoch}:{event_id}" if epoch else event_id)
-            if seen is tally.seen:
+            seen = known.add(f"{epoch}:{event_id}" if epoch else event_id)
+            if seen is known:
                 kind, handler = _Duplicate, None
+        tally = Tally(tally.events + 1, seen, tally.sent, tally.ignored)
     elif record.dir == "out":
         handler = _SENT.get(kind)
-        sent = requests.note_sent(sent, event)
+        sent = requests.note_sent(tally.sent, event)
+        tally = replace(tally, events=tally.events + 1, sent=sent)
     elif kind is Forgotten:
         return _without(state, record.session)
     else:
         handler = _LOCAL.get(kind)
+        tally = replace(tally, events=tally.events + 1)
     if handler is None:
-        ignored = _ignore(ignored, kind)
+        tally = _ignore(tally, kind)
     else:
         after = handler(session, event, record)
-        if after is not None:
-            session = after
+        if after is None:
+            tally = _count(tally, "late")
         else:
-            ignored = replace(ignored, late=ignored.late + 1)
-    tally = Tally(tally.events + 1, seen, sent, ignored)
+            session = after
     return State(sessions.set(record.session, replace(session, tally=tally)))
 
 
@@ -115,15 +117,21 @@ class _Duplicate:
     """What an event that came before is taken for."""
 
 
-def _ignore(ignored: Ignored, kind: type) -> Ignored:
-    """The count of what nobody reads, with an event of this class."""
-    if kind is _Duplicate:
-        return replace(ignored, duplicate=ignored.duplicate + 1)
-    if kind is Unknown:
-        return replace(ignored, unknown=ignored.unknown + 1)
-    if kind is Malformed:
-        return replace(ignored, malformed=ignored.malformed + 1)
-    return ignored
+#: The reasons to count an event that no function handles.
+_UNREAD = {_Duplicate: "duplicate", Unknown: "unknown", Malformed: "malformed"}
+
+
+def _ignore(tally: Tally, kind: type) -> Tally:
+    """The tally with an event of this class that nobody reads."""
+    reason = _UNREAD.get(kind)
+    return tally if reason is None else _count(tally, reason)
+
+
+def _count(tally: Tally, reason: str) -> Tally:
+    """The tally with one more event that changed nothing, for this reason."""
+    ignored = tally.ignored
+    more = replace(ignored, **{reason: getattr(ignored, reason) + 1})
+    return replace(tally, ignored=more)
 
 
 def _without(state: State, session_id: str) -> State:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from unicodedata import category
 
 from msgspec.structs import replace
 
 from duologue.core import events
+from duologue.core.record import Record
 from duologue.core.state import Item, Part, Segment, Session
 from duologue.core.text import Text
+
+from .handler import Handler
 
 __all__ = [
     "MAX_PARTS",
@@ -20,6 +24,7 @@ __all__ = [
     "estimate_heard",
     "grow_audio",
     "grow_text",
+    "growing",
     "merge_content",
     "put_item",
     "settle",
@@ -43,26 +48,39 @@ def put_item(session: Session, item: Item) -> Session:
     return replace(session, items=session.items.set(item.id, item))
 
 
+def growing(otherwise: Handler) -> Handler:
+    """What handles deltas of text, where ``otherwise`` handles the first of a part.
+
+    Two events of three are a few more words behind those of an item's one part.
+    """
+
+    @wraps(otherwise)
+    def _on_more_text(session: Session, event: Any, record: Record) -> Session | None:
+        item = session.items.get(event.item_id)
+        # A tombstone has no parts.
+        if item is None or event.content_index or len(item.parts) != 1:
+            return otherwise(session, event, record)
+        part = item.parts[0]
+        if part.final or not part.text.last or not event.delta:
+            return otherwise(session, event, record)
+        grown = replace(part, text=part.text.append(event.delta))
+        item = replace(item, parts=(grown,))
+        return replace(session, items=session.items.set(item.id, item))
+
+    return _on_more_text
+
+
 def grow_text(
     session: Session, item: Item, index: int, type: str, text: str
 ) -> Session | None:
-    """The session with ``text`` appended to a part of an item; None if it is too late.
-
-    Two events of three come by here.
-    """
-    parts = item.parts
-    # Nearly all items have one part; the deleted have none.
-    alone = not index and len(parts) == 1
-    if not alone and item.status == "deleted":
-        return None
-    part = parts[0] if alone else _part(item, index, type)
+    """The session with ``text`` behind that of a part; None if it is too late."""
+    part = None if item.status == "deleted" else _part(item, index, type)
     if part is None or part.final:
         return None
     if not text:
         return session
     grown = replace(part, text=part.text.append(text))
-    item = replace(item, parts=(grown,) if alone else _put(parts, index, grown))
-    return replace(session, items=session.items.set(item.id, item))
+    return put_item(session, _with_part(item, index, grown))
 
 
 def close_part(

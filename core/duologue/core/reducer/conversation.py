@@ -26,6 +26,7 @@ from .content import (
     close_part,
     estimate_heard,
     grow_text,
+    growing,
     put_item,
     settle,
 )
@@ -227,7 +228,9 @@ TABLE: dict[type, Handler] = {
     events.ConversationItemRetrieved: _on_retrieved,
     events.ConversationItemDeleted: _on_deleted,
     events.ConversationItemTruncated: _on_truncated,
-    events.ConversationItemInputAudioTranscriptionDelta: _on_transcription_delta,
+    events.ConversationItemInputAudioTranscriptionDelta: growing(
+        _on_transcription_delta
+    ),
     events.ConversationItemInputAudioTranscriptionCompleted: (
         _on_transcription_completed
     ),

@@ -11,7 +11,14 @@ from duologue.core import events, phases
 from duologue.core.record import Record
 from duologue.core.state import Problem, Response, Session
 
-from .content import close_part, grow_audio, grow_text, merge_content, put_item
+from .content import (
+    close_part,
+    grow_audio,
+    grow_text,
+    growing,
+    merge_content,
+    put_item,
+)
 from .handler import Handler
 from .hearing import hear
 from .ledger import add_problem, add_usage
@@ -117,16 +124,14 @@ def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> S
     return session if shown is item else put_item(session, shown)
 
 
-def _growing(type: str) -> Handler:
-    """What handles the deltas of parts of this type."""
+def _first_text(type: str) -> Handler:
+    """What handles a delta that finds no words in its part, which is of this type."""
 
     def _on_text_delta(session: Session, event: Any, record: Record) -> Session | None:
-        item = session.items.get(event.item_id)
-        if item is None:
-            session = open_item(session, event, record.at)
-            item = session.items[event.item_id]
+        session = open_item(session, event, record.at)
+        item = session.items[event.item_id]
         after = grow_text(session, item, event.content_index, type, event.delta)
-        if after is None or (item.parts and item.parts[-1].text.last):
+        if after is None or after is session:
             return after
         response = session.responses.by_id.get(event.response_id)
         if response is None or response.turn.first_text_at is not None:
@@ -251,9 +256,9 @@ TABLE: dict[type, Handler] = {
     events.ResponseOutputItemDone: _on_item_done,
     events.ResponseContentPartAdded: _on_part_added,
     events.ResponseContentPartDone: _on_part_done,
-    events.ResponseOutputTextDelta: _growing("output_text"),
+    events.ResponseOutputTextDelta: growing(_first_text("output_text")),
     events.ResponseOutputTextDone: _on_text_done,
-    events.ResponseOutputAudioTranscriptDelta: _growing("output_audio"),
+    events.ResponseOutputAudioTranscriptDelta: growing(_first_text("output_audio")),
     events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
     events.ResponseOutputAudioDelta: _on_audio_delta,
     events.ResponseOutputAudioDone: _on_audio_done,
