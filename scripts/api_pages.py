@@ -23,7 +23,7 @@ import duologue.core
 from duologue.core import store, testing
 from duologue.core.order import Order
 from duologue.core.record import Direction
-from duologue.core.seen import Seen
+from duologue.core.tally import Window
 from duologue.core.text import Text
 
 __all__ = ["core_page", "function_entry", "testing_page"]
@@ -59,10 +59,10 @@ ONLY = {
     "StoreMachine": ("make_store",),
     "Text": ("append", "chunks"),
     "Order": (),
-    "Seen": (),
+    "Window": (),
 }
 #: Made by others.
-GIVEN = ("Cursor", "Order", "Seen")
+GIVEN = ("Cursor", "Order", "Window")
 
 
 def core_page() -> str:
@@ -98,7 +98,7 @@ def types() -> Iterator[str]:
     yield class_entry("Text", Text)
     yield "So `str(part.text)` is what was said, `str(call.arguments)` JSON text."
     yield join(class_entry("Order", Order), "It can be iterated, and has a length.")
-    yield class_entry("Seen", Seen)
+    yield class_entry("Window", Window)
     yield join(
         "### Direction", f"```\nDirection = {Direction!r}\n```".replace("typing.", "")
     )

@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ import attrs
 import msgspec
 from rendering import anchor, code, markdown, plain, table
 
-from duologue.core import accounts, state
+from duologue.core import accounts, state, tally
 from duologue.core.events.base import ClientEvent, Event, ServerEvent
 from duologue.core.types import SessionKind, SessionStatus
 
@@ -34,7 +34,7 @@ CATALOGUE = {
 OBJECTS = {"items": "Items and parts", "config": "Configuration", "values": "Values"}
 
 #: Types that fields have and that are described with the core.
-ELSEWHERE = ("Direction", "Json", "Map", "Order", "Seen", "Text")
+ELSEWHERE = ("Direction", "Json", "Map", "Order", "Text", "Window")
 
 
 # The catalogue.
@@ -128,7 +128,8 @@ def event_module(name: str) -> types.ModuleType:
 def nodes() -> list[type]:
     """The classes of the state, from the top down as their fields name them."""
     found: list[type] = []
-    known = {cls.__name__: cls for cls in [*classes(state), *classes(accounts)]}
+    own = [*classes(state), *classes(accounts), *classes(tally)]
+    known = {cls.__name__: cls for cls in own if cls is not tally.Window}
     queue: list[type] = [state.State]
     while queue:
         cls = queue.pop(0)
@@ -243,8 +244,7 @@ def first_value(default: Any) -> str:
         return f"`{default.value}`"
     if default is msgspec.UNSET:
         return "left out"
-    is_value = isinstance(default, msgspec.Struct) and not isinstance(default, Sized)
-    if is_value and type(default) not in nodes():
+    if isinstance(default, msgspec.Struct) and type(default) not in nodes():
         return f"`{default!r}`"
     if isinstance(default, str | int | float | bool | tuple | None):
         return f"`{default!r}`"

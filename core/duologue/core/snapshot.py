@@ -6,13 +6,12 @@ from typing import Any, cast, get_args, get_origin
 
 import msgspec
 from immutables import Map
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 
-from .accounts import Tally
 from .errors import SnapshotError
 from .order import Order
-from .seen import Seen
 from .state import Session, State
+from .tally import Ignored, Sent, Tally
 from .text import Text
 from .upgrades import upgrade_snapshot
 
@@ -56,14 +55,17 @@ class _Head(msgspec.Struct):
     duologue: int
 
 
-class _SavedTally(Tally, frozen=True, gc=False):
-    """A tally whose window, a Struct that shares, is what it shows: two lists."""
+class _SavedTally(msgspec.Struct, frozen=True):
+    """What makes a tally, without its window, which is shared."""
 
-    seen: tuple[list[str], list[str]] = ([], [])  # type: ignore[assignment]
+    events: int = 0
+    seen: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    sent: tuple[Sent, ...] = ()
+    ignored: Ignored = Ignored()
 
 
 class _SavedSession(Session, frozen=True, gc=False):
-    tally: _SavedTally = _SavedTally()
+    tally: _SavedTally = _SavedTally()  # type: ignore[assignment]
 
 
 class _Sessions(msgspec.Struct):
@@ -77,15 +79,15 @@ class _Snapshot(_Head):
 
 
 def _to_save(session: Session) -> dict[str, Any]:
-    tally = {**asdict(session.tally), "seen": session.tally.seen.generations()}
-    return {**asdict(session), "tally": tally}
+    tally = session.tally
+    saved = {name: getattr(tally, name) for name in _SavedTally.__struct_fields__}
+    return {**asdict(session), "tally": saved}
 
 
 def _as_saved(saved: _SavedSession) -> Session:
-    older, recent = saved.tally.seen
-    tally: dict[str, Any] = {**asdict(saved.tally), "seen": Seen.of(recent, older)}
-    session: dict[str, Any] = {**asdict(saved), "tally": Tally(**tally)}
-    return Session(**session)
+    fields: dict[str, Any] = asdict(saved)
+    fields["tally"] = Tally.of(*astuple(saved.tally))
+    return Session(**fields)
 
 
 def _plain(value: Any) -> Any:

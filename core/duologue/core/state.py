@@ -17,18 +17,15 @@ from msgspec import Struct
 
 from .accounts import (
     NO_LEDGER,
-    NO_TALLY,
-    Ignored,
     Ledger,
     Problem,
     RateLimit,
-    Sent,
-    Tally,
     TranscriptionUsage,
     Usage,
 )
 from .events.config import RealtimeSessionConfig, TranscriptionSessionConfig
 from .order import NOTHING, Order
+from .tally import NO_TALLY, Ignored, Sent, Tally
 from .text import EMPTY, Text
 from .types import SessionKind, SessionStatus
 

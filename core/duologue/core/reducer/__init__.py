@@ -37,7 +37,7 @@ from msgspec.structs import replace
 from duologue.core.events import Forgotten
 from duologue.core.events.base import Malformed, Unknown
 from duologue.core.record import Direction, Record
-from duologue.core.state import Session, State, Tally
+from duologue.core.state import Session, State
 
 from . import (
     calls,
@@ -85,14 +85,15 @@ def reduce(state: State, record: Record) -> State:
     tally = session.tally
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
-        known = seen = tally.seen
         if event_id := event.event_id:
             # Frames of two connections can mix while one hands over to the other.
             epoch = record.epoch
-            seen = known.add(f"{epoch}:{event_id}" if epoch else event_id)
-            if seen is known:
+            tally = tally.see(f"{epoch}:{event_id}" if epoch else event_id)
+            if tally is session.tally:
                 kind, handler = _Duplicate, None
-        tally = Tally(tally.events + 1, seen, tally.sent, tally.ignored)
+                tally = replace(tally, events=tally.events + 1)
+        else:
+            tally = replace(tally, events=tally.events + 1)
     elif record.dir == "out":
         handler = _SENT.get(kind)
         sent = requests.note_sent(tally.sent, event)
@@ -103,11 +104,12 @@ def reduce(state: State, record: Record) -> State:
         handler = _LOCAL.get(kind)
         tally = replace(tally, events=tally.events + 1)
     if handler is None:
-        tally = _ignore(tally, kind)
+        if kind in _UNREAD:
+            tally = tally.ignore(_UNREAD[kind])
     else:
         after = handler(session, event, record)
         if after is None:
-            tally = _count(tally, "late")
+            tally = tally.ignore("late")
         else:
             session = after
     return State(sessions.set(record.session, replace(session, tally=tally)))
@@ -117,21 +119,8 @@ class _Duplicate:
     """What an event that came before is taken for."""
 
 
-#: The reasons to count an event that no function handles.
+#: The reasons to count an event that no function handles, by its class.
 _UNREAD = {_Duplicate: "duplicate", Unknown: "unknown", Malformed: "malformed"}
-
-
-def _ignore(tally: Tally, kind: type) -> Tally:
-    """The tally with an event of this class that nobody reads."""
-    reason = _UNREAD.get(kind)
-    return tally if reason is None else _count(tally, reason)
-
-
-def _count(tally: Tally, reason: str) -> Tally:
-    """The tally with one more event that changed nothing, for this reason."""
-    ignored = tally.ignored
-    more = replace(ignored, **{reason: getattr(ignored, reason) + 1})
-    return replace(tally, ignored=more)
 
 
 def _without(state: State, session_id: str) -> State:
