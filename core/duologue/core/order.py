@@ -18,36 +18,48 @@ _FEW = 8
 class Order:
     """An immutable sequence of distinct ids."""
 
-    __slots__ = ("_chunks", "_count")
+    __slots__ = ("_count", "_full", "_tail")
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
         every = tuple(ids)
-        self._chunks: tuple[tuple[str, ...], ...] = tuple(
-            every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK)
+        last = max(len(every) - 1, 0) // _CHUNK * _CHUNK
+        #: The chunks in front of the last one.
+        self._full: tuple[tuple[str, ...], ...] = tuple(
+            every[start : start + _CHUNK] for start in range(0, last, _CHUNK)
         )
+        #: The last chunk, empty only where there are no ids.
+        self._tail = every[last:]
         self._count = len(every)
 
     @classmethod
     def _of(cls, chunks: tuple[tuple[str, ...], ...], count: int) -> Order:
         order = cls.__new__(cls)
-        order._chunks = chunks
+        order._full = chunks[:-1]
+        order._tail = chunks[-1] if chunks else ()
         order._count = count
         return order
 
     @property
+    def _chunks(self) -> tuple[tuple[str, ...], ...]:
+        return (*self._full, self._tail) if self._tail else ()
+
+    @property
     def last(self) -> str | None:
         """The id at the end."""
-        return self._chunks[-1][-1] if self._chunks else None
+        return self._tail[-1] if self._tail else None
 
     def append(self, item_id: str) -> Order:
         """With ``item_id`` at the end."""
-        chunks = self._chunks
-        if chunks and len(chunks[-1]) < _CHUNK:
-            # Added, not unpacked: one copy in place of two.
-            grown = chunks[:-1] + (chunks[-1] + (item_id,),)  # noqa: RUF005
+        longer = Order.__new__(Order)
+        longer._count = self._count + 1
+        tail = self._tail
+        if len(tail) < _CHUNK:
+            longer._full = self._full
+            longer._tail = (*tail, item_id)
         else:
-            grown = (*chunks, (item_id,))
-        return self._of(grown, self._count + 1)
+            longer._full = (*self._full, tail)
+            longer._tail = (item_id,)
+        return longer
 
     def insert_after(self, previous: str | None, ids: tuple[str, ...]) -> Order:
         """With ``ids`` behind ``previous``, or in front of all for None.
@@ -56,15 +68,15 @@ class Order:
         """
         if not ids:
             return self
-        if not self._chunks:
+        if not self._tail:
             return Order(ids)
         if previous is None:
             at, place = 0, -1
         else:
             at, place = self._find(previous)
         if at < 0:
-            at, place = len(self._chunks) - 1, len(self._chunks[-1]) - 1
-        chunk = self._chunks[at]
+            at, place = len(self._full), len(self._tail) - 1
+        chunk = self._chunk(at)
         grown = chunk[: place + 1] + ids + chunk[place + 1 :]
         return self._replace(at, _split(grown), len(ids))
 
@@ -78,7 +90,7 @@ class Order:
         for item_id in ids:
             at, place = order._find(item_id)
             if at >= 0:
-                chunk = order._chunks[at]
+                chunk = order._chunk(at)
                 rest = chunk[:place] + chunk[place + 1 :]
                 order = order._replace(at, (rest,) if rest else (), -1)
         return order
@@ -92,13 +104,13 @@ class Order:
         at, place = self._find(item_id)
         if at < 0 or (at == 0 and place == 0):
             return None
-        return self._chunks[at][place - 1] if place else self._chunks[at - 1][-1]
+        return self._chunk(at)[place - 1] if place else self._chunk(at - 1)[-1]
 
     def after(self, item_id: str) -> Iterator[str]:
         """The ids behind ``item_id``, nearest first."""
         at, place = self._find(item_id)
         if at >= 0:
-            yield from self._chunks[at][place + 1 :]
+            yield from self._chunk(at)[place + 1 :]
             for chunk in self._chunks[at + 1 :]:
                 yield from chunk
 
@@ -117,25 +129,28 @@ class Order:
             return None
         return [*grown[0][count:], *(each for chunk in grown[1:] for each in chunk)]
 
+    def _chunk(self, at: int) -> tuple[str, ...]:
+        return self._tail if at == len(self._full) else self._full[at]
+
     def _find(self, item_id: str) -> tuple[int, int]:
-        chunks = self._chunks
-        if chunks and chunks[-1][-1] == item_id:
-            return len(chunks) - 1, len(chunks[-1]) - 1
+        full, tail = self._full, self._tail
+        if tail and tail[-1] == item_id:
+            return len(full), len(tail) - 1
         # Where things nearly always are, then where a chain grows that comes backwards.
-        for at in (len(chunks) - 1, 0):
-            if chunks and item_id in chunks[at]:
-                return at, chunks[at].index(item_id)
-        for at in range(len(chunks) - 2, 0, -1):
-            if item_id in chunks[at]:
-                return at, chunks[at].index(item_id)
+        if item_id in tail:
+            return len(full), tail.index(item_id)
+        if full and item_id in full[0]:
+            return 0, full[0].index(item_id)
+        for at in range(len(full) - 1, 0, -1):
+            if item_id in full[at]:
+                return at, full[at].index(item_id)
         return -1, -1
 
     def _replace(
         self, at: int, chunks: tuple[tuple[str, ...], ...], more: int
     ) -> Order:
-        return self._of(
-            self._chunks[:at] + chunks + self._chunks[at + 1 :], self._count + more
-        )
+        before = self._chunks
+        return self._of(before[:at] + chunks + before[at + 1 :], self._count + more)
 
     def __iter__(self) -> Iterator[str]:
         for chunk in self._chunks:
