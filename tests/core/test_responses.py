@@ -63,6 +63,23 @@ def test_deltas_alone_are_enough() -> None:
     assert session.items[said["item_id"]].role == "assistant"
 
 
+def test_the_first_text_is_the_first_that_says_something() -> None:
+    """An empty delta is none, and what comes behind the first is not the first."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, [], spoken=False)
+    for text in ("", "good", "", " day"):
+        service.utter(said, text)
+    records = to_records(service.frames)
+    turns = [
+        fold(records[: len(records) - left]).sessions["s"].responses.by_id[response]
+        for left in (3, 2, 0)
+    ]
+
+    first = records[-3].at
+    assert [each.turn.first_text_at for each in turns] == [None, first, first]
+
+
 def test_done_alone_is_enough() -> None:
     """A response can come without its ``created``, by a race on interruption."""
     service = Service()
