@@ -569,7 +569,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     import duologue.local
 
-    for name in ("duologue.local.serve", "uvicorn"):
+    for name in ("duologue.local.serve", "duologue.local.port", "uvicorn"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(ImportError, match=r"uvicorn.*duologue\[local\]"):

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from duologue.local import LocalService, Parts, serve
+from duologue.local import LocalService, Parts
 from duologue.local.engine import Options
 from duologue.local.faults import NO_CLOSE_FRAME, Cut, Fault, Faults
 from duologue.local.websocket import WAITING_LIMIT
@@ -402,8 +402,8 @@ async def test_a_client_that_answers_no_ping_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Half-open: its machine is there, its program is not."""
-    monkeypatch.setattr(serve, "_PING", 0.2)
-    monkeypatch.setattr(serve, "_GRACE", 0.2)
+    monkeypatch.setattr("duologue.local.port._PING", 0.2)
+    monkeypatch.setattr("duologue.local.port._GRACE", 0.2)
     async with LocalService(parts=Parts(), max_listening=1) as service:
         writer = await raw(service)
         async with asyncio.timeout(10):

@@ -41,9 +41,8 @@ HOMES = {
 HOMES_BY_ROOT = {
     ("local", "httpx"): "duologue.local._far",
     ("local", "starlette"): "duologue.local.server",
-    ("local", "uvicorn"): "duologue.local.serve",
+    ("local", "uvicorn"): "duologue.local.port",
     ("adapters", "starlette"): "duologue.adapters.web",
-    ("adapters", "uvicorn"): "duologue.adapters.web",
 }
 
 #: The extras that make a root complete.

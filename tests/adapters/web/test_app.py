@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import os
@@ -12,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
@@ -450,6 +452,21 @@ async def test_a_user_has_so_many_feeds(serve: Serve) -> None:
             await ada.feed()
         assert refused.value.response.status_code == 429
         await served.page(**{"X-User": "eve"}).feed()
+
+
+async def test_a_connection_that_asks_for_nothing_is_cut(
+    served: Served, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only holds it open keeps no place; who asks is answered (the control)."""
+    monkeypatch.setattr("duologue.local.port._HEAD_PATIENCE", 0.3)
+    url = httpx.URL(page.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: ")
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+    writer.close()
+    assert (await page.http.get("api/config")).status_code == 200
 
 
 async def test_a_fault_of_ours_says_nothing_of_itself(
