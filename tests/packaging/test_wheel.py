@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -99,6 +100,31 @@ def test_the_sdist_can_be_tested(dist: Path) -> None:
         "scripts/setup.sh",
         "tests/conftest.py",
     } <= names
+
+
+def test_pytest_has_nothing_to_warn_of(wheel: Path, tmp_path: Path) -> None:
+    """Whoever has duologue installed and makes warnings errors can run their tests.
+
+    The wheel is unpacked as an installer does it: pytest reads the list of its files.
+    """
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (tmp_path / "test_mine.py").write_text(
+        "def test_mine(duologue):\n    assert duologue\n", encoding="utf-8"
+    )
+    # pytest-asyncio, which is installed here, warns of a setting of its own.
+    quiet = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *quiet, "--rootdir", tmp_path, tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 def test_the_license_travels_with_the_wheel(wheel: Path) -> None:
