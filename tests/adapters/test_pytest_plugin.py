@@ -197,4 +197,5 @@ def test_pytest_finds_it_by_its_entry_point() -> None:
     top = Path(__file__).parents[2]
     project = tomllib.loads((top / "pyproject.toml").read_text(encoding="utf-8"))
     [module] = project["project"]["entry-points"]["pytest11"].values()
-    assert importlib.import_module(module).__name__ == "duologue.adapters.pytest_plugin"
+    plugin = importlib.import_module(module)
+    assert plugin.pytest_plugins == ("duologue.adapters.pytest_plugin",)
