@@ -517,12 +517,12 @@ def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"session_id": 7}, TypeError, "session_id is a str"),
+        ({"session_id": 7}, TypeError, "session_id must be str"),
         ({"dir": "IN"}, ValueError, "dir is 'IN'"),
         ({"at": "1.0"}, TypeError, "at is seconds"),
         ({"at": float("nan")}, ValueError, "at is nan"),
         ({"at": float("-inf")}, ValueError, "at is -inf"),
-        ({"epoch": "0"}, TypeError, "epoch is an int"),
+        ({"epoch": "0"}, TypeError, "epoch must be int"),
         ({"epoch": -1}, ValueError, "epoch is -1"),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any, Union
 import msgspec
 
 from . import beta, events, leniency
+from .arguments import require
 from .events.base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent, Unknown
 from .jsonlike import is_object
 from .types import SessionKind
@@ -82,14 +83,16 @@ _AUDIO_BEARING = (
 def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
     """The event in a frame of JSON text (UTF-8 if bytes).
 
-    Never raises: an unknown type gives `Unknown`, a frame that cannot be believed
-    gives `Malformed`. ``kind`` decides what the names mean that translation
-    sessions share with the others.
+    No frame raises: an unknown type gives `Unknown`, one that cannot be believed gives
+    `Malformed`. ``kind`` decides what the names mean that translation
+    sessions share with the others. Raises TypeError for what is neither bytes nor text,
+    ValueError for a kind that there is not.
     """
     if isinstance(frame, str):
         # A lone surrogate has no UTF-8: its bytes will not decode below.
         frame = frame.encode(errors="surrogatepass")
-    return decode_bytes(frame, kind)
+    require(frame, bytes, "decode: the frame", " (nor text)")
+    return decode_bytes(frame, SessionKind(kind))
 
 
 def decode_bytes(frame: bytes, kind: SessionKind) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .arguments import require
 from .errors import DuologueError
 from .jsonlike import is_array, is_object
 
@@ -19,9 +20,12 @@ def apply(document: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
     """The document after a patch of ``add``, ``remove`` and ``replace``.
 
     The one given stays as it is: what lies on a path is copied, the rest is shared.
-    Raises `PatchError` for other operations and for a path that is not there.
+    Raises `PatchError` for other operations and for a path that is not there, TypeError
+    for what is no patch.
     """
+    require(patch, Iterable, "apply: the patch")
     for operation in patch:
+        require(operation, Mapping, "apply: each operation")
         name, path = operation.get("op"), operation.get("path")
         if name not in ("add", "remove", "replace") or not isinstance(path, str):
             raise PatchError(f"neither add, remove nor replace at a path: {operation}")

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import attrs
 
+from .arguments import of_session, require
 from .selectors import has_output
 from .state import Call, Item, Session
 from .transcript import Transcript, transcript_of
@@ -50,6 +51,7 @@ class CallLine:
     error: str | None = None
 
 
+@of_session
 def select_latest(session: Session, count: int) -> tuple[Transcript | CallLine, ...]:
     """The last ``count`` lines and calls of a conversation, in its order.
 
@@ -57,6 +59,7 @@ def select_latest(session: Session, count: int) -> tuple[Transcript | CallLine, 
     servers, with the requests to approve them. Nothing from before the user cleared
     the transcripts. It walks back from the end and stops when there is enough.
     """
+    require(count, int, "select_latest: the count")
     latest: list[Transcript | CallLine] = []
     for item_id in reversed(session.conversation.order):
         if len(latest) >= count or item_id == session.conversation.cleared_after:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from immutables import Map
 
+from .arguments import require_session
 from .jsonlike import is_array, is_object
 from .record import Record
 from .state import Call, Conversation, Item, Responses, Session, Translation
@@ -51,8 +52,12 @@ def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
     """What makes the view of ``before`` that of ``after``; nothing if they are equal.
 
     ``records`` are all the records of this session between the two, in any number:
-    they are not needed, but with them a change costs what it touches.
+    they are not needed, but with them a change costs what it touches. Raises TypeError
+    for what is no session.
     """
+    if before.__class__ is not Session or after.__class__ is not Session:
+        for value in (before, after):
+            require_session(value, "patch")
     if len(records) == 1:
         quick = _chunk(before, after, records[0])
         if quick is not None:

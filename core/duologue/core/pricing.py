@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 import attrs
 
+from .arguments import of_session
 from .prices import PRICES, Prices
 from .state import Session, Usage
 
@@ -42,6 +43,7 @@ class Cost:
     output_audio: float = 0.0
 
 
+@of_session
 def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
     """What the responses so far cost, by our own table or by ``prices``.
 

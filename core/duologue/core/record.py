@@ -16,11 +16,13 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .arguments import require
 from .decoding import decode_bytes, malformed
 from .errors import LogError
 from .events.base import Event, Malformed
@@ -74,8 +76,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         src: str | None = None,
         kind: SessionKind = SessionKind.REALTIME,
     ) -> Record:
-        """The record of a frame, decoded."""
+        """The record of a frame, decoded.
+
+        Raises TypeError for a frame that is neither bytes nor text.
+        """
         if not isinstance(frame, bytes):
+            require(frame, str, "Record.of: the frame", _FRAME)
             # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
             frame = frame.encode(errors="surrogatepass")
         event = decode_bytes(frame, kind)
@@ -85,14 +91,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return cls(seq, session, dir, event, frame, at, epoch, src, audio)
 
 
+_FRAME = " (nor bytes); `Store.feed` takes mappings and events too"
 _BREAKS = re.compile(rb"[\r\n]+")
 
 
 def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
     """The record as one line of a log, with its line break.
 
-    Audio is left out unless it is to be kept: the fold is the same either way.
+    Audio is left out unless it is to be kept: the fold is the same either way. Raises
+    TypeError for what is no record.
     """
+    require(record, Record, "to_line: the record")
     head: dict[str, Any] = {"v": VERSION, "seq": record.seq}
     if record.at is not None:
         head["at"] = record.at
@@ -154,12 +163,19 @@ def read_log(lines: Iterable[bytes | str], *, session: str = "log") -> Iterator[
     ``lines`` are those of an open file; an empty line is passed over. Raises
     `LogError`, which names the line, at the first one that is torn, changed or of a
     version from the future: all before it have been given by then. Raises TypeError
-    for a path: who opens a file closes it.
+    for a path, because who opens a file closes it, and for a line that is no text.
     """
-    if isinstance(lines, str | bytes):
+    if isinstance(lines, str | bytes | PathLike):
         raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
+    require(lines, Iterable, "read_log: what it reads")
+    require(session, str, "read_log: the session")
+    return _records(lines, session)
+
+
+def _records(lines: Iterable[bytes | str], session: str) -> Iterator[Record]:
     kinds: dict[str, SessionKind] = {}
     for number, given in enumerate(lines, start=1):
+        require(given, (bytes, str), f"read_log: line {number}")
         line = given.encode(errors="surrogatepass") if isinstance(given, str) else given
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from .arguments import of_session, require_session
 from .state import (
     Call,
     Item,
@@ -65,6 +66,8 @@ _REMEMBERED = 1024
 class TurnTimes:
     """How long the steps of one turn took, in ms; None where unknown.
 
+    ``response_id`` is the response that the turn is, ``item_id`` what the user said
+    before it: None where nothing was said, but typed, for example.
     ``first_audio_ms`` and ``first_text_ms`` count from the end of the user's speech
     (from the creation of the response if nobody spoke); ``barge_in_ms`` from the
     user's interruption to silence.
@@ -94,9 +97,11 @@ def _remember(
 
     def decorate(select: Callable[[Session], _T]) -> Callable[[Session], _T]:
         kept: dict[str, tuple[tuple[Any, ...], _T]] = {}
+        name = getattr(select, "__name__", "")
 
         @wraps(select)
         def remembered(session: Session) -> _T:
+            require_session(session, name)
             nodes = tuple(getattr(session, name) for name in inputs)
             last = kept.get(session.id)
             if last is not None and all(
@@ -143,6 +148,7 @@ def select_final_transcripts(session: Session) -> tuple[Transcript, ...]:
     return tuple(line for line in select_transcripts(session) if line.final)
 
 
+@of_session
 def select_transcripts_by_role(session: Session, role: str) -> tuple[Transcript, ...]:
     """The lines of ``user`` or ``assistant``."""
     return tuple(line for line in select_transcripts(session) if line.role == role)
@@ -159,6 +165,7 @@ def select_translation(session: Session) -> TranslatedText | None:
     )
 
 
+@of_session
 def select_words_missing(session: Session) -> tuple[str, ...]:
     """The items behind which records are missing, so that words may be, too.
 
@@ -167,6 +174,7 @@ def select_words_missing(session: Session) -> tuple[str, ...]:
     return session.conversation.gaps
 
 
+@of_session
 def select_dtmf(session: Session) -> tuple[Key, ...]:
     """The last telephone keys that the caller pressed."""
     return session.activity.keys
@@ -264,14 +272,24 @@ def select_turns(session: Session) -> tuple[TurnTimes, ...]:
     )
 
 
+@of_session
 def select_turn(session: Session, item_id: str) -> TurnTimes | None:
-    """The latencies of the turn that an item is a part of; None where it is of none."""
-    item = session.items.get(item_id)
-    response_id = item.placement.response_id if item else None
-    response = session.responses.by_id.get(response_id or "")
+    """The latencies of the response that made an item.
+
+    None for what no response of the conversation made, such as the user's words: their
+    id is the ``item_id`` of the turn that answers them.
+    """
+    response = _response_of(session, item_id)
     if response is None or not response.in_conversation:
         return None
     return _times(response)
+
+
+def _response_of(session: Session, item_id: str) -> Response | None:
+    """The response that made an item."""
+    item = session.items.get(item_id)
+    response_id = item.placement.response_id if item else None
+    return session.responses.by_id.get(response_id or "")
 
 
 def _times(response: Response) -> TurnTimes:
@@ -290,29 +308,35 @@ def _ms(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else round((end - start) * 1000, 1)
 
 
+@of_session
 def select_metadata(session: Session, item_id: str) -> dict[str, str]:
     """The metadata of the response that made an item; empty where there is none."""
-    item = session.items.get(item_id)
-    response_id = item.placement.response_id if item else None
-    response = session.responses.by_id.get(response_id or "")
+    response = _response_of(session, item_id)
     return dict(response.metadata) if response else {}
 
 
 # What is going on.
 
 
+@of_session
 def select_is_connected(session: Session) -> bool:
     """Whether frames go both ways."""
     return session.connection.status is SessionStatus.OPEN
 
 
+@of_session
 def select_is_speaking(session: Session) -> str | None:
-    """Who is heard just now: ``user``, ``assistant`` or None. The user comes first."""
+    """Who is heard just now: ``user``, ``assistant`` or None. The user comes first.
+
+    The reply is heard from ``output_audio_buffer.started`` (WebRTC) to its end, or as
+    far as a ``duologue.played`` tells of it: over WebSocket whoever plays says so.
+    """
     if session.activity.speaking_item is not None:
         return "user"
     return None if session.activity.playing is None else "assistant"
 
 
+@of_session
 def select_is_settled(session: Session) -> bool:
     """Whether nothing is under way: nobody speaks, no answer is due or in work.
 
@@ -326,6 +350,7 @@ def select_is_settled(session: Session) -> bool:
     return all(line.final for line in select_transcripts(session))
 
 
+@of_session
 def select_is_muted(session: Session) -> bool:
     """Whether the microphone is muted."""
     return session.activity.muted
@@ -334,21 +359,25 @@ def select_is_muted(session: Session) -> bool:
 # What adds up.
 
 
+@of_session
 def select_usage(session: Session) -> Usage:
     """Tokens so far, by modality; the cached ones are part of the input."""
     return session.ledger.usage
 
 
+@of_session
 def select_problems(session: Session) -> tuple[Problem, ...]:
     """What went wrong, oldest first, at most a hundred."""
     return session.ledger.problems
 
 
+@of_session
 def select_transcription_usage(session: Session) -> TranscriptionUsage:
     """What writing down the user's words took so far; billed apart from the rest."""
     return session.ledger.transcription
 
 
+@of_session
 def select_rate_limits(session: Session) -> tuple[RateLimit, ...]:
     """What the limits of the service leave, as it last said."""
     return session.ledger.rate_limits

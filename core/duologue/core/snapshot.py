@@ -8,6 +8,7 @@ import msgspec
 from immutables import Map
 from msgspec.structs import asdict, astuple
 
+from .arguments import require
 from .errors import SnapshotError
 from .order import Order
 from .state import Session, State
@@ -22,7 +23,11 @@ VERSION = 1
 
 
 def dump(state: State) -> bytes:
-    """Canonical JSON: keys in order, a growing text as one string."""
+    """Canonical JSON: keys in order, a growing text as one string.
+
+    Raises TypeError for what is no state.
+    """
+    require(state, State, "dump: the state")
     sessions = {name: _to_save(session) for name, session in state.sessions.items()}
     return msgspec.json.encode(
         {"duologue": VERSION, "state": {"sessions": sessions}},
@@ -34,8 +39,10 @@ def dump(state: State) -> bytes:
 def load(data: bytes) -> State:
     """The state that `dump` wrote.
 
-    Raises `SnapshotError` for anything else, and for a version from the future.
+    Raises `SnapshotError` for other bytes, and for a version from the future; TypeError
+    for what are no bytes.
     """
+    require(data, bytes, "load: the snapshot")
     try:
         # A state of another version may have another shape.
         version = msgspec.json.decode(data, type=_Head).duologue
@@ -48,6 +55,9 @@ def load(data: bytes) -> State:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from None
     sessions = snapshot.state.sessions
+    for name, saved in sessions.items():
+        if saved.id != name:
+            raise SnapshotError(f"not a snapshot: session {name!r} says {saved.id!r}")
     return State(Map({name: _as_saved(saved) for name, saved in sessions.items()}))
 
 
@@ -71,7 +81,7 @@ class _SavedSession(Session, frozen=True, gc=False):
 class _Sessions(msgspec.Struct):
     # No `Map`, whose values are converted, not decoded: configurations hold
     # `msgspec.Raw`, which only decoding can make.
-    sessions: dict[str, _SavedSession] = {}
+    sessions: dict[str, _SavedSession]
 
 
 class _Snapshot(_Head):

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from math import isfinite
-from types import TracebackType
-from typing import Any, NamedTuple, Self, cast, get_args
+from types import NoneType, TracebackType
+from typing import Any, NamedTuple, Self
 
-import msgspec
-
-from .decoding import encode
+from .arguments import require, require_function
 from .events.base import Event
+from .feeding import FRAMES, as_json, check
 from .record import Direction, Record
 from .reducer import reduce
 from .state import Session, State
@@ -64,45 +62,6 @@ class Resync(NamedTuple):
     state: State
 
 
-#: What a frame can be that needs no encoding.
-_FRAMES = (bytes, str)
-#: The ways that a record can go.
-_WAYS = get_args(Direction)
-
-
-def _as_json(frame: object) -> bytes:
-    """What is no text as the text of a frame."""
-    if isinstance(frame, bytearray | memoryview):
-        return bytes(cast(bytearray, frame))
-    if isinstance(frame, Event):
-        return encode(frame)
-    if not isinstance(frame, Mapping):
-        raise TypeError(
-            f"a frame is bytes, str, a mapping or an event, not {type(frame).__name__};"
-            " of an SDK's object give its to_json() or model_dump_json()"
-        )
-    try:
-        return msgspec.json.encode(dict(cast(Mapping[str, Any], frame)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"a frame that cannot be JSON: {error}") from None
-
-
-def _check(session_id: object, at: object, dir: object, epoch: object) -> None:
-    """Refuse what a record cannot hold, before it is folded."""
-    if not isinstance(session_id, str):
-        raise TypeError(f"session_id is a str, not {type(session_id).__name__}")
-    if dir not in _WAYS:
-        raise ValueError(f"dir is {dir!r}, it must be 'in', 'out' or 'local'")
-    if at is not None and not isinstance(at, float | int):
-        raise TypeError(f"at is seconds as a float, not {type(at).__name__}")
-    if at is not None and not isfinite(at):
-        raise ValueError(f"at is {at}, it must be a time in seconds")
-    if not isinstance(epoch, int):
-        raise TypeError(f"epoch is an int, not {type(epoch).__name__}")
-    if epoch < 0:
-        raise ValueError(f"epoch is {epoch}, it must be 0 or more")
-
-
 class Store:
     """Holds the state, folds records into it and tells subscribers.
 
@@ -112,8 +71,8 @@ class Store:
     `failures`, the others are served. What is no `Exception` (an interrupt, a
     cancellation) is raised to whom dispatched, once the others have been told of the
     record. One that dispatches gets its state at once, and everyone is told of it
-    after the record at hand: all see one order. Middleware that is no tuple raises
-    TypeError.
+    after the record at hand: all see one order. Raises TypeError for what is no state,
+    or no tuple of functions as middleware.
     """
 
     def __init__(
@@ -121,7 +80,10 @@ class Store:
     ) -> None:
         if callable(middleware):
             raise TypeError("middleware is a tuple of functions, not a function")
+        for wrap in middleware:
+            require_function(wrap, "Store: each middleware")
         self._state = State() if state is None else state
+        require(self._state, State, "Store: the state", "; `load` makes one of bytes")
         self._seq: dict[str, int] = {
             session.id: session.tally.events
             for session in self._state.sessions.values()
@@ -146,7 +108,8 @@ class Store:
         return self._state.sessions.get(session_id)
 
     def dispatch(self, record: Record) -> State:
-        """Fold one record; the state after it."""
+        """Fold one record; the state after it. Raises TypeError for what is none."""
+        require(record, Record, "dispatch: the record", "; `feed` takes frames")
         return self._dispatch(record)
 
     def feed(
@@ -163,15 +126,19 @@ class Store:
 
         A mapping is taken as the event's JSON values, an `Event` as what it is on the
         wire. ``at`` is seconds since the Unix epoch, which never decrease within a
-        session. Where a middleware passed on another record, that one is returned: it
-        is the one to log. Where one dropped it, ``state`` is the same object as before.
+        session: where they do, so do latencies. A frame counts only the way that it
+        goes: a fact of our own (``duologue.…``) with ``dir="local"``, what a client
+        sends with ``dir="out"``; another way changes nothing but the tally.
 
-        Raises TypeError for a frame or an argument of another type, ValueError for
-        what cannot be JSON and for a ``dir``, a time or an epoch that there is not.
+        Where a middleware passed on another record, that one is returned: it is the one
+        to log. Where one dropped it, ``state`` is the same object as before. Raises
+        TypeError for a frame or an argument of another type, ValueError for what cannot
+        be JSON or stand in a log and for a ``dir``, a time or an epoch that there is
+        not.
         """
-        if not isinstance(frame, _FRAMES):
-            frame = _as_json(frame)
-        _check(session_id, at, dir, epoch)
+        if not isinstance(frame, FRAMES):
+            frame = as_json(frame)
+        check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
         record = Record.of(
             frame,
@@ -198,8 +165,11 @@ class Store:
 
         With a ``slice`` (of `SLICES`) only after those that changed this node of their
         session; one that comes or goes changes them all. Returns the function that
-        ends it. Raises ValueError for a slice that there is not.
+        ends it. Raises ValueError for a slice that there is not, TypeError for what
+        cannot be called, or would only be awaited.
         """
+        require_function(callback, "subscribe: the callback")
+        require(session, (str, NoneType), "subscribe: the id of a session")
         if slice is not None and slice not in SLICES:
             raise ValueError(f"no slice is called {slice!r}; there are {SLICES}")
         scope = self._scopes.setdefault(session, {})
@@ -342,6 +312,7 @@ class Cursor:
     def __init__(
         self, store: Store, session: str | None, slice: str | None, limit: int
     ) -> None:
+        require(limit, int, "cursor: the limit")
         if limit < 1:
             raise ValueError(f"limit is {limit}, it must be 1 or more")
         self._store = store

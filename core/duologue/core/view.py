@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from .arguments import of_session
 from .jsonlike import is_array, is_object
 from .prices import Prices
 from .pricing import Cost, select_cost
@@ -49,6 +50,7 @@ _SECRETS = ("authorization", "headers")
 _DECIMALS = 9
 
 
+@of_session
 def view(session: Session) -> dict[str, Any]:
     """The session as plain JSON values, bookkeeping left out.
 
@@ -261,6 +263,7 @@ def ledger_view(ledger: Ledger) -> dict[str, Any]:
     }
 
 
+@of_session
 def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
     """The session as plain JSON values, as it is read at its end.
 

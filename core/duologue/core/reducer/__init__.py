@@ -34,6 +34,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from duologue.core.arguments import require
 from duologue.core.events import Forgotten
 from duologue.core.events.base import Malformed, Unknown
 from duologue.core.record import Direction, Record
@@ -54,6 +55,8 @@ from . import (
 from .handler import Handler, way
 
 __all__ = ["HANDLERS", "fold", "reduce"]
+
+_RECORDS = "; `read_log` makes records of lines, `Record.of` of a frame"
 
 #: The one place where an event is handled, by its class. The others are counted.
 HANDLERS: Mapping[type, Handler] = {
@@ -130,8 +133,14 @@ def _without(state: State, session_id: str) -> State:
 
 
 def fold(records: Iterable[Record], state: State | None = None) -> State:
-    """The state after all the records, beginning from an empty one."""
-    state = state or State()
+    """The state after all the records, beginning from an empty one.
+
+    Raises TypeError for what is no state, or holds what is no record.
+    """
+    if state is None:
+        state = State()
+    require(state, State, "fold: the state")
     for record in records:
+        require(record, Record, "fold: each of the records", _RECORDS)
         state = reduce(state, record)
     return state

@@ -1,0 +1,57 @@
+"""Arguments of public functions: one clear error for what is of another type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Concatenate, ParamSpec, TypeVar
+
+from .state import Session
+
+__all__ = ["of_session", "require", "require_function", "require_session"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def require(
+    value: object, kind: type | tuple[type, ...], what: str, hint: str = ""
+) -> None:
+    """Raise TypeError, which names ``what``, unless ``value`` is of this type."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        names = " or ".join(each.__name__ for each in kinds)
+        given = "None" if value is None else type(value).__name__
+        raise TypeError(f"{what} must be {names}, not {given}{hint}")
+
+
+def require_function(value: object, what: str) -> None:
+    """Raise TypeError unless ``value`` can be called, and need not be awaited."""
+    if not callable(value):
+        given = "None" if value is None else type(value).__name__
+        raise TypeError(f"{what} must be a function, not {given}")
+    if iscoroutinefunction(value):
+        raise TypeError(f"{what} must be no coroutine: nobody awaits it here")
+
+
+def require_session(value: object, what: str) -> None:
+    """Raise TypeError unless ``value`` is a session; says where sessions are."""
+    hint = "; the sessions of a state are in its `sessions`, by id"
+    if value is None:
+        hint = "; `Store.session` gives None for an id that it does not know"
+    require(value, Session, f"{what}: the session", hint)
+
+
+def of_session(
+    function: Callable[Concatenate[Session, _P], _T],
+) -> Callable[Concatenate[Session, _P], _T]:
+    """A function of a session that raises TypeError for anything else."""
+    name = getattr(function, "__name__", "")
+
+    @wraps(function)
+    def checked(session: Session, *args: _P.args, **options: _P.kwargs) -> _T:
+        require_session(session, name)
+        return function(session, *args, **options)
+
+    return checked  # type: ignore[return-value] # the name of its first argument

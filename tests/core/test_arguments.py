@@ -1,0 +1,138 @@
+"""Whoever gives a public function something else is told what it wants, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import duologue.core
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    Store,
+    apply,
+    decode,
+    dump,
+    fold,
+    load,
+    patch,
+    read_log,
+    select_latest,
+    select_turn,
+    summary,
+    to_line,
+    view,
+)
+
+SELECTORS = [name for name in duologue.core.__all__ if name.startswith("select_")]
+#: What selectors want beside the session.
+MORE: dict[str, tuple[Any, ...]] = {
+    "select_latest": (3,),
+    "select_metadata": ("i",),
+    "select_transcripts_by_role": ("user",),
+    "select_turn": ("i",),
+}
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize(
+    ("given", "what", "hint"),
+    [
+        (None, "None", "`Store.session` gives None for an id that it does not know"),
+        (State(), "State", "the sessions of a state are in its `sessions`, by id"),
+        (Store(), "Store", "the sessions of a state are in its `sessions`, by id"),
+    ],
+)
+def test_a_selector_wants_a_session(
+    name: str, given: object, what: str, hint: str
+) -> None:
+    """What a store gives for a wrong id is the likeliest mistake of all."""
+    select = getattr(duologue.core, name)
+    with pytest.raises(TypeError) as refused:
+        select(given, *MORE.get(name, ()))
+    wanted = f"{name}: the session must be Session, not {what}; {hint}"
+    assert str(refused.value) == wanted
+    # The control.
+    select(Session("s"), *MORE.get(name, ()))
+
+
+S = Session("s")
+RECORD = Record.of(b"{}", seq=1, session="s", dir="in")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: view(None), "view: the session must be Session, not None"),
+        (lambda: summary({}), "summary: the session must be Session, not dict"),
+        (lambda: patch(S, None), "patch: the session must be Session, not None"),
+        (lambda: patch({}, S), "patch: the session must be Session, not dict"),
+        (lambda: fold([b"{}"]), "fold: each of the records must be Record, not bytes"),
+        (lambda: fold("a path"), "fold: each of the records must be Record, not str"),
+        (lambda: fold([], {}), "fold: the state must be State, not dict"),
+        (lambda: dump(S), "dump: the state must be State, not Session"),
+        (lambda: load("{}"), "load: the snapshot must be bytes, not str"),
+        (lambda: load(None), "load: the snapshot must be bytes, not None"),
+        (lambda: decode({}), "decode: the frame must be bytes, not dict (nor text)"),
+        (lambda: to_line({}), "to_line: the record must be Record, not dict"),
+        (lambda: apply({}, None), "apply: the patch must be Iterable, not None"),
+        (lambda: apply({}, "x"), "apply: each operation must be Mapping, not str"),
+        (lambda: read_log(Path("x")), "read_log takes the lines of a log"),
+        (lambda: read_log("x"), "read_log takes the lines of a log"),
+        (lambda: read_log(None), "read_log: what it reads must be Iterable, not None"),
+        (lambda: read_log([], session=3), "read_log: the session must be str, not int"),
+        (
+            lambda: list(read_log([b"", {}])),
+            "read_log: line 2 must be bytes or str, not dict",
+        ),
+        (
+            lambda: Record.of({}, seq=1, session="s", dir="in"),
+            "Record.of: the frame must be str, not dict (nor bytes)",
+        ),
+        (lambda: select_latest(S, "3"), "select_latest: the count must be int"),
+        (lambda: Store({}), "Store: the state must be State, not dict"),
+        (
+            lambda: Store(middleware=(None,)),
+            "Store: each middleware must be a function, not None",
+        ),
+        (lambda: Store().dispatch({}), "dispatch: the record must be Record, not dict"),
+        (
+            lambda: Store().subscribe(None),
+            "subscribe: the callback must be a function, not None",
+        ),
+        (
+            lambda: Store().subscribe(print, session=3),
+            "subscribe: the id of a session must be str or NoneType, not int",
+        ),
+        (lambda: Store().cursor(limit="3"), "cursor: the limit must be int, not str"),
+    ],
+)
+def test_what_is_wanted_is_named(call: Callable[[], Any], message: str) -> None:
+    """One line: the function, what of it, what it must be and what it was."""
+    with pytest.raises(TypeError) as refused:
+        call()
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_coroutine_is_no_subscriber() -> None:
+    """Nobody would await it: it would never run."""
+
+    async def later(*change: object) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(TypeError, match="must be no coroutine"):
+        Store().subscribe(later)
+
+
+def test_what_is_right_goes_through() -> None:
+    """The control of them all."""
+    state = fold([RECORD])
+    session = state.sessions["s"]
+    assert load(dump(state)) == fold(read_log([to_line(RECORD)])) == state
+    assert apply(view(session), patch(session, session)) == view(session)
+    assert select_turn(session, "i") is None
