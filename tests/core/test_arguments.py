@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,60 +62,80 @@ def test_a_selector_wants_a_session(
 
 
 S = Session("s")
+#: What no type checker would let pass.
+NOTHING: Any = None
+NUMBER: Any = 3
+WORD: Any = "3"
 RECORD = Record.of(b"{}", seq=1, session="s", dir="in")
 
 
+def drain(lines: Any) -> None:
+    """Read a log to its end."""
+    list(read_log(lines))
+
+
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "given", "message"),
     [
-        (lambda: view(None), "view: the session must be Session, not None"),
-        (lambda: summary({}), "summary: the session must be Session, not dict"),
-        (lambda: patch(S, None), "patch: the session must be Session, not None"),
-        (lambda: patch({}, S), "patch: the session must be Session, not dict"),
-        (lambda: fold([b"{}"]), "fold: each of the records must be Record, not bytes"),
-        (lambda: fold("a path"), "fold: each of the records must be Record, not str"),
-        (lambda: fold([], {}), "fold: the state must be State, not dict"),
-        (lambda: dump(S), "dump: the state must be State, not Session"),
-        (lambda: load("{}"), "load: the snapshot must be bytes, not str"),
-        (lambda: load(None), "load: the snapshot must be bytes, not None"),
-        (lambda: decode({}), "decode: the frame must be bytes, not dict (nor text)"),
-        (lambda: to_line({}), "to_line: the record must be Record, not dict"),
-        (lambda: apply({}, None), "apply: the patch must be Iterable, not None"),
-        (lambda: apply({}, "x"), "apply: each operation must be Mapping, not str"),
-        (lambda: read_log(Path("x")), "read_log takes the lines of a log"),
-        (lambda: read_log("x"), "read_log takes the lines of a log"),
-        (lambda: read_log(None), "read_log: what it reads must be Iterable, not None"),
-        (lambda: read_log([], session=3), "read_log: the session must be str, not int"),
+        (view, (None,), "view: the session must be Session, not None"),
+        (summary, ({},), "summary: the session must be Session, not dict"),
+        (patch, (S, None), "patch: the session must be Session, not None"),
+        (patch, ({}, S), "patch: the session must be Session, not dict"),
+        (fold, ([b"{}"],), "fold: each of the records must be Record, not bytes"),
+        (fold, ("a path",), "fold: each of the records must be Record, not str"),
+        (fold, ([], {}), "fold: the state must be State, not dict"),
+        (dump, (S,), "dump: the state must be State, not Session"),
+        (load, ("{}",), "load: the snapshot must be bytes, not str"),
+        (load, (None,), "load: the snapshot must be bytes, not None"),
+        (decode, ({},), "decode: the frame must be bytes, not dict (nor text)"),
+        (to_line, ({},), "to_line: the record must be Record, not dict"),
+        (apply, ({}, None), "apply: the patch must be Iterable, not None"),
+        (apply, ({}, "x"), "apply: each operation must be Mapping, not str"),
+        (read_log, (Path("x"),), "read_log takes the lines of a log"),
+        (read_log, ("x",), "read_log takes the lines of a log"),
+        (read_log, (None,), "read_log: what it reads must be Iterable, not None"),
         (
-            lambda: list(read_log([b"", {}])),
-            "read_log: line 2 must be bytes or str, not dict",
+            partial(read_log, session=NUMBER),
+            ([],),
+            "read_log: the session must be str, not int",
         ),
+        (drain, ([b"", {}],), "read_log: line 2 must be bytes or str, not dict"),
         (
-            lambda: Record.of({}, seq=1, session="s", dir="in"),
+            partial(Record.of, seq=1, session="s", dir="in"),
+            ({},),
             "Record.of: the frame must be str, not dict (nor bytes)",
         ),
-        (lambda: select_latest(S, "3"), "select_latest: the count must be int"),
-        (lambda: Store({}), "Store: the state must be State, not dict"),
+        (select_latest, (S, "3"), "select_latest: the count must be int, not str"),
+        (Store, ({},), "Store: the state must be State, not dict"),
         (
-            lambda: Store(middleware=(None,)),
+            partial(Store, middleware=(NOTHING,)),
+            (),
             "Store: each middleware must be a function, not None",
         ),
-        (lambda: Store().dispatch({}), "dispatch: the record must be Record, not dict"),
+        (Store().dispatch, ({},), "dispatch: the record must be Record, not dict"),
         (
-            lambda: Store().subscribe(None),
+            Store().subscribe,
+            (None,),
             "subscribe: the callback must be a function, not None",
         ),
         (
-            lambda: Store().subscribe(print, session=3),
+            partial(Store().subscribe, session=NUMBER),
+            (print,),
             "subscribe: the id of a session must be str or NoneType, not int",
         ),
-        (lambda: Store().cursor(limit="3"), "cursor: the limit must be int, not str"),
+        (
+            partial(Store().cursor, limit=WORD),
+            (),
+            "cursor: the limit must be int, not str",
+        ),
     ],
 )
-def test_what_is_wanted_is_named(call: Callable[[], Any], message: str) -> None:
+def test_what_is_wanted_is_named(
+    call: Callable[..., Any], given: tuple[Any, ...], message: str
+) -> None:
     """One line: the function, what of it, what it must be and what it was."""
     with pytest.raises(TypeError) as refused:
-        call()
+        call(*given)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -126,7 +147,7 @@ def test_a_coroutine_is_no_subscriber() -> None:
         raise NotImplementedError
 
     with pytest.raises(TypeError, match="must be no coroutine"):
-        Store().subscribe(later)
+        Store().subscribe(later)  # type: ignore[arg-type]
 
 
 def test_what_is_right_goes_through() -> None:

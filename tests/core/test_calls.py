@@ -207,3 +207,62 @@ def test_a_tool_of_a_deleted_call() -> None:
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
 
     assert call(fold_frames(shown(), deleted, STARTED, FINISHED)) is None
+
+
+# --- Whole or cut off -----------------------------------------------------------
+
+CREATED: Frame = {
+    "type": "response.created",
+    "response": {"id": "r", "conversation_id": "c"},
+}
+
+
+def begun(status: str | None, arguments: str = "") -> Frame:
+    return {**shown(status, arguments), "type": "response.output_item.added"}
+
+
+def ended(status: str, *items: Frame) -> Frame:
+    response = {"id": "r", "conversation_id": "c", "status": status}
+    return {"type": "response.done", "response": {**response, "output": [*items]}}
+
+
+def pending(*frames: Frame) -> list[str]:
+    """The arguments of the calls that somebody would run."""
+    calls = select_pending_calls(fold_frames(CREATED, begun("in_progress"), *frames))
+    return [str(each.arguments) for each in calls]
+
+
+@pytest.mark.parametrize("status", ["in_progress", None, "incomplete"])
+def test_a_call_of_a_cancelled_response_is_not_run(status: str | None) -> None:
+    """Unless it says that it was whole: its arguments are cut off (API, tools)."""
+    cut = shown(status, '{"a"')["item"]
+
+    assert pending(grown('{"a"'), ended("cancelled", cut)) == []
+    whole = shown("completed", "{}")["item"]
+    assert pending(grown("{}"), ended("cancelled", whole)) == ["{}"]
+
+
+def test_a_call_that_is_done_and_in_progress() -> None:
+    """It contradicts itself, so its response tells whether it is whole."""
+    done = shown("in_progress", '{"a"')
+
+    assert pending(grown('{"a"'), done) == []
+    assert pending(grown('{"a"'), done, ended("cancelled")) == []
+    assert pending(grown('{"a":1}'), done, ended("completed")) == ['{"a":1}']
+
+
+def test_a_call_is_not_whole_before_its_arguments() -> None:
+    """Some services announce it as completed, with nothing in it."""
+    early = begun("completed")
+
+    assert pending(early) == []
+    assert pending(early, grown("{"), grown("}"), closed("{}"), shown()) == ["{}"]
+    assert pending(begun("completed", "{}")) == ["{}"]
+
+
+@pytest.mark.parametrize("late", [closed('{"a":1}'), shown(arguments='{"a":1}')])
+def test_arguments_that_come_behind_an_empty_call(late: Frame) -> None:
+    """Final ones take the place of none, also where the call was shown whole."""
+    assert pending(shown(arguments=""), late) == ['{"a":1}']
+    # What is whole stays.
+    assert pending(shown(arguments="{}"), late) == ["{}"]

@@ -246,3 +246,132 @@ def test_what_a_new_connection_brings_stands_behind() -> None:
     )
 
     assert (conversation.anchor, [*conversation.order]) == (last, [first, last, "new"])
+
+
+# --- A hand-over: two connections at once --------------------------------------
+
+SPEAKS: Frame = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
+TYPED: Frame = {
+    "type": "message",
+    "role": "user",
+    "status": "completed",
+    "content": [{"type": "input_text", "text": "x"}],
+}
+RESPONSE: Frame = {"id": "r", "conversation_id": "c"}
+WORDS: Frame = {"response_id": "r", "item_id": "a", "delta": "Hello"}
+
+
+def handed_over(*frames: tuple[Frame, int]) -> Session:
+    """The session after frames, each of its epoch, once the next one is connecting."""
+    records = [
+        to_record({"type": "duologue.connected"}, 1, at=1.0),
+        to_record({"type": "duologue.connecting"}, 2, at=2.0, epoch=1),
+        to_record({"type": "duologue.connected"}, 3, at=3.0, epoch=1),
+    ]
+    for seq, (frame, epoch) in enumerate(frames, start=4):
+        records.append(to_record(frame, seq, at=float(seq), epoch=epoch))
+    return fold(records).sessions["s"]
+
+
+LEFT: Frame = {"type": "duologue.disconnected", "expected": True}
+
+
+def test_what_comes_by_the_old_connection_goes_with_it() -> None:
+    """An answer that it began while the next one connected is not in work for ever."""
+    session = handed_over(
+        ({"type": "response.created", "response": RESPONSE}, 0),
+        ({"type": "response.output_text.delta", **WORDS}, 0),
+        (LEFT, 0),
+    )
+    response, item = session.responses.by_id["r"], session.items["a"]
+
+    assert (response.status, response.epoch, session.responses.active) == (
+        "incomplete",
+        0,
+        None,
+    )
+    assert (item.status, item.placement.epoch, item.parts[0].final) == (
+        "incomplete",
+        0,
+        True,
+    )
+
+
+def test_nobody_speaks_to_a_connection_that_is_gone() -> None:
+    """Nor is heard from it; what the next one is at goes on."""
+    old = [(SPEAKS, 0), ({"type": "output_audio_buffer.started", **WORDS}, 0)]
+    created: Frame = {"type": "response.created", "response": RESPONSE}
+    gone = handed_over((created, 0), *old, (LEFT, 0)).activity
+    new = [(frame, 1) for frame, _ in old]
+    going = handed_over((created, 1), *new, (LEFT, 0)).activity
+
+    assert (gone.speaking_item, gone.playing) == (None, None)
+    assert (going.speaking_item, going.playing) == ("u", "r")
+
+
+def test_what_nobody_is_left_to_write_down_is_closed() -> None:
+    """The user's line ends with its connection, with the words that came."""
+    delta = "conversation.item.input_audio_transcription.delta"
+    words: Frame = {"type": delta, "item_id": "u", "delta": "Hel"}
+    committed: Frame = {"type": "input_audio_buffer.committed", "item_id": "v"}
+    finished: Frame = {"type": "conversation.item.done", "item": {**TYPED, "id": "w"}}
+    audio: Frame = {**TYPED, "id": "x", "content": [{"type": "input_audio"}]}
+    session = handed_over(
+        (SPEAKS, 0),
+        (words, 0),
+        (committed, 0),
+        (finished, 0),
+        ({"type": "conversation.item.done", "item": audio}, 0),
+        ({**SPEAKS, "item_id": "y"}, 1),
+        (LEFT, 0),
+    )
+    lines = {
+        item_id: (item.status, "".join(str(part.text) for part in item.parts))
+        for item_id, item in session.items.items()
+    }
+    times = {i: item.placement.finished_at for i, item in session.items.items()}
+
+    assert lines == {
+        "u": ("incomplete", "Hel"),
+        "v": ("incomplete", ""),
+        "w": ("completed", "x"),
+        "x": ("completed", ""),
+        "y": ("in_progress", ""),
+    }
+    assert times == {"u": 10.0, "v": 10.0, "w": 7.0, "x": 8.0, "y": None}
+    assert [i for i in "uvwxy" if all(p.final for p in session.items[i].parts)] == [
+        *("uvwx"),
+        "y",
+    ]
+    assert session.items["y"].parts == ()
+
+
+def test_lines_of_a_connection_before_stay_as_they_are() -> None:
+    """They were closed with theirs: nobody looks for them again."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    session = handed_over((SPEAKS, 0), (deleted, 0), (LEFT, 0), (LEFT, 1))
+
+    assert session.items["u"].status == "deleted"
+    assert session.connection.status == "closed"
+
+
+def test_a_late_item_of_the_old_connection_stands_before_the_new() -> None:
+    """What the new one brings stands behind all of the old one's, whenever it came."""
+
+    def added(item_id: str, previous: str | None) -> Frame:
+        item = {**TYPED, "id": item_id}
+        kind = "conversation.item.added"
+        return {"type": kind, "item": item, "previous_item_id": previous}
+
+    session = handed_over(
+        (added("a", None), 0),
+        (added("b", "a"), 0),
+        (added("a", None), 1),
+        (added("d", "a"), 1),
+        (added("c", "b"), 0),
+    )
+
+    assert ("".join(session.conversation.order), session.conversation.anchor) == (
+        "abcd",
+        "c",
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
+from msgspec.structs import replace
 
-from duologue.core import Item, events
+from duologue.core import Item, Record, events
 from duologue.core.reducer.content import (
     MAX_PARTS,
     MAX_SEGMENTS,
@@ -16,6 +19,7 @@ from duologue.core.reducer.content import (
     estimate_heard,
     grow_audio,
     grow_text,
+    growing,
     merge_content,
     put_item,
     settle,
@@ -34,6 +38,32 @@ def delta(item: Item, index: int, type: str, text: str) -> Item | None:
 def said(text: str, audio: int = 0, status: str = "completed") -> Item:
     part = Part("output_audio", Text(text), True, audio)
     return Item("a", role="assistant", status=status, parts=(part,))
+
+
+def more(part: Part, *others: Part, **fields: Any) -> Session | None:
+    """The session after a delta of an item of these parts; None for the long way."""
+    item = Item("a", parts=(part, *others))
+    session = Session("s", items=Map({"a": item}))
+    at: dict[str, Any] = {"item_id": "a", "content_index": 0, "delta": "x", **fields}
+    event = events.ResponseOutputTextDelta(response_id="r", output_index=0, **at)
+    record = Record(1, "s", "in", event, b"")
+    return growing(lambda session, event, record: None)(session, event, record)
+
+
+def test_words_behind_words_take_a_short_way() -> None:
+    """They are appended to the one part of their item, and nothing else changes."""
+    said = Part("output_text", Text("a"), audio_bytes=3)
+    after = more(said)
+
+    assert after is not None
+    assert after.items["a"].parts == (Part("output_text", Text("ax"), audio_bytes=3),)
+    # All else is for others to look at.
+    assert more(said, item_id="unknown") is None
+    assert more(said, content_index=1) is None
+    assert more(said, said) is None
+    assert more(said, delta="") is None
+    assert more(replace(said, final=True)) is None
+    assert more(Part("output_text")) is None
 
 
 @pytest.mark.parametrize(
@@ -172,6 +202,14 @@ def test_segments_of_a_part() -> None:
     assert [s.id for s in item.parts[0].segments] == [
         str(number) for number in range(MAX_SEGMENTS)
     ]
+
+
+def test_segments_without_an_id() -> None:
+    """Each is another one."""
+    one, other = Segment("", "A", 0.0, 1.0, "a"), Segment("", "B", 1.0, 2.0, "b")
+    item = add_segment(add_segment(Item("i"), 0, one), 0, other)
+
+    assert item.parts == (Part("input_audio", segments=(one, other)),)
 
 
 def test_an_announcement_leaves_what_is_final() -> None:

@@ -125,7 +125,7 @@ def test_content_indexes_beyond_reason(index: int) -> None:
 
 @pytest.mark.parametrize("content", [[], [{"type": "input_audio", "transcript": None}]])
 def test_without_transcription_the_line_closes(content: list[Frame]) -> None:
-    """Nothing comes for it, so it is final with its item."""
+    """Nothing comes for it, so it is final with its item; the beta has no ``done``."""
     service = Service()
     service.created(audio={"input": {"transcription": None}})
     item = message("u", "user", content)
@@ -133,7 +133,7 @@ def test_without_transcription_the_line_closes(content: list[Frame]) -> None:
     open_ = fold_frames(*service.frames)
     service.send("conversation.item.done", item=item)
 
-    assert lines(open_) == [("user", "", False)]
+    assert lines(open_) == [("user", "", bool(content))]
     assert lines(fold_frames(*service.frames)) == [("user", "", True)]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from duologue.core import Record, fold, select_transcripts
+from duologue.core.reducer.outputs import with_turn
 from duologue.core.state import Part
 from duologue.core.text import Text
 
@@ -115,7 +117,7 @@ OUTPUT: Any = {
         ([{**DELTA, "response_id": ""}], (None, [])),
         ([OUTPUT, DELTA], ("r", ["r"])),
         ([ADDED, OUTPUT], ("r", ["r"])),
-        ([ADDED, DELTA], (None, [])),
+        ([ADDED, DELTA], ("r", ["r"])),
     ],
 )
 def test_an_item_and_its_response(frames: list[Any], expected: Any) -> None:
@@ -141,6 +143,60 @@ def test_no_item_of_a_response_that_is_over_stays_open(status: str, ended: str) 
 
     assert items[whole["item_id"]].status == "completed"
     assert items[open_["item_id"]].status == ended
+
+
+DONE: Any = {"type": "response.done", "response": {"id": "r", "status": "completed"}}
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        # Words behind the end of their item, in its part or in another one.
+        [{**OUTPUT, "type": "response.output_item.done"}, DELTA],
+        [
+            {**OUTPUT, "type": "response.output_item.done"},
+            {**DELTA, "content_index": 1},
+        ],
+        # Nobody but the deltas says that it belongs to the response.
+        [ADDED, DELTA],
+        [ADDED, {**DELTA, "delta": ""}],
+    ],
+)
+def test_no_part_of_a_response_that_is_over_stays_open(frames: list[Any]) -> None:
+    """So that its line is final, whatever came when."""
+    session = fold(to_records([CREATED, *frames, DONE])).sessions["s"]
+    item = session.items["a"]
+
+    assert (item.status, all(part.final for part in item.parts)) == ("completed", True)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {**SHOWN, "role": None},
+        {key: value for key, value in SHOWN.items() if key != "type"},
+        {"id": "a", "type": "odd"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["response.output_item.added", ADDED["type"]])
+def test_a_reply_that_does_not_say_whose_it_is(item: Any, kind: str) -> None:
+    """What a response puts out is the assistant's: its words are in the transcript."""
+    shown = {"type": kind, "response_id": "r", "item": item}
+    session = fold(to_records([CREATED, shown, DELTA])).sessions["s"]
+
+    assert [(line.role, line.text) for line in select_transcripts(session)] == [
+        ("assistant", "x")
+    ]
+    assert session.items["a"].type == (item.get("type") or "message")
+
+
+def test_a_deleted_item_gets_no_role() -> None:
+    """A tombstone stays as it is."""
+    shown = {**ADDED, "item": {**SHOWN, "role": None}}
+    deleted = {"type": "conversation.item.deleted", "item_id": "a"}
+    session = fold(to_records([shown, deleted, DELTA, DONE])).sessions["s"]
+
+    assert (session.items["a"].status, session.items["a"].role) == ("deleted", None)
 
 
 SPOKEN: Any = {
@@ -196,3 +252,14 @@ def test_an_answer_of_which_nothing_stands() -> None:
 
     assert session.items["a"].truncation is None
     assert session.responses.by_id["r"].status == "incomplete"
+
+
+def test_times_that_are_known() -> None:
+    """A response that has them is left as it is."""
+    session = fold(to_records([CREATED])).sessions["s"]
+    response = session.responses.by_id["r"]
+
+    assert with_turn(session, response, replace(response.turn)) is session
+    later = replace(response.turn, first_text_at=9.0)
+    after = with_turn(session, response, later)
+    assert after.responses.by_id["r"] == replace(response, turn=later)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import Session, events, fold, reduce
+from duologue.core import Session, events, fold, reduce, select_transcripts
 from duologue.core.order import Order
 
 from .talk import Frame, Service, fold_frames, message, to_record
@@ -248,3 +249,83 @@ def test_mentions_of_nothing() -> None:
         to_record(frame).event
     )
     assert isinstance(session, Session)
+
+
+# --- Services that name nobody ---------------------------------------------------
+
+
+def reply_to_nobody(item_id: str, status: str | None = "completed") -> list[Frame]:
+    """An answer of a service that sends no ``added`` for it."""
+    response = {"id": f"r{item_id}", "conversation_id": "c"}
+    at = {"response_id": f"r{item_id}", "item_id": item_id}
+    frames: list[Frame] = [
+        {"type": "response.created", "response": response},
+        {"type": "response.output_text.delta", **at, "delta": "x"},
+    ]
+    if status is not None:
+        done = {**response, "status": status}
+        frames.append({"type": "response.done", "response": done})
+    return frames
+
+
+@pytest.mark.parametrize("heard", [committed, added])
+def test_where_nobody_is_named_the_order_of_arrival_stays(
+    heard: Callable[[str, None], Frame],
+) -> None:
+    """Also where the replies get no place at all: null is not the front there."""
+    frames: list[Frame] = []
+    for user, answer in ("ab", "cd", "ef"):
+        frames += [heard(user, None), *reply_to_nobody(answer)]
+
+    assert order(*frames) == "abcdef"
+
+
+def test_in_front_of_a_reply_that_still_waits_for_its_place() -> None:
+    """While it is in work its ``added`` may come, and null is the front (API)."""
+    frames = [added("a", None), *reply_to_nobody("b", None), added("c", None)]
+
+    assert order(*frames) == "cab"
+
+
+# --- Marks in the order ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [[added("a", None)], []])
+def test_what_was_cleared_stays_cleared(first: list[Frame]) -> None:
+    """Though the line up to which the user cleared leaves the conversation."""
+    at = {"response_id": "r", "item_id": "o"}
+    session = fold_frames(
+        *first,
+        {"type": "response.output_text.delta", **at, "delta": "aside"},
+        {"type": "duologue.cleared"},
+        {"type": "response.created", "response": {"id": "r", "conversation_id": None}},
+        added("b"),
+    )
+
+    assert [line.item_id for line in select_transcripts(session)] == ["b"]
+    assert session.conversation.cleared_after == ("a" if first else None)
+
+
+def test_the_end_of_the_connections_before_can_move() -> None:
+    """The item there finds its place further up, or none further up than it is."""
+
+    def anchored(previous: str) -> tuple[str, str | None]:
+        frames = [(added("a", None), 0), (added("b", "a"), 0), (added("c"), 0)]
+        connecting: Frame = {"type": "duologue.connecting"}
+        frames += [(connecting, 1), (added("c", previous), 0), (added("d", None), 1)]
+        records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
+        conversation = fold(records).sessions["s"].conversation
+        return "".join(conversation.order), conversation.anchor
+
+    assert anchored("a") == ("acbd", "b")
+    assert anchored("b") == ("abcd", "c")
+
+
+def test_a_late_item_of_a_connection_before() -> None:
+    """It stands behind the others of its own, in front of what the next one brought."""
+    connecting: Frame = {"type": "duologue.connecting"}
+    frames = [(added("a"), 0), (connecting, 1), (added("c"), 1), (added("b"), 0)]
+    records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
+    conversation = fold(records).sessions["s"].conversation
+
+    assert ("".join(conversation.order), conversation.anchor) == ("abc", "b")

@@ -25,6 +25,11 @@ def delta(item_id: str = "i") -> Frame:
     return {"type": "response.output_text.delta", **at, "delta": "hel"}
 
 
+def call(status: str, arguments: str) -> Frame:
+    item = {"id": "i", "type": "function_call", "call_id": "c", "name": "f"}
+    return {**item, "status": status, "arguments": arguments}
+
+
 @pytest.mark.parametrize(
     ("frames", "status"),
     [
@@ -34,6 +39,9 @@ def delta(item_id: str = "i") -> Frame:
         ([shown(message("i", "assistant", [], "in_progress"))], "completed"),
         ([shown(message("i", "assistant", SAID, "incomplete"))], "incomplete"),
         ([shown(message("i", "user", [], "odd"), "added")], "in_progress"),
+        ([shown(call("completed", ""), "added")], "in_progress"),
+        ([shown(call("completed", "{}"), "added")], "completed"),
+        ([shown(call("in_progress", "{}"))], "in_progress"),
     ],
 )
 def test_when_an_item_is_over(frames: list[Frame], status: str) -> None:

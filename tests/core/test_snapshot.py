@@ -89,6 +89,9 @@ def put(path: str, value: Any) -> bytes:
         put("items", {"x": 5}),
         put("sessions", {"s": {}}),
         put("id", None),
+        # Under another name than it has.
+        put("id", "other"),
+        b'{"duologue":1,"state":{"sesions":{}}}',
     ],
 )
 def test_what_is_no_snapshot(data: bytes) -> None:

@@ -362,3 +362,14 @@ def test_an_answer_without_audio_is_not_cut_off() -> None:
 
     assert session.items[said["item_id"]].truncation is None
     assert session.responses.by_id[response].turn.interrupted_at is not None
+
+
+def test_what_was_played_to_its_end_is_not_cut_off() -> None:
+    """Clearing an empty buffer interrupts nobody."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"])
+    frames = [playing("started", response), playing("stopped", response)]
+    session = fold_frames(*service.frames, *frames, playing("cleared", response))
+
+    assert session.items[said["item_id"]].truncation is None
+    assert session.responses.by_id[response].turn.interrupted_at is None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from immutables import Map
 
 from duologue.core import state as module
 
@@ -50,3 +51,21 @@ def test_the_server_of_a_call() -> None:
     """Only a call about an MCP server has one."""
     assert module.Call("c").server_label is None
     assert module.Call(mcp=module.McpCall("shop")).server_label == "shop"
+
+
+def test_what_stands_under_an_id() -> None:
+    """No id is the id of nothing, also where something has the empty one."""
+    item, response = module.Item(""), module.Response("")
+    responses = module.Responses(Map({"": response}))
+    session = module.Session("s", items=Map({"": item}), responses=responses)
+
+    assert (session.item(""), session.item(None), session.item("x")) == (
+        item,
+        None,
+        None,
+    )
+    assert (session.response(""), session.response(None), session.response("x")) == (
+        response,
+        None,
+        None,
+    )

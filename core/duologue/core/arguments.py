@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Concatenate, ParamSpec, TypeVar
 
 from .state import Session
 
 __all__ = ["of_session", "require", "require_function", "require_session"]
 
+#: `inspect.CO_COROUTINE`: the code is that of an ``async def``.
+_COROUTINE = 0x80
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -31,7 +32,8 @@ def require_function(value: object, what: str) -> None:
     if not callable(value):
         given = "None" if value is None else type(value).__name__
         raise TypeError(f"{what} must be a function, not {given}")
-    if iscoroutinefunction(value):
+    code = getattr(value, "__code__", None)
+    if code is not None and code.co_flags & _COROUTINE:
         raise TypeError(f"{what} must be no coroutine: nobody awaits it here")
 
 

@@ -320,7 +320,7 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
 
 def _plays_here(session: Session) -> bool:
     """Whether what is heard is played by us, and nobody else has to be stopped."""
-    response = session.responses.by_id.get(session.activity.playing or "")
+    response = session.response(session.activity.playing)
     items = [session.items.get(name) for name in response.item_ids] if response else []
     return any(item and item.placement.played_ms is not None for item in items)
 

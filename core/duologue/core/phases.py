@@ -45,6 +45,7 @@ __all__ = [
     "GREETED",
     "ITEM",
     "ITEM_DONE",
+    "ITEM_ENDS",
     "LISTED",
     "LOST",
     "NOT_CALLED",
@@ -124,7 +125,6 @@ RESPONSE: Mapping[tuple[str, str], str] = {
 }
 
 #: The triggers of an item, beside those of its response.
-#: The triggers of an item, beside those of its response.
 ITEM_DONE = RealtimeEventType.CONVERSATION_ITEM_DONE.value
 DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value
 LISTED = RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value
@@ -153,8 +153,9 @@ ITEM: Mapping[tuple[str, str], str] = {
     ("in_progress", CALLED): "completed",
     ("in_progress", NOT_CALLED): "failed",
     ("completed", NOT_CALLED): "failed",
-    # What the user was saying is thrown away.
+    # What the user was saying is thrown away, or nobody is left to hear it.
     ("in_progress", BUFFER_CLEARED): "incomplete",
+    ("in_progress", LOST): "incomplete",
     ("in_progress", DELETED): "deleted",
     ("completed", DELETED): "deleted",
     ("incomplete", DELETED): "deleted",

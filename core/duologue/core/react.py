@@ -199,7 +199,7 @@ def _has_turn(session: Session) -> bool:
     activity = session.activity
     if activity.speaking_item is not None:
         return True
-    item = session.items.get(activity.last_spoken or "")
+    item = session.item(activity.last_spoken)
     ended = item.placement.speech_ended_at if item is not None else None
     if item is None or ended is None:
         return False
@@ -229,13 +229,13 @@ def outputs_are_in(session: Session) -> bool:
 def _last_output(session: Session) -> tuple[Item | None, Response | None]:
     """The function's output that came last, with the response that wanted it."""
     conversation = session.conversation
-    output = session.items.get(conversation.last_output or "")
+    output = session.item(conversation.last_output)
     if output is None or output.call is None:
         return output, None
     link = conversation.calls.get(output.call.call_id or "")
-    call = session.items.get(link.call or "") if link is not None else None
+    call = session.item(link.call) if link is not None else None
     wanted = call.placement.response_id if call is not None else None
-    response = session.responses.by_id.get(wanted or "")
+    response = session.response(wanted)
     return output, response if response and response.in_conversation else None
 
 

@@ -87,7 +87,7 @@ def _wire(session: Session, item: Item) -> events.AnyItem | None:
 def _has_call(session: Session, call: Call) -> bool:
     """Whether the conversation has the whole call that this is, or is the output of."""
     link = session.conversation.calls.get(call.call_id or "")
-    asks = session.items.get(link.call or "") if link else None
+    asks = session.item(link.call) if link else None
     if asks is None or asks.status == "deleted" or asks.call is None:
         return False
     return asks.call.complete

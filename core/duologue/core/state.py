@@ -337,6 +337,14 @@ class Session(Struct, frozen=True, gc=False):
     ledger: Ledger = NO_LEDGER
     tally: Tally = NO_TALLY
 
+    def item(self, item_id: str | None) -> Item | None:
+        """The item of this id; None where there is none, or no id."""
+        return None if item_id is None else self.items.get(item_id)
+
+    def response(self, response_id: str | None) -> Response | None:
+        """The response of this id; None where there is none, or no id."""
+        return None if response_id is None else self.responses.by_id.get(response_id)
+
 
 class State(Struct, frozen=True, gc=False):
     """All sessions, by our own id."""

@@ -29,7 +29,7 @@ def _moments(session: Session) -> Iterator[float]:
     if expires is not None:
         yield expires - HAND_OVER_EARLY
         yield expires - HAND_OVER_DEADLINE
-    item = session.items.get(session.activity.last_spoken or "")
+    item = session.item(session.activity.last_spoken)
     ended = item.placement.speech_ended_at if item is not None else None
     if ended is not None and (session.responses.wished or outputs_are_in(session)):
         yield ended + PATIENCE

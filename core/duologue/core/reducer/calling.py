@@ -21,7 +21,7 @@ from duologue.core.text import EMPTY, Text
 
 from .content import put_item
 
-__all__ = ["connect", "end_call", "find_call", "merge_call"]
+__all__ = ["GROWING", "connect", "end_call", "find_call", "merge_call"]
 
 
 def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
@@ -35,7 +35,7 @@ def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
 
 def _arguments(known: Call, text: str, done: bool) -> Text:
     """What is shown takes the place of what came, unless that is whole or newer."""
-    if not text or known.complete or (known.arguments and not done):
+    if not text or (known.arguments and (known.complete or not done)):
         return known.arguments
     return known.arguments if known.arguments == text else Text(text)
 
@@ -116,13 +116,13 @@ _READERS: dict[type, Callable[[Call, Any, bool], Call]] = {
 }
 
 _ANSWERING = {"function_call_output", "mcp_approval_response"}
-_GROWING = {"function_call", "mcp_call"}
+GROWING = {"function_call", "mcp_call"}
 
 
 def end_call(item: Item, status: str) -> Item:
     """The item with its arguments closed: whole unless they were cut off."""
     call = item.call
-    if call is None or item.type not in _GROWING:
+    if call is None or item.type not in GROWING:
         return item
     # A tool of ours can still be at work; what an MCP server does is in its item.
     running = call.running and item.type == "function_call"
@@ -136,7 +136,7 @@ def end_call(item: Item, status: str) -> Item:
 def find_call(session: Session, call_id: str) -> Item | None:
     """The item that asks for a call."""
     link = session.conversation.calls.get(call_id)
-    return None if link is None else session.items.get(link.call or "")
+    return None if link is None else session.item(link.call)
 
 
 def connect(session: Session, item_id: str) -> Session:
@@ -170,8 +170,8 @@ def _key(item: Item) -> str | None:
 
 def _hand_over(session: Session, link: CallLink) -> Session:
     """The session with the answer on the item that asked for it."""
-    asking = session.items.get(link.call or "")
-    answer = session.items.get(link.output or "")
+    asking = session.item(link.call)
+    answer = session.item(link.output)
     if asking is None or answer is None or asking.call is None or answer.call is None:
         return session
     call = replace(asking.call, output=answer.call.output)

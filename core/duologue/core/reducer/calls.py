@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.record import Record
-from duologue.core.state import Call, Item, Problem, Session
+from duologue.core.state import Call, Problem, Session
 from duologue.core.text import Text
 
 from .calling import connect, find_call
@@ -38,40 +38,20 @@ def grow_arguments(
     session: Session, event: Any, type: str, record: Record
 ) -> Session | None:
     """The session with more of a call's arguments; None if they come too late."""
-    session = open_item(session, event, record.at, role=None, type=type)
+    session = open_item(session, event, record, role=None, type=type)
     item = session.items[event.item_id]
     call = item.call or Call()
     if item.status == "deleted" or call.final:
         return None
     if not event.delta:
         return session
-    grown = Call(
-        call.call_id or getattr(event, "call_id", None) or None,
-        call.name,
-        call.arguments.append(event.delta),
-        False,
-        False,
-        call.output,
-        call.error,
-        call.running,
-        call.answered,
-        call.mcp,
-    )
-    session = put_item(session, _with_call(item, grown))
-    return session if call.call_id else connect(session, item.id)
-
-
-def _with_call(item: Item, call: Call) -> Item:
-    return Item(
-        item.id,
-        item.type,
-        item.role,
-        item.status,
-        item.parts,
-        item.placement,
-        item.truncation,
+    grown = replace(
         call,
+        call_id=call.call_id or getattr(event, "call_id", None) or None,
+        arguments=call.arguments.append(event.delta),
     )
+    session = put_item(session, replace(item, call=grown))
+    return session if call.call_id else connect(session, item.id)
 
 
 def close_arguments(session: Session, event: Any, type: str, record: Record) -> Session:
@@ -79,10 +59,10 @@ def close_arguments(session: Session, event: Any, type: str, record: Record) -> 
 
     Whether they are whole is known only when their item is.
     """
-    session = open_item(session, event, record.at, role=None, type=type)
+    session = open_item(session, event, record, role=None, type=type)
     item = session.items[event.item_id]
     call = item.call or Call()
-    if item.status == "deleted" or call.complete:
+    if item.status == "deleted" or (call.complete and call.arguments):
         return session
     keep = not event.arguments or call.arguments == event.arguments
     closed = replace(
@@ -94,7 +74,7 @@ def close_arguments(session: Session, event: Any, type: str, record: Record) -> 
     )
     if closed == call:
         return session
-    return connect(put_item(session, _with_call(item, closed)), item.id)
+    return connect(put_item(session, replace(item, call=closed)), item.id)
 
 
 def _on_tool_started(

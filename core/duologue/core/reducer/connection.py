@@ -17,6 +17,8 @@ from duologue.core.record import Record
 from duologue.core.state import Problem, Session
 from duologue.core.types import SessionKind
 
+from .content import put_item
+from .conversation import be_silent
 from .handler import Handler
 from .ledger import add_problem
 from .nodes import with_activity, with_connection
@@ -68,8 +70,8 @@ def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
     if record.epoch < session.connection.epoch:
-        # It has handed over to the next one; only what it was saying is lost.
-        return lose_responses(session, record.epoch, record.at)
+        # It has handed over to the next one; only what it was at is lost.
+        return _break_off(session, record)
     before = session.connection.status
     if event.expected:
         trigger = f"{phases.LOST} expected"
@@ -86,12 +88,50 @@ def _on_disconnected(
 def end(session: Session, trigger: str, reason: str | None, record: Record) -> Session:
     """The session after an end: nobody is heard, and no answer comes any more."""
     session = _move(session, session.connection, trigger, reason)
-    silent = replace(
-        session.activity, speaking_item=None, speech_started_at=None, playing=None
+    return _break_off(answered(session), record)
+
+
+def _break_off(session: Session, record: Record) -> Session:
+    """The session without what a connection that is gone was at.
+
+    What the next one is at already goes on: two overlap while one hands over.
+    """
+    epoch = min(record.epoch, session.connection.epoch)
+    activity = session.activity
+    speaking = session.item(activity.speaking_item)
+    if speaking is None or speaking.placement.epoch <= epoch:
+        silent = replace(activity, speaking_item=None, speech_started_at=None)
+        session = with_activity(session, silent)
+    playing = session.response(activity.playing)
+    if playing is None or playing.epoch <= epoch:
+        session = with_activity(session, replace(session.activity, playing=None))
+    session = _leave_unwritten(session, epoch, record.at)
+    return lose_responses(
+        session, epoch, record.at, playing.id if playing is not None else None
     )
-    playing = session.activity.playing
-    session = answered(with_activity(session, silent))
-    return lose_responses(session, session.connection.epoch, record.at, playing)
+
+
+def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
+    """The session with the user's lines closed that a lost connection was to write.
+
+    They are among the last: those of the connections before are closed.
+    """
+    for item_id in reversed(session.conversation.order):
+        item = session.items[item_id]
+        if item.placement.epoch < epoch:
+            break
+        if item.role != "user" or item.placement.epoch > epoch:
+            continue
+        silent = be_silent(item)
+        status = phases.after(phases.ITEM, item.status, phases.LOST)
+        if silent is item and status == item.status:
+            continue
+        placement = item.placement
+        if placement.finished_at is None:
+            placement = replace(placement, finished_at=at)
+        over = replace(silent, status=status, placement=placement)
+        session = put_item(session, over)
+    return session
 
 
 def _on_closed(session: Session, event: events.Closed, record: Record) -> Session:

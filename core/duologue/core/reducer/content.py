@@ -109,14 +109,7 @@ def grow_audio(item: Item, index: int, count: int) -> Item:
     part = _part(item, index, "output_audio")
     if part is None or count <= 0:
         return item
-    longer = Part(
-        part.type,
-        part.text,
-        part.final,
-        part.audio_bytes + count,
-        part.failure,
-        part.segments,
-    )
+    longer = replace(part, audio_bytes=part.audio_bytes + count)
     return _with_part(item, index, longer)
 
 
@@ -125,7 +118,8 @@ def add_segment(item: Item, index: int, segment: Segment) -> Item:
     part = _part(item, index, "input_audio")
     if part is None or segment in part.segments:
         return item
-    others = (known for known in part.segments if known.id != segment.id)
+    # One without an id is another one each time.
+    others = (each for each in part.segments if each.id != segment.id or not each.id)
     segments = (*others, segment)[-MAX_SEGMENTS:]
     return _with_part(item, index, replace(part, segments=segments))
 

@@ -58,7 +58,10 @@ def _on_added(
 ) -> Session:
     if not event.item.id or is_deleted(session, event.item.id):
         return session
-    session = show(session, event.item, record.at, done=False)
+    session = show(session, event.item, record, done=False)
+    if event.item.status == "completed" and session.items[event.item.id].parts:
+        # The beta has no ``done``.
+        session = _hush(session, event.item.id)
     return place(session, event.item.id, event.previous_item_id)
 
 
@@ -67,11 +70,15 @@ def _on_done(
 ) -> Session:
     # A null predecessor here says nothing (17 of 17 in recorded traffic), and one
     # that is named was named by ``added`` before.
-    session = show(session, event.item, record.at, done=True)
-    item = session.items.get(event.item.id or "")
+    session = show(session, event.item, record, done=True)
+    return _hush(session, event.item.id)
+
+
+def _hush(session: Session, item_id: str | None) -> Session:
+    """The session with the user's item at its end, where nobody writes it down."""
+    item = session.item(item_id)
     if item is None or item.role != "user" or _transcribed(session):
         return session
-    # Nobody writes down what the user says: their audio stays without words.
     return _with_item(session, be_silent(item))
 
 
@@ -93,7 +100,7 @@ def _on_retrieved(
     since: what is final here stays.
     """
     done = event.item.status in ("completed", "incomplete")
-    return show(session, event.item, record.at, done=done, news=False)
+    return show(session, event.item, record, done=done, news=False)
 
 
 def _with_item(session: Session, item: Item) -> Session:
@@ -115,7 +122,7 @@ def _transcribed(session: Session) -> bool:
 def _on_deleted(
     session: Session, event: events.ConversationItemDeleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at)
+    session = mention(session, event.item_id, record)
     item = session.items[event.item_id]
     status = phases.after(phases.ITEM, item.status, phases.DELETED)
     if status == item.status:
@@ -129,7 +136,7 @@ def _on_truncated(
 ) -> Session:
     if is_deleted(session, event.item_id):
         return session
-    session = mention(session, event.item_id, record.at, role="assistant")
+    session = mention(session, event.item_id, record, role="assistant")
     session = truncate(session, event.item_id, event.audio_end_ms)
     response_id = session.items[event.item_id].placement.response_id
     return stop_hearing(session, response_id, record.at)
@@ -159,7 +166,7 @@ def _on_transcription_delta(
     event: events.ConversationItemInputAudioTranscriptionDelta,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     return grow_text(session, item, event.content_index, "input_audio", event.delta)
 
@@ -169,7 +176,7 @@ def _on_transcription_completed(
     event: events.ConversationItemInputAudioTranscriptionCompleted,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
@@ -184,7 +191,7 @@ def _on_transcription_failed(
     event: events.ConversationItemInputAudioTranscriptionFailed,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
@@ -212,7 +219,7 @@ def _on_transcription_segment(
     record: Record,
 ) -> Session | None:
     """Who said what, beside the text, which deltas and ``completed`` carry."""
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None

@@ -19,7 +19,7 @@ __all__ = ["hear", "stop_hearing"]
 
 def hear(session: Session, response_id: str | None, at: float | None) -> Session:
     """The session after more of a response was heard, or all of it has come."""
-    response = session.responses.by_id.get(response_id or "")
+    response = session.response(response_id)
     if response is None:
         return session
     played = _played(session, response)
@@ -41,7 +41,7 @@ def stop_hearing(
     session: Session, response_id: str | None, at: float | None
 ) -> Session:
     """The session after a response that we play was cut off."""
-    response = session.responses.by_id.get(response_id or "")
+    response = session.response(response_id)
     if response is None or session.activity.playing != response_id:
         return session
     if not _played(session, response):
@@ -53,7 +53,7 @@ def stop_hearing(
 
 
 def _silent(session: Session, response: Response, turn: Turn) -> Session:
-    if turn is not response.turn:
+    if turn != response.turn:
         changed = replace(response, turn=turn)
         by_id = session.responses.by_id.set(response.id, changed)
         session = replace(session, responses=replace(session.responses, by_id=by_id))

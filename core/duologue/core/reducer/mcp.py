@@ -25,20 +25,20 @@ __all__ = ["TABLE"]
 def _on_list_begun(
     session: Session, event: events.McpListToolsInProgress, record: Record
 ) -> Session:
-    return mention(session, event.item_id, record.at, type="mcp_list_tools")
+    return mention(session, event.item_id, record, type="mcp_list_tools")
 
 
 def _on_listed(
     session: Session, event: events.McpListToolsCompleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at, type="mcp_list_tools")
+    session = mention(session, event.item_id, record, type="mcp_list_tools")
     return _go(session, event.item_id, phases.LISTED, record.at)
 
 
 def _on_not_listed(
     session: Session, event: events.McpListToolsFailed, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at, type="mcp_list_tools")
+    session = mention(session, event.item_id, record, type="mcp_list_tools")
     before = session.items[event.item_id]
     session = _go(session, event.item_id, phases.NOT_LISTED, record.at)
     if session.items[event.item_id].status == before.status:
@@ -75,7 +75,7 @@ def _set_running(item: Item, running: bool) -> Item:
 def _on_call_begun(
     session: Session, event: events.ResponseMcpCallInProgress, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at, type="mcp_call")
+    session = mention(session, event.item_id, record, type="mcp_call")
     item = session.items[event.item_id]
     begun = _set_running(item, item.status == "in_progress")
     return session if begun is item else put_item(session, begun)
@@ -84,7 +84,7 @@ def _on_call_begun(
 def _on_called(
     session: Session, event: events.ResponseMcpCallCompleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at, type="mcp_call")
+    session = mention(session, event.item_id, record, type="mcp_call")
     return _go(session, event.item_id, phases.CALLED, record.at)
 
 
@@ -92,7 +92,7 @@ def _on_not_called(
     session: Session, event: events.ResponseMcpCallFailed, record: Record
 ) -> Session:
     """The reason comes with the item; until then it is known that it failed."""
-    session = mention(session, event.item_id, record.at, type="mcp_call")
+    session = mention(session, event.item_id, record, type="mcp_call")
     before = session.items[event.item_id]
     session = _go(session, event.item_id, phases.NOT_CALLED, record.at)
     if session.items[event.item_id].status == before.status:

@@ -7,9 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import phases
-from duologue.core.state import Item, Response, Session
+from duologue.core.record import Record
+from duologue.core.state import Item, Response, Session, Turn
 
-from .content import put_item
+from .content import put_item, settle
 from .conversation import LONGEST, truncate
 from .placing import mention
 from .showing import finish
@@ -22,6 +23,7 @@ __all__ = [
     "lose_responses",
     "open_item",
     "put",
+    "with_turn",
 ]
 
 
@@ -35,31 +37,55 @@ def put(session: Session, response: Response) -> Session:
     return replace(session, responses=replace(responses, by_id=by_id, order=order))
 
 
+def with_turn(session: Session, response: Response, turn: Turn) -> Session:
+    """The session with these times of a response; itself if it has them."""
+    if turn == response.turn:
+        return session
+    return put(session, replace(response, turn=turn))
+
+
 def open_item(
     session: Session,
     event: Any,
-    at: float | None,
+    record: Record,
     *,
     role: str | None = "assistant",
     type: str = "message",
 ) -> Session:
-    """The session with the item that a part or a delta speaks of."""
-    if event.item_id in session.items:
-        return session
+    """The session with the item that a part or a delta of a response speaks of."""
+    item = session.items.get(event.item_id)
+    if item is not None:
+        return _claim(session, item, event.response_id, record, role)
     session = mention(
         session,
         event.item_id,
-        at,
+        record,
         role=role,
         type=type,
         response_id=event.response_id or None,
     )
-    return link(session, event.response_id, event.item_id)
+    return link(session, event.response_id, event.item_id, record.epoch)
 
 
-def link(session: Session, response_id: str, item_id: str | None) -> Session:
+def _claim(
+    session: Session, item: Item, response_id: str, record: Record, role: str | None
+) -> Session:
+    """The session with an item that is known taken for an output of its response."""
+    if item.placement.response_id is None:
+        session = link(session, response_id, item.id, record.epoch)
+        item = session.items[item.id]
+    if role is None or item.role is not None or item.call is not None:
+        return session
+    # A service that does not say who speaks: what a response puts out is a reply.
+    named = replace(item, role=role, type=item.type or "message")
+    return session if item.status == "deleted" else put_item(session, named)
+
+
+def link(
+    session: Session, response_id: str, item_id: str | None, epoch: int
+) -> Session:
     """The session with the item among the output of its response."""
-    item = session.items.get(item_id or "")
+    item = session.item(item_id)
     if not response_id or item is None:
         return session
     if item.placement.response_id is None:
@@ -67,7 +93,7 @@ def link(session: Session, response_id: str, item_id: str | None) -> Session:
         session = put_item(session, replace(item, placement=placement))
     response = session.responses.by_id.get(response_id)
     if response is None:
-        response = Response(response_id, epoch=session.connection.epoch)
+        response = Response(response_id, epoch=epoch)
     if item.id in response.item_ids:
         return session
     return put(session, replace(response, item_ids=(*response.item_ids, item.id)))
@@ -87,7 +113,7 @@ def end_response(
 
 
 def finish_items(session: Session, response_id: str, at: float | None) -> Session:
-    """The session with no item of a finished response left open.
+    """The session with no item of a finished response left open, nor a part of one.
 
     Where a cancelled response forgot one of its items, that one is incomplete.
     """
@@ -95,8 +121,11 @@ def finish_items(session: Session, response_id: str, at: float | None) -> Sessio
     ended = "completed" if response.status == "completed" else "incomplete"
     for item_id in response.item_ids:
         item = session.items.get(item_id)
-        if item is not None and item.status == "in_progress":
-            session = put_item(session, finish(item, at, ended))
+        if item is None or item.status == "deleted":
+            continue
+        over = finish(item, at, ended) if item.status == "in_progress" else settle(item)
+        if over is not item:
+            session = put_item(session, over)
     return session
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from duologue.core.order import Order
+from duologue.core.record import Record
 from duologue.core.state import Item, Placement, Session
 
 from .content import put_item
@@ -29,7 +31,7 @@ def is_deleted(session: Session, item_id: str) -> bool:
 def mention(
     session: Session,
     item_id: str,
-    at: float | None,
+    record: Record,
     *,
     role: str | None = None,
     type: str = "message",
@@ -41,7 +43,7 @@ def mention(
     """
     if item_id in session.items:
         return session
-    placement = Placement(session.connection.epoch, response_id, started_at=at)
+    placement = Placement(record.epoch, response_id, started_at=record.at)
     item = Item(item_id, type, role, placement=placement)
     session = put_item(session, item)
     if response_id is not None and _is_out_of_band(session, response_id):
@@ -79,7 +81,9 @@ def _says_nothing(session: Session, item: Item) -> bool:
         return False
     ahead = session.items[before].placement
     if not ahead.placed:
-        return False
+        # A reply that is over and has no place yet gets none: nothing is told of any.
+        reply = session.response(ahead.response_id)
+        return reply is not None and reply.status != "in_progress"
     if item.placement.response_id is not None or item.status == "in_progress":
         return True
     first = conversation.order.before(before) in (None, conversation.anchor)
@@ -101,11 +105,26 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return replace(session, conversation=replace(conversation, order=order))
+    return replace(
+        session,
+        conversation=replace(
+            conversation,
+            order=order,
+            anchor=_left(conversation.order, conversation.anchor, loose),
+            cleared_after=_left(conversation.order, conversation.cleared_after, loose),
+        ),
+    )
+
+
+def _left(order: Order, mark: str | None, gone: tuple[str, ...]) -> str | None:
+    """A mark in the order, moved in front of what is taken out."""
+    while mark is not None and mark in gone:
+        mark = order.before(mark)
+    return mark
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
-    response = session.responses.by_id.get(response_id or "")
+    response = session.response(response_id)
     return response is not None and not response.in_conversation
 
 
@@ -149,8 +168,18 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
     if block[-1] == order.last and after is not None and after not in order:
         # Behind what stands beside the conversation is the end, where it is.
         return session
+    anchor = conversation.anchor
+    if anchor in block:
+        left = _left(order, anchor, block)
+        anchor = block[-1] if left == after else left
     order = order.without(block).insert_after(after, block)
-    return replace(session, conversation=replace(conversation, order=order))
+    conversation = replace(conversation, order=order, anchor=anchor)
+    return replace(session, conversation=conversation)
+
+
+def _came_before(session: Session, item_id: str) -> bool:
+    """Whether an item is of a connection that another one has taken over from."""
+    return session.items[item_id].placement.epoch < session.connection.epoch
 
 
 def _is_older(session: Session, item_id: str, than: str) -> bool:
@@ -178,15 +207,15 @@ def _list(session: Session, item_id: str) -> Session:
     That way a chain that comes backwards moves nothing.
     """
     conversation = session.conversation
+    order = conversation.order
     waiting = conversation.waiting.get(item_id)
     if waiting is None:
-        return replace(
-            session,
-            conversation=replace(
-                conversation, order=conversation.order.append(item_id)
-            ),
-        )
-    order = conversation.order
+        if _came_before(session, item_id):
+            order = order.insert_after(conversation.anchor, (item_id,))
+            listed = replace(conversation, order=order, anchor=item_id)
+        else:
+            listed = replace(conversation, order=order.append(item_id))
+        return replace(session, conversation=listed)
     front = order.before(waiting[0]) if waiting[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.waiting.delete(item_id)

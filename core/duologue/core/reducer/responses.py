@@ -23,7 +23,7 @@ from .handler import Handler
 from .hearing import hear
 from .ledger import add_problem, add_usage
 from .nodes import with_activity
-from .outputs import end_response, finish_items, link, open_item, put
+from .outputs import end_response, finish_items, link, open_item, put, with_turn
 from .placing import withdraw
 from .requests import answered
 from .showing import show
@@ -37,10 +37,10 @@ def _on_created(
     session: Session, event: events.ResponseCreated, record: Record
 ) -> Session:
     wire = event.response
-    known = session.responses.by_id.get(wire.id or "")
+    known = session.response(wire.id)
     if not wire.id or (known is not None and known.announced):
         return session
-    session = _announce(session, wire, record.at)
+    session = _announce(session, wire, record.at, record.epoch)
     if wire.conversation_id is None:
         return session
     responses = replace(session.responses, active=wire.id, asked=None)
@@ -53,7 +53,7 @@ def _on_created(
 
 
 def _announce(
-    session: Session, wire: events.RealtimeResponse, at: float | None
+    session: Session, wire: events.RealtimeResponse, at: float | None, epoch: int
 ) -> Session:
     """The session with a response that the service tells of for the first time."""
     assert wire.id is not None
@@ -73,7 +73,7 @@ def _announce(
         metadata=Map(wire.metadata) if wire.metadata else known.metadata,
         turn=turn,
         announced=True,
-        epoch=session.connection.epoch,
+        epoch=epoch,
     )
     session = put(session, response)
     return session if in_conversation else withdraw(session, known.item_ids)
@@ -85,20 +85,20 @@ def _on_item_added(
     session = show(
         session,
         event.item,
-        record.at,
+        record,
         done=False,
         response_id=event.response_id or None,
     )
-    return link(session, event.response_id, event.item.id)
+    return link(session, event.response_id, event.item.id, record.epoch)
 
 
 def _on_item_done(
     session: Session, event: events.ResponseOutputItemDone, record: Record
 ) -> Session:
     session = show(
-        session, event.item, record.at, done=True, response_id=event.response_id or None
+        session, event.item, record, done=True, response_id=event.response_id or None
     )
-    return link(session, event.response_id, event.item.id)
+    return link(session, event.response_id, event.item.id, record.epoch)
 
 
 def _on_part_added(
@@ -114,39 +114,49 @@ def _on_part_done(
 
 
 def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
-    session = open_item(session, event, record.at)
+    session = open_item(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
     shown = merge_content(
         item, (event.part,), done=done, news=done, first=event.content_index
     )
-    return session if shown is item else put_item(session, shown)
+    if shown is item:
+        return session
+    session = put_item(session, shown)
+    # A part can come with its first words.
+    has_words = any(part.text for part in shown.parts)
+    return _note_text(session, event.response_id, record) if has_words else session
 
 
 def _first_text(type: str) -> Handler:
     """What handles a delta that finds no words in its part, which is of this type."""
 
     def _on_text_delta(session: Session, event: Any, record: Record) -> Session | None:
-        session = open_item(session, event, record.at)
+        session = open_item(session, event, record)
         item = session.items[event.item_id]
         after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
-        response = session.responses.by_id.get(event.response_id)
-        if response is None or response.turn.first_text_at is not None:
-            return after
-        turn = replace(response.turn, first_text_at=record.at)
-        return put(after, replace(response, turn=turn))
+        return _note_text(after, event.response_id, record)
 
     return _on_text_delta
+
+
+def _note_text(session: Session, response_id: str, record: Record) -> Session:
+    """The session with the time of a response's first text, if this is the first."""
+    response = session.responses.by_id.get(response_id)
+    if response is None or response.turn.first_text_at is not None:
+        return session
+    turn = replace(response.turn, first_text_at=record.at)
+    return with_turn(session, response, turn)
 
 
 def _on_audio_delta(
     session: Session, event: events.ResponseOutputAudioDelta, record: Record
 ) -> Session:
     """Audio is counted, never kept: its bytes make the length of what can be heard."""
-    session = open_item(session, event, record.at)
+    session = open_item(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
@@ -156,48 +166,51 @@ def _on_audio_delta(
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = replace(response.turn, first_audio_at=record.at)
-        session = put(session, replace(response, turn=turn))
+        session = with_turn(session, response, turn)
     return session
 
 
 def _on_text_done(
     session: Session, event: events.ResponseOutputTextDone, record: Record
-) -> Session:
+) -> Session | None:
     return _close(session, event, "output_text", event.text, record)
 
 
 def _on_transcript_done(
     session: Session, event: events.ResponseOutputAudioTranscriptDone, record: Record
-) -> Session:
+) -> Session | None:
     return _close(session, event, "output_audio", event.transcript, record)
 
 
 def _close(
     session: Session, event: Any, type: str, text: str, record: Record
-) -> Session:
-    session = open_item(session, event, record.at)
+) -> Session | None:
+    session = open_item(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
-        return session
+        return None
     closed = close_part(item, event.content_index, type, text)
     return session if closed is item else put_item(session, closed)
 
 
 def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
     wire = event.response
-    known = session.responses.by_id.get(wire.id or "")
+    known = session.response(wire.id)
     if not wire.id or (known is not None and known.status in _OVER):
         return session
     if known is None or not known.announced:
         # It can come without its ``created``: an interruption was faster.
-        session = _announce(session, wire, None)
+        session = _announce(session, wire, None, record.epoch)
         if wire.conversation_id is not None:
             session = answered(session)
     status = wire.status if wire.status in _OVER else "completed"
     session = end_response(session, wire.id, f"{phases.DONE} {status}", _reason(wire))
+    ended = "completed" if status == "completed" else "incomplete"
     for item in wire.output or ():
-        session = show(session, item, record.at, done=True, response_id=wire.id)
-        session = link(session, wire.id, item.id)
+        session = show(
+            session, item, record, done=True, response_id=wire.id, ended=ended
+        )
+        session = link(session, wire.id, item.id, record.epoch)
     session = finish_items(session, wire.id, record.at)
     return add_usage(_complain(session, wire, record.at), wire.usage)
 
@@ -237,14 +250,13 @@ def _on_audio_done(
     session: Session, event: events.ResponseOutputAudioDone, record: Record
 ) -> Session:
     """All of the audio is made, not all of it played: nobody falls silent by this."""
-    session = open_item(session, event, record.at)
+    session = open_item(session, event, record)
     response = session.responses.by_id.get(event.response_id)
     if response is None or record.at is None:
         return session
-    if response.turn.audio_made_at != record.at:
-        # Of several parts the last one counts.
-        turn = replace(response.turn, audio_made_at=record.at)
-        session = put(session, replace(response, turn=turn))
+    # Of several parts the last one counts.
+    turn = replace(response.turn, audio_made_at=record.at)
+    session = with_turn(session, response, turn)
     playing = session.activity.playing
     return hear(session, playing, record.at) if playing == response.id else session
 

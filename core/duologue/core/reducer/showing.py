@@ -7,9 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import events, phases
+from duologue.core.record import Record
 from duologue.core.state import Item, Problem, Session
 
-from .calling import connect, end_call, merge_call
+from .calling import GROWING, connect, end_call, merge_call
 from .content import merge_content, put_item, settle
 from .ledger import blame
 from .placing import mention
@@ -22,51 +23,53 @@ _FINISHED = ("completed", "incomplete")
 def show(
     session: Session,
     wire: Any,
-    at: float | None,
+    record: Record,
     *,
     done: bool,
     response_id: str | None = None,
+    ended: str | None = None,
     news: bool = True,
 ) -> Session:
     """The session with what a wire item says of itself.
 
-    ``done`` says that the service is through with it; where it is not ``news``, the
-    words that are final stay. A tombstone stays one, and an item without an id cannot
-    be kept.
+    ``done`` says that the service is through with it, ``ended`` how that is where the
+    item does not say; where it is not ``news``, the words that are final stay. A
+    tombstone stays one, and an item without an id cannot be kept.
     """
     if not wire.id:
         return session
     message = isinstance(wire, events.MessageItem)
     type = wire.name if isinstance(wire, events.UnknownItem) else wire.type
-    role = (wire.role or None) if message else None
+    role = (wire.role or _author(response_id)) if message else None
+    if ended is None and wire.status == "in_progress":
+        # It contradicts itself: whether a call is whole, its response will tell.
+        done = done and not isinstance(wire, events.FunctionCallItem)
     item = session.items.get(wire.id)
     if item is None:
         session = mention(
-            session, wire.id, at, role=role, type=type, response_id=response_id
+            session, wire.id, record, role=role, type=type, response_id=response_id
         )
         item = session.items[wire.id]
     if item.status == "deleted":
         return session
     # An item of an epoch before is one that we put into this one again.
-    news = news and done and item.placement.epoch == session.connection.epoch
+    news = news and done and item.placement.epoch == record.epoch
     shown = item
-    if item.type != type or (role is not None and item.role != role):
-        shown = replace(item, type=type, role=role or item.role)
+    if (type and item.type != type) or (role is not None and item.role != role):
+        shown = replace(item, type=type or item.type, role=role or item.role)
     complete = done or wire.status in _FINISHED
     if message:
         shown = _merge_message(shown, wire, done=complete, news=news)
     else:
         shown = merge_call(shown, wire, done=done)
-    # One that comes complete needs no ``done`` (the beta had none); but what the
-    # assistant is still to say is not complete, whatever its status.
-    if done or (complete and (shown.role != "assistant" or shown.parts)):
-        shown = finish(shown, at, _status(wire))
+    if done or (complete and _has_come(shown)):
+        shown = finish(shown, record.at, _status(wire, ended or "completed"))
     if shown is not item:
         session = put_item(session, shown)
     if shown.call is None:
         return session
     session = connect(session, item.id)
-    return _complain(session, item, wire, at)
+    return _complain(session, item, wire, record.at)
 
 
 def _merge_message(
@@ -78,11 +81,28 @@ def _merge_message(
     return merge_content(item, wire.content, done=done, news=news)
 
 
-def _status(wire: Any) -> str:
+def _author(response_id: str | None) -> str | None:
+    """Whose a message is that names nobody: what a response puts out is a reply."""
+    return None if response_id is None else "assistant"
+
+
+def _has_come(item: Item) -> bool:
+    """Whether an item that calls itself complete can be.
+
+    One that comes complete needs no ``done`` (the beta had none); but what is still to
+    be said, or to be written into a call, is not complete, whatever its status.
+    """
+    if item.type in GROWING:
+        return item.call is not None and bool(item.call.arguments)
+    return item.role != "assistant" or bool(item.parts)
+
+
+def _status(wire: Any, ended: str) -> str:
     if wire.status == "incomplete":
         return "incomplete"
-    failed = isinstance(wire, events.McpCallItem) and wire.error is not None
-    return "failed" if failed else "completed"
+    if isinstance(wire, events.McpCallItem) and wire.error is not None:
+        return "failed"
+    return "completed" if wire.status == "completed" else ended
 
 
 def finish(item: Item, at: float | None, ended: str) -> Item:

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from duologue.core import events, phases
 from duologue.core.record import Record
-from duologue.core.state import Key, Response, Session, Turn
+from duologue.core.state import Key, Session
 
 from .content import put_item
 from .conversation import be_silent
 from .handler import Handler
 from .nodes import with_activity
-from .outputs import cut_off, put
+from .outputs import cut_off, with_turn
 from .placing import is_deleted, mention, place
 
 __all__ = ["MAX_KEYS", "TABLE"]
@@ -26,7 +26,7 @@ def _on_speech_started(
     session: Session, event: events.InputAudioBufferSpeechStarted, record: Record
 ) -> Session:
     """The user's line stands from here on, before the answer and before its words."""
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     activity = session.activity
     if activity.speaking_item == event.item_id:
         return session
@@ -42,13 +42,13 @@ def _mark_barge_in(session: Session, response_id: str, at: float | None) -> Sess
     response = session.responses.by_id.get(response_id)
     if response is None or response.turn.barge_in_at is not None:
         return session
-    return _with_turn(session, response, replace(response.turn, barge_in_at=at))
+    return with_turn(session, response, replace(response.turn, barge_in_at=at))
 
 
 def _on_speech_stopped(
     session: Session, event: events.InputAudioBufferSpeechStopped, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if record.at is not None and item.placement.speech_ended_at is None:
         ended = record.at - _silence(session)
@@ -81,7 +81,7 @@ def _on_committed(
 ) -> Session:
     if is_deleted(session, event.item_id):
         return session
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     activity = replace(session.activity, last_spoken=event.item_id)
     if activity.speaking_item == event.item_id:
         # A client can commit by hand while the user speaks.
@@ -97,7 +97,7 @@ def _on_playing(
     response = session.responses.by_id.get(event.response_id)
     if response is None or response.turn.first_audio_at is not None:
         return session
-    return _with_turn(
+    return with_turn(
         session, response, replace(response.turn, first_audio_at=record.at)
     )
 
@@ -109,7 +109,7 @@ def _on_played_out(
     response = session.responses.by_id.get(event.response_id)
     if response is None or response.turn.audio_finished_at is not None:
         return session
-    return _with_turn(
+    return with_turn(
         session, response, replace(response.turn, audio_finished_at=record.at)
     )
 
@@ -126,8 +126,11 @@ def _on_cut_off(
     response = session.responses.by_id.get(event.response_id)
     if response is None or response.turn.interrupted_at is not None:
         return session
+    if response.turn.audio_finished_at is not None:
+        # There was nothing left to cut.
+        return session
     turn = replace(response.turn, interrupted_at=record.at)
-    session = _with_turn(session, response, turn)
+    session = with_turn(session, response, turn)
     if turn.first_audio_at is None:
         return session
     return cut_off(session, response, record.at)
@@ -138,7 +141,7 @@ def _on_cleared(
 ) -> Session:
     """What was said and not committed is thrown away: no words of it will come."""
     activity = session.activity
-    item = session.items.get(activity.speaking_item or "")
+    item = session.item(activity.speaking_item)
     silent = replace(activity, speaking_item=None, speech_started_at=None)
     session = with_activity(session, silent)
     if item is None or item.placement.placed:
@@ -155,7 +158,7 @@ def _on_timeout(
     session: Session, event: events.InputAudioBufferTimeoutTriggered, record: Record
 ) -> Session:
     """Nobody spoke: a silent line of the user's stands, and the model answers it."""
-    session = mention(session, event.item_id, record.at, role="user")
+    session = mention(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     silent = be_silent(item)
     return session if silent is item else put_item(session, silent)
@@ -179,10 +182,6 @@ def _stop_playing(session: Session, response_id: str) -> Session:
     if session.activity.playing != response_id:
         return session
     return _with_playing(session, None)
-
-
-def _with_turn(session: Session, response: Response, turn: Turn) -> Session:
-    return put(session, replace(response, turn=turn))
 
 
 TABLE: dict[type, Handler] = {

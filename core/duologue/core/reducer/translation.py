@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from duologue.core import events, phases
 from duologue.core.canonical import canonical_json
 from duologue.core.record import Record
-from duologue.core.state import Conversation, Session, Translation
+from duologue.core.state import Session, Translation
 from duologue.core.types import SessionKind, SessionStatus
 
 from .connection import end, greet
@@ -49,13 +49,10 @@ def _on_input_delta(
     running = _running(session)
     if running.closed:
         return None
-    grown = Translation(
-        running.input.append(event.delta),
-        running.output,
-        _later(running.input_ms, event.elapsed_ms),
-        running.output_ms,
-        running.audio_bytes,
-        running.confirmed,
+    grown = replace(
+        running,
+        input=running.input.append(event.delta),
+        input_ms=_later(running.input_ms, event.elapsed_ms),
     )
     return _with(session, grown)
 
@@ -66,13 +63,10 @@ def _on_output_delta(
     running = _running(session)
     if running.closed:
         return None
-    grown = Translation(
-        running.input,
-        running.output.append(event.delta),
-        running.input_ms,
-        _later(running.output_ms, event.elapsed_ms),
-        running.audio_bytes,
-        running.confirmed,
+    grown = replace(
+        running,
+        output=running.output.append(event.delta),
+        output_ms=_later(running.output_ms, event.elapsed_ms),
     )
     return _with(session, grown)
 
@@ -111,19 +105,7 @@ def _with(session: Session, running: Translation) -> Session:
     conversation = session.conversation
     if _is_same(running, conversation.translation):
         return session
-    return replace(
-        session,
-        conversation=Conversation(
-            conversation.order,
-            conversation.waiting,
-            conversation.anchor,
-            conversation.cleared_after,
-            conversation.id,
-            conversation.calls,
-            conversation.gaps,
-            running,
-        ),
-    )
+    return replace(session, conversation=replace(conversation, translation=running))
 
 
 def _is_same(running: Translation, known: Translation | None) -> bool:
