@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
-from duologue.core import Record, Session, State, reduce, select_transcripts
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    reduce,
+    select_items,
+    select_transcripts,
+)
 from duologue.core.testing import (
     Fault,
+    Turn,
+    check_middleware,
     check_reducer,
     check_render,
+    script,
+    to_records,
     turns,
 )
 
@@ -213,7 +226,10 @@ def test_a_render_that_changes_its_answer_is_found() -> None:
     """The same session is shown the same."""
     numbers = itertools.count()
 
-    answers = r"(?s)<lambda> gave two answers for session s1\n  first: \d+\n  then: \d+"
+    answers = (
+        r"(?s)<lambda> gave two answers for session s1, after record 1 \(.*\)\n"
+        r"  first: \d+\n  then: \d+"
+    )
     with pytest.raises(Fault, match=answers):
         check_render(lambda session: next(numbers), examples=5)
 
@@ -226,3 +242,99 @@ def test_a_render_that_changes_the_session_is_found() -> None:
 
     with pytest.raises(Fault, match="changed the session"):
         check_render(meddle, examples=5)
+
+
+def test_a_render_that_changes_an_early_session_is_found() -> None:
+    """At the end of a stream, though no state was looked at in that moment."""
+    legal = to_records(script([Turn(("a",), ("b",))] * 3).frames)
+
+    def meddle(session: Session) -> None:
+        if len(session.items) == 1:
+            for item in session.items.values():
+                type(item).__dict__["role"].__set__(item, "nobody")
+
+    with pytest.raises(Fault, match="meddle changed the session that it was given"):
+        check_render(meddle, streams=legal)
+
+
+def length_of_answers(session: Session) -> object:
+    """Takes for granted that what was begun is over."""
+    lines: Any = select_transcripts(session)
+    return [line.finished_at - line.started_at for line in lines]
+
+
+def first_words(session: Session) -> object:
+    """Takes for granted that a message has a part."""
+    items = select_items(session)
+    return [item.parts[0].text for item in items if item.type == "message"]
+
+
+@pytest.mark.parametrize("render", [length_of_answers, first_words])
+def test_a_render_meets_what_is_only_begun(
+    render: Callable[[Session], object],
+) -> None:
+    """It is called after every record, not only at the end of a stream."""
+    with pytest.raises(Fault, match=r"for session s1, after record 1 \(") as found:
+        check_render(render)
+    assert len(found.value.stream) == 1
+
+
+def test_a_render_is_called_for_the_session_that_changed() -> None:
+    """Once for each record, and once more where it is looked at closely."""
+    seen: list[Session] = []
+    legal = to_records(script([Turn(("a",), ("b",))] * 2).frames)
+    check_render(seen.append, streams=legal)
+
+    distinct = {id(session): session for session in seen}
+    assert len(distinct) == len(legal) > 32
+    assert len(seen) < 1.5 * len(legal)
+
+
+def test_an_equal_state_is_not_the_same_object() -> None:
+    """For a duplicate the state itself is wanted, and the message says so."""
+
+    def copies(seen: frozenset[str], record: Record) -> frozenset[str]:
+        return frozenset({*seen, getattr(record.event, "event_id", None) or ""})
+
+    def keeps(seen: frozenset[str], record: Record) -> frozenset[str]:
+        after = copies(seen, record)
+        return seen if after == seen else after
+
+    what = r"^copies gave an equal state, but not the same object, for an event"
+    with pytest.raises(Fault, match=what) as found:
+        check_reducer(copies, frozenset[str](), duplicates=True)
+    assert "  state: frozenset({" in str(found.value)
+    assert "before:" not in str(found.value)
+    check_reducer(keeps, frozenset[str](), duplicates=True, examples=20)
+
+
+# --- Streams of one's own -------------------------------------------------------------
+
+
+def test_a_recorded_stream_is_taken_as_it_is() -> None:
+    """A list of records does for a strategy, in every check."""
+    legal = list(to_records(script([Turn(("a",), ("b",))]).frames))
+    seen: list[Record] = []
+
+    def follow(number: int, record: Record) -> int:
+        seen.append(record)
+        return number + 1
+
+    check_reducer(follow, 0, streams=legal)
+    check_render(select_transcripts, streams=legal)
+    check_middleware(lambda store, dispatch: dispatch, streams=iter(legal))
+    assert seen == legal * 2
+
+
+@pytest.mark.parametrize("streams", [3, "x", [3], st.text(min_size=1)])
+def test_what_is_no_stream_is_told_in_a_line(streams: Any) -> None:
+    """By every check, before or when it is used."""
+    checks: list[Callable[[], None]] = [
+        lambda: check_reducer(count, NONE, streams=streams),
+        lambda: check_render(select_transcripts, streams=streams),
+        lambda: check_middleware(lambda store, dispatch: dispatch, streams=streams),
+    ]
+    for check in checks:
+        with pytest.raises(TypeError, match="a sequence of records") as found:
+            check()
+        assert len(str(found.value)) < 160

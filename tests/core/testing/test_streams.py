@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
 
 from duologue.core import (
     Record,
@@ -19,6 +21,7 @@ from duologue.core.testing import (
     Model,
     Script,
     Service,
+    Stream,
     Turn,
     bent,
     hostile,
@@ -30,6 +33,8 @@ from duologue.core.testing import (
     turns,
 )
 from duologue.core.testing.script import ASIDES, ENDS, MCP, TRANSCRIPTS
+from duologue.core.testing.turn import EVENTS
+from duologue.core.testing.wholesale import SPARED, sparing
 
 from ..catalogue import LOCAL, WIRE, tag
 
@@ -107,7 +112,7 @@ def test_hostile_streams_stand_in_one_order(stream: list[Record]) -> None:
     for name in {record.session for record in stream}:
         numbers = [record.seq for record in stream if record.session == name]
         assert list(range(1, len(numbers) + 1)) == numbers
-    times = [record.at or 0.0 for record in stream]
+    times = [record.at for record in stream if record.at is not None]
     assert sorted(times) == times
 
 
@@ -139,17 +144,121 @@ def test_hostile_streams_have(what: str) -> None:
 
 @pytest.mark.parametrize("faults", [0, 1])
 def test_as_many_faults_as_asked(faults: int) -> None:
-    """None leaves the stream as it is; an empty stream stays empty."""
+    """None leaves the stream as it is, one adds one record at most; an empty stream
+    stays empty."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
 
     @settings(BROAD, max_examples=50)
     @given(hostile(legal, faults=faults), hostile([]))
     def check(stream: list[Record], nothing: list[Record]) -> None:
-        changes = {len(legal) - 1, len(legal), len(legal) + 1}
-        assert len(stream) in (changes if faults else {len(legal)})
+        assert len(stream) <= len(legal) + faults
+        assert faults or [r.frame for r in stream] == [r.frame for r in legal]
         assert nothing == []
 
     check()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda s: s and all(record.at is None for record in s),
+        lambda s: "conversation.item.added" not in map(kind_of, s),
+        lambda s: all(r.event.type != "response.done" or not cost(r) for r in s),
+    ],
+)
+def test_some_faults_take_all_of_a_stream(what: Any) -> None:
+    """No times, no event that an item begins, no usage."""
+    legal = to_records(script([Turn(("a",), ("b",))]).frames)
+
+    assert not what(legal)
+    assert find(hostile(legal), what, settings=BROAD)
+
+
+EMPTY = '""'
+
+
+def cost(record: Record) -> Any:
+    event: Any = record.event
+    return event.response.usage
+
+
+@given(records(turns=1), st.sets(st.sampled_from(SPARED), min_size=1), st.booleans())
+def test_what_may_be_spared_is_no_loss(
+    stream: Stream, names: set[str], is_null: bool
+) -> None:
+    """Each of these fields can be null or missing: every event is still understood,
+    and of what the client said all stands."""
+    spared = sparing(stream, names, is_null=is_null)
+
+    assert [kind_of(record) for record in spared] == [*map(kind_of, stream)]
+    for before, after in zip(stream, spared, strict=True):
+        frame = after.frame.decode()
+        if before.dir != "in":
+            assert after is before
+        elif is_null:
+            assert not any(re.search(f'"{name}":(?!null)', frame) for name in names)
+        else:
+            assert not any(f'"{name}":' in frame for name in names)
+
+
+def test_an_answer_that_was_cut_off_has_no_usage() -> None:
+    """As one that failed; the others have."""
+    for end in ENDS:
+        stream = to_records(script([Turn(("a",), ("b",), end=end)]).frames)
+        [done] = [record for record in stream if kind_of(record) == "response.done"]
+        counts = end in ("completed", "incomplete")
+        assert (cost(done) is not None) is counts
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("end", "nope", ENDS),
+        ("transcript", "nope", TRANSCRIPTS),
+        ("mcp", None, MCP),
+        ("events", ("dtmf", "nope"), tuple(ASIDES)),
+    ],
+)
+def test_a_turn_has_only_what_can_be_played(
+    field: str, value: Any, allowed: tuple[str, ...]
+) -> None:
+    """Else the error names the field, the value and what is allowed."""
+    fields: Any = {field: value}
+    with pytest.raises(ValueError, match=rf"^Turn\.{field} has ") as found:
+        Turn(("a",), ("b",), **fields)
+    assert repr(value[-1] if field == "events" else value) in str(found.value)
+    assert all(repr(name) in str(found.value) for name in allowed)
+    for name in allowed:
+        fine: Any = {field: (name,) if field == "events" else name}
+        assert script([Turn(("a",), ("b",), **fine)]).frames
+
+
+@pytest.mark.parametrize("name", ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS"])
+def test_the_words_of_a_turn_name_what_can_stand_in_it(name: str) -> None:
+    """All of it: nobody has to look for the tables."""
+    doc = str(Turn.__doc__)
+    table: Any = {"ASIDES": ASIDES, "ENDS": ENDS, "MCP": MCP}.get(name, TRANSCRIPTS)
+    assert all(f"``{word or EMPTY}``" in doc for word in table)
+
+
+def test_what_a_turn_may_name_is_what_can_be_played() -> None:
+    """Two tables, in two files, with the same names."""
+    assert tuple(ASIDES) == EVENTS
+
+
+@pytest.mark.parametrize("frame", [3, "x", None, ["x"]])
+def test_what_is_no_frame_is_refused(frame: Any) -> None:
+    """In a line."""
+    with pytest.raises(TypeError, match=r"^a frame is a dict or bytes, not "):
+        to_records([frame])
+
+
+@pytest.mark.parametrize("stream", ["x", 3, [3]])
+def test_hostility_takes_records(stream: Any) -> None:
+    """Or a strategy of them, and says so; an empty list is one."""
+    with pytest.raises(TypeError, match="a strategy, or a sequence of records"):
+        hostile(stream)
+    hostile([])
 
 
 @given(turns(spoken=True, tools=False), turns(spoken=False))

@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from immutables import Map
+
 from duologue.core.record import Record
-from duologue.core.reducer import fold
+from duologue.core.reducer import fold, reduce
 from duologue.core.snapshot import dump
 from duologue.core.state import Session, State
 
-from .fault import Fault, Photo, compared, name_of, place, raised
-from .searching import Streams, search
+from .fault import Fault, Photo, compared, name_of, place, raised, shown
+from .searching import search
+from .sources import Streams
 from .stream import Stream
 
 __all__ = ["check_reducer", "check_render"]
 
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
-#: Between two states of which it is checked that they stay as they are.
+_Render = Callable[[Session], object]
+#: Records between two states of which it is checked that they stay as they are, and
+#: how many such states a long stream has at most.
 _STRIDE = 8
+_LOOKS = 40
 #: Streams so short that every state is checked.
 _SHORT = 32
 
@@ -41,11 +47,14 @@ def check_reducer(
     It must not raise, must not change a state that it was given, and must give equal
     states for equal records: each step is run twice. None where the first state was
     something is taken for a forgotten ``return``. With ``duplicates`` an event that
-    comes a second time must give back the same object; of a `State`, whose tally
-    counts it, every node but the tally.
+    comes a second time must give back the same object, not only an equal one; of a
+    `State`, whose tally counts it, every node but the tally.
 
-    ``examples`` streams are tried: our own, or those of ``streams``. What reads
-    something global is found only if that changes meanwhile.
+    Without ``streams`` a few streams that are always the same come first, with all
+    that can happen in a turn, without times, without what need not be there; then
+    ``examples`` that are drawn. ``streams`` is a strategy or one recorded stream. What
+    reads something global is found only if that changes meanwhile. Raises TypeError
+    for ``streams`` that are neither.
 
     >>> from duologue.core import State, reduce
     >>> check_reducer(reduce, State(), duplicates=True, examples=10)
@@ -73,7 +82,7 @@ def check_reducer(
 
 def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
     """The states from the first on; raises where one raises or is changed."""
-    stride = 1 if len(stream) <= _SHORT else _STRIDE
+    stride = _stride(stream)
     states, photos = [initial], {0: Photo(initial)}
     for number, record in enumerate(stream, start=1):
         try:
@@ -91,6 +100,11 @@ def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
     for at, photo in photos.items():
         _check_photo(reducer, states[at], photo, stream, len(stream))
     return states
+
+
+def _stride(stream: Stream) -> int:
+    """How many records lie between two states that are looked at."""
+    return 1 if len(stream) <= _SHORT else max(_STRIDE, len(stream) // _LOOKS)
 
 
 def _check_photo(
@@ -118,9 +132,25 @@ def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> Non
             what = f"{raised(reducer, error, where)}, the second time"
             raise Fault(what, stream[:number]) from error
         if not _equal(states[number], again):
+            _check_closely(reducer, states[0], stream)
             what = f"{name_of(reducer)} gave two states for the same records, {where}"
             values = compared(("first", "then"), states[number], again)
             raise Fault(f"{what}\n{values}", stream[:number])
+
+
+def _check_closely(reducer: _Reducer[_S], state: _S, stream: Stream) -> None:
+    """Each state, before and after it is given away.
+
+    Of two states for the same records one was mostly changed, maybe by a record that
+    comes later.
+    """
+    for number, record in enumerate(stream, start=1):
+        photo, given = Photo(state), state
+        try:
+            state = reducer(state, record)
+        except Exception:
+            return
+        _check_photo(reducer, given, photo, stream, number)
 
 
 def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> None:
@@ -129,12 +159,20 @@ def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -
             before = states[number]
             after = reducer(before, record)
             if not _same(before, after):
-                what = (
-                    f"{name_of(reducer)} changed its state for an event that it knew, "
-                    f"when that of record {number} ({record.event.type}) came again"
-                )
-                values = compared(("before", "after"), before, after)
-                raise Fault(f"{what}\n{values}", stream[:number])
+                when = f"when that of record {number} ({record.event.type}) came again"
+                what = f"{name_of(reducer)} {_news(before, after, when)}"
+                raise Fault(what, stream[:number])
+
+
+def _news(before: object, after: object, when: str) -> str:
+    """What is wrong with two states of which the second should be the first."""
+    if _equal(before, after):
+        return (
+            "gave an equal state, but not the same object, for an event that it knew, "
+            f"{when}: return the state that was given\n  state: {shown(before)}"
+        )
+    values = compared(("before", "after"), before, after)
+    return f"changed its state for an event that it knew, {when}\n{values}"
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -156,35 +194,72 @@ def check_render(
 ) -> None:
     """Raise `Fault` unless ``render`` takes whatever a session can be.
 
-    For all that you make of a session: a page, a line, a selector. It must not raise,
-    must leave the session as it is, and must give the same for the same session. What
-    it gives is not judged: a function that always gives None passes.
+    For all that you make of a session: a page, a line, a selector. It is called after
+    every record, with the session that the record changed. It must not raise, must
+    leave the session as it is, and must give the same for the same session; of a long
+    stream the last two are looked at now and then. What it gives is not judged: a
+    function that always gives None passes.
+
+    ``streams`` and ``examples`` are those of `check_reducer`. Raises TypeError for
+    ``streams`` that are neither a strategy nor a sequence of records.
 
     >>> from duologue.core import select_transcripts
     >>> check_render(select_transcripts, examples=10)
     >>> check_render(lambda session: session.responses.by_id["resp_1"], examples=10)
     Traceback (most recent call last):
         ...
-    duologue.core.testing.fault.Fault: <lambda> raised KeyError('resp_1') for session s1
+    duologue.core.testing.fault.Fault: <lambda> raised KeyError('resp_1')
+    for session s1, after record 1 (duologue.connecting)
     ...
     """
 
-    def check(stream: Stream) -> None:
-        state = fold(stream)
-        photo = dump(state)
-        for session in state.sessions.values():
-            where = f"for session {session.id}"
-            try:
-                one, other = render(session), render(session)
-            except Exception as error:
-                raise Fault(raised(render, error, where), stream) from error
-            if not _equal(one, other):
-                what = f"{name_of(render)} gave two answers {where}"
-                values = compared(("first", "then"), one, other)
-                raise Fault(f"{what}\n{values}", stream)
-            if photo != (now := dump(state)):
-                values = compared(("before", "after"), photo, now)
-                what = f"{name_of(render)} changed the session {session.id}"
-                raise Fault(f"{what}\n{values}", stream)
+    search(lambda stream: _render_all(render, stream), streams, examples)
 
-    search(check, streams, examples)
+
+def _render_all(render: _Render, stream: Stream) -> None:
+    """Render each state on the way."""
+    stride, state = _stride(stream), State()
+    for number, record in enumerate(stream, start=1):
+        before, state = state, reduce(state, record)
+        session = state.sessions.get(record.session)
+        if session is None or session is before.sessions.get(record.session):
+            continue
+        where = f"for session {session.id}, {place(number, record, 'after')}"
+        closely = number % stride == 0 or number == len(stream)
+        look = _look_closely if closely else _look
+        look(render, session, where, stream[:number])
+    # What was changed early and is shared by the states that follow.
+    was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
+    _check_kept(render, was, now, "found at the end", stream)
+
+
+def _look(render: _Render, session: Session, where: str, seen: list[Record]) -> object:
+    try:
+        return render(session)
+    except Exception as error:
+        raise Fault(raised(render, error, where), seen) from error
+
+
+def _look_closely(
+    render: _Render, session: Session, where: str, seen: list[Record]
+) -> None:
+    was = _bytes(session)
+    one, other = (_look(render, session, where, seen) for _ in range(2))
+    if not _equal(one, other):
+        what = f"{name_of(render)} gave two answers {where}"
+        values = compared(("first", "then"), one, other)
+        raise Fault(f"{what}\n{values}", seen)
+    _check_kept(render, was, _bytes(session), where, seen)
+
+
+def _bytes(*sessions: Session) -> bytes:
+    return dump(State(Map({session.id: session for session in sessions})))
+
+
+def _check_kept(
+    render: _Render, was: bytes, now: bytes, where: str, seen: list[Record]
+) -> None:
+    if was != now:
+        values = compared(("before", "after"), was.decode(), now.decode())
+        what = f"{name_of(render)} changed the session that it was given, {where}"
+        raise Fault(f"{what}\n{values}", seen)

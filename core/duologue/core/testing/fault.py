@@ -28,7 +28,9 @@ class Fault(AssertionError):
     """
 
     def __init__(self, what: str, stream: Sequence[Record]) -> None:
+        #: What is wrong, in words.
         self.what = what
+        #: The records that show it. The message shows long frames shortened.
         self.stream = Stream(stream)
         super().__init__(f"{what}\n{self.stream!r}" if stream else what)
 
@@ -67,9 +69,9 @@ def name_of(function: object) -> str:
     return name.rpartition("<locals>.")[2] if isinstance(name, str) else shown(function)
 
 
-def place(number: int, record: Record) -> str:
+def place(number: int, record: Record, when: str = "at") -> str:
     """Where in the stream: the number with which it is listed, and the type."""
-    return f"at record {number} ({record.event.type})"
+    return f"{when} record {number} ({record.event.type})"
 
 
 def raised(function: object, error: Exception, where: str) -> str:

@@ -7,7 +7,6 @@ one order, with times that never decrease.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,9 +15,11 @@ from hypothesis import strategies as st
 from duologue.core.jsonlike import is_array, is_object
 from duologue.core.record import Direction, Record
 
+from .sources import Streams, drawn
 from .stream import Stream
+from .wholesale import COMBINATIONS, WHOLESALE, like, opened
 
-__all__ = ["ANYTHING", "bent", "hostile", "in_order"]
+__all__ = ["ANYTHING", "STRANGE", "bent", "hostile", "in_order"]
 
 #: JSON values of every type, some of them beyond what a machine word holds.
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
@@ -37,27 +38,40 @@ _BROKEN: tuple[bytes, ...] = (
     b'{"type":"error","error":{"message":"\\ud800"}}',
 )
 #: Frames that are well formed, and unheard of or out of place.
-_STRANGE: tuple[dict[str, Any], ...] = (
-    {"type": "response.dreamt", "event_id": "event_new"},
-    {"type": "duologue.forgotten"},
-    {"type": "ping", "timestamp": 1},
-    {"type": "error", "error": {"type": "server_error"}},
-    {"type": "conversation.item.added", "item": {"type": "dream", "id": "dream_1"}},
-    {"type": "conversation.item.deleted", "item_id": "nobody"},
-    {"type": "response.output_text.delta", "item_id": "nobody", "delta": "what"},
-    {"type": "response.done", "response": {"id": "resp_new", "status": "completed"}},
+STRANGE: tuple[bytes, ...] = tuple(
+    msgspec.json.encode(frame)
+    for frame in (
+        {"type": "response.dreamt", "event_id": "event_new"},
+        {"type": "duologue.forgotten"},
+        {"type": "ping", "timestamp": 1},
+        {"type": "error", "error": {"type": "server_error"}},
+        {"type": "error", "error": {"type": "server_error", "message": None}},
+        {"type": "conversation.item.added", "item": {"type": "dream", "id": "dream_1"}},
+        {"type": "conversation.item.deleted", "item_id": "nobody"},
+        {"type": "response.output_text.delta", "item_id": "nobody", "delta": "what"},
+        {
+            "type": "response.done",
+            "response": {"id": "resp_new", "status": "completed"},
+        },
+    )
 )
-_WAYS = ("double", "lose", "move", "bend", "noise", "cut", "add", "rename", "turn")
+#: What is done to one record. `WHOLESALE` is for all of a stream.
+_WAYS = (
+    *("double", "lose", "move", "bend", "noise", "stray", "cut", "add", "rename"),
+    "turn",
+)
 
 
-def hostile(
-    stream: st.SearchStrategy[Stream] | Sequence[Record], *, faults: int = 12
-) -> st.SearchStrategy[Stream]:
+def hostile(stream: Streams, *, faults: int = 12) -> st.SearchStrategy[Stream]:
     """Streams with up to ``faults`` faults: ``stream`` is a strategy, or one stream.
 
     Events come twice, not at all, early, late, cut off, of unknown types, with items
     and parts of unknown types, with fields that are unknown, missing or of a wrong
-    type, on the wrong way, of a connection that is over.
+    type, on the wrong way, of a connection that is over. Some faults take a whole
+    stream: no event says that something begins, no record has a time, what a service
+    need not say is left out.
+
+    Raises TypeError for what is neither a strategy nor a sequence of records.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold
@@ -67,9 +81,7 @@ def hostile(
     ...     fold(stream)
     >>> test_my_page_survives_anything()
     """
-    if not isinstance(stream, st.SearchStrategy):
-        stream = st.just(Stream(stream))
-    return _hostile(stream, faults)
+    return _hostile(drawn(stream), faults)
 
 
 @st.composite
@@ -77,7 +89,11 @@ def _hostile(
     draw: st.DrawFn, streams: st.SearchStrategy[Stream], faults: int
 ) -> Stream:
     stream = Stream(draw(streams))
-    for _ in range(draw(st.integers(0, faults))):
+    count = draw(st.integers(0, faults))
+    every = draw(st.sampled_from(COMBINATIONS))[:count]
+    for name in every:
+        stream = WHOLESALE[name](draw, stream)
+    for _ in range(count - len(every)):
         if not stream:
             break
         at = draw(st.integers(0, len(stream) - 1))
@@ -87,43 +103,30 @@ def _hostile(
         elif what in ("double", "move"):
             record = stream[at] if what == "double" else stream.pop(at)
             stream.insert(draw(st.integers(0, len(stream))), record)
-        elif what == "noise":
-            stream.insert(at, _like(stream[at], draw(_NOISE)))
+        elif what in _OTHERS:
+            stream.insert(at, like(stream[at], draw(_OTHERS[what])))
         else:
             stream[at] = _changed(draw, stream[at], what)
     return in_order(stream)
 
 
-_NOISE = st.sampled_from([*_BROKEN, *map(msgspec.json.encode, _STRANGE)]) | st.binary(
-    max_size=8
-)
-
-
-def _like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
-    """Another frame, at the same place."""
-    return Record.of(
-        frame,
-        seq=record.seq,
-        session=record.session,
-        dir=dir or record.dir,
-        at=record.at,
-        epoch=record.epoch,
-    )
+#: Frames that no service wrote, and some that one may write at any time.
+_OTHERS: dict[str, st.SearchStrategy[bytes]] = {
+    "noise": st.sampled_from(_BROKEN) | st.binary(max_size=8),
+    "stray": st.sampled_from(STRANGE),
+}
 
 
 def _changed(draw: st.DrawFn, record: Record, what: str) -> Record:
     if what == "cut":
-        return _like(record, record.frame[: draw(st.integers(0, len(record.frame)))])
+        return like(record, record.frame[: draw(st.integers(0, len(record.frame)))])
     if what == "turn":
         way: Direction = draw(st.sampled_from(("in", "out", "local")))
         epoch = draw(st.sampled_from((0, 0, 1, 5)))
-        other = _like(record, record.frame, way)
+        other = like(record, record.frame, way)
         return msgspec.structs.replace(other, epoch=epoch)
-    try:
-        frame = msgspec.json.decode(record.frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return record
-    if not is_object(frame):
+    frame = opened(record)
+    if frame is None:
         return record
     if what == "bend":
         frame = draw(bent(frame))
@@ -131,7 +134,7 @@ def _changed(draw: st.DrawFn, record: Record, what: str) -> Record:
         _place(draw, frame)["unheard_of"] = draw(ANYTHING)
     else:
         _place(draw, frame)["type"] = "of_a_new_kind"
-    return _like(record, msgspec.json.encode(frame))
+    return like(record, msgspec.json.encode(frame))
 
 
 def _place(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
@@ -175,11 +178,14 @@ def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(stream: Stream) -> Stream:
-    """The records with the numbers and the times of the order in which they stand."""
+    """The records with the numbers and the times of the order in which they stand.
+
+    One without a time stays without: an old log has none.
+    """
     seqs: dict[str, int] = {}
     ordered = Stream()
     for n, record in enumerate(stream):
         seq = seqs[record.session] = seqs.get(record.session, 0) + 1
-        at = 1000.0 + n / 10
+        at = None if record.at is None else 1000.0 + n / 10
         ordered.append(msgspec.structs.replace(record, seq=seq, at=at))
     return ordered

@@ -13,6 +13,7 @@ from duologue.core.snapshot import dump, load
 from duologue.core.state import State
 from duologue.core.store import Store
 
+from .fault import shown
 from .hostility import hostile
 from .model import Model
 from .service import Frame, Service, direction, message
@@ -75,6 +76,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _open(self, state: State) -> Store:
         store = self.make_store(state)
+        _check_store(store, state)
         store.subscribe(lambda before, record, after: self.told.append(record))
         return store
 
@@ -93,9 +95,7 @@ class StoreMachine(RuleBasedStateMachine):
             name, frame, at=self.time, dir=direction(frame), epoch=side.epoch
         )
         told, self.told = self.told, []
-        what = f"{record.dir} {record.event.type}, record {record.seq} of {name}"
-        assert told, f"your middleware dropped {what}; StoreMachine needs them all"
-        assert [record] == told, f"told {len(told)} times or as another: {what}"
+        _check_told(record, told)
         side.told += 1
         return record
 
@@ -253,3 +253,34 @@ class StoreMachine(RuleBasedStateMachine):
         """The state of the end can be dumped, and read as JSON."""
         parsed: Any = msgspec.json.decode(dump(self.store.state))
         assert isinstance(parsed, dict)
+
+
+def _check_store(store: Any, state: State) -> None:
+    """`make_store` gave a store, and one that goes on from the state."""
+    if not isinstance(store, Store):
+        hint = ": is a return missing?" if store is None else ""
+        raise AssertionError(f"make_store gave {shown(store)}, not a Store{hint}")
+    assert dump(store.state) == dump(state), (
+        "make_store gave a store that does not begin from the state that it was given: "
+        "pass it on, as in Store(state)"
+    )
+
+
+def _check_told(record: Any, told: list[Record]) -> None:
+    """The subscribers were told once, of the record that `feed` gave back."""
+    if not isinstance(record, Record):
+        raise AssertionError(f"feed gave {shown(record)}, not the Record that it made")
+    what = f"{record.event.type} (session {record.session!r}, record {record.seq})"
+    if len(told) > 1:
+        raise AssertionError(
+            f"the store told its subscribers of {len(told)} records for one: {what}. "
+            "Its feed, or a middleware, feeds or passes it on more than once"
+        )
+    assert told, (
+        f"the store did not tell its subscribers of {what}. It, or a middleware, holds "
+        "the record back; StoreMachine needs them all"
+    )
+    assert told == [record], (
+        f"the store told its subscribers of another record than feed gave: {what}. "
+        "It, or a middleware, changes the record; StoreMachine needs it as it is"
+    )

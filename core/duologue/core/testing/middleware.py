@@ -14,7 +14,8 @@ from duologue.core.store import Dispatch, Middleware, Store
 from duologue.core.types import SessionKind
 
 from .fault import Fault, name_of, place, raised, shown
-from .searching import Streams, search
+from .searching import search
+from .sources import Streams
 from .stream import Stream
 
 __all__ = ["check_middleware"]
@@ -37,6 +38,9 @@ def check_middleware(
 
     It cannot see what a middleware does elsewhere or afterwards (in a thread, by a
     timer, to a file), nor whether what it holds back or changes is what you mean.
+
+    ``streams`` and ``examples`` are those of `check_reducer`. Raises TypeError for
+    ``streams`` that are neither a strategy nor a sequence of records.
 
     >>> def mute(store, dispatch):
     ...     def muted(record):

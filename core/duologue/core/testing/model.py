@@ -167,6 +167,10 @@ class Model:
                 for item in self.items.values():
                     if (item["response"], item["status"]) == (response_id, status):
                         item["status"] = "incomplete"
+        for item_id in self.order:
+            item = self.items[item_id]
+            if (item["role"], item["status"]) == ("user", "in_progress"):
+                item["status"] = "incomplete"
 
     def _began(self, frame: Frame) -> None:
         response = frame["response"]

@@ -11,16 +11,9 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from .service import Frame, Service, message
+from .turn import ENDS, MCP, TRANSCRIPTS, Turn
 
 __all__ = ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS", "Line", "Script", "Turn", "script"]
-
-#: When the words of the user come: while they speak, before the answer, within it,
-#: after the next turn, not at all; or they cannot be understood.
-TRANSCRIPTS = ("within", "early", "before", "late", "failed", "never")
-#: How an answer ends.
-ENDS = ("completed", "cancelled", "truncated", "incomplete", "failed")
-#: What an MCP server has to do with it.
-MCP = ("", "completed", "failed", "approval")
 
 
 @attrs.frozen
@@ -34,33 +27,6 @@ class Line:
     item_id: str
     role: str
     text: str
-
-
-@attrs.frozen
-class Turn:
-    """The plan of one turn.
-
-    ``user`` and ``reply`` are words as they come in pieces; ``calls`` are the
-    arguments of functions that the model calls at once before it answers; ``aside``
-    are the words of a response out of band beside it; ``events`` is what else happens
-    at its end, by the names in `ASIDES`.
-
-    >>> plan = Turn(user=("what ", "time?"), reply=("Three.",), end="truncated")
-    >>> [line.text for line in script([plan]).lines]
-    ['what time?', 'Three.']
-    """
-
-    user: tuple[str, ...]
-    reply: tuple[str, ...]
-    is_spoken: bool = True
-    transcript: str = "within"
-    reply_is_spoken: bool = True
-    plays: bool = False
-    end: str = "completed"
-    calls: tuple[tuple[str, ...], ...] = ()
-    mcp: str = ""
-    aside: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -363,7 +329,7 @@ class _Stage:
         self.service.note("duologue.requested", event=wish)
 
 
-#: What else can happen after a turn.
+#: What else can happen after a turn: what does each that `Turn` names.
 ASIDES: dict[str, Callable[[_Stage], None]] = {
     "deleted_first": _Stage.delete_first,
     "deleted_last": _Stage.delete_last,

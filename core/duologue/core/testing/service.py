@@ -7,82 +7,19 @@ fold to is known from how it was written.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from duologue.core.events import TranslationSessionCreated
-from duologue.core.events.base import ClientEvent
-from duologue.core.record import Direction, Record
-from duologue.core.types import SessionKind
-
-from .stream import Stream
+from .frames import Frame, direction, message, to_records
 
 __all__ = ["Frame", "Service", "direction", "message", "to_records"]
 
-#: One event as JSON values, or the bytes of what may not be one.
-Frame = dict[str, Any]
-
-_SENT = {str(cls.__struct_config__.tag) for cls in ClientEvent.__subclasses__()}
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 #: Ten ms of audio.
 _AUDIO = base64.b64encode(bytes(480)).decode()
-
-
-def direction(frame: Frame | bytes) -> Direction:
-    """Which way a frame goes, by its type."""
-    name = "" if isinstance(frame, bytes) else str(frame.get("type"))
-    if name.startswith("duologue."):
-        return "local"
-    return "out" if name in _SENT else "in"
-
-
-def to_records(
-    frames: Iterable[Frame | bytes], *, session: str = "s", start: float = 1000.0
-) -> Stream:
-    """The records of these frames, a tenth of a second after each other.
-
-    ``start`` is the time of the first, in seconds. The direction of each is that of its
-    type; every ``duologue.connecting`` but the first begins a new epoch.
-
-    >>> [record] = to_records([{"type": "duologue.muted", "muted": True}])
-    >>> record.dir, record.seq, record.session
-    ('local', 1, 's')
-    """
-    found = Stream()
-    epoch, kind = -1, SessionKind.REALTIME
-    for seq, frame in enumerate(frames, start=1):
-        way = direction(frame)
-        if isinstance(frame, dict):
-            epoch += frame.get("type") == "duologue.connecting"
-            frame = msgspec.json.encode(frame)
-        record = Record.of(
-            frame,
-            seq=seq,
-            session=session,
-            dir=way,
-            at=start + seq / 10,
-            epoch=max(epoch, 0),
-            kind=kind,
-        )
-        if isinstance(record.event, TranslationSessionCreated):
-            kind = SessionKind.TRANSLATION
-        found.append(record)
-    return found
-
-
-def message(
-    item_id: str, role: str, content: Sequence[Frame], status: str = "completed"
-) -> Frame:
-    """A message as it stands on the wire."""
-    return {
-        "id": item_id,
-        "type": "message",
-        "role": role,
-        "status": status,
-        "content": list(content),
-    }
+#: What an answer costs, and how one ends that says nothing of it.
+_USAGE: Frame = {"total_tokens": 3, "input_tokens": 2, "output_tokens": 1}
+_UNCOUNTED = ("cancelled", "failed")
 
 
 class Service:
@@ -288,7 +225,7 @@ class Service:
         in_band: bool = True,
         **details: Any,
     ) -> None:
-        """The response is over."""
+        """The response is over. What was cancelled or failed has no usage."""
         self.send(
             "response.done",
             response={
@@ -297,7 +234,7 @@ class Service:
                 "status_details": details or None,
                 "conversation_id": "conv_1" if in_band else None,
                 "output": list(output),
-                "usage": {"total_tokens": 3, "input_tokens": 2, "output_tokens": 1},
+                "usage": None if status in _UNCOUNTED else _USAGE,
             },
         )
 
