@@ -36,11 +36,15 @@ MIRRORS = {
     "prices": "test_pricing",
     "reducer/__init__": "test_reducer",
     "testing/__init__": "testing/test_extra",
+    "testing/frames": "testing/test_streams",
     "testing/hostility": "testing/test_streams",
     "testing/model": "testing/test_machine",
     "testing/script": "testing/test_streams",
     "testing/service": "testing/test_streams",
+    "testing/sources": "testing/test_searching",
     "testing/strategies": "testing/test_streams",
+    "testing/turn": "testing/test_streams",
+    "testing/wholesale": "testing/test_always",
 }
 
 

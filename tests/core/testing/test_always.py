@@ -9,7 +9,7 @@ import pytest
 from duologue.core import Record, events
 from duologue.core.testing import Fault, check_reducer, script, to_records
 from duologue.core.testing.always import AWAY, always
-from duologue.core.testing.wholesale import SPARED
+from duologue.core.testing.wholesale import SPARED, sparing
 
 from .test_streams import every_turn
 
@@ -94,3 +94,17 @@ def test_what_is_always_tried_has_everything() -> None:
     assert types == every
     assert sorted(name for names in AWAY for name in names) == sorted(SPARED)
     assert sum(map(len, always())) < 2_500
+
+
+def test_what_is_no_object_has_no_fields_to_take() -> None:
+    """A frame that cannot be read stays as it came."""
+    frames = [b'{"usage":', b"[1]", {"type": "x", "usage": {"a": [{"code": 1}]}}]
+    taken = sparing(to_records(frames), ("usage", "code"))
+    left_out = sparing(to_records(frames), ("code",), is_null=False)
+
+    assert [record.frame for record in taken] == [
+        b'{"usage":',
+        b"[1]",
+        b'{"type":"x","usage":null}',
+    ]
+    assert left_out[2].frame == b'{"type":"x","usage":{"a":[{}]}}'

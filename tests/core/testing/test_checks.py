@@ -257,6 +257,29 @@ def test_a_render_that_changes_an_early_session_is_found() -> None:
         check_render(meddle, streams=legal)
 
 
+def test_what_is_forgotten_is_not_rendered() -> None:
+    """A session that is gone is nobody's to show."""
+    frames = [{"type": "duologue.connecting"}, {"type": "duologue.forgotten"}]
+    shown: list[str] = []
+
+    check_render(lambda session: shown.append(session.id), streams=to_records(frames))
+
+    assert set(shown) == {"s"}
+
+
+def test_states_that_differ_from_run_to_run_and_then_raise() -> None:
+    """The search for the change that made them differ ends where it raises."""
+    calls = itertools.count(1)
+
+    def odd(total: int, record: Record) -> int:
+        if (number := next(calls)) == 3:
+            raise KeyError("third")
+        return number
+
+    with pytest.raises(Fault, match="odd gave two states for the same records"):
+        check_reducer(odd, 0, streams=to_records([{"type": "x"}]), examples=1)
+
+
 def length_of_answers(session: Session) -> object:
     """Takes for granted that what was begun is over."""
     lines: Any = select_transcripts(session)

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import strategies as st
 
+from duologue.core import Record
 from duologue.core.testing import Fault, Stream, Turn, records, script, to_records
 from duologue.core.testing import searching as module
 from duologue.core.testing.searching import search
@@ -27,6 +28,18 @@ def test_what_is_not_needed_is_left_out() -> None:
         "response.done",
     ]
     assert [record.seq for record in found.value.stream] in ([1, 2], [1, 1])
+
+
+def test_what_is_always_tried_comes_first() -> None:
+    """What is found there is found without drawing any stream."""
+
+    def never_over(stream: Stream) -> None:
+        if any(record.event.type == "response.done" for record in stream):
+            raise Fault("over", stream)
+
+    with pytest.raises(Fault, match="over") as found:
+        search(never_over, None, 1)
+    assert [record.event.type for record in found.value.stream] == ["response.done"]
 
 
 def test_another_fault_is_not_taken_for_the_same() -> None:
@@ -81,3 +94,32 @@ def test_what_holds_is_left_alone() -> None:
 
     search(check, None, 10)
     assert next(calls) >= 10
+
+
+def test_what_does_not_happen_again_in_a_stream_that_is_always_tried() -> None:
+    """It is told as such too, not taken for a fault of the stream."""
+    calls = itertools.count()
+
+    def check(stream: Stream) -> None:
+        if next(calls) == 0:
+            raise Fault("now and then", stream)
+
+    with pytest.raises(Fault, match=r"not do the same .*; once: now and then") as found:
+        search(check, None, 5)
+    assert found.value.stream == []
+
+
+def test_a_recording_is_what_is_searched() -> None:
+    """It is given as it is, and made small like any other."""
+    legal = to_records(script([Turn(("a",), ("b",))]).frames)
+    seen: list[list[Record]] = []
+
+    def check(stream: Stream) -> None:
+        seen.append([*stream])
+        if any(record.event.type == "response.done" for record in stream):
+            raise Fault("over", stream)
+
+    with pytest.raises(Fault, match="over") as found:
+        search(check, iter(legal), 5)
+    assert seen[0] == [*legal]
+    assert [record.event.type for record in found.value.stream] == ["response.done"]
