@@ -24,7 +24,10 @@ _FOREVER = 1 << 53
 
 
 def as_json(frame: object) -> bytes:
-    """What is no text as the text of a frame."""
+    """What is no text as the text of a frame.
+
+    Raises TypeError for what is no event, ValueError for what cannot be JSON.
+    """
     if isinstance(frame, bytearray | memoryview):
         return bytes(cast(bytearray, frame))
     if isinstance(frame, Event):
@@ -43,7 +46,10 @@ def as_json(frame: object) -> bytes:
 def check(
     session_id: object, at: object, dir: object, epoch: object, src: object
 ) -> None:
-    """Refuse what a record, or a line of a log, cannot hold, before it is folded."""
+    """Refuse what a record, or a line of a log, cannot hold, before it is folded.
+
+    Raises TypeError for an argument of another type, ValueError for a wrong one.
+    """
     require(session_id, str, "feed: session_id")
     require(src, (str, NoneType), "feed: src")
     for text in (session_id, src):

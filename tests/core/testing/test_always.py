@@ -98,7 +98,9 @@ def test_what_is_always_tried_has_everything() -> None:
 
 def test_what_is_no_object_has_no_fields_to_take() -> None:
     """A frame that cannot be read stays as it came."""
-    frames = [b'{"usage":', b"[1]", {"type": "x", "usage": {"a": [{"code": 1}]}}]
+    usage = {"a": [{"code": 1}]}
+    frames: list[dict[str, Any] | bytes]
+    frames = [b'{"usage":', b"[1]", {"type": "x", "usage": usage}]
     taken = sparing(to_records(frames), ("usage", "code"))
     left_out = sparing(to_records(frames), ("code",), is_null=False)
 
