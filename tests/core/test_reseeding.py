@@ -54,6 +54,24 @@ def test_the_conversation_in_its_order() -> None:
     ]
 
 
+def test_what_still_comes_by_the_old_connection_is_told_to_the_new() -> None:
+    """It is not the new one's own, though that one was connecting when it came."""
+    service = Service()
+    first = service.typed("one")
+    frames = [(frame, 0) for frame in service.frames]
+    frames.append(({"type": "duologue.connecting"}, 1))
+    late = message("late", "user", [{"type": "input_text", "text": "two"}])
+    kind = "conversation.item.added"
+    frames.append(({"type": kind, "item": late, "previous_item_id": first}, 0))
+    records = [to_record(f, n, epoch=epoch) for n, (f, epoch) in enumerate(frames)]
+    events = reseed(fold(records).sessions["s"])
+
+    assert [json.loads(encode(event))["item"]["id"] for event in events] == [
+        first,
+        "late",
+    ]
+
+
 def test_what_was_heard_of_an_interrupted_reply() -> None:
     """Nothing at all: then it is left out."""
     service = Service()
