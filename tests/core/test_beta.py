@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from duologue.core import decode, encode, events
 from duologue.core.beta import RENAMED
@@ -95,13 +96,26 @@ def test_flat_transcription_sessions() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, "audio", {}, [5]])
 @pytest.mark.parametrize(
-    "key", ["modalities", "turn_detection", "input_audio_format", "voice", "type"]
+    "key", ["modalities", "turn_detection", "input_audio_format", "voice"]
 )
 def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
     """A wrong type there says nothing, and costs not the rest."""
     event = decoded("session.updated", session={"id": "s", key: value})
 
-    assert not isinstance(event, Malformed) or key == "type"
+    assert isinstance(event, events.SessionUpdated)
+    assert event.session.id == "s"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(None, "s"), (5, UNSET), ("audio", UNSET), ([5], UNSET)]
+)
+def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
+    """Null is the usual one; of another nothing is known, so nothing is believed."""
+    event = decoded("session.updated", session={"id": "s", "type": kind})
+
+    assert event == events.SessionUpdated(
+        session=events.RealtimeSessionConfig(id=expected)
+    )
 
 
 def test_a_nested_session_is_left_alone() -> None:

@@ -129,6 +129,24 @@ TOLERATED: dict[str, tuple[Any, Event]] = {
         {**DELTA, "content_index": None, "output_index": None},
         msgspec.convert(DELTA, events.ResponseOutputTextDelta),
     ),
+    "a null among the parts": (
+        {
+            "type": "conversation.item.added",
+            "item": {
+                **{"type": "message", "id": "i", "role": "user"},
+                "content": [None, {"type": "input_text", "text": "a"}],
+            },
+        },
+        events.ConversationItemAdded(
+            item=events.MessageItem(
+                id="i", role="user", content=(events.InputTextPart(text="a"),)
+            )
+        ),
+    ),
+    "a null in metadata": (
+        {"type": "response.done", "response": {"id": "r", "metadata": {"a": None}}},
+        events.ResponseDone(response=events.RealtimeResponse(id="r", metadata={})),
+    ),
     "a whole number with a point": (
         {**DELTA, "content_index": 0.0},
         msgspec.convert(DELTA, events.ResponseOutputTextDelta),
@@ -390,3 +408,20 @@ def test_the_depth_is_our_own(calls: int, levels: int, expected: type) -> None:
 def test_brackets_in_a_text_nest_nothing(text: str) -> None:
     """Only those of the JSON itself count."""
     assert type(decode(nested(3, text))) is Unknown
+
+
+@given(st.text('"\\[]{}a'))
+def test_the_depth_beside_any_text(text: str) -> None:
+    """Quotes and backslashes in it hide no bracket of the JSON, and show none."""
+    assert type(decode(nested(MAX_DEPTH, text))) is Unknown
+    assert type(decode(nested(MAX_DEPTH + 1, text))) is Malformed
+
+
+@pytest.mark.parametrize("unit", ['\\"', "\\", "a", "[", '"', "[]"])
+def test_the_largest_frame_is_looked_at_once(unit: str) -> None:
+    """A text that does not end is no reason to begin again at each quote in it: what
+    grows by the square of its size takes hours."""
+    frame = "[" + "[]" * MAX_DEPTH + '"'
+    frame += unit * ((MAX_AUDIO_FRAME - len(frame)) // len(unit))
+
+    assert isinstance(decode(frame), Malformed)

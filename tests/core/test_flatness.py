@@ -174,7 +174,7 @@ def calls(state: State, news: list[Record]) -> int:
 def counted(work: Callable[[], object]) -> int:
     """How many functions are called to do it the second time.
 
-    The first one to grow from a window of ids takes it further, the others take a copy.
+    The first time the window of ids grows; then it has them, whoever was there before.
     """
     work()
     count = 0

@@ -53,6 +53,38 @@ def test_maps_of_wrong_values() -> None:
         build(events.RealtimeResponse, {"metadata": {"a": 1}})
 
 
+def test_a_null_in_a_list_or_a_mapping_is_left_out() -> None:
+    """It costs neither what stands beside it nor the event around it."""
+    text = {"type": "output_text", "text": "hello"}
+    message = {"type": "message", "id": "i", "content": [None, text, None]}
+    usage = {"total_tokens": 3}
+    found = build(
+        events.ResponseDone,
+        {
+            "response": {
+                "id": "r",
+                "status": "completed",
+                "metadata": {"a": None, "b": "c"},
+                "output": [None, message],
+                "usage": usage,
+            }
+        },
+    ).response
+
+    assert found.metadata == {"b": "c"}
+    assert found.output == (
+        events.MessageItem(id="i", content=(events.OutputTextPart(text="hello"),)),
+    )
+    assert (found.status, found.usage.total_tokens) == ("completed", 3)
+
+
+def test_a_null_of_free_json_is_kept() -> None:
+    """Where any value may stand, it is one."""
+    wish = {"type": "session.update", "session": None}
+
+    assert build(events.Requested, {"event": wish}) == events.Requested(event=wish)
+
+
 def test_raw_json_is_kept() -> None:
     """Free-form JSON is taken as it is."""
     found = build(

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from duologue.core import (
     Record,
@@ -14,18 +16,26 @@ from duologue.core import (
     State,
     fold,
     reduce,
+    select_responses,
     select_transcripts,
 )
 from duologue.core.notices import NAMES, Notice, notices
+from duologue.core.testing import Script
+from duologue.core.testing import to_records as in_epochs
 from duologue.core.testing.stream import Stream
 
-from .strategies import hostile, legal
+from .strategies import enough, hostile, legal, scripts
 from .talk import Frame, Service, to_record, to_records
+
+
+def epochs(frames: Iterable[Frame]) -> list[Record]:
+    """The records of these frames: each ``connecting`` but the first is an epoch."""
+    return list(in_epochs(frames))
 
 
 def told(frames: Iterable[Frame]) -> list[Notice]:
     """All notices of these frames."""
-    return told_of(to_records(frames))
+    return told_of(epochs(frames))
 
 
 def told_of(stream: Iterable[Record]) -> list[Notice]:
@@ -51,6 +61,115 @@ def test_the_final_lines_are_those_of_the_transcript(stream: Stream) -> None:
 
     assert len(words) == len(final)
     assert [words.get(line.item_id) for line in shown] == [line.text for line in shown]
+
+
+def final_lines(frames: list[Frame]) -> dict[str, str]:
+    """The words of the lines that were told to be final, by their items."""
+    told_final = [n.args[0] for n in told(frames) if n.name == "transcript"]
+    words = {line.item_id: line.text for line in told_final}
+    assert len(words) == len(told_final)
+    return words
+
+
+ENDS = [
+    *({"type": "duologue.disconnected", **how} for how in ({}, {"expected": True})),
+    *({"type": "duologue.closed"}, {"type": "session.closed", "event_id": "end"}),
+]
+
+
+@enough
+@given(scripts(2), st.integers(0, 999), st.sampled_from(ENDS))
+def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) -> None:
+    """What it leaves is told like all else: the lines that are final by it, with the
+    words that came, and the responses that are over. The next one goes on from there.
+    """
+    cut = list(played.frames)[: at % (len(played.frames) + 1)]
+    later = Service("later_")
+    later.note("duologue.connecting")
+    later.spoken("hello")
+    later.reply("good", " day")
+    for frames in ([*cut, end], [*cut, end, *later.frames]):
+        session = fold(epochs(frames)).sessions["s"]
+        lines = [line for line in select_transcripts(session) if line.final]
+        words = final_lines(frames)
+        assert [words.get(line.item_id) for line in lines] == [it.text for it in lines]
+        over = [n.args[0].id for n in told(frames) if n.name == "response_done"]
+        assert sorted(over) == sorted(
+            response.id
+            for response in select_responses(session)
+            if response.status != "in_progress"
+        )
+
+
+def test_an_interrupted_reply_is_told_when_the_connection_is_lost() -> None:
+    """With the words that came; a line of the user's that was cleared is told too."""
+    service = Service()
+    user = service.start_speech()
+    service.send("input_audio_buffer.cleared")
+    response = service.begin()
+    item = service.say(response, ["good"])["item_id"]
+    service.note("duologue.disconnected")
+    found = told(service.frames)
+
+    assert [(user, ""), (item, "good")] == [
+        (n.args[0].item_id, n.args[0].text) for n in found if n.name == "transcript"
+    ]
+    (done,) = (n.args[0] for n in found if n.name == "response_done")
+    assert (done.id, done.status) == (response, "incomplete")
+
+
+def test_the_end_of_a_connection_looks_at_what_it_brought() -> None:
+    """Not at the talk before, however long that is."""
+    looks: set[int] = set()
+    for count in (4, 100):
+        service = Service()
+        service.note("duologue.connecting")
+        for _ in range(count):
+            service.reply("good", " day")
+        service.note("duologue.disconnected", retrying=True)
+        service.note("duologue.connecting")
+        service.say(service.begin(), ["good"])
+        service.note("duologue.disconnected")
+        *records, last = epochs(service.frames)
+        state = fold(records)
+        before, after = state.sessions["s"], reduce(state, last).sessions["s"]
+        looked = Counted(after.items)
+        found = notices(before, last, replace(after, items=looked))
+        assert "transcript" in [notice.name for notice in found]
+        looks.add(looked.looks)
+    assert len(looks) == 1
+
+
+def test_a_reply_of_a_connection_whose_end_nobody_told() -> None:
+    """It is over when the next one is, and is told with that."""
+    service = Service()
+    service.note("duologue.connecting")
+    response = service.begin()
+    item = service.say(response, ["good"])["item_id"]
+    service.note("duologue.connecting")
+    service.note("input_audio_buffer.cleared")
+    service.typed("hello")
+    service.note("duologue.closed")
+    found = told(service.frames)
+
+    assert item in [n.args[0].item_id for n in found if n.name == "transcript"]
+    assert [n.args[0].id for n in found if n.name == "response_done"] == [response]
+
+
+class Counted:
+    """A map that counts how often something is looked up in it."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+        self.looks = 0
+
+    def get(self, key: str) -> Any:
+        self.looks += 1
+        return self.of.get(key)
+
+    def __getitem__(self, key: str) -> Any:
+        self.looks += 1
+        return self.of[key]
 
 
 @given(hostile())

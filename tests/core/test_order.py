@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -114,6 +116,29 @@ def test_chunks_stay_bounded() -> None:
 
     assert max(len(chunk) for chunk in order._chunks) <= 8
     assert len(order._chunks) < 601 / 2
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda order: next(iter(order)),
+        lambda order: next(reversed(order)),
+        lambda order: "39990" in order,
+        lambda order: next(order.after("39991")),
+    ],
+)
+def test_a_look_copies_nothing(look: Callable[[Order], object]) -> None:
+    """At the first ids and the last, in however long an order."""
+    order = Order(map(str, range(40_000)))
+    tracemalloc.start()
+    try:
+        assert look(order)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # The chunks are ten thousand, and as many pointers 80 kB.
+    assert most < 20_000
 
 
 def test_it_equals_no_other_thing() -> None:

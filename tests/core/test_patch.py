@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, TypeVar
 
 import msgspec
@@ -131,6 +131,19 @@ def test_the_same_state_needs_no_patch(stream: Stream) -> None:
 
     assert patch(session, session) == []
     assert patch(session, counted) == []
+
+
+class Own(Session, frozen=True):
+    """A session of one's own."""
+
+
+@pytest.mark.parametrize("stranger", [None, {}])
+def test_what_is_no_session_has_no_patch(stranger: Any) -> None:
+    """On either side; a session of one's own is one."""
+    for pair in ((Session("s"), stranger), (stranger, Session("s"))):
+        with pytest.raises(TypeError, match="patch: the session must be Session"):
+            patch(*pair)
+    assert patch(Own("s"), Session("s")) == []
 
 
 SEGMENT = Segment("seg", "A", 0.0, 1.5, "words")
@@ -895,6 +908,80 @@ def test_an_answer_reaches_its_call() -> None:
     assert patch(after, last, record) == way(after, last)
     maps = {}
     assert patch(counted(after, maps), counted(last, maps), record)
+
+
+FEW = ("a", "b", "c")
+#: Items of calls, of few names, so that they meet.
+CALLED: list[Any] = [
+    {"id": item_id, "type": type, key: name, **more}
+    for item_id, name in product(FEW, FEW)
+    for type, key, more in (
+        ("function_call", "call_id", {"name": "f", "arguments": "{}"}),
+        ("function_call_output", "call_id", {"output": "42"}),
+        ("mcp_approval_request", "server_label", {"name": "f", "arguments": "{}"}),
+        ("mcp_approval_response", "approval_request_id", {"approve": True}),
+        ("mcp_call", "approval_request_id", {"name": "f", "output": "42"}),
+    )
+]
+
+
+def done(response_id: str, output: list[Any]) -> Any:
+    response = {"id": response_id, "status": "completed", "output": output}
+    return {"type": "response.done", "response": response}
+
+
+def item_done(response_id: str, item: Any) -> Any:
+    kind = "response.output_item.done"
+    return {"type": kind, "response_id": response_id, "item": item}
+
+
+called = st.sampled_from(CALLED)
+of_calls = st.one_of(
+    st.builds(done, st.sampled_from(FEW), st.lists(called, max_size=3)),
+    st.builds(item_done, st.sampled_from(FEW), called),
+    called.map(lambda item: {"type": "conversation.item.done", "item": item}),
+)
+
+
+@examples(300)
+@given(st.lists(of_calls, min_size=2, max_size=6))
+def test_whatever_comes_of_calls_is_found(frames: list[Any]) -> None:
+    """In whichever event an answer comes, the call that it answers is in the patch."""
+    stream = to_records(frames)
+    for (before, after), record in zip(pairwise(sessions(stream)), stream, strict=True):
+        assert patch(before, after, record) == patch(before, after)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "path"),
+    [
+        (
+            {"id": "f", "type": "function_call", "call_id": "c", "name": "look"},
+            {"id": "o", "type": "function_call_output", "call_id": "c", "output": "4"},
+            "/items/f/call/output",
+        ),
+        (
+            {"id": "f", "type": "mcp_approval_request", "server_label": "desk"},
+            {
+                **{"id": "o", "type": "mcp_approval_response"},
+                **{"approval_request_id": "f", "approve": True},
+            },
+            "/items/f/call/mcp/approve",
+        ),
+    ],
+)
+def test_an_answer_that_a_response_shows_at_its_end(
+    asked: Any, answer: Any, path: str
+) -> None:
+    """Its call is of another response, and is found all the same, without a search."""
+    stream = to_records([item_done("r", asked), done("q", [answer])])
+    before = fold(stream[:1]).sessions["s"]
+    after = fold(stream).sessions["s"]
+
+    assert path in [step["path"] for step in way(before, after, stream[1])]
+    assert patch(before, after) == patch(before, after, stream[1])
+    maps: dict[int, Any] = {}
+    assert patch(counted(before, maps), counted(after, maps), stream[1])
 
 
 def linked(every: dict[str, Item], events: int) -> Session:

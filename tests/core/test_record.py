@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,12 +15,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import LogError, Record, events, fold, read_log, to_line
+from duologue.core import (
+    LogError,
+    Record,
+    Session,
+    SessionKind,
+    State,
+    Store,
+    events,
+    fold,
+    read_log,
+    reduce,
+    to_line,
+)
 from duologue.core.events.base import Malformed
-from duologue.core.record import RAW_LIMIT
+from duologue.core.record import RAW_LIMIT, Direction, kind_after
 from duologue.core.testing.stream import Stream
 
-from .strategies import hostile, legal
+from .strategies import HOSTILE, enough, hostile, legal
 from .talk import Service, audio, to_record, to_records
 
 
@@ -262,6 +277,110 @@ def test_a_log_of_a_translation_reads_as_one() -> None:
     ]
 
 
+#: What says of what kind a session is, or has another meaning in another kind.
+GREETINGS: list[Any] = [
+    {"type": f"session.{word}", "session": session}
+    for word in ("created", "updated")
+    for session in (
+        *({"type": kind, "id": "sess_1"} for kind in SessionKind),
+        *({"id": "sess_1"}, {}, {"audio": {"output": {"language": "fr"}}}),
+    )
+]
+OTHERS: list[Any] = [
+    *({"type": "duologue.forgotten"}, {"type": "duologue.connecting"}),
+    *({"type": "session.input_transcript.delta", "delta": "a"}, {"type": "odd"}, {}),
+]
+steps = st.tuples(
+    st.sampled_from([*GREETINGS, *OTHERS]),
+    st.sampled_from([None, None, "e", "1:e"]),
+    st.sampled_from(["", "", "in", "out", "local"]),
+    st.sampled_from([0, 0, 1]),
+)
+
+
+def logged(store: Store, frames: Iterable[tuple[Any, Any, int]]) -> list[Record]:
+    """The records of a log of all that a store was fed."""
+    lines = [
+        to_line(store.feed("s", frame, at=1.0, dir=way, epoch=epoch))
+        for frame, way, epoch in frames
+    ]
+    return list(read_log(lines))
+
+
+@enough
+@given(st.lists(steps, max_size=8))
+def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
+    """Of whatever kind a session is, becomes or is said to be: by an event that counts,
+    one that came before, on the wrong way or from a connection that is over."""
+    store = Store()
+    found = logged(
+        store,
+        (
+            (
+                {**frame, "event_id": event_id},
+                way or ("local" if "duologue" in str(frame) else "in"),
+                epoch,
+            )
+            for frame, event_id, way, epoch in taken
+        ),
+    )
+
+    assert fold(found) == store.state
+
+
+@given(HOSTILE)
+def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> None:
+    """Whatever came, what the store made of it is what the log gives back."""
+    store = Store()
+    frames = ((record.frame, record.dir, record.epoch) for record in stream)
+
+    assert fold(logged(store, frames)) == store.state
+
+
+@pytest.mark.parametrize("way", ["in", "out", "local"])
+def test_the_kind_is_that_of_the_state(way: Direction) -> None:
+    """`kind_after` says of an event that counts what the reducer makes of it."""
+    for one, other in product([*GREETINGS, *OTHERS], repeat=2):
+        state, kind = State(), SessionKind.REALTIME
+        ways: list[tuple[Any, Direction]] = [(one, "in"), (other, way)]
+        for frame, dir in ways:
+            data = json.dumps(frame)
+            record = Record.of(data, seq=1, session="s", dir=dir, kind=kind)
+            state, kind = reduce(state, record), kind_after(kind, record)
+            session = state.sessions.get("s", Session("s"))
+            assert kind is session.connection.kind, (one, other)
+
+
+def test_a_session_that_comes_again_as_another_one() -> None:
+    """What was forgotten is no translation any more."""
+    store = Store()
+    names = ("session.created", "duologue.forgotten", "session.updated")
+    translation = {"type": "translation"}
+    found = logged(
+        store,
+        [
+            ({"type": names[0], "session": translation}, "in", 0),
+            ({"type": names[1]}, "local", 0),
+            ({"type": names[2], "session": {"audio": {}}}, "in", 0),
+        ],
+    )
+
+    assert isinstance(found[2].event, events.SessionUpdated)
+    assert fold(found) == store.state
+
+
+def test_a_log_that_does_not_begin_at_its_beginning() -> None:
+    """Whoever knows what kind its sessions are says so."""
+    line = to_line(to_record({"type": "session.updated", "session": {}}))
+    (plain,) = read_log([line])
+    (told,) = read_log([line], kind=SessionKind.TRANSLATION)
+
+    assert isinstance(plain.event, events.SessionUpdated)
+    assert isinstance(told.event, events.TranslationSessionUpdated)
+    with pytest.raises(ValueError, match="dream"):
+        read_log([line], kind="dream")  # type: ignore[arg-type]
+
+
 def test_a_record_is_frozen() -> None:
     """What happened cannot be changed."""
     record: Any = to_record({"type": "error"})
@@ -304,7 +423,9 @@ def test_lines_may_be_text() -> None:
     assert list(read_log(["\ufeff" + line])) == list(read_log([line]))
 
 
-@pytest.mark.parametrize("path", ["session.jsonl", b"session.jsonl"])
+@pytest.mark.parametrize(
+    "path", ["session.jsonl", b"session.jsonl", Path("session.jsonl")]
+)
 def test_a_path_is_no_log(path: Any) -> None:
     """Its letters are not lines."""
     with pytest.raises(TypeError, match="open"):

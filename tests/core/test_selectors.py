@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
+from hypothesis import given
 from immutables import Map
 from msgspec.structs import replace
 
-from duologue.core import Session, Transcript, TurnTimes, fold, reduce
+from duologue.core import Session, State, Transcript, TurnTimes, fold, reduce
 from duologue.core import selectors as module
 from duologue.core.selectors import (
     TranslatedText,
@@ -35,9 +38,12 @@ from duologue.core.selectors import (
     select_usage,
     select_words_missing,
 )
-from duologue.core.state import Activity, Connection, Responses
+from duologue.core.state import Activity, Connection, Conversation, Item, Responses
+from duologue.core.testing.stream import Stream
+from duologue.core.transcript import transcript_of
 from duologue.core.types import SessionStatus
 
+from .strategies import HOSTILE
 from .talk import Frame, Service, fold_frames, to_record, to_records
 
 
@@ -93,15 +99,43 @@ def test_remembered_by_identity(select: Any, other: str) -> None:
     assert select(Session(session.id)) is not first
 
 
-def test_not_more_than_a_thousand_are_remembered() -> None:
-    """Sessions that were forgotten are forgotten here too, in the end."""
-    session = fold_frames(*talked().frames)
-    first = select_transcripts(session)
-    for n in range(1100):
-        select_transcripts(Session(str(n)))
+def test_the_last_64_sessions_are_remembered() -> None:
+    """Those that were forgotten are forgotten here too, and nothing keeps them."""
+    frames = talked().frames
+    asked = [
+        fold(to_records(frames, session=str(n))).sessions[str(n)] for n in range(65)
+    ]
+    first = [select_transcripts(session) for session in asked]
 
-    assert first == select_transcripts(session)
-    assert first is not select_transcripts(session)
+    assert [select_transcripts(it) for it in asked[1:]] == first[1:]
+    assert all(
+        select_transcripts(session) is lines
+        for session, lines in zip(asked[1:], first[1:], strict=True)
+    )
+    again = select_transcripts(asked[0])
+    assert again == first[0]
+    assert again is not first[0]
+
+
+class Talk(str):
+    """Something that a session holds, and that can be seen to be gone."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_sessions_that_are_gone_are_let_go() -> None:
+    """But for the last 64 of them."""
+    gone: list[weakref.ref[Talk]] = []
+    for n in range(200):
+        words = Talk("words")
+        gone.append(weakref.ref(words))
+        select_translation(
+            Session(str(n), conversation=Conversation(id=words, translation=None))
+        )
+        del words
+    gc.collect()
+
+    assert [n for n, it in enumerate(gone) if it() is not None] == [*range(136, 200)]
 
 
 def test_settled() -> None:
@@ -115,6 +149,35 @@ def test_settled() -> None:
 
     assert [False] * (len(settled) - 1) + [True] == settled
     assert select_is_settled(Session("new"))
+
+
+@given(HOSTILE)
+def test_settled_is_what_the_transcripts_say(stream: Stream) -> None:
+    """Where nothing else is under way, the lines that are shown decide, all of them."""
+    state = State()
+    for record in stream:
+        state = reduce(state, record)
+        for session in state.sessions.values():
+            quiet = replace(session, activity=Activity(), responses=Responses())
+            lines = all(line.final for line in select_transcripts(quiet))
+            running = bool(select_running_calls(quiet))
+            assert select_is_settled(quiet) is (lines and not running)
+
+
+def test_settled_makes_no_transcripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To know whether lines are final takes none of their words."""
+    made: list[str] = []
+
+    def counting(item: Item) -> Transcript:
+        made.append(item.id)
+        return transcript_of(item)
+
+    monkeypatch.setattr(module, "transcript_of", counting)
+    session = fold_frames(*talked().frames)
+
+    assert select_is_settled(replace(session, id="settled"))
+    assert made == []
+    assert len(select_transcripts(replace(session, id="settled"))) == len(made) == 2
 
 
 def test_system_messages_are_no_lines() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -96,8 +97,11 @@ def test_it_is_what_the_catalogue_knows() -> None:
 
 
 def test_the_table_of_models_has_a_date() -> None:
-    """They are retired every few months."""
-    assert len("2026-11") == len(AS_OF)
+    """They are retired every few months: it is a month, after those of the beta."""
+    month = datetime.strptime(AS_OF, "%Y-%m").replace(tzinfo=UTC)
+
+    assert f"{month:%Y-%m}" == AS_OF
+    assert month > datetime(2025, 8, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

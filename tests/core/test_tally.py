@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
+from collections.abc import Callable, Iterator
 from threading import Barrier, Thread
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duologue.core import tally as module
 from duologue.core.tally import GENERATION, NO_TALLY, Ignored, Sent, Tally
 
 from .talk import Service, fold_frames
@@ -99,24 +103,116 @@ def test_an_id_of_the_older_generation_is_known() -> None:
     assert tally.size == 1
 
 
-def test_threads_that_grow_one_tally_get_windows_of_their_own() -> None:
-    """Two threads may fold different records onto the same state."""
-    base = NO_TALLY.see("base")
-    start, grown = Barrier(4), dict[int, Tally]()
+#: What a window does, with nothing shared: the ids of two generations.
+Model = tuple[tuple[str, ...], tuple[str, ...]]
 
-    def grow(number: int) -> None:
+
+def saw(model: Model, event_id: str, generation: int) -> Model:
+    older, recent = model
+    if event_id in older or event_id in recent:
+        return model
+    if len(recent) >= generation:
+        return recent, (event_id,)
+    return older, (*recent, event_id)
+
+
+@pytest.mark.parametrize("generation", [1, 2, 3])
+@given(st.lists(st.tuples(st.integers(0, 30), IDS), max_size=40))
+def test_histories_that_part_around_a_turn(
+    generation: int, steps: list[tuple[int, str]]
+) -> None:
+    """Wherever they part, before the turn to a new generation, at it or after, each
+    sees its own ids, in their order, and forgets its own."""
+    start: Model = ((), ())
+    line: list[tuple[Tally, Model]] = [(Tally.of(), start)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "GENERATION", generation)
+        for back, event_id in steps:
+            tally, model = line[-1 - back % len(line)]
+            after, grown = tally.see(event_id), saw(model, event_id, generation)
+            assert (after is tally) == (grown is model)
+            line.append((after, grown))
+        for tally, (older, recent) in line:
+            assert tally.seen == ([*older], [*recent])
+
+
+def test_the_same_events_again_are_shared() -> None:
+    """Folding them once more from the same state copies nothing."""
+    ids = [str(number) for number in range(GENERATION)]
+    base = see_all(ids[:100], Tally.of())
+    first = see_all(ids[100:], base)
+    again = see_all(ids[100:], base)
+
+    assert again.window is first.window
+    assert again == first
+    # Another id at that place is another history.
+    other = see_all(["other", *ids[101:]], base)
+    assert other.window is not first.window
+    assert (other.seen[1][100], first.seen[1][100]) == ("other", "100")
+    # An id that the first one saw later is another history, too.
+    early = base.see(ids[200])
+    assert early.seen[1] == [*ids[:100], "200"]
+    assert first.seen[1] == ids
+
+
+def test_ids_that_stand_twice_in_what_is_given() -> None:
+    """They count once, where they stand first."""
+    tally = Tally.of(0, (["a", "b", "a"], ["c", "d", "c"]))
+
+    assert tally == Tally.of(0, (["a", "b"], ["c", "d"]))
+    assert all(knows(tally, each) for each in "abcd")
+    assert tally.see("e").seen == (["a", "b"], ["c", "d", "e"])
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns after a few steps of the interpreter."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(grow: Callable[[int], None]) -> None:
+    """Four threads that begin together, each with its number."""
+    start = Barrier(4)
+
+    def run(number: int) -> None:
         start.wait()
-        grown[number] = see_all([f"{number}.{step}" for step in range(200)], base)
+        grow(number)
 
-    threads = [Thread(target=grow, args=(number,)) for number in range(4)]
+    threads = [Thread(target=run, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {number: tally.seen[1] for number, tally in grown.items()} == {
-        number: ["base", *(f"{number}.{step}" for step in range(200))]
-        for number in range(4)
-    }
+
+
+def test_threads_that_grow_one_tally_alike(restless: None) -> None:
+    """Whoever comes first, all have seen the same."""
+    ids = [str(step) for step in range(400)]
+    base, grown = Tally.of().see("base"), dict[int, Tally]()
+
+    def grow(number: int) -> None:
+        grown[number] = see_all(ids, base)
+
+    at_once(grow)
+    assert [tally.seen[1] for tally in grown.values()] == [["base", *ids]] * 4
+
+
+def test_threads_that_grow_one_tally_get_windows_of_their_own(restless: None) -> None:
+    """Two threads may fold different records onto the same state, again and again."""
+    bases = [Tally.of().see("base") for _ in range(10_000)]
+    grown = dict[int, list[Tally]]()
+
+    def grow(number: int) -> None:
+        ids = [f"{number}.{step}" for step in range(3)]
+        grown[number] = [see_all(ids, base) for base in bases]
+
+    at_once(grow)
+    for number, tallies in grown.items():
+        seen = ["base", *(f"{number}.{step}" for step in range(3))]
+        assert all(tally.seen == ([], seen) for tally in tallies)
 
 
 # --- As values ---------------------------------------------------------------
@@ -126,10 +222,11 @@ def test_threads_that_grow_one_tally_get_windows_of_their_own() -> None:
 def test_equal_by_what_was_seen(one: list[str], other: list[str]) -> None:
     """The same ids in the same order are equal, a copy too."""
     a, b = see_all(one), see_all(other)
-    assert (a == b) == (list(dict.fromkeys(one)) == list(dict.fromkeys(other)))
+    same = list(dict.fromkeys(one)) == list(dict.fromkeys(other))
+    assert (a == b, a != b) == (same, not same)
     assert hash(a) == hash(copy.copy(a)) == hash(pickle.loads(pickle.dumps(a)))
     assert a == pickle.loads(pickle.dumps(a)) == copy.deepcopy(a)
-    assert a != one
+    assert (a == one, a != one) == (False, True)
     assert repr(a) == f"Tally.of{(a.events, a.seen, (), Ignored())}"
 
 

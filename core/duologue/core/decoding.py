@@ -7,7 +7,6 @@ what it refuses goes through `leniency`; what cannot be believed becomes `Malfor
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Any, Union
 
 import msgspec
@@ -112,7 +111,7 @@ def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
     size = len(frame)
     if size > MAX_AUDIO_FRAME:
         return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
-    if size > _SHORT and _depth(frame) > MAX_DEPTH:
+    if size > _SHORT and _is_too_deep(frame):
         return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
     try:
         # msgspec skips over fields that it does not want without a look.
@@ -127,25 +126,29 @@ def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
     return event
 
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_QUOTE = ord('"')
+_NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
-def _depth(frame: bytes) -> int:
-    """How deep lists and objects are nested, or less where that cannot be too deep.
+def _is_too_deep(frame: bytes) -> bool:
+    """Whether lists and objects are nested deeper than `MAX_DEPTH`.
 
     The decoder's own limit is what is left of the stack: the same frame would be
     believed here and not there.
     """
     if frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for found in _BRACKETS.finditer(frame):
-        if found[0] in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found[0] in b"]}":
-            depth -= 1
-    return deepest
+        return False
+    # Without those that are escaped, every other quote begins a text.
+    marks = frame.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_MARKS)
+    depth, in_text = 0, False
+    for mark in marks:
+        if mark == _QUOTE:
+            in_text = not in_text
+        elif not in_text:
+            depth += 1 if mark in b"[{" else -1
+            if depth > MAX_DEPTH:
+                return True
+    return False
 
 
 def encode(event: Event) -> bytes:

@@ -4,7 +4,8 @@ A service that leaves out a field, sends null, or sends a wrong type where nobod
 looks must not cost the words beside it. So an event is built field by field:
 
 * missing or null: the field's default, or a neutral value of its type (``""``, ``0``,
-  ``()``), unless the event says nothing without it (`ESSENTIAL`);
+  ``()``), unless the event says nothing without it (`ESSENTIAL`); a null in a list or
+  as a mapping's value is left out;
 * a wrong type in a field that the reducer reads (`READ`) would lie: `WrongType`;
 * a wrong type anywhere else counts as missing;
 * an item or content part of an unknown type becomes `UnknownItem`, `UnknownPart`.
@@ -83,16 +84,27 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
             return build(cls, value, path)
         case inspect.VarTupleType(item_type=item) if is_array(value):
             return tuple(
-                _value(item, one, f"{path}[{i}]") for i, one in enumerate(value)
+                _value(item, one, f"{path}[{i}]")
+                for i, one in enumerate(value)
+                if not _is_missing(item, one)
             )
         case inspect.DictType(value_type=inner) if is_object(value):
-            return {key: _value(inner, one, path) for key, one in value.items()}
+            return {
+                key: _value(inner, one, path)
+                for key, one in value.items()
+                if not _is_missing(inner, one)
+            }
         case inspect.AnyType():
             return value
         case inspect.RawType():
             return msgspec.Raw(msgspec.json.encode(value))
         case _:
             return _scalar(node, value, path)
+
+
+def _is_missing(node: inspect.Type, value: Any) -> bool:
+    """Whether a value in a list or a mapping is a null that says nothing."""
+    return value is None and not isinstance(node, inspect.AnyType)
 
 
 _SCALARS: dict[type[inspect.Type], tuple[type, ...]] = {

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from operator import attrgetter, is_
 from typing import Any
 
@@ -14,7 +15,7 @@ import attrs
 from . import events
 from .record import Record
 from .selectors import has_output
-from .state import Call, Item, Part, Problem, Session
+from .state import Call, Item, Part, Problem, Response, Session
 from .transcript import is_final, transcript_of
 from .types import SessionStatus
 
@@ -113,7 +114,7 @@ def _about_speech(before: Session, record: Record, after: Session) -> Iterator[N
 def _about_items(before: Session, record: Record, after: Session) -> Iterator[Notice]:
     if before.items is after.items:
         return
-    for item_id in _touched(record.event, after):
+    for item_id in _touched(before, record, after):
         old, new = before.items.get(item_id), after.items.get(item_id)
         if new is None or new is old:
             continue
@@ -150,24 +151,83 @@ def _grew(old: Item | None, new: Item) -> bool:
     return any(part.text and id(part.text) not in known for part in new.parts)
 
 
-def _touched(event: Any, after: Session) -> tuple[str, ...]:
-    """The items that an event speaks of."""
+def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:
+    """The items that an event speaks of, or that it can have finished."""
+    event: Any = record.event
     if isinstance(item_id := getattr(event, "item_id", None), str):
         return (item_id,)
     if (item := getattr(event, "item", None)) is not None:
         return (item.id,) if item.id else ()
-    if isinstance(event, events.ResponseDone):
-        response = after.responses.by_id.get(event.response.id or "")
-        return response.item_ids if response is not None else ()
+    if isinstance(event, events.InputAudioBufferCleared):
+        speaking = before.activity.speaking_item
+        return () if speaking is None else (speaking,)
+    if isinstance(event, events.ResponseDone | _End):
+        replies = _ended(before, record, after)
+        put_out = (item_id for reply in replies for item_id in reply.item_ids)
+        return dict.fromkeys((*_left(before, record, after), *put_out))
     return ()
+
+
+#: What ends a connection, and takes with it what that was at.
+_End = events.Disconnected | events.Closed | events.SessionClosed
+
+
+def _epoch(record: Record, after: Session) -> int:
+    """The connection that a record ends, as far as one was there."""
+    return min(record.epoch, after.connection.epoch)
+
+
+def _left(before: Session, record: Record, after: Session) -> list[str]:
+    """The items that changed with the end of a connection, as they stand.
+
+    Those of the connections before it ended with them, so they are not looked at.
+    """
+    found: list[str] = []
+    if not isinstance(record.event, _End):
+        return found
+    epoch = _epoch(record, after)
+    for item_id in reversed(after.conversation.order):
+        item = after.items[item_id]
+        if item.placement.epoch < epoch:
+            break
+        if item is not before.items.get(item_id):
+            found.append(item_id)
+    found.reverse()
+    return found
 
 
 def _about_responses(
     before: Session, record: Record, after: Session
 ) -> Iterator[Notice]:
+    for response in _ended(before, record, after):
+        yield Notice("response_done", (response,))
+
+
+def _ended(before: Session, record: Record, after: Session) -> list[Response]:
+    """The responses that a record ended, in the order in which they began."""
+    if before.responses is after.responses:
+        return []
+    known = before.responses.by_id
+    found: list[Response] = []
+    for response_id in _perhaps_ended(before, record, after):
+        response, old = after.response(response_id), known.get(response_id)
+        if response is not None and (old is None or old.status != response.status):
+            found.append(response)
+    return found
+
+
+def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[str]:
+    """The response that is done, or those that a lost connection was at work on."""
     event = record.event
-    response_id = event.response.id if isinstance(event, events.ResponseDone) else None
-    old = before.responses.by_id.get(response_id or "")
-    new = after.responses.by_id.get(response_id or "")
-    if new is not None and new is not old:
-        yield Notice("response_done", (new,))
+    if isinstance(event, events.ResponseDone):
+        return (event.response.id or "",)
+    if not isinstance(event, _End):
+        return ()
+    epoch, by_id = _epoch(record, after), after.responses.by_id
+    order = reversed(after.responses.order)
+    found = list(takewhile(lambda each: by_id[each].epoch >= epoch, order))
+    # The one in work can be of a connection before, of which no end was told.
+    active = before.responses.active
+    if active is not None and active not in found:
+        found.append(active)
+    return reversed(found)

@@ -111,8 +111,8 @@ class Order:
         at, place = self._find(item_id)
         if at >= 0:
             yield from self._chunk(at)[place + 1 :]
-            for chunk in self._chunks[at + 1 :]:
-                yield from chunk
+            for behind in range(at + 1, len(self._full) + 1):
+                yield from self._chunk(behind)
 
     def since(self, earlier: Order) -> list[str] | None:
         """The ids behind all of ``earlier``; None where it did not grow from it."""
@@ -153,18 +153,22 @@ class Order:
         return self._of(before[:at] + chunks + before[at + 1 :], self._count + more)
 
     def __iter__(self) -> Iterator[str]:
-        for chunk in self._chunks:
+        for chunk in self._full:
             yield from chunk
+        yield from self._tail
 
     def __reversed__(self) -> Iterator[str]:
-        for chunk in reversed(self._chunks):
+        yield from reversed(self._tail)
+        for chunk in reversed(self._full):
             yield from reversed(chunk)
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, item_id: object) -> bool:
-        return any(item_id in chunk for chunk in reversed(self._chunks))
+        if item_id in self._tail:
+            return True
+        return any(item_id in chunk for chunk in reversed(self._full))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Order):

@@ -12,7 +12,7 @@ whole. The patch is the same either way.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -140,30 +140,57 @@ def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named
         if record.session != after.id or ids == {None}:
             return None
         about |= ids
-        # An output is about its call, before it is an item and after it was.
-        call_id = getattr(getattr(event, "item", None), "call_id", None)
-        for session in (before, after):
-            link = session.conversation.calls.get(call_id or "")
-            about |= set() if link is None else {link.call, link.output}
+        for item in _shown(event):
+            # An output is about its call, before it is an item and after it was.
+            keys = [getattr(item, name, None) for name in _TIES]
+            about.add(item.id)
+            about.update(*(_ties(session, keys) for session in (before, after)))
     for session in (before, after):
         for key in tuple(about):
             about.update(_linked(session, key))
     return {key for key in about if key is not None}
 
 
+#: What an item names another one by that it answers, or is answered by.
+_TIES = ("call_id", "approval_request_id")
+
+
+def _shown(event: Any) -> Iterator[Any]:
+    """The items that an event shows, as they stand on the wire."""
+    yield from () if (item := getattr(event, "item", None)) is None else (item,)
+    yield from getattr(getattr(event, "response", None), "output", None) or ()
+
+
 def _linked(session: Session, key: str | None) -> Iterator[str | None]:
-    """The items that go with this response or item: output, a call with its answer."""
+    """The items and the response that go with a response or an item."""
     response = session.responses.by_id.get(key or "")
     if response is not None:
-        yield from response.item_ids
+        for item_id in response.item_ids:
+            yield item_id
+            yield from _tied(session, session.items.get(item_id))
     item = session.items.get(key or "")
     if item is not None:
         # What is heard of an item can end the turn of its response.
         yield item.placement.response_id
+        yield from _tied(session, item)
+
+
+def _tied(session: Session, item: Item | None) -> Iterator[str | None]:
+    """The items that an item is answered by, or that it answers."""
     if item is not None and item.call is not None:
-        link = session.conversation.calls.get(item.call.call_id or "")
-        yield from () if link is None else (link.call, link.output)
-        yield None if item.call.mcp is None else item.call.mcp.approval_request_id
+        call = item.call
+        request = None if call.mcp is None else call.mcp.approval_request_id
+        yield request
+        yield from _ties(session, (call.call_id, request))
+
+
+def _ties(session: Session, keys: Iterable[str | None]) -> Iterator[str | None]:
+    """The items that are known under keys of `_TIES`."""
+    for key in keys:
+        link = session.conversation.calls.get(key or "")
+        if link is not None:
+            yield link.call
+            yield link.output
 
 
 def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list[str]:

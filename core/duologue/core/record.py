@@ -16,7 +16,6 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from os import PathLike
 from typing import Any, Literal
 
 import msgspec
@@ -26,13 +25,25 @@ from .arguments import require
 from .decoding import decode_bytes, malformed
 from .errors import LogError
 from .events.base import Event, Malformed
-from .events.translation import TranslationSessionCreated
+from .events.config import RealtimeSessionConfig, TranscriptionSessionConfig
+from .events.local import Connected, Connecting, Forgotten
+from .events.session import SessionCreated, SessionUpdated
+from .events.translation import TranslationSessionCreated, TranslationSessionUpdated
 from .jsonlike import is_object
 from .stripping import AUDIO_BYTES, without_audio
+from .tally import NO_TALLY, Tally
 from .types import SessionKind
 from .upgrades import upgrade_line
 
-__all__ = ["RAW_LIMIT", "VERSION", "Direction", "Record", "read_log", "to_line"]
+__all__ = [
+    "RAW_LIMIT",
+    "VERSION",
+    "Direction",
+    "Record",
+    "kind_after",
+    "read_log",
+    "to_line",
+]
 
 #: The version of the line format.
 VERSION = 1
@@ -157,40 +168,110 @@ _NEWLINE = b"\n"
 _NO_EVENT = 'holds no event; a record has one as {"event": …}'
 
 
-def read_log(lines: Iterable[bytes | str], *, session: str = "log") -> Iterator[Record]:
+def read_log(
+    lines: Iterable[bytes | str],
+    *,
+    session: str = "log",
+    kind: SessionKind = SessionKind.REALTIME,
+) -> Iterator[Record]:
     """The records of a log, in order. ``session`` names those of lines without one.
 
-    ``lines`` are those of an open file; an empty line is passed over. Raises
-    `LogError`, which names the line, at the first one that is torn, changed or of a
-    version from the future: all before it have been given by then. Raises TypeError
-    for a path, because who opens a file closes it, and for a line that is no text.
+    ``lines`` are those of an open file; an empty line is passed over. ``kind`` is what
+    the sessions are before the first line, where a log does not begin at its beginning.
+    Raises `LogError`, which names the line, at the first one that is torn, changed or
+    of a version from the future: all before it have been given by then. Raises
+    TypeError for a path, because who opens a file closes it, and for a line that is no
+    text, ValueError for a kind that there is not.
     """
-    if isinstance(lines, str | bytes | PathLike):
+    if isinstance(lines, str | bytes) or hasattr(lines, "__fspath__"):
         raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
     require(lines, Iterable, "read_log: what it reads")
     require(session, str, "read_log: the session")
-    return _records(lines, session)
+    return _records(lines, session, _Known(SessionKind(kind)))
 
 
-def _records(lines: Iterable[bytes | str], session: str) -> Iterator[Record]:
-    kinds: dict[str, SessionKind] = {}
+def _records(
+    lines: Iterable[bytes | str], session: str, first: _Known
+) -> Iterator[Record]:
+    known: dict[str, _Known] = {}
     for number, given in enumerate(lines, start=1):
         require(given, (bytes, str), f"read_log: line {number}")
         line = given.encode(errors="surrogatepass") if isinstance(given, str) else given
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if line.strip():
-            record = _record(line, number, session, kinds)
-            if isinstance(record.event, TranslationSessionCreated):
-                # From here on its names mean what they mean in translations.
-                kinds[record.session] = SessionKind.TRANSLATION
+            entry = _parse(line, number)
+            name = session if entry.session is None else entry.session
+            before = known.get(name, first)
+            record = _record(entry, number, name, before.kind)
+            known[name] = before.after(record)
             yield record
 
 
-def _record(
-    line: bytes, number: int, session: str, kinds: Mapping[str, SessionKind]
-) -> Record:
-    entry = _parse(line, number)
+class _Known(msgspec.Struct, frozen=True, gc=False):
+    """What is to be known of a session to read its next frame: what its state knows."""
+
+    kind: SessionKind = SessionKind.REALTIME
+    epoch: int = 0
+    tally: Tally = NO_TALLY
+
+    def after(self, record: Record) -> _Known:
+        """The same after one more record; an event that came before says nothing."""
+        event: Any = record.event
+        epoch, tally = record.epoch, self.tally
+        if record.dir == "in" and (name := event.event_id):
+            tally = tally.see(f"{epoch}:{name}" if epoch else name)
+            if tally is self.tally:
+                return self
+        if event.__class__ not in _TELLING:
+            return _Known(self.kind, self.epoch, tally)
+        if _TELLING[event.__class__] != record.dir:
+            return self
+        if event.__class__ is Forgotten:
+            return _Known()
+        if epoch < self.epoch:
+            return _Known(self.kind, self.epoch, tally)
+        return _Known(kind_after(self.kind, record), epoch, tally)
+
+
+#: The events that begin a connection or end a session, and the way that they go.
+_TELLING: Mapping[type[Event], Direction] = {
+    SessionCreated: "in",
+    SessionUpdated: "in",
+    TranslationSessionCreated: "in",
+    TranslationSessionUpdated: "in",
+    Connecting: "local",
+    Connected: "local",
+    Forgotten: "local",
+}
+#: A configuration that is left of a null: it confirms nothing.
+_EMPTY = (RealtimeSessionConfig(), TranscriptionSessionConfig())
+
+
+def kind_after(kind: SessionKind, record: Record) -> SessionKind:
+    """What a session of this kind is after a record that counts.
+
+    It decides what names mean that translations share with other sessions, and is what
+    `Connection.kind` says: the service tells it, and a session that is forgotten may
+    come again as another one.
+    """
+    event = record.event
+    if record.dir == "local":
+        return SessionKind.REALTIME if isinstance(event, Forgotten) else kind
+    if record.dir == "out":
+        return kind
+    if isinstance(event, TranslationSessionCreated | TranslationSessionUpdated):
+        return SessionKind.TRANSLATION
+    if isinstance(event, SessionCreated | SessionUpdated):
+        if event.session in _EMPTY:
+            return kind
+        if isinstance(event.session, TranscriptionSessionConfig):
+            return SessionKind.TRANSCRIPTION
+        return SessionKind.REALTIME
+    return kind
+
+
+def _record(entry: _Line, number: int, name: str, kind: SessionKind) -> Record:
     if entry.event is not UNSET:
         frame = bytes(entry.event)
     elif entry.raw is not None:
@@ -200,7 +281,6 @@ def _record(
         entry.dir = "local"
     else:
         raise LogError(f"line {number}: {_NO_EVENT}", line=number)
-    name = session if entry.session is None else entry.session
     record = Record.of(
         frame,
         seq=number if entry.seq is None else entry.seq,
@@ -209,7 +289,7 @@ def _record(
         at=entry.at,
         epoch=entry.epoch,
         src=entry.src,
-        kind=kinds.get(name, SessionKind.REALTIME),
+        kind=kind,
     )
     if entry.audio_bytes is not None:
         record = msgspec.structs.replace(record, audio_bytes=entry.audio_bytes)

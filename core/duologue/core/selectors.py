@@ -2,12 +2,13 @@
 
 A selector takes a session and is named ``select_…``. It is a pure function; what it
 gave last for a session is kept and given again while the nodes that it reads are the
-same objects. One that only hands out a node needs no memory for that.
+same objects; so it is for the last 64 sessions, by their ids. One that only hands out a
+node needs no memory for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from .state import (
     Turn,
     Usage,
 )
-from .transcript import Transcript, transcript_of
+from .transcript import Transcript, is_final, transcript_of
 from .types import SessionStatus
 
 __all__ = [
@@ -59,7 +60,8 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_REMEMBERED = 1024
+#: Sessions whose last answer a selector keeps.
+_REMEMBERED = 64
 
 
 @attrs.frozen
@@ -93,7 +95,11 @@ class TranslatedText:
 def _remember(
     *inputs: str,
 ) -> Callable[[Callable[[Session], _T]], Callable[[Session], _T]]:
-    """Keep a selector's last answer for each session while these nodes are the same."""
+    """Keep a selector's last answer for each session while these nodes are the same.
+
+    What is kept holds the answer and these nodes, so those of the last 64 sessions that
+    were asked for stay in memory, also when their store is gone.
+    """
 
     def decorate(select: Callable[[Session], _T]) -> Callable[[Session], _T]:
         kept: dict[str, tuple[tuple[Any, ...], _T]] = {}
@@ -131,15 +137,19 @@ def select_transcripts(session: Session) -> tuple[Transcript, ...]:
     Placeholders are there too: a user who is speaking has a line without text.
     System messages, calls, deleted items and lines that the user cleared are not.
     """
-    shown: list[Transcript] = []
+    shown = [transcript_of(item) for item in _lines(session)]
+    shown.reverse()
+    return tuple(shown)
+
+
+def _lines(session: Session) -> Iterator[Item]:
+    """The items that are lines of the transcript, the last one first."""
     for item_id in reversed(session.conversation.order):
         if item_id == session.conversation.cleared_after:
             break
         item = session.items[item_id]
         if item.role in ("user", "assistant") and item.status != "deleted":
-            shown.append(transcript_of(item))
-    shown.reverse()
-    return tuple(shown)
+            yield item
 
 
 @_remember("items", "conversation")
@@ -347,7 +357,13 @@ def select_is_settled(session: Session) -> bool:
     due = (responses.active, responses.wished, responses.asked)
     if any(busy) or any(due) or select_running_calls(session):
         return False
-    return all(line.final for line in select_transcripts(session))
+    return _is_all_final(session)
+
+
+@_remember("items", "conversation")
+def _is_all_final(session: Session) -> bool:
+    """Whether no line can change any more, the last one looked at first."""
+    return all(map(is_final, _lines(session)))
 
 
 @of_session

@@ -1,8 +1,13 @@
 """Bookkeeping: counters, and the window of event ids, which tells a duplicate.
 
 A window grows with every event, so it is shared: all tallies of one line of history
-look into the same dict, each up to its own size. Two that grow from the same one are
-told apart by a counter that gives every place once: the second gets its own window.
+look into the same dict, each up to its own size. Two that grow from the same one by the
+same id stay in it, for the same id at the same place is the same history: the same
+events can be folded again for nothing. Two that grow by different ids are told apart by
+a counter that gives every place once: the second gets its own window.
+
+Threads may grow the same tally. That leans on the GIL, under which each step on what
+they share is atomic: taking the next place, writing an id, copying the first of them.
 """
 
 from __future__ import annotations
@@ -46,21 +51,20 @@ class Ignored(Struct, frozen=True, gc=False):
 class Window:
     """The last ids of one line of history, which its tallies share; it only grows."""
 
-    __slots__ = ("old", "old_size", "place", "places")
+    __slots__ = ("old", "place", "places")
 
     def __init__(
         self,
         ids: Iterable[str] = (),
         old: Mapping[str, int] = MappingProxyType({}),
-        old_size: int = 0,
     ) -> None:
         #: The place of each id, in the order in which they came.
         self.place = _places(ids)
         #: Gives every next place once, to one tally alone.
         self.places = count(len(self.place))
-        #: The ids before, up to their size. Not their window: it has old ones too.
+        #: The ids before. Not their window: it has old ones too. They grow no more, for
+        #: a generation has no place to give once it is full.
         self.old = old
-        self.old_size = old_size
 
 
 def _places(ids: Iterable[str]) -> dict[str, int]:
@@ -92,27 +96,32 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
     ) -> Tally:
         """A tally with a window of its own: see `seen`."""
         older, recent = seen
-        old = _places(older)
-        window = Window(recent, old, len(old))
+        # Of an id that stands twice, the first counts.
+        window = Window(dict.fromkeys(recent), _places(dict.fromkeys(older)))
         return cls(events, window, len(window.place), sent, ignored)
 
     def see(self, event_id: str) -> Tally:
         """The tally with an event of this id more; itself if it was seen."""
         window, size = self.window, self.size
         place = window.place
-        if event_id in place:
-            if place[event_id] < size:
+        if event_id not in place:
+            if event_id in window.old:
                 return self
-        elif event_id in window.old and window.old[event_id] < window.old_size:
+            if size >= GENERATION:
+                window, size = Window((event_id,), place), 0
+            elif next(window.places) == size:
+                place[event_id] = size
+            else:
+                window = self._apart(event_id)
+        elif place[event_id] < size:
             return self
-        if size >= GENERATION:
-            window, size = Window((event_id,), place, size), 0
-        elif next(window.places) == size:
-            place[event_id] = size
-        else:
-            # Another tally has grown from this one.
-            window = Window((*self._recent(), event_id), window.old, window.old_size)
+        elif place[event_id] > size:
+            window = self._apart(event_id)
         return Tally(self.events + 1, window, size + 1, self.sent, self.ignored)
+
+    def _apart(self, event_id: str) -> Window:
+        """A window of its own: another tally has grown otherwise from this one."""
+        return Window((*self._recent(), event_id), self.window.old)
 
     def ignore(self, reason: str) -> Tally:
         """The tally with one more event ignored, for a reason of `Ignored`."""
@@ -123,8 +132,7 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
     @property
     def seen(self) -> tuple[list[str], list[str]]:
         """The ids seen of the generation before and of this one, oldest first."""
-        window = self.window
-        return list(islice(window.old, window.old_size)), list(self._recent())
+        return list(self.window.old), list(self._recent())
 
     def _recent(self) -> Iterator[str]:
         return islice(self.window.place, self.size)
@@ -157,6 +165,10 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
         if not isinstance(other, Tally):
             return NotImplemented
         return self is other or self._parts() == other._parts()
+
+    def __ne__(self, other: object) -> bool:
+        # A Struct has one of its own, which knows nothing of the one above.
+        return not self == other
 
     def __hash__(self) -> int:
         return hash((self.events, self.sent, self.ignored))

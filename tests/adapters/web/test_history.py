@@ -7,7 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from duologue.adapters.web.history import History
-from duologue.core import Record, Session, State, apply, fold, read_log, reduce, view
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    apply,
+    events,
+    fold,
+    read_log,
+    reduce,
+    view,
+)
 
 
 def frames(number: int) -> Iterator[str]:
@@ -120,7 +130,7 @@ def test_a_hole_in_the_numbers_is_the_record_before_it() -> None:
 
 
 def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
-    """Four names mean other things there: the line that says so is always read."""
+    """Four names mean other things there, also where the line that says so is gone."""
     created = (
         '{"type":"session.created","event_id":"e0","session":{"type":"translation",'
         '"id":"sess_1","model":"gpt-realtime-translate","audio":{}}}'
@@ -142,3 +152,32 @@ def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
         assert moment is not None
         assert moment.view == view(fold(found[:seq]).sessions["call"])
         assert moment.view["translation"]["output"]["chunks"]
+
+
+def test_each_line_is_read_as_what_the_session_was_then() -> None:
+    """A session that was forgotten can come again as another kind; its past stays."""
+    told = [
+        '{"type":"session.created","session":{"type":"realtime","id":"a"}}',
+        '{"type":"session.updated","session":{"instructions":"Be brief."}}',
+        '{"type":"duologue.forgotten"}',
+        '{"type":"session.created","session":{"type":"translation","id":"b"}}',
+        '{"type":"session.updated","session":{"model":"m"}}',
+        '{"type":"duologue.forgotten"}',
+        '{"type":"session.updated","session":{"instructions":"Be kind."}}',
+    ]
+    lines = [
+        f'{{"dir":"{"local" if "duologue" in frame else "in"}","event":{frame}}}'
+        for frame in told
+    ]
+    found = list(read_log(lines, session="call"))
+    history = History("call", records=400, size=1 << 24)
+    for record in found:
+        history.append(record)
+    for seq in range(1, len(found) + 1):
+        moment = history.at(seq)
+        sessions = fold(found[:seq]).sessions
+        assert moment is not None
+        assert moment.view == view(sessions.get("call") or Session("call"))
+    assert {type(record.event) for record in (found[1], found[6])} == {
+        events.SessionUpdated
+    }

@@ -9,7 +9,7 @@ are too many records or bytes: what lies beyond is counted.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import attrs
@@ -18,8 +18,6 @@ from duologue.core import (
     Record,
     Session,
     State,
-    events,
-    fold,
     patch,
     read_log,
     reduce,
@@ -95,8 +93,6 @@ class History:
         self._state = State()
         self._count = self._size = 0
         self._seen: tuple[int, State] | None = None
-        #: The line that made a translation of it: it says how the others are read.
-        self._opening: list[bytes] = []
         #: The number of the last record; 0 before the first.
         self.last = 0
         #: What is no longer kept.
@@ -115,10 +111,8 @@ class History:
     def add(self, record: Record, after: State) -> None:
         """Keep a record; ``after`` is the state that it led to."""
         line = to_line(record)
-        kind = str(record.event.type)
-        if isinstance(record.event, events.TranslationSessionCreated):
-            self._opening = [line]
-        entry = Entry(record.seq, record.at, record.dir, record.src, kind, line)
+        type = str(record.event.type)
+        entry = Entry(record.seq, record.at, record.dir, record.src, type, line)
         segment = self._segments[-1]
         records, size = self._segment_limits
         if len(segment.entries) >= records or segment.size >= size:
@@ -193,8 +187,8 @@ class History:
         entry = next(entry for entry in reversed(entries) if entry.seq <= seq)
         seq = entry.seq
         before = self._fold(seq)
-        (record,) = self._read([entry])
-        after = fold([record], before)
+        record = self._read(entry, before)
+        after = reduce(before, record)
         self._seen = (seq, after)
         one, other = self._of(before), self._of(after)
         return Moment(seq, view(other), patch(one, other, record))
@@ -209,13 +203,16 @@ class History:
         if self._seen is not None and after < self._seen[0] < seq:
             # Who steps forwards asks for the next one.
             after, start = self._seen
-        between = [entry for entry in segment.entries if after < entry.seq < seq]
-        return fold(self._read(between), start)
+        for entry in segment.entries:
+            if after < entry.seq < seq:
+                start = reduce(start, self._read(entry, start))
+        return start
 
-    def _read(self, entries: Iterable[Entry]) -> list[Record]:
-        lines = [*self._opening, *(entry.line for entry in entries)]
-        records = list(read_log(lines, session=self.name))
-        return records[len(self._opening) :]
+    def _read(self, entry: Entry, before: State) -> Record:
+        """The record of a line, whose names mean what they meant in this state."""
+        kind = self._of(before).connection.kind
+        (record,) = read_log([entry.line], session=self.name, kind=kind)
+        return record
 
 
 _NOBODY = State().sessions

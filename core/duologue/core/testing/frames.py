@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from duologue.core.events import TranslationSessionCreated
 from duologue.core.events.base import ClientEvent
-from duologue.core.record import Direction, Record
+from duologue.core.record import Direction, Record, kind_after
 from duologue.core.types import SessionKind
 
 from .fault import shown
@@ -61,8 +60,7 @@ def to_records(
             epoch=max(epoch, 0),
             kind=kind,
         )
-        if isinstance(record.event, TranslationSessionCreated):
-            kind = SessionKind.TRANSLATION
+        kind = kind_after(kind, record)
         found.append(record)
     return found
 
