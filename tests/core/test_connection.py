@@ -375,3 +375,29 @@ def test_a_late_item_of_the_old_connection_stands_before_the_new() -> None:
         "abcd",
         "c",
     )
+
+
+def test_an_end_that_nobody_told_of() -> None:
+    """The next end takes what both connections were at: neither is there any more."""
+    created: Frame = {"type": "response.created", "response": RESPONSE}
+    other: Frame = {**created, "response": {**RESPONSE, "id": "s"}}
+    session = handed_over((created, 0), (other, 1), (LEFT, 1))
+
+    assert [response.status for response in session.responses.by_id.values()] == [
+        "incomplete",
+        "incomplete",
+    ]
+
+
+def test_the_time_to_live_is_that_of_a_connection() -> None:
+    """A new one has another, which its service is yet to say."""
+    created: Frame = {
+        "type": "session.created",
+        "session": {"type": "realtime", "id": "sess", "expires_at": 3600},
+    }
+    records = [to_record(created)]
+    before = fold(records).sessions["s"].connection.expires_at
+    records.append(to_record({"type": "duologue.connecting"}, 2, epoch=1))
+    after = fold(records).sessions["s"].connection.expires_at
+
+    assert (before, after) == (3600.0, None)

@@ -93,6 +93,21 @@ def test_a_failed_transcription_closes_the_line() -> None:
     ) == session.ledger.problems
 
 
+@pytest.mark.parametrize("text", ["Hello", "Hel"])
+def test_words_that_come_after_a_failure(text: str) -> None:
+    """They are the words: the line did not fail any more, the problem stays known."""
+    kind = "conversation.item.input_audio_transcription"
+    at = {"item_id": "u", "content_index": 0}
+    session = fold_frames(
+        {"type": f"{kind}.delta", **at, "delta": "Hel"},
+        {"type": f"{kind}.failed", **at, "error": {"message": "no"}},
+        {"type": f"{kind}.completed", **at, "transcript": text},
+    )
+
+    assert session.items["u"].parts == (Part("input_audio", Text(text), True),)
+    assert [problem.message for problem in session.ledger.problems] == ["no"]
+
+
 def test_the_same_failure_again_changes_no_item() -> None:
     """A service says it once more on a later connection."""
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}

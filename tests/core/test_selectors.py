@@ -466,3 +466,15 @@ def test_what_adds_up() -> None:
         [limit.name for limit in select_rate_limits(session)],
         select_transcription_usage(session).seconds,
     ) == (3, ["m"], ["tokens"], 2.0)
+
+
+def test_an_item_with_an_empty_id_answers_no_call() -> None:
+    """Where a call has no output, no id is not the id of what has an empty one."""
+    call = {"id": "f", "type": "function_call", "call_id": "c", "name": "g"}
+    done = {**call, "arguments": "{}", "status": "completed"}
+    session = fold_frames(
+        {"type": "input_audio_buffer.speech_started", "item_id": ""},
+        {"type": "response.output_item.done", "response_id": "r", "item": done},
+    )
+
+    assert [each.call_id for each in select_pending_calls(session)] == ["c"]

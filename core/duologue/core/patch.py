@@ -163,12 +163,12 @@ def _shown(event: Any) -> Iterator[Any]:
 
 def _linked(session: Session, key: str | None) -> Iterator[str | None]:
     """The items and the response that go with a response or an item."""
-    response = session.responses.by_id.get(key or "")
+    response = session.response(key)
     if response is not None:
         for item_id in response.item_ids:
             yield item_id
             yield from _tied(session, session.items.get(item_id))
-    item = session.items.get(key or "")
+    item = session.item(key)
     if item is not None:
         # What is heard of an item can end the turn of its response.
         yield item.placement.response_id

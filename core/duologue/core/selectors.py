@@ -223,7 +223,7 @@ def _calls(session: Session, wanted: Callable[[Call], bool]) -> tuple[Call, ...]
     conversation = session.conversation
     found: dict[str, Call] = {}
     for link in conversation.calls.values():
-        item = session.items.get(link.call or "")
+        item = session.item(link.call)
         if item is None or item.call is None or item.type != "function_call":
             continue
         if item.status == "deleted" or has_output(session, item.call):
@@ -238,7 +238,7 @@ def _calls(session: Session, wanted: Callable[[Call], bool]) -> tuple[Call, ...]
 def has_output(session: Session, call: Call) -> bool:
     """Whether the conversation has what a call gave."""
     link = session.conversation.calls.get(call.call_id or "")
-    output = session.items.get(link.output or "") if link else None
+    output = session.item(link.output) if link else None
     return output is not None and output.status != "deleted"
 
 
@@ -299,7 +299,7 @@ def _response_of(session: Session, item_id: str) -> Response | None:
     """The response that made an item."""
     item = session.items.get(item_id)
     response_id = item.placement.response_id if item else None
-    return session.responses.by_id.get(response_id or "")
+    return session.response(response_id)
 
 
 def _times(response: Response) -> TurnTimes:

@@ -98,9 +98,15 @@ def close_part(
     # A final text stands in one piece in place of its deltas, though it says the same.
     same = kept or (part.final and part.text == text)
     final = part.text if same else Text(text or "")
-    if part.final and final is part.text and part.type == type:
+    # Words that came after all are no failure any more.
+    failure = part.failure if kept else None
+    if (
+        part.final
+        and final is part.text
+        and (part.type, part.failure) == (type, failure)
+    ):
         return item
-    closed = Part(type, final, True, part.audio_bytes, part.failure, part.segments)
+    closed = Part(type, final, True, part.audio_bytes, failure, part.segments)
     return _with_part(item, index, closed)
 
 

@@ -38,12 +38,7 @@ def show(
     """
     if not wire.id:
         return session
-    message = isinstance(wire, events.MessageItem)
-    type = wire.name if isinstance(wire, events.UnknownItem) else wire.type
-    role = (wire.role or _author(response_id)) if message else None
-    if ended is None and wire.status == "in_progress":
-        # It contradicts itself: whether a call is whole, its response will tell.
-        done = done and not isinstance(wire, events.FunctionCallItem)
+    type, role = _kind(wire, response_id)
     item = session.items.get(wire.id)
     if item is None:
         session = mention(
@@ -52,24 +47,49 @@ def show(
         item = session.items[wire.id]
     if item.status == "deleted":
         return session
-    # An item of an epoch before is one that we put into this one again.
-    news = news and done and item.placement.epoch == record.epoch
     shown = item
     if (type and item.type != type) or (role is not None and item.role != role):
         shown = replace(item, type=type or item.type, role=role or item.role)
-    complete = done or wire.status in _FINISHED
-    if message:
-        shown = _merge_message(shown, wire, done=complete, news=news)
-    else:
-        shown = merge_call(shown, wire, done=done)
-    if done or (complete and _has_come(shown)):
-        shown = finish(shown, record.at, _status(wire, ended or "completed"))
+    # An item of an epoch before is one that we put into this one again.
+    news = news and item.placement.epoch == record.epoch
+    shown = _filled(shown, wire, record.at, done=done, ended=ended, news=news)
     if shown is not item:
         session = put_item(session, shown)
     if shown.call is None:
         return session
     session = connect(session, item.id)
     return _complain(session, item, wire, record.at)
+
+
+def _kind(wire: Any, response_id: str | None) -> tuple[str, str | None]:
+    """The type of a wire item, and whose it is; "" and None where it does not say."""
+    if isinstance(wire, events.MessageItem):
+        # What a response puts out and nobody claims is a reply.
+        return wire.type, wire.role or (None if response_id is None else "assistant")
+    return wire.name if isinstance(wire, events.UnknownItem) else wire.type, None
+
+
+def _filled(
+    item: Item,
+    wire: Any,
+    at: float | None,
+    *,
+    done: bool,
+    ended: str | None,
+    news: bool,
+) -> Item:
+    """The item with what is shown of it, and over if that says so."""
+    if ended is None and wire.status == "in_progress":
+        # It contradicts itself: whether a call is whole, its response will tell.
+        done = done and not isinstance(wire, events.FunctionCallItem)
+    complete = done or wire.status in _FINISHED
+    if isinstance(wire, events.MessageItem):
+        item = _merge_message(item, wire, done=complete, news=news and done)
+    else:
+        item = merge_call(item, wire, done=done)
+    if done or (complete and _has_come(item)):
+        item = finish(item, at, _status(wire, ended or "completed"))
+    return item
 
 
 def _merge_message(
@@ -79,11 +99,6 @@ def _merge_message(
         placement = replace(item.placement, phase=wire.phase)
         item = replace(item, placement=placement)
     return merge_content(item, wire.content, done=done, news=news)
-
-
-def _author(response_id: str | None) -> str | None:
-    """Whose a message is that names nobody: what a response puts out is a reply."""
-    return None if response_id is None else "assistant"
 
 
 def _has_come(item: Item) -> bool:
