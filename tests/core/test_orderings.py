@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Session, select_transcripts
+from duologue.core import Session, select_transcripts, select_turns
 
 from .talk import Frame, Service, fold_frames, message
 
@@ -171,3 +171,36 @@ def test_two_items_of_the_assistant_interleave() -> None:
         ("assistant", "thinking", True),
         ("assistant", "speaking", True),
     ]
+
+
+def test_a_silence_that_is_answered() -> None:
+    """The silent line is named first and stands behind what the service put before it.
+
+    In a recorded idle timeout (OpenAI, September 2026) the service puts a message of
+    the system between, and an empty transcription comes while the model answers.
+    """
+    service = Service()
+    user = service.typed("hi")
+    answer = service.reply("Hi there")
+    silent = service.name("item")
+    service.send("input_audio_buffer.timeout_triggered", item_id=silent)
+    nudge = service.typed("nobody speaks", role="system")
+    service.send("input_audio_buffer.committed", item_id=silent, previous_item_id=nudge)
+    service.put(message(silent, "user", [{"type": "input_audio"}]))
+    response = service.begin()
+    said = service.say(response, ["Still here?"])
+    service.transcribe(silent, [""])
+    service.end(response, [service.finish(said)])
+    session = fold_frames(*service.frames)
+
+    assert list(session.conversation.order) == [
+        *(user, answer, nudge, silent),
+        said["item_id"],
+    ]
+    assert lines(session) == [
+        ("user", "hi", True),
+        ("assistant", "Hi there", True),
+        ("user", "", True),
+        ("assistant", "Still here?", True),
+    ]
+    assert select_turns(session)[-1].item_id == silent
