@@ -15,14 +15,14 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from duologue.core import Record, read_log, to_line
+from duologue.core import read_log, to_line
 from duologue.core.events import TranslationSessionCreated
-from duologue.core.record import Direction
 from duologue.core.testing import Script, Turn, script, to_records
 from duologue.core.testing import hostile as faulty
 from duologue.core.testing.script import ASIDES, ENDS, MCP, TRANSCRIPTS
 from duologue.core.testing.strategies import translations
 from duologue.core.testing.stream import Stream
+from duologue.core.testing.wholesale import like
 
 from .catalogue import WIRE, fields
 
@@ -148,18 +148,6 @@ def _strayed(stream: Stream, strays: list[tuple[int, bytes]]) -> Stream:
         lines = [to_line(record, keep_audio=True) for record in stream]
         return Stream(read_log(lines))
     return stream
-
-
-def like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
-    """Another frame at the same place: same session, way, time, connection."""
-    return Record.of(
-        frame,
-        seq=record.seq,
-        session=record.session,
-        dir=dir or record.dir,
-        at=record.at,
-        epoch=record.epoch,
-    )
 
 
 #: Up to two sessions of up to three turns, as they should be, and as they are.

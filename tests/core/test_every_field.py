@@ -23,10 +23,10 @@ from duologue.core import (
 from duologue.core.events.base import Event, LocalEvent, Malformed
 from duologue.core.leniency import ESSENTIAL, READ
 from duologue.core.testing import Service, to_records
+from duologue.core.testing.wholesale import like
 from duologue.core.view import summary, view
 
 from .catalogue import EVERY, fields, shapes, tag
-from .strategies import like
 from .talk import changed
 
 _GONE = object()
