@@ -20,7 +20,7 @@ from duologue.core.react import (
 from duologue.core.testing.stream import Stream
 
 from .strategies import hostile
-from .talk import Frame, Service, audio, to_record, to_records
+from .talk import Frame, Service, audio, fold_frames, to_record, to_records
 
 STARTED: Frame = {
     "type": "input_audio_buffer.speech_started",
@@ -708,3 +708,13 @@ def test_no_stream_makes_it_raise(stream: Stream) -> None:
         before, state = state, reduce(state, record)
         for command in react(before, record, state):
             assert isinstance(command, Reconnect) or encode(command.event)
+
+
+def test_a_connection_without_an_end_is_never_at_its_last_moment() -> None:
+    """Where nobody said when it ends, only the turns decide."""
+    service = Service()
+    quiet = fold_frames(*service.frames, {"type": "session.created", "session": {}})
+    service.begin()
+    busy = fold_frames(*service.frames)
+
+    assert (may_hand_over(quiet), may_hand_over(busy)) == (True, False)

@@ -261,9 +261,11 @@ def test_hostility_takes_records(stream: Any) -> None:
     hostile([])
 
 
-@given(turns(spoken=True, tools=False), turns(spoken=False))
-def test_one_turn(spoken: list[Record], typed: list[Record]) -> None:
+@given(st.data())
+def test_one_turn(data: st.DataObject) -> None:
     """Is spoken or typed as it is asked for, with tools or without."""
+    spoken = data.draw(turns(spoken=True, tools=False))
+    typed = data.draw(turns(spoken=False))
     begun = "input_audio_buffer.speech_started"
     calls = {"response.function_call_arguments.done", "mcp_list_tools.in_progress"}
 
