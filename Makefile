@@ -9,8 +9,7 @@ JOBS ?= 2
 CORE_COVERAGE ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test test-deep bench docs clean setup-run \
-    setup-test setup-deep
+.PHONY: help run demo check test test-deep bench docs clean setup-run setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +19,8 @@ setup-run:
 
 setup-test:
 	@scripts/setup.sh test
-	@scripts/node.sh
-
-setup-deep: setup-test
 	@scripts/setup.sh browser
+	@scripts/node.sh
 
 run: demo ## the spoken turn of `make demo`; then, on a terminal, the web page
 	@if [ -t 0 ] && [ -t 1 ]; then $(VENV)/duologue web --local; fi
@@ -47,7 +44,7 @@ test: check ## every check, then the tests: first in parallel, then in real time
 # The core is measured by its own tests, so that a test elsewhere covers nothing, and
 # each module by the test module of its name; with as many examples as in `make test`,
 # because measuring makes it slower.
-test-deep: setup-deep check ## all tests with many more examples, and core's coverage
+test-deep: setup-test check ## all tests with many more examples, and core's coverage
 	$(VENV)/python scripts/own_coverage.py --fail-under $(CORE_COVERAGE)
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime"
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -m realtime

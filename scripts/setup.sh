@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh run     what `duologue talk --local` needs
 #   scripts/setup.sh test    that, and all that the checks need
-#   scripts/setup.sh browser the browser of `make test-deep`, and nothing else
+#   scripts/setup.sh browser the browser that the page is tested in, and nothing else
 #
 # A second call with nothing changed returns at once. Settings:
 #   PYTHON=python3.12   take this interpreter
@@ -49,7 +49,7 @@ system_install() {
 if [ "$level" = browser ]; then
     if command -v chromium >/dev/null || system_install chromium; then exit 0; fi
     [ "${CI:-}" != true ] || die "chromium is missing ($why), and CI=true"
-    say "chromium is left out: $why. The test that needs it is skipped."
+    say "chromium is left out: $why. The tests of the page in it are skipped."
     exit 0
 fi
 
