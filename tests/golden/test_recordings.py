@@ -1,0 +1,26 @@
+"""Recordings of the real service fold to what they folded to, where they are at hand.
+
+Only hashes are kept: their text is not of this project.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import recordings
+from .store import first_difference, read
+
+PATHS = recordings.paths()
+
+pytestmark = pytest.mark.skipif(not PATHS, reason="needs ../shared")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_what_can_be_seen_of_a_recording_stays(path: Path) -> None:
+    """Commands, patches, view, summary and selectors; after dump and load too."""
+    golden = read(recordings.GOLDEN)
+    if path.name not in golden:
+        pytest.skip("a recording that came later")
+    assert first_difference(golden[path.name], recordings.hashes(path)) is None

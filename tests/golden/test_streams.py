@@ -1,0 +1,108 @@
+"""Every stream folds to what it folded to, and old snapshots are what they were."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.core import dump, fold, load
+
+from . import streams
+from .observing import joined, observe, session_view
+from .store import compact, first_difference
+
+GROUPS = streams.groups(streams.streams())
+each_group = pytest.mark.parametrize("group", GROUPS)
+
+
+@each_group
+def test_a_snapshot_of_version_1_is_the_state_that_its_stream_folds_to(
+    group: str,
+) -> None:
+    """To the byte, once it is written again: it can be read for good."""
+    wrong = [
+        name
+        for name in GROUPS[group]
+        if dump(load(streams.snapshots()[name].encode()))
+        != dump(fold(streams.records(name)))
+    ]
+    assert wrong == []
+
+
+@each_group
+def test_what_can_be_seen_of_a_stream_stays(group: str) -> None:
+    """The commands, the patches, and of each session view, summary and selectors."""
+    wrong = {}
+    for name in GROUPS[group]:
+        _, seen = observe(streams.records(name))
+        said = first_difference(streams.observed()[name], seen)
+        if said is not None:
+            wrong[name] = said
+    assert wrong == {}
+
+
+@each_group
+def test_what_can_be_seen_of_a_snapshot_of_version_1_stays(group: str) -> None:
+    """Selectors and view say of it what they said of the stream, texts joined."""
+    wrong = {}
+    for name in GROUPS[group]:
+        state = load(streams.snapshots()[name].encode())
+        seen = {id: session_view(one) for id, one in sorted(state.sessions.items())}
+        wanted = streams.observed()[name]["sessions"]
+        said = first_difference(joined(wanted), joined(seen))
+        if said is not None:
+            wrong[name] = said
+    assert wrong == {}
+
+
+def test_there_is_a_golden_for_every_stream() -> None:
+    """None is left out, and a stream of each kind is there."""
+    names = {*streams.streams()}
+    assert names == {*streams.snapshots()} == {*streams.observed()}
+    assert names >= {*streams.REPRESENTATIVE}
+    assert {*GROUPS} >= {"testing", "drawn", "hostile", "local", "event"}
+
+
+def test_the_snapshots_are_of_version_1() -> None:
+    """The control: what is loaded is old, and not what `dump` writes by now."""
+    heads = {text.partition(",")[0] for text in streams.snapshots().values()}
+    assert heads == {'{"duologue":1'}
+
+
+def test_the_streams_hold_enough_to_fail() -> None:
+    """Commands of several kinds, several sessions, calls, MCP, a translation."""
+    seen = streams.observed().values()
+    commands = {
+        command.get("event", command).get("type", command["class"])
+        for one in seen
+        for _, command in one["commands"]
+    }
+    views = [session["view"] for one in seen for session in one["sessions"].values()]
+    items = [item for view in views for item in view["items"].values()]
+
+    assert commands >= {"response.create", "conversation.item.truncate", "Reconnect"}
+    assert max(len(one["sessions"]) for one in seen) >= 3
+    assert {view["kind"] for view in views} == {
+        *("realtime", "transcription", "translation")
+    }
+    assert {item["type"] for item in items} >= {
+        *("message", "function_call", "function_call_output", "mcp_call"),
+        *("mcp_list_tools", "mcp_approval_request", "mcp_approval_response"),
+    }
+    assert max(view["epoch"] for view in views) >= 2
+
+
+def test_script_writes_the_stream_that_it_wrote() -> None:
+    """`script` and `to_records` give the same frames for the same plan."""
+    assert streams.everything() == streams.streams()["testing/everything"]
+
+
+def test_a_difference_is_told_with_its_place() -> None:
+    """The control of the tests above: they see what is not the same in JSON."""
+    assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}) is None
+    assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == (
+        "/a/1/b: golden 2, now 3"
+    )
+    assert first_difference([1], [1, 2]) == "/1: not in the golden, now 2"
+    assert first_difference({"a": 1}, {}) == "/a: golden 1, now missing"
+    assert first_difference(1, True) == "/: golden 1, now true"
+    assert compact(1) != compact(1.0)
