@@ -25,7 +25,7 @@ from typing import Any
 import attrs
 import httpx
 
-from duologue.transports._aiortc import Peer
+from duologue.transports.drivers.webrtc.peer import Peer
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 FRAME = 960

@@ -24,7 +24,7 @@ def duologue() -> Any:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from duologue.transports._aiortc import Peer
+    from duologue.transports.drivers.webrtc.peer import Peer
 
     peers: list[Peer] = []
 

@@ -28,7 +28,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streams import opening, turn
 
-from duologue.transports._aiortc import Peer
+from duologue.transports.drivers.webrtc.peer import Peer
 
 #: Events a second to each session: a reply of a real service in its first second.
 RATE = 20.0

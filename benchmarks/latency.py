@@ -24,9 +24,9 @@ from gauge import Target, missing, row
 from served import AUDIBLE
 
 from duologue.core import SessionConfig
-from duologue.core.session_config import TURN_DETECTION
-from duologue.local.ports import VoiceError
-from duologue.local.voice import find_voice
+from duologue.core.config import TURN_DETECTION
+from duologue.local.speech.interfaces import VoiceError
+from duologue.local.speech.tts import find_voice
 from duologue.transports import Client, Credentials, webrtc
 
 __all__ = ["measure"]

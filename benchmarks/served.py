@@ -19,8 +19,8 @@ from typing import Any
 import attrs
 
 from duologue.local import LocalService
-from duologue.local.parts import built_in
-from duologue.transports._aiortc import Peer
+from duologue.local.components import built_in
+from duologue.transports.drivers.webrtc.peer import Peer
 
 __all__ = ["AUDIBLE", "audible"]
 

@@ -13,8 +13,8 @@ import asyncio
 import wave
 from pathlib import Path
 
-from duologue.local.ports import VOICE_RATE
-from duologue.local.voice_flite import FliteVoice
+from duologue.local.speech.interfaces import VOICE_RATE
+from duologue.local.speech.tts_flite import FliteVoice
 
 #: File name to question. The scripted mind answers the first, and counts for long
 #: at the second, so that it can be interrupted.

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from duologue.core import SessionConfig, select_is_settled, select_transcripts
-from duologue.local.memory import memory
+from duologue.local.in_process import memory
 from duologue.transports import (
     Client,
     ConnectError,

@@ -21,10 +21,10 @@ from rendering import code, join, signature, table
 
 import duologue.core
 from duologue.core import store, testing
-from duologue.core.order import Order
-from duologue.core.record import Direction
-from duologue.core.tally import Window
-from duologue.core.text import Text
+from duologue.core.log.record import Direction
+from duologue.core.state.dedup import Window
+from duologue.core.state.rope import Text
+from duologue.core.state.sequence import Order
 
 __all__ = ["core_page", "function_entry", "testing_page"]
 

@@ -16,9 +16,10 @@ import attrs
 import msgspec
 from rendering import anchor, code, markdown, plain, table
 
-from duologue.core import accounts, state, tally
 from duologue.core.events.base import ClientEvent, Event, ServerEvent
-from duologue.core.types import SessionKind, SessionStatus
+from duologue.core.events.types import SessionKind, SessionStatus
+from duologue.core.state import dedup, usage
+from duologue.core.state import model as state
 
 #: The modules of the catalogue in the order of the specification, with their titles.
 CATALOGUE = {
@@ -27,11 +28,11 @@ CATALOGUE = {
     "audio": "Audio",
     "response": "Response",
     "mcp": "MCP",
-    "failure": "Failure",
+    "error": "Failure",
     "translation": "Translation",
 }
 #: The modules of what stands inside events, with their titles.
-OBJECTS = {"items": "Items and parts", "config": "Configuration", "values": "Values"}
+OBJECTS = {"items": "Items and parts", "config": "Configuration", "objects": "Values"}
 
 #: Types that fields have and that are described with the core.
 ELSEWHERE = ("Direction", "Json", "Map", "Order", "Text", "Window")
@@ -128,8 +129,8 @@ def event_module(name: str) -> types.ModuleType:
 def nodes() -> list[type]:
     """The classes of the state, from the top down as their fields name them."""
     found: list[type] = []
-    own = [*classes(state), *classes(accounts), *classes(tally)]
-    known = {cls.__name__: cls for cls in own if cls is not tally.Window}
+    own = [*classes(state), *classes(usage), *classes(dedup)]
+    known = {cls.__name__: cls for cls in own if cls is not dedup.Window}
     queue: list[type] = [state.State]
     while queue:
         cls = queue.pop(0)

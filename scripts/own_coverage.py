@@ -2,7 +2,7 @@
 """Run the core's tests, and check that each module is covered by its own test module.
 
     scripts/own_coverage.py [--fail-under PERCENT]    all of them
-    scripts/own_coverage.py reducer/content text      these, by their own tests alone
+    scripts/own_coverage.py reducer/parts state/rope    these, by their own tests
 
 One run of `tests/core` notes for every line and branch which test modules ran it.
 Then two things are asked: all tests together cover the core to ``--fail-under``
@@ -31,20 +31,20 @@ TESTS = TOP / "tests" / "core"
 CONFIG = str(TOP / "pyproject.toml")
 #: Test modules of modules that have none of their own name, by the names of both.
 MIRRORS = {
-    "errors": "test_record",
-    "jsonlike": "test_view",
-    "prices": "test_pricing",
-    "reducer/__init__": "test_reducer",
+    "errors": "log/test_record",
+    "prices": "selectors/test_cost",
+    "reducer/__init__": "reducer/test_dispatch",
+    "wire/json_values": "views/test_view",
     "testing/__init__": "testing/test_extra",
-    "testing/frames": "testing/test_streams",
-    "testing/hostility": "testing/test_streams",
-    "testing/model": "testing/test_machine",
-    "testing/script": "testing/test_streams",
-    "testing/service": "testing/test_streams",
-    "testing/sources": "testing/test_searching",
+    "testing/wire_messages": "testing/test_streams",
+    "testing/mutations": "testing/test_streams",
+    "testing/naive_model": "testing/test_store_machine",
+    "testing/session_script": "testing/test_streams",
+    "testing/service_frames": "testing/test_streams",
+    "testing/stream_sources": "testing/test_counterexample",
     "testing/strategies": "testing/test_streams",
-    "testing/turn": "testing/test_streams",
-    "testing/wholesale": "testing/test_always",
+    "testing/turn_plan": "testing/test_streams",
+    "testing/stream_faults": "testing/test_fixed_streams",
 }
 
 
@@ -78,18 +78,14 @@ def context(path: Path) -> str:
 
 
 def mirror(module: Path) -> str:
-    """The test module of a module: flat for the reducer, one for all events."""
+    """The test module of a module; one for all events."""
     name = module.relative_to(CORE).with_suffix("").as_posix()
     if name in MIRRORS:
         return MIRRORS[name]
     folder, _, stem = name.rpartition("/")
-    match folder:
-        case "" | "reducer":
-            return f"test_{stem}"
-        case "events":
-            return "test_events"
-        case _:
-            return f"{folder}/test_{stem}"
+    if folder == "events" and stem != "types":
+        return "events/test_events"
+    return f"{folder}/test_{stem}".lstrip("/")
 
 
 def run(tests: list[str]) -> int:

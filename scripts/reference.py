@@ -48,11 +48,9 @@ from introspection import (
 )
 from rendering import anchor, code, join, plain, table
 
-from duologue.core import commands, events, notices, phases, prices, selectors, state
-from duologue.core import latest as latest_module
-from duologue.core import pricing as pricing_module
+from duologue.core import events, prices
 from duologue.core import react as react_function
-from duologue.core import transcript as transcript_module
+from duologue.core.effects import commands
 from duologue.core.events.base import (
     ClientEvent,
     Event,
@@ -61,14 +59,21 @@ from duologue.core.events.base import (
     ServerEvent,
     Unknown,
 )
-from duologue.core.reducer import HANDLERS
-from duologue.core.store import SLICES
-from duologue.core.types import (
+from duologue.core.events.types import (
     LocalEventType,
     RealtimeEventType,
     SessionKind,
     SessionStatus,
 )
+from duologue.core.reducer.dispatch import HANDLERS
+from duologue.core.selectors import cost as pricing_module
+from duologue.core.selectors import session as selectors
+from duologue.core.selectors import tail as latest_module
+from duologue.core.selectors import transcript as transcript_module
+from duologue.core.state import model as state
+from duologue.core.state import transitions
+from duologue.core.store import SLICES
+from duologue.core.views import notices
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = TOP / "docs" / "reference"
@@ -236,22 +241,22 @@ def state_page() -> str:
 
 
 def transitions_page() -> str:
-    prose = re.split(r"\n\n(?=\*\*)", says(phases))
+    prose = re.split(r"\n\n(?=\*\*)", says(transitions))
     by_name = {text[2:].partition(".**")[0]: text for text in prose[1:]}
     parts = ["# Transitions", prose[0]]
     tables: list[tuple[str, Mapping[Any, Any]]] = [
-        ("Connection", phases.CONNECTION),
-        ("Response", phases.RESPONSE),
-        ("Item", phases.ITEM),
+        ("Connection", transitions.CONNECTION),
+        ("Response", transitions.RESPONSE),
+        ("Item", transitions.ITEM),
     ]
-    for title, transitions in tables:
+    for title, moves in tables:
         text = by_name.get(title, "").partition("\n\nThe diagrams")[0]
         text = text.removeprefix(f"**{title}.** ")
-        note = comment_above(phases, title.upper())
-        parts += [f"## {title}", text, note, diagram(transitions)]
+        note = comment_above(transitions, title.upper())
+        parts += [f"## {title}", text, note, diagram(moves)]
         rows = [
             f"| `{plain(before)}` | `{trigger}` | `{plain(after)}` |"
-            for (before, trigger), after in transitions.items()
+            for (before, trigger), after in moves.items()
         ]
         parts.append(table("| state | trigger | next |", rows))
     return join(*parts)

@@ -171,8 +171,8 @@ class FrameGuard:
     def install(self, patch: pytest.MonkeyPatch) -> None:
         if not self._adapters:
             return
-        from duologue.local.faults import FaultyLine
-        from duologue.local.outbox import Outbox
+        from duologue.local.engine.outbox import Outbox
+        from duologue.local.faults.injector import FaultyLine
 
         for giver, method in ((Outbox, "take_frames"), (FaultyLine, "take")):
             patch.setattr(giver, method, self._checked(getattr(giver, method)))

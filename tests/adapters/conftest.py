@@ -18,7 +18,7 @@ import pytest
 
 from duologue.adapters.cli import main
 from duologue.local import LocalService
-from duologue.transports._aiortc import Peer
+from duologue.transports.drivers.webrtc.peer import Peer
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("core", "transports", "local", "adapters")

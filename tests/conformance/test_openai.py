@@ -28,7 +28,7 @@ from openai.types.realtime.realtime_conversation_item_function_call import (
 )
 
 from duologue.local import LocalService
-from duologue.transports._aiortc import Peer
+from duologue.transports.drivers.webrtc.peer import Peer
 
 WEATHER = RealtimeFunctionToolParam(
     type="function",

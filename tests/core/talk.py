@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from duologue.core import Record, Session, fold
-from duologue.core.testing.service import Frame, Service, message
+from duologue.core.testing.service_frames import Frame, Service, message
 
 __all__ = [
     "NODES",

@@ -21,10 +21,10 @@ from duologue.core import (
     reduce,
 )
 from duologue.core.events.base import Event, LocalEvent, Malformed
-from duologue.core.leniency import ESSENTIAL, READ
 from duologue.core.testing import Service, to_records
-from duologue.core.testing.wholesale import like
-from duologue.core.view import summary, view
+from duologue.core.testing.stream_faults import like
+from duologue.core.views.view import summary, view
+from duologue.core.wire.lenient import ESSENTIAL, READ
 
 from .catalogue import EVERY, fields, shapes, tag
 from .talk import changed

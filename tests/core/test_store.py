@@ -16,12 +16,12 @@ from duologue.core import (
     SessionKind,
     State,
     Store,
-    commands,
     encode,
     events,
     fold,
     select_transcripts,
 )
+from duologue.core.effects import commands
 from duologue.core.store import SLICES, Change, Dispatch, Resync
 from duologue.core.testing.stream import Stream
 

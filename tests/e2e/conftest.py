@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from duologue.core import SessionConfig, events, models
-from duologue.core.session_config import TURN_DETECTION
+from duologue.core.config import TURN_DETECTION
 from duologue.local import LocalService
 from duologue.transports import Client, Credentials
 

@@ -31,7 +31,7 @@ from duologue.core import (
     select_turns,
 )
 from duologue.local import LocalService, Options, Parts
-from duologue.local.faults import (
+from duologue.local.faults.injector import (
     NO_FAULTS,
     Duplicate,
     Fault,

@@ -23,7 +23,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.local import LocalService, Parts
-from duologue.local.faults import Cut, Fault, Faults
+from duologue.local.faults.injector import Cut, Fault, Faults
 from duologue.transports import (
     Client,
     ConnectionLost,

@@ -24,21 +24,21 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core import events as ev
-from duologue.core.reconnecting import Backoff
+from duologue.core.effects.backoff import Backoff
 from duologue.local import LocalService, Options, Parts
 from duologue.transports import (
     Client,
     Credentials,
     LiveSession,
     Target,
-    _webrtc,
-    _websocket,
     read_log_file,
     record,
     webrtc,
     websocket,
 )
-from duologue.transports.signalling import Answer, create_call
+from duologue.transports.drivers.webrtc import webrtc_transport as _webrtc
+from duologue.transports.drivers.websocket import websocket_transport as _websocket
+from duologue.transports.http.signalling import Answer, create_call
 
 from .relays import Bad, TcpRelay, UdpRelay
 

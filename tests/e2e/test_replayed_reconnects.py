@@ -17,7 +17,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.local import LocalService, Options, Parts
-from duologue.local.faults import Cut, Fault, Faults
+from duologue.local.faults.injector import Cut, Fault, Faults
 from duologue.transports import (
     Client,
     Credentials,

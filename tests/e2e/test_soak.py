@@ -25,8 +25,8 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.local import LocalService, Options, Parts
-from duologue.local.faults import NO_FAULTS, Cut, Fault, Faults
-from duologue.local.mind import Rule, SayStep, Script, ScriptedMind
+from duologue.local.faults.injector import NO_FAULTS, Cut, Fault, Faults
+from duologue.local.replies.script import Rule, SayStep, Script, ScriptedMind
 from duologue.transports import (
     Client,
     Credentials,

@@ -20,8 +20,8 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.local import closed_set
-from duologue.local.voice import find_voice
+from duologue.local.speech import closed_set
+from duologue.local.speech.tts import find_voice
 from duologue.transports import (
     BufferSink,
     Client,

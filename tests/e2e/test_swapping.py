@@ -17,7 +17,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.local import LocalService
-from duologue.local.memory import memory
+from duologue.local.in_process import memory
 from duologue.transports import (
     Client,
     Credentials,
@@ -28,7 +28,7 @@ from duologue.transports import (
     webrtc,
     websocket,
 )
-from duologue.transports._replay import Replay
+from duologue.transports.drivers.replay.replay_transport import Replay
 
 pytestmark = pytest.mark.realtime
 

@@ -11,7 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from duologue.transports.testing import Rig, Script, TransportTests, follow
+from duologue.transports.testing.contract_tests import (
+    Rig,
+    Script,
+    TransportTests,
+    follow,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_transport.py"
 

@@ -14,9 +14,9 @@ import pytest
 
 from duologue.core import decode
 from duologue.core.events import Malformed, Unknown
-from duologue.local import jobs
-from duologue.local.engine import Engine, Options
-from duologue.local.ports import Call, Say
+from duologue.local.engine import effects as jobs
+from duologue.local.engine.engine import Engine, Options
+from duologue.local.speech.interfaces import Call, Say
 
 #: 20 ms of sound and of silence, PCM16 at 24 kHz.
 LOUD = b"\x01\x10" * 480
@@ -249,7 +249,7 @@ def append() -> Callable[[bytes], dict[str, Any]]:
 @pytest.fixture
 def say(flite: None) -> Callable[[str], Awaitable[bytes]]:
     """Speaks a text with the voice that the recogniser reads best."""
-    from duologue.local.voice import find_voice
+    from duologue.local.speech.tts import find_voice
 
     async def speak(text: str) -> bytes:
         return b"".join([pcm async for pcm in find_voice().speak(text, voice="ash")])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from duologue.core.events import ConversationItemDeleted, SessionUpdated
-from duologue.local.outbox import Outbox
+from duologue.local.engine.outbox import Outbox
 
 pytest.importorskip("openai")
 

@@ -18,8 +18,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from duologue.local import LocalService, Parts
-from duologue.local.detector_silero import SileroDetector
-from duologue.transports._aiortc import Peer
+from duologue.local.speech.vad_silero import SileroDetector
+from duologue.transports.drivers.webrtc.peer import Peer
 
 KEY = {"Authorization": "Bearer made-up"}
 SDP = {"Content-Type": "application/sdp"}
@@ -151,7 +151,7 @@ async def test_hundreds_of_connections_that_never_speak(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are cut after a while, and take little as long as they stand."""
-    monkeypatch.setattr("duologue.local.port._HEAD_PATIENCE", 1.0)
+    monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 1.0)
     host, port = address(service)
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -175,7 +175,7 @@ async def test_heads_that_come_byte_by_byte_are_cut(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What counts is the request, not the byte (the attack is called slow loris)."""
-    monkeypatch.setattr("duologue.local.port._HEAD_PATIENCE", 0.5)
+    monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 0.5)
     reader, writer = await asyncio.open_connection(*address(service))
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(5):
@@ -191,7 +191,7 @@ async def test_a_connection_in_use_is_not_cut(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: requests with pauses between them go on over one connection."""
-    monkeypatch.setattr("duologue.local.port._HEAD_PATIENCE", 0.3)
+    monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 0.3)
     ports = set()
     for _ in range(5):
         answer = await http.post("/realtime/client_secrets")
@@ -204,7 +204,7 @@ async def test_a_connection_in_use_is_not_cut(
 async def test_a_body_that_never_ends_is_given_up(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("duologue.local.server._PATIENCE", 0.3)
+    monkeypatch.setattr("duologue.local.server.http_app._PATIENCE", 0.3)
     host, port = address(service)
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(

@@ -24,12 +24,12 @@ BASE = {"attr", "attrs", "immutables", "msgspec"}
 
 #: The one module, or package, that may import a library, whatever the root.
 HOMES = {
-    "aioice": "duologue.transports._aiortc",
-    "aiortc": "duologue.transports._aiortc",
-    "av": "duologue.transports._opus",
-    "httpx": "duologue.transports.signalling",
-    "pyee": "duologue.transports.emitter",
-    "websockets": "duologue.transports._websocket",
+    "aioice": "duologue.transports.drivers.webrtc.peer",
+    "aiortc": "duologue.transports.drivers.webrtc.peer",
+    "av": "duologue.transports.drivers.webrtc.opus",
+    "httpx": "duologue.transports.http.signalling",
+    "pyee": "duologue.transports.client.emitter",
+    "websockets": "duologue.transports.drivers.websocket.websocket_transport",
     "hypothesis": "duologue.core.testing",
     "rich": "duologue.adapters.cli",
     "typer": "duologue.adapters.cli",
@@ -39,9 +39,9 @@ HOMES = {
 
 #: Libraries whose home differs by root.
 HOMES_BY_ROOT = {
-    ("local", "httpx"): "duologue.local._far",
-    ("local", "starlette"): "duologue.local.server",
-    ("local", "uvicorn"): "duologue.local.port",
+    ("local", "httpx"): "duologue.local.speech.remote",
+    ("local", "starlette"): "duologue.local.server.http_app",
+    ("local", "uvicorn"): "duologue.local.server.listener",
     ("adapters", "starlette"): "duologue.adapters.web",
 }
 

@@ -17,11 +17,11 @@ import duologue.adapters.audio
 import duologue.core
 import duologue.local
 import duologue.transports
-from duologue.adapters.cli.doctor import checks
-from duologue.adapters.cli.doctor import service as doctor_service
-from duologue.core.beta import FORMATS, RENAMED
-from duologue.core.notices import NAMES
-from duologue.core.retired import RETIRED
+from duologue.adapters.cli.doctor import machine_checks as checks
+from duologue.adapters.cli.doctor import service_checks as doctor_service
+from duologue.core.views.notices import NAMES
+from duologue.core.wire.legacy import FORMATS, RENAMED
+from duologue.core.wire.retired_names import RETIRED
 from duologue.transports import Client, EphemeralKeys, LiveSession
 
 TOP = Path(__file__).parents[2]

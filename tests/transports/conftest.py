@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from duologue.transports._aiortc import Peer
-from duologue.transports.credentials import Credentials
-from duologue.transports.seam import SAMPLE_RATE, Target
+from duologue.transports.contract import SAMPLE_RATE, Target
+from duologue.transports.drivers.webrtc.peer import Peer
+from duologue.transports.http.credentials import Credentials
 
 #: Seconds that anything may take before a test gives up.
 PATIENCE = 20.0

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from duologue.transports._inbox import Inbox
 from duologue.transports.errors import ConnectionLost, NotConnected
+from duologue.transports.inbox import Inbox
 
 
 async def test_order_is_kept_and_the_end_comes_last() -> None:

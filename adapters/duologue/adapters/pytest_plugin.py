@@ -26,7 +26,7 @@ import pytest
 
 if TYPE_CHECKING:
     from duologue.transports import Client, Transport
-    from duologue.transports._replay import Replay
+    from duologue.transports.drivers.replay.replay_transport import Replay
 
 __all__ = ["Stage", "duologue", "duologue_live"]
 
@@ -37,7 +37,7 @@ _STAGE = pytest.StashKey["Stage"]()
 _SERVICE = pytest.StashKey["_Service"]()
 
 #: Its assertions are to show values; where it is imported already they cannot.
-_SUITE = "duologue.transports.testing"
+_SUITE = "duologue.transports.testing.contract_tests"
 if _SUITE not in sys.modules:
     pytest.register_assert_rewrite(_SUITE)
 

@@ -11,20 +11,21 @@
 
 from __future__ import annotations
 
-from . import commands, events
+from . import events
 from ._version import __version__
-from .commands import Command, Reconnect, Send
-from .decoding import decode, encode
+from .config import SessionConfig
+from .effects import commands
+from .effects.backoff import Backoff
+from .effects.commands import Command, Reconnect, Send
+from .effects.rules import react
 from .errors import DuologueError, LogError, SnapshotError
-from .jsonpatch import PatchError, apply
-from .latest import CallLine, CallState, select_latest
-from .patch import patch
-from .pricing import Cost, select_cost
-from .react import react
-from .reconnecting import Backoff
-from .record import Record, read_log, to_line
-from .reducer import fold, reduce
-from .selectors import (
+from .events.types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
+from .log.record import Record, read_log, to_line
+from .log.snapshot import dump, load
+from .old_paths import redirect
+from .reducer.dispatch import fold, reduce
+from .selectors.cost import Cost, select_cost
+from .selectors.session import (
     Transcript,
     TranslatedText,
     TurnTimes,
@@ -51,12 +52,13 @@ from .selectors import (
     select_usage,
     select_words_missing,
 )
-from .session_config import SessionConfig
-from .snapshot import dump, load
-from .state import Call, Item, Problem, Response, Session, State, Usage
+from .selectors.tail import CallLine, CallState, select_latest
+from .state.model import Call, Item, Problem, Response, Session, State, Usage
 from .store import Change, Cursor, Resync, Store
-from .types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
-from .view import summary, view
+from .views.json_patch import PatchError, apply
+from .views.patch import patch
+from .views.view import summary, view
+from .wire.codec import decode, encode
 
 __all__ = [
     "Backoff",
@@ -131,3 +133,41 @@ __all__ = [
     "to_line",
     "view",
 ]
+
+redirect(
+    __name__,
+    {
+        "accounts": "state.usage",
+        "audio": "wire.audio_length",
+        "beta": "wire.legacy",
+        "canonical": "wire.canonical_json",
+        "commands": "effects.commands",
+        "decoding": "wire.codec",
+        "feeding": "wire.frames",
+        "jsonlike": "wire.json_values",
+        "jsonpatch": "views.json_patch",
+        "latest": "selectors.tail",
+        "leniency": "wire.lenient",
+        "merging": "wire.config_merge",
+        "notices": "views.notices",
+        "order": "state.sequence",
+        "patch": "views.patch",
+        "phases": "state.transitions",
+        "pricing": "selectors.cost",
+        "react": "effects.rules",
+        "reconnecting": "effects.backoff",
+        "record": "log.record",
+        "reseeding": "effects.reseed",
+        "retired": "wire.retired_names",
+        "session_config": "config",
+        "snapshot": "log.snapshot",
+        "stripping": "wire.audio_fields",
+        "tally": "state.dedup",
+        "text": "state.rope",
+        "ticking": "effects.deadlines",
+        "transcript": "selectors.transcript",
+        "types": "events.types",
+        "upgrades": "log.upgrades",
+        "view": "views.view",
+    },
+)

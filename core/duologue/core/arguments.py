@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from .state import Session
+from .state.model import Session
 
 __all__ = ["of_session", "require", "require_function", "require_session"]
 

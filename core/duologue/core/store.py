@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, Self
 
 from .arguments import require, require_function
 from .events.base import Event
-from .feeding import FRAMES, as_json, check
-from .record import Direction, Record
-from .reducer import reduce
-from .state import Session, State
-from .types import SessionKind
+from .events.types import SessionKind
+from .log.record import Direction, Record
+from .reducer.dispatch import reduce
+from .state.model import Session, State
+from .wire.frames import FRAMES, as_json, check
 
 __all__ = [
     "SLICES",

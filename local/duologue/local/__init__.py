@@ -5,7 +5,7 @@
     async with LocalService() as service:
         print(service.base_url)
 
-`LocalService` speaks HTTP and WebRTC on a port; ``duologue.local.memory.memory`` is
+`LocalService` speaks HTTP and WebRTC on a port; ``duologue.local.in_process.memory`` is
 the same engine in the client's own process. The names here are loaded when they are
 asked for, so that what is not installed is missed only where it is needed.
 """
@@ -15,17 +15,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from duologue.core.old_paths import redirect
 from duologue.transports.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from .engine import Engine, Options
-    from .fault_file import FaultsError, load_faults
-    from .faults import Faults
-    from .mind import ScriptedMind
-    from .parts import Parts, built_in
-    from .scenario import ScenarioError, load_scenario
-    from .serve import LocalService, ServiceError
-    from .session import SessionRunner
+    from .components import Parts, built_in
+    from .engine.engine import Engine, Options
+    from .faults.fault_file import FaultsError, load_faults
+    from .faults.injector import Faults
+    from .replies.scenario import ScenarioError, load_scenario
+    from .replies.script import ScriptedMind
+    from .server.service import LocalService, ServiceError
+    from .server.session_runner import SessionRunner
 
 __all__ = [
     "Engine",
@@ -43,20 +44,80 @@ __all__ = [
     "load_scenario",
 ]
 
+redirect(
+    __name__,
+    {
+        "calls": "server.calls",
+        "closed_set": "speech.closed_set",
+        "conversation": "engine.conversation",
+        "counting": "replies.numbers",
+        "detector_silero": "speech.vad_silero",
+        "ear_sphinx": "speech.asr_sphinx",
+        "ear_url": "speech.asr_http",
+        "event_schema": "schema.client_events",
+        "expiry": "engine.expiry",
+        "fault_file": "faults.fault_file",
+        "g711": "speech.g711",
+        "guard": "server.origin_guard",
+        "guessing": "replies.slots",
+        "http_errors": "server.http_errors",
+        "idle": "engine.idle_timeout",
+        "intake": "engine.input_buffer",
+        "item_schema": "schema.conversation_items",
+        "jobs": "engine.effects",
+        "keys": "server.keys",
+        "listening": "server.capacity",
+        "memory": "in_process",
+        "mind": "replies.script",
+        "mind_url": "replies.llm_http",
+        "options": "engine.options",
+        "outbox": "engine.outbox",
+        "outputs": "engine.output_items",
+        "parts": "components",
+        "planning": "engine.response_plan",
+        "playout": "engine.output_buffer",
+        "port": "server.listener",
+        "ports": "speech.interfaces",
+        "reach": "replies.reach",
+        "reply": "engine.reply",
+        "requests": "engine.client_requests",
+        "responses": "engine.responses",
+        "scenario": "replies.scenario",
+        "serve": "server.service",
+        "server": "server.http_app",
+        "session": "server.session_runner",
+        "sessions": "server.sessions",
+        "settings": "engine.settings",
+        "shapes": "schema.checks",
+        "templates": "replies.templates",
+        "transcripts": "engine.transcription",
+        "turns": "engine.turns",
+        "unheard": "server.deferred_decoder",
+        "usage": "engine.usage",
+        "voice": "speech.tts",
+        "voice_cache": "speech.tts_cache",
+        "voice_espeak": "speech.tts_espeak",
+        "voice_flite": "speech.tts_flite",
+        "voice_url": "speech.tts_http",
+        "websocket": "server.websocket",
+        "yaml_file": "yaml_file",
+    },
+)
+
 _HOMES = {
-    "Engine": "engine",
-    "Faults": "faults",
-    "FaultsError": "fault_file",
-    "LocalService": "serve",
-    "Options": "engine",
-    "Parts": "parts",
-    "ScenarioError": "scenario",
-    "ScriptedMind": "mind",
-    "ServiceError": "serve",
-    "SessionRunner": "session",
-    "built_in": "parts",
-    "load_faults": "fault_file",
-    "load_scenario": "scenario",
+    "Engine": "engine.engine",
+    "Faults": "faults.injector",
+    "FaultsError": "faults.fault_file",
+    "LocalService": "server.service",
+    "Options": "engine.options",
+    "Parts": "components",
+    "ScenarioError": "replies.scenario",
+    "ScriptedMind": "replies.script",
+    "ServiceError": "server.service",
+    "SessionRunner": "server.session_runner",
+    "built_in": "components",
+    "load_faults": "faults.fault_file",
+    "load_scenario": "replies.scenario",
 }
 
 

@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.adapters.web import create_app
-from duologue.adapters.web.serving import serving
+from duologue.adapters.web.server.serving import serving
 from duologue.core import apply
 from duologue.local import LocalService, Parts
 from duologue.transports import Credentials
-from duologue.transports._aiortc import Peer
+from duologue.transports.drivers.webrtc.peer import Peer
 
 #: What must never be seen in an answer, a log or a message.
 KEY = "sk-never-to-be-seen-0123456789"

@@ -8,8 +8,8 @@ import pytest
 
 from duologue.core import Record
 from duologue.core.testing import Service, Stream, to_records
-from duologue.core.testing.frames import message
 from duologue.core.testing.stream import recorded
+from duologue.core.testing.wire_messages import message
 
 RECORD = Record.of(b"{}", seq=1, session="s", dir="in")
 

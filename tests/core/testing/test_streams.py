@@ -9,14 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from duologue.core import (
-    Record,
-    SessionKind,
-    State,
-    fold,
-    reduce,
-    select_transcripts,
-)
+from duologue.core import Record, SessionKind, State, fold, reduce, select_transcripts
 from duologue.core.testing import (
     Model,
     Script,
@@ -32,9 +25,9 @@ from duologue.core.testing import (
     to_records,
     turns,
 )
-from duologue.core.testing.script import ASIDES, ENDS, MCP, TRANSCRIPTS
-from duologue.core.testing.turn import EVENTS
-from duologue.core.testing.wholesale import SPARED, sparing
+from duologue.core.testing.session_script import ASIDES, ENDS, MCP, TRANSCRIPTS
+from duologue.core.testing.stream_faults import SPARED, sparing
+from duologue.core.testing.turn_plan import EVENTS
 
 from ..catalogue import LOCAL, WIRE, tag
 

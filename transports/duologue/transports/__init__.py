@@ -9,14 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import memory
-from .credentials import (
-    Credentials,
-    EphemeralKeys,
-    KeySource,
-    Secret,
-    TokenEndpoint,
-)
+from duologue.core.old_paths import redirect
+
+from .contract import AudioSink, AudioSource, Target, Transport
+from .drivers import memory
 from .errors import (
     AuthenticationError,
     ConnectError,
@@ -31,17 +27,16 @@ from .errors import (
     ServiceUnreachable,
     SignallingError,
 )
-from .seam import AudioSink, AudioSource, Target, Transport
+from .http.credentials import (
+    Credentials,
+    EphemeralKeys,
+    KeySource,
+    Secret,
+    TokenEndpoint,
+)
 
 if TYPE_CHECKING:
-    from ._ice import IceServer
-    from ._record import record
-    from ._replay import replay
-    from ._statistics import Statistics
-    from ._trim import TrimmedSink
-    from ._webrtc import webrtc
-    from ._websocket import websocket
-    from .audio import (
+    from .audio.sources_and_sinks import (
         BufferSink,
         CallbackSink,
         CallbackSource,
@@ -50,31 +45,38 @@ if TYPE_CHECKING:
         WavSink,
         WavSource,
     )
-    from .client import Client
-    from .logfile import read_log_file
-    from .session import LiveSession
-    from .tools import Tool, tool
+    from .audio.trim import TrimmedSink
+    from .client.client import Client
+    from .client.live_session import LiveSession
+    from .client.tools import Tool, tool
+    from .drivers.recording.log_file import read_log_file
+    from .drivers.recording.recording_transport import record
+    from .drivers.replay.replay_transport import replay
+    from .drivers.webrtc.ice import IceServer
+    from .drivers.webrtc.statistics import Statistics
+    from .drivers.webrtc.webrtc_transport import webrtc
+    from .drivers.websocket.websocket_transport import websocket
 
 _LAZY = {
-    "BufferSink": "audio",
-    "CallbackSink": "audio",
-    "CallbackSource": "audio",
-    "Client": "client",
-    "IceServer": "_ice",
-    "LiveSession": "session",
-    "QueueSource": "audio",
-    "SilenceSource": "audio",
-    "Statistics": "_statistics",
-    "Tool": "tools",
-    "TrimmedSink": "_trim",
-    "WavSink": "audio",
-    "WavSource": "audio",
-    "read_log_file": "logfile",
-    "record": "_record",
-    "replay": "_replay",
-    "tool": "tools",
-    "webrtc": "_webrtc",
-    "websocket": "_websocket",
+    "BufferSink": "audio.sources_and_sinks",
+    "CallbackSink": "audio.sources_and_sinks",
+    "CallbackSource": "audio.sources_and_sinks",
+    "Client": "client.client",
+    "IceServer": "drivers.webrtc.ice",
+    "LiveSession": "client.live_session",
+    "QueueSource": "audio.sources_and_sinks",
+    "SilenceSource": "audio.sources_and_sinks",
+    "Statistics": "drivers.webrtc.statistics",
+    "Tool": "client.tools",
+    "TrimmedSink": "audio.trim",
+    "WavSink": "audio.sources_and_sinks",
+    "WavSource": "audio.sources_and_sinks",
+    "read_log_file": "drivers.recording.log_file",
+    "record": "drivers.recording.recording_transport",
+    "replay": "drivers.replay.replay_transport",
+    "tool": "client.tools",
+    "webrtc": "drivers.webrtc.webrtc_transport",
+    "websocket": "drivers.websocket.websocket_transport",
 }
 
 __all__ = [
@@ -120,6 +122,20 @@ __all__ = [
     "webrtc",
     "websocket",
 ]
+
+redirect(
+    __name__,
+    {
+        "credentials": "http.credentials",
+        "emitter": "client.emitter",
+        "logfile": "drivers.recording.log_file",
+        "memory": "drivers.memory",
+        "seam": "contract",
+        "session": "client.live_session",
+        "signalling": "http.signalling",
+        "tools": "client.tools",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .device_errors import DeviceError
 from .devices import Device, find_device, list_devices
-from .errors import DeviceError
 from .levels import FLOOR_DBFS, Level, Meter, measure
 from .microphone import Microphone
 from .processing import Processing, can_process

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 
-from duologue.transports.seam import BYTES_PER_MS
+from duologue.transports.contract import BYTES_PER_MS
 
 from .levels import measure
 

@@ -14,11 +14,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from duologue.transports.contract import SAMPLE_RATE
 from duologue.transports.errors import MissingExtra
-from duologue.transports.seam import SAMPLE_RATE
 
+from .device_errors import DeviceError
 from .devices import Device, Direction, find_device
-from .errors import DeviceError
 
 __all__ = ["Format", "Stream", "formats", "open_input", "open_output", "query"]
 

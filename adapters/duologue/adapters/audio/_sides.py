@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from duologue.transports.seam import BYTES_PER_MS, SAMPLE_RATE
+from duologue.transports.contract import BYTES_PER_MS, SAMPLE_RATE
 
 from ._jitter import JitterBuffer
 from .levels import Meter

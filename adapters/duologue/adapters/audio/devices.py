@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from .errors import DeviceError
+from .device_errors import DeviceError
 
 __all__ = ["Device", "Direction", "find_device", "list_devices"]
 

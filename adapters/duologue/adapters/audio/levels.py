@@ -13,7 +13,7 @@ from operator import mul
 
 import attrs
 
-from duologue.transports.seam import SAMPLE_RATE
+from duologue.transports.contract import SAMPLE_RATE
 
 __all__ = ["FLOOR_DBFS", "Level", "Meter", "measure"]
 

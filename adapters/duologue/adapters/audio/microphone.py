@@ -6,8 +6,8 @@ from types import TracebackType
 
 from ._portaudio import open_input
 from ._sides import Capture
+from .device_errors import DeviceError
 from .devices import Device
-from .errors import DeviceError
 from .levels import Level
 from .processing import Processing
 

@@ -11,8 +11,8 @@ import logging
 import threading
 from typing import Any
 
+from duologue.transports.contract import SAMPLE_RATE
 from duologue.transports.errors import MissingExtra
-from duologue.transports.seam import SAMPLE_RATE
 
 from ._sides import BLOCK_SAMPLES
 

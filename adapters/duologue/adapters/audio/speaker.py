@@ -6,8 +6,8 @@ from types import TracebackType
 
 from ._portaudio import open_output
 from ._sides import Playout
+from .device_errors import DeviceError
 from .devices import Device
-from .errors import DeviceError
 from .levels import Level
 from .processing import Processing
 

@@ -35,7 +35,7 @@ def main() -> None:
 def _run() -> None:
     from duologue.core.errors import DuologueError
 
-    from .plain import plain
+    from .shared.escape import plain
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

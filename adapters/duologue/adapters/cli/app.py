@@ -8,12 +8,12 @@ import typer
 
 from duologue.core import __version__
 
-from .local_command import local
-from .logs.commands import export, replay
-from .options import Json
-from .service_commands import doctor, say, token
-from .talk.command import talk
-from .web_command import web
+from .commands.local import local
+from .commands.log_commands import export, replay
+from .commands.service_commands import doctor, say, token
+from .commands.talk import talk
+from .commands.web import web
+from .shared.options import Json
 
 __all__ = ["app"]
 
@@ -57,6 +57,6 @@ app.command()(doctor)
 @app.command()
 def devices(json: Json = False) -> None:
     """List the microphones and speakers of this machine."""
-    from .devices import run
+    from .commands.devices import run
 
     run(json=json)

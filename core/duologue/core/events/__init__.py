@@ -22,14 +22,7 @@ from .audio import (
     OutputAudioBufferStarted,
     OutputAudioBufferStopped,
 )
-from .base import (
-    ClientEvent,
-    Event,
-    LocalEvent,
-    Malformed,
-    ServerEvent,
-    Unknown,
-)
+from .base import ClientEvent, Event, LocalEvent, Malformed, ServerEvent, Unknown
 from .config import (
     AnySessionConfig,
     AudioConfig,
@@ -70,9 +63,7 @@ from .conversation import (
     ConversationItemTruncate,
     ConversationItemTruncated,
 )
-from .failure import (
-    Error,
-)
+from .error import Error
 from .items import (
     AnyItem,
     AnyPart,
@@ -122,6 +113,22 @@ from .mcp import (
     ResponseMcpCallFailed,
     ResponseMcpCallInProgress,
 )
+from .objects import (
+    CachedTokenDetails,
+    Conversation,
+    DurationUsage,
+    ErrorDetail,
+    InputTokenDetails,
+    OutputTokenDetails,
+    RateLimit,
+    RealtimeResponse,
+    ResponseError,
+    ResponseStatusDetails,
+    ResponseUsage,
+    TokenUsage,
+    TranscriptionLanguage,
+    TranscriptionUsage,
+)
 from .response import (
     ResponseCancel,
     ResponseContentPartAdded,
@@ -140,12 +147,7 @@ from .response import (
     ResponseOutputTextDelta,
     ResponseOutputTextDone,
 )
-from .session import (
-    RateLimitsUpdated,
-    SessionCreated,
-    SessionUpdate,
-    SessionUpdated,
-)
+from .session import RateLimitsUpdated, SessionCreated, SessionUpdate, SessionUpdated
 from .translation import (
     SessionClose,
     SessionClosed,
@@ -156,22 +158,6 @@ from .translation import (
     TranslationSessionCreated,
     TranslationSessionUpdate,
     TranslationSessionUpdated,
-)
-from .values import (
-    CachedTokenDetails,
-    Conversation,
-    DurationUsage,
-    ErrorDetail,
-    InputTokenDetails,
-    OutputTokenDetails,
-    RateLimit,
-    RealtimeResponse,
-    ResponseError,
-    ResponseStatusDetails,
-    ResponseUsage,
-    TokenUsage,
-    TranscriptionLanguage,
-    TranscriptionUsage,
 )
 
 __all__ = [

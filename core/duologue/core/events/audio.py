@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 from .items import AnyItem
-from .values import Conversation, ErrorDetail, TranscriptionLanguage, TranscriptionUsage
+from .objects import (
+    Conversation,
+    ErrorDetail,
+    TranscriptionLanguage,
+    TranscriptionUsage,
+)
 
 __all__ = [
     "ConversationCreated",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.core.types import LocalEventType
+from duologue.core.events.types import LocalEventType
 
 from .base import LocalEvent
 

@@ -5,7 +5,7 @@ The three ``response.mcp_call.*`` events name no response.
 
 from __future__ import annotations
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ServerEvent
 

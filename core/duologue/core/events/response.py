@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 from .config import ResponseCreateParams
 from .items import AnyItem, AnyPart
-from .values import RealtimeResponse
+from .objects import RealtimeResponse
 
 __all__ = [
     "ResponseCancel",

@@ -5,11 +5,11 @@ API page "Realtime", sections "Client events" and "Server events".
 
 from __future__ import annotations
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 from .config import AnySessionConfig
-from .values import RateLimit
+from .objects import RateLimit
 
 __all__ = [
     "RateLimitsUpdated",

@@ -6,7 +6,7 @@ realtime sessions and mean other fields, so a decoder is chosen by session kind.
 
 from __future__ import annotations
 
-from duologue.core.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 from .config import TranslationConfig

@@ -7,15 +7,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.record import Record
-from duologue.core.state import Call, Problem, Session
-from duologue.core.text import Text
+from duologue.core.log.record import Record
+from duologue.core.state.model import Call, Problem, Session
+from duologue.core.state.rope import Text
 
-from .calling import connect, find_call
-from .content import put_item
+from .call_items import connect, find_call
 from .handler import Handler
-from .ledger import add_problem
-from .outputs import open_item
+from .parts import put_item
+from .response_items import open_item
+from .usage import add_problem
 
 __all__ = ["TABLE", "close_arguments", "grow_arguments"]
 

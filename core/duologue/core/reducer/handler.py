@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from duologue.core.events.base import ClientEvent, Event, LocalEvent
-from duologue.core.record import Direction, Record
-from duologue.core.state import Session
+from duologue.core.log.record import Direction, Record
+from duologue.core.state.model import Session
 
 __all__ = ["Handler", "is_fact", "way"]
 

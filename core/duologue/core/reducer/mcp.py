@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from duologue.core import events, phases
-from duologue.core.record import Record
-from duologue.core.state import Call, Item, McpCall, Problem, Session
+from duologue.core import events
+from duologue.core.log.record import Record
+from duologue.core.state import transitions
+from duologue.core.state.model import Call, Item, McpCall, Problem, Session
 
 from .calls import close_arguments, grow_arguments
-from .content import put_item
 from .handler import Handler
-from .ledger import blame
-from .placing import mention
+from .ordering import mention
+from .parts import put_item
+from .usage import blame
 
 __all__ = ["TABLE"]
 
@@ -32,7 +33,7 @@ def _on_listed(
     session: Session, event: events.McpListToolsCompleted, record: Record
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_list_tools")
-    return _go(session, event.item_id, phases.LISTED, record.at)
+    return _go(session, event.item_id, transitions.LISTED, record.at)
 
 
 def _on_not_listed(
@@ -40,7 +41,7 @@ def _on_not_listed(
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_list_tools")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, phases.NOT_LISTED, record.at)
+    session = _go(session, event.item_id, transitions.NOT_LISTED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     label = before.call.server_label if before.call else None
@@ -53,7 +54,7 @@ def _on_not_listed(
 def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
     """The session with an item where the trigger leads, its server no more at work."""
     item = session.items[item_id]
-    status = phases.after(phases.ITEM, item.status, trigger)
+    status = transitions.after(transitions.ITEM, item.status, trigger)
     moved = item
     if status != item.status:
         finished = item.placement.finished_at
@@ -85,7 +86,7 @@ def _on_called(
     session: Session, event: events.ResponseMcpCallCompleted, record: Record
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_call")
-    return _go(session, event.item_id, phases.CALLED, record.at)
+    return _go(session, event.item_id, transitions.CALLED, record.at)
 
 
 def _on_not_called(
@@ -94,7 +95,7 @@ def _on_not_called(
     """The reason comes with the item; until then it is known that it failed."""
     session = mention(session, event.item_id, record, type="mcp_call")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, phases.NOT_CALLED, record.at)
+    session = _go(session, event.item_id, transitions.NOT_CALLED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     name = before.call.name if before.call else ""

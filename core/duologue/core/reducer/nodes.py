@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from duologue.core.state import Activity, Connection, Session
+from duologue.core.state.model import Activity, Connection, Session
 
 __all__ = ["with_activity", "with_connection"]
 

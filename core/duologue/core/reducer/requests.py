@@ -19,16 +19,16 @@ import msgspec
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.canonical import canonical_json
 from duologue.core.events.base import ClientEvent, Event
-from duologue.core.jsonlike import is_object
-from duologue.core.merging import merged
-from duologue.core.record import Record
-from duologue.core.state import Problem, Responses, Sent, Session
+from duologue.core.log.record import Record
+from duologue.core.state.model import Problem, Responses, Sent, Session
+from duologue.core.wire.canonical_json import canonical_json
+from duologue.core.wire.config_merge import merged
+from duologue.core.wire.json_values import is_object
 
 from .handler import Handler
-from .ledger import add_problem
 from .nodes import with_connection
+from .usage import add_problem
 
 __all__ = ["MAX_SENT", "TABLE", "answered", "asked_in_vain", "note_sent"]
 

@@ -7,26 +7,20 @@ from typing import Any
 from immutables import Map
 from msgspec.structs import replace
 
-from duologue.core import events, phases
-from duologue.core.record import Record
-from duologue.core.state import Problem, Response, Session
+from duologue.core import events
+from duologue.core.log.record import Record
+from duologue.core.state import transitions
+from duologue.core.state.model import Problem, Response, Session
 
-from .content import (
-    close_part,
-    grow_audio,
-    grow_text,
-    growing,
-    merge_content,
-    put_item,
-)
 from .handler import Handler
-from .hearing import hear
-from .ledger import add_problem, add_usage
+from .item_merge import show
 from .nodes import with_activity
-from .outputs import end_response, finish_items, link, open_item, put, with_turn
-from .placing import withdraw
+from .ordering import withdraw
+from .parts import close_part, grow_audio, grow_text, growing, merge_content, put_item
+from .playback import hear
 from .requests import answered
-from .showing import show
+from .response_items import end_response, finish_items, link, open_item, put, with_turn
+from .usage import add_problem, add_usage
 
 __all__ = ["TABLE"]
 
@@ -204,7 +198,9 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
         if wire.conversation_id is not None:
             session = answered(session)
     status = wire.status if wire.status in _OVER else "completed"
-    session = end_response(session, wire.id, f"{phases.DONE} {status}", _reason(wire))
+    session = end_response(
+        session, wire.id, f"{transitions.DONE} {status}", _reason(wire)
+    )
     ended = "completed" if status == "completed" else "incomplete"
     for item in wire.output or ():
         session = show(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from duologue.core import events, phases
-from duologue.core.canonical import canonical_json
-from duologue.core.record import Record
-from duologue.core.state import Session, Translation
-from duologue.core.types import SessionKind, SessionStatus
+from duologue.core import events
+from duologue.core.events.types import SessionKind, SessionStatus
+from duologue.core.log.record import Record
+from duologue.core.state import transitions
+from duologue.core.state.model import Session, Translation
+from duologue.core.wire.canonical_json import canonical_json
 
-from .connection import end, greet
 from .handler import Handler
 from .nodes import with_connection
+from .session import end, greet
 
 __all__ = ["TABLE"]
 
@@ -86,7 +87,7 @@ def _on_closed(
     """All output was sent: the session ends in good order."""
     if record.epoch < session.connection.epoch:
         return session
-    session = end(session, phases.ENDED, session.connection.reason, record)
+    session = end(session, transitions.ENDED, session.connection.reason, record)
     return _with(session, replace(_running(session), closed=True))
 
 

@@ -23,16 +23,16 @@ except ImportError as error:
         name="hypothesis",
     ) from error
 
-from duologue.core.reducer import fold
+from duologue.core.reducer.dispatch import fold
 
 from .checks import check_reducer, check_render
-from .fault import Fault
-from .hostility import bent, hostile
-from .machine import StoreMachine
-from .middleware import check_middleware
-from .model import Model
-from .script import Line, Script, Turn, script
-from .service import Service, to_records
+from .failure_report import Fault
+from .middleware_check import check_middleware
+from .mutations import bent, hostile
+from .naive_model import Model
+from .service_frames import Service, to_records
+from .session_script import Line, Script, Turn, script
+from .store_machine import StoreMachine
 from .strategies import plans, records, scripts, turns
 from .stream import Stream
 

@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 from immutables import Map
 
-from duologue.core.record import Record
-from duologue.core.reducer import fold, reduce
-from duologue.core.snapshot import dump
-from duologue.core.state import Session, State
+from duologue.core.log.record import Record
+from duologue.core.log.snapshot import dump
+from duologue.core.reducer.dispatch import fold, reduce
+from duologue.core.state.model import Session, State
 
-from .fault import Fault, Photo, compared, name_of, place, raised, shown
-from .searching import search
-from .sources import Streams
+from .counterexample import search
+from .failure_report import Fault, Photo, compared, name_of, place, raised, shown
 from .stream import Stream
+from .stream_sources import Streams
 
 __all__ = ["check_reducer", "check_render"]
 
@@ -64,7 +64,7 @@ def check_reducer(
     >>> check_reducer(count, {}, examples=10)
     Traceback (most recent call last):
         ...
-    duologue.core.testing.fault.Fault: count changed a state that it was given, at
+    duologue.core.testing.Fault: count changed a state that it was given, at
     record 1 (duologue.connecting)
       before: {}
       after: {'duologue.connecting': 1}
@@ -208,7 +208,7 @@ def check_render(
     >>> check_render(lambda session: session.responses.by_id["resp_1"], examples=10)
     Traceback (most recent call last):
         ...
-    duologue.core.testing.fault.Fault: <lambda> raised KeyError('resp_1')
+    duologue.core.testing.Fault: <lambda> raised KeyError('resp_1')
     for session s1, after record 1 (duologue.connecting)
     ...
     """

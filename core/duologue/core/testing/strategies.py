@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from .script import ASIDES, ENDS, MCP, TRANSCRIPTS, Script, Turn, script
-from .service import Frame, Service, to_records
+from .service_frames import Frame, Service, to_records
+from .session_script import ASIDES, ENDS, MCP, TRANSCRIPTS, Script, Turn, script
 from .stream import Stream
 
 __all__ = ["plans", "records", "scripts", "translations", "turns"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from duologue.core.record import Record
+from duologue.core.log.record import Record
 
 __all__ = ["Stream", "recorded"]
 
@@ -27,7 +27,7 @@ class Stream(list[Record]):
     usual place, frame. An ellipsis says how many characters in the middle of a frame
     are not shown; ``stream[number - 1].frame`` has them all.
 
-    >>> from .service import to_records
+    >>> from .service_frames import to_records
     >>> to_records([{"type": "duologue.tick"}])
     [
       1. s local {"type":"duologue.tick"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from duologue.local import closed_set
-from duologue.local.voice import find_voice
+from duologue.local.speech import closed_set
+from duologue.local.speech.tts import find_voice
 
 from .visit import LOOPBACK, Served, Visit, lacking, microphone, visiting
 

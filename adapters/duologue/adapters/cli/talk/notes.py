@@ -9,8 +9,8 @@ from types import TracebackType
 
 from rich.console import Console
 
-from ..plain import plain
-from ..report import clean
+from ..shared.escape import plain
+from ..shared.report import clean
 
 __all__ = ["Notes"]
 

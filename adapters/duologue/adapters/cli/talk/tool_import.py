@@ -9,7 +9,7 @@ from duologue.core.errors import DuologueError
 from duologue.core.events import McpToolServer
 from duologue.transports import Tool, tool
 
-from ..importing import imported
+from ..shared.import_object import imported
 
 __all__ = ["load_tools"]
 

@@ -1,0 +1,1 @@
+"""Calls of a browser: the SDP relay, and calls that the page makes itself."""

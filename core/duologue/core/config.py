@@ -1,0 +1,128 @@
+"""How an application wants its session, in the GA's names."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import attrs
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from . import models
+from .events.config import (
+    AudioConfig,
+    AudioInput,
+    AudioOutput,
+    FunctionTool,
+    McpToolServer,
+    NoiseReduction,
+    RealtimeSessionConfig,
+    Reasoning,
+    SemanticVad,
+    ServerVad,
+    Transcription,
+    Voice,
+)
+from .wire.retired_names import RETIRED, retired_in, told
+
+__all__ = ["TURN_DETECTION", "SessionConfig"]
+
+
+#: The service finds the turns, by silence; an interruption stops the reply.
+TURN_DETECTION = ServerVad(
+    threshold=0.5,
+    prefix_padding_ms=300,
+    silence_duration_ms=500,
+    create_response=True,
+    interrupt_response=True,
+)
+
+
+@attrs.frozen(kw_only=True)
+class SessionConfig:
+    """What to ask of the service.
+
+    ``UNSET`` leaves a field to the service, ``None`` sends null, which switches off
+    turn detection, transcription and noise reduction. ``model`` None is the client's
+    choice: that of ``DUOLOGUE_MODEL``, or that of the table of models, which is the
+    one that `to_session` takes. The other defaults: spoken answers,
+    turns found by the service after 500 ms of silence, an interruption stops the
+    reply, nothing transcribed, no tools. ``speed`` is from 0.25 to 1.5,
+    ``max_output_tokens`` a number or ``"inf"``; the formats of the audio are the
+    transport's. A name of the retired beta raises TypeError with the name that the GA
+    has for it.
+    """
+
+    model: str | UnsetType | None = None
+    output_modalities: tuple[str, ...] | UnsetType = ("audio",)
+    instructions: str | UnsetType = UNSET
+    voice: str | Voice | UnsetType = UNSET
+    turn_detection: ServerVad | SemanticVad | UnsetType | None = TURN_DETECTION
+    transcription: Transcription | UnsetType | None = None
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
+    tools: tuple[FunctionTool | McpToolServer, ...] | UnsetType = ()
+    tool_choice: Any = UNSET
+    parallel_tool_calls: bool | UnsetType = UNSET
+    max_output_tokens: int | str | UnsetType = UNSET
+    speed: float | UnsetType = UNSET
+    reasoning: Reasoning | UnsetType = UNSET
+    truncation: Any = UNSET
+    tracing: Any = UNSET
+    include: tuple[str, ...] | UnsetType = UNSET
+
+    def __new__(cls, **settings: Any) -> Self:
+        """Refuse retired names, before the constructor refuses all that it lacks."""
+        if retired := settings.keys() & RETIRED.keys():
+            raise TypeError(f"retired: {told(retired)}")
+        return object.__new__(cls)
+
+    @classmethod
+    def changing(cls, **changes: Any) -> SessionConfig:
+        """The configuration that changes these fields and leaves all others alone.
+
+        Raises TypeError for a field that there is not.
+        """
+        left: dict[str, Any] = {field.name: UNSET for field in attrs.fields(cls)}
+        return cls(**{**left, **changes})
+
+    def to_session(self) -> dict[str, Any]:
+        """The session object of the GA, as JSON values.
+
+        Raises ValueError for a value that is retired or of the wrong type.
+        """
+        config = RealtimeSessionConfig(
+            model=models.REALTIME if self.model is None else self.model,
+            output_modalities=self.output_modalities,
+            instructions=self.instructions,
+            audio=AudioConfig(
+                input=AudioInput(
+                    turn_detection=self.turn_detection,
+                    transcription=self.transcription,
+                    noise_reduction=self.noise_reduction,
+                ),
+                output=AudioOutput(voice=self.voice, speed=self.speed),
+            ),
+            tools=self.tools,
+            tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
+            max_output_tokens=self.max_output_tokens,
+            reasoning=self.reasoning,
+            truncation=self.truncation,
+            tracing=self.tracing,
+            include=self.include,
+        )
+        frame = msgspec.json.encode(config)
+        session: dict[str, Any] = msgspec.json.decode(frame)
+        try:
+            msgspec.json.decode(frame, type=RealtimeSessionConfig)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"not a configuration: {error}") from None
+        if (retired := retired_in(session)) is not None:
+            raise ValueError(retired)
+        return _without_empty(session)
+
+
+def _without_empty(session: dict[str, Any]) -> dict[str, Any]:
+    """The same without objects in which nothing is said."""
+    audio = {side: said for side, said in session.pop("audio").items() if said}
+    return {**session, "audio": audio} if audio else session

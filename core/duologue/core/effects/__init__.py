@@ -1,0 +1,1 @@
+"""Effects: the commands that follow from a record, as values."""

@@ -1,0 +1,349 @@
+"""What to do: client events with ids that anyone can work out again.
+
+A command is data. `Send` carries a client event; `Reconnect` is the one that no wire
+carries. The functions below build the client events, one for each that there is; what
+they leave out is left to the service.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import attrs
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .. import events
+from ..config import SessionConfig
+from ..events.base import ClientEvent, Event, Malformed, Unknown
+from ..state.model import Session
+from ..wire.codec import decode
+from ..wire.retired_names import retired_in, told
+
+__all__ = [
+    "Command",
+    "Reconnect",
+    "Send",
+    "append_audio",
+    "append_translation_audio",
+    "approve",
+    "cancel_response",
+    "clear_audio",
+    "clear_output",
+    "client_event",
+    "close_translation",
+    "command_id",
+    "commit_audio",
+    "create_item",
+    "create_response",
+    "delete_item",
+    "identified",
+    "interrupt",
+    "retrieve_item",
+    "send_text",
+    "send_tool_output",
+    "truncate",
+    "update_session",
+    "update_translation",
+]
+
+_E = TypeVar("_E", bound=ClientEvent | Unknown)
+
+
+@attrs.frozen
+class Send:
+    """A client event that is to be sent on a session."""
+
+    session: str
+    event: ClientEvent
+
+
+@attrs.frozen
+class Reconnect:
+    """A session is to go over to a new connection, before its own one ends.
+
+    It is carried out when a `duologue.connecting` of the next epoch is recorded.
+    """
+
+    session: str
+    reason: str
+
+
+#: What `react` gives: something to send, or to connect anew.
+Command = Send | Reconnect
+
+
+def command_id(session: str, seq: int, n: int) -> str:
+    """The ``event_id`` of the n-th command because of record ``seq``.
+
+    At most 512 characters, the service's limit.
+    """
+    return f"{session[:400]}.{seq}.{n}"
+
+
+def identified(event: _E, event_id: str) -> _E:
+    """The event with this id, unless it has one."""
+    if event.event_id is not None:
+        return event
+    if isinstance(event, Unknown):
+        fields = {**event.fields, "event_id": event_id}
+        return msgspec.structs.replace(event, event_id=event_id, fields=fields)
+    return msgspec.structs.replace(event, event_id=event_id)
+
+
+def client_event(event: Event | Mapping[str, Any]) -> ClientEvent | Unknown:
+    """What a client wants to send, typed or as JSON values, as an event.
+
+    Values with a field that the catalogue does not have go as they are, as an
+    `Unknown`: what becomes of them the service says. Raises ValueError for what is no
+    event, and for one that is the service's to send.
+    """
+    values = None if isinstance(event, Event) else event
+    if not isinstance(event, Event):
+        event = decode(msgspec.json.encode(event))
+    if isinstance(event, Malformed):
+        raise ValueError(f"not an event: {event.reason}")
+    if not isinstance(event, ClientEvent | Unknown):
+        raise ValueError(f"{event.type} is not a client's event")
+    if values is None or isinstance(event, Unknown) or not _has_more(values, event):
+        return event
+    return Unknown(name=event.type, event_id=event.event_id, fields=dict(values))
+
+
+def _has_more(values: object, known: object) -> bool:
+    """Whether JSON values have a field that the event made of them does not."""
+    if isinstance(values, Mapping) and isinstance(known, msgspec.Struct):
+        names = dict(
+            zip(known.__struct_encode_fields__, known.__struct_fields__, strict=True)
+        )
+        return any(
+            _has_more(value, getattr(known, names[name]))
+            if name in names
+            else name != known.__struct_config__.tag_field
+            for name, value in cast(Mapping[str, object], values).items()
+        )
+    if isinstance(values, list | tuple) and isinstance(known, list | tuple):
+        # A list that is too long for us is cut.
+        pairs = zip(cast(list[object], values), cast(list[object], known), strict=False)
+        return any(_has_more(value, made) for value, made in pairs)
+    return False
+
+
+# The session.
+
+
+def update_session(
+    session: SessionConfig | events.AnySessionConfig | Mapping[str, Any],
+) -> events.SessionUpdate:
+    """Change the configuration: only what is named changes.
+
+    Once the assistant has spoken, its voice stays. Raises ValueError for what is not a
+    configuration.
+    """
+    if isinstance(session, SessionConfig):
+        session = session.to_session()
+    if isinstance(session, Mapping):
+        return _configured(events.SessionUpdate, {"type": "realtime", **session})
+    return events.SessionUpdate(session=session)
+
+
+def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
+    """The event for a configuration as JSON values. Raises ValueError.
+
+    The service refuses all of one in which it does not know a key.
+    """
+    if (retired := retired_in(session)) is not None:
+        raise ValueError(retired)
+    frame = msgspec.json.encode({"type": "session.update", "session": session})
+    try:
+        event = msgspec.json.decode(frame, type=wanted)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not a configuration: {error}") from None
+    config: Any = getattr(event, "session", None)
+    known = {"type"} | {field.encode_name for field in msgspec.structs.fields(config)}
+    if unknown := sorted(session.keys() - known):
+        raise ValueError(f"not in a configuration: {told(unknown)}")
+    return event
+
+
+# What the user says.
+
+
+def append_audio(audio: bytes) -> events.InputAudioBufferAppend:
+    """More of what the microphone hears, in the input format of the session."""
+    return events.InputAudioBufferAppend(audio=base64.b64encode(audio).decode())
+
+
+def commit_audio() -> events.InputAudioBufferCommit:
+    """What was said so far is a turn: for push-to-talk, without turn detection."""
+    return events.InputAudioBufferCommit()
+
+
+def clear_audio() -> events.InputAudioBufferClear:
+    """Forget what was said and not committed yet."""
+    return events.InputAudioBufferClear()
+
+
+# The conversation.
+
+
+def create_item(
+    item: events.AnyItem, *, previous_item_id: str | UnsetType = UNSET
+) -> events.ConversationItemCreate:
+    """Put an item into the conversation: behind another one, in front of all for
+    ``"root"``, at the end if none is named.
+    """
+    return events.ConversationItemCreate(item=item, previous_item_id=previous_item_id)
+
+
+def send_text(
+    text: str, *, item_id: str | None = None, role: str = "user"
+) -> events.ConversationItemCreate:
+    """A message that the user typed, or one of the ``system`` to the model."""
+    content = (events.InputTextPart(text=text),)
+    return create_item(events.MessageItem(id=item_id, role=role, content=content))
+
+
+def send_tool_output(
+    call_id: str, output: str, *, item_id: str | None = None
+) -> events.ConversationItemCreate:
+    """What a function gave for a call; `react` asks for the answer when all are in."""
+    return create_item(
+        events.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)
+    )
+
+
+def approve(
+    request_id: str,
+    approve: bool = True,
+    *,
+    reason: str | None = None,
+    item_id: str | None = None,
+) -> events.ConversationItemCreate:
+    """Whether an MCP tool may be called: the answer to an ``mcp_approval_request``.
+
+    ``request_id`` is the id of that item; the answer needs an id of its own, made
+    from it where none is given.
+    """
+    return create_item(
+        events.McpApprovalResponseItem(
+            id=item_id or f"ok_{request_id}"[:32],
+            approval_request_id=request_id,
+            approve=approve,
+            reason=reason,
+        )
+    )
+
+
+def delete_item(item_id: str) -> events.ConversationItemDelete:
+    """Take an item out of the conversation."""
+    return events.ConversationItemDelete(item_id=item_id)
+
+
+def retrieve_item(item_id: str) -> events.ConversationItemRetrieve:
+    """Ask for the service's own copy of an item, audio included."""
+    return events.ConversationItemRetrieve(item_id=item_id)
+
+
+def truncate(
+    item_id: str, audio_end_ms: int, *, content_index: int = 0
+) -> events.ConversationItemTruncate:
+    """Tell the service how much of an item was heard."""
+    return events.ConversationItemTruncate(
+        item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
+    )
+
+
+# Responses.
+
+
+def create_response(
+    *,
+    instructions: str | UnsetType = UNSET,
+    output_modalities: Iterable[str] | UnsetType = UNSET,
+    out_of_band: bool = False,
+    input: Iterable[events.AnyItem] | UnsetType = UNSET,
+    tool_choice: Any = UNSET,
+    max_output_tokens: int | str | UnsetType = UNSET,
+    metadata: Mapping[str, str] | UnsetType = UNSET,
+) -> events.ResponseCreate:
+    """Ask the model to respond; options hold for this response alone.
+
+    ``out_of_band`` keeps it out of the conversation, ``input`` is then what it sees
+    (nothing: all of the conversation); ``metadata`` comes back in the response.
+    """
+    params = events.ResponseCreateParams(
+        instructions=instructions,
+        output_modalities=_tuple(output_modalities),
+        conversation="none" if out_of_band else UNSET,
+        input=_tuple(input),
+        tool_choice=tool_choice,
+        max_output_tokens=max_output_tokens,
+        metadata=metadata if metadata is UNSET else dict(metadata),
+    )
+    plain = params == events.ResponseCreateParams()
+    return events.ResponseCreate(response=UNSET if plain else params)
+
+
+_T = TypeVar("_T")
+
+
+def _tuple(values: Iterable[_T] | UnsetType) -> tuple[_T, ...] | UnsetType:
+    return values if isinstance(values, UnsetType) else tuple(values)
+
+
+def cancel_response(response_id: str | None = None) -> events.ResponseCancel:
+    """Stop a response; without an id the one in the conversation."""
+    return events.ResponseCancel(response_id=response_id)
+
+
+def clear_output() -> events.OutputAudioBufferClear:
+    """Stop what the service is playing (WebRTC and SIP)."""
+    return events.OutputAudioBufferClear()
+
+
+def interrupt(session: Session) -> tuple[ClientEvent, ...]:
+    """What stops the assistant now: its response if one is in work, then its audio.
+
+    In this order, because clearing the audio truncates the item (API page,
+    ``output_audio_buffer.clear``). Nothing if it is silent.
+    """
+    stop: list[ClientEvent] = []
+    if session.responses.active is not None:
+        stop.append(cancel_response())
+    if session.activity.playing is not None and not _plays_here(session):
+        stop.append(clear_output())
+    return tuple(stop)
+
+
+def _plays_here(session: Session) -> bool:
+    """Whether what is heard is played by us, and nobody else has to be stopped."""
+    response = session.response(session.activity.playing)
+    items = [session.items.get(name) for name in response.item_ids] if response else []
+    return any(item and item.placement.played_ms is not None for item in items)
+
+
+# Translations.
+
+
+def update_translation(session: Mapping[str, Any]) -> events.TranslationSessionUpdate:
+    """Change the language, the source's transcription or the noise reduction.
+
+    Type and model cannot be named here. Raises ValueError for what is not a
+    configuration.
+    """
+    if fixed := sorted(session.keys() & {"id", "type", "model", "expires_at"}):
+        raise ValueError(f"not to be changed in a translation: {', '.join(fixed)}")
+    return _configured(events.TranslationSessionUpdate, session)
+
+
+def append_translation_audio(audio: bytes) -> events.SessionInputAudioBufferAppend:
+    """More of what is to be translated: PCM16 mono at 24,000 Hz, silence included."""
+    return events.SessionInputAudioBufferAppend(audio=base64.b64encode(audio).decode())
+
+
+def close_translation() -> events.SessionClose:
+    """Ask for the rest of the translation and a clean end."""
+    return events.SessionClose()

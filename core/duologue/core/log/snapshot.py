@@ -1,0 +1,121 @@
+"""A state as bytes and back. The same state gives the same bytes, everywhere."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args, get_origin
+
+import msgspec
+from immutables import Map
+from msgspec.structs import asdict, astuple
+
+from ..arguments import require
+from ..errors import SnapshotError
+from ..state.dedup import Ignored, Sent, Tally
+from ..state.model import Session, State
+from ..state.rope import Text
+from ..state.sequence import Order
+from .upgrades import upgrade_snapshot
+
+__all__ = ["VERSION", "dump", "load"]
+
+#: The version of the format.
+VERSION = 1
+
+
+def dump(state: State) -> bytes:
+    """Canonical JSON: keys in order, a growing text as one string.
+
+    Raises TypeError for what is no state.
+    """
+    require(state, State, "dump: the state")
+    sessions = {name: _to_save(session) for name, session in state.sessions.items()}
+    return msgspec.json.encode(
+        {"duologue": VERSION, "state": {"sessions": sessions}},
+        enc_hook=_plain,
+        order="sorted",
+    )
+
+
+def load(data: bytes) -> State:
+    """The state that `dump` wrote.
+
+    Raises `SnapshotError` for other bytes, and for a version from the future; TypeError
+    for what are no bytes.
+    """
+    require(data, bytes, "load: the snapshot")
+    try:
+        # A state of another version may have another shape.
+        version = msgspec.json.decode(data, type=_Head).duologue
+        if version > VERSION:
+            raise SnapshotError(
+                f"snapshot version {version}, this duologue reads {VERSION}"
+            )
+        data = upgrade_snapshot(data, to=VERSION)
+        snapshot = msgspec.json.decode(data, type=_Snapshot, dec_hook=_typed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SnapshotError(f"not a snapshot: {error}") from None
+    sessions = snapshot.state.sessions
+    for name, saved in sessions.items():
+        if saved.id != name:
+            raise SnapshotError(f"not a snapshot: session {name!r} says {saved.id!r}")
+    return State(Map({name: _as_saved(saved) for name, saved in sessions.items()}))
+
+
+class _Head(msgspec.Struct):
+    duologue: int
+
+
+class _SavedTally(msgspec.Struct, frozen=True):
+    """What makes a tally, without its window, which is shared."""
+
+    events: int = 0
+    seen: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    sent: tuple[Sent, ...] = ()
+    ignored: Ignored = Ignored()
+
+
+class _SavedSession(Session, frozen=True, gc=False):
+    tally: _SavedTally = _SavedTally()  # type: ignore[assignment]
+
+
+class _Sessions(msgspec.Struct):
+    # No `Map`, whose values are converted, not decoded: configurations hold
+    # `msgspec.Raw`, which only decoding can make.
+    sessions: dict[str, _SavedSession]
+
+
+class _Snapshot(_Head):
+    state: _Sessions
+
+
+def _to_save(session: Session) -> dict[str, Any]:
+    tally = session.tally
+    saved = {name: getattr(tally, name) for name in _SavedTally.__struct_fields__}
+    return {**asdict(session), "tally": saved}
+
+
+def _as_saved(saved: _SavedSession) -> Session:
+    fields: dict[str, Any] = asdict(saved)
+    fields["tally"] = Tally.of(*astuple(saved.tally))
+    return Session(**fields)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Map):
+        return dict(cast(Map[str, Any], value))
+    if isinstance(value, Text):
+        return str(value)
+    if isinstance(value, Order):
+        return list(value)
+    raise NotImplementedError(repr(value))  # pragma: no cover - as below
+
+
+def _typed(wanted: Any, value: Any) -> Any:
+    if wanted is Text:
+        return Text(msgspec.convert(value, str))
+    if wanted is Order:
+        return Order(msgspec.convert(value, tuple[str, ...]))
+    if get_origin(wanted) is Map:
+        values: Any = dict.__class_getitem__(get_args(wanted))
+        return Map(msgspec.convert(value, values, dec_hook=_typed))
+    raise NotImplementedError(wanted)  # pragma: no cover - a class is missing

@@ -1,0 +1,1 @@
+"""Selectors: memoised functions of one session."""

@@ -1,0 +1,139 @@
+"""What a session cost: its tokens at the prices of its model.
+
+There is a figure only where it is sure. A model without a price, tokens of a modality
+without one, and usage that does not add up give none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import fsum, inf
+from typing import Any, TypeGuard
+
+import attrs
+
+from ..arguments import of_session
+from ..prices import PRICES, Prices
+from ..state.model import Session, Usage
+
+__all__ = ["Cost", "select_cost"]
+
+_MILLION = 1_000_000
+_MODALITIES = ("text", "audio", "image")
+_KINDS = ("input", "cached", "output")
+
+
+@attrs.frozen
+class Cost:
+    """US dollars: the sum, and its parts by kind of token.
+
+    ``input_…`` are the tokens that were not cached, ``cached_…`` those that were.
+    What wrote down the user's words is billed apart, and is not in it.
+    """
+
+    model: str
+    usd: float
+    input_text: float = 0.0
+    input_audio: float = 0.0
+    input_image: float = 0.0
+    cached_text: float = 0.0
+    cached_audio: float = 0.0
+    cached_image: float = 0.0
+    output_text: float = 0.0
+    output_audio: float = 0.0
+
+
+@of_session
+def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
+    """What the responses so far cost, by our own table or by ``prices``.
+
+    A table is US dollars per million tokens, by model, modality and kind; a model can
+    have the name of another in place of prices, and costs the same::
+
+        {
+            "my-model": {
+                "text": {"input": 4.0, "cached": 0.4, "output": 16.0},
+                "audio": {"input": 32.0, "cached": 0.4, "output": 64.0},
+                "image": {"input": 5.0, "cached": 0.5},
+            },
+            "my-model-2026-11-01": "my-model",
+        }
+
+    None where the cost is not known: a model, a modality or a kind that was used has
+    no price, or the usage does not add up. Raises ValueError for a table of another
+    shape.
+    """
+    if prices is not None:
+        _check(prices)
+    model = getattr(session.connection.confirmed, "model", None)
+    if not isinstance(model, str):
+        return None
+    price = _price(model, PRICES if prices is None else prices)
+    tokens = _tokens(session.ledger.usage)
+    if price is None or tokens is None:
+        return None
+    parts: dict[str, float] = {}
+    for (kind, modality), count in tokens.items():
+        if not count:
+            continue
+        rate = price.get(modality, {}).get(kind)
+        if rate is None:
+            return None
+        parts[f"{kind}_{modality}"] = count * rate / _MILLION
+    return Cost(model, fsum(parts.values()), **parts)
+
+
+def _check(prices: Any) -> None:
+    """Raise ValueError, with the place, for what is no table of prices."""
+    for model, price in _members(prices, "prices", None):
+        if isinstance(price, str):
+            continue
+        for modality, rates in _members(price, model, _MODALITIES):
+            for kind, rate in _members(rates, f"{model}.{modality}", _KINDS):
+                if not isinstance(rate, int | float) or not 0 <= rate < inf:
+                    where = f"{model}.{modality}.{kind}"
+                    raise ValueError(f"prices: {where} is {rate!r}, not US dollars")
+
+
+def _members(
+    value: Any, where: str, names: tuple[str, ...] | None
+) -> Iterator[tuple[str, Any]]:
+    if not _is_mapping(value):
+        raise ValueError(f"prices: {where} is {value!r}, not a mapping")
+    for name, member in value.items():
+        if not isinstance(name, str) or (names is not None and name not in names):
+            allowed = "a model" if names is None else f"one of {', '.join(names)}"
+            raise ValueError(f"prices: {where} has {name!r}, not {allowed}")
+        yield name, member
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _price(model: str, prices: Prices) -> Mapping[str, Mapping[str, float]] | None:
+    price = prices.get(model)
+    if isinstance(price, str):
+        price = prices.get(price)
+    return None if isinstance(price, str) else price
+
+
+def _tokens(usage: Usage) -> dict[tuple[str, str], int] | None:
+    """Tokens by what they are billed as; None where they do not add up.
+
+    The cached ones are a part of the input. Where the sum is not the total, somebody
+    did not say what the tokens are.
+    """
+    tokens = {
+        ("input", "text"): usage.input_text - usage.cached_text,
+        ("input", "audio"): usage.input_audio - usage.cached_audio,
+        ("input", "image"): usage.input_image - usage.cached_image,
+        ("cached", "text"): usage.cached_text,
+        ("cached", "audio"): usage.cached_audio,
+        ("cached", "image"): usage.cached_image,
+        ("output", "text"): usage.output_text,
+        ("output", "audio"): usage.output_audio,
+    }
+    if min(tokens.values()) < 0 or sum(tokens.values()) != usage.total:
+        return None
+    return tokens

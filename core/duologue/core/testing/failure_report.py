@@ -1,0 +1,103 @@
+"""What a check found, in words: which function, at which record, and both values."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+
+from duologue.core.log.record import Record
+from duologue.core.log.snapshot import dump
+from duologue.core.state.model import State
+
+from .stream import Stream
+
+__all__ = ["Fault", "Photo", "compared", "name_of", "place", "raised", "shown"]
+
+#: Characters of a value that are shown, and how many of them before a difference.
+_SHOWN = 160
+_BEFORE = 60
+
+
+class Fault(AssertionError):
+    """What a check found: what is wrong, and the records that show it.
+
+    >>> raise Fault("it raised", [])
+    Traceback (most recent call last):
+        ...
+    duologue.core.testing.Fault: it raised
+    """
+
+    # Tracebacks name the public module.
+    __module__ = "duologue.core.testing"
+
+    def __init__(self, what: str, stream: Sequence[Record]) -> None:
+        #: What is wrong, in words.
+        self.what = what
+        #: The records that show it. The message shows long frames shortened.
+        self.stream = Stream(stream)
+        super().__init__(f"{what}\n{self.stream!r}" if stream else what)
+
+
+class Photo:
+    """What a value is now, in bytes that later can be compared."""
+
+    def __init__(self, value: object) -> None:
+        self._kind, self._bytes = _bytes(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Photo) and self._bytes == other._bytes
+
+    def __hash__(self) -> int:
+        return hash(self._bytes)
+
+    def __repr__(self) -> str:
+        """The value as it was, in words."""
+        if self._kind == "pickle":
+            return repr(pickle.loads(self._bytes))
+        return self._bytes.decode(errors="surrogatepass")
+
+
+def _bytes(value: object) -> tuple[str, bytes]:
+    if isinstance(value, State):
+        return "dump", dump(value)
+    try:
+        return "pickle", pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+        return "repr", repr(value).encode(errors="surrogatepass")
+
+
+def name_of(function: object) -> str:
+    """A function by its name; what has none by its repr, shortened."""
+    name = getattr(function, "__qualname__", None)
+    return name.rpartition("<locals>.")[2] if isinstance(name, str) else shown(function)
+
+
+def place(number: int, record: Record, when: str = "at") -> str:
+    """Where in the stream: the number with which it is listed, and the type."""
+    return f"{when} record {number} ({record.event.type})"
+
+
+def raised(function: object, error: Exception, where: str) -> str:
+    """A function raised, here."""
+    return f"{name_of(function)} raised {shown(error)} {where}"
+
+
+def shown(value: object) -> str:
+    """The repr, shortened: an ellipsis says so."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def compared(names: tuple[str, str], one: object, other: object) -> str:
+    """Two lines with two values from where they begin to differ."""
+    texts = repr(one), repr(other)
+    at = next(
+        (n for n, (a, b) in enumerate(zip(*texts, strict=False)) if a != b),
+        min(map(len, texts)),
+    )
+    start = max(0, at - _BEFORE) if max(map(len, texts)) > _SHOWN else 0
+    return "\n".join(
+        f"  {name}: {'…' if start else ''}{text[start : start + _SHOWN]}"
+        f"{'…' if len(text) > start + _SHOWN else ''}"
+        for name, text in zip(names, texts, strict=True)
+    )

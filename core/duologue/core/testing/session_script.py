@@ -1,0 +1,346 @@
+"""Whole sessions, written turn by turn, with the transcript that they must give.
+
+A `Turn` is a plan: who speaks, when the words come, what the model does, how it ends.
+`script` plays plans through a `Service`, in orders that a service really uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from .service_frames import Frame, Service, message
+from .turn_plan import ENDS, MCP, TRANSCRIPTS, Turn
+
+__all__ = ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS", "Line", "Script", "Turn", "script"]
+
+
+@attrs.frozen
+class Line:
+    """What a line of the transcript must say.
+
+    >>> Line("item_1", "user", "hello").text
+    'hello'
+    """
+
+    item_id: str
+    role: str
+    text: str
+
+
+@attrs.frozen
+class Script:
+    """The frames of a session, and the transcript that they must fold to.
+
+    >>> from duologue.core import fold, select_transcripts
+    >>> from .service_frames import to_records
+    >>> played = script([Turn(user=("hello",), reply=("Hi.",))])
+    >>> session = fold(to_records(played.frames)).sessions["s"]
+    >>> [line.text for line in select_transcripts(session)]
+    ['hello', 'Hi.']
+    >>> [line.text for line in played.lines]
+    ['hello', 'Hi.']
+    """
+
+    frames: tuple[Frame, ...]
+    lines: tuple[Line, ...]
+
+
+def script(plan: Iterable[Turn], prefix: str = "") -> Script:
+    """The session of these turns. ``prefix`` begins all its ids.
+
+    >>> script([]).lines
+    ()
+    """
+    stage = _Stage(Service(prefix))
+    stage.connect()
+    turns = list(plan)
+    for number, turn in enumerate(turns, start=1):
+        stage.play(turn, turns[number] if number < len(turns) else None)
+    stage.pay_debts()
+    return Script(tuple(stage.service.frames), tuple(stage.lines))
+
+
+class _Stage:
+    """A session while it is written: its service, and what is not settled yet."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.lines: list[Line] = []
+        #: Items of the conversation that are there, with their words.
+        self.standing: dict[str, Line] = {}
+        #: Words of the user that are still to come.
+        self.debts: list[Callable[[], None]] = []
+        #: The item of a user who has already begun, by interrupting.
+        self.reserved: str | None = None
+
+    def connect(self) -> None:
+        service = self.service
+        service.note("duologue.connecting")
+        service.note("duologue.connected")
+        service.created()
+        service.note("session.update", session={"type": "realtime"})
+        service.send("session.updated", session={"type": "realtime", "tools": []})
+
+    def play(self, turn: Turn, following: Turn | None) -> None:
+        """One turn, from the user's first word to what happens after the answer."""
+        earlier, self.debts = self.debts, []
+        user = self._user(turn)
+        after = self._answer(turn, following, user)
+        for pay in (*after, *earlier):
+            pay()
+        for name in turn.events:
+            # A user who is speaking is neither cut off nor cleared away here.
+            if self.reserved is None or name not in _WHILE_SILENT:
+                ASIDES[name](self)
+
+    def pay_debts(self) -> None:
+        """The words that are still to come, come."""
+        debts, self.debts = self.debts, []
+        for pay in debts:
+            pay()
+
+    def add(self, item_id: str, role: str, text: str) -> None:
+        line = Line(item_id, role, text.strip())
+        self.lines.append(line)
+        self.standing[item_id] = line
+
+    # --- The user -----------------------------------------------------------------
+
+    def _user(self, turn: Turn) -> str:
+        service, text = self.service, "".join(turn.user)
+        if not turn.is_spoken:
+            item_id = service.typed(text)
+            service.note("response.create")
+            self.add(item_id, "user", text)
+            return item_id
+        item_id = self.reserved or service.start_speech()
+        self.reserved = None
+        if turn.transcript == "early":
+            service.transcribe(item_id, turn.user)
+        service.end_speech(item_id)
+        if turn.transcript == "before":
+            service.transcribe(item_id, turn.user)
+        self.add(item_id, "user", "" if turn.transcript == "never" else text)
+        if turn.transcript == "late":
+            self.debts.append(lambda: service.transcribe(item_id, turn.user))
+        return item_id
+
+    def _words_within(self, turn: Turn, user: str) -> None:
+        if turn.is_spoken and turn.transcript in ("within", "failed"):
+            fails = turn.transcript == "failed"
+            self.service.transcribe(user, turn.user, fails=fails)
+
+    # --- The model ----------------------------------------------------------------
+
+    def _answer(
+        self, turn: Turn, following: Turn | None, user: str
+    ) -> list[Callable[[], None]]:
+        """The answer; gives what comes after it."""
+        service = self.service
+        aside = self._begin_aside(turn)
+        if turn.calls:
+            self._call(turn)
+        if turn.mcp:
+            service.list_tools("shop", fails=turn.mcp == "failed")
+        if turn.mcp == "approval":
+            self._ask()
+        response = service.begin()
+        if turn.end == "failed":
+            self._words_within(turn, user)
+            why = {"code": "server_error", "message": "sorry"}
+            service.end(response, [], "failed", type="failed", error=why)
+        else:
+            self._speak(turn, following, user, response)
+        return aside
+
+    def _begin_aside(self, turn: Turn) -> list[Callable[[], None]]:
+        if not turn.aside:
+            return []
+        service = self.service
+        response = service.begin(in_band=False, metadata={"topic": "aside"})
+        said = service.say(response, turn.aside, spoken=False, in_band=False)
+
+        def finish() -> None:
+            service.end(response, [service.finish(said)], in_band=False)
+
+        return [finish]
+
+    def _call(self, turn: Turn) -> None:
+        service = self.service
+        response = service.begin()
+        made = [
+            service.call(response, "look", pieces, index=index)
+            for index, pieces in enumerate(turn.calls)
+        ]
+        service.end(response, made)
+        for item in made:
+            service.answer(item["call_id"], "found")
+        service.note("response.create")
+
+    def _ask(self) -> None:
+        response = self.service.begin()
+        asked = self.service.approval("shop", response)
+        self.service.end(response, [asked])
+        self.service.approve(asked["id"])
+
+    def _speak(
+        self, turn: Turn, following: Turn | None, user: str, response: str
+    ) -> None:
+        service = self.service
+        output: list[Frame] = []
+        if turn.mcp in ("completed", "failed"):
+            output.append(
+                service.mcp_call(response, "shop", fails=turn.mcp == "failed")
+            )
+        said = service.say(
+            response, turn.reply, spoken=turn.reply_is_spoken, index=len(output)
+        )
+        self.add(said["item_id"], "assistant", said["text"])
+        plays = turn.plays and turn.reply_is_spoken
+        if plays:
+            service.send("output_audio_buffer.started", response_id=response)
+        self._words_within(turn, user)
+        if turn.end == "completed":
+            service.end(response, [*output, service.finish(said)])
+        elif turn.end == "incomplete":
+            output.append(service.finish(said, "incomplete"))
+            service.end(response, output, "incomplete", reason="max_output_tokens")
+        else:
+            self._cut_off(turn, following, response, said, output)
+        if plays:
+            over = "cleared" if turn.end in ("cancelled", "truncated") else "stopped"
+            service.send(f"output_audio_buffer.{over}", response_id=response)
+
+    def _cut_off(
+        self,
+        turn: Turn,
+        following: Turn | None,
+        response: str,
+        said: Frame,
+        output: list[Frame],
+    ) -> None:
+        service = self.service
+        if turn.end == "truncated" and following is not None and following.is_spoken:
+            self.reserved = service.start_speech()
+            reason = "turn_detected"
+        else:
+            service.note("response.cancel")
+            reason = "client_cancelled"
+        output.append(service.finish(said, "incomplete"))
+        service.end(response, output, "cancelled", type="cancelled", reason=reason)
+        if turn.end == "truncated":
+            at: Frame = {"item_id": said["item_id"], "content_index": 0}
+            at["audio_end_ms"] = 20
+            service.note("conversation.item.truncate", **at)
+            service.send("conversation.item.truncated", **at)
+
+    # --- What else happens --------------------------------------------------------
+
+    def delete(self, item_id: str) -> None:
+        """An item leaves; its words may still come, and change nothing."""
+        service = self.service
+        service.note("conversation.item.delete", item_id=item_id)
+        service.send("conversation.item.deleted", item_id=item_id)
+        del self.standing[item_id]
+        self.lines = [line for line in self.lines if line.item_id != item_id]
+
+    def delete_first(self) -> None:
+        if self.standing:
+            self.delete(next(iter(self.standing)))
+
+    def delete_last(self) -> None:
+        if self.standing:
+            self.delete(next(reversed(self.standing)))
+
+    def reconnect(self) -> None:
+        """The connection is lost; the next one is given what was said."""
+        service = self.service
+        self.pay_debts()
+        service.note("duologue.disconnected", code=1006, expected=False)
+        service.note("duologue.tick")
+        self.connect()
+        service.last = None
+        for line in self.standing.values():
+            kind = "input_text" if line.role == "user" else "output_text"
+            part = {"type": kind, "text": line.text}
+            item = message(line.item_id, line.role, [part])
+            service.note("conversation.item.create", item=item)
+            service.put(item)
+
+    def clear(self) -> None:
+        """The user clears what is shown; what comes later shows again."""
+        self.service.note("duologue.cleared")
+        self.lines = []
+
+    def retrieve(self) -> None:
+        """The client asks for the service's copy of what the assistant said last."""
+        said = [one for one in self.standing.values() if one.role == "assistant"]
+        for line in said[-1:]:
+            self.service.note("conversation.item.retrieve", item_id=line.item_id)
+            part = {"type": "output_text", "text": line.text}
+            item = message(line.item_id, line.role, [part])
+            self.service.send("conversation.item.retrieved", item=item)
+
+    def limits(self) -> None:
+        limit = {"name": "tokens", "limit": 40_000, "remaining": 39_000}
+        self.service.send(
+            "rate_limits.updated", rate_limits=[{**limit, "reset_seconds": 1.5}]
+        )
+
+    def fail(self) -> None:
+        error = {"type": "invalid_request_error", "code": "invalid_value"}
+        self.service.send("error", error={**error, "message": "no", "event_id": "me_1"})
+
+    def press(self) -> None:
+        """A telephone key; the one event without an id."""
+        self.service.note(
+            "input_audio_buffer.dtmf_event_received", event="5", received_at=1_000
+        )
+
+    def wait(self) -> None:
+        """Nobody speaks for so long that the silence becomes an item."""
+        service = self.service
+        item_id = service.name("item")
+        service.send(
+            "input_audio_buffer.timeout_triggered",
+            item_id=item_id,
+            audio_start_ms=900,
+            audio_end_ms=6_900,
+        )
+        service.send(
+            "input_audio_buffer.committed",
+            item_id=item_id,
+            previous_item_id=service.last,
+        )
+        service.put(message(item_id, "user", [{"type": "input_audio"}]))
+        self.add(item_id, "user", "")
+
+    def instruct(self) -> None:
+        self.service.typed("Be brief.", role="system")
+
+    def set_up(self) -> None:
+        """What the user does with microphone and speaker."""
+        self.service.note("duologue.muted", muted=True)
+        self.service.note("duologue.volume", volume=0.5)
+        self.service.note("duologue.played", item_id=self.service.last or "", ms=20)
+        wish = {"type": "session.update", "session": {"type": "realtime"}}
+        self.service.note("duologue.requested", event=wish)
+
+
+#: What else can happen after a turn: what does each that `Turn` names.
+ASIDES: dict[str, Callable[[_Stage], None]] = {
+    "deleted_first": _Stage.delete_first,
+    "deleted_last": _Stage.delete_last,
+    "reconnected": _Stage.reconnect,
+    "cleared": _Stage.clear,
+    "retrieved": _Stage.retrieve,
+    "rate_limits": _Stage.limits,
+    "error": _Stage.fail,
+    "dtmf": _Stage.press,
+    "timeout": _Stage.wait,
+    "system": _Stage.instruct,
+    "set_up": _Stage.set_up,
+}
+_WHILE_SILENT = ("reconnected", "cleared", "timeout")

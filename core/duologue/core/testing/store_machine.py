@@ -1,0 +1,286 @@
+"""A state machine over a `Store`: whatever happens, it agrees with a naive model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from duologue.core.log.record import Record
+from duologue.core.log.snapshot import dump, load
+from duologue.core.state.model import State
+from duologue.core.store import Store
+
+from .failure_report import shown
+from .mutations import hostile
+from .naive_model import Model
+from .service_frames import Frame, Service, direction, message
+from .strategies import records
+from .stream import Stream
+
+__all__ = ["StoreMachine"]
+
+_SESSIONS = st.sampled_from(["a", "b"])
+_WORDS = st.sampled_from(["yes ", "no", " and", "語", "é "])
+
+
+class _Side:
+    """One session: who writes it, what it must be, and what is under way in it."""
+
+    def __init__(self, name: str) -> None:
+        self.service = Service(f"{name}_")
+        self.model = Model()
+        self.epoch = 0
+        #: Frames of this epoch that can come again.
+        self.sent: list[Frame] = []
+        #: The user's items whose words are still to come.
+        self.unheard: list[str] = []
+        self.speaking: str | None = None
+        #: Items under way, each with its response.
+        self.said: list[Frame] = []
+        self.told = 0
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Two sessions in one store: they speak, type, answer, are cut off, deleted,
+    reconnected, dumped and loaded, and forgotten; events come twice or are unknown.
+
+    After every step the store must say what plain dicts say, and every subscriber
+    must have been told of every record once. Override `make_store` to test a store
+    of your own, with a middleware that lets every record through (`check_middleware`
+    is for one that holds some back):
+
+    >>> from hypothesis import settings
+    >>> from hypothesis.stateful import run_state_machine_as_test
+    >>> class MyMachine(StoreMachine):
+    ...     def make_store(self, state):
+    ...         return Store(state, middleware=())
+    >>> quick = settings(max_examples=5, stateful_step_count=10, deadline=None)
+    >>> run_state_machine_as_test(MyMachine, settings=quick)
+
+    In a test module ``TestMyStore = MyMachine.TestCase`` is enough.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides = {name: _Side(name) for name in ("a", "b")}
+        self.time = 1000.0
+        self.told: list[Record] = []
+        self.store = self._open(State())
+
+    def make_store(self, state: State) -> Store:
+        """The store to test, beginning from this state."""
+        return Store(state)
+
+    def _open(self, state: State) -> Store:
+        store = self.make_store(state)
+        _check_store(store, state)
+        store.subscribe(lambda before, record, after: self.told.append(record))
+        return store
+
+    def _send(self, name: str) -> None:
+        """Feed what the service of a session has written."""
+        side = self.sides[name]
+        frames, side.service.frames = side.service.frames, []
+        for frame in frames:
+            side.model.take(self._feed(name, frame))
+            side.sent.append(frame)
+
+    def _feed(self, name: str, frame: Frame | bytes) -> Record:
+        side = self.sides[name]
+        self.time += 0.1
+        record = self.store.feed(
+            name, frame, at=self.time, dir=direction(frame), epoch=side.epoch
+        )
+        told, self.told = self.told, []
+        _check_told(record, told)
+        side.told += 1
+        return record
+
+    # --- The user -----------------------------------------------------------------
+
+    @rule(name=_SESSIONS, words=_WORDS)
+    def type(self, name: str, words: str) -> None:
+        """The user writes."""
+        self.sides[name].service.typed(words)
+        self._send(name)
+
+    @rule(name=_SESSIONS)
+    def speak_or_fall_silent(self, name: str) -> None:
+        """The user begins to speak, or ends."""
+        side = self.sides[name]
+        if side.speaking is None:
+            side.speaking = side.service.start_speech()
+        else:
+            side.service.end_speech(side.speaking)
+            side.unheard.append(side.speaking)
+            side.speaking = None
+        self._send(name)
+
+    @rule(name=_SESSIONS, words=st.lists(_WORDS, max_size=3), fails=st.booleans())
+    def transcribe(self, name: str, words: list[str], fails: bool) -> None:
+        """The words of something that the user said come, whoever speaks by now."""
+        side = self.sides[name]
+        if side.unheard:
+            side.service.transcribe(side.unheard.pop(), words, fails=fails)
+        self._send(name)
+
+    # --- The model ----------------------------------------------------------------
+
+    @rule(name=_SESSIONS, spoken=st.booleans(), aside=st.booleans())
+    def begin(self, name: str, spoken: bool, aside: bool) -> None:
+        """The assistant begins to answer, in the conversation or beside it."""
+        service = self.sides[name].service
+        response = service.begin(in_band=not aside)
+        said = service.say(response, (), spoken=spoken, in_band=not aside)
+        self.sides[name].said.append(said)
+        self._send(name)
+
+    @rule(name=_SESSIONS, which=st.integers(0, 3), words=_WORDS)
+    def utter(self, name: str, which: int, words: str) -> None:
+        """One of the answers under way grows."""
+        side = self.sides[name]
+        if side.said:
+            side.service.utter(side.said[which % len(side.said)], words)
+        self._send(name)
+
+    @rule(name=_SESSIONS, which=st.integers(0, 3), cut=st.booleans())
+    def finish(self, name: str, which: int, cut: bool) -> None:
+        """One of the answers ends, or is cut off."""
+        side = self.sides[name]
+        if side.said:
+            said = side.said.pop(which % len(side.said))
+            item = side.service.finish(said, "incomplete" if cut else "completed")
+            status = "cancelled" if cut else "completed"
+            side.service.end(
+                said["response_id"], [item], status, in_band=said["in_band"]
+            )
+        self._send(name)
+
+    @rule(name=_SESSIONS, arguments=st.lists(_WORDS, max_size=3))
+    def call(self, name: str, arguments: list[str]) -> None:
+        """The model calls a function, and gets its answer."""
+        service = self.sides[name].service
+        response = service.begin()
+        item = service.call(response, "look", arguments)
+        service.end(response, [item])
+        service.answer(item["call_id"], "found")
+        self._send(name)
+
+    # --- What goes wrong ----------------------------------------------------------
+
+    @rule(name=_SESSIONS, which=st.integers(0, 1_000))
+    def repeat(self, name: str, which: int) -> None:
+        """An event comes again, and changes nothing."""
+        side = self.sides[name]
+        recent = [f for f in side.sent[-300:] if "event_id" in f]
+        if recent:
+            self._feed(name, recent[which % len(recent)])
+
+    @rule(name=_SESSIONS, frame=st.sampled_from([b"\xff", b"[]", b'{"type":"new"}']))
+    def babble(self, name: str, frame: bytes) -> None:
+        """What nobody understands changes nothing."""
+        self._feed(name, frame)
+
+    @rule(name=_SESSIONS, which=st.integers(0, 1_000))
+    def delete(self, name: str, which: int) -> None:
+        """An item leaves, and stays away."""
+        side = self.sides[name]
+        if side.model.order:
+            item_id = side.model.order[which % len(side.model.order)]
+            side.service.send("conversation.item.deleted", item_id=item_id)
+        self._send(name)
+
+    @rule(name=_SESSIONS)
+    def reconnect(self, name: str) -> None:
+        """The connection is lost; the next one is given what is known."""
+        side = self.sides[name]
+        lost: Frame = {"type": "duologue.disconnected", "expected": False}
+        side.model.take(self._feed(name, lost))
+        side.epoch += 1
+        side.sent, side.said, side.unheard, side.speaking = [], [], [], None
+        side.service.note("duologue.connecting")
+        side.service.created()
+        side.service.last = None
+        for item_id in side.model.order:
+            item = side.model.items[item_id]
+            if item["role"] == "user" and item["status"] == "completed":
+                text = "".join(item["texts"].values())
+                part = {"type": "input_text", "text": text}
+                side.service.put(message(item_id, "user", [part]))
+        self._send(name)
+
+    # --- The store ----------------------------------------------------------------
+
+    @rule()
+    def dump_and_load(self) -> None:
+        """A store goes on where its snapshot ends."""
+        self.store = self._open(load(dump(self.store.state)))
+
+    @precondition(lambda self: any(side.told for side in self.sides.values()))
+    @rule(name=_SESSIONS)
+    def forget(self, name: str) -> None:
+        """A session leaves no trace; the other does not notice."""
+        self._feed(name, {"type": "duologue.forgotten"})
+        self.sides[name] = _Side(name)
+
+    @rule(stream=hostile(records(turns=1), faults=4))
+    def disturb(self, stream: Stream) -> None:
+        """Another session gets whatever it gets, and is forgotten."""
+        for record in stream:
+            self.store.dispatch(record)
+        self.store.dispatch(
+            Record.of(
+                b'{"type":"duologue.forgotten"}', seq=0, session="s1", dir="local"
+            )
+        )
+        self.told.clear()
+
+    @invariant()
+    def agrees(self) -> None:
+        """The store says what the model says."""
+        for name, side in self.sides.items():
+            session = self.store.session(name)
+            if session is None:
+                assert side.told == 0, "a session is there once it had a record"
+            else:
+                assert side.told == session.tally.events, "every record counts"
+                side.model.check(session)
+
+    def teardown(self) -> None:
+        """The state of the end can be dumped, and read as JSON."""
+        parsed: Any = msgspec.json.decode(dump(self.store.state))
+        assert isinstance(parsed, dict)
+
+
+def _check_store(store: Any, state: State) -> None:
+    """`make_store` gave a store, and one that goes on from the state."""
+    if not isinstance(store, Store):
+        hint = ": is a return missing?" if store is None else ""
+        raise AssertionError(f"make_store gave {shown(store)}, not a Store{hint}")
+    assert dump(store.state) == dump(state), (
+        "make_store gave a store that does not begin from the state that it was given: "
+        "pass it on, as in Store(state)"
+    )
+
+
+def _check_told(record: Any, told: list[Record]) -> None:
+    """The subscribers were told once, of the record that `feed` gave back."""
+    if not isinstance(record, Record):
+        raise AssertionError(f"feed gave {shown(record)}, not the Record that it made")
+    what = f"{record.event.type} (session {record.session!r}, record {record.seq})"
+    if len(told) > 1:
+        raise AssertionError(
+            f"the store told its subscribers of {len(told)} records for one: {what}. "
+            "Its feed, or a middleware, feeds or passes it on more than once"
+        )
+    assert told, (
+        f"the store did not tell its subscribers of {what}. It, or a middleware, holds "
+        "the record back; StoreMachine needs them all"
+    )
+    assert told == [record], (
+        f"the store told its subscribers of another record than feed gave: {what}. "
+        "It, or a middleware, changes the record; StoreMachine needs it as it is"
+    )

@@ -1,0 +1,1 @@
+"""JSON views of a session, patches between them, and notices for applications."""

@@ -1,0 +1,70 @@
+"""Patches of JSON documents (RFC 6902): the three operations that `patch` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..arguments import require
+from ..errors import DuologueError
+from ..wire.json_values import is_array, is_object
+
+__all__ = ["PatchError", "apply"]
+
+
+class PatchError(DuologueError, ValueError):
+    """A patch that cannot be applied to this document."""
+
+
+def apply(document: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
+    """The document after a patch of ``add``, ``remove`` and ``replace``.
+
+    The one given stays as it is: what lies on a path is copied, the rest is shared.
+    Raises `PatchError` for other operations and for a path that is not there, TypeError
+    for what is no patch.
+    """
+    require(patch, Iterable, "apply: the patch")
+    for operation in patch:
+        require(operation, Mapping, "apply: each operation")
+        name, path = operation.get("op"), operation.get("path")
+        if name not in ("add", "remove", "replace") or not isinstance(path, str):
+            raise PatchError(f"neither add, remove nor replace at a path: {operation}")
+        # A path begins with a slash, or is empty and means the document itself.
+        root = path.partition("/")[0]
+        try:
+            value = None if name == "remove" else operation["value"]
+            document = _edit({root: document}, path.split("/"), name, value)[""]
+        except (LookupError, ValueError):
+            raise PatchError(f"not possible here: {operation}") from None
+    return document
+
+
+def _edit(node: Any, keys: Sequence[str], name: str, value: Any) -> Any:
+    """A copy of a node with one value below it set or removed; raises without it."""
+    at: Any = keys[0].replace("~1", "/").replace("~0", "~")
+    sets = name == "add" and len(keys) == 1
+    copy: Any
+    if is_object(node):
+        copy = dict(node)
+    elif is_array(node):
+        copy = list(node)
+        at = len(node) if sets and at == "-" else _index(at, len(node) + sets)
+    else:
+        raise LookupError
+    held = None if sets else copy[at]
+    if len(keys) > 1:
+        copy[at] = _edit(held, keys[1:], name, value)
+    elif name == "remove":
+        del copy[at]
+    elif sets and is_array(node):
+        copy.insert(at, value)
+    else:
+        copy[at] = value
+    return copy
+
+
+def _index(key: str, end: int) -> int:
+    """The index that a key means in a list: digits, none of them a leading zero."""
+    if str(int(key)) != key or not 0 <= int(key) < end:
+        raise LookupError
+    return int(key)

@@ -1,0 +1,233 @@
+"""What an application wants to be told, worked out from two states and a record.
+
+`notices` is pure; an emitter only passes its answers on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from operator import attrgetter, is_
+from typing import Any
+
+import attrs
+
+from .. import events
+from ..events.types import SessionStatus
+from ..log.record import Record
+from ..selectors.session import has_output
+from ..selectors.transcript import is_final, transcript_of
+from ..state.model import Call, Item, Part, Problem, Response, Session
+
+__all__ = ["NAMES", "Notice", "notices"]
+
+#: Every name that a notice can have, with its arguments.
+NAMES = {
+    "connected": "()",
+    "disconnected": "(reason: str | None)",
+    "status": "(status: SessionStatus)",
+    "error": "(problem: Problem)",
+    "speech_started": "(item_id: str)",
+    "speech_stopped": "(item_id: str)",
+    "speaking_changed": "(speaking: bool): the assistant is heard, or no more",
+    "playback_cleared": "(response_id: str): audio received must not be played",
+    "transcript_delta": "(transcript: Transcript, delta: str)",
+    "transcript": "(transcript: Transcript): final",
+    "tool_call": "(call: Call): a whole function call that is to be run, once",
+    "response_done": "(response: Response)",
+}
+
+
+@attrs.frozen
+class Notice:
+    """One thing to tell: a name of `NAMES` and its arguments."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+
+def notices(
+    before: Session | None, record: Record, after: Session
+) -> tuple[Notice, ...]:
+    """What to tell about one record, in the order in which it matters."""
+    before = before or Session(after.id)
+    if _same(before, after):
+        return ()
+    return (
+        *_about_connection(before, record, after),
+        *_about_speech(before, record, after),
+        *_about_items(before, record, after),
+        *_about_responses(before, record, after),
+        *(Notice("error", (problem,)) for problem in _new_problems(before, after)),
+    )
+
+
+_nodes = attrgetter(
+    *(name for name in Session.__struct_fields__ if name not in ("id", "tally"))
+)
+
+
+def _same(before: Session, after: Session) -> bool:
+    """Whether nothing but the tally changed."""
+    return all(map(is_, _nodes(before), _nodes(after)))
+
+
+def _new_problems(before: Session, after: Session) -> tuple[Problem, ...]:
+    """Those at the end of the list that were not there before."""
+    old, new = before.ledger.problems, after.ledger.problems
+    if old is new or not new:
+        return ()
+    last = old[-1] if old else None
+    count = 0
+    for problem in reversed(new):
+        if problem is last:
+            break
+        count += 1
+    return new[len(new) - count :]
+
+
+def _about_connection(
+    before: Session, record: Record, after: Session
+) -> Iterator[Notice]:
+    old, new = before.connection.status, after.connection.status
+    if old is not new:
+        if new is SessionStatus.OPEN:
+            yield Notice("connected")
+        if isinstance(record.event, events.Disconnected):
+            yield Notice("disconnected", (record.event.reason,))
+        yield Notice("status", (new,))
+
+
+def _about_speech(before: Session, record: Record, after: Session) -> Iterator[Notice]:
+    old, new = before.activity, after.activity
+    if old.speaking_item != new.speaking_item:
+        if old.speaking_item is not None:
+            yield Notice("speech_stopped", (old.speaking_item,))
+        if new.speaking_item is not None:
+            yield Notice("speech_started", (new.speaking_item,))
+    if (old.playing is None) is not (new.playing is None):
+        yield Notice("speaking_changed", (new.playing is not None,))
+    if isinstance(record.event, events.OutputAudioBufferCleared):
+        yield Notice("playback_cleared", (record.event.response_id,))
+
+
+def _about_items(before: Session, record: Record, after: Session) -> Iterator[Notice]:
+    if before.items is after.items:
+        return
+    for item_id in _touched(before, record, after):
+        old, new = before.items.get(item_id), after.items.get(item_id)
+        if new is None or new is old:
+            continue
+        if new.role in ("user", "assistant"):
+            yield from _about_text(old, new, record)
+        elif (call := _whole(new)) and not _whole(old) and not has_output(after, call):
+            yield Notice("tool_call", (call,))
+
+
+def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]:
+    delta = getattr(record.event, "delta", None)
+    final = is_final(new)
+    if isinstance(delta, str) and not final and _grew(old, new):
+        yield Notice("transcript_delta", (transcript_of(new), delta))
+    if final and (old is None or not is_final(old)):
+        yield Notice("transcript", (transcript_of(new),))
+
+
+def _whole(item: Item | None) -> Call | None:
+    """The function call of an item, if it has all of its arguments and keeps them.
+
+    That is when the item is done: one that is interrupted never gets there.
+    """
+    if item is None or item.call is None or not item.call.complete:
+        return None
+    is_done = item.type == "function_call" and item.status == "completed"
+    return item.call if is_done else None
+
+
+def _grew(old: Item | None, new: Item) -> bool:
+    """Whether a delta was text: one of audio leaves the texts as they are."""
+    parts: tuple[Part, ...] = old.parts if old is not None else ()
+    known = {id(part.text) for part in parts}
+    return any(part.text and id(part.text) not in known for part in new.parts)
+
+
+def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:
+    """The items that an event speaks of, or that it can have finished."""
+    event: Any = record.event
+    if isinstance(item_id := getattr(event, "item_id", None), str):
+        return (item_id,)
+    if (item := getattr(event, "item", None)) is not None:
+        return (item.id,) if item.id else ()
+    if isinstance(event, events.InputAudioBufferCleared):
+        speaking = before.activity.speaking_item
+        return () if speaking is None else (speaking,)
+    if isinstance(event, events.ResponseDone | _End):
+        replies = _ended(before, record, after)
+        put_out = (item_id for reply in replies for item_id in reply.item_ids)
+        return dict.fromkeys((*_left(before, record, after), *put_out))
+    return ()
+
+
+#: What ends a connection, and takes with it what that was at.
+_End = events.Disconnected | events.Closed | events.SessionClosed
+
+
+def _epoch(record: Record, after: Session) -> int:
+    """The connection that a record ends, as far as one was there."""
+    return min(record.epoch, after.connection.epoch)
+
+
+def _left(before: Session, record: Record, after: Session) -> list[str]:
+    """The items that changed with the end of a connection, as they stand.
+
+    Those of the connections before it ended with them, so they are not looked at.
+    """
+    found: list[str] = []
+    if not isinstance(record.event, _End):
+        return found
+    epoch = _epoch(record, after)
+    for item_id in reversed(after.conversation.order):
+        item = after.items[item_id]
+        if item.placement.epoch < epoch:
+            break
+        if item is not before.items.get(item_id):
+            found.append(item_id)
+    found.reverse()
+    return found
+
+
+def _about_responses(
+    before: Session, record: Record, after: Session
+) -> Iterator[Notice]:
+    for response in _ended(before, record, after):
+        yield Notice("response_done", (response,))
+
+
+def _ended(before: Session, record: Record, after: Session) -> list[Response]:
+    """The responses that a record ended, in the order in which they began."""
+    if before.responses is after.responses:
+        return []
+    known = before.responses.by_id
+    found: list[Response] = []
+    for response_id in _perhaps_ended(before, record, after):
+        response, old = after.response(response_id), known.get(response_id)
+        if response is not None and (old is None or old.status != response.status):
+            found.append(response)
+    return found
+
+
+def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[str]:
+    """The response that is done, or those that a lost connection was at work on."""
+    event = record.event
+    if isinstance(event, events.ResponseDone):
+        return (event.response.id or "",)
+    if not isinstance(event, _End):
+        return ()
+    epoch, by_id = _epoch(record, after), after.responses.by_id
+    order = reversed(after.responses.order)
+    found = list(takewhile(lambda each: by_id[each].epoch >= epoch, order))
+    # The one in work can be of a connection before, of which no end was told.
+    active = before.responses.active
+    if active is not None and active not in found:
+        found.append(active)
+    return reversed(found)

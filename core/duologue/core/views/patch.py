@@ -1,0 +1,398 @@
+"""The way from one view of a session to a later one, as RFC 6902 operations.
+
+``apply(view(before), patch(before, after)) == view(after)``. A patch is worked out from
+the two states: a node that is the same object costs nothing, and no view is built. A
+text delta is one ``add`` to its list of chunks, however long text and conversation are.
+
+What changed in a map is not cheap to find. The records between the two states tell
+where to look; without them, or where they do not explain it, the map is searched
+whole. The patch is the same either way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from immutables import Map
+
+from ..arguments import require_session
+from ..log.record import Record
+from ..state.model import Call, Conversation, Item, Responses, Session, Translation
+from ..state.rope import Text
+from ..wire.json_values import is_array, is_object
+from .view import (
+    activity_view,
+    alive,
+    call_head,
+    call_view,
+    connection_view,
+    item_head,
+    item_view,
+    ledger_view,
+    part_head,
+    part_view,
+    response_view,
+    shown,
+    translation_head,
+    translation_view,
+)
+
+__all__ = ["Operation", "patch"]
+
+#: ``op`` (add, remove, replace), ``path`` and, but for remove, ``value``.
+Operation = dict[str, Any]
+#: Ids that may have changed, no others; None where any may have.
+_Named = set[str] | None
+
+
+def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
+    """What makes the view of ``before`` that of ``after``; nothing if they are equal.
+
+    ``records`` are all the records of this session between the two, in any number:
+    they are not needed, but with them a change costs what it touches. Raises TypeError
+    for what is no session.
+    """
+    if before.__class__ is not Session or after.__class__ is not Session:
+        for value in (before, after):
+            require_session(value, "patch")
+    if len(records) == 1:
+        quick = _chunk(before, after, records[0])
+        if quick is not None:
+            return quick
+    named = _named(before, after, records)
+    operations = _conversation(before, after, named)
+    if before.responses is not after.responses:
+        operations += _responses(before.responses, after.responses, named)
+    operations += _value("/id", before.id, after.id)
+    if before.connection is not after.connection:
+        connections = before.connection, after.connection
+        operations += _fields("", *map(connection_view, connections))
+    if before.activity is not after.activity:
+        activities = before.activity, after.activity
+        operations += _value("/activity", *map(activity_view, activities))
+    if before.ledger is not after.ledger:
+        ledgers = before.ledger, after.ledger
+        operations += _fields("", *map(ledger_view, ledgers))
+    return operations
+
+
+def _chunk(before: Session, after: Session, record: Record) -> list[Operation] | None:
+    """The patch of a delta of text, or of audio (nothing); None for anything else.
+
+    Nothing comes as often, so they have a way of their own.
+    """
+    item_id: Any = getattr(record.event, "item_id", None)
+    old, new = before.items.get(item_id), after.items.get(item_id)
+    if (
+        old is None
+        or new is None
+        or after.tally.events - before.tally.events != 1
+        or record.session != after.id
+        or before.responses is not after.responses
+        or before.conversation is not after.conversation
+        or before.activity is not after.activity
+        or before.connection is not after.connection
+        or before.ledger is not after.ledger
+        or old.placement is not new.placement
+        or old.truncation is not new.truncation
+        or old.call is not new.call
+        or old.status is not new.status
+        or old.role is not new.role
+        or old.type is not new.type
+        or len(old.parts) != 1
+        or len(new.parts) != 1
+    ):
+        return None
+    was, part = old.parts[0], new.parts[0]
+    added = part.text.since(was.text)
+    if (
+        added is None
+        or len(added) > 1
+        or part.final is not was.final
+        or part.type is not was.type
+        or part.failure is not was.failure
+        or part.segments is not was.segments
+    ):
+        return None
+    if not added:
+        return []
+    path = f"/items/{_escape(item_id)}/parts/0/chunks/-"
+    return [{"op": "add", "path": path, "value": added[0]}]
+
+
+def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named:
+    """The items and responses that records may be about; None if that may be any.
+
+    It may where these cannot be all the records between the two states, and where one
+    of them names nothing.
+    """
+    if not records or after.tally.events - before.tally.events != len(records):
+        return None
+    about = {before.responses.active, after.responses.active, before.activity.playing}
+    for record in records:
+        event: Any = record.event
+        ids = {getattr(event, name, None) for name in ("item_id", "response_id")}
+        for name in ("item", "response"):
+            ids.add(getattr(getattr(event, name, None), "id", None))
+        if record.session != after.id or ids == {None}:
+            return None
+        about |= ids
+        for item in _shown(event):
+            # An output is about its call, before it is an item and after it was.
+            keys = [getattr(item, name, None) for name in _TIES]
+            about.add(item.id)
+            about.update(*(_ties(session, keys) for session in (before, after)))
+    for session in (before, after):
+        for key in tuple(about):
+            about.update(_linked(session, key))
+    return {key for key in about if key is not None}
+
+
+#: What an item names another one by that it answers, or is answered by.
+_TIES = ("call_id", "approval_request_id")
+
+
+def _shown(event: Any) -> Iterator[Any]:
+    """The items that an event shows, as they stand on the wire."""
+    yield from () if (item := getattr(event, "item", None)) is None else (item,)
+    yield from getattr(getattr(event, "response", None), "output", None) or ()
+
+
+def _linked(session: Session, key: str | None) -> Iterator[str | None]:
+    """The items and the response that go with a response or an item."""
+    response = session.response(key)
+    if response is not None:
+        for item_id in response.item_ids:
+            yield item_id
+            yield from _tied(session, session.items.get(item_id))
+    item = session.item(key)
+    if item is not None:
+        # What is heard of an item can end the turn of its response.
+        yield item.placement.response_id
+        yield from _tied(session, item)
+
+
+def _tied(session: Session, item: Item | None) -> Iterator[str | None]:
+    """The items that an item is answered by, or that it answers."""
+    if item is not None and item.call is not None:
+        call = item.call
+        request = None if call.mcp is None else call.mcp.approval_request_id
+        yield request
+        yield from _ties(session, (call.call_id, request))
+
+
+def _ties(session: Session, keys: Iterable[str | None]) -> Iterator[str | None]:
+    """The items that are known under keys of `_TIES`."""
+    for key in keys:
+        link = session.conversation.calls.get(key or "")
+        if link is not None:
+            yield link.call
+            yield link.output
+
+
+def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list[str]:
+    """The keys whose values differ, in the order of the alphabet.
+
+    Those ``named`` are believed if they explain that there is a difference, and how
+    many keys there are.
+    """
+    if before is after:
+        return []
+    found = [key for key in named or () if before.get(key) is not after.get(key)]
+    growth = sum((key in after) - (key in before) for key in found)
+    if not found or growth != len(after) - len(before):
+        found = [key for key, value in after.items() if before.get(key) is not value]
+        found += [key for key in before if key not in after]
+    return sorted(found)
+
+
+def _conversation(before: Session, after: Session, named: _Named) -> list[Operation]:
+    """Items that changed, and how they stand."""
+    operations: list[Operation] = []
+    reappeared = False
+    for item_id in _changed(before.items, after.items, named):
+        old, new = alive(before, item_id), alive(after, item_id)
+        path = f"/items/{_escape(item_id)}"
+        if old is not None and new is not None:
+            operations += _item(path, old, new)
+        elif new is not None:
+            operations.append(_op("add", path, item_view(new)))
+        elif old is not None:
+            operations.append(_remove(path))
+        # Where an item stood before, the order may be the same and show another.
+        reappeared |= (old is None) is not (new is None) and item_id in before.items
+    if reappeared or before.conversation is not after.conversation:
+        operations += _order(before, after, reappeared)
+        operations += _about(before.conversation, after.conversation)
+    return operations
+
+
+def _about(old: Conversation, new: Conversation) -> Iterator[Operation]:
+    """What a conversation has beside its items."""
+    yield from _value("/conversation_id", old.id, new.id)
+    if old.gaps is not new.gaps:
+        yield from _value("/gaps", list(old.gaps), list(new.gaps))
+    if old.translation is not new.translation:
+        yield from _translation("/translation", old.translation, new.translation)
+
+
+def _translation(
+    path: str, old: Translation | None, new: Translation | None
+) -> Iterator[Operation]:
+    if old is None or new is None:
+        yield _op("replace", path, translation_view(new))
+        return
+    yield from _text(f"{path}/input/chunks", old.input, new.input)
+    yield from _text(f"{path}/output/chunks", old.output, new.output)
+    yield from _fields(path, translation_head(old), translation_head(new))
+
+
+def _order(before: Session, after: Session, reappeared: bool) -> list[Operation]:
+    old, new = before.conversation, after.conversation
+    if not reappeared and old.cleared_after == new.cleared_after:
+        added = new.order.since(old.order)
+        if added is not None and new.cleared_after not in added:
+            return [_op("add", "/order/-", key) for key in added if alive(after, key)]
+    return _sequence("/order", shown(before), shown(after))
+
+
+def _item(path: str, old: Item, new: Item) -> Iterator[Operation]:
+    """What became of an item; field by field, for its text may be long."""
+    for index in reversed(range(len(new.parts), len(old.parts))):
+        yield _remove(f"{path}/parts/{index}")
+    for index, part in enumerate(new.parts):
+        if index >= len(old.parts):
+            yield _op("add", f"{path}/parts/-", part_view(part))
+        elif part is not old.parts[index]:
+            here, was = f"{path}/parts/{index}", old.parts[index]
+            yield from _text(f"{here}/chunks", was.text, part.text)
+            yield from _fields(here, part_head(was), part_head(part))
+    if old.call is not new.call:
+        yield from _call(f"{path}/call", old.call, new.call)
+    yield from _fields(path, item_head(old), item_head(new))
+
+
+def _call(path: str, old: Call | None, new: Call | None) -> Iterator[Operation]:
+    if old is None or new is None:
+        yield _op("replace", path, None if new is None else call_view(new))
+        return
+    yield from _text(f"{path}/arguments", old.arguments, new.arguments)
+    yield from _fields(path, call_head(old), call_head(new))
+
+
+def _text(path: str, old: Text, new: Text) -> list[Operation]:
+    """The chunks that came, or the whole text where it is another one."""
+    added = new.since(old)
+    if added is None:
+        return [_op("replace", path, new.chunks())]
+    steps = [_op("add", f"{path}/-", chunk) for chunk in added]
+    return steps if len(steps) < 2 else _shorter(steps, path, new.chunks())
+
+
+def _responses(old: Responses, new: Responses, named: _Named) -> list[Operation]:
+    operations: list[Operation] = []
+    for response_id in _changed(old.by_id, new.by_id, named):
+        one, other = old.by_id.get(response_id), new.by_id.get(response_id)
+        path = f"/responses/{_escape(response_id)}"
+        if other is None:
+            operations.append(_remove(path))
+        elif one is None:
+            operations.append(_op("add", path, response_view(other)))
+        else:
+            operations += _value(path, response_view(one), response_view(other))
+    added = new.order.since(old.order)
+    if added is None:
+        operations += _sequence("/response_order", list(old.order), list(new.order))
+    else:
+        operations += [_op("add", "/response_order/-", key) for key in added]
+    return operations + _value("/active", old.active, new.active)
+
+
+def _sequence(path: str, old: list[str], new: list[str]) -> list[Operation]:
+    """What moved is taken out and put in again; what stands in order stays."""
+    staying = _staying(old, new)
+    backwards = reversed(range(len(old)))
+    steps = [_remove(f"{path}/{at}") for at in backwards if old[at] not in staying]
+    last = max((at for at, key in enumerate(new) if key in staying), default=-1)
+    for at, key in enumerate(new):
+        if key not in staying:
+            steps.append(_op("add", f"{path}/{at if at < last else '-'}", key))
+    return _shorter(steps, path, new)
+
+
+def _staying(old: list[str], new: list[str]) -> set[str]:
+    """As many ids as can be that stand in both in the same order."""
+    place = {key: at for at, key in enumerate(new)}
+    # For rows of each length, the first place in `new` at which one can end.
+    ends: list[int] = []
+    previous: dict[int, int] = {}
+    for at in (place[key] for key in old if key in place):
+        length = bisect_left(ends, at)
+        previous[at] = ends[length - 1] if length else -1
+        ends[length : length + 1] = [at]
+    staying: set[str] = set()
+    at = ends[-1] if ends else -1
+    while at >= 0:
+        staying.add(new[at])
+        at = previous[at]
+    return staying
+
+
+def _value(path: str, old: Any, new: Any) -> list[Operation]:
+    """From one JSON value to another: in steps or whole, whichever is shorter."""
+    if _same(old, new):
+        return []
+    if is_object(old) and is_object(new):
+        return _shorter(list(_fields(path, old, new)), path, new)
+    if is_array(old) and is_array(new):
+        # They come at the end; where only the last are kept, the first go.
+        ends = (new[: len(old) - at] for at in range(len(old) + 1))
+        gone = next(at for at, end in enumerate(ends) if _same(end, old[at:]))
+        steps = [_remove(f"{path}/0") for _ in range(gone)]
+        steps += [_op("add", f"{path}/-", it) for it in new[len(old) - gone :]]
+        return _shorter(steps, path, new)
+    return [_op("replace", path, new)]
+
+
+def _fields(
+    path: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Operation]:
+    for key in old:
+        if key not in new:
+            yield _remove(f"{path}/{_escape(key)}")
+    for key, value in new.items():
+        if key not in old:
+            yield _op("add", f"{path}/{_escape(key)}", value)
+        else:
+            yield from _value(f"{path}/{_escape(key)}", old[key], value)
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values are the same in JSON, where 1 is not 1.0 and not true."""
+    return old is new or _bytes(old) == _bytes(new)
+
+
+def _shorter(steps: list[Operation], path: str, value: Any) -> list[Operation]:
+    """The steps, or one that replaces the whole value where that is shorter."""
+    whole = [_op("replace", path, value)]
+    return steps if len(_bytes(steps)) <= len(_bytes(whole)) else whole
+
+
+def _bytes(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _escape(key: str) -> str:
+    """A key as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _op(name: str, path: str, value: Any) -> Operation:
+    return {"op": name, "path": path, "value": value}
+
+
+def _remove(path: str) -> Operation:
+    return {"op": "remove", "path": path}

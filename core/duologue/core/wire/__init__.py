@@ -1,0 +1,1 @@
+"""The wire format: decoding, encoding, tolerance of malformed and legacy frames."""

@@ -1,0 +1,207 @@
+"""From frames to events and back: one guarded function each way.
+
+`decode` never raises. The fast path is one msgspec decoder over the whole catalogue;
+what it refuses goes through `lenient`; what cannot be believed becomes `Malformed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Union
+
+import msgspec
+
+from .. import events
+from ..arguments import require
+from ..events.base import (
+    ClientEvent,
+    Event,
+    LocalEvent,
+    Malformed,
+    ServerEvent,
+    Unknown,
+)
+from ..events.types import SessionKind
+from . import legacy, lenient
+from .json_values import is_object
+
+__all__ = [
+    "MAX_AUDIO_FRAME",
+    "MAX_DEPTH",
+    "MAX_FRAME",
+    "decode",
+    "decode_bytes",
+    "encode",
+    "malformed",
+]
+
+#: Bytes of a frame without audio.
+MAX_FRAME = 1 << 20
+#: Lists and objects inside each other. The protocol has a dozen, a tool's schema more.
+MAX_DEPTH = 400
+#: Bytes of a frame that cannot be nested deeper: each level takes two.
+_SHORT = 2 * MAX_DEPTH
+#: Bytes of a frame that carries base64 audio (the service takes appends of 15 MiB).
+MAX_AUDIO_FRAME = 16 << 20
+
+
+def _subclasses(base: type[Event]) -> list[type[Event]]:
+    return base.__subclasses__()
+
+
+_WIRE = [*_subclasses(ServerEvent), *_subclasses(ClientEvent)]
+_TRANSLATION = [c for c in _WIRE if c.__module__.endswith(".translation")]
+_SHARED = {
+    c.__struct_config__.tag: c
+    for c in _TRANSLATION
+    if c.__name__.startswith("Translation")
+}
+_OTHERS = [c for c in _WIRE if c not in _SHARED.values()]
+_LOCAL = _subclasses(LocalEvent)
+
+
+def _catalogue(kind: SessionKind) -> dict[str, type[Event]]:
+    catalogue = {str(c.__struct_config__.tag): c for c in [*_OTHERS, *_LOCAL]}
+    if kind is SessionKind.TRANSLATION:
+        catalogue.update({str(tag): c for tag, c in _SHARED.items()})
+    return catalogue
+
+
+_CATALOGUES = {kind: _catalogue(kind) for kind in SessionKind}
+_DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(Union[tuple(catalogue.values())])  # noqa: UP007
+    for kind, catalogue in _CATALOGUES.items()
+}
+_REALTIME = SessionKind.REALTIME
+_READ_REALTIME = _DECODERS[_REALTIME].decode
+_ANY = msgspec.json.Decoder()
+#: How msgspec says that it will not have a frame.
+_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_AUDIO_BEARING = (
+    events.ResponseOutputAudioDelta,
+    events.InputAudioBufferAppend,
+    events.SessionInputAudioBufferAppend,
+    events.SessionOutputAudioDelta,
+    events.ConversationItemCreate,
+    events.ConversationItemRetrieved,
+)
+
+
+def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
+    """The event in a frame of JSON text (UTF-8 if bytes).
+
+    No frame raises: an unknown type gives `Unknown`, one that cannot be believed gives
+    `Malformed`. ``kind`` decides what the names mean that translation
+    sessions share with the others. Raises TypeError for what is neither bytes nor text,
+    ValueError for a kind that there is not.
+    """
+    if isinstance(frame, str):
+        # A lone surrogate has no UTF-8: its bytes will not decode below.
+        frame = frame.encode(errors="surrogatepass")
+    require(frame, bytes, "decode: the frame", " (nor text)")
+    return decode_bytes(frame, SessionKind(kind))
+
+
+def decode_bytes(frame: bytes, kind: SessionKind) -> Event:
+    """`decode` of bytes, for one who has looked that they are."""
+    # Most frames by far: too short to be too large or too deep. (An enum hashes by a
+    # call, so the usual kind is told by identity.)
+    if kind is _REALTIME and len(frame) <= _SHORT and frame.isascii():
+        try:
+            event: Event = _READ_REALTIME(frame)
+        except _REFUSALS:
+            return _decode_with_care(frame, kind)
+        return event
+    return _decode_with_care(frame, kind)
+
+
+def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
+    size = len(frame)
+    if size > MAX_AUDIO_FRAME:
+        return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
+    if size > _SHORT and _is_too_deep(frame):
+        return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
+    try:
+        # msgspec skips over fields that it does not want without a look.
+        frame.decode()
+        event: Event = _DECODERS[kind].decode(frame)
+    except msgspec.ValidationError:
+        event = _decode_slowly(frame, kind)
+    except _REFUSALS as error:
+        event = malformed(frame, str(error))
+    if size > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
+        return malformed(frame, f"larger than {MAX_FRAME} bytes")
+    return event
+
+
+_QUOTE = ord('"')
+_NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
+
+
+def _is_too_deep(frame: bytes) -> bool:
+    """Whether lists and objects are nested deeper than `MAX_DEPTH`.
+
+    The decoder's own limit is what is left of the stack: the same frame would be
+    believed here and not there.
+    """
+    if frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
+        return False
+    # Without those that are escaped, every other quote begins a text.
+    marks = frame.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_MARKS)
+    depth, in_text = 0, False
+    for mark in marks:
+        if mark == _QUOTE:
+            in_text = not in_text
+        elif not in_text:
+            depth += 1 if mark in b"[{" else -1
+            if depth > MAX_DEPTH:
+                return True
+    return False
+
+
+def encode(event: Event) -> bytes:
+    """The event as one JSON object, UTF-8, without line breaks."""
+    if isinstance(event, Unknown):
+        return msgspec.json.encode(event.fields)
+    return msgspec.json.encode(event)
+
+
+def _decode_slowly(frame: bytes, kind: SessionKind) -> Event:
+    try:
+        fields = _ANY.decode(frame)
+        if not is_object(fields):
+            return malformed(frame, f"a JSON {type(fields).__name__}, not an object")
+        if not isinstance(fields.get("type"), str):
+            return malformed(frame, "no type")
+        return _event(fields, kind)
+    except lenient.WrongType as error:
+        return malformed(frame, str(error))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return malformed(frame, str(error))
+
+
+def _event(fields: dict[str, Any], kind: SessionKind) -> Event:
+    modern = legacy.modernise(fields)
+    session = modern.get("session")
+    if is_object(session) and session.get("type") == SessionKind.TRANSLATION:
+        kind = SessionKind.TRANSLATION
+    cls = _CATALOGUES[kind].get(modern["type"])
+    if cls is None:
+        event_id = fields.get("event_id")
+        return Unknown(
+            name=fields["type"],
+            event_id=event_id if isinstance(event_id, str) else None,
+            fields=fields,
+        )
+    event: Event = lenient.build(cls, modern)
+    return event
+
+
+def malformed(frame: bytes, reason: str) -> Malformed:
+    """The fact that ``frame`` is not to be believed, for this reason."""
+    return Malformed(
+        reason=" ".join(reason.split())[:200],
+        size=len(frame),
+        digest=hashlib.blake2b(frame, digest_size=8).hexdigest(),
+        head=frame[:80].decode(errors="replace"),
+    )

@@ -1,0 +1,183 @@
+"""The conversation as the service keeps it: items in order."""
+
+from __future__ import annotations
+
+import msgspec
+
+from duologue.core.events import (
+    AnyItem,
+    ConversationItemAdded,
+    ConversationItemDone,
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    InputAudioPart,
+    MessageItem,
+    OutputAudioPart,
+)
+
+from ..speech.interfaces import Called, Entry, Line, Returned
+from .outbox import Outbox, Refusal
+
+__all__ = ["Conversation", "entries_of", "words_of"]
+
+
+#: What a client may put into one conversation: so many items, so many bytes.
+_MOST_ITEMS = 10_000
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Conversation:
+    """The items of the default conversation, and the events that show them."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.id = outbox.new_id("conv")
+        self._outbox = outbox
+        self._order: list[str] = []
+        self._items: dict[str, AnyItem] = {}
+        self._sizes: dict[str, int] = {}
+        self._size = 0
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last item; None where there is none."""
+        return self._order[-1] if self._order else None
+
+    @property
+    def items(self) -> tuple[AnyItem, ...]:
+        """All items in their order."""
+        return tuple(self._items[item_id] for item_id in self._order)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._items
+
+    def get(self, item_id: str) -> AnyItem:
+        """The item of that id. Raises `Refusal`."""
+        if (item := self._items.get(item_id)) is None:
+            raise Refusal(
+                "item_not_found", f"Item with item_id '{item_id}' does not exist."
+            )
+        return item
+
+    def put(self, item: AnyItem) -> None:
+        """Put an item of the service at the end and say ``added``.
+
+        Where there is no room the oldest go, as the service's context does.
+        """
+        while len(self._order) >= _MOST_ITEMS:
+            self.remove(self._order[0])
+        self._insert(item, len(self._order))
+
+    def add(self, item: AnyItem, previous: str | None = None) -> None:
+        """Put a client's item behind ``previous`` (default the end), say ``added``.
+
+        ``root`` means the front. Raises `Refusal` and adds nothing.
+        """
+        item_id = item.id
+        assert item_id is not None
+        size = len(msgspec.json.encode(item))
+        if len(self._order) >= _MOST_ITEMS or self._size + size > _MOST_BYTES:
+            raise Refusal(
+                "context_length_exceeded",
+                f"A conversation holds up to {_MOST_ITEMS} items and {_MOST_BYTES} "
+                "bytes of them here.",
+                param="item",
+            )
+        if item_id in self._items:
+            raise Refusal(
+                "item_already_exists",
+                f"Item with item_id '{item_id}' already exists.",
+                param="item.id",
+            )
+        self._insert(item, self._place(previous))
+        self._sizes[item_id] = size
+        self._size += size
+
+    def _insert(self, item: AnyItem, place: int) -> None:
+        item_id = item.id
+        assert item_id is not None
+        before = self._order[place - 1] if place else None
+        self._order.insert(place, item_id)
+        self._items[item_id] = item
+        self._outbox.emit(ConversationItemAdded, item=item, previous_item_id=before)
+
+    def done(self, item: AnyItem, *, by_model: bool = False) -> None:
+        """Keep an item's last form and say ``done``.
+
+        The service names no predecessor here for what its model made.
+        """
+        assert item.id is not None
+        self.keep(item)
+        place = self._order.index(item.id)
+        before = None if by_model or not place else self._order[place - 1]
+        self._outbox.emit(ConversationItemDone, item=item, previous_item_id=before)
+
+    def keep(self, item: AnyItem) -> None:
+        """Remember an item's new form without saying so."""
+        assert item.id is not None
+        self._items[item.id] = item
+
+    def write_down(self, item_id: str, words: str) -> None:
+        """The user's words of an utterance, for whoever reads it later."""
+        item = self._items.get(item_id)
+        if isinstance(item, MessageItem):
+            heard = InputAudioPart(transcript=words)
+            content = tuple(
+                heard if isinstance(part, InputAudioPart) else part
+                for part in item.content
+            )
+            self.keep(msgspec.structs.replace(item, content=content))
+
+    def remove(self, item_id: str) -> None:
+        """Forget an item. Raises `Refusal`."""
+        self.get(item_id)
+        del self._items[item_id]
+        self._size -= self._sizes.pop(item_id, 0)
+        self._order.remove(item_id)
+
+    def silence(self, item_id: str) -> None:
+        """Forget the words of a truncated item, as the service does."""
+        item = self._items.get(item_id)
+        if isinstance(item, MessageItem):
+            part = OutputAudioPart(transcript="")
+            self.keep(msgspec.structs.replace(item, content=(part,)))
+
+    def _place(self, previous: str | None) -> int:
+        if previous is None:
+            return len(self._order)
+        if previous == "root":
+            return 0
+        if previous not in self._items:
+            raise Refusal(
+                "item_not_found",
+                f"Previous item with item_id '{previous}' does not exist.",
+                param="previous_item_id",
+            )
+        return self._order.index(previous) + 1
+
+
+def entries_of(items: tuple[AnyItem, ...]) -> tuple[Entry, ...]:
+    """What happened in these items; those without words are left out."""
+    entries = (_entry(item) for item in items)
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def _entry(item: AnyItem) -> Entry | None:
+    if isinstance(item, FunctionCallItem):
+        return Called(item.call_id or "", item.name, item.arguments)
+    if isinstance(item, FunctionCallOutputItem):
+        return Returned(item.call_id or "", item.output)
+    if not isinstance(item, MessageItem):
+        return None
+    text = words_of(item)
+    silent = any(getattr(part, "transcript", None) == "" for part in item.content)
+    unheard = silent and item.role == "user"
+    return Line(item.role, text) if text or unheard else None
+
+
+def words_of(item: MessageItem) -> str:
+    """All that was said or written in a message."""
+    words = (
+        getattr(part, "text", None) or getattr(part, "transcript", None)
+        for part in item.content
+    )
+    return " ".join(said for said in words if isinstance(said, str) and said)

@@ -1,0 +1,366 @@
+"""The output items of a response on their way: a message, or a function call.
+
+Each knows how far it got and sends its own part events; the conversation and the
+response's own events are the business of `responses`.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+
+from duologue.core.events import (
+    AnyPart,
+    AudioPart,
+    FunctionCallItem,
+    MessageItem,
+    OutputAudioPart,
+    OutputTextPart,
+    ResponseContentPartAdded,
+    ResponseContentPartDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
+    ResponseOutputAudioDelta,
+    ResponseOutputAudioDone,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputAudioTranscriptDone,
+    ResponseOutputTextDelta,
+    ResponseOutputTextDone,
+    TextPart,
+)
+
+from ..speech.interfaces import VOICE_RATE, Call
+from .outbox import Outbox
+
+__all__ = ["AudioWriter", "FunctionCall", "Manner", "Message", "PcmWriter"]
+
+_BYTES_PER_MS = VOICE_RATE * 2 // 1000
+#: Audio in one delta, in ms.
+_DELTA_MS = 200
+#: Seconds that a character takes to say: when a word counts as made.
+_CHARACTER = 0.08
+#: Seconds that a character of a call's arguments takes.
+_ARGUMENT = 0.02
+_WORD = re.compile(r"\s*\S+")
+_PIECE = re.compile(r".{1,8}", re.DOTALL)
+#: Where a text that is still coming may be cut for the voice: behind a sentence. The
+#: full stop of a number or an abbreviation has no space behind it.
+_SENTENCE_ENDS = re.compile(r"[.!?:;]+[\"')\]]*(?=\s)|(?<=[^\W\d])[.!?]+$")
+
+
+class AudioWriter(Protocol):
+    """Turns the voice's audio into what goes into deltas; a stream."""
+
+    @property
+    def bytes_per_ms(self) -> int:
+        """Of what it gives."""
+
+    def write(self, pcm24k: bytes) -> bytes:
+        """What is ready of it."""
+
+    def flush(self) -> bytes:
+        """What was held back; the stream is over."""
+
+
+class PcmWriter:
+    """Leaves ``audio/pcm`` as it is."""
+
+    bytes_per_ms = _BYTES_PER_MS
+
+    def write(self, pcm24k: bytes) -> bytes:
+        """All of it."""
+        return pcm24k
+
+    def flush(self) -> bytes:
+        """Nothing: nothing is held back."""
+        return b""
+
+
+@attrs.frozen
+class Manner:
+    """How outputs are made.
+
+    ``pace`` is how many times faster than speech the words (and in events the audio)
+    leave; ``writer`` makes the audio of deltas, None: the audio goes by a track.
+    """
+
+    spoken: bool
+    pace: float
+    writer: Callable[[], AudioWriter] | None
+
+
+class _Output:
+    """What both have: the place in the response, and when it was opened."""
+
+    def __init__(
+        self, outbox: Outbox, response: str, index: int, manner: Manner
+    ) -> None:
+        self.id = outbox.new_id("item")
+        self.index = index
+        self.opened_at: float | None = None
+        self._outbox = outbox
+        self._response = response
+        self._manner = manner
+
+    def _due(self, seconds: float) -> float:
+        """When what takes so long to say is due."""
+        if self.opened_at is None:
+            return math.inf
+        return self.opened_at + seconds / self._manner.pace
+
+    def _emit(self, kind: Any, **fields: object) -> None:
+        self._outbox.emit(
+            kind,
+            response_id=self._response,
+            item_id=self.id,
+            output_index=self.index,
+            **fields,
+        )
+
+
+class Message(_Output):
+    """Words, and in a spoken response their audio.
+
+    ``sealed``: no more text comes. The voice gets one piece of the text at a time:
+    `to_speak` gives it, `voiced_all` says that it was spoken.
+    """
+
+    def __init__(
+        self, outbox: Outbox, response: str, index: int, manner: Manner
+    ) -> None:
+        super().__init__(outbox, response, index, manner)
+        self.sealed = False
+        self._text = ""
+        self._said = 0
+        self._asked = 0
+        self._speaking = False
+        self._writer = manner.writer() if manner.writer else None
+        self._audio = bytearray()
+        self._made = 0
+        self._sent = 0
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is said, not written."""
+        return self._manner.spoken
+
+    @property
+    def said(self) -> str:
+        """The words that were sent so far."""
+        return self._text[: self._said]
+
+    @property
+    def audio_ms(self) -> int:
+        """How much audio was made."""
+        return self._made // _BYTES_PER_MS
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to begin with."""
+        if self.spoken:
+            return self._made > 0 or (self.sealed and self._all_voiced)
+        return bool(self._text)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it was made and sent."""
+        said = self.sealed and self._said == len(self._text)
+        return said and self._all_voiced and not self._audio
+
+    def add(self, text: str) -> None:
+        """More text."""
+        self._text = self._text + text if self._text else text.lstrip()
+
+    def seal(self) -> None:
+        """No more text comes."""
+        self.sealed = True
+        self._text = self._text.rstrip()
+
+    def to_speak(self) -> str | None:
+        """The text that the voice is to say next; None where there is none now."""
+        if not self.spoken or self._speaking:
+            return None
+        end = len(self._text)
+        if not self.sealed:
+            ends = list(_SENTENCE_ENDS.finditer(self._text, self._asked))
+            end = ends[-1].end() if ends else self._asked
+        text = " ".join(self._text[self._asked : end].split())
+        self._asked = end
+        self._speaking = bool(text)
+        return text or None
+
+    def voiced(self, pcm24k: bytes) -> bool:
+        """More audio was made. False where nobody asked for it."""
+        if self._speaking:
+            self._made += len(pcm24k)
+            if self._writer is not None:
+                self._audio += self._writer.write(pcm24k)
+        return self._speaking
+
+    def voiced_all(self) -> None:
+        """The voice has said what it was given."""
+        self._speaking = False
+        if self._writer is not None and self._all_voiced:
+            self._audio += self._writer.flush()
+
+    def item(self, status: str) -> MessageItem:
+        """The item as it is now."""
+        content: tuple[AnyPart, ...] = ()
+        if status != "in_progress":
+            content = (
+                OutputAudioPart(transcript=self.said)
+                if self.spoken
+                else OutputTextPart(text=self.said),
+            )
+        return MessageItem(id=self.id, status=status, role="assistant", content=content)
+
+    def begin(self, at: float) -> None:
+        """Its only part begins."""
+        part = AudioPart(transcript="") if self.spoken else TextPart(text="")
+        self._say(ResponseContentPartAdded, part=part)
+        self.opened_at = at
+
+    def send(self, at: float) -> None:
+        """Send the words and the audio that are due."""
+        kind = (
+            ResponseOutputAudioTranscriptDelta
+            if self.spoken
+            else ResponseOutputTextDelta
+        )
+        while (word := self._next_word()) and self._word_due() <= at:
+            self._say(kind, delta=word)
+            self._said += len(word)
+        while (piece := self._next_piece()) and self._audio_due() <= at:
+            del self._audio[: len(piece)]
+            self._sent += len(piece)
+            delta = base64.b64encode(piece).decode()
+            self._say(ResponseOutputAudioDelta, delta=delta)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `send` has something to do next."""
+        times = []
+        if self._next_word():
+            times.append(self._word_due())
+        if self._next_piece():
+            times.append(self._audio_due())
+        return min(times, default=None)
+
+    def close(self) -> None:
+        """Its part is over."""
+        said = self.said
+        part: AudioPart | TextPart
+        if self.spoken:
+            self._say(ResponseOutputAudioDone)
+            self._say(ResponseOutputAudioTranscriptDone, transcript=said)
+            part = AudioPart(transcript=said)
+        else:
+            self._say(ResponseOutputTextDone, text=said)
+            part = TextPart(text=said)
+        self._say(ResponseContentPartDone, part=part)
+
+    @property
+    def _all_voiced(self) -> bool:
+        return not self.spoken or (
+            not self._speaking and self._asked == len(self._text)
+        )
+
+    def _next_word(self) -> str:
+        found = _WORD.match(self._text, self._said)
+        return found[0] if found else ""
+
+    def _next_piece(self) -> bytes:
+        """The audio of the next delta: a whole one, or the first or last there is."""
+        if self._writer is None:
+            return b""
+        size = _DELTA_MS * self._writer.bytes_per_ms
+        last = self.sealed and self._all_voiced
+        if len(self._audio) >= size or last or not self._sent:
+            return bytes(self._audio[:size])
+        return b""
+
+    def _word_due(self) -> float:
+        word = self._next_word()
+        before = self._said + len(word) - len(word.lstrip())
+        return self._due(before * _CHARACTER)
+
+    def _audio_due(self) -> float:
+        assert self._writer is not None
+        return self._due(self._sent / self._writer.bytes_per_ms / 1000)
+
+    def _say(self, kind: Any, **fields: object) -> None:
+        self._emit(kind, content_index=0, **fields)
+
+
+class FunctionCall(_Output):
+    """A function for the client to run; its arguments come in pieces."""
+
+    sealed = ready = True
+    spoken = False
+    audio_ms = 0
+
+    def __init__(
+        self, outbox: Outbox, response: str, index: int, manner: Manner, call: Call
+    ) -> None:
+        super().__init__(outbox, response, index, manner)
+        self._call = call
+        self._call_id = call.call_id or outbox.new_id("call")
+        self._sent = 0
+
+    @property
+    def said(self) -> str:
+        """The arguments that were sent so far."""
+        return self._call.arguments[: self._sent]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all arguments were sent."""
+        return self._sent == len(self._call.arguments)
+
+    def item(self, status: str) -> FunctionCallItem:
+        """The item as it is now; cut arguments where it was interrupted."""
+        return FunctionCallItem(
+            id=self.id,
+            status=status,
+            name=self._call.name,
+            call_id=self._call_id,
+            arguments="" if status == "in_progress" else self.said,
+        )
+
+    def begin(self, at: float) -> None:
+        """The arguments begin."""
+        self.opened_at = at
+
+    def send(self, at: float) -> None:
+        """Send the arguments that are due."""
+        while (piece := self._next_piece()) and self._piece_due() <= at:
+            self._emit(
+                ResponseFunctionCallArgumentsDelta, call_id=self._call_id, delta=piece
+            )
+            self._sent += len(piece)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `send` has something to do next."""
+        return None if self.finished else self._piece_due()
+
+    def close(self) -> None:
+        """No more arguments come."""
+        self._emit(
+            ResponseFunctionCallArgumentsDone,
+            call_id=self._call_id,
+            name=self._call.name,
+            arguments=self.said,
+        )
+
+    def _next_piece(self) -> str:
+        found = _PIECE.match(self._call.arguments, self._sent)
+        return found[0] if found else ""
+
+    def _piece_due(self) -> float:
+        return self._due(self._sent * _ARGUMENT)

@@ -1,0 +1,1 @@
+"""Reply models: scripted replies, and a language model by URL."""

@@ -1,0 +1,44 @@
+"""What a client's events may hold, after the API page "Client events"."""
+
+from __future__ import annotations
+
+from .checks import Shape, anything, either, integer, name, nullable, record, text
+from .conversation_items import ITEM
+from .session_config import RESPONSE
+
+__all__ = ["EVENTS", "EVENT_ID"]
+
+#: A client's own id of an event.
+EVENT_ID = name(512)
+_COUNT = integer(0, 2**31 - 1)
+
+
+def _event(*required: str, **fields: Shape) -> Shape:
+    common: dict[str, Shape] = {"type": text, "event_id": nullable(EVENT_ID)}
+    return record(common | fields, required=required)
+
+
+#: The events that a session takes, by their type. What a session's configuration may
+#: hold depends on the session, so it is not looked at here.
+EVENTS: dict[str, Shape] = {
+    "session.update": _event("session", session=either((dict, anything))),
+    "input_audio_buffer.append": _event("audio", audio=text),
+    "input_audio_buffer.commit": _event(),
+    "input_audio_buffer.clear": _event(),
+    "output_audio_buffer.clear": _event(),
+    "conversation.item.create": _event(
+        "item", item=ITEM, previous_item_id=nullable(text)
+    ),
+    "conversation.item.truncate": _event(
+        "item_id",
+        "content_index",
+        "audio_end_ms",
+        item_id=text,
+        content_index=_COUNT,
+        audio_end_ms=_COUNT,
+    ),
+    "conversation.item.delete": _event("item_id", item_id=text),
+    "conversation.item.retrieve": _event("item_id", item_id=text),
+    "response.create": _event(response=RESPONSE),
+    "response.cancel": _event(response_id=nullable(text)),
+}

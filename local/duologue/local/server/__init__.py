@@ -1,0 +1,1 @@
+"""The service on a port: HTTP, WebSocket and WebRTC calls."""

@@ -1,0 +1,290 @@
+"""The service's HTTP face: the one module that knows Starlette.
+
+Routes and shapes are those of the API reference ("Realtime": client secrets, calls);
+errors are ``{"error": {"message", "type", "param", "code"}}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from duologue.transports.errors import SignallingError
+
+from ..engine.outbox import Refusal
+from ..engine.settings import Settings
+from ..schema.checks import anything, record
+from .calls import Calls, no_call
+from .http_errors import Failures, HttpError, refused
+from .keys import Keys, Secret, presented
+from .origin_guard import reject
+from .session_runner import new_id
+from .websocket import WebSocketFace
+
+__all__ = ["application"]
+
+#: Bytes of an SDP that are read, and of a whole request.
+_SDP_LIMIT = 64 * 1024
+_BODY_LIMIT = 4 * _SDP_LIMIT
+#: Seconds that an ephemeral key lives: default, least, most.
+_LIFE, _SHORTEST, _LONGEST = 600, 10, 7200
+
+#: Seconds that a request may take, its body included.
+_PATIENCE = 20.0
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(
+    calls: Calls, keys: Keys, face: WebSocketFace, failures: Failures
+) -> Starlette:
+    """The ASGI application of a service."""
+    service = _Service(calls, keys)
+    posts = (
+        ("/v1/realtime", service.beta),
+        ("/v1/realtime/client_secrets", service.client_secrets),
+        ("/v1/realtime/calls", service.calls),
+        ("/v1/realtime/calls/{call_id}/hangup", service.hang_up),
+    )
+    app = Starlette(
+        routes=[
+            WebSocketRoute("/v1/realtime", face),
+            *(
+                Route(path, _guarded(do, failures), methods=["POST"])
+                for path, do in posts
+            ),
+        ],
+        exception_handlers={HTTPException: _not_found, Exception: _broken},
+    )
+    # A redirect would lose the body of a request.
+    app.router.redirect_slashes = False
+    app.router.default = _nothing_there
+    return app
+
+
+class _Service:
+    """What the routes do."""
+
+    def __init__(self, calls: Calls, keys: Keys) -> None:
+        self._calls = calls
+        self._keys = keys
+
+    async def beta(self, request: Request) -> Response:
+        """Refuse an offer in the shape of the retired beta."""
+        raise HttpError(
+            400,
+            "The Realtime Beta API is no longer supported. Post to /v1/realtime/calls.",
+            code="beta_api_shape_disabled",
+        )
+
+    async def client_secrets(self, request: Request) -> Response:
+        """Make an ephemeral key."""
+        self._authorize(request, ephemeral=False)
+        body = _json(await _body(request) or b"{}", "body")
+        _check_secret(body)
+        given = body.get("session") or {}
+        settings = _settings(given)
+        secret = self._keys.mint(given, _life(body.get("expires_after")))
+        made = {
+            "value": secret.value,
+            "expires_at": secret.expires_at,
+            "session": settings.shown(),
+        }
+        return _reply(200, msgspec.json.encode(made))
+
+    async def calls(self, request: Request) -> Response:
+        """Take a call: multipart with the session, or the bare offer."""
+        secret = self._authorize(request, ephemeral=True)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/sdp":
+            offer = _text(await _body(request, _SDP_LIMIT), "sdp")
+            session = dict(secret.session) if secret else {}
+            if model := request.query_params.get("model"):
+                session.setdefault("model", model)
+        elif kind == "multipart/form-data":
+            offer, given = await _form(request)
+            session = (dict(secret.session) if secret else {}) | given
+        else:
+            raise HttpError(
+                400, "Send the offer as application/sdp or multipart/form-data."
+            )
+        _settings(session)
+        call_id, answer = await self._calls.answer(offer, session)
+        return Response(
+            answer,
+            201,
+            headers={"Location": f"/v1/realtime/calls/{call_id}"},
+            media_type="application/sdp",
+        )
+
+    async def hang_up(self, request: Request) -> Response:
+        """End a call."""
+        self._authorize(request, ephemeral=True)
+        call_id = request.path_params["call_id"]
+        if not await self._calls.hang_up(call_id):
+            raise no_call(call_id)
+        return Response(status_code=200)
+
+    def _authorize(self, request: Request, *, ephemeral: bool) -> Secret | None:
+        """The ephemeral key that was used, if one was. Raises `HttpError`."""
+        key = presented(request.headers.get("authorization", ""))
+        return self._keys.check(key, ephemeral=ephemeral)
+
+
+def _guarded(do: _Handler, failures: Failures) -> _Handler:
+    """The handler with its refusals as answers."""
+
+    async def handler(request: Request) -> Response:
+        try:
+            failures.check()
+            async with asyncio.timeout(_PATIENCE):
+                return await do(request)
+        except HttpError as error:
+            answer = error
+        except Refusal as error:
+            answer = refused(error)
+        except SignallingError as error:
+            answer = HttpError(400, str(error), code="invalid_offer", param="sdp")
+        except ClientDisconnect:
+            answer = HttpError(400, "The request was cut off.")
+        except TimeoutError:
+            answer = HttpError(408, f"The request took more than {_PATIENCE:g} s.")
+        return _reply(answer.status, answer.body)
+
+    return handler
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    """A path or method that is not there, in the service's shape."""
+    assert isinstance(error, HTTPException)
+    message = f"Invalid URL ({request.method} {request.url.path})"
+    if error.status_code == 405:
+        message = f"Not allowed method for {request.url.path}: {request.method}"
+    answer = _reply(error.status_code, HttpError(error.status_code, message).body)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say so to a WebSocket too, which Starlette would answer with 403 and no words."""
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    error = HttpError(404, f"Invalid URL (GET {scope['path']})")
+    await reject(scope, send, error)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """A fault of ours, in the service's shape; Starlette raises it for the log."""
+    message = "The server had an error while processing your request."
+    return _reply(500, HttpError(500, message, kind="server_error").body)
+
+
+def _reply(status: int, body: bytes) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+async def _body(request: Request, limit: int = _BODY_LIMIT) -> bytes:
+    """The request's body, no more than ``limit`` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise HttpError(413, f"The request is larger than {limit} bytes.")
+    return bytes(body)
+
+
+async def _form(request: Request) -> tuple[str, dict[str, Any]]:
+    """The parts ``sdp`` and ``session`` of a form."""
+    body = await _body(request)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    parts = {}
+    try:
+        async with Request(request.scope, receive).form(
+            max_files=4, max_fields=4, max_part_size=_BODY_LIMIT
+        ) as form:
+            for name, part in form.items():
+                parts[name] = (
+                    await part.read() if isinstance(part, UploadFile) else part.encode()
+                )
+    except HTTPException as error:
+        raise HttpError(400, f"The form cannot be read: {error.detail}") from error
+    if "sdp" not in parts:
+        raise HttpError(400, "The form has no part 'sdp'.", param="sdp")
+    if len(parts["sdp"]) > _SDP_LIMIT:
+        raise HttpError(413, f"The SDP is larger than {_SDP_LIMIT} bytes.")
+    session = {}
+    if "session" in parts:
+        session = _json(parts["session"], "session")
+        _check_kind(session)
+    return _text(parts["sdp"], "sdp"), session
+
+
+def _text(data: bytes, param: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise HttpError(400, "The text is not UTF-8.", param=param) from None
+
+
+def _json(data: bytes, param: str) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise HttpError(400, "A JSON object is needed.", param=param)
+    return value
+
+
+def _check_secret(body: dict[str, Any]) -> None:
+    """What is asked for with an ephemeral key: known keys, and a session's kind."""
+    record({"expires_after": anything, "session": anything})(body, "")
+    session = body.get("session")
+    if isinstance(session, dict):
+        _check_kind(session)
+
+
+def _check_kind(session: dict[str, Any]) -> None:
+    """A session says of which kind it is. Raises `Refusal`."""
+    record(dict.fromkeys(session, anything), required=("type",))(session, "session")
+
+
+def _settings(session: object) -> Settings:
+    """The session that would be made. Raises `Refusal`."""
+    if not isinstance(session, Mapping):
+        raise HttpError(400, "A JSON object is needed.", param="session")
+    return Settings(new_id("sess"), session)
+
+
+def _life(expires_after: object) -> int:
+    """Seconds until an ephemeral key expires."""
+    if expires_after is None:
+        return _LIFE
+    if not isinstance(expires_after, dict):
+        raise _invalid("expires_after", "Expected an object.")
+    if expires_after.get("anchor", "created_at") != "created_at":
+        raise _invalid("expires_after.anchor", "Supported values are: 'created_at'.")
+    seconds = expires_after.get("seconds", _LIFE)
+    if type(seconds) is not int or not _SHORTEST <= seconds <= _LONGEST:
+        raise _invalid(
+            "expires_after.seconds",
+            f"Expected an integer from {_SHORTEST} to {_LONGEST}.",
+        )
+    return seconds
+
+
+def _invalid(param: str, message: str) -> HttpError:
+    return HttpError(400, message, code="invalid_value", param=param)

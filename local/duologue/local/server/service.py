@@ -1,0 +1,188 @@
+"""The service on a port."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from ..components import Parts, built_in
+from ..engine.engine import Options
+from ..engine.input_buffer import MOST_FRAME
+from ..faults.injector import NO_FAULTS, Faults
+from ..speech.interfaces import VoiceError
+from .calls import Calls
+from .capacity import Listeners
+from .http_app import application
+from .http_errors import Failures, HttpError
+from .keys import Keys
+from .listener import Http, PortError, authority, listen, running
+from .origin_guard import Guard
+from .session_runner import wall_clock
+from .sessions import Sessions
+from .websocket import WebSocketFace
+
+__all__ = ["LocalService", "ServiceError"]
+
+#: What it calls itself in the header ``Server``.
+_NAME = "duologue-local"
+_log = logging.getLogger(__name__)
+
+
+class ServiceError(PortError):
+    """The service cannot run here; the message says why and what to do."""
+
+
+class LocalService:
+    """The local Realtime service, running while its context is entered.
+
+    ``port`` 0 takes a free one. Without ``key`` every key is accepted; an empty one
+    raises `ServiceError`. Without ``parts`` the service brings its own ear and voice,
+    and closes them.
+    ``max_listening`` sessions are listened to at once, by default as many as the cores
+    allow. ``allow_origins`` are those of pages that may do anything (see `guard`); what
+    is none raises `ServiceError`. ``fail`` is what the next requests are answered with:
+    HTTP statuses, of which 200 lets one through. ``faults`` is what goes wrong in the
+    sessions.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        key: str | None = None,
+        *,
+        parts: Parts | None = None,
+        options: Options | None = None,
+        max_listening: int | None = None,
+        allow_origins: Iterable[str] = (),
+        fail: Iterable[int] = (),
+        faults: Faults = NO_FAULTS,
+    ) -> None:
+        if key is not None and not key.strip():
+            raise ServiceError(
+                "the key is empty, so nobody could use the service: give one, or leave "
+                "it out to take any key"
+            )
+        self._faults = faults
+        self._failures = Failures(fail)
+        self._listeners = Listeners(max_listening)
+        self._origins = tuple(map(_origin, allow_origins))
+        self._host = host
+        self._port = port
+        self._key = key
+        self._own_parts = parts is None
+        self._parts = parts
+        self._options = options
+        self._exit = contextlib.AsyncExitStack()
+        self._base_url = ""
+
+    @property
+    def base_url(self) -> str:
+        """``http://HOST:PORT/v1``, once the service runs."""
+        return self._base_url
+
+    @property
+    def voice(self) -> str:
+        """Which voice speaks, for messages to people."""
+        voice = None if self._parts is None else self._parts.voice
+        return "none" if voice is None else voice.name
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            listener = stack.enter_context(
+                listen(self._host, self._port, error=ServiceError)
+            )
+            parts = self._parts = _found(self._parts)
+            if self._own_parts:
+                stack.push_async_callback(parts.close)
+            options = self._options or Options(label=parts.mind.label)
+            host = listener.getsockname()[0]
+            loopback = ipaddress.ip_address(host).is_loopback
+            if not loopback and self._key is None:
+                _log.warning(
+                    "duologue local: started without a key: anybody who reaches %s "
+                    "can use this service",
+                    host,
+                )
+            sessions = Sessions(
+                parts, options, listeners=self._listeners, faults=self._faults
+            )
+            calls = Calls(sessions, loopback=loopback)
+            stack.push_async_callback(calls.close)
+            keys = Keys(self._key, wall_clock())
+            face = WebSocketFace(calls, keys, sessions, self._failures)
+            app = Guard(
+                application(calls, keys, face, self._failures),
+                keys,
+                loopback=loopback,
+                hosts=() if loopback else (self._host, socket.gethostname()),
+                origins=self._origins,
+            )
+            serves = running(
+                app,
+                listener,
+                error=ServiceError,
+                largest=MOST_FRAME,
+                lifespan="off",
+                http=_Http,
+                name=_NAME,
+            )
+            await stack.enter_async_context(serves)
+            self._base_url = f"http://{authority(listener)}/v1"
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+
+def _origin(given: str) -> str:
+    """An origin as a browser sends it. Raises `ServiceError` for what is none."""
+    try:
+        parts = urlsplit(given.strip().rstrip("/"))
+        whole = bool(parts.scheme and parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if given == "null" or (whole and not (parts.path or parts.query or parts.fragment)):
+        return given.strip()
+    raise ServiceError(
+        f"{given!r} is not the origin of a page: it is a scheme and a host, like "
+        "http://localhost:3000"
+    )
+
+
+def _found(parts: Parts | None) -> Parts:
+    try:
+        return built_in() if parts is None else parts
+    except VoiceError as error:
+        raise ServiceError(str(error)) from error
+
+
+class _Http(Http):
+    """Answers what is not HTTP in the service's shape."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, unless there is an answer, and end the connection."""
+        # None before the first request, whatever its type says.
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            body = HttpError(400, msg).body
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\n"
+                b"Server: %s\r\n"
+                b"Content-Type: application/json\r\n"
+                b"Content-Length: %d\r\n"
+                b"Connection: close\r\n\r\n%s" % (_NAME.encode(), len(body), body)
+            )
+        self.transport.close()

@@ -1,0 +1,273 @@
+"""The service's WebSocket face: sessions, and sidebands of calls.
+
+Addresses and keys are those of the API page "Realtime API with WebSocket": ``?model=``
+for a conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a
+browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. Who asks in a
+wrong way is let in, told so by an ``error`` event, and let go. The module is written
+against ASGI's own messages and knows no library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from duologue.core.events import Error
+
+from ..engine.outbox import Refusal, frame_of, told
+from ..faults.injector import NO_CLOSE_FRAME
+from .calls import Calls, no_call
+from .http_errors import BUSY, Failures, HttpError, refused
+from .keys import WRONG_KEY, Keys, Secret, presented
+from .origin_guard import reject
+from .session_runner import SessionRunner, new_id
+from .sessions import Sessions
+
+__all__ = ["WAITING_LIMIT", "WebSocketFace"]
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+#: Characters that may wait for a client that does not read, beside one event of any
+#: size; beyond it the connection is cut.
+WAITING_LIMIT = 8 * 1024 * 1024
+#: Close codes behind the error of a session that is refused: for its key, and for all
+#: else that is asked for in a wrong way. The real service takes the upgrade first (seen
+#: in public reports, as are the codes of the errors).
+_WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
+_BINARY = Refusal(
+    "invalid_event", "Expected a text message; binary frames are not supported."
+)
+_PROTOCOL, _BETA_PROTOCOL = "realtime", "openai-beta.realtime-v1"
+
+
+class WebSocketFace:
+    """An ASGI application for ``/v1/realtime``."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        keys: Keys,
+        sessions: Sessions,
+        failures: Failures,
+    ) -> None:
+        self._calls = calls
+        self._keys = keys
+        self._sessions = sessions
+        self._failures = failures
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        await receive()  # websocket.connect
+        socket = _Socket(send, scope.get("extensions", {}).get("duologue.abort"))
+        try:
+            session = self._session(scope, socket)
+        except HttpError as error:
+            await reject(scope, send, error)
+            return
+        offered = scope["subprotocols"]
+        # Never the entry that holds the key: the answer would show it.
+        chosen = _PROTOCOL if _PROTOCOL in offered else None
+        with contextlib.suppress(OSError):
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+        writing = asyncio.create_task(socket.write())
+        try:
+            await session.start()
+            await _read(receive, session, socket)
+        finally:
+            await session.close()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    def _session(self, scope: _Message, socket: _Socket) -> _Session:
+        """What is served, be it a refusal. Raises `HttpError` to serve nothing."""
+        self._failures.check()
+        try:
+            return self._admit(scope, socket)
+        except Refusal as refusal:
+            if refusal.code == BUSY:
+                raise refused(refusal) from refusal
+            return _Refused(socket, refusal)
+
+    def _admit(self, scope: _Message, socket: _Socket) -> _Session:
+        """Who is served with what. Raises `HttpError`, `Refusal`."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if _is_beta(headers, scope["subprotocols"]):
+            raise Refusal(
+                "beta_api_shape_disabled",
+                "The Realtime Beta API is no longer supported. Please use /v1/realtime",
+            )
+        key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
+        try:
+            secret = self._keys.check(key, ephemeral=True)
+        except HttpError as error:
+            raise Refusal(WRONG_KEY, error.message) from error
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        asked = {name: values[0] for name, values in query.items()}
+        if "call_id" in asked:
+            return self._join(asked, socket)
+        wanted = _wanted(asked, secret)
+        runner = self._sessions.open(socket.put, wanted, socket.close, media=False)
+        return _Own(runner)
+
+    def _join(self, asked: dict[str, str], socket: _Socket) -> _Session:
+        if "model" in asked:
+            raise Refusal(
+                "invalid_parameter",
+                "You must provide a model or a call_id, not both.",
+                param="model",
+            )
+        sideband = self._calls.join(asked["call_id"], socket.put, socket.close)
+        if sideband is None:
+            raise no_call(asked["call_id"])
+        return sideband
+
+
+def _is_beta(headers: Mapping[bytes, str], subprotocols: Iterable[str]) -> bool:
+    named = headers.get(b"openai-beta", "").replace(" ", "")
+    return "realtime=v1" in named.split(",") or _BETA_PROTOCOL in subprotocols
+
+
+def _wanted(asked: Mapping[str, str], secret: Secret | None) -> dict[str, Any]:
+    """The session that the address and the key ask for. Raises `Refusal`."""
+    session: dict[str, Any] = {"type": "realtime"}
+    session |= secret.session if secret else {}
+    if asked.get("intent") == "transcription":
+        session["type"] = "transcription"
+    if "model" in asked:
+        session["model"] = asked["model"]
+    elif "model" not in session and session["type"] != "transcription":
+        raise Refusal(
+            "missing_model",
+            "You must provide a model parameter, for example "
+            "/v1/realtime?model=gpt-realtime.",
+        )
+    return session
+
+
+async def _read(receive: _Receive, session: _Session, socket: _Socket) -> None:
+    """Hand the client's events on, until the connection ends."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text is None:
+            socket.put(_error(_BINARY))
+        else:
+            await session.receive(text)
+        # What one client sent at once must not keep the others waiting.
+        await asyncio.sleep(0)
+
+
+def _error(refusal: Refusal) -> str:
+    return frame_of(Error(event_id=new_id("event"), error=told(refusal)))
+
+
+class _Session(Protocol):
+    """What stands behind a connection."""
+
+    async def start(self) -> None:
+        """The connection is open."""
+
+    async def receive(self, frame: str | bytes) -> None:
+        """Take an event of the client."""
+
+    async def close(self) -> None:
+        """The connection is gone."""
+
+
+class _Own:
+    """A session that lives as long as its connection."""
+
+    def __init__(self, runner: SessionRunner) -> None:
+        self._runner = runner
+
+    async def start(self) -> None:
+        self._runner.start()
+
+    async def receive(self, frame: str | bytes) -> None:
+        await self._runner.accept(frame)
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+
+class _Refused:
+    """A client that asks in a wrong way: told so, and let go."""
+
+    def __init__(self, socket: _Socket, refusal: Refusal) -> None:
+        self._socket = socket
+        self._refusal = refusal
+
+    async def start(self) -> None:
+        self._socket.put(_error(self._refusal))
+        code = self._refusal.code
+        self._socket.close(
+            _WRONG_KEY_CLOSE if code == WRONG_KEY else _WRONG_REQUEST_CLOSE,
+            f"invalid_request_error.{code}",
+        )
+
+    async def receive(self, frame: str | bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class _Socket:
+    """The way out: events wait here for a client that reads slowly.
+
+    ``abort`` cuts the connection; a close that waits for a client which reads nothing
+    would wait for ever.
+    """
+
+    def __init__(self, send: _Send, abort: Callable[[], None] | None) -> None:
+        self._send = send
+        self._abort = abort
+        self._waiting: deque[str] = deque()
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._closing: dict[str, Any] | None = None
+
+    def put(self, frame: str) -> None:
+        """Send an event. Never blocks."""
+        if self._closing is not None:
+            return
+        if self._waiting and self._size + len(frame) > WAITING_LIMIT:
+            self._waiting.clear()
+            self.close(1008, "the client does not read")
+            if self._abort is not None:
+                self._abort()
+            return
+        self._waiting.append(frame)
+        self._size += len(frame)
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection when all events before this are sent. Idempotent.
+
+        1006 cuts it without a close frame.
+        """
+        if self._closing is None:
+            self._closing = {"type": "websocket.close", "code": code, "reason": reason}
+            self._wake.set()
+
+    async def write(self) -> None:
+        """Send what is put, until the close or the end of the connection."""
+        with contextlib.suppress(OSError):
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    frame = self._waiting[0]
+                    await self._send({"type": "websocket.send", "text": frame})
+                    if self._waiting:
+                        self._size -= len(self._waiting.popleft())
+                if self._closing is not None:
+                    if self._closing["code"] == NO_CLOSE_FRAME and self._abort:
+                        self._abort()
+                    else:
+                        await self._send(self._closing)
+                    return

@@ -1,0 +1,1 @@
+"""Speech: recognition (ASR), synthesis (TTS), voice activity detection."""

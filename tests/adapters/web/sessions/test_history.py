@@ -1,0 +1,183 @@
+"""The history of a session: any moment of it, bounded, and equal to a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from duologue.adapters.web.sessions.history import History
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    apply,
+    events,
+    fold,
+    read_log,
+    reduce,
+    view,
+)
+
+
+def frames(number: int) -> Iterator[str]:
+    """A conversation of so many records that change something."""
+    yield '{"type":"duologue.connected"}'
+    for n in range(1, number):
+        yield (
+            '{"type":"response.output_text.delta","response_id":"resp_1",'
+            f'"event_id":"event_{n}","item_id":"item_{n // 50}","output_index":0,'
+            f'"content_index":0,"delta":"word {n} "}}'
+        )
+
+
+def records(number: int, name: str = "call") -> list[Record]:
+    return [
+        Record.of(
+            frame,
+            seq=seq,
+            session=name,
+            dir="local" if "duologue" in frame else "in",
+            at=float(seq),
+        )
+        for seq, frame in enumerate(frames(number), start=1)
+    ]
+
+
+def filled(found: list[Record], *, count: int = 20_000, size: int = 1 << 24) -> History:
+    history = History("call", records=count, size=size)
+    state = State()
+    for record in found:
+        state = reduce(state, record)
+        history.add(record, state)
+    return history
+
+
+@pytest.mark.parametrize("seq", [1, 2, 255, 256, 257, 511, 700])
+def test_a_moment_is_the_fold_up_to_it(seq: int) -> None:
+    found = records(700)
+    moment = filled(found).at(seq)
+    assert moment is not None
+    assert moment.view == view(fold(found[:seq]).sessions["call"])
+
+
+def test_the_patch_of_a_moment_leads_to_its_view() -> None:
+    history = filled(records(300))
+    before, after = history.at(279), history.at(280)
+    assert before is not None
+    assert after is not None
+    assert len(after.patch) == 1
+    assert apply(before.view, after.patch) == after.view
+
+
+def test_before_the_first_record_there_is_an_empty_session() -> None:
+    moment = filled(records(3)).at(0)
+    assert moment is not None
+    assert moment.view == view(Session("call"))
+
+
+def test_what_is_dropped_is_counted_and_the_rest_stays_right() -> None:
+    """The oldest records go; the state that they led to is still known."""
+    found = records(1_000)
+    history = filled(found, count=600)
+    assert (history.first, history.last, history.dropped) == (451, 1_000, 450)
+    assert history.at(449) is None
+    assert history.at(1_001) is None
+    for seq in (450, 451, 800, 1_000):
+        moment = history.at(seq)
+        assert moment is not None
+        assert moment.view == view(fold(found[:seq]).sessions["call"])
+
+
+def test_bytes_are_bounded_too() -> None:
+    found = records(2_000)
+    history = filled(found, size=100_000)
+    kept = sum(len(entry.line) for entry in history.entries())
+    assert kept <= 100_000
+    assert history.dropped_bytes + kept == sum(
+        len(entry.line) for entry in filled(found).entries()
+    )
+
+
+def test_one_record_that_is_too_large_is_dropped_as_well() -> None:
+    history = filled(records(2), size=10)
+    assert (history.first, history.last, history.dropped) == (0, 2, 2)
+    assert history.at(1) is None
+    moment = history.at(2)
+    assert moment is not None
+    assert moment.view == view(fold(records(2)).sessions["call"])
+
+
+def test_stepping_forwards_gives_what_asking_anew_gives() -> None:
+    found = records(300)
+    walked, fresh = filled(found), filled(found)
+    for seq in range(250, 300):
+        step = walked.at(seq)
+        fresh._seen = None
+        assert step == fresh.at(seq)
+
+
+def test_the_lines_are_a_log_of_the_same_records() -> None:
+    found = records(300)
+    lines = filled(found).lines().splitlines(keepends=True)
+    assert list(read_log(lines)) == found
+
+
+def test_a_hole_in_the_numbers_is_the_record_before_it() -> None:
+    found = [record for record in records(20) if record.seq not in (7, 8)]
+    history = filled(found)
+    assert history.at(8) == history.at(6)
+
+
+def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
+    """Four names mean other things there, also where the line that says so is gone."""
+    created = (
+        '{"type":"session.created","event_id":"e0","session":{"type":"translation",'
+        '"id":"sess_1","model":"gpt-realtime-translate","audio":{}}}'
+    )
+    delta = (
+        '{{"type":"session.output_transcript.delta","event_id":"e{0}",'
+        '"delta":"{0} ","elapsed_ms":{0}}}'
+    )
+    lines = [
+        f'{{"dir":"in","event":{frame}}}'
+        for frame in (created, *(delta.format(n) for n in range(1, 600)))
+    ]
+    found = list(read_log(lines, session="call"))
+    history = History("call", records=400, size=1 << 24)
+    for record in found:
+        history.append(record)
+    for seq in (400, 590):
+        moment = history.at(seq)
+        assert moment is not None
+        assert moment.view == view(fold(found[:seq]).sessions["call"])
+        assert moment.view["translation"]["output"]["chunks"]
+
+
+def test_each_line_is_read_as_what_the_session_was_then() -> None:
+    """A session that was forgotten can come again as another kind; its past stays."""
+    told = [
+        '{"type":"session.created","session":{"type":"realtime","id":"a"}}',
+        '{"type":"session.updated","session":{"instructions":"Be brief."}}',
+        '{"type":"duologue.forgotten"}',
+        '{"type":"session.created","session":{"type":"translation","id":"b"}}',
+        '{"type":"session.updated","session":{"model":"m"}}',
+        '{"type":"duologue.forgotten"}',
+        '{"type":"session.updated","session":{"instructions":"Be kind."}}',
+    ]
+    lines = [
+        f'{{"dir":"{"local" if "duologue" in frame else "in"}","event":{frame}}}'
+        for frame in told
+    ]
+    found = list(read_log(lines, session="call"))
+    history = History("call", records=400, size=1 << 24)
+    for record in found:
+        history.append(record)
+    for seq in range(1, len(found) + 1):
+        moment = history.at(seq)
+        sessions = fold(found[:seq]).sessions
+        assert moment is not None
+        assert moment.view == view(sessions.get("call") or Session("call"))
+    assert {type(record.event) for record in (found[1], found[6])} == {
+        events.SessionUpdated
+    }

@@ -1,0 +1,63 @@
+"""What opens something is in no record, so in nothing that a page gets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from duologue.adapters.web.sessions.redaction import hiding, secrets_of
+from duologue.core import SessionConfig, Store, events, to_line, view
+from duologue.core.testing import check_middleware
+
+from ..conftest import Serve
+
+TOKEN = 'Bearer "quoted" secret-0123456789'
+SERVER = events.McpToolServer(
+    server_label="calendar",
+    server_url="https://calendar.example",
+    authorization=TOKEN,
+    headers=msgspec.Raw(b'{"X-Key":"another-secret","X-Number":"1"}'),
+)
+
+
+def test_it_keeps_the_rules_of_a_middleware() -> None:
+    check_middleware(hiding(["hello there", "secret-0123456789"]))
+
+
+def test_the_secrets_of_a_configuration_are_found() -> None:
+    config = SessionConfig(tools=(events.FunctionTool(name="get_time"), SERVER))
+    assert secrets_of(config) == [TOKEN, "another-secret", "1"]
+    assert secrets_of(SessionConfig()) == []
+
+
+def test_they_are_in_no_record_however_they_are_written() -> None:
+    """What is short is no secret: it would be found everywhere."""
+    store = Store(middleware=(hiding([TOKEN, "1"]),))
+    error = {"type": "error", "error": {"message": f"{TOKEN} is 1 of many"}}
+    record = store.feed("call", error, at=1.0)
+    assert b"secret-0123456789" not in to_line(record)
+    assert json.loads(record.frame)["error"]["message"] == "*** is 1 of many"
+    session = store.session("call")
+    assert session is not None
+    assert "*** is 1 of many" in str(view(session)["problems"])
+
+
+async def test_a_page_reads_no_secret_of_the_server(serve: Serve) -> None:
+    """The service gets it; the log, the records and the views do not have it."""
+    config = SessionConfig(tools=(SERVER,), output_modalities=("text",))
+    async with serve(config=config) as served:
+        page = served.page()
+        session = (await page.create())["id"]
+        feed = await page.feed()
+        await feed.watch(session)
+        await page.call(session)
+        await feed.until_view(session, lambda view: view["confirmed"])
+        seen: list[Any] = [feed.messages]
+        for path in ("log", "records/1", "records/2", "view"):
+            answer = await page.http.get(f"api/sessions/{session}/{path}")
+            seen.append(answer.text)
+        seen.append((await page.http.get("api/config")).text)
+        assert "calendar" in str(seen)
+        assert "secret" not in str(seen)

@@ -1,0 +1,51 @@
+"""When another connection is worth it, and how long to wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.core.effects.backoff import Backoff, is_recoverable, is_worth_repeating
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        *((code, True) for code in (None, 1001, 1005, 1006, 1011, 1012, 1013, 1015)),
+        *((code, False) for code in (1000, 1002, 1003, 1007, 1008, 1009, 3000, 4000)),
+    ],
+)
+def test_recoverable_codes(code: int | None, expected: bool) -> None:
+    """Those that the provider's package retries; a peer that vanished has none."""
+    assert is_recoverable(code) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, True) for status in (None, 408, 425, 429, 500, 502, 503, 504)),
+        *((status, False) for status in (301, 400, 401, 403, 404, 409)),
+    ],
+)
+def test_requests_worth_repeating(status: int | None, expected: bool) -> None:
+    """Not those that the service refused for what they are."""
+    assert is_worth_repeating(status) is expected
+
+
+def test_waits_grow_up_to_a_limit() -> None:
+    """Twice the one before; chance halves them at most."""
+    backoff = Backoff(first=1.0, longest=5.0)
+
+    assert [backoff.delay(n, 1.0) for n in (1, 2, 3, 4, 10_000)] == [1, 2, 4, 5, 5]
+    assert [backoff.delay(n, 0.0) for n in (1, 2, 3, 4)] == [0.5, 1, 2, 2.5]
+
+
+def test_a_service_says_when_to_come_again() -> None:
+    """It is believed, but not for ever, and not to come sooner."""
+    backoff = Backoff(first=1.0, longest_asked=20.0)
+
+    assert [backoff.delay(1, 1.0, asked) for asked in (7.0, 1e9, -5.0, 0.1)] == [
+        7.0,
+        20.0,
+        1.0,
+        1.0,
+    ]

@@ -1,0 +1,252 @@
+"""What a client sends."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+from duologue.core import Session, SessionConfig, decode, encode, events
+from duologue.core.effects import commands
+from duologue.core.events.base import ClientEvent
+from duologue.core.state.model import Activity, Responses
+
+
+def wire(event: ClientEvent) -> Any:
+    return json.loads(encode(event))
+
+
+def test_ids_can_be_worked_out_again() -> None:
+    """From session, record and number; at most 512 characters."""
+    assert commands.command_id("s", 7, 1) == "s.7.1"
+    assert len(commands.command_id("s" * 1000, 10**15, 10**6)) <= 512
+
+
+def test_an_event_keeps_its_id() -> None:
+    """One that has none gets it."""
+    event = commands.create_response()
+    named = commands.identified(event, "a")
+
+    assert events.ResponseCreate(event_id="a") == named
+    assert named is commands.identified(named, "b")
+
+
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "", "id": "i"}
+APPROVAL: dict[str, Any] = {"type": "mcp_approval_response", "approval_request_id": "r"}
+CREATE = "conversation.item.create"
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (commands.append_audio(b"\0\1"), {"audio": "AAE="}),
+        (commands.commit_audio(), {}),
+        (commands.clear_audio(), {}),
+        (
+            commands.send_text("hello", item_id="i"),
+            {
+                "item": {
+                    "type": "message",
+                    "id": "i",
+                    "role": "user",
+                    "content": [{"type": "input_text", "text": "hello"}],
+                },
+            },
+        ),
+        (
+            commands.send_text("", role="system"),
+            {
+                "item": {
+                    "type": "message",
+                    "role": "system",
+                    "content": [{"type": "input_text", "text": ""}],
+                },
+            },
+        ),
+        (
+            commands.create_item(events.ItemReference(id="i"), previous_item_id="root"),
+            {
+                "item": {"type": "item_reference", "id": "i"},
+                "previous_item_id": "root",
+            },
+        ),
+        (commands.send_tool_output("c", "", item_id="i"), {"item": OUTPUT}),
+        (
+            commands.approve("r"),
+            {"item": {**APPROVAL, "id": "ok_r", "approve": True}},
+        ),
+        (
+            commands.approve("r", False, reason="no", item_id="i"),
+            {"item": {**APPROVAL, "id": "i", "approve": False, "reason": "no"}},
+        ),
+        (commands.delete_item("i"), {"item_id": "i"}),
+        (commands.retrieve_item("i"), {"item_id": "i"}),
+        (
+            commands.truncate("i", 20, content_index=1),
+            {"item_id": "i", "content_index": 1, "audio_end_ms": 20},
+        ),
+        (commands.create_response(), {}),
+        (
+            commands.create_response(
+                instructions="i",
+                output_modalities=["text"],
+                out_of_band=True,
+                input=[events.ItemReference(id="i")],
+                tool_choice="none",
+                max_output_tokens="inf",
+                metadata={"a": "b"},
+            ),
+            {
+                "response": {
+                    "instructions": "i",
+                    "output_modalities": ["text"],
+                    "conversation": "none",
+                    "input": [{"type": "item_reference", "id": "i"}],
+                    "tool_choice": "none",
+                    "max_output_tokens": "inf",
+                    "metadata": {"a": "b"},
+                }
+            },
+        ),
+        (commands.cancel_response("r"), {"response_id": "r"}),
+        (commands.clear_output(), {}),
+        (
+            commands.update_session({"instructions": "i"}),
+            {"session": {"type": "realtime", "instructions": "i"}},
+        ),
+        (
+            commands.update_session(events.TranscriptionSessionConfig(include=())),
+            {"session": {"type": "transcription", "include": []}},
+        ),
+        (
+            commands.update_session({"type": "transcription", "include": ["a"]}),
+            {"session": {"type": "transcription", "include": ["a"]}},
+        ),
+        (
+            commands.update_session(SessionConfig()),
+            {"session": SessionConfig().to_session()},
+        ),
+        (
+            commands.update_translation({"audio": {"output": {"language": "de"}}}),
+            {"session": {"audio": {"output": {"language": "de"}}}},
+        ),
+        (commands.append_translation_audio(b""), {"audio": ""}),
+        (commands.close_translation(), {}),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_events_as_the_service_takes_them(event: ClientEvent, expected: Any) -> None:
+    """What is not said is left out, what is needed is not."""
+    assert {"type": event.type, **expected} == wire(event)
+
+
+def test_there_is_one_for_every_client_event() -> None:
+    """Whoever reads this module knows all that can be sent."""
+    built = {
+        inspect.signature(getattr(commands, name), eval_str=True).return_annotation
+        for name in commands.__all__
+        if inspect.isfunction(getattr(commands, name))
+    }
+    every = {
+        cls
+        for cls in vars(events).values()
+        if inspect.isclass(cls) and issubclass(cls, ClientEvent) and cls != ClientEvent
+    }
+
+    assert set() == every - built
+
+
+@pytest.mark.parametrize(
+    ("session", "why"),
+    [
+        ({"instructions": 5}, "instructions"),
+        (
+            {"turn_detection": None, "voice": "a", "new": 1},
+            r"new, turn_detection \(audio.input.turn_detection\), "
+            r"voice \(audio.output.voice\)",
+        ),
+        ({"type": "new"}, "new"),
+    ],
+)
+def test_what_is_not_a_configuration(session: Any, why: str) -> None:
+    """The service would refuse all of it and say so late."""
+    with pytest.raises(ValueError, match=f"configuration: .*{why}"):
+        commands.update_session(session)
+
+
+def test_a_retired_value_is_told() -> None:
+    """With what the GA says, before the service refuses all of it."""
+    with pytest.raises(ValueError, match=r"'audio/pcm', 'rate': 24000"):
+        commands.update_session({"audio": {"input": {"format": "pcm16"}}})
+
+
+@pytest.mark.parametrize("session", [{"type": "translation"}, {"tools": []}])
+def test_what_is_not_a_translations_configuration(session: Any) -> None:
+    """Its type and model are what they are."""
+    with pytest.raises(ValueError, match=r"type|tools"):
+        commands.update_translation(session)
+
+
+def test_interrupting_takes_what_is_going_on() -> None:
+    """The response that is in work, then the audio that is heard."""
+    cancel, clear = events.ResponseCancel(), events.OutputAudioBufferClear()
+    active, playing = Responses(active="r"), Activity(playing="r")
+
+    assert ((), (cancel,), (clear,), (cancel, clear)) == (
+        commands.interrupt(Session("s")),
+        commands.interrupt(Session("s", responses=active)),
+        commands.interrupt(Session("s", activity=playing)),
+        commands.interrupt(Session("s", responses=active, activity=playing)),
+    )
+
+
+def test_what_a_client_may_send() -> None:
+    """Client events and what is not in the catalogue; nothing that a service says."""
+    known, new = {"type": "response.create"}, {"type": "new", "x": 1}
+
+    assert [events.ResponseCreate(), decode(json.dumps(new))] == [
+        commands.client_event(known),
+        commands.client_event(new),
+    ]
+    assert commands.client_event(events.ResponseCreate()) == events.ResponseCreate()
+    with pytest.raises(ValueError, match=r"^error is not a client's event$"):
+        commands.client_event({"type": "error"})
+    with pytest.raises(ValueError, match=r"^not an event: no type$"):
+        commands.client_event({})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"type": "response.create", "soon": True},
+        {"type": "session.update", "session": {"type": "realtime", "temperature": 1}},
+        {
+            "type": "conversation.item.create",
+            "item": {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "a", "mood": "good"}],
+            },
+        },
+    ],
+)
+def test_fields_that_nobody_knows_are_sent_as_they_are(more: dict[str, Any]) -> None:
+    """What they mean is the service's to say; an id they get as others do."""
+    event = commands.client_event(more)
+
+    assert more == json.loads(encode(event))
+    named = commands.identified(event, "e")
+    assert {**more, "event_id": "e"} == json.loads(encode(named))
+
+
+def test_known_fields_make_a_typed_event() -> None:
+    """Also those that stand at what is left out, and free-form JSON."""
+    values = {
+        "type": "response.create",
+        "event_id": None,
+        "response": {"metadata": {"any": "thing"}, "conversation": "none"},
+    }
+
+    assert isinstance(commands.client_event(values), events.ResponseCreate)

@@ -1,0 +1,279 @@
+"""What a new connection is told of the ones before it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from duologue.core import Record, Session, encode, fold, reduce
+from duologue.core.effects.reseed import reseed
+
+from ..talk import Frame, Service, audio, message, to_record, to_records
+
+
+def told(*frames: Frame, kind: str = "realtime") -> list[Frame]:
+    """The client events for a second connection, after these frames on the first."""
+    state = fold(to_records(frames))
+    for frame in (
+        {"type": "duologue.connecting"},
+        {"type": "session.created", "session": {"type": kind, "id": "sess_new"}},
+    ):
+        state = reduce(state, to_record(frame, epoch=1, at=2000.0))
+    return [json.loads(encode(event)) for event in reseed(state.sessions["s"])]
+
+
+def items(frames: list[Frame]) -> list[Frame]:
+    return [frame["item"] for frame in frames]
+
+
+def test_the_conversation_in_its_order() -> None:
+    """What was said as words, each behind the one before; ids are kept."""
+    service = Service()
+    rule = service.typed("be kind", role="system")
+    spoken = service.spoken("hello")
+    answer = service.reply("good", " day")
+    written = service.reply("in writing", spoken=False)
+    typed = service.typed("bye")
+    created = "conversation.item.create"
+
+    def line(item_id: str, role: str, type: str, text: str) -> Frame:
+        content = [{"type": type, "text": text}]
+        return {"type": "message", "id": item_id, "role": role, "content": content}
+
+    assert told(*service.frames) == [
+        {"type": created, "previous_item_id": previous, "item": item}
+        for previous, item in [
+            ("root", line(rule, "system", "input_text", "be kind")),
+            (rule, line(spoken, "user", "input_text", "hello")),
+            (spoken, line(answer, "assistant", "output_text", "good day")),
+            (answer, line(written, "assistant", "output_text", "in writing")),
+            (written, line(typed, "user", "input_text", "bye")),
+        ]
+    ]
+
+
+def test_what_still_comes_by_the_old_connection_is_told_to_the_new() -> None:
+    """It is not the new one's own, though that one was connecting when it came."""
+    service = Service()
+    first = service.typed("one")
+    frames = [(frame, 0) for frame in service.frames]
+    frames.append(({"type": "duologue.connecting"}, 1))
+    late = message("late", "user", [{"type": "input_text", "text": "two"}])
+    kind = "conversation.item.added"
+    frames.append(({"type": kind, "item": late, "previous_item_id": first}, 0))
+    records = [to_record(f, n, epoch=epoch) for n, (f, epoch) in enumerate(frames)]
+    events = reseed(fold(records).sessions["s"])
+
+    assert [json.loads(encode(event))["item"]["id"] for event in events] == [
+        first,
+        "late",
+    ]
+
+
+def test_what_was_heard_of_an_interrupted_reply() -> None:
+    """Nothing at all: then it is left out."""
+    service = Service()
+    half = service.reply("one", " two", " six", " ten")
+    none = service.reply("never heard")
+    for item_id, ms in ((half, 20), (none, 0)):
+        at: Frame = {"item_id": item_id, "content_index": 0, "audio_end_ms": ms}
+        service.send("conversation.item.truncated", **at)
+
+    assert [(half, "one two")] == [
+        (item["id"], item["content"][0]["text"])
+        for item in items(told(*service.frames))
+    ]
+
+
+def test_a_reply_that_is_cut_off_before_its_words() -> None:
+    """What was heard is not known then, but its words are."""
+    service = Service()
+    cut: Frame = {"item_id": "i", "content_index": 0, "audio_end_ms": 5}
+    service.send("conversation.item.truncated", **cut)
+    at: Frame = {"response_id": "r", "output_index": 0, "content_index": 0}
+    done = "response.output_audio_transcript.done"
+    service.send(done, item_id="i", transcript="late", **at)
+
+    assert (items(told(*service.frames))[0]["content"]) == [
+        {"type": "output_text", "text": "late"}
+    ]
+
+
+@pytest.mark.parametrize(("ms", "text"), [(None, "one two"), (500, "one"), (-5, None)])
+def test_a_reply_during_which_the_connection_was_lost(ms: Any, text: Any) -> None:
+    """What was heard: what we played of it, or else what there was time for."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, ["one", " two", " three"])
+    at = {"response_id": response, "output_index": 0, "content_index": 0}
+    name = "response.output_audio.delta"
+    service.send(name, item_id=said["item_id"], delta=audio(48_000), **at)
+    if ms is not None:
+        played = {"type": "duologue.played", "item_id": said["item_id"], "ms": ms}
+        service.frames.append(played)
+    service.frames.append({"type": "duologue.disconnected"})
+
+    assert ([text] if text else []) == [
+        item["content"][0]["text"] for item in items(told(*service.frames))
+    ]
+
+
+def test_what_is_not_told() -> None:
+    """The deleted, the silent, what was out of band, what has no role."""
+    service = Service()
+    deleted = service.typed("no")
+    service.send("conversation.item.deleted", item_id=deleted)
+    service.start_speech()
+    service.reply("aside", in_band=False)
+    nobody = message("nobody", "", [{"type": "input_text", "text": "?"}])
+    service.send("conversation.item.added", item=nobody, previous_item_id=None)
+    kept = service.typed("yes")
+
+    assert [kept] == [item["id"] for item in items(told(*service.frames))]
+
+
+def item(call_id: str | None, type: str, id: str, **fields: Any) -> Frame:
+    status = fields.pop("status", "completed")
+    item = {"id": id, "type": type, "call_id": call_id, "status": status, **fields}
+    return {"type": "conversation.item.done", "event_id": f"e_{id}", "item": item}
+
+
+def called(call_id: str, id: str, status: str = "completed") -> Frame:
+    return item(
+        call_id, "function_call", id, name="f", arguments='{"a":1}', status=status
+    )
+
+
+def gave(call_id: str | None, id: str, output: str = "1") -> Frame:
+    return item(call_id, "function_call_output", id, output=output)
+
+
+def test_calls_go_with_their_outputs() -> None:
+    """An empty output is one."""
+    call = {"type": "function_call", "call_id": "c", "name": "f"}
+    output = {"type": "function_call_output", "call_id": "c"}
+
+    assert [
+        {**call, "id": "a", "arguments": '{"a":1}'},
+        {**output, "id": "b", "output": ""},
+    ] == items(told(called("c", "a"), gave("c", "b", "")))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [called("c", "a")],
+        [called("c", "a"), gave("c", "b"), {"deleted": "b"}],
+    ],
+)
+def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
+    """The tool may be at work still: without its call the output would be refused."""
+    gone = "conversation.item.deleted"
+    frames = [
+        {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
+        for frame in frames
+    ]
+
+    assert [one["type"] for one in items(told(*frames))] == ["function_call"]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [gave("c", "b")],
+        [gave(None, "b")],
+        [called("c", "a", "incomplete"), gave("c", "b")],
+        [called("c", "a"), gave("c", "b"), {"deleted": "a"}],
+        [item(None, "mcp_list_tools", "m", server_label="l", tools=[])],
+        [item(None, "new", "m")],
+        [
+            called("c", "a", "incomplete"),
+            item("c", "mcp_call", "m", server_label="l", name="f", arguments="{}"),
+        ],
+    ],
+)
+def test_calls_that_are_left_out(frames: list[Frame]) -> None:
+    """Without a call, cut off, deleted, of an MCP server."""
+    gone = "conversation.item.deleted"
+    frames = [
+        {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
+        for frame in frames
+    ]
+
+    assert told(*frames) == []
+
+
+def test_what_the_new_connection_brought_itself() -> None:
+    """A user can be quicker than the conversation before."""
+    service = Service()
+    old = service.typed("old")
+    state = fold(to_records(service.frames))
+    new: Frame = {"item": message("n", "user", [{"type": "input_text", "text": "new"}])}
+    new |= {"type": "conversation.item.added", "previous_item_id": None}
+    for frame in ({"type": "duologue.connecting"}, new):
+        state = reduce(state, to_record(frame, epoch=1))
+    seeded = [json.loads(encode(event)) for event in reseed(state.sessions["s"])]
+
+    assert [old] == [frame["item"]["id"] for frame in seeded]
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "sent"),
+    [
+        ("realtime", {"model": "m", "instructions": "i"}, {"instructions": "i"}),
+        ("realtime", {"type": "realtime"}, {}),
+        ("transcription", {"type": "transcription", "include": []}, {"include": []}),
+        (
+            "translation",
+            {"type": "translation", "model": "m", "audio": {"output": {}}},
+            {"audio": {"output": {}}},
+        ),
+        ("realtime", {"instructions": "i" * (2 << 20)}, None),
+    ],
+)
+def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
+    """But for what cannot be changed any more, and for what no service takes."""
+    wish = {"type": "session.update", "session": asked}
+    frame: Frame = {"type": "duologue.requested", "event": wish}
+    if sent is not None and kind != "translation":
+        sent = {"type": kind, **sent}
+    wanted = [{"type": "session.update", "session": sent}] if sent is not None else []
+
+    assert wanted == told(frame, kind=kind)
+
+
+def test_nothing_was_asked_and_said() -> None:
+    """A session that only connected."""
+    assert list(reseed(Session("s"))) == []
+
+
+def test_a_transcription_has_no_conversation_to_go_on_with() -> None:
+    """Its items are words for audio."""
+    service = Service()
+    service.spoken("hello")
+
+    assert told(*service.frames, kind="transcription") == []
+
+
+def test_the_echo_changes_nothing() -> None:
+    """Neither order nor text: the transcript is the one before."""
+    service = Service()
+    service.created()
+    service.spoken("hello")
+    service.reply("good", " day")
+    records: list[Record] = to_records(service.frames)
+    state = fold(records)
+    created = {"type": "session.created", "session": {"type": "realtime", "id": "n"}}
+    state = reduce(state, to_record(created, epoch=1))
+    before = state.sessions["s"]
+    for event in reseed(before):
+        sent = json.loads(encode(event))
+        echo = {"type": "conversation.item.added", **sent, "event_id": None}
+        echo["type"] = "conversation.item.added"
+        state = reduce(state, to_record(echo, epoch=1))
+    after = state.sessions["s"]
+
+    assert before.conversation.order == after.conversation.order
+    assert before.items == after.items

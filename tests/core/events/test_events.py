@@ -1,0 +1,111 @@
+"""The catalogue of event classes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import LocalEventType, RealtimeEventType, SessionKind, decode, encode
+from duologue.core import events as catalogue
+from duologue.core.events.base import Event, Unknown
+from duologue.core.wire.codec import malformed
+
+from ..catalogue import EVERY, LOCAL, WIRE, example, fields, tag
+
+SHARED = {"session.created", "session.updated", "session.update"}
+
+
+def kind_of(cls: type[Event]) -> SessionKind:
+    """The kind of session in which a class is meant."""
+    is_translation = cls.__name__.startswith("Translation")
+    return SessionKind.TRANSLATION if is_translation else SessionKind.REALTIME
+
+
+def test_every_wire_type_has_its_classes() -> None:
+    """One class a type; those that translations share have two."""
+    expected = {t.value: 1 + (t.value in SHARED) for t in RealtimeEventType}
+
+    assert expected == Counter(tag(cls) for cls in WIRE)
+
+
+def test_every_local_fact_has_its_class() -> None:
+    """One class a fact."""
+    assert {t.value: 1 for t in LocalEventType} == Counter(tag(cls) for cls in LOCAL)
+
+
+def test_a_class_is_named_after_its_type() -> None:
+    """PascalCase of the type, with ``Translation`` in front where a name is shared."""
+    for cls in WIRE:
+        words = tag(cls).replace(".", "_").split("_")
+        name = "".join(word.capitalize() for word in words)
+
+        assert name == cls.__name__.removeprefix("Translation")
+
+
+def test_classes_are_exported_and_frozen() -> None:
+    """Each is a name of `duologue.core.events`, immutable, with a docstring."""
+    for cls in EVERY:
+        config = cls.__struct_config__
+
+        assert cls is getattr(catalogue, cls.__name__)
+        assert cls.__name__ in catalogue.__all__
+        assert (config.frozen, config.tag_field) == (True, "type"), cls
+        assert cls.__doc__, cls
+
+
+def test_round_trip_of_a_full_event() -> None:
+    """Decoding what was encoded gives the same event, with every field filled."""
+    for cls in EVERY:
+        event = example(cls)
+
+        assert event == decode(encode(event), kind=kind_of(cls))
+        assert tag(cls) == event.type
+
+
+def test_a_full_event_loses_no_field() -> None:
+    """What is in a frame is in the class, and goes out again as it came in."""
+    for cls in EVERY:
+        frame = fields(cls)
+
+        assert frame == json.loads(encode(decode(json.dumps(frame), kind=kind_of(cls))))
+
+
+def test_events_cannot_be_changed() -> None:
+    """An event is a fact."""
+    for cls in EVERY:
+        event: Any = example(cls)
+        name = msgspec.structs.fields(cls)[0].name if cls.__struct_fields__ else "x"
+        with pytest.raises(AttributeError):
+            setattr(event, name, None)
+
+
+def test_defaults_stay_out_of_the_wire() -> None:
+    """A field that was left alone is left out; a null that is set is sent."""
+    update = catalogue.SessionUpdate(
+        session=catalogue.RealtimeSessionConfig(
+            audio=catalogue.AudioConfig(input=catalogue.AudioInput(turn_detection=None))
+        )
+    )
+
+    assert json.loads(encode(update)) == {
+        "type": "session.update",
+        "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}},
+    }
+
+
+def test_items_and_parts_know_their_type() -> None:
+    """``type`` of an item and of a part is the tag on the wire."""
+    part = catalogue.InputTextPart(text="a")
+    item = catalogue.MessageItem(content=(part,))
+
+    assert (item.type, part.type) == ("message", "input_text")
+
+
+def test_what_is_no_event_of_the_catalogue_has_a_type_too() -> None:
+    """That of the wire where it is unknown, else one of its own."""
+    assert Unknown(name="response.dreamt").type == "response.dreamt"
+    assert malformed(b"{", "cut off").type == "malformed"

@@ -1,0 +1,60 @@
+"""The names of things."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from duologue.core import LocalEventType, RealtimeEventType, SessionStatus
+
+PROTOCOL = Path(__file__).parents[4] / "shared/protocol/events.json"
+
+
+def test_the_wire_types_are_63() -> None:
+    """46 server, 11 client, 7 and 3 translation events, four names shared."""
+    assert len(RealtimeEventType) == 63
+
+
+def test_a_member_is_named_after_its_type() -> None:
+    """``response.output_text.delta`` is ``RESPONSE_OUTPUT_TEXT_DELTA``."""
+    assert [t.name for t in RealtimeEventType] == [
+        t.value.upper().replace(".", "_") for t in RealtimeEventType
+    ]
+
+
+def test_local_facts_have_names_of_ours() -> None:
+    """No wire event can be taken for one of them."""
+    assert [t.value for t in LocalEventType] == [
+        f"duologue.{t.name.lower()}" for t in LocalEventType
+    ]
+
+
+def test_statuses() -> None:
+    """The five statuses of a session."""
+    assert [*SessionStatus] == [
+        "connecting",
+        "open",
+        "reconnecting",
+        "closed",
+        "failed",
+    ]
+
+
+@pytest.mark.skipif(not PROTOCOL.exists(), reason="needs ../shared")
+def test_the_types_are_those_of_the_protocol() -> None:
+    """Every event of the protocol's catalogue is here, and none beside."""
+    known = json.loads(PROTOCOL.read_text())
+    found = set(_types(known))
+
+    assert set() == {t.value for t in RealtimeEventType} - found
+
+
+def _types(value: object) -> list[str]:
+    """All strings and keys of a JSON value."""
+    if isinstance(value, dict):
+        return [*value, *(t for inner in value.values() for t in _types(inner))]
+    if isinstance(value, list):
+        return [t for inner in value for t in _types(inner)]
+    return [value] if isinstance(value, str) else []

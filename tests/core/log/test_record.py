@@ -1,0 +1,432 @@
+"""The record, and the log that it makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.core import (
+    LogError,
+    Record,
+    Session,
+    SessionKind,
+    State,
+    Store,
+    events,
+    fold,
+    read_log,
+    reduce,
+    to_line,
+)
+from duologue.core.events.base import Malformed
+from duologue.core.log.record import RAW_LIMIT, Direction, kind_after
+from duologue.core.testing.stream import Stream
+
+from ..strategies import HOSTILE, enough, hostile, legal
+from ..talk import Service, audio, to_record, to_records
+
+
+def read(data: bytes, **how: Any) -> list[Record]:
+    return list(read_log(data.splitlines(keepends=True), **how))
+
+
+def prefix(data: bytes) -> tuple[list[Record], int | None]:
+    """What can be read, and the line that ends it."""
+    found: list[Record] = []
+    try:
+        found.extend(read_log(data.split(b"\n")))
+    except LogError as error:
+        return found, error.line
+    return found, None
+
+
+def bare(record: Record) -> Record:
+    """The record without what a log need not keep to the byte."""
+    return msgspec.structs.replace(record, frame=b"")
+
+
+def short_log() -> list[bytes]:
+    service = Service()
+    service.created()
+    service.typed("hellö")
+    service.reply("hi", " there", spoken=False)
+    records = to_records([*service.frames[:6], b"\xff\xfe", *service.frames[6:9]])
+    return [to_line(record) for record in records]
+
+
+@given(legal(2))
+def test_round_trip(stream: Stream) -> None:
+    """With the audio kept, a log gives the same records back."""
+    data = b"".join(to_line(record, keep_audio=True) for record in stream)
+
+    assert stream == read(data)
+
+
+@given(hostile())
+def test_the_fold_is_the_same_from_the_log(stream: Stream) -> None:
+    """Without audio, with malformed frames, however it went: the same state."""
+    data = b"".join(to_line(record) for record in stream)
+
+    assert fold(stream) == fold(read(data))
+
+
+@given(st.binary() | st.text(st.characters(exclude_categories=())), st.booleans())
+def test_any_frame_makes_one_line(frame: bytes | str, keep: bool) -> None:
+    """Whatever came is in the log, on one line of JSON."""
+    line = to_line(to_record(frame), keep_audio=keep)
+
+    assert line[-1:] == b"\n"
+    assert line.count(b"\n") == 1
+    assert isinstance(json.loads(line), dict)
+
+
+def test_the_line_format() -> None:
+    """Keys, their order, and the checksum of what is before it."""
+    record = Record.of(
+        b'{"type":"response.dreamt"}',
+        seq=3,
+        session="s",
+        dir="in",
+        at=1.5,
+        epoch=2,
+        src="sideband",
+    )
+    body = (
+        b'{"v":1,"seq":3,"at":1.5,"session":"s","epoch":2,"dir":"in","src":"sideband",'
+        b'"event":{"type":"response.dreamt"}'
+    )
+
+    assert b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)) == to_line(record)
+
+
+def test_a_flipped_byte_ends_the_log() -> None:
+    """All before it is read, the error names the line, and no other text comes."""
+    lines = short_log()
+    data = b"".join(lines)
+    whole = read(data)
+    for at in range(len(data)):
+        for flip in (0x01, 0x20, 0x80, 0xFF):
+            changed = data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]
+            line = data[:at].count(b"\n")
+            found, failed = prefix(changed)
+
+            assert whole[:line] == found
+            assert line + 1 == failed
+
+
+def test_a_log_cut_off_anywhere() -> None:
+    """The whole lines are read; a torn one is named."""
+    lines = short_log()
+    data = b"".join(lines)
+    whole = read(data)
+    for at in range(len(data)):
+        begun = data[:at].count(b"\n")
+        rest = data[:at].rpartition(b"\n")[2]
+        complete = rest + b"\n" == lines[begun]
+        found, failed = prefix(data[:at])
+
+        assert whole[: begun + complete] == found
+        assert (None if complete or not rest else begun + 1) == failed
+
+
+def test_foreign_lines() -> None:
+    """Only ``dir`` and ``event``: the line is the number, the file the session."""
+    data = b'{"dir":"in","event":{"type":"error"}}\n\n{"event":{"type":"error"},"at":2}'
+    error = events.Error(error=events.ErrorDetail())
+
+    assert [
+        Record(seq=1, session="f", dir="in", event=error, frame=b'{"type":"error"}'),
+        Record(
+            seq=3, session="f", dir="in", event=error, frame=b'{"type":"error"}', at=2.0
+        ),
+    ] == read(data, session="f")
+
+
+@pytest.mark.parametrize(
+    ("close", "expected"),
+    [
+        (b"null", events.Disconnected(expected=True)),
+        (b"{}", events.Disconnected(expected=True)),
+        (b'{"code":1000}', events.Disconnected(code=1000, expected=True)),
+        (
+            b'{"code":1001,"reason":"expired"}',
+            events.Disconnected(code=1001, reason="expired"),
+        ),
+        (b'{"code":"x","reason":5}', events.Disconnected()),
+    ],
+)
+def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
+    """A closed socket is the local fact that the connection is gone."""
+    (record,) = read(b'{"close":%s}\n' % close)
+
+    assert ("local", expected) == (record.dir, record.event)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"v":2,"dir":"sideways"}', "version 2, this duologue reads up to 1"),
+        (b'{"dir":"in","v":2,"event":{"type":"error"}}', "version 2"),
+        (b'{"dir":"sideways","event":{}}', "not a record"),
+        (b'{"type":"session.created","session":{}}\n', "an event by itself"),
+        (b'{"dir":"in","type":"x"}\n', "holds no event"),
+        (b"[]\n", "a JSON list, not a record"),
+        (b"\0\0", "zero bytes, not a record"),
+        (b'{"dir":"in"}\n', "holds no event"),
+        (b'{"raw":"*"}\n', "raw is not base64"),
+        (b"\xff\n", "not a record"),
+        (b'{"dir":"in","at":1e999,"event":{}}\n', "not a record"),
+        (b'{"event":' + b"[" * 100_000 + b"\n", "not a record"),
+        (b'{"v":1,"event":{"type":"error"}}\n', "cut off before its checksum"),
+    ],
+)
+def test_lines_that_cannot_be_read(line: bytes, message: str) -> None:
+    """One line of message, with the number."""
+    data = b'{"event":{"type":"error"}}\n' + line
+    if line.startswith(b'{"v":2'):
+        data = data.rstrip(b"\n")
+        body = line[:-1]
+        data = b'{"event":{"type":"error"}}\n%s,"crc":"%08x"}' % (
+            body,
+            zlib.crc32(body),
+        )
+    found, failed = prefix(data)
+    with pytest.raises(LogError, match=message) as raised:
+        read(data)
+
+    assert (len(found), failed) == (1, 2)
+    assert "\n" not in str(raised.value)
+
+
+def test_malformed_frames_keep_64_kib() -> None:
+    """The beginning stands in base64, with the size of the whole."""
+    frame = b"\xff" * (RAW_LIMIT + 5)
+    line = json.loads(to_line(to_record(frame)))
+    (record,) = read(to_line(to_record(frame)))
+
+    assert (frame[:RAW_LIMIT], len(frame)) == (
+        base64.b64decode(line["raw"]),
+        line["size"],
+    )
+    assert isinstance(record.event, Malformed)
+    assert len(frame) == record.event.size
+
+
+def test_malformed_stays_malformed() -> None:
+    """Even where the part that was kept would parse by itself."""
+    frame = b'{"type":"error"}' + b" " * (2 << 20)
+    record = to_record(frame)
+    (again,) = read(to_line(record))
+
+    assert isinstance(record.event, Malformed)
+    assert fold([record]) == fold([again])
+
+
+def test_line_breaks_between_tokens() -> None:
+    """A frame that is written over several lines is one line of a log."""
+    frame = b'{\r\n "type": "error",\n "error": {"message": "a\\nb"}\n}'
+    (record,) = read(to_line(to_record(frame)))
+
+    assert events.Error(error=events.ErrorDetail(message="a\nb")) == record.event
+
+
+def test_audio_is_left_out() -> None:
+    """The field is emptied, its size is kept, and the state is the same."""
+    service = Service()
+    service.reply("a", "b")
+    records = to_records(service.frames)
+    data = b"".join(map(to_line, records))
+    (delta, *_) = [r for r in read(data) if r.audio_bytes]
+
+    assert audio(480).encode() not in data
+    assert (
+        delta.audio_bytes,
+        b'"delta":""' if b'"delta":""' in delta.frame else delta.frame,
+    ) == (480, b'"delta":""')
+    assert fold(records) == fold(read(data))
+    assert (
+        sum(
+            part.audio_bytes
+            for item in fold(records).sessions["s"].items.values()
+            for part in item.parts
+        )
+        == 960
+    )
+
+
+def test_a_log_of_a_translation_reads_as_one() -> None:
+    """Once a session has said what it is, its shared names mean translations."""
+    frames = [
+        {"type": "session.created", "session": {"type": "translation"}},
+        {"type": "session.updated", "session": {"id": "s"}},
+    ]
+    data = b"".join(map(to_line, to_records(frames)))
+
+    assert [events.TranslationSessionCreated, events.TranslationSessionUpdated] == [
+        type(record.event) for record in read(data)
+    ]
+
+
+#: What says of what kind a session is, or has another meaning in another kind.
+GREETINGS: list[Any] = [
+    {"type": f"session.{word}", "session": session}
+    for word in ("created", "updated")
+    for session in (
+        *({"type": kind, "id": "sess_1"} for kind in SessionKind),
+        *({"id": "sess_1"}, {}, {"audio": {"output": {"language": "fr"}}}),
+    )
+]
+OTHERS: list[Any] = [
+    *({"type": "duologue.forgotten"}, {"type": "duologue.connecting"}),
+    *({"type": "session.input_transcript.delta", "delta": "a"}, {"type": "odd"}, {}),
+]
+steps = st.tuples(
+    st.sampled_from([*GREETINGS, *OTHERS]),
+    st.sampled_from([None, None, "e", "1:e"]),
+    st.sampled_from(["", "", "in", "out", "local"]),
+    st.sampled_from([0, 0, 1]),
+)
+
+
+def logged(store: Store, frames: Iterable[tuple[Any, Any, int]]) -> list[Record]:
+    """The records of a log of all that a store was fed."""
+    lines = [
+        to_line(store.feed("s", frame, at=1.0, dir=way, epoch=epoch))
+        for frame, way, epoch in frames
+    ]
+    return list(read_log(lines))
+
+
+@enough
+@given(st.lists(steps, max_size=8))
+def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
+    """Of whatever kind a session is, becomes or is said to be: by an event that counts,
+    one that came before, on the wrong way or from a connection that is over."""
+    store = Store()
+    found = logged(
+        store,
+        (
+            (
+                {**frame, "event_id": event_id},
+                way or ("local" if "duologue" in str(frame) else "in"),
+                epoch,
+            )
+            for frame, event_id, way, epoch in taken
+        ),
+    )
+
+    assert fold(found) == store.state
+
+
+@given(HOSTILE)
+def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> None:
+    """Whatever came, what the store made of it is what the log gives back."""
+    store = Store()
+    frames = ((record.frame, record.dir, record.epoch) for record in stream)
+
+    assert fold(logged(store, frames)) == store.state
+
+
+@pytest.mark.parametrize("way", ["in", "out", "local"])
+def test_the_kind_is_that_of_the_state(way: Direction) -> None:
+    """`kind_after` says of an event that counts what the reducer makes of it."""
+    for one, other in product([*GREETINGS, *OTHERS], repeat=2):
+        state, kind = State(), SessionKind.REALTIME
+        ways: list[tuple[Any, Direction]] = [(one, "in"), (other, way)]
+        for frame, dir in ways:
+            data = json.dumps(frame)
+            record = Record.of(data, seq=1, session="s", dir=dir, kind=kind)
+            state, kind = reduce(state, record), kind_after(kind, record)
+            session = state.sessions.get("s", Session("s"))
+            assert kind is session.connection.kind, (one, other)
+
+
+def test_a_session_that_comes_again_as_another_one() -> None:
+    """What was forgotten is no translation any more."""
+    store = Store()
+    names = ("session.created", "duologue.forgotten", "session.updated")
+    translation = {"type": "translation"}
+    found = logged(
+        store,
+        [
+            ({"type": names[0], "session": translation}, "in", 0),
+            ({"type": names[1]}, "local", 0),
+            ({"type": names[2], "session": {"audio": {}}}, "in", 0),
+        ],
+    )
+
+    assert isinstance(found[2].event, events.SessionUpdated)
+    assert fold(found) == store.state
+
+
+def test_a_log_that_does_not_begin_at_its_beginning() -> None:
+    """Whoever knows what kind its sessions are says so."""
+    line = to_line(to_record({"type": "session.updated", "session": {}}))
+    (plain,) = read_log([line])
+    (told,) = read_log([line], kind=SessionKind.TRANSLATION)
+
+    assert isinstance(plain.event, events.SessionUpdated)
+    assert isinstance(told.event, events.TranslationSessionUpdated)
+    with pytest.raises(ValueError, match="dream"):
+        read_log([line], kind="dream")  # type: ignore[arg-type]
+
+
+def test_a_record_is_frozen() -> None:
+    """What happened cannot be changed."""
+    record: Any = to_record({"type": "error"})
+    with pytest.raises(AttributeError):
+        record.seq = 5
+
+
+def test_frames_as_text() -> None:
+    """A str is its UTF-8; a lone surrogate shows as malformed."""
+    assert "é".encode() in to_record('{"type":"é"}').frame
+    assert isinstance(to_record("\ud800").event, Malformed)
+
+
+def test_a_version_that_nobody_reads_any_more() -> None:
+    """The line is named."""
+    with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
+        read(b'{"seq":1,"v":0,"dir":"in","event":{"type":"error"}}\n')
+
+
+def test_a_record_at_no_time() -> None:
+    """Its line has no ``at``, and gives it back so."""
+    record = to_record({"type": "duologue.tick"}, at=None)
+    line = to_line(record)
+
+    assert "at" not in json.loads(line)
+    assert [record] == read(line)
+
+
+def test_a_line_of_an_older_version_of_another_shape() -> None:
+    """It is what its version says, not a line that was cut off."""
+    with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
+        read(b'{"dir":["in"],"event":{},"v":0}\n')
+
+
+def test_lines_may_be_text() -> None:
+    """A log opened as text is read too, with the mark that some editors put first."""
+    line = '{"dir":"in","event":{"type":"error"}}\n'
+
+    assert list(read_log([line])) == list(read_log([line.encode()]))
+    assert list(read_log(["\ufeff" + line])) == list(read_log([line]))
+
+
+@pytest.mark.parametrize(
+    "path", ["session.jsonl", b"session.jsonl", Path("session.jsonl")]
+)
+def test_a_path_is_no_log(path: Any) -> None:
+    """Its letters are not lines."""
+    with pytest.raises(TypeError, match="open"):
+        list(read_log(path))

@@ -1,0 +1,92 @@
+"""Old snapshots and old logs stay readable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import LogError, SnapshotError, dump, load
+from duologue.core.log import upgrades as module
+from duologue.core.log.record import VERSION as LINE_VERSION
+from duologue.core.log.snapshot import VERSION as SNAPSHOT_VERSION
+from duologue.core.log.upgrades import upgrade_line, upgrade_snapshot
+from duologue.core.state.model import State
+
+
+def renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 0, which there never was, called its state ``all``."""
+    return {"state": document["all"]}
+
+
+def moved(document: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """Version 0 of a line, which there never was either, said ``frame``."""
+    return {"event": document["frame"], "dir": document["dir"]}
+
+
+def added(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 to a version 2 to come."""
+    return {**document, "more": msgspec.Raw(b"1")}
+
+
+EMPTY = b'{"duologue":0,"all":{"sessions":{}}}'
+LINE = b'{"v":0,"dir":"in","frame":{ "a" : 1.50 },"crc":"00000000"}'
+
+
+def test_there_is_one_version_of_each() -> None:
+    """An entry for every version that was, and none for the one that is."""
+    assert set(range(1, SNAPSHOT_VERSION)) == set(module.SNAPSHOTS)
+    assert set(range(1, LINE_VERSION)) == set(module.LINES)
+
+
+def test_a_snapshot_step_by_step() -> None:
+    """From its version to the one wanted."""
+    table = {0: renamed, 1: added}
+
+    assert msgspec.json.decode(upgrade_snapshot(EMPTY, to=2, table=table)) == {
+        "duologue": 2,
+        "state": {"sessions": {}},
+        "more": 1,
+    }
+    upgraded = upgrade_snapshot(EMPTY, to=1, table=table)
+    assert (load(upgraded), dump(load(upgraded))) == (State(), dump(State()))
+
+
+def test_a_line_step_by_step() -> None:
+    """The frame stays as it came, to the byte; the old checksum goes."""
+    table = {0: moved, 1: added}
+
+    assert upgrade_line(LINE, 1, to=2, table=table) == (
+        b'{"event":{ "a" : 1.50 },"dir":"in","more":1,"v":2}'
+    )
+
+
+@pytest.mark.parametrize("data", [dump(State()), b'{"duologue":9}'])
+def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
+    """What to make of a later one is not for us to say."""
+    assert data is upgrade_snapshot(data, to=1)
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"v":1}', b'{"v":7}', b'{"dir":"in"}', b'{"v":"a"}', b"\xff", b"{"]
+)
+def test_a_line_of_now_or_of_no_version_stays_as_it_is(line: bytes) -> None:
+    """Its reader says what is wrong with it."""
+    assert line is upgrade_line(line, 1, to=1)
+
+
+def test_a_version_that_nothing_reads() -> None:
+    """Said by name."""
+    with pytest.raises(SnapshotError, match="version 0 cannot be read any more"):
+        upgrade_snapshot(EMPTY, to=1)
+    with pytest.raises(LogError, match="line 7: version 0 cannot be") as raised:
+        upgrade_line(LINE, 7, to=1)
+
+    assert raised.value.line == 7
+
+
+def test_what_is_no_snapshot() -> None:
+    """Its reader translates it."""
+    with pytest.raises(msgspec.DecodeError):
+        upgrade_snapshot(b"{}", to=1)

@@ -1,0 +1,268 @@
+"""Function calls: arguments as they come, outputs, and our tools at work."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from duologue.core import Problem, Record, Session, fold, reduce, select_pending_calls
+from duologue.core.state.model import Call, CallLink
+from duologue.core.state.rope import Text
+
+from ..talk import Frame, fold_frames, to_record
+
+AT: Frame = {"response_id": "r", "item_id": "i", "output_index": 0, "call_id": "c"}
+
+
+def grown(delta: str | None) -> Frame:
+    return {
+        "type": "response.function_call_arguments.delta",
+        **AT,
+        "delta": delta,
+    }
+
+
+def closed(arguments: str | None, **fields: Any) -> Frame:
+    return {
+        "type": "response.function_call_arguments.done",
+        **AT,
+        "arguments": arguments,
+        **fields,
+    }
+
+
+def shown(status: str | None = "completed", arguments: str = "{}") -> Frame:
+    item = {
+        "id": "i",
+        "type": "function_call",
+        "call_id": "c",
+        "name": "f",
+        "arguments": arguments,
+        "status": status,
+    }
+    return {"type": "response.output_item.done", "response_id": "r", "item": item}
+
+
+def output(text: str = "5") -> Frame:
+    item = {"id": "o", "type": "function_call_output", "call_id": "c", "output": text}
+    return {"type": "conversation.item.added", "item": item}
+
+
+def call(session: Session, item_id: str = "i") -> Call | None:
+    return session.items[item_id].call
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([grown('{"a"')], Call("c", "", Text('{"a"'))),
+        ([grown('{"a"'), grown(":1}")], Call("c", "", Text('{"a":1}'))),
+        ([grown(None)], None),
+        ([grown("x"), closed("{}")], Call("c", "", Text("{}"), True)),
+        ([grown("{}"), closed("{}")], Call("c", "", Text("{}"), True)),
+        ([grown("{"), closed(None)], Call("c", "", Text("{"), True)),
+        ([closed("{}", name="f")], Call("c", "f", Text("{}"), True)),
+        ([closed("{}"), closed("{}")], Call("c", "", Text("{}"), True)),
+        ([closed("{}"), grown("late")], Call("c", "", Text("{}"), True)),
+        ([grown("x"), shown()], Call("c", "f", Text("{}"), True, True)),
+        ([shown(), closed("x")], Call("c", "f", Text("{}"), True, True)),
+        ([closed("{"), shown("incomplete", "{")], Call("c", "f", Text("{"), True)),
+    ],
+)
+def test_arguments(frames: list[Frame], expected: Call | None) -> None:
+    """They grow, the final ones replace them, and only their item makes them whole."""
+    assert expected == call(fold_frames(*frames))
+
+
+def test_a_call_stands_in_the_conversation_by_its_first_delta() -> None:
+    """With its type, no role, and its response."""
+    session = fold_frames(grown("{"))
+    item = session.items["i"]
+
+    assert (item.type, item.role, item.status) == ("function_call", None, "in_progress")
+    assert session.responses.by_id["r"].item_ids == ("i",)
+    assert {"c": CallLink("i")} == dict(session.conversation.calls)
+
+
+def test_late_arguments_are_counted() -> None:
+    """After the final ones, and for a call that is deleted."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "i"}
+    session = fold_frames(shown(), grown("x"), deleted, grown("x"), closed("x"))
+
+    assert session.tally.late == 2
+    assert call(session) is None
+
+
+@pytest.mark.parametrize("frames", [*permutations([grown("{}"), shown(), output()])])
+def test_the_output_finds_its_call(frames: list[Frame]) -> None:
+    """Whichever comes first."""
+    session = fold_frames(*frames)
+
+    assert Call("c", "f", Text("{}"), True, True, "5") == call(session)
+    assert Call("c", "", Text(), True, True, "5") == call(session, "o")
+    assert {"c": CallLink("i", "o")} == dict(session.conversation.calls)
+
+
+def test_a_deleted_call_takes_no_output() -> None:
+    """Nothing brings it back."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "i"}
+
+    assert call(fold_frames(shown(), deleted, output())) is None
+
+
+def test_the_arguments_that_a_cut_off_response_left_open() -> None:
+    """They will not grow, and are not whole."""
+    done = {"type": "response.done", "response": {"id": "r", "status": "cancelled"}}
+    session = fold_frames(grown('{"a"'), done)
+
+    assert Call("c", "", Text('{"a"'), True) == call(session)
+    assert session.items["i"].status == "incomplete"
+
+
+def test_whole_and_then_cut_off() -> None:
+    """The service's last word counts: a tool must not run on those arguments."""
+    done = {
+        "type": "response.done",
+        "response": {
+            "id": "r",
+            "status": "cancelled",
+            "output": [shown("incomplete")["item"]],
+        },
+    }
+    assert Call("c", "f", Text("{}"), True, False) == call(fold_frames(shown(), done))
+
+
+STARTED: Frame = {"type": "duologue.tool_started", "call_id": "c"}
+FINISHED: Frame = {"type": "duologue.tool_finished", "call_id": "c"}
+
+
+UNTOUCHED = (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "running", "answered", "error"),
+    [
+        ([], False, False, None),
+        ([STARTED], True, False, None),
+        ([STARTED, STARTED], True, False, None),
+        ([STARTED, FINISHED], False, True, None),
+        ([FINISHED], False, True, None),
+        ([FINISHED, FINISHED], False, True, None),
+        ([STARTED, {**FINISHED, "error": "oh"}], False, True, "oh"),
+        ([STARTED, {**FINISHED, "error": "oh"}, STARTED], True, False, None),
+        ([{**STARTED, "call_id": "?"}, {**FINISHED, "call_id": "?"}], *UNTOUCHED),
+    ],
+)
+def test_a_tool_at_work(
+    facts: list[Frame], running: bool, answered: bool, error: str | None
+) -> None:
+    """From started to finished; an error is forgotten when it runs again."""
+    found = call(fold_frames(shown(), *facts))
+
+    expected = Call("c", "f", Text("{}"), True, True, None, error, running, answered)
+    assert expected == found
+
+
+def out(item: Frame) -> Record:
+    return to_record({"type": "conversation.item.create", "item": item}, dir="out")
+
+
+GIVEN = out({"type": "function_call_output", "call_id": "c", "output": "1"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (GIVEN, True),
+        (out({"type": "function_call_output", "call_id": "?", "output": "1"}), False),
+        (out({"type": "function_call_output", "output": "1"}), False),
+        (out({"type": "message", "role": "user", "content": []}), False),
+    ],
+)
+def test_a_call_whose_output_was_sent(sent: Record, answered: bool) -> None:
+    """Nobody need run it, though the service has yet to show the output."""
+    before = fold([to_record(shown())])
+    after = reduce(before, sent)
+    session = after.sessions["s"]
+
+    found = call(session)
+    assert found is not None
+    assert answered == found.answered
+    assert answered == (select_pending_calls(session) == ())
+    again = reduce(after, sent).sessions["s"]
+    assert again.items is session.items
+
+
+def test_a_tool_that_failed_is_a_problem() -> None:
+    """With its line, and the item that asked for it."""
+    session = fold_frames(shown(), {**FINISHED, "error": "oh"})
+
+    assert (Problem("tool_failed", "oh", None, "i", 1000.2),) == session.ledger.problems
+
+
+def test_a_tool_of_a_deleted_call() -> None:
+    """Nobody waits for it."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "i"}
+
+    assert call(fold_frames(shown(), deleted, STARTED, FINISHED)) is None
+
+
+# --- Whole or cut off -----------------------------------------------------------
+
+CREATED: Frame = {
+    "type": "response.created",
+    "response": {"id": "r", "conversation_id": "c"},
+}
+
+
+def begun(status: str | None, arguments: str = "") -> Frame:
+    return {**shown(status, arguments), "type": "response.output_item.added"}
+
+
+def ended(status: str, *items: Frame) -> Frame:
+    response = {"id": "r", "conversation_id": "c", "status": status}
+    return {"type": "response.done", "response": {**response, "output": [*items]}}
+
+
+def pending(*frames: Frame) -> list[str]:
+    """The arguments of the calls that somebody would run."""
+    calls = select_pending_calls(fold_frames(CREATED, begun("in_progress"), *frames))
+    return [str(each.arguments) for each in calls]
+
+
+@pytest.mark.parametrize("status", ["in_progress", None, "incomplete"])
+def test_a_call_of_a_cancelled_response_is_not_run(status: str | None) -> None:
+    """Unless it says that it was whole: its arguments are cut off (API, tools)."""
+    cut = shown(status, '{"a"')["item"]
+
+    assert pending(grown('{"a"'), ended("cancelled", cut)) == []
+    whole = shown("completed", "{}")["item"]
+    assert pending(grown("{}"), ended("cancelled", whole)) == ["{}"]
+
+
+def test_a_call_that_is_done_and_in_progress() -> None:
+    """It contradicts itself, so its response tells whether it is whole."""
+    done = shown("in_progress", '{"a"')
+
+    assert pending(grown('{"a"'), done) == []
+    assert pending(grown('{"a"'), done, ended("cancelled")) == []
+    assert pending(grown('{"a":1}'), done, ended("completed")) == ['{"a":1}']
+
+
+def test_a_call_is_not_whole_before_its_arguments() -> None:
+    """Some services announce it as completed, with nothing in it."""
+    early = begun("completed")
+
+    assert pending(early) == []
+    assert pending(early, grown("{"), grown("}"), closed("{}"), shown()) == ["{}"]
+    assert pending(begun("completed", "{}")) == ["{}"]
+
+
+@pytest.mark.parametrize("late", [closed('{"a":1}'), shown(arguments='{"a":1}')])
+def test_arguments_that_come_behind_an_empty_call(late: Frame) -> None:
+    """Final ones take the place of none, also where the call was shown whole."""
+    assert pending(shown(arguments=""), late) == ['{"a":1}']
+    # What is whole stays.
+    assert pending(shown(arguments="{}"), late) == ["{}"]

@@ -1,0 +1,398 @@
+"""Properties of the whole reducer, on legal and on hostile streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    dump,
+    events,
+    fold,
+    load,
+    reduce,
+    select_transcripts,
+    select_turns,
+)
+from duologue.core.reducer.dispatch import HANDLERS
+from duologue.core.testing import Model, Script, to_records
+from duologue.core.testing.service_frames import direction
+from duologue.core.testing.stream import Stream
+from duologue.core.views.json_patch import apply
+from duologue.core.views.patch import patch
+from duologue.core.views.view import summary, view
+
+from ..catalogue import EVERY
+from ..strategies import EITHER, examples, hostile, legal, mixed, scripts
+from ..talk import Frame, Service, changed, fold_frames, to_record
+
+#: Looking at a whole state costs more than a record: it is done after each so many.
+STRIDE = 8
+#: A place in a stream, modulo its length.
+PLACES = st.integers(0, 2_000)
+
+
+def without_tally(session: Session) -> Session:
+    return replace(session, tally=Session("").tally)
+
+
+def earlier(before: State, name: str) -> Session:
+    """The session before, which is empty where it was not there."""
+    return before.sessions.get(name) or Session(name)
+
+
+def moved(before: State, after: State, *names: str) -> set[tuple[str, str]]:
+    """The nodes that are not the same object, tallies aside: of all sessions, or of
+    these."""
+    return {
+        (name, node)
+        for name in names or after.sessions
+        if name in after.sessions
+        for node in changed(earlier(before, name), after.sessions[name])
+    }
+
+
+# --- Legal streams fold to what they say ----------------------------------------------
+
+
+@examples(500)
+@given(scripts(4))
+def test_legal_streams_fold_to_their_words(script: Script) -> None:
+    """Every line stands with its words, in order, and nothing is counted odd. When all
+    responses are done no answer can grow, and no response is active."""
+    session = fold(to_records(script.frames)).sessions["s"]
+    tally = session.tally
+    lines = select_transcripts(session)
+
+    assert [attrs.astuple(line) for line in script.lines] == [
+        (line.item_id, line.role, line.text) for line in lines
+    ]
+    assert all(line.final for line in lines if line.role == "assistant")
+    assert session.responses.active is None
+    assert (tally.unknown, tally.malformed, tally.duplicate) == (0, 0, 0)
+
+
+@examples(500)
+@given(scripts(3), st.integers(0, STRIDE - 1))
+def test_legal_streams_agree_with_the_plain_model(script: Script, first: int) -> None:
+    """After any record, texts, statuses and order are what plain dicts say."""
+    model, state = Model(), State()
+    stream = to_records(script.frames)
+    for number, record in enumerate(stream, start=first):
+        state = reduce(state, record)
+        model.take(record)
+        if number % STRIDE == 0:
+            model.check(state.sessions["s"])
+    model.check(state.sessions["s"])
+
+
+# --- Nothing breaks it ----------------------------------------------------------------
+
+
+@examples(500)
+@given(EITHER)
+def test_no_stream_raises(stream: Stream) -> None:
+    """Whatever comes, the state is whole, and can be read, viewed and dumped; it comes
+    back equal from its bytes, and gives the same bytes again."""
+    state = fold(stream)
+    event(f"{len(stream) // 50 * 50} records or more")
+    for session in state.sessions.values():
+        check_whole(session)
+        assert len(stream) >= session.tally.events
+        msgspec.json.encode([view(session), summary(session)])
+    data = dump(state)
+    loaded = load(data)
+
+    assert state == loaded
+    assert data == dump(loaded)
+
+
+def check_whole(session: Session) -> None:
+    """What holds of every session: nothing in it points nowhere."""
+    order = list(session.conversation.order)
+    assert len(set(order)) == len(order) == len(session.conversation.order)
+    assert set(order) <= set(session.items)
+    for item_id in set(session.items) - set(order):
+        response_id = session.items[item_id].placement.response_id
+        assert not session.responses.by_id[response_id or ""].in_conversation
+    assert set(session.responses.order) == set(session.responses.by_id)
+    assert session.responses.active in (None, *session.responses.by_id)
+    for response in session.responses.by_id.values():
+        assert set(response.item_ids) <= set(session.items)
+    for waiting in session.conversation.waiting.values():
+        assert set(waiting) <= set(session.items)
+    select_transcripts(session)
+    select_turns(session)
+
+
+@examples(500)
+@given(EITHER)
+def test_a_step_shares_and_never_mutates(stream: Stream) -> None:
+    """A node that is equal to the one before is the one before, and a state dumps to
+    the same bytes after later records as when it was made."""
+    before = State()
+    kept = [(before, dump(before))]
+    for number, record in enumerate(stream):
+        after = reduce(before, record)
+        for name, node in moved(before, after, record.session):
+            assert getattr(earlier(before, name), node) != getattr(
+                after.sessions[name], node
+            ), record.event
+        if number % (4 * STRIDE) == 0:
+            kept.append((after, dump(after)))
+        before = after
+
+    assert [data for _, data in kept] == [dump(state) for state, _ in kept]
+
+
+@examples(500)
+@given(EITHER, PLACES)
+def test_duplicates_change_only_the_tally(stream: Stream, place: int) -> None:
+    """An event whose id was seen in its epoch leaves every node but the tally."""
+    seen = stream[: place % (len(stream) + 1)]
+    before = fold(seen)
+    for again in known(seen):
+        after = reduce(before, again)
+        assert moved(before, after) == set()
+        counts = [s.sessions[again.session].tally.duplicate for s in (before, after)]
+        assert counts[0] + 1 == counts[1]
+
+
+def known(stream: list[Record]) -> list[Record]:
+    """Those with an id that the window has: of the last 500, of sessions that were not
+    forgotten since."""
+    found: list[Record] = []
+    forgotten: set[str] = set()
+    for record in reversed(stream[-500:]):
+        if isinstance(record.event, events.Forgotten):
+            forgotten.add(record.session)
+        elif (
+            record.session not in forgotten
+            and record.dir == "in"
+            and getattr(record.event, "event_id", None)
+        ):
+            found.append(record)
+    return found
+
+
+# --- The same facts, told otherwise ---------------------------------------------------
+
+
+@examples(500)
+@given(scripts(3), st.binary(min_size=1, max_size=16))
+def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
+    """The same words in other pieces fold to the same session."""
+    split: list[Frame] = []
+    for frame in script.frames:
+        text = frame.get("delta")
+        if not text or frame["type"] == "response.output_audio.delta":
+            split.append(frame)
+            continue
+        at = cuts[len(split) % len(cuts)] % (len(text) + 1)
+        split += [
+            {**frame, "event_id": f"{frame['event_id']}.{n}", "delta": piece}
+            for n, piece in enumerate((text[:at], text[at:]))
+        ]
+    # At no time, because splitting makes more of them.
+    whole, pieces = (
+        fold([to_record(frame, dir=direction(frame), at=None) for frame in frames])
+        for frames in (script.frames, split)
+    )
+
+    assert without_tally(whole.sessions["s"]) == without_tally(pieces.sessions["s"])
+
+
+@examples(500)
+@given(hostile(legal(2, sessions=3)))
+def test_sessions_are_isolated(stream: Stream) -> None:
+    """Sessions that mix, with the same ids, fold as each does alone."""
+    together = fold(stream).sessions
+    for name in {record.session for record in stream}:
+        alone = fold([record for record in stream if record.session == name])
+        assert alone.sessions.get(name) == together.get(name)
+
+
+@examples(500)
+@given(
+    st.lists(
+        st.sampled_from(["spoken", "text", "call", "user"]), min_size=2, max_size=4
+    ),
+    st.binary(min_size=1, max_size=40),
+    st.booleans(),
+)
+def test_events_of_independent_items_commute(
+    kinds: list[str], choices: bytes, cut: bool
+) -> None:
+    """However events of several items mix, each gets the same text, status and role."""
+    service = Service()
+    response = service.begin()
+    begun = list(service.frames)
+    tracks: list[list[Frame]] = []
+    for index, kind in enumerate(kinds):
+        service.frames = []
+        status = "incomplete" if cut else "completed"
+        if kind == "call":
+            service.call(response, "look", ("{", f"{index}}}"), index=index)
+        elif kind == "user":
+            service.spoken("ha", f"llo {index}")
+        else:
+            spoken = kind == "spoken"
+            said = service.say(response, ("a ", f"{index}"), spoken=spoken, index=index)
+            service.finish(said, status)
+        tracks.append(service.frames)
+    apart = fold_frames(*begun, *(frame for track in tracks for frame in track))
+
+    assert essence(apart) == essence(fold_frames(*begun, *mixed(choices, *tracks)))
+
+
+def essence(session: Session) -> dict[str, Any]:
+    return {
+        item.id: (
+            *(item.role, item.status, item.type),
+            [str(part.text) for part in item.parts],
+            item.call and (str(item.call.arguments), item.call.complete),
+        )
+        for item in session.items.values()
+    }
+
+
+# --- Snapshots and patches ------------------------------------------------------------
+
+
+@examples(500)
+@given(EITHER, PLACES)
+def test_snapshot_and_tail_equal_the_full_fold(stream: Stream, place: int) -> None:
+    """A fold that stops, is dumped, loaded and goes on ends where one go does."""
+    at = place % (len(stream) + 1)
+    resumed = fold(stream[at:], load(dump(fold(stream[:at]))))
+
+    assert fold(stream) == resumed
+
+
+@examples(500)
+@given(EITHER, st.integers(1, 9))
+def test_patches_make_the_next_view(stream: Stream, step: int) -> None:
+    """The patch of some records, applied to the view before, is the view after."""
+    before = State()
+    pages: dict[str, Any] = {}
+    for number, at in enumerate(range(0, len(stream), step)):
+        some = stream[at : at + step]
+        after = fold(some, before)
+        for name in {record.session for record in some} & set(after.sessions):
+            old, new = earlier(before, name), after.sessions[name]
+            page = pages.get(name) if name in before.sessions else view(old)
+            changes = patch(old, new, *(r for r in some if r.session == name))
+            pages[name] = apply(page, msgspec.json.decode(msgspec.json.encode(changes)))
+            # Nothing mends a page that went wrong: not every one must be looked at.
+            if number % STRIDE == 0:
+                assert view(new) == pages[name]
+        before = after
+    for name, session in before.sessions.items():
+        assert view(session) == pages[name]
+
+
+# --- Single rules ---------------------------------------------------------------------
+
+
+def test_the_window_of_ids_is_of_the_epoch() -> None:
+    """The same id on another connection is another event."""
+    delta = {
+        "type": "response.output_text.delta",
+        "event_id": "e",
+        "response_id": "r",
+        "item_id": "i",
+        "delta": "a",
+    }
+    state = fold([to_record(delta, epoch=0), to_record(delta, epoch=1)])
+
+    assert [t.text for t in select_transcripts(state.sessions["s"])] == ["aa"]
+
+
+def test_a_stray_of_an_older_epoch_does_not_wipe_the_window() -> None:
+    """A record of the old connection between two of the new one doubles no text."""
+    delta = {
+        "type": "response.output_text.delta",
+        "event_id": "e",
+        "response_id": "r",
+        "item_id": "i",
+        "delta": "a",
+    }
+    stray = {"type": "rate_limits.updated", "event_id": "x", "rate_limits": []}
+    state = fold(
+        [
+            to_record(delta, epoch=1),
+            to_record(stray, epoch=0),
+            to_record(delta, epoch=1),
+        ]
+    )
+
+    assert [t.text for t in select_transcripts(state.sessions["s"])] == ["a"]
+    assert state.sessions["s"].tally.duplicate == 1
+
+
+def test_an_id_is_remembered_for_512_events() -> None:
+    """The window holds at least the last 512 ids, and not all for ever."""
+    first = {"type": "rate_limits.updated", "event_id": "first", "rate_limits": []}
+    rest = [{**first, "event_id": f"e{n}"} for n in range(3000)]
+    near = fold_frames(first, *rest[:511], first)
+    state = fold(to_records([first, *rest, first]))
+
+    assert (near.tally.duplicate, state.sessions["s"].tally.duplicate) == (1, 0)
+    assert dump(state).count(b'"e') <= 1024
+
+
+@pytest.mark.parametrize("dir", ["out", "local"])
+def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
+    """What a client sends is a wish: nothing changes but the tally."""
+    service = Service()
+    service.typed("hello")
+    record = to_record(service.frames[0], dir=dir)
+
+    assert changed(Session("s"), reduce(State(), record).sessions["s"]) == []
+
+
+@pytest.mark.parametrize("fact", ["forgotten", "closed", "muted"])
+def test_local_facts_do_not_come_from_the_wire(fact: str) -> None:
+    """A service that sends our facts is not believed."""
+    before = fold(to_records([{"type": "duologue.connected"}]))
+    frame = {"type": f"duologue.{fact}", "muted": True}
+    after = reduce(before, to_record(frame, dir="in"))
+
+    assert changed(before.sessions["s"], after.sessions["s"]) == []
+
+
+def test_forgotten_takes_the_session_out() -> None:
+    """`duologue.forgotten` leaves no trace, and is nothing where there was none."""
+    state = fold(to_records([{"type": "duologue.connected"}]))
+    forgotten = to_record({"type": "duologue.forgotten"})
+
+    assert State() == reduce(state, forgotten)
+    assert reduce(State(), forgotten) == State()
+
+
+def test_handlers_are_of_the_catalogue() -> None:
+    """Every handler is for a class that decoding can give."""
+    assert set() == set(HANDLERS) - set(EVERY)
+
+
+def test_unknown_and_malformed_are_counted() -> None:
+    """What cannot be used leaves all but the tally as it was."""
+    state = reduce(State(), to_record({"type": "response.dreamt"}))
+    state = reduce(state, to_record(b"\xff"))
+    session = state.sessions["s"]
+
+    assert changed(Session("s"), session) == []
+    assert (
+        session.tally.events,
+        session.tally.unknown,
+        session.tally.malformed,
+    ) == (2, 1, 1)

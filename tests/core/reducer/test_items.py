@@ -1,0 +1,471 @@
+"""Items and the words of the user's audio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duologue.core import Problem, Session, Transcript, fold, select_transcripts
+from duologue.core.reducer.parts import MAX_SEGMENTS
+from duologue.core.state.model import Part, Segment, Truncation
+from duologue.core.state.rope import Text
+
+from ..talk import Frame, Service, fold_frames, message, to_record, to_records
+
+TRANSCRIPTION = "conversation.item.input_audio_transcription"
+AT: Frame = {"item_id": "u", "content_index": 0}
+
+
+def delta(text: str | None) -> Frame:
+    return {"type": f"{TRANSCRIPTION}.delta", **AT, "delta": text}
+
+
+def completed(text: str | None) -> Frame:
+    return {"type": f"{TRANSCRIPTION}.completed", **AT, "transcript": text}
+
+
+def lines(session: Session) -> list[tuple[str, str, bool]]:
+    return [(t.role, t.text, t.final) for t in select_transcripts(session)]
+
+
+def test_the_users_line_stands_before_the_answer() -> None:
+    """Although its words come last."""
+    service = Service()
+    user = service.start_speech()
+    service.end_speech(user)
+    service.reply("an", " answer")
+    before = fold_frames(*service.frames)
+    service.transcribe(user, ["a ", "question"], fails=False)
+    after = fold_frames(*service.frames)
+
+    assert lines(before) == [("user", "", False), ("assistant", "an answer", True)]
+    assert (lines(after)) == [
+        ("user", "a question", True),
+        ("assistant", "an answer", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([delta(" he"), delta("llo")], ("hello", False)),
+        ([delta(" he"), completed("hello.")], ("hello.", True)),
+        ([completed("hello."), delta("llo")], ("hello.", True)),
+        ([delta("he"), completed("")], ("", True)),
+        ([delta("he"), completed(None)], ("he", True)),
+        ([delta(None)], ("", False)),
+        ([completed("a"), completed("b")], ("b", True)),
+    ],
+)
+def test_final_text_replaces_the_deltas(
+    frames: list[Frame], expected: tuple[str, bool]
+) -> None:
+    """Deltas are provisional; a null says nothing; nothing is appended after it."""
+    assert [("user", *expected)] == lines(fold_frames(*frames, {"type": "error"}))
+
+
+def test_a_late_delta_is_counted() -> None:
+    """It changes no node but the tally."""
+    before = fold_frames(completed("hello"))
+    after = fold_frames(completed("hello"), delta("lo"))
+
+    assert (before.tally.late, after.tally.late) == (0, 1)
+    assert before.items == after.items
+
+
+def test_the_same_words_again_change_nothing() -> None:
+    """A second ``completed`` of the same text leaves the item as it is."""
+    before = fold([to_record(completed("hello"))])
+    after = fold([to_record(completed("hello"))], before)
+
+    assert before.sessions["s"].items is after.sessions["s"].items
+
+
+def test_a_failed_transcription_closes_the_line() -> None:
+    """It keeps the words that came, says why, and is a problem to show."""
+    failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
+    session = fold_frames(delta("he"), failed)
+
+    assert (Part("input_audio", Text("he"), True, 0, "c"),) == session.items["u"].parts
+    assert (
+        Problem("transcription_failed", "c", "c", "u", 1000.2),
+    ) == session.ledger.problems
+
+
+@pytest.mark.parametrize("text", ["Hello", "Hel"])
+def test_words_that_come_after_a_failure(text: str) -> None:
+    """They are the words: the line did not fail any more, the problem stays known."""
+    kind = "conversation.item.input_audio_transcription"
+    at = {"item_id": "u", "content_index": 0}
+    session = fold_frames(
+        {"type": f"{kind}.delta", **at, "delta": "Hel"},
+        {"type": f"{kind}.failed", **at, "error": {"message": "no"}},
+        {"type": f"{kind}.completed", **at, "transcript": text},
+    )
+
+    assert session.items["u"].parts == (Part("input_audio", Text(text), True),)
+    assert [problem.message for problem in session.ledger.problems] == ["no"]
+
+
+def test_the_same_failure_again_changes_no_item() -> None:
+    """A service says it once more on a later connection."""
+    failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
+    before = fold([to_record(failed)])
+    after = fold([to_record(failed, epoch=1)], before)
+
+    assert before.sessions["s"].items is after.sessions["s"].items
+
+
+@pytest.mark.parametrize("index", [-1, 10**9, 10**400])
+def test_content_indexes_beyond_reason(index: int) -> None:
+    """They point nowhere, and cost neither words nor memory."""
+    at = {**AT, "content_index": index, "response_id": "r", "output_index": 0}
+    part = {"type": "text", "text": "x"}
+    session = fold_frames(
+        completed("hello"),
+        {"type": f"{TRANSCRIPTION}.delta", **at, "delta": "x"},
+        {"type": f"{TRANSCRIPTION}.completed", **at, "transcript": "x"},
+        {"type": f"{TRANSCRIPTION}.failed", **at, "error": {}},
+        {"type": "response.content_part.added", **at, "part": part},
+        {"type": "response.content_part.done", **at, "part": part},
+        {"type": "response.output_text.delta", **at, "delta": "x"},
+        {"type": "response.output_text.done", **at, "text": "x"},
+        {"type": "response.output_audio.delta", **at, "delta": "AAAA"},
+    )
+
+    assert lines(session) == [("user", "hello", True)]
+    assert len(session.items["u"].parts) == 1
+
+
+@pytest.mark.parametrize("content", [[], [{"type": "input_audio", "transcript": None}]])
+def test_without_transcription_the_line_closes(content: list[Frame]) -> None:
+    """Nothing comes for it, so it is final with its item; the beta has no ``done``."""
+    service = Service()
+    service.created(audio={"input": {"transcription": None}})
+    item = message("u", "user", content)
+    service.send("conversation.item.added", item=item, previous_item_id=None)
+    open_ = fold_frames(*service.frames)
+    service.send("conversation.item.done", item=item)
+
+    assert lines(open_) == [("user", "", bool(content))]
+    assert lines(fold_frames(*service.frames)) == [("user", "", True)]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"audio": {}},
+        {"audio": {"input": None}},
+        {"audio": {"input": {}}},
+        {"audio": {"input": {"transcription": {"model": "m"}}}},
+    ],
+)
+def test_with_transcription_the_line_stays_open(config: Frame) -> None:
+    """As long as words may come, as far as is known."""
+    service = Service()
+    service.created(**config)
+    service.end_speech(service.start_speech())
+
+    assert lines(fold_frames(*service.frames)) == [("user", "", False)]
+
+
+def test_deleted_items_stay_deleted() -> None:
+    """What comes for a tombstone changes nothing but the tally."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {}}
+    item = message("u", "user", [{"type": "input_text", "text": "x"}])
+    answer = {**AT, "response_id": "", "output_index": 0}
+    late: list[Frame] = [
+        deleted,
+        delta("x"),
+        completed("x"),
+        failed,
+        {"type": "conversation.item.added", "item": item},
+        {"type": "conversation.item.done", "item": item},
+        {"type": "conversation.item.truncated", **AT, "audio_end_ms": 5},
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        {"type": "duologue.played", "item_id": "u", "ms": 5},
+        {"type": "response.output_text.delta", **answer, "delta": "x"},
+        {"type": "response.output_text.done", **answer, "text": "x"},
+        {"type": "response.output_audio.delta", **answer, "delta": "AAAA"},
+        {"type": "response.content_part.done", **answer, "part": {"type": "text"}},
+        {"type": "response.output_item.done", "response_id": "", "item": item},
+    ]
+    state = fold(to_records([completed("hello"), deleted]))
+    for frame in late:
+        after = fold([to_record(frame)], state)
+        assert state.sessions["s"].items is after.sessions["s"].items, frame
+
+    assert lines(state.sessions["s"]) == []
+
+
+def truncated(ms: Any) -> Frame:
+    at = {"item_id": "a", "content_index": 0}
+    return {"type": "conversation.item.truncated", **at, "audio_end_ms": ms}
+
+
+def said(text: str, item_id: str = "a") -> Frame:
+    part = {"type": "output_audio", "transcript": text}
+    item = message(item_id, "assistant", [part])
+    return {"type": "conversation.item.done", "item": item}
+
+
+def test_truncation_keeps_the_text() -> None:
+    """The line is marked with the time and with what was heard by then."""
+    session = fold_frames(said("one two three four"), truncated(500))
+
+    assert (
+        Transcript(
+            "a", "assistant", "one two three four", True, 500, "one two", 1000.1, 1000.1
+        ),
+    ) == select_transcripts(session)
+
+
+@pytest.mark.parametrize("text", ["", None])
+@pytest.mark.parametrize("type", ["output_audio", "output_text"])
+def test_an_empty_text_does_not_blank_it(type: str, text: str | None) -> None:
+    """The service forgets the words of truncated audio, we do not."""
+    part = {"type": type, "transcript": text, "text": text}
+    echo = {
+        "type": "conversation.item.done",
+        "item": message("a", "assistant", [part]),
+    }
+    session = fold_frames(said("one two"), truncated(100), echo)
+
+    assert lines(session) == [("assistant", "one two", True)]
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [(-5, 0), (420.0, 420), (420.9, 420), (10**400, 86_400_000), (None, 0)],
+)
+def test_strange_times_of_truncation(ms: Any, expected: int) -> None:
+    """Negative, broken and endless times are brought back to what can be."""
+    session = fold_frames(said("one two"), truncated(ms))
+
+    assert [expected] == [t.interrupted for t in select_transcripts(session)]
+
+
+def test_the_services_truncation_counts() -> None:
+    """Its first word replaces what we worked out; a second one does not."""
+    session = fold_frames(said("one two three"), truncated(400), truncated(900))
+
+    assert Truncation(400, "one") == session.items["a"].truncation
+
+
+def test_truncation_of_an_item_that_is_not_known() -> None:
+    """It stands there, without words, and takes them when they come."""
+    session = fold_frames(truncated(300), said("one two"))
+
+    assert [
+        (t.item_id, t.text, t.interrupted, t.heard) for t in select_transcripts(session)
+    ] == [("a", "one two", 300, None)]
+
+
+def test_a_re_seeded_echo_changes_nothing() -> None:
+    """On the next connection our own items come back, in another form."""
+    service = Service()
+    service.created()
+    user = service.spoken("hello there")
+    answer = service.reply("good", " day")
+    state = fold(to_records(service.frames))
+    state = fold([to_record({"type": "duologue.connecting"}, epoch=1)], state)
+    before = state.sessions["s"]
+    echoes = [
+        message(user, "user", [{"type": "input_text", "text": "hello"}]),
+        message(answer, "assistant", [{"type": "output_text", "text": "good"}]),
+    ]
+    for n, item in enumerate(echoes):
+        for type in ("added", "done"):
+            frame = {
+                "type": f"conversation.item.{type}",
+                "event_id": f"{type} {n}",
+                "item": item,
+                "previous_item_id": None,
+            }
+            state = fold([to_record(frame, epoch=1)], state)
+    after = state.sessions["s"]
+
+    assert before.items is after.items
+    assert before.conversation is after.conversation
+
+
+def test_created_and_added_are_one_item() -> None:
+    """A service may send both names: the item is there once."""
+    item = message("u", "user", [{"type": "input_text", "text": "a"}])
+    frames = [
+        {"type": f"conversation.item.{t}", "item": item, "previous_item_id": None}
+        for t in ("created", "added")
+    ]
+
+    assert lines(fold_frames(*frames)) == [("user", "a", True)]
+
+
+def test_calls_and_unknown_items_are_no_lines() -> None:
+    """They are items, in their place, not in the transcript."""
+    items: list[Frame] = [
+        {
+            "id": "c",
+            "type": "function_call",
+            "name": "f",
+            "call_id": "1",
+            "arguments": "{}",
+        },
+        {"id": "o", "type": "function_call_output", "call_id": "1", "output": "5"},
+        {"id": "n", "type": "new", "status": "completed"},
+        {"id": "r", "type": "item_reference"},
+    ]
+    session = fold_frames(
+        *({"type": "conversation.item.done", "item": item} for item in items)
+    )
+
+    assert lines(session) == []
+    assert [
+        (item_id, session.items[item_id].type)
+        for item_id in [*session.conversation.order][:3]
+    ] == [("c", "function_call"), ("o", "function_call_output"), ("n", "new")]
+    call, output = session.items["c"].call, session.items["o"].call
+    assert call is not None
+    assert output is not None
+    assert (
+        call.call_id,
+        call.name,
+        str(call.arguments),
+        call.complete,
+    ) == ("1", "f", "{}", True)
+    assert (output.call_id, output.output) == ("1", "5")
+
+
+def test_done_for_a_tombstone_without_transcription() -> None:
+    """It gets no part."""
+    service = Service()
+    service.created(audio={"input": {"transcription": None}})
+    user = service.start_speech()
+    service.send("conversation.item.deleted", item_id=user)
+    service.send("conversation.item.done", item=message(user, "user", []))
+
+    assert fold_frames(*service.frames).items[user].parts == ()
+
+
+def test_the_conversation_has_a_name() -> None:
+    """Where a service tells it; an empty one says nothing."""
+    frame = {"type": "conversation.created", "conversation": {"id": "conv_1"}}
+    before = fold([to_record(frame)])
+    after = fold([to_record(frame), to_record({**frame, "conversation": {}})], before)
+
+    assert before.sessions["s"].conversation.id == "conv_1"
+    assert before.sessions["s"].conversation is after.sessions["s"].conversation
+
+
+def segment(name: str, text: str, **fields: Any) -> Frame:
+    place = {"speaker": "A", "start": 0.5, "end": 1, **fields}
+    return {"type": f"{TRANSCRIPTION}.segment", **AT, "id": name, "text": text, **place}
+
+
+ONE, TWO = Segment("1", "A", 0.5, 1.0, "hello"), Segment("2", "B", 0.5, 1.0, "you")
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [segment("1", "hello"), segment("2", "you", speaker="B")],
+        [*[segment("1", "hello")] * 2, segment("2", "you", speaker="B")],
+        [segment("1", "he"), segment("1", "hello"), segment("2", "you", speaker="B")],
+    ],
+)
+def test_segments_stand_beside_the_text(frames: list[Frame]) -> None:
+    """Who said what, once each; the words come by deltas and ``completed``."""
+    session = fold_frames(delta("hel"), *frames, completed("hello you"))
+    part = Part("input_audio", Text("hello you"), True, segments=(ONE, TWO))
+
+    assert (part,) == session.items["u"].parts
+
+
+def test_segments_come_first_and_last() -> None:
+    """They open the line, and are kept after its final text and its audio."""
+    at = {"item_id": "u", "response_id": "r", "content_index": 0}
+    audio = {"type": "response.output_audio.delta", **at, "delta": "AAAA"}
+    first = fold_frames(segment("1", "hello"))
+    last = fold_frames(completed("hello"), segment("1", "hello"), audio)
+
+    assert lines(first) == [("user", "", False)]
+    assert (Part("input_audio", Text("hello"), True, 3, None, (ONE,)),) == (
+        last.items["u"].parts
+    )
+
+
+def test_segments_of_nothing() -> None:
+    """A tombstone takes none, nor does an index beyond reason; the last ones stay."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    many = [segment(str(n), "x") for n in range(MAX_SEGMENTS + 5)]
+    gone = fold_frames(segment("1", "a"), deleted, segment("2", "b"))
+    far = fold_frames({**segment("1", "a"), "content_index": 10**9})
+
+    assert (gone.items["u"].parts, gone.tally.late) == ((), 1)
+    assert far.items["u"].parts == ()
+    assert len(fold_frames(*many).items["u"].parts[0].segments) == MAX_SEGMENTS
+
+
+def retrieved(*content: Frame, status: str | None = "completed") -> Frame:
+    item = message("a", "assistant", list(content))
+    return {"type": "conversation.item.retrieved", "item": {**item, "status": status}}
+
+
+SPOKEN: Frame = {"type": "audio", "transcript": "good day", "audio": "AAAA"}
+
+
+@pytest.mark.parametrize("content", [[], [{"type": "audio"}], [SPOKEN], [SPOKEN] * 2])
+def test_retrieved_never_blanks_or_doubles(content: list[Frame]) -> None:
+    """Words that are final stay, as does the mark where they were cut off."""
+    service = Service()
+    item_id = service.reply("good day, sir")
+    at = {"item_id": item_id, "content_index": 0, "audio_end_ms": 5}
+    service.send("conversation.item.truncated", **at)
+    frame = retrieved(*content)
+    frame["item"]["id"] = item_id
+    before = fold_frames(*service.frames).items[item_id]
+    after = fold_frames(*service.frames, frame).items[item_id]
+
+    assert before.parts == after.parts[:1]
+    assert before.truncation == after.truncation
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([retrieved(SPOKEN)], ("good day", True)),
+        ([retrieved(SPOKEN, status="in_progress")], ("good day", False)),
+        ([retrieved()], ("", True)),
+    ],
+)
+def test_retrieved_fills_in_what_was_missed(
+    frames: list[Frame], expected: tuple[str, bool]
+) -> None:
+    """An item that we never saw is there from then on, with the words it has."""
+    assert [("assistant", *expected)] == lines(fold_frames(*frames))
+
+
+def test_retrieved_while_it_is_said() -> None:
+    """The deltas go on where they were."""
+    at = {"item_id": "a", "response_id": "r", "content_index": 0}
+    kind = "response.output_audio_transcript.delta"
+    frames = [{"type": kind, **at, "delta": text} for text in ("good ", "day, ", "sir")]
+    session = fold_frames(
+        *frames[:2], retrieved(SPOKEN, status="in_progress"), frames[2]
+    )
+
+    assert lines(session) == [("assistant", "good day, sir", False)]
+
+
+def test_the_phase_of_an_item() -> None:
+    """What a reasoning model says with it; an echo without it says nothing."""
+    item = {**message("a", "assistant", []), "phase": "commentary"}
+    frames = [
+        {"type": "conversation.item.added", "item": item},
+        {"type": "conversation.item.done", "item": message("a", "assistant", [])},
+    ]
+    placement = fold_frames(*frames).items["a"].placement
+
+    assert placement.phase == "commentary"

@@ -1,0 +1,331 @@
+"""The rules of order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.core import Session, events, fold, reduce, select_transcripts
+from duologue.core.state.sequence import Order
+
+from ..talk import Frame, Service, fold_frames, message, to_record
+
+
+def added(item_id: str, previous: Any = ..., type: str = "added") -> Frame:
+    frame = {
+        "type": f"conversation.item.{type}",
+        "item": message(item_id, "user", [{"type": "input_text", "text": item_id}]),
+    }
+    return frame if previous is ... else {**frame, "previous_item_id": previous}
+
+
+def started(item_id: str) -> Frame:
+    return {
+        "type": "input_audio_buffer.speech_started",
+        "item_id": item_id,
+        "audio_start_ms": 0,
+    }
+
+
+def committed(item_id: str, previous: str | None) -> Frame:
+    return {
+        "type": "input_audio_buffer.committed",
+        "item_id": item_id,
+        "previous_item_id": previous,
+    }
+
+
+def order(*frames: Frame) -> str:
+    """The order of one-letter items."""
+    return "".join(fold_frames(*frames).conversation.order)
+
+
+CHAIN = [added("a", None), added("b", "a"), added("c", "b"), added("d", "c")]
+
+
+@given(st.permutations(CHAIN))
+def test_a_chain_in_any_order(frames: list[Frame]) -> None:
+    """Predecessors that are not known yet are waited for."""
+    assert order(*frames) == "abcd"
+
+
+@given(st.permutations(range(40)))
+def test_a_long_chain_in_any_order(numbers: list[int]) -> None:
+    """And leaves nothing waiting."""
+    frames = [added(str(n), str(n - 1) if n else None) for n in numbers]
+    session = fold_frames(*frames)
+
+    assert [str(n) for n in range(40)] == list(session.conversation.order)
+    assert len(session.conversation.waiting) == 0
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([added("a"), added("b")], "ab"),
+        ([added("a", None), added("b", None)], "ba"),
+        ([added("a", None), started("u"), committed("u", None)], "au"),
+        (
+            [
+                *(added("a", None), started("u"), committed("u", None)),
+                *(added("b", None), added("c", None)),
+            ],
+            "aubc",
+        ),
+        ([added("a", None), added("b", "a"), added("c", "a")], "acb"),
+        ([added("b", "a"), added("c", "a"), added("a", None)], "acb"),
+        ([added("a", "x"), added("b", "a"), added("c", "b"), added("x")], "xabc"),
+        ([added("a", "x"), added("b")], "ab"),
+        ([added("a", "x"), added("a", "x"), added("b"), added("x")], "xab"),
+        ([started("u"), added("a")], "ua"),
+        ([added("a", None), started("u"), committed("u", "a")], "au"),
+        ([started("u"), added("a", None), committed("u", "a")], "au"),
+        ([started("u"), added("a", "u"), committed("u", None)], "ua"),
+        ([started("u"), started("v"), added("a", "u"), committed("v", "a")], "uav"),
+    ],
+)
+def test_where_an_item_stands(frames: list[Frame], expected: str) -> None:
+    """By its predecessor; until it is known, at the end."""
+    assert expected == order(*frames)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([added("a", "a")], "a"),
+        ([added("a", "b"), added("b", "a")], "ba"),
+        ([added("a", "b"), added("b", "c"), added("c", "a")], "cba"),
+        ([added("x"), added("a", "b"), added("b", "c"), added("c", "a")], "xcba"),
+    ],
+)
+def test_circles(frames: list[Frame], expected: str) -> None:
+    """No order satisfies a circle; all of it stands somewhere, once."""
+    assert expected == order(*frames)
+
+
+def test_the_first_word_counts() -> None:
+    """A later ``added`` of a placed item moves nothing."""
+    frames = [*CHAIN, added("d", None), added("a", "d"), committed("b", "d")]
+
+    assert order(*frames) == "abcd"
+
+
+@pytest.mark.parametrize("previous", [None, "a", "d", ...])
+def test_done_never_moves(previous: Any) -> None:
+    """Its predecessor is null for what the model produced, and says nothing."""
+    assert order(*CHAIN, added("b", previous, type="done")) == "abcd"
+
+
+def test_deleted_items_keep_their_place() -> None:
+    """The chain behind a tombstone holds, and nothing brings it back."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "b"}
+    frames = [*CHAIN, deleted, added("e", "b"), added("b", "a"), committed("b", None)]
+    session = fold_frames(*frames)
+
+    assert "".join(session.conversation.order) == "abecd"
+    assert (session.items["b"].status, session.items["b"].parts) == ("deleted", ())
+
+
+def test_a_tombstone_before_its_item() -> None:
+    """An item that is deleted before it is known does not come."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "b"}
+    session = fold_frames(added("a", None), deleted, added("b", "a"), added("c", "b"))
+
+    assert "".join(session.conversation.order) == "abc"
+    assert session.items["b"].status == "deleted"
+
+
+def test_a_new_epoch_stands_behind_the_old() -> None:
+    """No predecessor on a new connection means behind all that was."""
+    session = fold(
+        [
+            to_record({"type": "duologue.connecting"}, 1),
+            *(to_record(frame, n) for n, frame in enumerate(CHAIN)),
+            to_record({"type": "duologue.connecting"}, 9, epoch=1),
+            to_record(added("e", None), 10, epoch=1),
+            to_record(added("f", "e"), 11, epoch=1),
+        ]
+    ).sessions["s"]
+
+    assert "".join(session.conversation.order) == "abcdef"
+
+
+def test_out_of_band_output_stands_beside() -> None:
+    """Its items are known, and not in the order."""
+    service = Service()
+    item_id = service.reply("aside", in_band=False)
+    session = fold_frames(*service.frames)
+
+    assert list(session.conversation.order) == []
+    assert str(session.items[item_id].parts[0].text) == "aside"
+
+
+def test_out_of_band_that_is_told_late_is_withdrawn() -> None:
+    """An item whose response turns out to be out of band leaves the order."""
+    service = Service()
+    service.typed("hello")
+    item_id = service.reply("aside", in_band=False)
+    frames = [f for f in service.frames if f["type"] != "response.created"]
+    session = fold_frames(*frames)
+
+    assert item_id in session.items
+    assert item_id not in session.conversation.order
+
+
+def test_out_of_band_that_is_added_after_all() -> None:
+    """What ``added`` names is in the conversation, whatever its response said."""
+    service = Service()
+    item_id = service.reply("aside", in_band=False)
+    item = message(item_id, "assistant", [])
+    service.send("conversation.item.added", item=item, previous_item_id=None)
+    service.send("conversation.item.added", item=item, previous_item_id=None)
+
+    assert [item_id] == list(fold_frames(*service.frames).conversation.order)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected", "moved"),
+    [
+        ([added("a"), started("b")], "ab", False),
+        ([started("b"), added("a")], "ab", True),
+    ],
+)
+def test_behind_what_stands_beside_the_conversation(
+    frames: list[Frame], expected: str, moved: bool
+) -> None:
+    """It is the end; what stands there already is not moved to where it is."""
+    service = Service()
+    aside = service.reply("aside", in_band=False)
+    before = fold_frames(*service.frames, *frames)
+    after = fold_frames(*service.frames, *frames, added("b", aside))
+    records = [to_record(frame) for frame in (*service.frames, *frames)]
+    state = fold(records)
+    last = reduce(state, to_record(added("b", aside)))
+
+    assert "".join(after.conversation.order) == expected
+    was, now = (s.sessions["s"].conversation for s in (state, last))
+    assert moved == (was is not now)
+    assert before.conversation == was
+
+
+def test_a_reversed_chain_of_ten_thousand() -> None:
+    """It neither recurses nor takes a time that grows with its square."""
+    count = 10_000
+    frames = [added(str(n), str(n - 1) if n else None) for n in range(count)]
+    records = [to_record(frame) for frame in reversed(frames)]
+    began = time.process_time()
+    session = fold(records).sessions["s"]
+    took = time.process_time() - began
+
+    assert [str(n) for n in range(count)] == list(session.conversation.order)
+    assert took < 10
+
+
+def test_placing_does_not_search_the_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The usual ``added`` asks nowhere whether the item is listed."""
+
+    def search(self: object, item_id: object) -> bool:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(Order, "__contains__", search)
+
+    assert order(*CHAIN) == "abcd"
+
+
+def test_mentions_of_nothing() -> None:
+    """An item without an id cannot be kept."""
+    frame = {"type": "conversation.item.added", "item": {"type": "message"}}
+    session = fold_frames(frame, {**frame, "type": "conversation.item.done"})
+
+    assert len(session.items) == 0
+    assert events.ConversationItemAdded(item=events.MessageItem(content=())) == (
+        to_record(frame).event
+    )
+    assert isinstance(session, Session)
+
+
+# --- Services that name nobody ---------------------------------------------------
+
+
+def reply_to_nobody(item_id: str, status: str | None = "completed") -> list[Frame]:
+    """An answer of a service that sends no ``added`` for it."""
+    response = {"id": f"r{item_id}", "conversation_id": "c"}
+    at = {"response_id": f"r{item_id}", "item_id": item_id}
+    frames: list[Frame] = [
+        {"type": "response.created", "response": response},
+        {"type": "response.output_text.delta", **at, "delta": "x"},
+    ]
+    if status is not None:
+        done = {**response, "status": status}
+        frames.append({"type": "response.done", "response": done})
+    return frames
+
+
+@pytest.mark.parametrize("heard", [committed, added])
+def test_where_nobody_is_named_the_order_of_arrival_stays(
+    heard: Callable[[str, None], Frame],
+) -> None:
+    """Also where the replies get no place at all: null is not the front there."""
+    frames: list[Frame] = []
+    for user, answer in ("ab", "cd", "ef"):
+        frames += [heard(user, None), *reply_to_nobody(answer)]
+
+    assert order(*frames) == "abcdef"
+
+
+def test_in_front_of_a_reply_that_still_waits_for_its_place() -> None:
+    """While it is in work its ``added`` may come, and null is the front (API)."""
+    frames = [added("a", None), *reply_to_nobody("b", None), added("c", None)]
+
+    assert order(*frames) == "cab"
+
+
+# --- Marks in the order ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [[added("a", None)], []])
+def test_what_was_cleared_stays_cleared(first: list[Frame]) -> None:
+    """Though the line up to which the user cleared leaves the conversation."""
+    at = {"response_id": "r", "item_id": "o"}
+    session = fold_frames(
+        *first,
+        {"type": "response.output_text.delta", **at, "delta": "aside"},
+        {"type": "duologue.cleared"},
+        {"type": "response.created", "response": {"id": "r", "conversation_id": None}},
+        added("b"),
+    )
+
+    assert [line.item_id for line in select_transcripts(session)] == ["b"]
+    assert session.conversation.cleared_after == ("a" if first else None)
+
+
+def test_the_end_of_the_connections_before_can_move() -> None:
+    """The item there finds its place further up, or none further up than it is."""
+
+    def anchored(previous: str) -> tuple[str, str | None]:
+        frames = [(added("a", None), 0), (added("b", "a"), 0), (added("c"), 0)]
+        connecting: Frame = {"type": "duologue.connecting"}
+        frames += [(connecting, 1), (added("c", previous), 0), (added("d", None), 1)]
+        records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
+        conversation = fold(records).sessions["s"].conversation
+        return "".join(conversation.order), conversation.anchor
+
+    assert anchored("a") == ("acbd", "b")
+    assert anchored("b") == ("abcd", "c")
+
+
+def test_a_late_item_of_a_connection_before() -> None:
+    """It stands behind the others of its own, in front of what the next one brought."""
+    connecting: Frame = {"type": "duologue.connecting"}
+    frames = [(added("a"), 0), (connecting, 1), (added("c"), 1), (added("b"), 0)]
+    records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
+    conversation = fold(records).sessions["s"].conversation
+
+    assert ("".join(conversation.order), conversation.anchor) == ("abc", "b")

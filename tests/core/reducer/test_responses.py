@@ -1,0 +1,464 @@
+"""What the model says: responses, their items and parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from immutables import Map
+
+from duologue.core import (
+    Session,
+    Usage,
+    fold,
+    select_metadata,
+    select_transcripts,
+    select_turns,
+    select_usage,
+)
+from duologue.core.state.model import Part
+from duologue.core.state.rope import Text
+
+from ..talk import Frame, Service, changed, fold_frames, message, to_record, to_records
+
+
+def texts(session: Session) -> list[tuple[str, bool]]:
+    return [(t.text, t.final) for t in select_transcripts(session)]
+
+
+def test_a_reply_grows_and_ends() -> None:
+    """Deltas as they come, then the final text; active until it is done."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, ["good", " day"])
+    during = fold_frames(*service.frames)
+    service.end(response, [service.finish(said)])
+    after = fold_frames(*service.frames)
+
+    assert ([("good day", False)], response) == (
+        texts(during),
+        during.responses.active,
+    )
+    assert (texts(after), after.responses.active) == ([("good day", True)], None)
+    assert after.responses.by_id[response].status == "completed"
+    assert after.items[said["item_id"]].status == "completed"
+
+
+def test_deltas_alone_are_enough() -> None:
+    """All announcements lost, the words are there, by an assistant."""
+    service = Service()
+    said = service.say(service.begin(), ["good", " day"])
+    frames = [f for f in service.frames if f["type"].endswith("transcript.delta")]
+    session = fold_frames(*frames)
+
+    assert texts(session) == [("good day", False)]
+    assert session.items[said["item_id"]].role == "assistant"
+
+
+def test_the_first_text_is_the_first_that_says_something() -> None:
+    """An empty delta is none, and what comes behind the first is not the first."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, [], spoken=False)
+    for text in ("", "good", "", " day"):
+        service.utter(said, text)
+    records = to_records(service.frames)
+    turns = [
+        fold(records[: len(records) - left]).sessions["s"].responses.by_id[response]
+        for left in (3, 2, 0)
+    ]
+
+    first = records[-3].at
+    assert [each.turn.first_text_at for each in turns] == [None, first, first]
+
+
+def test_done_alone_is_enough() -> None:
+    """A response can come without its ``created``, by a race on interruption."""
+    service = Service()
+    service.reply("good", " day")
+    session = fold_frames(service.frames[-1])
+    (response,) = session.responses.by_id.values()
+
+    assert texts(session) == [("good day", True)]
+    assert (
+        response.status,
+        response.announced,
+        response.turn.created_at,
+    ) == ("completed", True, None)
+
+
+def test_created_after_done() -> None:
+    """It is over, and does not become active."""
+    service = Service()
+    response = service.begin()
+    service.end(response)
+    session = fold_frames(*reversed(service.frames))
+
+    assert (
+        session.responses.by_id[response].status,
+        session.responses.active,
+    ) == ("completed", None)
+
+
+def test_created_twice() -> None:
+    """The second, of another id, changes nothing, and takes no answer from a user."""
+    service = Service()
+    service.begin()
+    again = {**service.frames[0], "event_id": "other"}
+    service.spoken("next")
+    state = fold(to_records(service.frames))
+    after = fold([to_record(again)], state).sessions["s"]
+    before = state.sessions["s"]
+
+    assert before.responses is after.responses
+    assert before.activity is after.activity
+
+
+def test_done_twice() -> None:
+    """Its usage counts once."""
+    service = Service()
+    service.reply("a")
+    again = {**service.frames[-1], "event_id": "other"}
+
+    assert select_usage(fold_frames(*service.frames, again)).total == 3
+
+
+@pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
+def test_items_left_open_are_incomplete(status: str) -> None:
+    """A response that did not complete leaves nothing in progress, and the words."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, ["good"])
+    service.end(response, [], status, reason="turn_detected")
+    session = fold_frames(*service.frames)
+
+    assert texts(session) == [("good", True)]
+    assert session.items[said["item_id"]].status == "incomplete"
+    assert (status, "turn_detected") == (
+        session.responses.by_id[response].status,
+        session.responses.by_id[response].reason,
+    )
+
+
+def test_incomplete_stays_incomplete() -> None:
+    """A late echo does not heal it."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, ["good"])
+    service.end(response, [], "cancelled")
+    service.finish(said)
+
+    assert fold_frames(*service.frames).items[said["item_id"]].status == "incomplete"
+
+
+def test_a_late_done_gives_the_whole_text() -> None:
+    """Even after its response was over: lost deltas come back with it."""
+    service = Service()
+    response = service.begin()
+    said = service.say(response, ["good"])
+    service.end(response)
+    service.finish({**said, "text": "good day"})
+
+    assert texts(fold_frames(*service.frames)) == [("good day", True)]
+
+
+def test_a_message_without_words() -> None:
+    """A reply that was cancelled before it began is a final, empty line."""
+    service = Service()
+    response = service.begin()
+    item = message("a", "assistant", [], status="in_progress")
+    service.send("response.output_item.added", response_id=response, item=item)
+    service.end(response, [], "cancelled")
+
+    assert texts(fold_frames(*service.frames)) == [("", True)]
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"reason": "max_output_tokens"}, "max_output_tokens"),
+        ({"error": {"message": "m", "code": "c"}}, "m"),
+        ({"error": {"code": "c"}}, "c"),
+        ({"error": {"type": "t"}}, "t"),
+        ({}, None),
+    ],
+)
+def test_why_it_ended(details: Any, expected: str | None) -> None:
+    """The reason, or what the error says."""
+    service = Service()
+    service.end("r", [], "failed", **details)
+
+    assert expected == fold_frames(*service.frames).responses.by_id["r"].reason
+
+
+def test_an_unknown_status_is_completed() -> None:
+    """Done is done."""
+    service = Service()
+    service.end("r", [], "dreamt")
+
+    assert fold_frames(*service.frames).responses.by_id["r"].status == "completed"
+
+
+def test_out_of_band_is_not_in_the_transcript() -> None:
+    """Nor active, nor a turn; its usage counts."""
+    service = Service()
+    service.spoken("question")
+    service.reply("aside", in_band=False)
+    during = fold_frames(*service.frames)
+    service.reply("answer")
+    session = fold_frames(*service.frames)
+
+    assert texts(session) == [("question", True), ("answer", True)]
+    assert (len(select_turns(session)), len(session.responses.order)) == (1, 2)
+    assert select_usage(session).total == 6
+    # What the user said still waits for its answer.
+    assert during.activity.last_spoken is not None
+
+
+def test_metadata_leads_from_the_item() -> None:
+    """The response that made an item, whichever of its twins came first."""
+    service = Service()
+    response = service.begin(metadata={"mine": "1"})
+    said = service.say(response, ["a"])
+    frames = [*service.frames]
+    frames[1], frames[2] = frames[2], frames[1]
+    for session in (fold_frames(*service.frames), fold_frames(*frames)):
+        assert select_metadata(session, said["item_id"]) == {"mine": "1"}
+        assert select_metadata(session, "nobody") == {}
+        assert Map({"mine": "1"}) == session.responses.by_id[response].metadata
+
+
+def test_several_items_and_parts() -> None:
+    """Text is keyed by item and part."""
+    service = Service()
+    response = service.begin()
+    one, two = service.say(response, ["a"]), service.say(response, ["b"])
+    for said, index, text in ((one, 1, "c"), (two, 0, "d"), (one, 0, "e")):
+        at = {"response_id": response, "item_id": said["item_id"], "output_index": 0}
+        at["content_index"] = index
+        service.send("response.output_text.delta", **at, delta=text)
+    session = fold_frames(*service.frames)
+
+    assert [t.text for t in select_transcripts(session)] == ["aec", "bd"]
+    assert (one["item_id"], two["item_id"]) == (
+        session.responses.by_id[response].item_ids
+    )
+
+
+def test_a_call_that_was_interrupted_is_not_complete() -> None:
+    """Its arguments may be cut off."""
+    service = Service()
+    calls: list[Frame] = [
+        {
+            "id": "x",
+            "type": "function_call",
+            "arguments": '{"a"',
+            "status": "incomplete",
+        },
+        {"id": "y", "type": "function_call", "arguments": "{}", "status": "completed"},
+        {"id": "y", "type": "function_call", "arguments": "", "status": "completed"},
+    ]
+    service.end("r", calls, "cancelled")
+    session = fold_frames(*service.frames)
+    found = {i: session.items[i].call for i in ("x", "y")}
+
+    assert {
+        i: (str(call.arguments), call.complete) for i, call in found.items() if call
+    } == {"x": ('{"a"', False), "y": ("{}", True)}
+
+
+def test_usage_by_modality() -> None:
+    """The cached tokens are part of the input; impossible numbers count nothing."""
+    usage = {
+        "total_tokens": 10,
+        "input_token_details": {
+            "text_tokens": 3,
+            "audio_tokens": 10**400,
+            "image_tokens": -1,
+            "cached_tokens_details": {"text_tokens": 2},
+        },
+        "output_token_details": {"text_tokens": 4, "audio_tokens": None},
+    }
+    frames = [
+        {"type": "response.done", "response": {"id": f"r{n}", "usage": usage}}
+        for n in range(2)
+    ]
+
+    assert Usage(input_text=6, cached_text=4, output_text=8, total=20) == (
+        select_usage(fold_frames(*frames))
+    )
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
+def test_no_usage(usage: Any) -> None:
+    """The ledger stays the same object."""
+    frame = {"type": "response.done", "response": {"id": "r", "usage": usage}}
+
+    assert Session("s").ledger is fold_frames(frame).ledger
+
+
+def test_what_names_nothing() -> None:
+    """A response or an item without an id says nothing."""
+    session = fold_frames(
+        {"type": "response.created", "response": {}},
+        {"type": "response.done", "response": {}},
+        {"type": "response.output_item.added", "item": {"type": "message"}},
+        {"type": "response.output_item.done", "item": {"type": "message"}},
+    )
+
+    assert (len(session.items), len(session.responses.by_id)) == (0, 0)
+
+
+def test_an_item_that_names_no_response() -> None:
+    """It is an item all the same."""
+    item = message("a", "assistant", [{"type": "output_text", "text": "x"}])
+    session = fold_frames({"type": "response.output_item.done", "item": item})
+
+    assert (Part("output_text", Text("x"), True),) == session.items["a"].parts
+    assert len(session.responses.by_id) == 0
+
+
+def test_done_and_then_cut_off() -> None:
+    """An item that was complete is incomplete if its response says so at the end."""
+    service = Service()
+    response = service.begin()
+    item = service.finish(service.say(response, ["good"]))
+    service.end(response, [{**item, "status": "incomplete"}], "cancelled")
+    found = fold_frames(*service.frames).items[item["id"]]
+
+    assert found.status == "incomplete"
+    assert found.placement.finished_at is not None
+    assert found.placement.finished_at < 1000 + len(service.frames) / 10
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        ({"status": "completed"}, None),
+        ({"status": "cancelled", "status_details": {"reason": "turn_detected"}}, None),
+        (
+            {
+                "status": "failed",
+                "status_details": {"error": {"code": "c", "message": "m"}},
+            },
+            ("response_failed", "m", "c"),
+        ),
+        (
+            {"status": "failed", "status_details": {"error": {"type": "t"}}},
+            ("response_failed", "t", "t"),
+        ),
+        (
+            {"status": "failed"},
+            ("response_failed", "the service gives no reason", None),
+        ),
+        (
+            {
+                "status": "incomplete",
+                "status_details": {"reason": "max_output_tokens"},
+            },
+            ("response_incomplete", "max_output_tokens", None),
+        ),
+    ],
+)
+def test_a_response_without_an_answer_is_a_problem(
+    response: Frame, expected: Any
+) -> None:
+    """It comes without an ``error`` event; a user sees nothing but silence."""
+    frame = {"type": "response.done", "response": {"id": "r", **response}}
+    problems = fold_frames(frame, frame).ledger.problems
+
+    wanted = [(*expected, "r", 1000.1)] if expected else []
+    assert wanted == [
+        (p.kind, p.message, p.code, p.response_id, p.at) for p in problems
+    ]
+
+
+def test_when_the_audio_is_made() -> None:
+    """It is not the end of what is heard; of several parts the last one counts."""
+    service = Service()
+    service.reply("good day")
+    made = [f for f in service.frames if f["type"] == "response.output_audio.done"]
+    frames = [*service.frames, {**made[0], "event_id": None}]
+    records = to_records(frames)
+    (response,) = fold(records).sessions["s"].responses.by_id.values()
+    twice = fold([records[-1]], fold(records))
+
+    assert response.turn.audio_made_at == records[-1].at
+    assert response.turn.audio_finished_at is None
+    assert twice.sessions["s"].responses == fold(records).sessions["s"].responses
+
+
+@pytest.mark.parametrize("response_id", ["", "r"])
+def test_audio_that_is_made_of_nothing(response_id: str) -> None:
+    """Its item is there from then on."""
+    at = {"response_id": response_id, "item_id": "a", "content_index": 0}
+    frame = {"type": "response.output_audio.done", **at}
+    session = fold([to_record(frame, at=None)]).sessions["s"]
+
+    assert list(session.conversation.order) == ["a"]
+    assert session.items["a"].parts == ()
+
+
+def test_two_items_of_one_response() -> None:
+    """Commentary and answer are two lines, each with its phase."""
+    service = Service()
+    response = service.begin()
+    items = []
+    for phase in ("commentary", "final_answer"):
+        item = service.finish(service.say(response, [phase], spoken=False))
+        items.append({**item, "phase": phase})
+    service.end(response, items)
+    session = fold_frames(*service.frames)
+
+    assert [
+        (t.text, session.items[t.item_id].placement.phase)
+        for t in select_transcripts(session)
+    ] == [
+        ("commentary", "commentary"),
+        ("final_answer", "final_answer"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.content_part.added", "part": {"type": "text", "text": "x"}},
+        {"type": "response.output_audio.delta", "delta": "AAAA"},
+        {"type": "response.output_text.delta", "delta": "x"},
+        {"type": "response.output_text.done", "text": "x"},
+    ],
+)
+def test_nothing_is_said_in_a_tombstone(event: Frame) -> None:
+    """What comes of an item that was deleted does not bring it back."""
+    service = Service()
+    said = service.say(service.begin(), ["good"])
+    service.send("conversation.item.deleted", item_id=said["item_id"])
+    state = fold(to_records(service.frames))
+    at = {"item_id": said["item_id"], "response_id": said["response_id"]}
+    after = fold([to_record({**event, **at, "content_index": 0}, 99)], state)
+
+    assert changed(state.sessions["s"], after.sessions["s"]) == []
+
+
+def test_audio_of_no_length() -> None:
+    """It begins the answer, and is nothing to hear."""
+    service = Service()
+    said = service.say(service.begin(), [], spoken=True)
+    at = {"item_id": said["item_id"], "response_id": said["response_id"]}
+    service.send("response.output_audio.delta", **at, content_index=0, delta="")
+    session = fold(to_records(service.frames)).sessions["s"]
+
+    assert session.responses.by_id[said["response_id"]].turn.first_audio_at == 1000.5
+    assert [part.audio_bytes for part in session.items[said["item_id"]].parts] == [0]
+
+
+def test_an_aside_that_is_known_by_its_end() -> None:
+    """It answers no request of the conversation."""
+    create = to_record({"type": "response.create"}, dir="out")
+    done = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
+    before = fold([create])
+    after = fold([to_record(done, 2)], before)
+    asked = [state.sessions["s"].responses.asked for state in (before, after)]
+
+    assert asked[0] == asked[1]
+    assert after.sessions["s"].responses.by_id["r"].status == "completed"

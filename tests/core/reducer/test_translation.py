@@ -1,0 +1,144 @@
+"""Translations: two running texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duologue.core import Record, Session, SessionKind, dump, fold, load
+from duologue.core.state.model import Translation
+from duologue.core.state.rope import Text
+
+from ..talk import Frame, audio, to_record
+
+GREETING: Frame = {
+    "type": "session.created",
+    "session": {
+        "type": "translation",
+        "id": "t",
+        "model": "m",
+        "expires_at": 7,
+        "audio": {"output": {"language": "de"}},
+    },
+}
+CONFIG = (
+    '{"audio":{"output":{"language":"de"}},"expires_at":7,"id":"t","model":"m",'
+    '"type":"translation"}'
+)
+CLOSED: Frame = {"type": "session.closed"}
+
+
+def said(text: str, ms: int | None = None) -> Frame:
+    return {"type": "session.input_transcript.delta", "delta": text, "elapsed_ms": ms}
+
+
+def meant(text: str, ms: int | None = None) -> Frame:
+    return {"type": "session.output_transcript.delta", "delta": text, "elapsed_ms": ms}
+
+
+def voiced(count: int) -> Frame:
+    return {"type": "session.output_audio.delta", "delta": audio(count)}
+
+
+def after(*frames: Frame | Record) -> Session:
+    records = [f if isinstance(f, Record) else to_record(f) for f in frames]
+    return fold(records).sessions["s"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([GREETING], Translation(confirmed=CONFIG)),
+        ([GREETING, GREETING], Translation(confirmed=CONFIG)),
+        ([said("he"), said("llo", 40)], Translation(Text("hello"), input_ms=40)),
+        (
+            [meant("ha", 60), meant("llo", 40)],
+            Translation(Text(), Text("hallo"), None, 60),
+        ),
+        ([said("", -5), meant("", 2**70)], Translation()),
+        ([said("a"), said("")], Translation(Text("a"))),
+        ([voiced(9), voiced(6)], Translation(audio_bytes=15)),
+        ([said("a"), CLOSED], Translation(Text("a"), closed=True)),
+        (
+            [said("a"), CLOSED, said("b"), meant("c")],
+            Translation(Text("a"), closed=True),
+        ),
+        (
+            [
+                {"type": "session.created", "session": {"type": "translation"}},
+                said("a"),
+            ],
+            Translation(Text("a"), confirmed='{"type":"translation"}'),
+        ),
+    ],
+)
+def test_two_running_texts(frames: list[Frame], expected: Translation) -> None:
+    """They grow as they come; how far they reach never goes back."""
+    assert expected == after(*frames).conversation.translation
+
+
+def test_the_greeting() -> None:
+    """It opens the session and says what it is."""
+    connection = after(GREETING).connection
+
+    assert (
+        connection.status,
+        connection.kind,
+        connection.server_id,
+        connection.expires_at,
+    ) == ("open", SessionKind.TRANSLATION, "t", 7.0)
+
+
+def test_the_end() -> None:
+    """`session.closed` ends it: a socket that is lost after it is no problem."""
+    session = after(GREETING, CLOSED, {"type": "duologue.disconnected"})
+
+    assert (session.connection.status, session.ledger.problems) == ("closed", ())
+    assert after(GREETING, CLOSED, said("late")).tally.late == 1
+
+
+def test_a_connection_that_is_past() -> None:
+    """What it says of itself changes nothing."""
+    newer = to_record({"type": "duologue.connected"}, epoch=1)
+
+    assert after(newer, GREETING).connection.kind == SessionKind.REALTIME
+    assert after(newer, CLOSED).connection.status == "open"
+
+
+def test_it_goes_on_in_the_next_epoch() -> None:
+    """The texts stand, and grow again."""
+    again = to_record({"type": "session.updated", "session": GREETING["session"]})
+    empty = Record.of(
+        '{"type":"session.updated"}',
+        seq=1,
+        session="s",
+        dir="in",
+        epoch=1,
+        kind=SessionKind.TRANSLATION,
+    )
+    session = after(GREETING, again, said("a"), CLOSED, empty, said("b"))
+
+    assert Translation(Text("ab"), confirmed=CONFIG) == session.conversation.translation
+
+
+def test_a_delta_that_says_nothing_changes_nothing() -> None:
+    """The node stays the same object."""
+    before = fold([to_record(said("a", 5))])
+    same = fold([to_record(said("", 5)), to_record(meant(""))], before)
+
+    assert before.sessions["s"].conversation is same.sessions["s"].conversation
+
+
+def test_it_comes_back_from_its_bytes() -> None:
+    """As every node does."""
+    state = fold(map(to_record, (GREETING, said("a", 1), meant("b", 2), voiced(3))))
+
+    assert state == load(dump(state))
+
+
+def test_it_has_no_items() -> None:
+    """And no responses."""
+    session: Any = after(GREETING, said("a"), meant("b"))
+
+    assert (len(session.items), len(session.responses.by_id)) == (0, 0)

@@ -1,0 +1,71 @@
+"""State is immutable values, nested so that what changes often is small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from immutables import Map
+
+from duologue.core.state import model as module
+
+CLASSES = [getattr(module, name) for name in module.__all__]
+#: Rebuilt by every text delta: a frozen constructor costs by the field.
+HOT = [module.State, module.Session, module.Item, module.Part]
+REQUIRED = {
+    **{name: "x" for name in ("id", "type", "kind", "message", "key", "name", "json")},
+    **{name: "x" for name in ("speaker", "text")},
+    **{name: 1 for name in ("audio_end_ms", "start", "end", "received_at")},
+}
+
+
+def made(cls: type) -> Any:
+    fields = msgspec.structs.fields(cls)
+    return cls(**{f.name: REQUIRED[f.name] for f in fields if f.required})
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_frozen_with_slots(cls: type) -> None:
+    """Nobody sets a field, nobody adds one."""
+    value = made(cls)
+    with pytest.raises(AttributeError, match="immutable"):
+        setattr(value, value.__struct_fields__[0], None)
+    assert not hasattr(value, "__dict__")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_hashable_by_value(cls: type) -> None:
+    """Equal values are equal, and nothing mutable is in a new one."""
+    assert made(cls) == made(cls)
+    assert hash(made(cls)) == hash(made(cls))
+
+
+@pytest.mark.parametrize("cls", HOT)
+def test_hot_nodes_are_narrow(cls: type) -> None:
+    """At most eight fields."""
+    assert len(msgspec.structs.fields(cls)) <= 8
+
+
+def test_the_server_of_a_call() -> None:
+    """Only a call about an MCP server has one."""
+    assert module.Call("c").server_label is None
+    assert module.Call(mcp=module.McpCall("shop")).server_label == "shop"
+
+
+def test_what_stands_under_an_id() -> None:
+    """No id is the id of nothing, also where something has the empty one."""
+    item, response = module.Item(""), module.Response("")
+    responses = module.Responses(Map({"": response}))
+    session = module.Session("s", items=Map({"": item}), responses=responses)
+
+    assert (session.item(""), session.item(None), session.item("x")) == (
+        item,
+        None,
+        None,
+    )
+    assert (session.response(""), session.response(None), session.response("x")) == (
+        response,
+        None,
+        None,
+    )

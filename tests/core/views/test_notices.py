@@ -1,0 +1,403 @@
+"""What an application is told, worked out from two states and a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from duologue.core import (
+    Record,
+    SessionStatus,
+    State,
+    fold,
+    reduce,
+    select_responses,
+    select_transcripts,
+)
+from duologue.core.testing import Script
+from duologue.core.testing import to_records as in_epochs
+from duologue.core.testing.stream import Stream
+from duologue.core.views.notices import NAMES, Notice, notices
+
+from ..strategies import enough, hostile, legal, scripts
+from ..talk import Frame, Service, to_record, to_records
+
+
+def epochs(frames: Iterable[Frame]) -> list[Record]:
+    """The records of these frames: each ``connecting`` but the first is an epoch."""
+    return list(in_epochs(frames))
+
+
+def told(frames: Iterable[Frame]) -> list[Notice]:
+    """All notices of these frames."""
+    return told_of(epochs(frames))
+
+
+def told_of(stream: Iterable[Record]) -> list[Notice]:
+    """All notices of a stream."""
+    state = State()
+    found: list[Notice] = []
+    for record in stream:
+        after = reduce(state, record)
+        if record.session in after.sessions:
+            before = state.sessions.get(record.session)
+            found += notices(before, record, after.sessions[record.session])
+        state = after
+    return found
+
+
+@given(legal(2))
+def test_the_final_lines_are_those_of_the_transcript(stream: Stream) -> None:
+    """Each is told once, with the words that it keeps as long as it is shown."""
+    session = fold(stream).sessions["s"]
+    final = [n.args[0] for n in told_of(stream) if n.name == "transcript"]
+    words = {line.item_id: line.text for line in final}
+    shown = [line for line in select_transcripts(session) if line.final]
+
+    assert len(words) == len(final)
+    assert [words.get(line.item_id) for line in shown] == [line.text for line in shown]
+
+
+def final_lines(frames: list[Frame]) -> dict[str, str]:
+    """The words of the lines that were told to be final, by their items."""
+    told_final = [n.args[0] for n in told(frames) if n.name == "transcript"]
+    words = {line.item_id: line.text for line in told_final}
+    assert len(words) == len(told_final)
+    return words
+
+
+ENDS = [
+    *({"type": "duologue.disconnected", **how} for how in ({}, {"expected": True})),
+    *({"type": "duologue.closed"}, {"type": "session.closed", "event_id": "end"}),
+]
+
+
+@enough
+@given(scripts(2), st.integers(0, 999), st.sampled_from(ENDS))
+def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) -> None:
+    """What it leaves is told like all else: the lines that are final by it, with the
+    words that came, and the responses that are over. The next one goes on from there.
+    """
+    cut = list(played.frames)[: at % (len(played.frames) + 1)]
+    later = Service("later_")
+    later.note("duologue.connecting")
+    later.spoken("hello")
+    later.reply("good", " day")
+    for frames in ([*cut, end], [*cut, end, *later.frames]):
+        session = fold(epochs(frames)).sessions["s"]
+        lines = [line for line in select_transcripts(session) if line.final]
+        words = final_lines(frames)
+        assert [words.get(line.item_id) for line in lines] == [it.text for it in lines]
+        over = [n.args[0].id for n in told(frames) if n.name == "response_done"]
+        assert sorted(over) == sorted(
+            response.id
+            for response in select_responses(session)
+            if response.status != "in_progress"
+        )
+
+
+def test_an_interrupted_reply_is_told_when_the_connection_is_lost() -> None:
+    """With the words that came; a line of the user's that was cleared is told too."""
+    service = Service()
+    user = service.start_speech()
+    service.send("input_audio_buffer.cleared")
+    response = service.begin()
+    item = service.say(response, ["good"])["item_id"]
+    service.note("duologue.disconnected")
+    found = told(service.frames)
+
+    assert [(user, ""), (item, "good")] == [
+        (n.args[0].item_id, n.args[0].text) for n in found if n.name == "transcript"
+    ]
+    (done,) = (n.args[0] for n in found if n.name == "response_done")
+    assert (done.id, done.status) == (response, "incomplete")
+
+
+def test_the_end_of_a_connection_looks_at_what_it_brought() -> None:
+    """Not at the talk before, however long that is."""
+    looks: set[int] = set()
+    for count in (4, 100):
+        service = Service()
+        service.note("duologue.connecting")
+        for _ in range(count):
+            service.reply("good", " day")
+        service.note("duologue.disconnected", retrying=True)
+        service.note("duologue.connecting")
+        service.say(service.begin(), ["good"])
+        service.note("duologue.disconnected")
+        *records, last = epochs(service.frames)
+        state = fold(records)
+        before, after = state.sessions["s"], reduce(state, last).sessions["s"]
+        looked = Counted(after.items)
+        found = notices(before, last, replace(after, items=looked))
+        assert "transcript" in [notice.name for notice in found]
+        looks.add(looked.looks)
+    assert len(looks) == 1
+
+
+def test_a_reply_of_a_connection_whose_end_nobody_told() -> None:
+    """It is over when the next one is, and is told with that."""
+    service = Service()
+    service.note("duologue.connecting")
+    response = service.begin()
+    item = service.say(response, ["good"])["item_id"]
+    service.note("duologue.connecting")
+    service.note("input_audio_buffer.cleared")
+    service.typed("hello")
+    service.note("duologue.closed")
+    found = told(service.frames)
+
+    assert item in [n.args[0].item_id for n in found if n.name == "transcript"]
+    assert [n.args[0].id for n in found if n.name == "response_done"] == [response]
+
+
+class Counted:
+    """A map that counts how often something is looked up in it."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+        self.looks = 0
+
+    def get(self, key: str) -> Any:
+        self.looks += 1
+        return self.of.get(key)
+
+    def __getitem__(self, key: str) -> Any:
+        self.looks += 1
+        return self.of[key]
+
+
+@given(hostile())
+def test_no_stream_raises(stream: Stream) -> None:
+    """And every name is one of the table."""
+    assert {n.name for n in told_of(stream)} <= set(NAMES)
+
+
+def test_the_life_of_a_connection() -> None:
+    """Open, a problem, and the end with its reason."""
+    frames: list[Frame] = [
+        {"type": "duologue.connecting"},
+        {"type": "duologue.connected"},
+        {"type": "error", "error": {"message": "m"}},
+        {"type": "duologue.disconnected", "reason": "gone"},
+    ]
+    state = fold(to_records(frames)).sessions["s"]
+
+    assert [
+        Notice("connected"),
+        Notice("status", (SessionStatus.OPEN,)),
+        Notice("error", (state.ledger.problems[0],)),
+        Notice("disconnected", ("gone",)),
+        Notice("status", (SessionStatus.FAILED,)),
+        Notice("error", (state.ledger.problems[1],)),
+    ] == told(frames)
+
+
+def test_speech_and_playing() -> None:
+    """Who speaks, and when what was received must not be heard any more."""
+    service = Service()
+    user = service.start_speech()
+    service.end_speech(user)
+    response = service.begin()
+    service.send("output_audio_buffer.started", response_id=response)
+    service.send("output_audio_buffer.cleared", response_id=response)
+
+    assert [
+        Notice("speech_started", (user,)),
+        Notice("speech_stopped", (user,)),
+        Notice("speaking_changed", (True,)),
+        Notice("speaking_changed", (False,)),
+        Notice("playback_cleared", (response,)),
+    ] == told(service.frames)
+
+
+def test_words_as_they_come() -> None:
+    """Each delta with its line, the final line, the end of the response."""
+    service = Service()
+    service.reply("good", " day")
+    found = told(service.frames)
+
+    assert [
+        (n.name, [*n.args[1:], n.args[0].text][0])
+        for n in found
+        if n.name.startswith("transcript")
+    ] == [
+        ("transcript_delta", "good"),
+        ("transcript_delta", " day"),
+        ("transcript", "good day"),
+    ]
+    assert found[-1].name == "response_done"
+
+
+@pytest.mark.parametrize("again", [0, -1])
+def test_a_duplicate_is_not_told(again: int) -> None:
+    """Nothing but the tally changed."""
+    service = Service()
+    service.spoken("hello")
+    service.reply("good", " day")
+    state = fold(to_records(service.frames))
+    record = to_record(service.frames[again])
+    after = reduce(state, record)
+
+    assert notices(state.sessions["s"], record, after.sessions["s"]) == ()
+
+
+def test_a_cancelled_response_ends_its_lines() -> None:
+    """Although it may show none of its items."""
+    service = Service()
+    response = service.begin()
+    service.say(response, ["good"])
+    service.end(response, [], "cancelled")
+    service.end("other", [], "cancelled")
+    again = {**service.frames[-1], "event_id": "again"}
+
+    assert [notice.name for notice in told([*service.frames, again])] == [
+        "transcript_delta",
+        "transcript",
+        "response_done",
+        "response_done",
+    ]
+
+
+def test_the_end_of_a_response_is_no_news_of_what_had_ended() -> None:
+    """Only of the item that was still open."""
+    service = Service()
+    response = service.begin()
+    first = service.finish(service.say(response, ["good"]))
+    second = service.say(response, ["day"])["item_id"]
+    service.end(response, [first], "cancelled")
+    lines = [n.args[0] for n in told(service.frames) if n.name == "transcript"]
+
+    assert [first["id"], second] == [line.item_id for line in lines]
+
+
+def test_items_that_come_whole() -> None:
+    """A typed line is final when it is there; one without an id is none."""
+    service = Service()
+    service.typed("hello")
+    nameless: Frame = {"type": "conversation.item.added", "item": {"type": "message"}}
+
+    assert [n.name for n in told([*service.frames, nameless])] == ["transcript"]
+
+
+def test_items_that_are_no_lines_are_not_told() -> None:
+    """Calls, and marks on what was said already."""
+    service = Service()
+    response = service.begin()
+    call = {"id": "c", "type": "function_call", "name": "f"}
+    service.send("conversation.item.added", item=call, previous_item_id=None)
+    service.send("output_audio_buffer.started", response_id=response)
+    service.say(response, ["good"], spoken=False)
+    service.send("output_audio_buffer.cleared", response_id=response)
+
+    assert [
+        *("speaking_changed", "transcript_delta"),
+        *("speaking_changed", "playback_cleared"),
+    ] == [notice.name for notice in told(service.frames)]
+
+
+# Functions to run.
+
+
+def called(
+    status: str = "completed", *, id: str = "c", type: str = "function_call"
+) -> Frame:
+    fields = {"call_id": "call", "name": "f", "arguments": "{}", "server_label": "l"}
+    return {"id": id, "type": type, "status": status, **fields}
+
+
+def calls(frames: list[Any]) -> list[str]:
+    return [str(n.args[0].arguments) for n in told(frames) if n.name == "tool_call"]
+
+
+def test_a_whole_call_is_told_once() -> None:
+    """When its item is done, by whichever of its twins, and not before."""
+    service = Service()
+    response = service.begin()
+    at: Frame = {"response_id": response, "output_index": 0}
+    begun = {**called("in_progress"), "arguments": ""}
+    service.send("response.output_item.added", item=begun, **at)
+    service.send("conversation.item.added", item=begun, previous_item_id=None)
+    arguments: Frame = {**at, "item_id": "c", "call_id": "call"}
+    name = "response.function_call_arguments"
+    service.send(f"{name}.delta", delta="{}", **arguments)
+    service.send(f"{name}.done", arguments="{}", **arguments)
+    assert calls(service.frames) == []
+    service.send("conversation.item.done", item=called(), previous_item_id=None)
+    assert calls(service.frames) == ["{}"]
+    service.send("response.output_item.done", item=called(), **at)
+    service.end(response, [called()])
+
+    assert calls(service.frames) == ["{}"]
+
+
+def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
+    """All of them, each once."""
+    service = Service()
+    response = service.begin()
+    second = {**called(id="d"), "call_id": "other", "arguments": "[]"}
+    service.end(response, [called(), second])
+
+    assert calls(service.frames) == ["{}", "[]"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [called("incomplete"), called(type="mcp_call"), {"id": "x", "type": "new"}],
+)
+def test_calls_that_are_not_to_be_run(item: Frame) -> None:
+    """Interrupted ones, and those that the service runs by itself."""
+    service = Service()
+    service.send("conversation.item.done", item=item, previous_item_id=None)
+
+    assert calls(service.frames) == []
+
+
+def test_a_call_whose_output_is_there() -> None:
+    """It was run: one that is put into a conversation again, with what it gave."""
+    service = Service()
+    output = {"type": "function_call_output", "id": "o", "call_id": "call"}
+    output["output"] = "1"
+    for item in (output, called()):
+        service.send("conversation.item.done", item=item, previous_item_id=None)
+
+    assert calls(service.frames) == []
+
+
+# Problems.
+
+
+def test_each_problem_is_told_once() -> None:
+    """Also beyond the hundred that are kept, and beside other news of the ledger."""
+    errors: list[Any] = [
+        {"type": "error", "error": {"message": str(n)}} for n in range(130)
+    ]
+    service = Service()
+    service.reply("hello")
+    found = told([*errors, *service.frames])
+
+    assert [str(n) for n in range(130)] == [
+        notice.args[0].message for notice in found if notice.name == "error"
+    ]
+
+
+def test_disconnected_once_per_connection() -> None:
+    """Whoever says it again, and whoever closes after."""
+    frames: list[Frame] = [
+        {"type": "duologue.connected"},
+        {"type": "duologue.disconnected", "expected": True},
+        {"type": "duologue.disconnected"},
+        {"type": "duologue.closed"},
+    ]
+
+    assert [notice.name for notice in told(frames)] == [
+        "connected",
+        "status",
+        "disconnected",
+        "status",
+    ]

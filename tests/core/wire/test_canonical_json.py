@@ -1,0 +1,110 @@
+"""JSON in one spelling."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.core import decode, dump, events, fold
+from duologue.core.wire.canonical_json import canonical, canonical_json
+
+from ..talk import to_record
+
+SESSION: dict[str, Any] = {
+    "type": "realtime",
+    "tools": [
+        {"type": "function", "name": "f", "parameters": {"b": [1, {"d": 2, "c": 3}]}},
+        {"type": "mcp", "server_label": "maps", "headers": {"x": "y"}},
+    ],
+    "tool_choice": {"type": "function", "name": "f"},
+    "tracing": "auto",
+    "truncation": None,
+    "prompt": {"id": "p", "variables": {"z": 1, "a": 2}},
+}
+
+
+def spelled(spacing: Any, *, backwards: bool) -> bytes:
+    """The same configuration, written otherwise."""
+
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            pairs = [(key, turned(one)) for key, one in value.items()]
+            return dict(pairs[::-1] if backwards else pairs)
+        return [turned(one) for one in value] if isinstance(value, list) else value
+
+    frame = turned({"type": "session.updated", "session": SESSION})
+    return json.dumps(frame, indent=spacing).encode()
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("spacing", [None, 0, 4])
+def test_a_configuration_is_the_same_however_it_is_spelled(
+    spacing: Any, backwards: bool
+) -> None:
+    """The state dumps to the same bytes."""
+    one = dump(fold([to_record(spelled(None, backwards=False))]))
+    two = dump(fold([to_record(spelled(spacing, backwards=backwards))]))
+
+    assert one == two
+
+
+def test_what_is_confirmed_cannot_be_changed() -> None:
+    """Nothing in it is a dict or a list, at any depth."""
+    state = fold([to_record(spelled(None, backwards=False))])
+    left: list[Any] = [state.sessions["s"].connection.confirmed]
+    while left:
+        value = left.pop()
+        assert not isinstance(value, dict | list | bytearray)
+        if isinstance(value, msgspec.Struct):
+            assert value.__struct_config__.frozen
+            left += [getattr(value, name) for name in value.__struct_fields__]
+        elif isinstance(value, tuple):
+            left += value
+
+
+def test_what_is_canonical_is_left_alone() -> None:
+    """It is the same object."""
+    plain = events.RealtimeSessionConfig(
+        tools=(events.FunctionTool(name="f"),), instructions="a"
+    )
+
+    assert plain is canonical(plain)
+
+
+def test_values_that_were_given_become_text() -> None:
+    """An event that was built here may hold any JSON value."""
+    tool = events.FunctionTool(name="f", parameters={"b": 1, "a": [2]})
+    found = canonical(events.RealtimeSessionConfig(tools=(tool,)))
+
+    assert msgspec.json.encode(found) == (
+        b'{"type":"realtime","tools":[{"type":"function","name":"f",'
+        b'"parameters":{"a":[2],"b":1}}]}'
+    )
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text("aé"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner),
+)
+
+
+@given(json_values)
+def test_one_spelling(value: Any) -> None:
+    """It says the same, and spelling it again changes nothing."""
+    text = canonical_json(value)
+
+    assert value == json.loads(text)
+    assert text == canonical_json(msgspec.Raw(text.encode()))
+
+
+def test_an_event_goes_out_as_it_was_written() -> None:
+    """Only what stands in the state is put in order."""
+    tracing = b'"tracing":{"b":1,"a":2}'
+    frame = b'{"type":"session.update","session":{"type":"realtime",%s}}' % tracing
+
+    assert msgspec.json.encode(decode(frame)) == frame

@@ -1,0 +1,119 @@
+"""What `Store.feed` takes: frames of any form, and only what a log can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from duologue.core import Store, events, read_log, to_line
+from duologue.core.wire.frames import as_json, check
+
+FRAME = {"type": "output_audio_buffer.clear"}
+TEXT = b'{"type":"output_audio_buffer.clear"}'
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        bytearray(TEXT),
+        memoryview(TEXT),
+        FRAME,
+        MappingProxyType(FRAME),
+        events.OutputAudioBufferClear(),
+    ],
+)
+def test_what_an_event_comes_as(frame: object) -> None:
+    """Bytes of any kind, JSON values, and events as they are on the wire."""
+    assert as_json(frame) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "message"),
+    [
+        (5, TypeError, "a frame is bytes, str, a mapping or an event, not int; of an"),
+        (None, TypeError, "a frame is bytes, str, a mapping or an event, not NoneType"),
+        ({"type": object()}, ValueError, "a frame that cannot be JSON: "),
+    ],
+)
+def test_what_is_no_event(frame: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as refused:
+        as_json(frame)
+    assert str(refused.value).startswith(message)
+
+
+RIGHT = {"session_id": "s", "at": 1.0, "dir": "in", "epoch": 0, "src": None}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"session_id": 3}, TypeError, "feed: session_id must be str, not int"),
+        (
+            {"session_id": "a\ud800"},
+            ValueError,
+            r"'a\ud800' has half of a character, no log holds it",
+        ),
+        ({"src": 3}, TypeError, "feed: src must be str or NoneType, not int"),
+        (
+            {"src": "\udfff"},
+            ValueError,
+            r"'\udfff' has half of a character, no log holds it",
+        ),
+        (
+            {"dir": "inn"},
+            ValueError,
+            "dir is 'inn', it must be 'in', 'out' or 'local'",
+        ),
+        ({"dir": None}, ValueError, "dir is None, it must be 'in', 'out' or 'local'"),
+        ({"at": "1"}, TypeError, "at is seconds as a float, not str"),
+        ({"at": True}, TypeError, "at is seconds as a float, not bool"),
+        (
+            {"at": float("inf")},
+            ValueError,
+            "at is inf, it must be a time in seconds",
+        ),
+        (
+            {"at": float("nan")},
+            ValueError,
+            "at is nan, it must be a time in seconds",
+        ),
+        (
+            {"at": 10**20},
+            ValueError,
+            "at is 100000000000000000000, it must be a time in seconds",
+        ),
+        ({"epoch": "1"}, TypeError, "feed: epoch must be int, not str"),
+        ({"epoch": -1}, ValueError, "epoch is -1, it must be 0 or more"),
+        ({"epoch": True}, ValueError, "epoch is True, it must be 0 or more"),
+    ],
+)
+def test_what_a_log_cannot_hold_is_refused(
+    wrong: Mapping[str, Any], error: type[Exception], message: str
+) -> None:
+    """And the state stays as it is: a line that was written can be read."""
+    with pytest.raises(error) as refused:
+        check(**{**RIGHT, **wrong})
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {},
+        {"session_id": "Zoë 🦊"},
+        {"src": "sideband"},
+        {"at": None},
+        {"at": 10**9},
+        {"dir": "out"},
+        {"epoch": 3},
+    ],
+)
+def test_what_is_taken_can_be_written_and_read(right: dict[str, Any]) -> None:
+    """The control: fed, written as a line and read back, it is the same record."""
+    given = {**RIGHT, **right}
+    check(**given)
+    record = Store().feed(given.pop("session_id"), TEXT, **given)
+    assert list(read_log([to_line(record)])) == [record]

@@ -1,0 +1,132 @@
+"""The retired beta's names and shapes, taken as what they mean now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import UNSET
+
+from duologue.core import decode, encode, events
+from duologue.core.events.base import Malformed, Unknown
+from duologue.core.wire.legacy import RENAMED
+
+
+def decoded(type: str, **fields: Any) -> Any:
+    return decode(json.dumps({"type": type, **fields}))
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_renamed_events(old: str, new: str) -> None:
+    """A beta name is the event of the GA name."""
+    event = decoded(old, item_id="i", session={"id": "s"})
+
+    assert new == event.type
+    assert not isinstance(event, Malformed | Unknown)
+
+
+def test_created_is_added() -> None:
+    """`conversation.item.created` has a class of its own, with parts by old names."""
+    item = {"type": "message", "id": "i", "content": [{"type": "text", "text": "a"}]}
+
+    assert events.ConversationItemCreated(
+        item=events.MessageItem(id="i", content=(events.TextPart(text="a"),))
+    ) == decoded("conversation.item.created", item=item)
+
+
+def test_flat_sessions_are_nested() -> None:
+    """Every flat key stands where the GA has it."""
+    flat = {
+        "id": "s",
+        "modalities": ["text", "audio"],
+        "voice": "alloy",
+        "speed": 1.1,
+        "input_audio_format": "pcm16",
+        "output_audio_format": "g711_ulaw",
+        "input_audio_transcription": {"model": "m"},
+        "input_audio_noise_reduction": {"type": "near_field"},
+        "turn_detection": {"type": "server_vad", "threshold": 0.4},
+        "max_response_output_tokens": "inf",
+        "temperature": 0.8,
+    }
+
+    assert events.SessionUpdated(
+        session=events.RealtimeSessionConfig(
+            id="s",
+            output_modalities=("audio",),
+            max_output_tokens="inf",
+            audio=events.AudioConfig(
+                input=events.AudioInput(
+                    format=events.AudioFormat(type="audio/pcm", rate=24000),
+                    transcription=events.Transcription(model="m"),
+                    noise_reduction=events.NoiseReduction(type="near_field"),
+                    turn_detection=events.ServerVad(threshold=0.4),
+                ),
+                output=events.AudioOutput(
+                    voice="alloy",
+                    speed=1.1,
+                    format=events.AudioFormat(type="audio/pcmu"),
+                ),
+            ),
+        )
+    ) == decoded("session.updated", session=flat)
+
+
+def test_flat_transcription_sessions() -> None:
+    """`transcription_session.*` tells of a transcription session."""
+    event = decoded(
+        "transcription_session.created",
+        session={"id": "s", "input_audio_format": "opus"},
+    )
+
+    assert (
+        events.SessionCreated(
+            session=events.TranscriptionSessionConfig(
+                id="s",
+                audio=events.AudioConfig(
+                    input=events.AudioInput(format=events.AudioFormat(type="opus")),
+                    output=events.AudioOutput(),
+                ),
+            )
+        )
+        == event
+    )
+
+
+@pytest.mark.parametrize("value", [None, 5, "audio", {}, [5]])
+@pytest.mark.parametrize(
+    "key", ["modalities", "turn_detection", "input_audio_format", "voice"]
+)
+def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
+    """A wrong type there says nothing, and costs not the rest."""
+    event = decoded("session.updated", session={"id": "s", key: value})
+
+    assert isinstance(event, events.SessionUpdated)
+    assert event.session.id == "s"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(None, "s"), (5, UNSET), ("audio", UNSET), ([5], UNSET)]
+)
+def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
+    """Null is the usual one; of another nothing is known, so nothing is believed."""
+    event = decoded("session.updated", session={"id": "s", "type": kind})
+
+    assert event == events.SessionUpdated(
+        session=events.RealtimeSessionConfig(id=expected)
+    )
+
+
+def test_a_nested_session_is_left_alone() -> None:
+    """What is GA already goes through."""
+    frame = {
+        "type": "session.updated",
+        "event_id": 5,
+        "session": {"type": "realtime", "audio": {}, "voice": "flat"},
+    }
+
+    assert json.loads(encode(decode(json.dumps(frame)))) == {
+        "type": "session.updated",
+        "session": {"type": "realtime", "audio": {}},
+    }

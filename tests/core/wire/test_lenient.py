@@ -1,0 +1,206 @@
+"""The slow path of decoding, field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import events
+from duologue.core.wire.lenient import WrongType, build
+
+
+def test_the_error_names_the_field() -> None:
+    """A wrong type says where it stands."""
+    fields: Any = {
+        "item": {"type": "message", "content": [{"type": "text", "text": 5}]}
+    }
+    with pytest.raises(WrongType, match=r"\$\.item\.content\[0\]\.text: .* int"):
+        build(events.ConversationItemAdded, fields)
+
+
+def test_a_wrong_type_among_unread_fields_counts_as_missing() -> None:
+    """The field's default stands there."""
+    assert events.RateLimit(name="requests") == build(
+        events.RateLimit, {"name": "requests", "limit": "many", "remaining": []}
+    )
+
+
+def test_a_list_with_one_wrong_member_is_wrong() -> None:
+    """Nobody guesses which of them counts."""
+    assert events.RateLimitsUpdated(rate_limits=()) == build(
+        events.RateLimitsUpdated, {"rate_limits": [5]}
+    )
+
+
+def test_whole_numbers_are_floats_where_wanted() -> None:
+    """JSON does not tell 1 from 1.0."""
+    found = build(events.VolumeSet, {"volume": 1})
+
+    assert (1.0, float) == (found.volume, type(found.volume))
+
+
+def test_a_number_beyond_all_floats() -> None:
+    """It is a wrong type, not an overflow."""
+    with pytest.raises(WrongType):
+        build(events.VolumeSet, {"volume": 10**400})
+
+
+def test_maps_of_wrong_values() -> None:
+    """Metadata is read, so it must be text."""
+    with pytest.raises(WrongType):
+        build(events.RealtimeResponse, {"metadata": {"a": 1}})
+
+
+def test_a_null_in_a_list_or_a_mapping_is_left_out() -> None:
+    """It costs neither what stands beside it nor the event around it."""
+    text = {"type": "output_text", "text": "hello"}
+    message = {"type": "message", "id": "i", "content": [None, text, None]}
+    usage = {"total_tokens": 3}
+    found = build(
+        events.ResponseDone,
+        {
+            "response": {
+                "id": "r",
+                "status": "completed",
+                "metadata": {"a": None, "b": "c"},
+                "output": [None, message],
+                "usage": usage,
+            }
+        },
+    ).response
+
+    assert found.metadata == {"b": "c"}
+    assert found.output == (
+        events.MessageItem(id="i", content=(events.OutputTextPart(text="hello"),)),
+    )
+    assert (found.status, found.usage.total_tokens) == ("completed", 3)
+
+
+def test_a_null_of_free_json_is_kept() -> None:
+    """Where any value may stand, it is one."""
+    wish = {"type": "session.update", "session": None}
+
+    assert build(events.Requested, {"event": wish}) == events.Requested(event=wish)
+
+
+def test_raw_json_is_kept() -> None:
+    """Free-form JSON is taken as it is."""
+    found = build(
+        events.ConversationItemInputAudioTranscriptionDelta,
+        {"item_id": "i", "logprobs": [{"a": 1}], "content_index": None},
+    )
+
+    assert bytes(found.logprobs) == b'[{"a":1}]'
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (events.Muted, events.Muted(muted=False)),
+        (events.VolumeSet, events.VolumeSet(volume=0)),
+        (events.Requested, events.Requested(event={})),
+        (events.Error, events.Error(error=events.ErrorDetail())),
+        (events.RateLimitsUpdated, events.RateLimitsUpdated(rate_limits=())),
+        (
+            events.SessionUpdated,
+            events.SessionUpdated(session=events.RealtimeSessionConfig()),
+        ),
+    ],
+)
+def test_neutral_values(cls: type, expected: Any) -> None:
+    """What is required and missing is a value that says nothing."""
+    assert expected == build(cls, {})
+
+
+def test_an_unknown_tag_elsewhere_is_wrong() -> None:
+    """Only items and parts have a class for types that are not known."""
+    assert events.AudioInput() == build(
+        events.AudioInput, {"turn_detection": {"type": "telepathy"}}
+    )
+
+
+#: Where a part stands.
+PLACE: dict[str, Any] = {"item_id": "i", "response_id": "r", "content_index": 0}
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that nobody has built before, of names that are read and others."""
+
+    item_id: str
+    audio_end_ms: int = 0
+    content_index: int = 0
+    odd: Any = None
+
+
+def test_a_class_is_built_by_its_fields() -> None:
+    """What is unheard of is left out, what has a default may be missing."""
+    fields: dict[str, Any] = {"item_id": "i", "odd": [1], "unheard_of": 1}
+
+    assert build(Sample, fields) == Sample(item_id="i", odd=[1])
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "path"),
+    [
+        # Text without its item would be lost.
+        (Sample, {}, r"\$\.item_id is missing"),
+        # A flag is no number, a fraction no place.
+        (Sample, {"item_id": "i", "content_index": True}, r"content_index: .* bool"),
+        (Sample, {"item_id": "i", "content_index": 0.5}, r"content_index: .* float"),
+        # An id that is none belongs to nothing.
+        (
+            events.ConversationItemAdded,
+            {"item": {"type": "dream", "id": 5}},
+            r"\$\.item\.id: .* int",
+        ),
+    ],
+)
+def test_what_would_lie(cls: type, fields: dict[str, Any], path: str) -> None:
+    """A wrong value is refused where somebody reads it."""
+    with pytest.raises(WrongType, match=path):
+        build(cls, fields)
+
+
+def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
+    """Nor is a whole number that is written as a fraction."""
+    fields = {"item_id": "i", "audio_end_ms": 20.7, "content_index": 1.0}
+    found = build(Sample, fields)
+
+    assert found == Sample(item_id="i", audio_end_ms=20, content_index=1)
+    assert (type(found.audio_end_ms), type(found.content_index)) == (int, int)
+
+
+def test_parts_and_items_of_unknown_types() -> None:
+    """They are kept with all that they say."""
+    part, item = {"type": "smell", "of": "roses"}, {"type": "dream", "id": "i"}
+    strange = {**item, "status": 5, "of": "roses"}
+
+    assert build(events.ResponseContentPartAdded, {**PLACE, "part": part}).part == (
+        events.UnknownPart(name="smell", fields=part)
+    )
+    assert build(events.ConversationItemAdded, {"item": strange}).item == (
+        events.UnknownItem(name="dream", id="i", status=None, fields=strange)
+    )
+
+
+def test_a_configuration_without_its_type() -> None:
+    """Flat sessions leave it out: it is the usual one."""
+    found = build(events.SessionUpdated, {"session": {"model": "m"}})
+
+    assert found.session == events.RealtimeSessionConfig(model="m")
+
+
+def test_a_part_that_is_missing() -> None:
+    """It says nothing, and is none of the known ones."""
+    found = build(events.ResponseContentPartAdded, PLACE)
+
+    assert found.part == events.UnknownPart(name="")
+
+
+def test_an_object_in_an_object() -> None:
+    """Is built the same way: what is wrong and unread in it counts as missing."""
+    found = build(events.Error, {"error": {"message": "no", "param": 5}})
+
+    assert found == events.Error(error=events.ErrorDetail(message="no"))

@@ -1,0 +1,212 @@
+"""Functions that the mind wants called: one, several, cut off, and answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from duologue.local.engine import effects as jobs
+from duologue.local.speech.interfaces import Call, Called, Line, Returned, Say, Tool
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Bench
+
+    Make = Callable[..., Bench]
+
+TEXT = {"output_modalities": ["text"]}
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather.",
+    "parameters": {"type": "object"},
+}
+LONDON = Call("get_weather", '{"city": "London"}')
+PARIS = Call("get_weather", '{"city": "Paris"}')
+DELTA = "response.function_call_arguments.delta"
+ARGUMENTS = "response.function_call_arguments.done"
+
+
+def user(text: str) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": text}]
+    return {"type": "message", "role": "user", "content": content}
+
+
+def output(call_id: str, text: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
+
+
+def test_a_call_has_the_recorded_order(bench: Make) -> None:
+    """The arguments come in pieces that add up; the item holds all of them."""
+    desk = bench(session=TEXT)
+    desk.thoughts = (LONDON,)
+    desk.forget()
+    desk.send("response.create")
+    desk.run(3)
+    assert [kind for kind, _ in groupby(desk.types)] == [
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        DELTA,
+        ARGUMENTS,
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+        "rate_limits.updated",
+    ]
+    assert len(desk.of(DELTA)) > 1
+    joined = "".join(event["delta"] for event in desk.of(DELTA))
+    done = desk.last(ARGUMENTS)
+    assert joined == done["arguments"] == LONDON.arguments
+    [item] = desk.last("response.done")["response"]["output"]
+    assert item == {
+        "type": "function_call",
+        "id": item["id"],
+        "status": "completed",
+        "name": "get_weather",
+        "call_id": done["call_id"],
+        "arguments": LONDON.arguments,
+    }
+
+
+def test_parallel_calls_are_items_of_one_response(bench: Make) -> None:
+    desk = bench(session=TEXT)
+    desk.thoughts = (Say("Let me see."), LONDON, PARIS)
+    desk.send("response.create")
+    desk.run(3)
+    response = desk.last("response.done")["response"]
+    kinds = [item["type"] for item in response["output"]]
+    assert kinds == ["message", "function_call", "function_call"]
+    calls = [event["call_id"] for event in desk.of(ARGUMENTS)]
+    assert len(set(calls)) == 2
+    indices = [event["output_index"] for event in desk.of("response.output_item.done")]
+    assert indices == [0, 1, 2]
+
+
+def test_what_is_said_first_is_spoken_first(bench: Make) -> None:
+    """Over a track too: playback is announced once, whatever follows."""
+    desk = bench(media=True, audio_ms=500)
+    desk.thoughts = (Say("Let me see."), LONDON, Say("One moment."))
+    desk.send("response.create")
+    desk.run(6)
+    kinds = [item["type"] for item in desk.last("response.done")["response"]["output"]]
+    assert kinds == ["message", "function_call", "message"]
+    assert len(desk.of("output_audio_buffer.started")) == 1
+    assert len(desk.of("output_audio_buffer.stopped")) == 1
+    assert len(desk.played) == 2 * 500 * 48
+
+
+def test_barge_in_cuts_the_arguments(bench: Make) -> None:
+    """The item is incomplete and holds what was sent; the next call never was."""
+    desk = bench()
+    desk.thoughts = (Call("get_weather", json.dumps({"text": "x" * 2000})), PARIS)
+    desk.send("response.create")
+    desk.run(0.5)
+    desk.hear(400, loud=True)
+    response = desk.last("response.done")["response"]
+    assert response["status_details"]["reason"] == "turn_detected"
+    [item] = response["output"]
+    assert item["status"] == "incomplete"
+    joined = "".join(event["delta"] for event in desk.of(DELTA))
+    assert item["arguments"] == joined == desk.last(ARGUMENTS)["arguments"]
+    assert 0 < len(joined) < 2000
+
+
+def test_what_was_complete_before_an_interruption_stays_complete(bench: Make) -> None:
+    """Items end together; each ends as what it is."""
+    desk = bench()
+    desk.thoughts = (LONDON, Call("look", json.dumps({"text": "x" * 2000})))
+    desk.send("response.create")
+    desk.run(1.5)
+    desk.hear(400, loud=True)
+    output = desk.last("response.done")["response"]["output"]
+    assert [item["status"] for item in output] == ["completed", "incomplete"]
+    assert output[0]["arguments"] == LONDON.arguments
+
+
+def test_the_mind_reads_calls_and_their_outputs(bench: Make) -> None:
+    """And the tools that the session has, in the response's own version."""
+    desk = bench(session={**TEXT, "tools": [WEATHER]})
+    desk.thoughts = (LONDON,)
+    desk.send("conversation.item.create", item=user("the weather please"))
+    desk.send("response.create")
+    desk.run(3)
+    call_id = desk.last(ARGUMENTS)["call_id"]
+    desk.send("conversation.item.create", item=output(call_id, "It is foggy."))
+    desk.hold = (jobs.Think,)
+    desk.send("response.create", response={"tool_choice": "none"})
+    [think] = desk.held
+    assert isinstance(think, jobs.Think)
+    assert think.prompt.lines == (
+        Line("user", "the weather please"),
+        Called(call_id, "get_weather", LONDON.arguments),
+        Returned(call_id, "It is foggy."),
+    )
+    assert think.prompt.tools == (
+        Tool("get_weather", "The weather.", '{"type":"object"}'),
+    )
+    assert think.prompt.tool_choice == "none"
+    assert think.prompt.modalities == ("text",)
+
+
+def test_a_response_may_be_given_its_own_input(bench: Make) -> None:
+    """Items of its own, and references to items of the conversation."""
+    desk = bench(session=TEXT)
+    first = {**user("first"), "id": "a"}
+    desk.send("conversation.item.create", item=first)
+    desk.hold = (jobs.Think,)
+    given = [{"type": "item_reference", "id": "a"}, user("second")]
+    asked = {"conversation": "none", "input": given, "instructions": "Be brief."}
+    desk.send("response.create", response=asked)
+    [think] = desk.held
+    assert isinstance(think, jobs.Think)
+    assert think.prompt.instructions == "Be brief."
+    assert think.prompt.lines == (Line("user", "first"), Line("user", "second"))
+    unknown = [{"type": "item_reference", "id": "nobody"}]
+    desk.send("response.create", response={"input": unknown})
+    assert desk.last("error")["error"]["code"] == "item_not_found"
+
+
+def test_a_streamed_reply_is_spoken_sentence_by_sentence(bench: Make) -> None:
+    """The voice begins with the first sentence while the mind still thinks."""
+    desk = bench()
+    desk.hold = (jobs.Think, jobs.Speak)
+    desk.send("response.create")
+    response = desk.last("response.created")["response"]["id"]
+
+    def spoken(*chunks: str) -> list[str]:
+        for chunk in chunks:
+            desk.engine.thought(response, Say(chunk), desk.at)
+        desk.follow()
+        return [job.text for job in desk.held if isinstance(job, jobs.Speak)]
+
+    assert spoken("It ", "costs 3", ".") == []
+    assert spoken("50. Is", " that") == ["It costs 3.50."]
+    assert spoken(" all", " right? Y") == ["It costs 3.50."]
+    desk.engine.voiced(response, bytes(48_000), desk.at)
+    desk.engine.voiced_all(response, desk.at)
+    assert spoken("es") == ["It costs 3.50.", "Is that all right?"]
+    desk.engine.thought_all(response, desk.at)
+    desk.engine.voiced_all(response, desk.at)
+    assert spoken() == ["It costs 3.50.", "Is that all right?", "Yes"]
+    desk.engine.voiced_all(response, desk.at)
+    desk.run(3)
+    transcript = desk.last("response.output_audio_transcript.done")["transcript"]
+    assert transcript == "It costs 3.50. Is that all right? Yes"
+
+
+def test_a_failure_shows_its_code(bench: Make) -> None:
+    desk = bench(session=TEXT)
+    desk.hold = (jobs.Think,)
+    desk.send("response.create")
+    response = desk.last("response.created")["response"]["id"]
+    why = "Too many."
+    desk.engine.mind_failed(response, why, desk.at, code="rate_limit_exceeded")
+    desk.follow()
+    details = desk.last("response.done")["response"]["status_details"]
+    assert details["error"] == {
+        "type": "server_error",
+        "code": "rate_limit_exceeded",
+        "message": why,
+    }

@@ -1,0 +1,82 @@
+"""When a turn is over, with a detector that remembers speech for a while."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from duologue.local.engine.settings import TurnRule
+from duologue.local.engine.turns import Ended, TurnFinder
+from duologue.local.speech.synthesis import Trim
+
+RULE = TurnRule(
+    threshold=0.5,
+    prefix_ms=300,
+    silence_ms=320,
+    create_response=True,
+    interrupt_response=True,
+)
+#: Chunks of 32 ms at 16 kHz.
+LOUD, SOFT, QUIET = (
+    b"\x00\x20" * 512,
+    b"\x00\x04" * 512,
+    b"\x08\x00" * 512,
+)
+
+
+@attrs.define
+class Lagging:
+    """A detector that says speech for some chunks after the last loud one."""
+
+    lag: int
+    left: int = 0
+    chunk_bytes: int = 1024
+
+    def __call__(self, pcm16k: bytes) -> float:
+        self.left = self.lag if pcm16k != QUIET else self.left - 1
+        return 0.9 if self.left >= 0 else 0.0
+
+    def reset(self) -> None:
+        self.left = 0
+
+
+def ends(lag: int, *chunks: bytes) -> list[int]:
+    """How many chunks had come when a turn was over, each time."""
+    finder = TurnFinder(Lagging(lag, left=-1), lambda pcm: pcm)
+    return [
+        number
+        for number, chunk in enumerate(chunks, 1)
+        for found in finder.hear(chunk, RULE)
+        if isinstance(found, Ended)
+    ]
+
+
+@pytest.mark.parametrize("lag", [0, 2, 4])
+def test_silence_counts_from_where_it_was_faint(lag: int) -> None:
+    """Ten chunks of silence are asked for, whatever the detector still remembers."""
+    assert ends(lag, *[LOUD] * 10, *[QUIET] * 20) == [20]
+
+
+def test_a_memory_of_more_than_a_moment_is_believed() -> None:
+    """What it calls speech for longer may be soft speech: four chunks count back."""
+    assert ends(8, *[LOUD] * 10, *[QUIET] * 30) == [24]
+
+
+def test_soft_sound_is_not_silence() -> None:
+    """18 dB under the loudest: it goes on until the detector says so."""
+    assert ends(0, *[LOUD] * 10, *[SOFT] * 20, *[QUIET] * 20) == [40]
+
+
+def test_a_pause_is_forgotten_when_speech_goes_on() -> None:
+    chunks = [*[LOUD] * 10, *[QUIET] * 9, *[LOUD] * 5, *[QUIET] * 20]
+    assert ends(2, *chunks) == [34]
+
+
+@pytest.mark.parametrize("size", [2, 50, 400, 10_000])
+def test_a_voice_begins_8_ms_before_its_first_sound(size: int) -> None:
+    """However it is cut; silence within stays."""
+    soft, loud = b"\x10\x00" * 1000, b"\x00\x10" * 300
+    pcm = soft + loud + soft + loud
+    trim = Trim(16_000)
+    pieces = [trim(pcm[at : at + size * 2]) for at in range(0, len(pcm), size * 2)]
+    assert b"".join(pieces) == soft[: 8 * 16 * 2] + loud + soft + loud

@@ -1,0 +1,166 @@
+"""Fault files: what they mean, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from duologue.local import Faults, FaultsError, load_faults
+from duologue.local.faults.injector import (
+    TRANSCRIBED,
+    Cut,
+    Delay,
+    Drop,
+    Duplicate,
+    Errors,
+    Expire,
+    Fail,
+    Fault,
+    Late,
+    Mute,
+    Orphan,
+    Reorder,
+)
+
+ANY = ("*",)
+CREATED = ("response.created",)
+
+
+def read(folder: Path, text: str) -> Faults:
+    path = folder / "faults.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_faults(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("event: '*', drop: true", Fault(does=Drop(), events=ANY)),
+        ("event: '*', delay: 0.2", Fault(does=Delay(0.2, 0.2), events=ANY)),
+        ("event: '*', delay: [0, 1]", Fault(does=Delay(0, 1), events=ANY)),
+        ("event: '*', late: [1, 2]", Fault(does=Late(1, 2), events=ANY)),
+        ("event: '*', duplicate: 2", Fault(does=Duplicate(2), events=ANY)),
+        ("event: '*', reorder: 3", Fault(does=Reorder(3), events=ANY)),
+        ("event: '*', orphan: true", Fault(does=Orphan(), events=ANY)),
+        ("fail: No words.", Fault(does=Fail("No words."), events=(TRANSCRIBED,))),
+        (
+            "fail: {message: No., code: busy}",
+            Fault(does=Fail("No.", "busy"), events=(TRANSCRIBED,)),
+        ),
+        ("event: response.created, errors: 3", Fault(does=Errors(3), events=CREATED)),
+        (
+            "at: 2, errors: {count: 1, code: odd, message: M., type: t}",
+            Fault(does=Errors(1, "odd", "M.", "t"), at=2),
+        ),
+        ("at: 0.5, expire: true", Fault(does=Expire(), at=0.5)),
+        ("at: 1, cut: true", Fault(does=Cut(), at=1)),
+        ("at: 1, cut: 1011", Fault(does=Cut(1011), at=1)),
+        ("at: 1, cut: media", Fault(does=Mute(), at=1)),
+        (
+            "event: [response.created, '*.delta'], nth: [1, 3], chance: 0.5, "
+            "session: 2, model: '*-flaky', drop: true",
+            Fault(
+                does=Drop(),
+                events=("response.created", "*.delta"),
+                nth=frozenset({1, 3}),
+                chance=0.5,
+                sessions=frozenset({2}),
+                model="*-flaky",
+            ),
+        ),
+    ],
+)
+def test_what_a_fault_means(tmp_path: Path, line: str, fault: Fault) -> None:
+    assert read(tmp_path, f"faults: [{{{line}}}]") == Faults((fault,))
+
+
+def test_the_seed(tmp_path: Path) -> None:
+    text = "seed: 7\nfaults: [{at: 1, cut: true}]"
+    assert read(tmp_path, text) == Faults((Fault(does=Cut(), at=1),), seed=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "line 1: faults: the file is empty"),
+        ("seed: 1", "line 1: faults: is missing"),
+        ("seed: x\nfaults: [{}]", "line 1: seed: a whole number is needed"),
+        ("faults: {}", "line 1: faults: a list is needed here"),
+        ("faults:\n- evnt: x", "line 2: evnt: there is no such key; there are at,"),
+        ("faults:\n- event: '*'", "line 2: faults: a fault has one of drop, delay"),
+        (
+            "faults:\n- event: '*'\n  drop: true\n  late: 1",
+            "line 4: late: drop is there, and one is all",
+        ),
+        ("faults:\n- drop: true", "line 2: drop: event is needed beside it"),
+        ("faults:\n- {event: '*', drop: 3}", "line 2: drop: true or false is"),
+        ("faults:\n- {event: '*', drop: no}", "line 2: drop: only true means"),
+        ("faults:\n- {at: 1, drop: true}", "line 2: at: drop needs an event"),
+        ("faults:\n- cut: true", "line 2: cut: either event or at is needed"),
+        (
+            "faults:\n- {at: 1, event: '*', cut: true}",
+            "line 2: cut: either event or at is needed",
+        ),
+        (
+            "faults:\n- at: 1\n  nth: 1\n  cut: true",
+            "line 3: nth: goes with event, not with at",
+        ),
+        (
+            "faults:\n- at: 1\n  cut: true\n  chance: 0.5",
+            "line 4: chance: goes with event, not with at",
+        ),
+        (
+            "faults:\n- model: x\n  drop: true",
+            "line 3: drop: event is needed beside it",
+        ),
+        (
+            "faults:\n- model: x\n  cut: true",
+            "line 3: cut: either event or at is needed",
+        ),
+        ("faults:\n- {at: 1, cut: 1005}", "line 2: cut: true, media or a close code"),
+        ("faults:\n- {at: 1, cut: no}", "line 2: cut: true, media or a close code"),
+        ("faults:\n- {at: -1, cut: true}", "line 2: at: a number of seconds from 0"),
+        (
+            "faults:\n- event: response.creatd\n  drop: true",
+            "line 2: event: no event of the service is called response.creatd",
+        ),
+        ("faults:\n- {event: [], drop: true}", "line 2: event: the list is empty"),
+        ("faults:\n- {event: '*', delay: [2, 1]}", "line 2: delay: seconds, or"),
+        ("faults:\n- {event: '*', delay: x}", "line 2: delay: a number of seconds is"),
+        ("faults:\n- {event: '*', nth: 0, drop: true}", "line 2: nth: a whole number"),
+        ("faults:\n- {event: '*', nth: [], drop: true}", "line 2: nth: the list is"),
+        (
+            "faults:\n- {event: '*', chance: 2, drop: true}",
+            "line 2: chance: a number from 0 to 1 is needed here",
+        ),
+        (
+            "faults:\n- {event: response.done, fail: x}",
+            "line 2: event: fail is for conversation.item.input_audio_transcription",
+        ),
+        ("faults:\n- fail: {code: x}", "line 2: fail: message is missing"),
+        ("faults:\n- {at: 1, errors: {code: x}}", "line 2: errors: count is missing"),
+        ("faults: [", "line 1: "),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    """The file, the line and the key, in one line."""
+    with pytest.raises(FaultsError) as raised:
+        read(tmp_path, text)
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path / 'faults.yaml'}, {error}")
+    assert "\n" not in message
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FaultsError, match=r"cannot read the faults .*No such file"):
+        load_faults(tmp_path / "none.yaml")
+
+
+def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "faults.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(read(tmp_path, example).faults) == 7

@@ -1,0 +1,372 @@
+"""Scenario files: what they can say, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from duologue.local.replies.scenario import ScenarioError, default_mind, load_scenario
+from duologue.local.replies.script import ScriptedMind
+from duologue.local.speech.interfaces import (
+    Call,
+    Called,
+    Entry,
+    Line,
+    MindError,
+    Prompt,
+    Returned,
+    Say,
+    Thought,
+    Tool,
+    Wait,
+)
+
+WEATHER = Tool(
+    "get_weather",
+    "Look up the weather.",
+    json.dumps(
+        {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "days": {"type": "integer"},
+                "unit": {"enum": ["celsius", "fahrenheit"]},
+            },
+        }
+    ),
+)
+
+
+async def ask(mind: ScriptedMind, text: str, **more: object) -> list[Thought]:
+    prompt = Prompt("", (Line("user", text),), **more)  # type: ignore[arg-type]
+    return [thought async for thought in mind.reply(prompt)]
+
+
+def mind_of(tmp_path: Path, text: str) -> ScriptedMind:
+    path = tmp_path / "scenario.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    return load_scenario(path)
+
+
+async def test_steps_come_in_their_order(tmp_path: Path) -> None:
+    mind = mind_of(
+        tmp_path,
+        """
+        rules:
+          - hear: weather in (?P<city>\\w+)
+            do:
+              - say: Let me see.
+              - wait: 0.5
+              - call: {name: get_weather, arguments: {city: "{city}", days: 3}}
+              - call: [get_time, {name: get_news, arguments: {}}]
+        """,
+    )
+    assert await ask(mind, "the weather in London please") == [
+        Say("Let me see."),
+        Wait(0.5),
+        Call("get_weather", '{"city":"London","days":3}'),
+        Call("get_time", "{}"),
+        Call("get_news", "{}"),
+    ]
+
+
+async def test_what_is_said_twice_has_a_space_between(tmp_path: Path) -> None:
+    mind = mind_of(tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]")
+    assert await ask(mind, "") == [Say("One."), Say(" Two."), Say(" Three.")]
+
+
+async def test_a_failure_has_a_message_and_a_code(tmp_path: Path) -> None:
+    mind = mind_of(
+        tmp_path, "rules: [{fail: {message: Not now., code: rate_limit_exceeded}}]"
+    )
+    with pytest.raises(MindError, match="Not now") as raised:
+        await ask(mind, "hello")
+    assert raised.value.code == "rate_limit_exceeded"
+
+
+async def test_state_belongs_to_a_session(tmp_path: Path) -> None:
+    mind = mind_of(
+        tmp_path,
+        """
+        rules:
+          - {hear: again, say: [one, two]}
+          - {hear: hello, once: true, say: First.}
+          - {hear: 'i am (\\w+)', remember: {who: '{1|upper}'}, say: 'Hi, {who}.'}
+          - {hear: who, knows: who, say: 'You are {who}.'}
+          - {say: Else.}
+        """,
+    )
+
+    async def say(text: str, session: str = "a") -> str:
+        [said] = await ask(mind, text, session=session)
+        assert isinstance(said, Say)
+        return said.text
+
+    assert [await say("again") for _ in range(3)] == ["one", "two", "one"]
+    assert [await say("hello"), await say("hello")] == ["First.", "Else."]
+    assert [await say("who am i?"), await say("i am ann")] == ["Else.", "Hi, ANN."]
+    assert await say("who am i?") == "You are ANN."
+    assert await say("who am i?", "b") == "Else."
+    assert await say("hello", "b") == "First."
+
+
+async def test_a_result_has_rules_of_its_own(tmp_path: Path) -> None:
+    mind = mind_of(
+        tmp_path,
+        """
+        rules:
+          - {result: weather, say: 'The weather: {output|plain}.'}
+          - {say: Else.}
+        """,
+    )
+    called = Called("c1", "get_weather", "{}")
+    lines: tuple[Entry, ...] = (Line("user", "the weather"), called)
+    lines += (Returned("c1", '{"sky": "foggy", "degrees": 12}'),)
+    given = [each async for each in mind.reply(Prompt("", lines))]
+    assert given == [Say("The weather: sky foggy, degrees 12.")]
+    assert await ask(mind, "the weather") == [Say("Else.")]
+
+
+async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> None:
+    [said] = await ask(mind_of(tmp_path, "rules: [{hear: x, say: y}]"), "hello")
+    assert isinstance(said, Say)
+    assert "scripted" in said.text
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "line 1: rules: the file is empty"),
+        ("rules: {}", "line 1: rules: a list is needed here"),
+        ("rule: []", "line 1: rule: there is no such key; there are rules"),
+        ("rules:\n- say: a\n  say: b", "line 3: say: stands here twice"),
+        ("rules:\n- hear: '('\n  say: x", "line 2: hear: not a regular expression"),
+        ("rules:\n- hear: x", "line 2: rules: a rule needs one of say, call"),
+        ("rules:\n- sya: x", "line 2: sya: there is no such key"),
+        ("rules:\n- say: '{name}'", "line 2: say: there is no value {name}"),
+        ("rules:\n- say: '{heard|x}'", "line 2: say: there is no filter |x"),
+        ("rules:\n- say: x\n  wait: soon", "line 3: wait: a number of seconds"),
+        ("rules:\n- wait: 1000", "line 2: wait: a number of seconds from 0 to 600"),
+        ("rules:\n- call: {arguments: {}}", "line 2: call: name is missing"),
+        ("rules:\n- once: maybe\n  say: x", "line 2: once: true or false"),
+        ("rules:\n- say: [x", "line 2: "),
+        ("rules:\n- wait: !!thing 3", "line 2: wait: this value cannot be read"),
+        ("rules:\n- wait: 2026-13-45", "line 2: wait: this value cannot be read"),
+        ("rules:\n- remember: {[a]: b}", "line 2: remember: a key is a word"),
+        ("rules:\n\t- say: x", "line 2: "),
+        ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
+        ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),
+        (
+            "rules:\n- say: x\n- knows: who\n  say: y",
+            "line 3: knows: rule 2: nothing remembers who",
+        ),
+        (
+            "rules:\n\n- say: x\n\n- hear: y\n  say: z",
+            "line 5: rules: rule 2 is never reached: rule 1 (line 3) holds whenever it "
+            "does",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    """The file, the line and the key, in one line."""
+    with pytest.raises(ScenarioError) as raised:
+        mind_of(tmp_path, text)
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path / 'scenario.yaml'}, {error}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reached"),
+    [
+        ("{say: x}", "{say: y}", False),
+        ("{hear: '', say: x}", "{hear: a, say: y}", False),
+        ("{hear: a, say: x}", "{hear: a, say: y}", False),
+        ("{hear: [a, b], say: x}", "{hear: b, tool: t, say: y}", False),
+        ("{hear: a, say: x}", "{hear: [a, b], say: y}", True),
+        ("{hear: a, say: x}", "{say: y}", True),
+        ("{hear: a, say: x}", "{hear: b, say: y}", True),
+        ("{tool: t, say: x}", "{hear: a, say: y}", True),
+        ("{tool: t, say: x}", "{tool: t, hear: a, say: y}", False),
+        ("{instructions: a, say: x}", "{instructions: a, say: y}", False),
+        ("{instructions: a, say: x}", "{say: y}", True),
+        ("{say: x}", "{result: a, say: y}", True),
+        ("{result: a, say: x}", "{say: y}", True),
+        ("{result: ., say: x}", "{result: a, say: y}", False),
+        ("{once: true, say: x}", "{say: y}", True),
+        ("{say: '{heard|count}'}", "{say: y}", True),
+        ("{say: '{heard|upper}'}", "{say: y}", False),
+        ("{remember: {n: '{heard|number}'}, say: x}", "{say: y}", True),
+        ("{call: {name: t, arguments: {n: ['{heard|sum}']}}}", "{say: y}", True),
+        ("{call: {name: t, arguments: {n: [a, 1]}}}", "{say: y}", False),
+        ("{fail: '{heard|in_words}'}", "{say: y}", True),
+        ("{do: [wait: 1, say: x]}", "{say: y}", False),
+    ],
+)
+def test_a_rule_that_can_never_be_reached_is_refused(
+    tmp_path: Path, first: str, second: str, reached: bool
+) -> None:
+    text = f"rules:\n- {first}\n- {second}"
+    if reached:
+        mind_of(tmp_path, text)
+    else:
+        with pytest.raises(ScenarioError, match="line 3: rules: rule 2 is never"):
+            mind_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("filtered", "heard", "reply"),
+    [
+        ("number", "take 7 of them", "7"),
+        ("number", "take some of them", None),
+        ("number", "it costs 2.50", None),
+        ("number", "1,000 of them", None),
+        ("in_words", "take 12 of them", "twelve"),
+        ("in_words", "take them", None),
+        ("count", "up to two", "One, two."),
+        ("count", "up to you", None),
+        ("sum", "two times three", "Two times three is six."),
+        ("sum", "two times you", None),
+    ],
+)
+async def test_a_filter_invents_no_number(
+    tmp_path: Path, filtered: str, heard: str, reply: str | None
+) -> None:
+    """Where there is none the rule does not hold; nothing of it happens."""
+    mind = mind_of(
+        tmp_path,
+        f"""
+        rules:
+          - once: true
+            remember: {{last: "{{heard}}"}}
+            say: "{{heard|{filtered}}}"
+          - knows: last
+            say: Kept.
+          - say: Else.
+        """,
+    )
+    assert await ask(mind, heard) == [Say(reply or "Else.")]
+    assert await ask(mind, "no more") == [Say("Kept." if reply else "Else.")]
+
+
+async def test_without_another_rule_the_reply_says_that_it_is_a_script(
+    tmp_path: Path,
+) -> None:
+    mind = mind_of(
+        tmp_path, "rules: [{call: {name: t, arguments: {n: '{heard|number}'}}}]"
+    )
+    [said] = await ask(mind, "no number")
+    assert isinstance(said, Say)
+    assert "scripted" in said.text
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="No such file"):
+        load_scenario(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(ScenarioError, match="not UTF-8"):
+        load_scenario(tmp_path / "bytes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        ("what is three plus four", "Three plus four is seven."),
+        ("what's 12 times 12?", "Twelve times twelve is one hundred forty four."),
+        ("twenty one minus thirty", "Twenty one minus thirty is minus nine."),
+        ("ten divided by four", "Ten divided by four is two, and two is left."),
+        ("one divided by zero", "One divided by zero is not defined."),
+        ("say good morning everyone", "Good morning everyone"),
+        ("repeat after me: we are here", "We are here"),
+        ("what time is it", "It is one oh five."),
+        ("what is the date today", "Today is Friday, January 2."),
+        ("which day is it? what day", "Today is Friday, January 2."),
+    ],
+)
+async def test_the_default_can_do_a_few_things(
+    heard: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    assert await ask(default_mind(), heard, at=1767315900.0) == [Say(said)]
+
+
+async def test_the_default_remembers_a_name() -> None:
+    mind = default_mind()
+    await ask(mind, "my name is ann", session="a")
+    assert await ask(mind, "what is my name", session="a") == [Say("Your name is Ann.")]
+
+
+@pytest.mark.parametrize(
+    ("heard", "choice", "thought"),
+    [
+        (
+            "what is the weather in London for 3 days",
+            "auto",
+            {"city": "London", "days": 3, "unit": "celsius"},
+        ),
+        (
+            "the weather in New York?",
+            "auto",
+            {"city": "New York", "days": 0, "unit": "celsius"},
+        ),
+        ("hello", "required", {"city": "hello", "days": 0, "unit": "celsius"}),
+        ("hello", "get_weather", {"city": "hello", "days": 0, "unit": "celsius"}),
+    ],
+)
+async def test_the_default_calls_a_tool_by_its_words(
+    heard: str, choice: str, thought: dict[str, object]
+) -> None:
+    """Or because it must; the arguments have the types of its schema."""
+    [call] = await ask(default_mind(), heard, tools=(WEATHER,), tool_choice=choice)
+    assert isinstance(call, Call)
+    assert call.name == "get_weather"
+    assert json.loads(call.arguments) == thought
+
+
+async def test_the_default_calls_nothing_without_a_reason() -> None:
+    for heard, choice in (("hello", "auto"), ("the weather", "none")):
+        [said] = await ask(default_mind(), heard, tools=(WEATHER,), tool_choice=choice)
+        assert isinstance(said, Say)
+
+
+TOP = Path(__file__).parents[3]
+
+
+async def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
+    page = (TOP / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    mind = mind_of(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
+    assert await ask(mind, "the weather in London") == [
+        Say("Let me look."),
+        Call("get_weather", '{"city":"London"}'),
+    ]
+    assert await ask(mind, "seven green cats") == [
+        Say("I heard three words, and I am a script.")
+    ]
+
+
+KEYS = st.sampled_from(["hear", "say", "call", "wait", "do", "remember", "once", "x"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+VALUES = st.recursive(
+    SCALARS | st.sampled_from(["{heard}", "{1|sum}", "(", "{", "!!x 1", "&a [*a]"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
+)
+
+
+@given(
+    text=st.text(max_size=60)
+    | st.lists(st.dictionaries(KEYS, VALUES)).map(lambda v: json.dumps({"rules": v}))
+    | st.sampled_from(["rules: &a [{say: *a}]", "rules: " + "[" * 5_000])
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_is_read_or_refused(tmp_path: Path, text: str) -> None:
+    """Whatever stands in it."""
+    with contextlib.suppress(ScenarioError):
+        mind_of(tmp_path, text)

@@ -1,0 +1,91 @@
+"""The script: what is answered to what."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.local.replies.numbers import in_words
+from duologue.local.replies.scenario import default_mind
+from duologue.local.replies.script import LABEL
+from duologue.local.speech.interfaces import Line, Prompt, Say
+
+TEN = "One, two, three, four, five, six, seven, eight, nine, ten."
+
+
+async def answer(text: str) -> str:
+    lines = (Line("user", text), Line("assistant", "hello"))
+    thoughts = [each async for each in default_mind().reply(Prompt("", lines))]
+    [said] = thoughts
+    assert isinstance(said, Say)
+    return said.text
+
+
+@pytest.mark.parametrize(
+    ("heard", "reply"),
+    [
+        ("can you hear me", "Yes, I can hear you well."),
+        ("hello", "Hello there. It is good to hear you."),
+        ("Good morning!", "Hello there. It is good to hear you."),
+        ("count to ten", TEN),
+        ("please count", TEN),
+        ("count to 3", "One, two, three."),
+        ("count to three please", "One, two, three."),
+        ("count to zero", TEN),
+        ("what is two plus you", "I can not find a sum in that."),
+        ("thank you", "You are welcome."),
+        (
+            "what is your name",
+            "I am the scripted voice of duologue, not a language model.",
+        ),
+    ],
+)
+async def test_a_pattern_has_its_reply(heard: str, reply: str) -> None:
+    assert await answer(heard) == reply
+
+
+@pytest.mark.parametrize(
+    ("heard", "last", "count"),
+    [
+        ("count to twenty", "twenty.", 20),
+        ("tell me the numbers from one to twenty", "twenty.", 20),
+        ("tell me the bumpers from one to twenty", "twenty.", 20),
+        ("please count to twenty five", "twenty five.", 25),
+        ("count from one to forty-two", "forty two.", 42),
+        ("count to one hundred", "one hundred.", 100),
+        ("count to 9999", "one hundred.", 100),
+    ],
+)
+async def test_it_counts_as_far_as_it_is_told(
+    heard: str, last: str, count: int
+) -> None:
+    reply = (await answer(heard)).split(", ")
+    assert reply[-1] == last
+    assert len(reply) == count
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        ("", "any words"),
+        ("blue", "one word."),
+        ("seven green cats sang", "four words."),
+    ],
+)
+async def test_what_it_does_not_know_it_says_it_is_a_script(
+    heard: str, words: str
+) -> None:
+    reply = await answer(heard)
+    assert words in reply
+    assert "This is a scripted reply" in reply
+
+
+def test_the_label_is_plain() -> None:
+    assert default_mind().label == LABEL == "scripted, not a language model"
+
+
+def test_numbers_are_said_in_words() -> None:
+    said = [in_words(number) for number in (0, 7, 13, 20, 21, 99, 100)]
+    assert said == [
+        *("zero", "seven", "thirteen", "twenty", "twenty one", "ninety nine"),
+        "one hundred",
+    ]

@@ -1,0 +1,28 @@
+"""Who is listened to, where not everybody can be."""
+
+from __future__ import annotations
+
+from duologue.local.server.capacity import Listeners, default_limit
+
+
+def test_places_are_taken_once_and_given_back() -> None:
+    listeners = Listeners(1)
+    first, second = listeners.seat(), listeners.seat()
+    assert [first.listen(True), first.listen(True)] == [True, True]
+    assert not second.listen(True)
+    assert listeners.taken == 1
+    assert first.listen(False)
+    assert second.listen(True)
+    assert second.listen(False)
+    assert second.listen(False)
+    assert listeners.taken == 0
+
+
+def test_who_is_not_listened_to_takes_no_place() -> None:
+    listeners = Listeners(0)
+    assert listeners.seat().listen(False)
+    assert not listeners.seat().listen(True)
+
+
+def test_without_a_limit_the_cores_say() -> None:
+    assert Listeners().limit == default_limit() > 0

@@ -1,0 +1,57 @@
+"""Who may call."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.local.server.http_errors import HttpError
+from duologue.local.server.keys import Keys, presented
+
+
+@pytest.mark.parametrize(
+    ("authorization", "subprotocols", "key"),
+    [
+        ("Bearer sk-1", (), "sk-1"),
+        ("bearer  sk-1 ", (), "sk-1"),
+        ("", ("realtime", "openai-insecure-api-key.sk-1"), "sk-1"),
+        ("Bearer ", ("openai-insecure-api-key.sk-1",), "sk-1"),
+        ("Bearer sk-1", ("openai-insecure-api-key.sk-2",), "sk-1"),
+        ("Basic sk-1", ("realtime",), ""),
+        ("", (), ""),
+    ],
+)
+def test_a_key_comes_in_a_header_or_as_a_subprotocol(
+    authorization: str, subprotocols: tuple[str, ...], key: str
+) -> None:
+    assert presented(authorization, subprotocols) == key
+
+
+def test_a_key_that_is_none_is_a_401() -> None:
+    keys = Keys("sk-right", lambda: 0.0)
+    secret = keys.mint({"model": "m"}, 10)
+    assert keys.check("sk-right", ephemeral=False) is None
+    assert keys.check(secret.value, ephemeral=True) == secret
+    for key, ephemeral in (
+        ("", True),
+        ("sk-wrong", True),
+        ("\udcff", True),
+        (secret.value, False),
+        ("ek_other", True),
+    ):
+        with pytest.raises(HttpError) as caught:
+            keys.check(key, ephemeral=ephemeral)
+        assert caught.value.status == 401
+
+
+def test_only_a_key_that_was_given_vouches_for_a_page() -> None:
+    """A service that takes any key learns nothing from one."""
+    now = [0.0]
+    own, open_ = Keys("sk-right", lambda: now[0]), Keys(None, lambda: now[0])
+    secret = open_.mint({}, 10)
+    assert own.vouches("sk-right")
+    assert not own.vouches("sk-wrong")
+    assert open_.is_api_key("sk-any")
+    assert not open_.vouches("sk-any")
+    assert open_.vouches(secret.value)
+    now[0] = 10.0
+    assert not open_.vouches(secret.value)

@@ -1,0 +1,83 @@
+"""What was spoken once is not spoken again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from duologue.local.speech.interfaces import VoiceError
+from duologue.local.speech.tts_cache import CachedVoice
+
+
+async def spoken(voice: CachedVoice, text: str) -> bytes:
+    return b"".join([piece async for piece in voice.speak(text, voice="ash")])
+
+
+class Counting:
+    """A voice that counts how often it speaks, and waits to be let go."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.spoken: list[str] = []
+        self.stopped = 0
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def speak(
+        self, text: str, *, voice: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        self.spoken.append(text)
+        try:
+            yield b"\1\0" * 100
+            await self.go.wait()
+            if text == "bad":
+                raise VoiceError("no")
+            yield b"\2\0" * 100
+        except GeneratorExit:
+            self.stopped += 1
+            raise
+
+
+async def test_a_text_is_spoken_once() -> None:
+    """Again from memory; another voice says it anew; the oldest is forgotten."""
+    voice = Counting()
+    cached = CachedVoice(voice, limit=900)
+    first = await spoken(cached, "a")
+    assert await spoken(cached, "a") == first == b"\1\0" * 100 + b"\2\0" * 100
+    assert voice.spoken == ["a"]
+    assert [pcm async for pcm in cached.speak("a", voice="alloy")] != []
+    await spoken(cached, "b")
+    await spoken(cached, "a")
+    assert voice.spoken == ["a", "a", "b", "a"]
+
+
+async def test_sessions_that_say_the_same_share_the_work() -> None:
+    """And it stops when the last of them has gone."""
+    voice = Counting()
+    voice.go.clear()
+    cached = CachedVoice(voice)
+    one, two = cached.speak("a"), cached.speak("a")
+    assert await anext(one) == await anext(two) == b"\1\0" * 100
+    await one.aclose()
+    voice.go.set()
+    assert await anext(two) == b"\2\0" * 100
+    with pytest.raises(StopAsyncIteration):
+        await anext(two)
+    assert voice.spoken == ["a"]
+    voice.go.clear()
+    three = cached.speak("c")
+    await anext(three)
+    await three.aclose()
+    assert voice.spoken == ["a", "c"]
+    assert [key for key in cached._kept] == [(None, "a")]
+
+
+async def test_what_failed_is_not_kept() -> None:
+    cached = CachedVoice(Counting())
+    for _ in range(2):
+        with pytest.raises(VoiceError, match="no"):
+            await spoken(cached, "bad")
+    assert cached._kept == {}

@@ -1,0 +1,502 @@
+"""Live sessions over the engine in process: no network, no audio."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec import UNSET
+
+from duologue.core import (
+    Session,
+    SessionConfig,
+    SessionStatus,
+    Store,
+    Transcript,
+    decode,
+    dump,
+    events,
+    fold,
+    select_is_settled,
+    select_problems,
+    select_transcripts,
+)
+from duologue.core.models import REALTIME
+from duologue.local.in_process import memory
+from duologue.transports import (
+    Client,
+    ConnectError,
+    ConnectionLost,
+    LogError,
+    NotConnected,
+    ReplayDrift,
+    Target,
+    Transport,
+    read_log_file,
+    record,
+    replay,
+)
+from duologue.transports.drivers.memory import MemoryEnd, pair
+
+TYPED = SessionConfig(output_modalities=("text",))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        yield client
+
+
+def is_answered(session: Session) -> bool:
+    last = [line.role for line in select_transcripts(session)][-1:]
+    return last == ["assistant"] and select_is_settled(session)
+
+
+def words(session: Session) -> list[tuple[str, str, bool]]:
+    return [(t.role, t.text, t.final) for t in select_transcripts(session)]
+
+
+HELLO = [
+    ("user", "hello", True),
+    ("assistant", "Hello there. It is good to hear you.", True),
+]
+
+
+async def test_a_typed_turn_gives_both_lines_in_order(client: Client) -> None:
+    """What was typed and what was answered stand in the state, final."""
+    session = await client.start_session(TYPED, transport=memory())
+    await session.send_text("hello")
+    assert words(await session.until(is_answered, timeout=10)) == HELLO
+
+
+async def test_sessions_have_their_own_words(client: Client) -> None:
+    """Two sessions at once in one store do not mix."""
+    one = await client.start_session(TYPED, id="one", transport=memory())
+    two = await client.start_session(TYPED, id="two", transport=memory())
+    await asyncio.gather(one.send_text("hello"), two.send_text("count to three"))
+    states = [await s.until(is_answered, timeout=10) for s in (one, two)]
+    assert [words(state) for state in states] == [
+        HELLO,
+        [
+            ("user", "count to three", True),
+            ("assistant", "One, two, three.", True),
+        ],
+    ]
+    assert client.get_session("two") is two
+    assert list(client.sessions) == ["one", "two"]
+
+
+async def test_an_id_is_used_once(client: Client) -> None:
+    """A second session of the same id is refused."""
+    await client.start_session(TYPED, id="one", transport=memory())
+    with pytest.raises(ValueError, match="'one' exists"):
+        await client.start_session(TYPED, id="one", transport=memory())
+
+
+async def test_close_leaves_the_session_in_state(client: Client) -> None:
+    """A closed session can still be read, and says that it is closed."""
+    session = await client.start_session(TYPED, transport=memory())
+    await session.close()
+    await session.close()
+    assert session.state.connection.status is SessionStatus.CLOSED
+    assert client.store.session(session.id) == session.state
+
+
+async def test_close_session_gives_the_last_value_and_forgets(client: Client) -> None:
+    """The state does not keep a session that was handed to the caller."""
+    session = await client.start_session(TYPED, id="one", transport=memory())
+    await session.send_text("hello")
+    await session.until(is_answered, timeout=10)
+    last = await client.close_session("one")
+    assert words(last) == HELLO
+    assert last.connection.status is SessionStatus.CLOSED
+    assert client.store.session("one") is None
+    assert dict(client.sessions) == {}
+
+
+async def test_all_who_close_wait_for_the_same_end(
+    client: Client, tmp_path: Path
+) -> None:
+    """None of them ends the log before the session has."""
+    path = tmp_path / "session.jsonl"
+    session = await client.start_session(TYPED, transport=record(memory(), path))
+    await asyncio.gather(session.close(), session.close(), client.close())
+    assert dump(fold(read_log_file(path))) == dump(client.store.state)
+    assert session.state.connection.status is SessionStatus.CLOSED
+
+
+async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> None:
+    """Two at once: both get it; who comes later finds no session."""
+    session = await client.start_session(TYPED, id="one", transport=memory())
+    await session.send_text("hello")
+    await session.until(is_answered, timeout=10)
+    close = client.close_session
+    first, second = await asyncio.gather(close("one"), close("one"))
+    assert first is second
+    assert words(first) == HELLO
+    assert client.store.session("one") is None
+    with pytest.raises(KeyError):
+        await close("one")
+
+
+async def test_a_cancelled_close_goes_on(client: Client) -> None:
+    """Who gives up waiting for the end does not keep others from it."""
+    session = await client.start_session(TYPED, transport=memory())
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await session.close()
+    assert session.state.connection.status is SessionStatus.CLOSED
+
+
+async def test_nothing_is_sent_after_close(client: Client) -> None:
+    """Sending on a closed session raises and records nothing."""
+    session = await client.start_session(TYPED, transport=memory())
+    await session.close()
+    before = session.state
+    with pytest.raises(NotConnected):
+        await session.send_text("hello")
+    assert session.state is before
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (events.ResponseDone(response=events.RealtimeResponse()), "client's event"),
+        ({"type": "session.created", "session": {}}, "client's event"),
+        ({"event_id": "x"}, "no type"),
+    ],
+)
+async def test_only_a_clients_events_are_sent(
+    client: Client, event: events.Event | dict[str, str], why: str
+) -> None:
+    """What is the service's to say, or not an event, is refused by name."""
+    session = await client.start_session(TYPED, transport=memory())
+    with pytest.raises(ValueError, match=why):
+        await session.send_event(event)
+
+
+async def test_event_ids_are_reproducible(client: Client) -> None:
+    """The id of what is sent derives from the session and its place in the log."""
+    sent: list[str | None] = []
+    client.store.subscribe(
+        lambda before, record, after: (
+            sent.append(getattr(record.event, "event_id", None))
+            if record.dir == "out"
+            else None
+        )
+    )
+    ours, theirs = pair()
+    session = await client.start_session(TYPED, id="me", transport=ours)
+    await session.send_event({"type": "response.cancel"})
+    await session.send_event({"type": "response.cancel", "event_id": "mine"})
+    assert sent == ["me.4.0", "mine"]
+    await theirs.close()
+
+
+class Refusing:
+    """A transport to nowhere."""
+
+    async def connect(self, target: Target) -> None:
+        raise ConnectError("nobody is at home")
+
+    async def send(self, frame: str) -> None:
+        raise AssertionError
+
+    async def frames(self) -> AsyncIterator[str | bytes]:
+        raise AssertionError
+        yield ""
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_failed_connect_is_a_failed_session(client: Client) -> None:
+    """Who cannot connect gets the error, and the store says what happened."""
+    with pytest.raises(ConnectError, match="nobody"):
+        await client.start_session(TYPED, id="one", transport=Refusing())
+    state = client.get_session("one").state
+    assert state.connection.status is SessionStatus.FAILED
+    assert [p.message for p in select_problems(state)] == ["nobody is at home"]
+
+
+async def test_a_lost_connection_is_a_failed_session(client: Client) -> None:
+    """A far end that goes away ends the session with its reason, nothing else."""
+    ours, theirs = pair()
+    other = await client.start_session(TYPED, id="other", transport=memory())
+    session = await client.start_session(TYPED, transport=ours)
+    await theirs.close("the cable was cut")
+    state = await session.until(
+        lambda s: s.connection.status is SessionStatus.FAILED, timeout=5
+    )
+    assert state.connection.reason == "the cable was cut"
+    assert other.state.connection.status is SessionStatus.OPEN
+    with pytest.raises(NotConnected):
+        await session.send_text("hello")
+
+
+async def test_a_cancelled_start_leaves_no_task(client: Client) -> None:
+    """Cancelling while connecting frees everything and says so in the state."""
+
+    class Endless(Refusing):
+        closed = False
+
+        async def connect(self, target: Target) -> None:
+            await asyncio.Event().wait()
+
+        async def close(self) -> None:
+            self.closed = True
+
+    transport = Endless()
+    tasks = asyncio.all_tasks()
+    start = asyncio.create_task(client.start_session(id="x", transport=transport))
+    await asyncio.sleep(0)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    gc.collect()
+    assert asyncio.all_tasks() == tasks
+    assert transport.closed
+    assert client.get_session("x").state.connection.status is SessionStatus.FAILED
+
+
+async def test_notices_come_by_name(client: Client) -> None:
+    """Deltas, final lines and the end of a response reach those who asked."""
+    session = await client.start_session(TYPED, transport=memory())
+    deltas: list[str] = []
+    finals: list[Transcript] = []
+    done: list[str] = []
+    session.on("transcript_delta", lambda line, delta: deltas.append(delta))
+    session.on("transcript", finals.append)
+    session.on("response_done", lambda response: done.append(response.status))
+    await session.send_text("hello")
+    await session.until(is_answered, timeout=10)
+    assert "".join(deltas).strip() == HELLO[1][1]
+    assert [line.text for line in finals] == ["hello", HELLO[1][1]]
+    assert done == ["completed"]
+
+
+async def test_a_raising_callback_hurts_nobody(client: Client) -> None:
+    """A callback that raises is set aside; the others and the state go on."""
+    session = await client.start_session(TYPED, transport=memory())
+    seen: list[Transcript] = []
+
+    def fail(line: Transcript) -> None:
+        raise RuntimeError("mine")
+
+    session.on("transcript", fail)
+    session.on("transcript", seen.append)
+    await session.send_text("hello")
+    await session.until(is_answered, timeout=10)
+    assert len(seen) == 2
+
+
+async def test_a_failing_callback_is_logged_and_kept(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing that a callback raises vanishes; one that nobody awaits is refused."""
+    session = await client.start_session(TYPED, transport=memory())
+    error = RuntimeError("mine")
+
+    def fail(status: SessionStatus) -> None:
+        raise error
+
+    async def never_awaited() -> None: ...
+
+    session.on("status", fail)
+    with pytest.raises(TypeError, match="plain function"):
+        session.on("connected", never_awaited)
+    await session.close()
+    assert session.callback_failures == (error,)
+    assert [record.message for record in caplog.records] == [
+        "a callback for 'status' failed"
+    ]
+
+
+async def test_waiting_ends_with_the_session(client: Client) -> None:
+    """Who waits for what can come no more is told, with the reason."""
+    ours, theirs = pair()
+    session = await client.start_session(TYPED, transport=ours)
+    waiting = asyncio.create_task(session.until(lambda state: False))
+    await asyncio.sleep(0)
+    await theirs.close("the cable was cut")
+    with pytest.raises(ConnectionLost, match="the cable was cut"):
+        await waiting
+    with pytest.raises(ConnectionLost):
+        await session.until(lambda state: False)
+
+
+async def test_a_closed_client_starts_nothing() -> None:
+    """No session begins that nobody would close."""
+    client = Client(base_url="http://127.0.0.1/v1")
+    await client.close()
+    with pytest.raises(NotConnected):
+        await client.start_session(TYPED, transport=memory())
+
+
+@pytest.mark.parametrize(("text", "kind"), [(None, TypeError), ("\udcff", ValueError)])
+async def test_what_is_no_text_is_refused(
+    client: Client, text: str, kind: type[Exception]
+) -> None:
+    """Only text goes out, and nothing of what is not."""
+    session = await client.start_session(TYPED, transport=memory())
+    before = session.state
+    with pytest.raises(kind):
+        await session.send_text(text)
+    assert session.state is before
+
+
+async def test_a_log_is_replaced_by_a_session_only(
+    client: Client, tmp_path: Path
+) -> None:
+    """An attempt that fails leaves the log of the session before."""
+    path = tmp_path / "session.jsonl"
+    path.write_text("precious")
+    with pytest.raises(ConnectError):
+        await client.start_session(TYPED, transport=record(Refusing(), path))
+    assert path.read_text() == "precious"
+    with pytest.raises(LogError, match="No such file"):
+        record(memory(), tmp_path / "no" / "where.jsonl")
+
+
+async def test_an_unknown_notice_is_refused(client: Client) -> None:
+    """A name that will never be told is a mistake, said at once."""
+    session = await client.start_session(TYPED, transport=memory())
+    with pytest.raises(ValueError, match="'transcripts'"):
+        session.on("transcripts", print)
+
+
+async def recorded_hello(path: Path) -> tuple[Store, str]:
+    """A recording of one typed turn; the store it was folded into live."""
+    store = Store()
+    async with Client(base_url="http://127.0.0.1/v1", store=store) as client:
+        transport = record(memory(), path)
+        session = await client.start_session(TYPED, id="me", transport=transport)
+        await session.send_text("hello")
+        await session.until(is_answered, timeout=10)
+    return store, session.id
+
+
+async def test_the_fold_of_a_recording_is_the_live_state(tmp_path: Path) -> None:
+    """The same records give the same state, and its dump the same bytes."""
+    path = tmp_path / "session.jsonl"
+    store, _ = await recorded_hello(path)
+    assert dump(fold(read_log_file(path))) == dump(store.state)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_function_that_records(tmp_path: Path, client: Client) -> None:
+    """The log has the whole session, also what came on later connections."""
+    path = tmp_path / "session.jsonl"
+    ends: list[MemoryEnd] = []
+
+    def make() -> Transport:
+        ours, theirs = pair()
+        ends.append(theirs)
+        return record(ours, path)
+
+    session = await client.start_session(TYPED, transport=make)
+    await ends[0].close("the cable was cut", code=1006)
+    await session.until(
+        lambda s: (s.connection.epoch, s.connection.status.value) == (1, "open"),
+        timeout=5,
+    )
+    await session.close()
+    assert dump(fold(read_log_file(path))) == dump(client.store.state)
+
+
+async def test_a_function_that_replays(tmp_path: Path, client: Client) -> None:
+    """What is replayed has the name, the times and the ids that it had."""
+    path = tmp_path / "session.jsonl"
+    live, name = await recorded_hello(path)
+    session = await client.start_session(TYPED, transport=lambda: replay(path))
+    await session.send_text("hello")
+    again = await session.until(is_answered, timeout=10)
+    before = live.session(name)
+    assert before is not None
+    assert (session.id, again.items) == (name, before.items)
+
+
+@pytest.mark.parametrize(
+    ("config", "variable", "model"),
+    [
+        (None, None, REALTIME),
+        (None, "mine", "mine"),
+        (TYPED, None, REALTIME),
+        (TYPED, "mine", "mine"),
+        (TYPED, "", REALTIME),
+        (SessionConfig(model="another"), "mine", "another"),
+        (SessionConfig(model=UNSET), "mine", None),
+    ],
+)
+async def test_which_model_is_asked_for(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    config: SessionConfig | None,
+    variable: str | None,
+    model: str | None,
+) -> None:
+    """That of the options, then that of the environment, then that of the table."""
+    monkeypatch.delenv("DUOLOGUE_MODEL", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("DUOLOGUE_MODEL", variable)
+    ours, theirs = pair()
+    await client.start_session(config, transport=ours)
+    target = await theirs.wait_connected()
+    assert target.session.get("model") == model
+
+
+@pytest.mark.parametrize("sends", ["strict", "order", "ignore"])
+async def test_a_recording_stands_in_for_the_service(
+    tmp_path: Path, client: Client, sends: str
+) -> None:
+    """The same application over the replay of a session gives the same words."""
+    path = tmp_path / "session.jsonl"
+    await recorded_hello(path)
+    transport: Transport = replay(path, sends=sends)  # type: ignore[arg-type]
+    session = await client.start_session(TYPED, transport=transport)
+    await session.send_text("hello")
+    assert words(await session.until(is_answered, timeout=10)) == HELLO
+
+
+async def test_drift_from_a_recording_is_shown(tmp_path: Path, client: Client) -> None:
+    """Sending other than what was recorded raises with the first difference."""
+    path = tmp_path / "session.jsonl"
+    await recorded_hello(path)
+    session = await client.start_session(TYPED, transport=replay(path))
+    with pytest.raises(ReplayDrift, match=r'recorded "hello", sent "goodbye"'):
+        await session.send_text("goodbye")
+
+
+async def test_typing_while_the_assistant_answers(client: Client) -> None:
+    """The text goes out at once; its answer is asked for when the other has ended."""
+    ours, theirs = pair()
+    session = await client.start_session(TYPED, transport=ours)
+    sent = theirs.frames()
+
+    async def next_type() -> str:
+        return decode(await asyncio.wait_for(anext(sent), 5)).type
+
+    async def say(type: str, **response: str) -> None:
+        await theirs.send(json.dumps({"type": type, "response": response}))
+        await session.until(
+            lambda s: (s.responses.active is None) is (type == "response.done"),
+            timeout=5,
+        )
+
+    await say("response.created", id="r", conversation_id="c")
+    await session.send_text("wait")
+    await session.send_text("stop")
+    assert [await next_type(), await next_type()] == ["conversation.item.create"] * 2
+    await say("response.done", id="r", status="completed", conversation_id="c")
+    assert await next_type() == "response.create"
+    await session.send_text("go on")
+    assert await next_type() == "conversation.item.create"
+    assert session.state.responses.wished is not None
+    await theirs.close()

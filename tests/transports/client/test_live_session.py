@@ -1,0 +1,319 @@
+"""What an application does with one session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from duologue.core import (
+    SessionConfig,
+    events,
+    select_is_settled,
+    select_problems,
+    select_transcripts,
+)
+from duologue.local import Options
+from duologue.local.in_process import memory
+from duologue.transports import Client, LiveSession, NotConnected, Transport
+from duologue.transports.drivers.memory import MemoryTransport, pair
+
+from ..virtual import VirtualClock, ids, virtually
+
+TYPED = SessionConfig(output_modalities=("text",))
+
+
+def client() -> Client:
+    return Client(base_url="http://127.0.0.1/v1", clock=VirtualClock())
+
+
+def service() -> Transport:
+    kind = Options(pace=float("inf"))
+    return memory(clock=VirtualClock(), options=kind, ids=ids())
+
+
+async def ask(session: LiveSession, text: str) -> None:
+    count = len(select_transcripts(session.state)) + 1
+    await session.send_text(text)
+    await session.until(
+        lambda s: select_is_settled(s) and len(select_transcripts(s)) > count,
+        timeout=60,
+    )
+
+
+class Audible(MemoryTransport):
+    """A transport with sound, as far as it is turned down."""
+
+    levels: list[Any]
+
+    def set_muted(self, muted: bool) -> None:
+        self.levels.append(("muted", muted))
+
+    def set_volume(self, volume: float) -> None:
+        self.levels.append(("volume", volume))
+
+    def flush_audio(self) -> None:
+        self.levels.append("flushed")
+
+
+# Changes of the configuration.
+
+
+@virtually
+async def test_a_change_names_what_changes() -> None:
+    """All else stays; the service confirms it, and the state says so."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await session.update(instructions="Be brief.", turn_detection=None)
+        state = await session.until(
+            lambda s: getattr(s.connection.confirmed, "instructions", 0) == "Be brief.",
+            timeout=5,
+        )
+        confirmed: Any = state.connection.confirmed
+        assert confirmed.audio.input.turn_detection is None
+        assert confirmed.output_modalities == ("text",)
+        asked = json.loads(state.connection.requested or "{}")
+        assert asked["instructions"] == "Be brief."
+        assert asked["output_modalities"] == ["text"]
+        assert select_problems(state) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "why"),
+    [
+        ({"temperature": 1}, TypeError, "nothing in its place"),
+        ({"modalities": ["text"]}, TypeError, "output_modalities"),
+        ({"new": 1}, TypeError, "'new'"),
+        ({"voice": 5}, ValueError, "voice"),
+        ({"model": "other"}, ValueError, "cannot be changed"),
+    ],
+)
+def test_a_change_that_is_none(changes: Any, error: type[Exception], why: str) -> None:
+    """Is refused before anything is sent, with the name that the GA has."""
+
+    @virtually
+    async def run() -> None:
+        async with client() as live:
+            session = await live.start_session(TYPED, transport=service())
+            before = session.state.connection.requested
+            with pytest.raises(error, match=why):
+                await session.update(**changes)
+            assert session.state.connection.requested == before
+
+    run()
+
+
+@virtually
+async def test_a_change_holds_on_later_connections() -> None:
+    """The next one is opened with it, while it is away too."""
+    opened: list[Any] = []
+    ends: list[Any] = []
+
+    def make() -> Transport:
+        ours, theirs = pair()
+        ends.append(theirs)
+        connect = ours.connect
+
+        async def connected(target: Any) -> None:
+            opened.append(target.session)
+            await connect(target)
+
+        ours.connect = connected  # type: ignore[method-assign]
+        return ours
+
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=make)
+        await session.update(instructions="a", voice="x")
+        await ends[0].close("gone")
+        state = await session.until(lambda s: s.connection.epoch == 1, timeout=5)
+        assert state.connection.epoch == 1
+        await session.until(lambda s: s.connection.status == "open", timeout=5)
+        assert opened[1]["instructions"] == "a"
+        assert opened[1]["audio"]["output"] == {"voice": "x"}
+        assert opened[1]["audio"]["input"] == opened[0]["audio"]["input"]
+
+
+@virtually
+async def test_tools_change_in_flight() -> None:
+    """Functions are told to the service as what they are."""
+
+    def now() -> str:
+        """The time."""
+        return "noon"
+
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await session.update(tools=[now])
+        state = await session.until(
+            lambda s: bool(getattr(s.connection.confirmed, "tools", ())), timeout=5
+        )
+        told: Any = getattr(state.connection.confirmed, "tools", (None,))[0]
+        assert (told.name, told.description) == ("now", "The time.")
+
+
+# What is heard and shown.
+
+
+@virtually
+async def test_both_sides_can_be_turned_down() -> None:
+    """The state says it, the transport does it; once for each change."""
+    plain, _ = pair()
+    ours = Audible(plain._end, inbox=plain._inbox, outbox=plain._outbox)
+    ours.levels = []
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        session.mute()
+        session.mute()
+        session.set_volume(0.5)
+        session.set_volume(0.5)
+        assert session.state.activity.muted
+        assert session.state.activity.volume == 0.5
+        session.unmute()
+        assert ours.levels == [
+            ("muted", True),
+            ("volume", 1.0),
+            ("muted", True),
+            ("volume", 0.5),
+            ("muted", False),
+            ("volume", 0.5),
+        ]
+        with pytest.raises(ValueError, match="0 to 1"):
+            session.set_volume(1.5)
+        await session.interrupt()
+        assert ours.levels[-1] == "flushed"
+
+
+@virtually
+async def test_cleared_transcripts_are_not_shown() -> None:
+    """Those that come later are."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await ask(session, "hello")
+        session.clear_transcripts()
+        assert select_transcripts(session.state) == ()
+        await ask(session, "count to three")
+        shown = [line.text for line in select_transcripts(session.state)]
+        assert shown == ["count to three", "One, two, three."]
+
+
+@virtually
+async def test_lines_can_be_iterated() -> None:
+    """Those that are final, then each as it becomes so, until the session ends."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await ask(session, "hello")
+        got: list[str] = []
+
+        async def read() -> None:
+            async for line in session.transcripts():
+                got.append(line.text)
+
+        reading = asyncio.create_task(read())
+        await ask(session, "count to three")
+        await session.close()
+        await asyncio.wait_for(reading, 5)
+        assert got == [
+            "hello",
+            "Hello there. It is good to hear you.",
+            "count to three",
+            "One, two, three.",
+        ]
+        assert [line.text async for line in session.transcripts()] == got
+
+
+# Sending.
+
+
+@virtually
+async def test_a_new_item_has_an_id_of_ours() -> None:
+    """So that it can be known again; one that has an id keeps it."""
+    sent: list[Any] = []
+    ours, _ = pair()
+    async with client() as live:
+        live.store.subscribe(lambda before, record, after: sent.append(record.event))
+        session = await live.start_session(TYPED, id="me", transport=ours)
+        await session.send_text("hello")
+        item = {"type": "message", "id": "mine", "role": "user", "content": []}
+        await session.send_event({"type": "conversation.item.create", "item": item})
+    created: Any = [
+        e.item.id for e in sent if isinstance(e, events.ConversationItemCreate)
+    ]
+    assert created[1] == "mine"
+    assert created[0].startswith("item_")
+    assert len(created[0]) <= 32
+
+
+@virtually
+async def test_a_cancelled_send_sends_nothing() -> None:
+    """While there is no room, whoever gives up has said nothing."""
+    from duologue.transports.drivers.memory import LIMIT
+
+    ours, theirs = pair()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        for _ in range(LIMIT):
+            await session.send_event({"type": "response.cancel"})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(
+                session.send_event({"type": "input_audio_buffer.commit"}), 1
+            )
+        frames = theirs.frames()
+        kinds = {json.loads(await anext(frames))["type"] for _ in range(LIMIT)}
+        await session.send_event({"type": "input_audio_buffer.clear"})
+        last = json.loads(await anext(frames))["type"]
+        assert (kinds, last) == ({"response.cancel"}, "input_audio_buffer.clear")
+
+
+@virtually
+async def test_nothing_more_after_the_end() -> None:
+    """Every way to say something says so."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await session.close()
+        for saying in (
+            session.send_text("hello"),
+            session.send_event({"type": "response.cancel"}),
+            session.update(instructions="a"),
+        ):
+            with pytest.raises(NotConnected):
+                await saying
+
+
+@virtually
+async def test_nothing_is_noted_after_the_end() -> None:
+    """The log has ended with the session, and a forgotten one stays forgotten."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=service())
+        await ask(session, "hello")
+        await session.close()
+        ended = live.store.state
+
+        def change() -> None:
+            session.mute()
+            session.set_volume(0.5)
+            session.clear_transcripts()
+
+        change()
+        assert live.store.state is ended
+        last = await live.close_session(session.id)
+        change()
+        assert live.store.session(session.id) is None
+        assert session.state is last
+
+
+@virtually
+async def test_an_interrupted_reply_is_stopped() -> None:
+    """Nothing is sent where nobody speaks."""
+    ours, theirs = pair()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        await session.interrupt()
+        response = {"id": "r", "conversation_id": "c"}
+        created = {"type": "response.created", "event_id": "e", "response": response}
+        await theirs.send(json.dumps(created))
+        await session.until(lambda s: s.responses.active == "r", timeout=5)
+        await session.interrupt()
+        sent = json.loads(await anext(theirs.frames()))
+        assert sent["type"] == "response.cancel"

@@ -1,0 +1,800 @@
+"""Sessions that survive: lost connections, hand-over, nothing said twice or never."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from duologue.core import (
+    Record,
+    Session,
+    SessionConfig,
+    SessionStatus,
+    State,
+    Store,
+    dump,
+    fold,
+    select_is_settled,
+    select_problems,
+    select_transcripts,
+)
+from duologue.core.effects.backoff import Backoff
+from duologue.core.store import Dispatch
+from duologue.local import Options
+from duologue.local.in_process import memory
+from duologue.transports import (
+    AuthenticationError,
+    Client,
+    ConnectError,
+    ConnectTimeout,
+    Credentials,
+    LiveSession,
+    NotConnected,
+    ServiceUnreachable,
+    SignallingError,
+    Target,
+    Transport,
+)
+from duologue.transports.drivers.memory import MemoryEnd, pair
+
+from ..virtual import VirtualClock, ids, virtually
+
+TYPED = SessionConfig(output_modalities=("text",))
+URL = "http://127.0.0.1/v1"
+
+
+def client(**options: Any) -> Client:
+    fixed: dict[str, Any] = {"base_url": URL, "clock": VirtualClock()}
+    return Client(**{**fixed, "chance": lambda: 1.0, **options})
+
+
+def service(**options: Any) -> Callable[[], Transport]:
+    """What makes connections to sessions of the local service, in virtual time."""
+    made = ids()
+    kind = Options(pace=float("inf"), **options)
+    return lambda: memory(clock=VirtualClock(), options=kind, ids=made)
+
+
+def words(session: Session) -> list[tuple[str, str]]:
+    return [(line.role, line.text) for line in select_transcripts(session)]
+
+
+def is_answered(session: Session) -> bool:
+    last = [line.role for line in select_transcripts(session)][-1:]
+    return last == ["assistant"] and select_is_settled(session)
+
+
+async def ask(session: LiveSession, text: str) -> None:
+    count = len(select_transcripts(session.state))
+    await session.send_text(text)
+    await session.until(
+        lambda s: is_answered(s) and len(select_transcripts(s)) > count + 1, timeout=60
+    )
+
+
+def statuses(session: LiveSession) -> list[str]:
+    seen: list[str] = []
+    session.on("status", seen.append)
+    return seen
+
+
+async def status(session: LiveSession, wanted: SessionStatus) -> Session:
+    return await session.until(lambda s: s.connection.status is wanted, timeout=600)
+
+
+class Line:
+    """Makes transports to a far side that the test plays."""
+
+    def __init__(self) -> None:
+        self.ends: list[MemoryEnd] = []
+        self.refusals: list[Exception] = []
+        self.targets: list[Target] = []
+        #: Nobody connects before it is set.
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def __call__(self) -> Transport:
+        ours, theirs = pair()
+        self.ends.append(theirs)
+        connect = ours.connect
+
+        async def connected(target: Target) -> None:
+            self.targets.append(target)
+            await self.gate.wait()
+            if self.refusals:
+                raise self.refusals.pop(0)
+            await connect(target)
+            created = {"type": "session.created", "event_id": f"e{len(self.ends)}"}
+            session = {"type": "realtime", "id": f"sess_{len(self.ends)}"}
+            await theirs.send(json.dumps({**created, "session": session}))
+
+        ours.connect = connected  # type: ignore[method-assign]
+        return ours
+
+    async def sent(self, count: int, number: int = -1) -> list[dict[str, Any]]:
+        """The next events that one of the connections sent."""
+        frames = self.ends[number].frames()
+        return [json.loads(await anext(frames)) for _ in range(count)]
+
+    async def say(self, *events: dict[str, Any], number: int = 0) -> None:
+        """Let the far side of one of the connections say this."""
+        for event in events:
+            await self.ends[number].send(json.dumps(event))
+
+    async def expire_in(self, seconds: float) -> None:
+        """Let the first connection end then."""
+        expires = VirtualClock().now() + seconds
+        session = {"type": "realtime", "id": "sess_1", "expires_at": expires}
+        await self.say({"type": "session.updated", "session": session})
+
+
+SPEECH: dict[str, Any] = {"item_id": "said", "audio_start_ms": 0}
+BEGINS = {**SPEECH, "type": "input_audio_buffer.speech_started"}
+ENDS = {**SPEECH, "type": "input_audio_buffer.speech_stopped", "audio_end_ms": 9}
+ANSWER = {"id": "resp_1", "conversation_id": "conv_1"}
+
+
+# A connection that is lost.
+
+
+@virtually
+async def test_a_lost_connection_is_followed_by_another() -> None:
+    """The same session goes on: status, transcript, a problem that says why."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        seen = statuses(session)
+        told: list[str | None] = []
+        session.on("disconnected", told.append)
+        await line.ends[0].close("the cable was cut", code=1006)
+        await status(session, SessionStatus.RECONNECTING)
+        state = await status(session, SessionStatus.OPEN)
+        assert seen == ["reconnecting", "open"]
+        assert told == ["the cable was cut"]
+        assert state.connection.epoch == 1
+        assert [p.message for p in select_problems(state)] == ["the cable was cut"]
+
+
+@virtually
+async def test_the_conversation_is_told_to_the_next_connection() -> None:
+    """Before all else, and the model answers what is asked after it."""
+    make = service(life=60.0)
+    transports: list[Any] = []
+
+    def making() -> Transport:
+        transport = make()
+        transports.append(transport)
+        return transport
+
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=making)
+        await ask(session, "hello")
+        before = words(session.state)
+        await transports[0]._end.close("the cable was cut", code=1006)
+        await status(session, SessionStatus.RECONNECTING)
+        await ask(session, "count to three")
+        assert words(session.state) == [
+            *before,
+            ("user", "count to three"),
+            ("assistant", "One, two, three."),
+        ]
+        assert session.state.connection.epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "recovers"),
+    [
+        (None, True),
+        (1001, True),
+        (1006, True),
+        (1012, True),
+        (1008, False),
+        (4000, False),
+    ],
+)
+def test_codes_that_are_worth_it(code: int | None, recovers: bool) -> None:
+    """Others end the session with their reason."""
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        async with client() as live:
+            session = await live.start_session(TYPED, transport=line)
+            await line.ends[0].close("gone", code=code)
+            wanted = SessionStatus.OPEN if recovers else SessionStatus.FAILED
+            state = await session.until(
+                lambda s: (
+                    s.connection.status is wanted
+                    and s.connection.epoch == int(recovers)
+                ),
+                timeout=60,
+            )
+            assert [p.message for p in select_problems(state)] == ["gone"]
+
+    run()
+
+
+@virtually
+async def test_without_a_way_to_make_another_one() -> None:
+    """A transport that is one connection ends with it; so does a client without."""
+    ours, theirs = pair()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        await theirs.close("gone")
+        await status(session, SessionStatus.FAILED)
+    line = Line()
+    async with client(backoff=None) as live:
+        session = await live.start_session(TYPED, transport=line)
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.FAILED)
+
+
+@pytest.mark.parametrize(("cut", "end"), [(3.0, "open"), (40.0, "failed")])
+def test_a_cut_of_the_network(cut: float, end: str) -> None:
+    """F7: a short one is survived, a long one is said; each attempt waits longer."""
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        loop = asyncio.get_running_loop()
+        back = loop.time() + cut
+        times: list[float] = []
+        make = line.__call__
+
+        def making() -> Transport:
+            transport = make()
+            connect = transport.connect
+
+            async def connected(target: Target) -> None:
+                times.append(loop.time())
+                if len(line.ends) > 1 and loop.time() < back:
+                    raise ServiceUnreachable("nothing answers")
+                await connect(target)
+
+            transport.connect = connected  # type: ignore[method-assign]
+            return transport
+
+        async with client() as live:
+            session = await live.start_session(TYPED, transport=making)
+            await line.ends[0].close("no answer to a ping", code=1006)
+            state = await session.until(
+                lambda s: (
+                    s.connection.epoch == 1
+                    and s.connection.status.value in ("open", "failed")
+                ),
+                timeout=60,
+            )
+            assert state.connection.status == end
+            waits = [b - a for a, b in pairwise(times[1:])]
+            assert waits[:5] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2][: len(waits)])
+            problems = [p.message for p in select_problems(state)]
+            assert (
+                problems
+                == ["no answer to a ping", "nothing answers"][: 1 + (end == "failed")]
+            )
+            if end == "failed":
+                with pytest.raises(NotConnected):
+                    await session.send_text("hello")
+
+    run()
+
+
+@virtually
+async def test_connections_that_are_lost_at_once_are_not_made_without_end() -> None:
+    """One that is not steady was no success: pauses grow, and patience ends."""
+    made: list[float] = []
+
+    def flaky() -> Transport:
+        made.append(asyncio.get_running_loop().time())
+        ours, theirs = pair()
+        connect = ours.connect
+
+        async def connected(target: Target) -> None:
+            await connect(target)
+            await theirs.close("busy", code=1013)
+
+        ours.connect = connected  # type: ignore[method-assign]
+        return ours
+
+    async with client() as app:
+        session = await app.start_session(TYPED, transport=flaky)
+        await status(session, SessionStatus.FAILED)
+
+    pauses = [round(late - early, 6) for early, late in pairwise(made)]
+    assert pauses == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2, *[5.0] * (len(pauses) - 6)]
+    assert 25 < made[-1] <= 30
+
+
+@virtually
+async def test_a_refusal_ends_the_trying() -> None:
+    """A key that is refused, a 404: no attempt after it."""
+    for refusal in (
+        AuthenticationError("no", status=401),
+        SignallingError("no", status=404),
+    ):
+        line = Line()
+        async with client() as live:
+            session = await live.start_session(TYPED, transport=line)
+            line.refusals = [refusal]
+            await line.ends[0].close("gone")
+            state = await status(session, SessionStatus.FAILED)
+            assert len(line.targets) == 2
+            assert [p.message for p in select_problems(state)] == ["gone", "no"]
+
+
+# What was said meanwhile.
+
+
+@virtually
+async def test_what_is_said_while_it_is_away_is_said_later() -> None:
+    """In its order, after what the new connection must know, and asked once."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 3
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        await session.send_text("one")
+        await session.send_text("two")
+        await status(session, SessionStatus.OPEN)
+        sent = await line.sent(4)
+        assert [event["type"] for event in sent] == [
+            "session.update",
+            "conversation.item.create",
+            "conversation.item.create",
+            "response.create",
+        ]
+        said = [event["item"]["content"][0]["text"] for event in sent[1:3]]
+        assert said == ["one", "two"]
+
+
+@virtually
+async def test_what_was_sent_and_not_confirmed_is_sent_again() -> None:
+    """Under its own id: one that did arrive is not said twice."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        await session.send_text("did it arrive?")
+        first = await line.sent(2, 0)
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        await status(session, SessionStatus.OPEN)
+        again = await line.sent(3)
+        assert again[1] == first[0]
+        assert [event["type"] for event in again] == [
+            "session.update",
+            "conversation.item.create",
+            "response.create",
+        ]
+
+
+@virtually
+async def test_what_could_never_be_sent_is_a_problem() -> None:
+    """Accepted and not sent: the state says how much."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        line.refusals = [
+            ServiceUnreachable("nothing answers"),
+            SignallingError("no", status=404),
+        ]
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        await session.send_text("hello")
+        await status(session, SessionStatus.FAILED)
+        await session.close()
+        assert [p.message for p in select_problems(session.state)] == [
+            "gone",
+            "no",
+            "2 of what was to be said was not sent",
+        ]
+
+
+@virtually
+async def test_too_much_is_held_back() -> None:
+    """F13 for what is sent: memory stays bounded, whoever says more waits."""
+    from duologue.transports.client.outbox import LIMIT
+
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 4
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        for _ in range(LIMIT):
+            await session.send_event({"type": "response.cancel"})
+        more = asyncio.create_task(session.send_event({"type": "response.cancel"}))
+        await asyncio.sleep(0)
+        assert not more.done()
+        await status(session, SessionStatus.OPEN)
+        await more
+        assert len(await line.sent(LIMIT + 2)) == LIMIT + 2
+
+
+# The end of a connection's time.
+
+
+@virtually
+async def test_a_talk_of_two_hours_is_one_transcript() -> None:
+    """Connections last an hour at most; nobody notices when one takes over."""
+    records: list[Record] = []
+    async with client() as live:
+        live.store.subscribe(lambda before, record, after: records.append(record))
+        session = await live.start_session(TYPED, transport=service(life=3600.0))
+        seen = statuses(session)
+        expected: list[tuple[str, str]] = []
+        for number in range(120):
+            await ask(session, f"count to {2 + number % 3}")
+            count = ["One, two.", "One, two, three.", "One, two, three, four."]
+            expected.append(("user", f"count to {2 + number % 3}"))
+            expected.append(("assistant", count[number % 3]))
+            await asyncio.sleep(60)
+        assert words(session.state) == expected
+        assert session.state.connection.epoch == 2
+        assert select_problems(session.state) == ()
+        assert seen == ["reconnecting", "open"] * 2
+    assert dump(fold(records)) == dump(live.store.state)
+
+
+@virtually
+async def test_a_turn_is_not_cut_by_a_hand_over() -> None:
+    """It waits for the end of the turn, and for no more than that."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        now = VirtualClock().now()
+        config = {"type": "realtime", "id": "sess_1", "expires_at": now + 1000}
+        far = line.ends[0]
+        await far.send(json.dumps({"type": "session.updated", "session": config}))
+        response = {"id": "resp_1", "conversation_id": "conv_1"}
+        await asyncio.sleep(600)
+        await far.send(json.dumps({"type": "response.created", "response": response}))
+        await asyncio.sleep(200)
+        assert len(line.ends) == 1
+        done = {**response, "status": "completed", "output": []}
+        await far.send(json.dumps({"type": "response.done", "response": done}))
+        state = await session.until(lambda s: s.connection.epoch == 1, timeout=5)
+        assert select_problems(state) == ()
+
+
+@virtually
+async def test_a_turn_that_begins_while_the_next_one_connects() -> None:
+    """It is not cut: what connected in its midst is given up for another."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        await line.expire_in(1000)
+        line.gate.clear()
+        await asyncio.sleep(702)
+        assert len(line.targets) == 2
+        await line.say(BEGINS)
+        await asyncio.sleep(5)
+        line.gate.set()
+        await asyncio.sleep(100)
+        assert (session.state.connection.epoch, len(line.targets)) == (0, 2)
+        created = {"type": "response.created", "response": ANSWER}
+        await line.say(ENDS, created)
+        await asyncio.sleep(20)
+        assert (session.state.connection.epoch, len(line.targets)) == (0, 2)
+        done = {**ANSWER, "status": "completed", "output": []}
+        await line.say({"type": "response.done", "response": done})
+        state = await session.until(lambda s: s.connection.epoch == 1, timeout=5)
+        assert len(line.targets) == 3
+        assert state.responses.by_id["resp_1"].status == "completed"
+        assert select_problems(state) == ()
+
+
+@virtually
+async def test_a_turn_without_end_is_cut_at_the_last_moment() -> None:
+    """Half a minute before its end the connection is given up whatever goes on."""
+    line = Line()
+    loop = asyncio.get_running_loop()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        await line.expire_in(1000)
+        line.gate.clear()
+        await asyncio.sleep(702)
+        await line.say(BEGINS)
+        await asyncio.sleep(5)
+        line.gate.set()
+        await session.until(lambda s: s.connection.epoch == 1, timeout=500)
+        assert loop.time() == pytest.approx(970, abs=1)
+
+
+@virtually
+async def test_a_service_that_is_down_at_the_hand_over() -> None:
+    """The old connection is kept while it stands; its end is survived as any other."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        now = VirtualClock().now()
+        config = {"type": "realtime", "id": "sess_1", "expires_at": now + 1000}
+        updated = {"type": "session.updated", "session": config}
+        await line.ends[0].send(json.dumps(updated))
+        line.refusals = [ServiceUnreachable("nothing answers")] * 60
+        await asyncio.sleep(900)
+        assert session.state.connection.status is SessionStatus.OPEN
+        await session.send_event({"type": "response.cancel"})
+        assert len(line.targets) > 10
+        line.refusals = []
+        state = await session.until(lambda s: s.connection.epoch == 1, timeout=10)
+        assert state.connection.status is not SessionStatus.FAILED
+
+
+@pytest.mark.parametrize("skew", [3600.0, -3600.0, 3500.0])
+def test_clocks_that_differ(skew: float) -> None:
+    """F15: an hour is no reason to go over all the time; a connection that seems to
+    have 100 s left has half of them.
+    """
+
+    @virtually
+    async def run() -> None:
+        made = ids()
+        count = 0
+
+        def making() -> Transport:
+            nonlocal count
+            count += 1
+            return memory(
+                clock=VirtualClock(), options=Options(pace=float("inf")), ids=made
+            )
+
+        async with client(clock=VirtualClock(skew)) as live:
+            session = await live.start_session(TYPED, transport=making)
+            for _ in range(100):
+                await ask(session, "hello")
+                await asyncio.sleep(60)
+            assert len(words(session.state)) == 200
+        assert count <= 3 or (skew == 3500.0 and count <= 130)
+
+    run()
+
+
+# Ends.
+
+
+@virtually
+async def test_closing_while_it_reconnects() -> None:
+    """Ends the trying; the session is closed, not failed."""
+    line = Line()
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=line)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 60
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        await session.send_text("hello")
+        await asyncio.sleep(1)
+        await session.close()
+        assert session.state.connection.status is SessionStatus.CLOSED
+        assert [p.kind for p in select_problems(session.state)] == [
+            "disconnected",
+            "gap",
+        ]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("way", ["client", "session", "forget"])
+def test_closing_while_it_connects(way: str) -> None:
+    """The start ends with it and says why; nothing is left, nothing has failed."""
+
+    @virtually
+    async def run() -> None:
+        line, live = Line(), client()
+        line.gate.clear()
+        start = asyncio.create_task(live.start_session(TYPED, id="s", transport=line))
+        await asyncio.sleep(1)
+        session = live.get_session("s")
+        if way == "client":
+            await live.close()
+        elif way == "session":
+            await session.close()
+        else:
+            await live.close_session("s")
+        assert session.state.connection.status is SessionStatus.CLOSED
+        assert select_problems(session.state) == ()
+        with pytest.raises(NotConnected, match="closed while it connected"):
+            await start
+        with pytest.raises(NotConnected):
+            await line.ends[0].send("{}")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert (live.store.session("s") is None) is (way == "forget")
+
+    run()
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_closing_at_the_moment_at_which_it_stands(steps: int) -> None:
+    """Whichever is first: it ends closed, and nobody waits for ever."""
+
+    @virtually
+    async def run() -> None:
+        line, live = Line(), client()
+        line.gate.clear()
+        start = asyncio.create_task(live.start_session(TYPED, id="s", transport=line))
+        await asyncio.sleep(1)
+        closing = asyncio.create_task(live.get_session("s").close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        line.gate.set()
+        await closing
+        await asyncio.gather(start, return_exceptions=True)
+        session = live.get_session("s")
+        assert session.state.connection.status is SessionStatus.CLOSED
+        assert select_problems(session.state) == ()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run()
+
+
+@virtually
+async def test_a_cancelled_application_leaves_nothing() -> None:
+    """As by Ctrl-C: every session is closed, whatever it is at."""
+    line, other = Line(), Line()
+    live = client()
+
+    async def talk() -> None:
+        async with live:
+            await live.start_session(TYPED, id="one", transport=line)
+            two = await live.start_session(TYPED, id="two", transport=other)
+            other.refusals = [ServiceUnreachable("nothing answers")] * 60
+            await other.ends[0].close("gone")
+            await status(two, SessionStatus.RECONNECTING)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(talk())
+    await asyncio.sleep(3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    found = [live.get_session(name).state.connection.status for name in ("one", "two")]
+    assert found == [SessionStatus.CLOSED, SessionStatus.CLOSED]
+
+
+@virtually
+async def test_a_middleware_that_raises_ends_its_session_and_says_so() -> None:
+    """By the error itself, not by what held it; the state and `failure` say it."""
+
+    def strict(store: Store, dispatch: Dispatch) -> Dispatch:
+        def checked(record: Record) -> State:
+            if record.event.type == "response.done":
+                raise ArithmeticError("never this")
+            return dispatch(record)
+
+        return checked
+
+    async with client(store=Store(middleware=(strict,))) as live:
+        session = await live.start_session(TYPED, transport=service())
+        await session.send_text("Hello.")
+        state = await status(session, SessionStatus.FAILED)
+
+    assert state.connection.reason == "unexpected: ArithmeticError"
+    assert str(session.failure) == "unexpected: ArithmeticError"
+
+
+@virtually
+async def test_sessions_that_fail_take_nobody_with_them() -> None:
+    """Fifty at once, one of them failing each second: the others talk on."""
+    async with client(backoff=None) as live:
+        good = [await live.start_session(TYPED, transport=service()) for _ in range(25)]
+        lines = [Line() for _ in range(25)]
+        bad = [await live.start_session(TYPED, transport=line) for line in lines]
+
+        async def fail() -> None:
+            for line in lines:
+                await asyncio.sleep(1)
+                await line.ends[0].close("gone")
+
+        async def talk(session: LiveSession) -> None:
+            for _ in range(10):
+                await ask(session, "count to three")
+                await asyncio.sleep(3)
+
+        await asyncio.gather(fail(), *map(talk, good))
+        one = [("user", "count to three"), ("assistant", "One, two, three.")]
+        assert [words(session.state) for session in good] == [one * 10] * 25
+        assert {session.state.connection.status for session in bad} == {
+            SessionStatus.FAILED
+        }
+
+
+# The first connection.
+
+
+@pytest.mark.parametrize(
+    ("refusals", "attempts"),
+    [
+        ([429, 429], 3),
+        ([503], 2),
+        ([429, 429, 429], 3),
+        ([401], 1),
+        ([403], 1),
+        ([404], 1),
+        ([409], 1),
+    ],
+)
+def test_a_busy_service_is_asked_again(refusals: list[int], attempts: int) -> None:
+    """F9: 429 and 5xx up to three times, what is refused for good once."""
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        line.refusals = [SignallingError("no", status=status) for status in refusals]
+        async with client() as live:
+            try:
+                session = await live.start_session(TYPED, id="s", transport=line)
+            except ConnectError:
+                session = live.get_session("s")
+                assert len(refusals) == attempts
+                assert session.state.connection.status is SessionStatus.FAILED
+            else:
+                assert session.state.connection.status is SessionStatus.OPEN
+            assert len(line.targets) == attempts
+
+    run()
+
+
+@pytest.mark.parametrize("hangs", ["connect", "key", "both"])
+def test_what_hangs_is_given_up(hangs: str) -> None:
+    """All of the connecting has its time, whatever the transport makes of it."""
+
+    class Slow:
+        renews = True
+
+        async def fetch(self, *_: object) -> Credentials:
+            await asyncio.sleep({"connect": 0, "key": 1e6, "both": 4}[hangs])
+            return Credentials("ek_x")
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        if hangs != "key":
+            line.gate.clear()
+        async with client(credentials=Slow()) as live:
+            with pytest.raises(ConnectTimeout, match="within 5 s"):
+                await live.start_session(TYPED, id="s", transport=line, timeout=5)
+            assert asyncio.get_running_loop().time() == pytest.approx(6)
+            status = live.get_session("s").state.connection.status
+            assert status is SessionStatus.FAILED
+            assert [t.timeout for t in line.targets] == {
+                "connect": [5],
+                "both": [1],
+            }.get(hangs, [])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run()
+
+
+@virtually
+async def test_a_service_says_when_to_come_again() -> None:
+    """F9: ``Retry-After`` is kept, up to a limit and to the time that there is."""
+    line = Line()
+    line.refusals = [SignallingError("busy", status=429, retry_after=7.0)]
+    loop = asyncio.get_running_loop()
+    async with client() as live:
+        await live.start_session(TYPED, transport=line)
+        assert loop.time() == pytest.approx(7.0)
+        line.refusals = [SignallingError("busy", status=429, retry_after=1e6)]
+        with pytest.raises(SignallingError, match="busy"):
+            await live.start_session(TYPED, transport=line, timeout=5.0)
+        assert loop.time() == pytest.approx(7.0)
+
+
+@virtually
+async def test_how_to_try_is_the_applications_to_say() -> None:
+    """Times are `Backoff`'s."""
+    line = Line()
+    loop = asyncio.get_running_loop()
+    patient = Backoff(first=1.0, longest=1.0, patience=100.0)
+    async with client(backoff=patient) as live:
+        session = await live.start_session(TYPED, transport=line)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 50
+        await line.ends[0].close("gone")
+        await status(session, SessionStatus.RECONNECTING)
+        await status(session, SessionStatus.OPEN)
+        assert loop.time() == pytest.approx(50.0)

@@ -1,0 +1,287 @@
+"""Functions that the model calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+
+from duologue.core import (
+    Record,
+    SessionConfig,
+    events,
+    select_is_settled,
+    select_transcripts,
+)
+from duologue.core.events import FunctionTool
+from duologue.local import Options, Parts
+from duologue.local.in_process import memory
+from duologue.local.replies.scenario import load_scenario
+from duologue.transports import Client, Transport
+from duologue.transports.client.tools import MAX_OUTPUT, Toolbox, tool
+from duologue.transports.drivers.memory import pair
+
+TYPED = SessionConfig(output_modalities=("text",))
+SCENARIO = """
+rules:
+  - hear: both
+    call:
+      - {name: weather, arguments: {city: Rome}}
+      - {name: weather, arguments: {city: Oslo}}
+  - hear: fail
+    call: {name: broken, arguments: {}}
+  - hear: wrong
+    call: {name: weather, arguments: {city: 5}}
+  - hear: unknown
+    call: {name: nowhere, arguments: {}}
+  - result: .*
+    say: "It gave {output}"
+"""
+
+
+def weather(city: str, days: int = 1) -> dict[str, Any]:
+    """The weather in a city."""
+    return {"city": city, "days": days}
+
+
+async def broken() -> str:
+    raise ValueError("no\nluck")
+
+
+def service(tmp_path: Any) -> Transport:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO)
+    parts = Parts(mind=load_scenario(path))
+    return memory(parts=parts, options=Options(pace=float("inf")))
+
+
+def test_the_schema_comes_from_the_annotations() -> None:
+    """Types, defaults, descriptions and choices; nothing else may be given."""
+
+    def find(
+        what: Annotated[str, msgspec.Meta(description="the words")],
+        where: Literal["here", "there"] = "here",
+        limits: list[int] = [1],  # noqa: B006 - what it is called with
+    ) -> None:
+        """Find something."""
+
+    made = tool(find)
+    assert made.spec.name == "find"
+    assert made.spec.description == "Find something."
+    assert json.loads(msgspec.json.encode(made.spec.parameters)) == {
+        "type": "object",
+        "properties": {
+            "what": {"type": "string", "description": "the words"},
+            "where": {"enum": ["here", "there"], "default": "here"},
+            "limits": {"type": "array", "items": {"type": "integer"}},
+        },
+        "required": ["what"],
+        "additionalProperties": False,
+    }
+
+
+def test_nested_types_stand_in_the_schema() -> None:
+    """By their names, beside the arguments."""
+
+    class Place(msgspec.Struct):
+        city: str
+
+    def go(where: Place) -> None: ...
+
+    go.__annotations__["where"] = Place
+    schema = json.loads(msgspec.json.encode(tool(go).spec.parameters))
+    assert schema["properties"] == {"where": {"$ref": "#/$defs/Place"}}
+    assert list(schema["$defs"]) == ["Place"]
+
+
+def positional(a: int, /) -> None: ...
+
+
+def spread(*a: int) -> None: ...
+
+
+@pytest.mark.parametrize("function", [positional, spread])
+def test_arguments_have_names(function: Any) -> None:
+    """The model gives them by name."""
+    with pytest.raises(TypeError, match="by its name"):
+        tool(function)
+
+
+async def test_what_a_tool_gives() -> None:
+    """Text as it is, all else as JSON; functions of both kinds."""
+
+    async def later(a: int) -> int:
+        return a + 1
+
+    def text() -> str:
+        return "as it is"
+
+    def long() -> str:
+        return "x" * (MAX_OUTPUT + 1)
+
+    assert await tool(weather).call('{"city":"Rome"}') == '{"city":"Rome","days":1}'
+    assert await tool(later).call('{"a":1}') == "2"
+    assert await tool(text).call("") == "as it is"
+    with pytest.raises(ValueError, match="more than"):
+        await tool(long).call("{}")
+    for wrong in ("{", '{"city":5}', '{"city":"a","new":1}', "{}"):
+        with pytest.raises(msgspec.MsgspecError):
+            await tool(weather).call(wrong)
+
+
+async def test_calls_of_one_response_have_one_answer(tmp_path: Any) -> None:
+    """Both run, both outputs go back, and the answer is asked for once."""
+    records: list[Record] = []
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        client.store.subscribe(lambda before, record, after: records.append(record))
+        session = await client.start_session(
+            TYPED, transport=service(tmp_path), tools=[weather]
+        )
+        await session.send_text("both please")
+        state = await session.until(
+            lambda s: select_is_settled(s) and len(select_transcripts(s)) > 1,
+            timeout=20,
+        )
+    sent = [r.event for r in records if r.dir == "out"]
+    outputs = sorted(
+        event.item.output
+        for event in sent
+        if isinstance(event, events.ConversationItemCreate)
+        and isinstance(event.item, events.FunctionCallOutputItem)
+    )
+    assert outputs == ['{"city":"Oslo","days":1}', '{"city":"Rome","days":1}']
+    asked = [event for event in sent if isinstance(event, events.ResponseCreate)]
+    assert len(asked) == 2
+    facts = [type(r.event).__name__ for r in records if r.dir == "local"]
+    assert facts.count("ToolStarted") == facts.count("ToolFinished") == 2
+    assert "It gave" in select_transcripts(state)[-1].text
+
+
+@pytest.mark.parametrize(
+    ("ask", "problem"),
+    [
+        ("fail", "ValueError: no luck"),
+        ("wrong", "ValidationError: Expected `str`, got `int` - at `$.city`"),
+        ("unknown", "LookupError: there is no tool 'nowhere'"),
+    ],
+)
+async def test_the_model_is_told_what_went_wrong(
+    tmp_path: Any, ask: str, problem: str
+) -> None:
+    """As the output, and the state says it too; the session goes on."""
+    outputs: list[str] = []
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        facts: list[Any] = []
+        client.store.subscribe(lambda before, record, after: facts.append(record.event))
+        nowhere = FunctionTool(name="nowhere", parameters={"type": "object"})
+        session = await client.start_session(
+            TYPED, transport=service(tmp_path), tools=[weather, broken, nowhere]
+        )
+        if ask == "unknown":
+            # The service still knows it, the application does no more.
+            session._tools.replace([weather])
+        await session.send_text(f"{ask} please")
+        await session.until(
+            lambda s: select_is_settled(s) and len(select_transcripts(s)) > 1,
+            timeout=20,
+        )
+    outputs = [
+        fact.item.output
+        for fact in facts
+        if isinstance(fact, events.ConversationItemCreate)
+        and isinstance(fact.item, events.FunctionCallOutputItem)
+    ]
+    assert [json.loads(output) for output in outputs] == [{"error": problem}]
+    ended = [fact for fact in facts if isinstance(fact, events.ToolFinished)]
+    assert [fact.error for fact in ended] == [problem]
+
+
+async def call(end: Any, name: str, status: str = "completed") -> None:
+    item = {"id": "i", "type": "function_call", "call_id": "c", "name": name}
+    item |= {"arguments": "{}", "status": status}
+    done = {"type": "conversation.item.done", "event_id": "e", "item": item}
+    await end.send(json.dumps({**done, "previous_item_id": None}))
+
+
+async def test_a_tool_that_takes_too_long() -> None:
+    """The model is told, and nobody waits for it."""
+
+    async def slow() -> str:
+        await asyncio.sleep(60)
+        return "late"
+
+    ours, theirs = pair()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(
+            TYPED, transport=ours, tools=[tool(slow, timeout=0.01)]
+        )
+        await call(theirs, "slow")
+        sent = theirs.frames()
+        output = json.loads(await anext(sent))["item"]["output"]
+        assert json.loads(output) == {"error": "it took too long"}
+        assert session.state.items["i"].call is not None
+
+
+async def test_an_interrupted_call_is_not_run() -> None:
+    """Its arguments may be cut off: nothing is done with them."""
+    ran: list[str] = []
+
+    def act() -> None:
+        ran.append("act")
+
+    ours, theirs = pair()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(TYPED, transport=ours, tools=[act])
+        await call(theirs, "act", "incomplete")
+        await session.until(lambda s: "i" in s.items, timeout=5)
+        await asyncio.sleep(0.01)
+    assert ran == []
+
+
+async def test_a_tool_ends_with_its_session() -> None:
+    """It is cancelled, and the state says so."""
+    ours, theirs = pair()
+    started = asyncio.Event()
+
+    async def endless() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(TYPED, transport=ours, tools=[endless])
+        await call(theirs, "endless")
+        await asyncio.wait_for(started.wait(), 5)
+        await session.close()
+        found = session.state.items["i"].call
+        assert found is not None
+        assert (found.running, found.error) == (
+            False,
+            "the session ended before the tool did",
+        )
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_thread_holds_nobody_up() -> None:
+    """A plain function may take its time: the loop goes on."""
+
+    def slow() -> str:
+        time.sleep(0.1)
+        return "done"
+
+    running = asyncio.create_task(tool(slow).call(""))
+    begin = time.monotonic()
+    await asyncio.sleep(0.01)
+    assert time.monotonic() - begin < 0.09
+    assert await running == "done"
+
+
+def test_names_come_once() -> None:
+    """Which of two would be run?"""
+    box = Toolbox(lambda work: None, lambda fact: None, lambda event: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ValueError, match="twice"):
+        box.replace([weather, FunctionTool(name="weather")])

@@ -1,0 +1,91 @@
+"""What was encoded once is not encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from duologue.transports.drivers.webrtc.packets import FRAME_BYTES, PacketCache, Packets
+
+SILENCE = bytes(FRAME_BYTES)
+
+
+def frame(number: int) -> bytes:
+    return bytes([number]) * FRAME_BYTES
+
+
+class Encoders:
+    """Counts the work; a packet tells its encoder's frames."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.encoded = 0
+
+    def __call__(self) -> Callable[[bytes], bytes]:
+        self.made += 1
+        seen = bytearray()
+
+        def encode(pcm: bytes) -> bytes:
+            self.encoded += 1
+            seen.append(pcm[0])
+            return bytes(seen)
+
+        return encode
+
+
+def test_a_stream_is_encoded_by_one_encoder_in_order() -> None:
+    encoders = Encoders()
+    packets = Packets(encoders, PacketCache())
+    assert [packets.packet(frame(n)) for n in (1, 2, 3)] == [
+        b"\x01",
+        b"\x01\x02",
+        b"\x01\x02\x03",
+    ]
+    assert (encoders.made, encoders.encoded) == (1, 3)
+
+
+def test_the_same_utterance_costs_once() -> None:
+    """In another stream, and again in the same one after silence."""
+    encoders, cache = Encoders(), PacketCache()
+    utterance = [frame(n) for n in (1, 2, 3)] + [SILENCE] * 10
+    one, two = Packets(encoders, cache), Packets(encoders, cache)
+    first = [one.packet(pcm) for pcm in utterance]
+    work = encoders.encoded
+    assert [two.packet(pcm) for pcm in utterance] == first
+    assert [one.packet(pcm) for pcm in utterance] == first
+    assert encoders.encoded == work
+
+
+def test_lasting_silence_is_one_packet() -> None:
+    """Whatever was before; the few frames that end the sound belong to it."""
+    encoders = Encoders()
+    packets = Packets(encoders, PacketCache())
+    quiet = packets.packet(SILENCE)
+    packets.packet(frame(1))
+    tail = [packets.packet(SILENCE) for _ in range(3)]
+    assert quiet not in tail
+    work = encoders.encoded
+    assert {packets.packet(SILENCE) for _ in range(1000)} == {quiet}
+    assert encoders.encoded == work
+
+
+def test_a_new_ending_is_encoded_in_its_context() -> None:
+    """A new encoder is shown the last frames before it is asked for the packet."""
+    encoders, cache = Encoders(), PacketCache()
+    for ending in (9, 8):
+        packets = Packets(encoders, cache)
+        for n in (1, 2, 3, 4, 5):
+            packets.packet(frame(n))
+        last = packets.packet(frame(ending))
+    assert last == b"\x03\x04\x05\x08"
+    assert encoders.made == 2
+
+
+def test_the_cache_is_bounded() -> None:
+    """The least used goes first."""
+    cache = PacketCache(limit=2)
+    cache.put(b"a", b"1")
+    cache.put(b"b", b"2")
+    assert cache.get(b"a") == b"1"
+    cache.put(b"c", b"3")
+    assert (cache.get(b"a"), cache.get(b"b"), cache.get(b"c")) == (b"1", None, b"3")
+    assert len(cache) == 2

@@ -1,0 +1,141 @@
+"""Playing what came at once, in real time, and counting what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from duologue.transports.audio.mixer import Sound
+from duologue.transports.audio.sources_and_sinks import BufferSink, CallbackSink
+from duologue.transports.drivers.websocket import playback as _playback
+from duologue.transports.drivers.websocket.playback import Playback
+
+Heard = list[tuple[str, int, int]]
+
+
+def ms(count: int, value: bytes = b"\x01\x00") -> bytes:
+    return value * 24 * count
+
+
+@contextlib.asynccontextmanager
+async def playing(sound: Sound) -> AsyncIterator[tuple[Playback, Heard]]:
+    heard: Heard = []
+    playback = Playback(sound, lambda *told: heard.append(told))
+    task = asyncio.create_task(playback.run())
+    yield playback, heard
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_silent(playback: Playback) -> None:
+    async with asyncio.timeout(20):
+        while playback.waiting_ms:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+
+
+async def test_parts_follow_each_other_without_a_gap() -> None:
+    """All of each is heard; the beginning and the end of each is told."""
+    sink = BufferSink()
+    async with playing(Sound(None, sink)) as (playback, heard):
+        playback.add("a", 0, ms(50))
+        playback.add("a", 1, ms(30, b"\x02\x00"))
+        playback.add("b", 0, ms(45, b"\x03\x00"))
+        assert playback.waiting_ms == 125
+        await until_silent(playback)
+    assert sink.pcm == ms(50) + ms(30, b"\x02\x00") + ms(45, b"\x03\x00")
+    ends = [("a", 0, 50), ("a", 1, 30), ("b", 0, 45)]
+    assert heard == [
+        each for name, part, ms in ends for each in ((name, part, 0), (name, part, ms))
+    ]
+
+
+async def test_sound_that_comes_in_pieces_is_one_part() -> None:
+    """Cut anywhere, within a sample too, and with pauses between."""
+    sink = BufferSink()
+    pcm = bytes(range(1, 201)) * 24
+    async with playing(Sound(None, sink)) as (playback, heard):
+        for start in range(0, len(pcm), 1001):
+            playback.add("a", 0, pcm[start : start + 1001])
+            await asyncio.sleep(0.025)
+        await until_silent(playback)
+    assert sink.pcm == pcm
+    assert heard[-1] == ("a", 0, 100)
+
+
+async def test_half_a_sample_at_the_end_is_dropped() -> None:
+    """It holds nobody up."""
+    sink = BufferSink()
+    async with playing(Sound(None, sink)) as (playback, _):
+        playback.add("a", 0, ms(20) + b"\x09")
+        playback.add("b", 0, ms(20))
+        await until_silent(playback)
+    assert sink.pcm == ms(40)
+
+
+async def test_stopping_all_drops_what_waits_and_what_comes_late() -> None:
+    """What was heard until then stays told."""
+    sink = BufferSink()
+    async with playing(Sound(None, sink)) as (playback, heard):
+        playback.add("a", 0, ms(1000))
+        playback.add("b", 0, ms(1000))
+        await asyncio.sleep(0.1)
+        playback.tell()
+        playback.tell()
+        playback.stop()
+        length = len(sink.pcm)
+        playback.add("a", 0, ms(100))
+        await asyncio.sleep(0.1)
+        assert playback.waiting_ms == 0
+    assert len(sink.pcm) == length
+    assert sink.flushes == 1
+    [began, (item, part, told)] = heard
+    assert began == ("a", 0, 0)
+    assert (item, part) == ("a", 0)
+    assert told in range(20, 1000)
+
+
+async def test_stopping_one_lets_the_others_be_heard() -> None:
+    sink = BufferSink()
+    async with playing(Sound(None, sink)) as (playback, _):
+        playback.add("a", 0, ms(1000))
+        playback.add("b", 0, ms(40, b"\x02\x00"))
+        await asyncio.sleep(0)
+        playback.stop("a")
+        await until_silent(playback)
+    assert sink.pcm.endswith(ms(40, b"\x02\x00"))
+    assert len(sink.pcm) < len(ms(200))
+
+
+async def test_a_sink_that_fails_ends_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is logged, and nothing counts as heard that was not."""
+
+    def fail(pcm: bytes) -> None:
+        raise RuntimeError("mine")
+
+    async with playing(Sound(None, CallbackSink(fail))) as (playback, heard):
+        playback.add("a", 0, ms(100))
+        await asyncio.sleep(0.1)
+    assert heard == [("a", 0, 0)]
+    assert "the sink of audio failed" in caplog.text
+
+
+async def test_a_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a pause of the process sound goes on at its own speed."""
+    monkeypatch.setattr(_playback, "_CATCH_UP", 0.0)
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    sound = Sound(None, CallbackSink(lambda pcm: times.append(loop.time())))
+    async with playing(sound) as (playback, _):
+        playback.add("a", 0, ms(100))
+        await asyncio.sleep(0.03)
+        end = loop.time() + 0.2
+        while loop.time() < end:
+            pass
+        await until_silent(playback)
+    assert times[-1] - times[-2] > 0.01

@@ -1,0 +1,42 @@
+"""What a message of ours repeats of foreign texts, and headers that hide their key."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.transports.http.credentials import Secret
+from duologue.transports.http.masking import Headers, one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\r\n two\x1b[31m", "one two [31m"),
+        (
+            "no sk-proj-Ab_1, (ek_12) or Bearer a.b-1!",
+            "no sk-***, (ek_***) or Bearer ***!",
+        ),
+        ("Authorization: bearer abcdefghijklmnopqrst", "Authorization: bearer ***"),
+        ("sk-very********CRET", "sk-***"),
+        ("Missing bearer authentication", "Missing bearer authentication"),
+        ("a task-force, a week_end", "a task-force, a week_end"),
+        ("my odd key", "my *** key"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("x" * 190 + " sk-" + "y" * 100, "x" * 190 + " sk-***"),
+    ],
+)
+def test_a_foreign_text(text: str, shown: str) -> None:
+    """In one line of at most 200 characters, without the key or what looks like one."""
+    assert one_line(text, Secret("odd")) == shown
+
+
+def test_no_key_to_hide() -> None:
+    """An empty one stands nowhere."""
+    assert one_line("odd", Secret("")) == one_line("odd") == "odd"
+
+
+def test_headers_show_no_value() -> None:
+    """The later ones win."""
+    headers = Headers({"A": "1", "B": "2"}, {"B": "3"})
+    assert dict(headers) == {"A": "1", "B": "3"}
+    assert repr(headers) == "Headers(A, B)"

@@ -1,0 +1,131 @@
+"""WAV files: RIFF as in the "Multiple Channel Audio Data and WAVE Files" page.
+
+The standard library's `wave` refuses float samples and, before Python 3.12,
+WAVE_FORMAT_EXTENSIBLE; both are what editors and recorders write.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import attrs
+
+from ..contract import SAMPLE_RATE
+from ..errors import MediaError
+
+__all__ = ["HEADER_BYTES", "header", "read_wav"]
+
+#: Bytes of what `header` makes.
+HEADER_BYTES = 44
+
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+#: (format tag, bits per sample) to the names of `convert`.
+_ENCODINGS = {
+    (_PCM, 8): "u8",
+    (_PCM, 16): "s16",
+    (_PCM, 24): "s24",
+    (_PCM, 32): "s32",
+    (_FLOAT, 32): "f32",
+}
+#: Hz that are believed. A false rate of 1 Hz would blow a second up to hours.
+_RATES = range(1_000, 768_001)
+#: The size fields have 32 bits.
+_SIZE_LIMIT = 0xFFFF_FFFF
+
+
+@attrs.frozen
+class _Format:
+    encoding: str
+    channels: int
+    rate: int
+    frame_bytes: int
+
+
+def header(data_bytes: int, *, channels: int = 1) -> bytes:
+    """The header of a PCM16 file at `SAMPLE_RATE` with that much sound."""
+    frame = 2 * channels
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", min(36 + data_bytes, _SIZE_LIMIT), b"WAVE"),
+        *(b"fmt ", 16, _PCM, channels, SAMPLE_RATE, SAMPLE_RATE * frame, frame, 16),
+        *(b"data", min(data_bytes, _SIZE_LIMIT)),
+    )
+
+
+def read_wav(path: Path) -> bytes:
+    """The sound of a file as PCM16 mono at `SAMPLE_RATE`.
+
+    Raises `MediaError` with the file's name where there is none.
+    """
+    try:
+        return _decode(_content(path))
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise MediaError("not a file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MediaError("no such file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MediaError(f"cannot be read: {reason}") from None
+
+
+def _decode(content: bytes) -> bytes:
+    if not content:
+        raise MediaError("the file is empty")
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        raise MediaError("not a WAV file")
+    form, data = _chunks(content)
+    whole = len(data) - len(data) % form.frame_bytes
+    from .resample import convert
+
+    pcm = convert(
+        data[:whole], encoding=form.encoding, channels=form.channels, rate=form.rate
+    )
+    if not pcm:
+        raise MediaError("there are no samples in it")
+    return pcm
+
+
+def _chunks(content: bytes) -> tuple[_Format, bytes]:
+    """The format and the data chunk; others (LIST, fact, …) are passed over."""
+    form, at = None, 12
+    while at + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, at)
+        body = content[at + 8 : at + 8 + size]
+        if name == b"fmt ":
+            form = _format(body)
+        elif name == b"data":
+            if form is None:
+                raise MediaError("its samples come before their format")
+            # May end early: a writer that died, or that wrote to a pipe.
+            return form, body
+        at += 8 + size + size % 2
+    missing = "data" if form is not None else "format"
+    raise MediaError(f"the header ends early: no {missing} chunk")
+
+
+def _format(body: bytes) -> _Format:
+    if len(body) < 16:
+        raise MediaError("the header ends early: its format chunk is cut off")
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if tag == _EXTENSIBLE and len(body) >= 26:
+        # The true tag begins the sub-format's GUID.
+        [tag] = struct.unpack_from("<H", body, 24)
+    encoding = _ENCODINGS.get((tag, bits))
+    if encoding is None:
+        raise MediaError(
+            "neither PCM of 8, 16, 24 or 32 bits nor float of 32: "
+            f"tag {tag:#06x}, {bits} bits"
+        )
+    if not channels:
+        raise MediaError("it has no channels")
+    if rate not in _RATES:
+        raise MediaError(f"{rate} Hz is not a usable sample rate")
+    return _Format(encoding, channels, rate, channels * bits // 8)

@@ -1,0 +1,1 @@
+"""Transports: WebRTC, WebSocket, recording, replay and memory."""

@@ -1,0 +1,1 @@
+"""A transport that records, and the files that it writes."""

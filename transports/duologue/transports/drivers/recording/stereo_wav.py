@@ -1,0 +1,121 @@
+"""Both sides of a conversation in one WAV file, each when it sounded."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ...audio.wav import HEADER_BYTES, header
+from ...contract import BYTES_PER_MS
+
+__all__ = ["StereoWav"]
+
+#: How far a side may be late before silence is put in front of what comes.
+_LATE_MS = 60
+#: How long nothing is written of a time for which a side may still come.
+_LAG_MS = 200
+#: The header counts what was written this often.
+_HEADER_MS = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class StereoWav:
+    """A stereo WAV of PCM16 at `SAMPLE_RATE`, written as it happens.
+
+    A side that is silent gets silence as time goes by. A file that cannot be written
+    is given up with a warning: the conversation matters more. The header is brought up
+    to date once a second, so what a killed process leaves is a valid file.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._file: BinaryIO | None = None
+        self._started: float | None = None
+        self._sides = (bytearray(), bytearray())
+        self._written = 0
+        self._counted = 0
+
+    def start(self) -> None:
+        """Begin the file; what there was before is replaced."""
+        if self._started is None:
+            self._started = self._clock()
+            with self._guarded():
+                self._file = self._path.open("wb")
+                self._path.chmod(0o600)
+                self._count()
+
+    def write_left(self, pcm: bytes) -> None:
+        """What the user says now, as PCM16 mono."""
+        self._write(0, pcm)
+
+    def write_right(self, pcm: bytes) -> None:
+        """What is heard now, as PCM16 mono."""
+        self._write(1, pcm)
+
+    def close(self) -> None:
+        """Complete the file. Idempotent."""
+        with self._guarded():
+            if self._file is not None:
+                self._join(max(map(len, self._sides)))
+                self._count()
+                self._file.close()
+        self._file = None
+
+    def _write(self, side: int, pcm: bytes) -> None:
+        if self._file is None or self._started is None:
+            return
+        pcm = pcm[: len(pcm) & ~1]
+        passed = int((self._clock() - self._started) * 1000) * BYTES_PER_MS
+        waiting = self._sides[side]
+        late = passed - len(pcm) - self._written - len(waiting)
+        if late > _LATE_MS * BYTES_PER_MS:
+            waiting.extend(bytes(late))
+        waiting.extend(pcm)
+        due = passed - _LAG_MS * BYTES_PER_MS - self._written
+        with self._guarded():
+            self._join(max(min(map(len, self._sides)), due))
+            if self._written - self._counted >= _HEADER_MS * BYTES_PER_MS:
+                self._count()
+
+    def _join(self, size: int) -> None:
+        """Write that many bytes of each side, silence where there are less."""
+        if size <= 0 or self._file is None:
+            return
+        both = array("h", bytes(2 * size))
+        for offset, side in enumerate(self._sides):
+            both[offset::2] = array("h", bytes(side[:size]).ljust(size, b"\0"))
+            del side[:size]
+        self._file.write(both.tobytes())
+        self._written += size
+
+    def _count(self) -> None:
+        """Bring the header up to date, after the sound that it counts."""
+        assert self._file is not None
+        self._file.flush()
+        self._file.seek(0)
+        self._file.write(header(2 * self._written, channels=2))
+        self._file.flush()
+        self._file.seek(HEADER_BYTES + 2 * self._written)
+        self._counted = self._written
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _log.warning(
+                "%s is not written any more: %s", self._path, error.strerror or error
+            )
+            if self._file is not None:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+            self._file = None

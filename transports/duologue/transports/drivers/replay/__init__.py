@@ -1,0 +1,1 @@
+"""A transport that replays a recorded log."""

@@ -1,0 +1,1 @@
+"""The WebRTC transport, over aiortc."""

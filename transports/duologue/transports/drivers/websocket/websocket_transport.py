@@ -1,0 +1,393 @@
+"""The WebSocket driver: events and sound on one connection.
+
+The only module of this root that imports websockets. Addresses and keys are those of
+the API page "Realtime API with WebSocket"; ``call_id`` joins a call as a sideband
+(API page "Webhooks and server-side controls").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from ...audio.mixer import Sound
+from ...contract import AudioSink, AudioSource, Report, Target
+from ...errors import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    MissingExtra,
+    NotConnected,
+    ServiceUnreachable,
+    SignallingError,
+)
+from ...http.credentials import Secret
+from ...http.masking import one_line
+from ...http.signalling import (
+    identification,
+    is_call_id,
+    is_loopback,
+    refusal,
+    websocket_url,
+)
+from ...tasks import cancelling
+from .audio_events import VoiceEvents
+from .close_codes import broken_off, is_error, lost, refused, reply_of
+
+try:
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import (
+        ConnectionClosed,
+        InvalidHandshake,
+        InvalidStatus,
+        WebSocketException,
+    )
+except ImportError as missing:  # pragma: no cover - needs a second environment
+    raise MissingExtra(
+        "WebSocket needs websockets: pip install 'duologue[websocket]'"
+    ) from missing
+
+__all__ = ["FRAME_LIMIT", "WebSocketTransport", "websocket"]
+
+#: Bytes of one event that is taken; the longest are deltas of audio.
+FRAME_LIMIT = 16 * 1024 * 1024
+#: Bytes that may wait to be sent; beyond it `send` waits.
+SEND_LIMIT = 256 * 1024
+#: Seconds between pings, and for the answer to one.
+PING = 10.0
+#: Seconds for the far side's half of a close.
+CLOSE_PATIENCE = 1.0
+#: Seconds for the first event, which a service of OpenAI's sends at once.
+FIRST_PATIENCE = 2.0
+#: Seconds for a call to be known to those who join it.
+CALL_PATIENCE = 5.0
+
+# The library logs headers, the key among them, where it is asked to debug.
+_log = logging.getLogger("duologue.websocket")
+_log.setLevel(logging.INFO)
+
+
+def websocket(
+    *,
+    call_id: str | None = None,
+    source: AudioSource | None = None,
+    sink: AudioSink | None = None,
+) -> WebSocketTransport:
+    """A transport over WebSocket.
+
+    ``source`` is what the service hears, ``sink`` is where its voice goes, paced in
+    real time; both stay the caller's to close. With ``call_id`` (``rtc_…``) it joins
+    that call as a sideband, whose sound goes another way. Raises ValueError for what
+    is no call id, and for a sideband with sound.
+    """
+    if call_id is not None:
+        if not is_call_id(call_id):
+            raise ValueError("not the id of a call: it does not look like rtc_…")
+        if source is not None or sink is not None:
+            raise ValueError("the sound of a call does not go by its sideband")
+    return WebSocketTransport(call_id, Sound(source, sink))
+
+
+class WebSocketTransport:
+    """A `Transport` over one WebSocket. Made by `websocket`."""
+
+    def __init__(self, call_id: str | None, sound: Sound) -> None:
+        self._call_id = call_id
+        self._sound = sound
+        self._socket: ClientConnection | None = None
+        self._opening: asyncio.Task[ClientConnection] | None = None
+        self._report: Report = lambda frame, way: None
+        self._voice: VoiceEvents | None = None
+        self._closed = False
+        self._key: Secret | None = None
+        #: The event that came while connecting.
+        self._first = b""
+
+    @property
+    def call_id(self) -> str | None:
+        """The call that this is a sideband of."""
+        return self._call_id
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """How long the last ping took; None before the first."""
+        latency = self._socket.latency if self._socket is not None else 0.0
+        return latency * 1000 or None
+
+    def report_to(self, report: Report) -> None:
+        """See `seam.Reporting`: the configuration, what is said, what is heard."""
+        self._report = report
+
+    def tap(
+        self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
+    ) -> None:
+        """See `seam.Tappable`; at the latest before `connect`."""
+        self._sound.tap(said, heard)
+
+    def set_muted(self, muted: bool) -> None:
+        """Send silence in place of the source, or the source again."""
+        self._sound.set_muted(muted)
+
+    def set_volume(self, volume: float) -> None:
+        """Pass on what is heard at this volume, from 0 to 1. Raises ValueError."""
+        self._sound.set_volume(volume)
+
+    def flush_audio(self) -> None:
+        """Play nothing of what came so far."""
+        if self._voice is not None:
+            self._voice.stop()
+
+    # -- opening
+
+    async def connect(self, target: Target) -> None:
+        """Open the connection and send the configuration of ``target.session``.
+
+        Its model stands in the address; a sideband sends none, because the call has
+        one. Opening has ``target.timeout`` seconds, sending the configuration as many
+        again. A call that is not known yet is asked for again. Raises a `ConnectError`.
+        """
+        if self._closed or self._opening is not None:
+            raise ConnectError("a transport connects once")
+        self._key = target.credentials.key
+        # In a task of its own, which `close` can end without cancelling the caller.
+        self._opening = asyncio.create_task(self._open(target))
+        try:
+            self._socket = await self._opening
+            async with asyncio.timeout(target.timeout):
+                await self._greet(self._socket, target)
+        except BaseException as error:
+            closed_meanwhile = self._closed
+            await self.close()
+            if closed_meanwhile and not cancelling():
+                raise ConnectError("closed while connecting") from None
+            if isinstance(error, NotConnected):
+                raise ConnectError(str(error)) from None
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeout("the service takes no configuration") from None
+            raise
+
+    def again(self) -> WebSocketTransport:
+        """A fresh transport with the same sound."""
+        return WebSocketTransport(self._call_id, self._sound)
+
+    async def _open(self, target: Target) -> ClientConnection:
+        session = target.session
+        if self._call_id is not None:
+            query = {"call_id": self._call_id}
+        elif session.get("type") == "transcription":
+            query = {"intent": "transcription"}
+        else:
+            query = {"model": str(session.get("model", ""))}
+        url = websocket_url(target.base_url, query)
+        try:
+            async with asyncio.timeout(target.timeout):
+                return await self._dial(url, target)
+        except TimeoutError:
+            raise ConnectTimeout(
+                f"the service did not open the WebSocket within {target.timeout:.3g} s"
+            ) from None
+
+    async def _dial(self, url: str, target: Target) -> ClientConnection:
+        loop = asyncio.get_running_loop()
+        give_up, wait = loop.time() + CALL_PATIENCE, 0.05
+        while True:
+            try:
+                return await _dial_once(url, target)
+            except SignallingError as error:
+                early = self._call_id is not None and error.status == 404
+                if not early or loop.time() + wait > give_up:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, 1.0)
+
+    async def _greet(self, socket: ClientConnection, target: Target) -> None:
+        """Send the configuration and take the first event, which may be a refusal.
+
+        A sideband gets neither: the call has a configuration, and is under way.
+        """
+        if self._call_id is not None:
+            return
+        gone: NotConnected | None = None
+        try:
+            await self._configure(target)
+        except NotConnected as error:
+            gone = error
+        self._first = await _first_event(socket, target)
+        if gone is not None:
+            raise gone
+
+    async def _configure(self, target: Target) -> None:
+        session = {name: target.session[name] for name in target.session}
+        session.pop("model", None)
+        sends = session.keys() != {"type"}
+        self._voice = VoiceEvents(
+            self._sound, self._send_own, self._report, session, configured=not sends
+        )
+        if sends:
+            update = {
+                "type": "session.update",
+                "event_id": "configuration",
+                "session": session,
+            }
+            await self._send_own(msgspec.json.encode(update, enc_hook=dict).decode())
+
+    # -- frames
+
+    async def send(self, frame: str) -> None:
+        """Send one event; waits while more than `SEND_LIMIT` bytes are under way.
+
+        Raises `NotConnected` before `connect` and after the end, ValueError for a
+        lone surrogate.
+        """
+        if self._socket is None or self._closed:
+            raise NotConnected("this transport is not connected")
+        if self._voice is not None:
+            self._voice.before_sending(frame)
+        await self._put(self._socket, frame)
+
+    async def _send_own(self, frame: str) -> None:
+        if self._socket is None or self._closed:
+            raise NotConnected("this transport is not connected")
+        self._report(frame, "out")
+        await self._put(self._socket, frame)
+
+    async def _put(self, socket: ClientConnection, frame: str) -> None:
+        try:
+            data = frame.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"not valid Unicode: {error.reason}") from None
+        try:
+            await socket.send(data, text=True)
+        except ConnectionClosed as error:
+            lost = _lost(error, self._key)
+            reason = str(lost) if lost is not None else "the service closed"
+            raise NotConnected(reason) from None
+
+    async def frames(self) -> AsyncIterator[str | bytes]:
+        """Events as they came; `ConnectionLost` where the service did not mean it."""
+        while self._socket is not None:
+            try:
+                data, self._first = self._first, b""
+                data = data or await self._socket.recv(decode=False)
+            except ConnectionClosed as error:
+                lost = None if self._closed else _lost(error, self._key)
+                if lost is not None:
+                    raise lost from None
+                return
+            if self._voice is not None:
+                self._voice.before_giving_out(data)
+            yield _text(data)
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent, also while connecting.
+
+        A far side that does not answer is waited for `CLOSE_PATIENCE` seconds.
+        """
+        self._closed = True
+        if self._voice is not None:
+            await self._voice.close()
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        if self._opening is not None and not self._opening.cancelled():
+            # It may have opened in the same turn of the loop in which it was ended.
+            socket = None if self._opening.exception() else self._opening.result()
+            await _close(socket)
+
+
+async def _close(socket: ClientConnection | None) -> None:
+    if socket is None:
+        return
+    try:
+        # A sender that waits for room holds up the library's own close.
+        async with asyncio.timeout(CLOSE_PATIENCE):
+            await socket.close()
+    except TimeoutError:
+        pass
+    finally:
+        # Also where closing was cancelled: nothing is left behind.
+        socket.transport.abort()
+    await socket.wait_closed()
+
+
+async def _first_event(socket: ClientConnection, target: Target) -> bytes:
+    """The first event; empty where none comes in time. Raises what refuses us."""
+    event = b""
+    # An error may end nothing, and a service may say nothing first.
+    with contextlib.suppress(TimeoutError, ConnectionClosed):
+        async with asyncio.timeout(FIRST_PATIENCE):
+            event = await socket.recv(decode=False)
+        if is_error(event):
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await socket.wait_closed()
+    host = target.base_url.partition("?")[0]
+    code, reason = socket.close_code, socket.close_reason or ""
+    no = refused(host, event, code, reason, target.credentials.key)
+    if no is not None:
+        raise no
+    return event
+
+
+class _Dial(connect):
+    """Without redirects: a key goes to the host that the caller named."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def _dial_once(url: str, target: Target) -> ClientConnection:
+    """The table from what websockets raises to what we raise."""
+    host, loopback = url.partition("?")[0], is_loopback(target.base_url)
+    try:
+        return await _Dial(
+            url,
+            additional_headers=identification(target),
+            # A proxy of the environment cannot reach our loopback.
+            proxy=None if loopback else True,
+            compression=None,
+            # The time is kept in one place, around all that connecting takes.
+            open_timeout=None,
+            ping_interval=PING,
+            ping_timeout=PING,
+            close_timeout=CLOSE_PATIENCE,
+            max_size=FRAME_LIMIT,
+            write_limit=SEND_LIMIT,
+            logger=_log,
+        )
+    except InvalidStatus as error:
+        raise refusal(target, reply_of(error.response)) from None
+    except InvalidHandshake as error:
+        raise SignallingError(
+            f"{host} does not speak WebSocket: {one_line(str(error))}"
+        ) from None
+    except (OSError, EOFError) as error:
+        raise ServiceUnreachable(
+            f"nothing answers at {host} ({one_line(str(error))})"
+        ) from error
+    except (WebSocketException, ImportError, ValueError) as error:
+        # An address, a proxy or certificates that are not usable.
+        raise SignallingError(
+            f"no connection can be made to {host}: {one_line(str(error))}"
+        ) from error
+
+
+def _lost(error: ConnectionClosed, key: Secret | None) -> ConnectionLost | None:
+    """What a close means; None where the service meant to end the session."""
+    if error.rcvd is not None:
+        return lost(error.rcvd.code, error.rcvd.reason, key)
+    if error.sent is not None and error.sent.reason:
+        # We gave up on it: no answer to a ping, a frame that is none.
+        said = f"the connection was given up: {error.sent.reason}"
+        return ConnectionLost(said, code=error.sent.code)
+    return broken_off()
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

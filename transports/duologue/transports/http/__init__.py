@@ -1,0 +1,1 @@
+"""HTTP: signalling, keys, and the masking of secrets."""

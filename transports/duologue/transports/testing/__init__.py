@@ -1,0 +1,25 @@
+"""The promises of a transport, as tests that your own transport can run."""
+
+from __future__ import annotations
+
+from .contract_tests import (
+    PATIENCE,
+    Ending,
+    Rig,
+    Script,
+    Step,
+    TransportTests,
+    default_target,
+    follow,
+)
+
+__all__ = [
+    "PATIENCE",
+    "Ending",
+    "Rig",
+    "Script",
+    "Step",
+    "TransportTests",
+    "default_target",
+    "follow",
+]
