@@ -7,7 +7,7 @@ from array import array
 import pytest
 
 from duologue.transports.audio.mixer import FRAME_BYTES, Sound
-from duologue.transports.audio.sources_and_sinks import BufferSink, QueueSource
+from duologue.transports.audio.sources import BufferSink, QueueSource
 
 #: The connection that reads.
 ME = object()

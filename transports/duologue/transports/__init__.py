@@ -36,7 +36,8 @@ from .http.credentials import (
 )
 
 if TYPE_CHECKING:
-    from .audio.sources_and_sinks import (
+    from .audio.sinks import TrimmedSink
+    from .audio.sources import (
         BufferSink,
         CallbackSink,
         CallbackSource,
@@ -45,32 +46,31 @@ if TYPE_CHECKING:
         WavSink,
         WavSource,
     )
-    from .audio.trim import TrimmedSink
     from .client.client import Client
     from .client.live_session import LiveSession
     from .client.tools import Tool, tool
     from .drivers.recording.log_file import read_log_file
     from .drivers.recording.recording_transport import record
     from .drivers.replay.replay_transport import replay
-    from .drivers.webrtc.ice import IceServer
+    from .drivers.webrtc.ice_server import IceServer
     from .drivers.webrtc.statistics import Statistics
     from .drivers.webrtc.webrtc_transport import webrtc
     from .drivers.websocket.websocket_transport import websocket
 
 _LAZY = {
-    "BufferSink": "audio.sources_and_sinks",
-    "CallbackSink": "audio.sources_and_sinks",
-    "CallbackSource": "audio.sources_and_sinks",
+    "BufferSink": "audio.sources",
+    "CallbackSink": "audio.sources",
+    "CallbackSource": "audio.sources",
     "Client": "client.client",
-    "IceServer": "drivers.webrtc.ice",
+    "IceServer": "drivers.webrtc.ice_server",
     "LiveSession": "client.live_session",
-    "QueueSource": "audio.sources_and_sinks",
-    "SilenceSource": "audio.sources_and_sinks",
+    "QueueSource": "audio.sources",
+    "SilenceSource": "audio.sources",
     "Statistics": "drivers.webrtc.statistics",
     "Tool": "client.tools",
-    "TrimmedSink": "audio.trim",
-    "WavSink": "audio.sources_and_sinks",
-    "WavSource": "audio.sources_and_sinks",
+    "TrimmedSink": "audio.sinks",
+    "WavSink": "audio.sources",
+    "WavSource": "audio.sources",
     "read_log_file": "drivers.recording.log_file",
     "record": "drivers.recording.recording_transport",
     "replay": "drivers.replay.replay_transport",

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from duologue.transports.drivers.webrtc.packets import PacketCache
+from duologue.transports.drivers.webrtc.packet_cache import PacketCache
 from duologue.transports.drivers.webrtc.peer import Peer
 from duologue.transports.errors import DuologueError
 

@@ -22,7 +22,7 @@ from duologue.transports.drivers.webrtc.aiortc_private import (
     guard,
     received,
 )
-from duologue.transports.drivers.webrtc.ice import IceServer
+from duologue.transports.drivers.webrtc.ice_server import IceServer
 from duologue.transports.drivers.webrtc.peer import (
     MESSAGE_LIMIT,
     PENDING_LIMIT,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiortc
 import pytest
 
-from duologue.transports.audio.sources_and_sinks import BufferSink, CallbackSource
+from duologue.transports.audio.sources import BufferSink, CallbackSource
 from duologue.transports.contract import Transport
 from duologue.transports.drivers.webrtc import webrtc_transport as _webrtc
 from duologue.transports.drivers.webrtc.data_channel import SEND_LIMIT

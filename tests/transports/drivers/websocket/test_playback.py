@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from duologue.transports.audio.mixer import Sound
-from duologue.transports.audio.sources_and_sinks import BufferSink, CallbackSink
+from duologue.transports.audio.sources import BufferSink, CallbackSink
 from duologue.transports.drivers.websocket import playback as _playback
 from duologue.transports.drivers.websocket.playback import Playback
 

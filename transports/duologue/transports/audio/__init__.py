@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sources_and_sinks import (
+    from .sinks import TrimmedSink
+    from .sources import (
         BufferSink,
         CallbackSink,
         CallbackSource,
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
         WavSink,
         WavSource,
     )
-    from .trim import TrimmedSink
 
 __all__ = [
     "BufferSink",
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BufferSink": "sources_and_sinks",
-    "CallbackSink": "sources_and_sinks",
-    "CallbackSource": "sources_and_sinks",
-    "QueueSource": "sources_and_sinks",
-    "SilenceSource": "sources_and_sinks",
-    "TrimmedSink": "trim",
-    "WavSink": "sources_and_sinks",
-    "WavSource": "sources_and_sinks",
+    "BufferSink": "sources",
+    "CallbackSink": "sources",
+    "CallbackSource": "sources",
+    "QueueSource": "sources",
+    "SilenceSource": "sources",
+    "TrimmedSink": "sinks",
+    "WavSink": "sources",
+    "WavSource": "sources",
 }
 
 

@@ -35,7 +35,7 @@ from .emitter import Emitter
 from .outbox import Outbox
 from .supervisor import Keeper
 from .tools import Spec, Tool, Toolbox
-from .unconfirmed import Unconfirmed, named
+from .unconfirmed_items import Unconfirmed, named
 from .waiting import OVER, first_of, lines, wait, why_not
 
 __all__ = ["LiveSession"]

@@ -28,7 +28,7 @@ from ..errors import (
     SignallingError,
 )
 from .credentials import Secret
-from .masking import Headers, one_line
+from .redaction import Headers, one_line
 
 try:
     import httpx

@@ -22,7 +22,7 @@ from duologue.core.log.record import Record
 
 from ...contract import Report, Target
 from ...errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
-from .drift import Comparison, Sends, first_difference
+from .event_comparison import Comparison, Sends, first_difference
 from .recorded_session import (
     channel,
     configuration,

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from .packet_order import PacketOrder
+from .jitter_buffer import PacketOrder
 
 __all__ = [
     "answers",

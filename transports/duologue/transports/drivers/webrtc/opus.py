@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ...contract import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
 from ...errors import MissingExtra
-from .packets import FRAME_BYTES, PacketCache, Packets
+from .packet_cache import FRAME_BYTES, PacketCache, Packets
 
 try:
     import av

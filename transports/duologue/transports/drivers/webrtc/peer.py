@@ -30,9 +30,9 @@ from .aiortc_private import (
     take_packets,
 )
 from .data_channel import Room, send_text
-from .ice import IceServer
+from .ice_server import IceServer
 from .opus import Listener, Packet, Speaker
-from .packets import PacketCache
+from .packet_cache import PacketCache
 from .statistics import Statistics
 
 try:

@@ -11,7 +11,7 @@ from ...errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
 from ...http.signalling import create_call, is_loopback
 from ...inbox import Inbox
 from ...tasks import cancelling
-from .ice import IceServer
+from .ice_server import IceServer
 from .peer import Peer
 from .statistics import Statistics
 

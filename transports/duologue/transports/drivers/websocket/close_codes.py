@@ -13,7 +13,7 @@ import msgspec
 
 from ...errors import AuthenticationError, ConnectionLost, SignallingError
 from ...http.credentials import Secret
-from ...http.masking import one_line
+from ...http.redaction import one_line
 from ...http.signalling import BODY_LIMIT, Reply
 
 __all__ = ["broken_off", "is_error", "lost", "refused", "reply_of"]

@@ -26,7 +26,7 @@ from ...errors import (
     SignallingError,
 )
 from ...http.credentials import Secret
-from ...http.masking import one_line
+from ...http.redaction import one_line
 from ...http.signalling import (
     identification,
     is_call_id,

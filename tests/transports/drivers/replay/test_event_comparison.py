@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from duologue.core import Record
-from duologue.transports.drivers.replay.drift import Comparison, Sends, first_difference
+from duologue.transports.drivers.replay.event_comparison import (
+    Comparison,
+    Sends,
+    first_difference,
+)
 from duologue.transports.errors import ReplayDrift
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from duologue.transports.http.credentials import Secret
-from duologue.transports.http.masking import Headers, one_line
+from duologue.transports.http.redaction import Headers, one_line
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.transports.drivers.webrtc.aiortc_private import take_packets
-from duologue.transports.drivers.webrtc.packet_order import DEPTH, PacketOrder
+from duologue.transports.drivers.webrtc.jitter_buffer import DEPTH, PacketOrder
 
 
 def delivered(numbers: Iterable[int]) -> list[int]:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.transports.audio.resample import convert
-from duologue.transports.audio.sources_and_sinks import (
+from duologue.transports.audio.sources import (
     BufferSink,
     CallbackSink,
     CallbackSource,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from duologue.transports.drivers.webrtc.packets import FRAME_BYTES, PacketCache, Packets
+from duologue.transports.drivers.webrtc.packet_cache import (
+    FRAME_BYTES,
+    PacketCache,
+    Packets,
+)
 
 SILENCE = bytes(FRAME_BYTES)
 
