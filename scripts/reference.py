@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write `docs/reference/` from the code of the core, or check that it is up to date.
+"""Write `docs/reference/` from the code, or check that it is up to date.
 
     scripts/reference.py            write the pages
     scripts/reference.py --check    change nothing; fail where a page differs
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from api_pages import core_page, function_entry, testing_page
+from folder_map import with_map
 from introspection import (
     CATALOGUE,
     OBJECTS,
@@ -46,6 +47,7 @@ from introspection import (
     value_table,
     wire_events,
 )
+from public_pages import PUBLIC, public_pages
 from rendering import anchor, code, join, plain, table
 
 from duologue.core import events, prices
@@ -77,6 +79,7 @@ from duologue.core.views import notices
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = TOP / "docs" / "reference"
+ARCHITECTURE = TOP / "docs" / "architecture.md"
 NOTE = "<!-- Made by `make docs` from the code. Changes here are lost. -->\n\n"
 
 
@@ -90,6 +93,9 @@ def main(argv: list[str] | None = None) -> int:
     folder: Path = options.to
     if options.check:
         stale = list(differences(folder, made))
+        page = ARCHITECTURE.read_text(encoding="utf-8")
+        if page != with_map(page, TOP):
+            stale.append("architecture.md is not what the folders say")
         for line in stale:
             print(f"{line}; run `make docs`", file=sys.stderr)
         return 1 if stale else 0
@@ -99,6 +105,9 @@ def main(argv: list[str] | None = None) -> int:
     for path in folder.glob("*.md"):
         if path.name not in made:
             path.unlink()
+    if folder == PAGES:
+        page = ARCHITECTURE.read_text(encoding="utf-8")
+        ARCHITECTURE.write_text(with_map(page, TOP), encoding="utf-8")
     return 0
 
 
@@ -128,6 +137,7 @@ def pages() -> dict[str, str]:
         "client-events.md": client_events_page(),
         "selectors.md": selectors_page(),
         "notices.md": notices_page(),
+        **public_pages(),
     }
 
 
@@ -147,6 +157,10 @@ def index_page() -> str:
         ("selectors.md", "what users read of a session"),
         ("notices.md", "what an emitter tells"),
         ("testing.md", "streams and checks for tests"),
+        *(
+            (name, f"`{modules[0]}` and its like")
+            for name, (_, modules) in PUBLIC.items()
+        ),
     ]
     lines = [
         f"- [{link.removesuffix('.md')}]({link}): {says}" for link, says in entries
