@@ -134,10 +134,13 @@ def entry(name: str, value: Any) -> str:
     )
 
 
-def function_entry(function: Callable[..., Any]) -> str:
+def function_entry(
+    function: Callable[..., Any], names: tuple[str, ...] = ("Script",)
+) -> str:
+    """A function; ``names`` are those of the page."""
     name = getattr(function, "__name__", "")
-    # A class of the same letters has the plain heading: anchors know no capitals.
-    title = f"{name} (function)" if name == "script" else name
+    # A class of the same letters has the plain heading: anchors ignore case.
+    title = f"{name} (function)" if name.title() in names else name
     return join(
         f"### {title}", f"```\n{signature(name, function)}\n```", says(function)
     )

@@ -71,7 +71,7 @@ def _entry(module: ModuleType, word: str, value: Any) -> str:
             return join(f"### {word}", says(value), *methods(word, value))
         return class_entry(word, value)
     if inspect.isfunction(function := inspect.unwrap(value)):
-        return function_entry(function)
+        return function_entry(function, tuple(module.__all__))
     if typing.get_origin(value) is None and not isinstance(value, int | float | str):
         return join(f"### {word}", inspect.getdoc(value) or "")
     note = comment_above(_home(module, word), word)

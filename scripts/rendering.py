@@ -90,9 +90,12 @@ def said(annotation: Any) -> Any:
 
 
 def bare(value: Any) -> Any:
-    """A default; an enum's member by its name."""
+    """A default; a member of an enum and a function by their names."""
     if isinstance(value, enum.Enum):
         return Bare(f"{type(value).__name__}.{value.name}")
+    if callable(value) and not inspect.isclass(value):
+        name = getattr(value, "__name__", "…")
+        return Bare("…" if name == "<lambda>" else name)
     return value
 
 
