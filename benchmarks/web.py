@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
 from duologue.adapters.web import Limits, create_app
-from duologue.adapters.web.server.serving import serving
+from duologue.adapters.web.server.web_server import serving
 from duologue.transports import Credentials
 
 __all__ = ["measure"]

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.adapters.web import create_app
-from duologue.adapters.web.server.serving import serving
+from duologue.adapters.web.server.web_server import serving
 from duologue.core import apply
 from duologue.local import LocalService, Parts
 from duologue.transports import Credentials

@@ -12,8 +12,8 @@ from __future__ import annotations
 from duologue.transports.errors import MissingExtra
 
 try:
-    from .server.app import create_app, mount
-    from .server.limits import Limits
+    from .server.web_app import create_app, mount
+    from .sessions.limits import Limits
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith("duologue"):
         raise

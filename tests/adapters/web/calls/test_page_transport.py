@@ -13,9 +13,9 @@ import pytest
 
 from duologue.adapters.web import create_app
 from duologue.adapters.web.calls import page_transport as module
-from duologue.adapters.web.server.limits import Limits
-from duologue.adapters.web.server.serving import serving
-from duologue.adapters.web.sessions.subscriber import Watcher
+from duologue.adapters.web.pages.subscriber import Watcher
+from duologue.adapters.web.server.web_server import serving
+from duologue.adapters.web.sessions.limits import Limits
 from duologue.transports import Credentials, NotConnected
 
 from ..conftest import Feed, Page, Serve, Served, calling, lines

@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from duologue.adapters.web import create_app
-from duologue.adapters.web.server.refusals import Refused
-from duologue.adapters.web.server.serving import serving
+from duologue.adapters.web.pages.refusals import Refused
+from duologue.adapters.web.server.web_server import serving
 from duologue.adapters.web.sessions import web_session as room
 from duologue.adapters.web.sessions.registry import Caller
 from duologue.core import fold, read_log, view

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from duologue.adapters.web import create_app
-from duologue.adapters.web.server.serving import serving
+from duologue.adapters.web.server.web_server import serving
 from duologue.transports import Credentials
 from duologue.transports.errors import DuologueError, SignallingError
 

@@ -40,7 +40,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises a `DuologueError` if it cannot."""
-    from duologue.adapters.web.server.serving import check_open
+    from duologue.adapters.web.server.web_server import check_open
 
     named = bool(options.allow_origins)
     check_open(options.host, authenticated=options.auth is not None, named=named)
@@ -49,7 +49,7 @@ def run(options: Options) -> None:
 
 async def _serve(options: Options) -> None:
     from duologue.adapters.web import create_app
-    from duologue.adapters.web.server.serving import serving
+    from duologue.adapters.web.server.web_server import serving
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from duologue.transports.errors import ConnectError, DuologueError, NotConnected
 
-from ..server.refusals import Refused, of_service
+from ..pages.refusals import Refused, of_service
 
 __all__ = ["outcome"]
 

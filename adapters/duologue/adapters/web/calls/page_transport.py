@@ -22,8 +22,8 @@ from duologue.transports.errors import ConnectError, ConnectTimeout, NotConnecte
 from duologue.transports.http.credentials import Secret
 from duologue.transports.http.signalling import create_key
 
-from ..server.refusals import Refused
-from ..sessions.subscriber import Watcher
+from ..pages.refusals import Refused
+from ..pages.subscriber import Watcher
 
 __all__ = ["Browser"]
 

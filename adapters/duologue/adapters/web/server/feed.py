@@ -8,10 +8,10 @@ from typing import Any, Literal, Union
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..pages.page_commands import command_of
+from ..pages.refusals import Refused
+from ..pages.subscriber import Watcher
 from ..sessions.registry import GONE, Caller, Hub
-from ..sessions.subscriber import Watcher
-from .page_commands import command_of
-from .refusals import Refused
 from .request_guard import reject
 from .routes import Authenticate, caller_of
 

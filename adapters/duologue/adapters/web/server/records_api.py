@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from duologue.core import LogError, Record, read_log
 
+from ..pages.refusals import Refused
 from ..sessions.history import Entry, History
 from ..sessions.registry import Caller, Hub
-from .refusals import Refused
 from .routes import Api, json_reply, read_body
 
 __all__ = ["Records"]

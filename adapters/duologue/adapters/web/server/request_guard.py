@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .refusals import Refused
+from ..pages.refusals import Refused
 
 __all__ = ["Guard", "is_loopback_host", "reject"]
 

@@ -12,10 +12,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from ..calls.page_transport import LIFETIME
+from ..pages.page_commands import command_of
+from ..pages.refusals import Refused
 from ..sessions.registry import Caller, Hub
 from ..sessions.web_session import Room
-from .page_commands import command_of
-from .refusals import Refused
 
 __all__ = ["Api", "Authenticate", "caller_of", "json_reply", "read_body"]
 

@@ -16,12 +16,12 @@ from duologue.transports import Client, Credentials
 from duologue.transports.clock import SystemClock
 from duologue.transports.http.credentials import Secret
 
-from ..server.config_allowlist import changed, changes_of
-from ..server.limits import Limits, Meter
-from ..server.refusals import Refused
+from ..pages.page_policy import changed, changes_of
+from ..pages.redaction import hiding, secrets_of
+from ..pages.refusals import Refused
+from ..pages.subscriber import Watcher, encoded
 from .history import History
-from .redaction import hiding, secrets_of
-from .subscriber import Watcher, encoded
+from .limits import Limits, Meter
 from .web_session import About, Room
 
 __all__ = ["Caller", "Hub"]

@@ -30,8 +30,7 @@ from duologue.transports.http.credentials import Secret
 from ..calls.call_outcome import outcome
 from ..calls.page_transport import LIFETIME, Browser
 from ..calls.relay import Relay
-from ..server.config_allowlist import changed, changes_of
-from ..server.page_commands import (
+from ..pages.page_commands import (
     Clear,
     Close,
     Command,
@@ -41,9 +40,10 @@ from ..server.page_commands import (
     Update,
     Volume,
 )
-from ..server.refusals import Refused
+from ..pages.page_policy import changed, changes_of
+from ..pages.refusals import Refused
+from ..pages.subscriber import Watcher, encoded
 from .history import History
-from .subscriber import Watcher, encoded
 from .tool_policy import has_foreign_tools
 
 __all__ = ["Room"]

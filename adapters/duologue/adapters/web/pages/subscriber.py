@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from .web_session import Room
+    from ..sessions.web_session import Room
 
 __all__ = ["Watcher", "encoded"]
 

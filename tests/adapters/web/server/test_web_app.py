@@ -21,8 +21,8 @@ from websockets.exceptions import InvalidStatus
 
 from duologue.adapters.web import create_app, mount
 from duologue.adapters.web.server import routes as api
-from duologue.adapters.web.server.limits import Limits
-from duologue.adapters.web.server.serving import serving
+from duologue.adapters.web.server.web_server import serving
+from duologue.adapters.web.sessions.limits import Limits
 from duologue.adapters.web.sessions.registry import Caller, Hub
 from duologue.core.models import TRANSCRIPTION
 from duologue.local import LocalService

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from duologue.adapters.web.sessions.redaction import hiding, secrets_of
+from duologue.adapters.web.pages.redaction import hiding, secrets_of
 from duologue.core import SessionConfig, Store, events, to_line, view
 from duologue.core.testing import check_middleware
 

@@ -10,7 +10,7 @@ from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from .refusals import Refused
+from ..pages.refusals import Refused
 
 __all__ = ["Limits", "Meter"]
 

@@ -26,11 +26,11 @@ from duologue.transports.client.client import DEFAULT_BASE_URL, default_config
 from duologue.transports.errors import DuologueError, SignallingError
 from duologue.transports.http.signalling import is_loopback
 
+from ..pages.refusals import Refused
+from ..sessions.limits import Limits
 from ..sessions.registry import Hub
 from .feed import Feed
-from .limits import Limits
 from .records_api import Records
-from .refusals import Refused
 from .request_guard import Guard
 from .routes import Api, Authenticate, json_reply
 

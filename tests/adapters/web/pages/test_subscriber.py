@@ -10,11 +10,11 @@ import attrs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from duologue.adapters.web.server.limits import Limits
+from duologue.adapters.web.pages.subscriber import Watcher
 from duologue.adapters.web.sessions import web_session as module
 from duologue.adapters.web.sessions.history import History
+from duologue.adapters.web.sessions.limits import Limits
 from duologue.adapters.web.sessions.registry import Caller, Hub
-from duologue.adapters.web.sessions.subscriber import Watcher
 from duologue.core import Record, SessionConfig, apply, events, fold, read_log, view
 from duologue.core.testing import hostile, records
 from duologue.transports import Credentials

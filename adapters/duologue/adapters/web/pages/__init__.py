@@ -1,0 +1,1 @@
+"""Pages: their commands, the rules for them, and the queue of messages to each."""
