@@ -25,7 +25,7 @@ from served import AUDIBLE
 
 from duologue.core import SessionConfig
 from duologue.core.config import TURN_DETECTION
-from duologue.local.speech.interfaces import VoiceError
+from duologue.local.interfaces import VoiceError
 from duologue.local.speech.tts import find_voice
 from duologue.transports import Client, Credentials, webrtc
 

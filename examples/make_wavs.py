@@ -13,7 +13,7 @@ import asyncio
 import wave
 from pathlib import Path
 
-from duologue.local.speech.interfaces import VOICE_RATE
+from duologue.local.interfaces import VOICE_RATE
 from duologue.local.speech.tts_flite import FliteVoice
 
 #: File name to question. The scripted mind answers the first, and counts for long

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from duologue.core import SessionConfig, select_is_settled, select_transcripts
-from duologue.local.in_process import memory
+from duologue.local import in_process
 from duologue.transports import (
     Client,
     ConnectError,
@@ -96,7 +96,7 @@ def _text(line: bytes) -> str | bytes:
 
 async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass lines on to a session of the local service, and its frames back."""
-    service = memory()
+    service = in_process()
     target = Target(
         base_url="http://127.0.0.1/v1",
         credentials=Credentials("any"),

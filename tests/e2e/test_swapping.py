@@ -16,8 +16,7 @@ from duologue.core import (
     select_is_settled,
     select_transcripts,
 )
-from duologue.local import LocalService
-from duologue.local.in_process import memory
+from duologue.local import LocalService, in_process
 from duologue.transports import (
     Client,
     Credentials,
@@ -36,7 +35,7 @@ CONFIG = SessionConfig(output_modalities=("text",), instructions="Be brief.")
 MAKERS: dict[str, Callable[[], Transport]] = {
     "webrtc": webrtc,
     "websocket": websocket,
-    "memory": memory,
+    "memory": in_process,
 }
 #: What is said, and what the default scenario answers.
 TALK = [

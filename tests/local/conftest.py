@@ -16,7 +16,7 @@ from duologue.core import decode
 from duologue.core.events import Malformed, Unknown
 from duologue.local.engine import effects as jobs
 from duologue.local.engine.engine import Engine, Options
-from duologue.local.speech.interfaces import Call, Say
+from duologue.local.interfaces import Call, Say
 
 #: 20 ms of sound and of silence, PCM16 at 24 kHz.
 LOUD = b"\x01\x10" * 480

@@ -20,10 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from duologue.local.components import from_urls
-from duologue.local.replies.llm_http import UrlMind
-from duologue.local.speech.asr_http import UrlEar
-from duologue.local.speech.asr_sphinx import SphinxEar
-from duologue.local.speech.interfaces import (
+from duologue.local.interfaces import (
     Call,
     Called,
     EarError,
@@ -36,6 +33,9 @@ from duologue.local.speech.interfaces import (
     Tool,
     VoiceError,
 )
+from duologue.local.replies.llm_http import UrlMind
+from duologue.local.speech.asr_http import UrlEar
+from duologue.local.speech.asr_sphinx import SphinxEar
 from duologue.local.speech.remote import Far, Gone
 from duologue.local.speech.resample import resample
 from duologue.local.speech.tts_http import UrlVoice

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from duologue.local.speech.interfaces import Call, Say
+from duologue.local.interfaces import Call, Say
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench

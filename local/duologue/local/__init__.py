@@ -1,13 +1,13 @@
-"""The service's half of the protocol, offline: a real ear and voice, scripted replies.
+"""A Realtime service that runs offline: real speech, scripted replies.
 
 ::
 
     async with LocalService() as service:
         print(service.base_url)
 
-`LocalService` speaks HTTP and WebRTC on a port; ``duologue.local.in_process.memory`` is
-the same engine in the client's own process. The names here are loaded when they are
-asked for, so that what is not installed is missed only where it is needed.
+`LocalService` serves HTTP, WebSocket and WebRTC on a port; `in_process` gives a
+transport to the same service without a network. Names are imported on first use, so a
+missing extra matters only to the code that needs it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .engine.engine import Engine, Options
     from .faults.fault_file import FaultsError, load_faults
     from .faults.injector import Faults
+    from .in_process_service import in_process
     from .replies.scenario import ScenarioError, load_scenario
     from .replies.script import ScriptedMind
     from .server.service import LocalService, ServiceError
@@ -40,6 +41,7 @@ __all__ = [
     "ServiceError",
     "SessionRunner",
     "built_in",
+    "in_process",
     "load_faults",
     "load_scenario",
 ]
@@ -61,13 +63,13 @@ redirect(
         "guard": "server.origin_guard",
         "guessing": "replies.slots",
         "http_errors": "server.http_errors",
-        "idle": "engine.idle_timeout",
-        "intake": "engine.input_buffer",
+        "idle": "engine.timeouts",
+        "intake": "engine.audio_buffers",
         "item_schema": "schema.conversation_items",
         "jobs": "engine.effects",
         "keys": "server.keys",
         "listening": "server.capacity",
-        "memory": "in_process",
+        "memory": "in_process_service",
         "mind": "replies.script",
         "mind_url": "replies.llm_http",
         "options": "engine.options",
@@ -77,7 +79,7 @@ redirect(
         "planning": "engine.response_plan",
         "playout": "engine.output_buffer",
         "port": "server.listener",
-        "ports": "speech.interfaces",
+        "ports": "interfaces",
         "reach": "replies.reach",
         "reply": "engine.reply",
         "requests": "engine.client_requests",
@@ -86,12 +88,12 @@ redirect(
         "serve": "server.service",
         "server": "server.http_app",
         "session": "server.session_runner",
-        "sessions": "server.sessions",
+        "sessions": "server.session_factory",
         "settings": "engine.settings",
         "shapes": "schema.checks",
         "templates": "replies.templates",
         "transcripts": "engine.transcription",
-        "turns": "engine.turns",
+        "turns": "engine.turn_detection",
         "unheard": "server.deferred_decoder",
         "usage": "engine.usage",
         "voice": "speech.tts",
@@ -116,6 +118,7 @@ _HOMES = {
     "ServiceError": "server.service",
     "SessionRunner": "server.session_runner",
     "built_in": "components",
+    "in_process": "in_process_service",
     "load_faults": "faults.fault_file",
     "load_scenario": "replies.scenario",
 }
@@ -134,7 +137,7 @@ def __getattr__(name: str) -> Any:
             f"the local service needs {error.name}: pip install 'duologue[local]'"
         ) from error
     except MissingExtra as error:
-        # Of the transports, whose extra alone would not do.
+        # An error of duologue.transports names an extra that is not enough here.
         raise MissingExtra(
             "the local service needs pip install 'duologue[local]'"
         ) from error

@@ -10,11 +10,11 @@ import attrs
 from duologue.core import models
 from duologue.transports.http.credentials import Secret
 
+from .interfaces import Detector, Ear, Mind, Voice
 from .replies.llm_http import UrlMind
 from .replies.scenario import default_mind
 from .speech.asr_http import UrlEar
 from .speech.asr_sphinx import SphinxEar
-from .speech.interfaces import Detector, Ear, Mind, Voice
 from .speech.remote import Far
 from .speech.tts import find_voice
 from .speech.tts_cache import CachedVoice

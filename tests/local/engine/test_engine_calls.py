@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from duologue.local.engine import effects as jobs
-from duologue.local.speech.interfaces import Call, Called, Line, Returned, Say, Tool
+from duologue.local.interfaces import Call, Called, Line, Returned, Say, Tool
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.local.speech.interfaces import Call, Say
+from duologue.local.interfaces import Call, Say
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from duologue.local.engine import effects as jobs
-from duologue.local.speech.interfaces import Line, Say
+from duologue.local.interfaces import Line, Say
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench

@@ -11,7 +11,7 @@ import pytest
 from duologue.local.engine import effects as jobs
 from duologue.local.engine.outbox import Refusal
 from duologue.local.engine.settings import Settings
-from duologue.local.speech.interfaces import Line
+from duologue.local.interfaces import Line
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from duologue.core import Store, select_transcripts
-from duologue.local import Options, Parts
+from duologue.local import Options, Parts, in_process
 from duologue.local.engine.effects import Close
 from duologue.local.faults.injector import (
     TRANSCRIBED,
@@ -36,10 +36,9 @@ from duologue.local.faults.injector import (
     Reorder,
     TimedDeed,
 )
-from duologue.local.in_process import memory
+from duologue.local.interfaces import Call, Say
 from duologue.local.server.calls import Calls
-from duologue.local.server.sessions import Sessions
-from duologue.local.speech.interfaces import Call, Say
+from duologue.local.server.session_factory import Sessions
 from duologue.transports.contract import Target
 from duologue.transports.drivers.webrtc.peer import Peer
 from duologue.transports.errors import ConnectionLost
@@ -392,7 +391,7 @@ def test_a_stream_without_a_stroke_is_the_same(bench: Make) -> None:
 async def types_in_memory(faults: Faults) -> list[str]:
     """Of a typed turn, up to the end of the connection."""
     options = Options(pace=float("inf"))
-    transport = memory(parts=Parts(), options=options, faults=faults)
+    transport = in_process(parts=Parts(), options=options, faults=faults)
     session = {"type": "realtime", "output_modalities": ["text"]}
     await transport.connect(
         Target(

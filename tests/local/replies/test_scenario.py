@@ -10,9 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duologue.local.replies.scenario import ScenarioError, default_mind, load_scenario
-from duologue.local.replies.script import ScriptedMind
-from duologue.local.speech.interfaces import (
+from duologue.local.interfaces import (
     Call,
     Called,
     Entry,
@@ -25,6 +23,8 @@ from duologue.local.speech.interfaces import (
     Tool,
     Wait,
 )
+from duologue.local.replies.scenario import ScenarioError, default_mind, load_scenario
+from duologue.local.replies.script import ScriptedMind
 
 WEATHER = Tool(
     "get_weather",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from duologue.local.interfaces import Line, Prompt, Say
 from duologue.local.replies.numbers import in_words
 from duologue.local.replies.scenario import default_mind
 from duologue.local.replies.script import LABEL
-from duologue.local.speech.interfaces import Line, Prompt, Say
 
 TEN = "One, two, three, four, five, six, seven, eight, nine, ten."
 

@@ -16,7 +16,7 @@ from duologue.local import LocalService, Parts, ServiceError
 from duologue.local.engine.engine import Options
 from duologue.local.server.calls import Calls
 from duologue.local.server.keys import Keys
-from duologue.local.server.sessions import Sessions
+from duologue.local.server.session_factory import Sessions
 from duologue.transports.drivers.webrtc.peer import Peer
 
 KEY = {"Authorization": "Bearer made-up"}

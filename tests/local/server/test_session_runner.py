@@ -12,10 +12,9 @@ import attrs
 import pytest
 
 from duologue.local import Options, Parts, SessionRunner, built_in
-from duologue.local.engine.input_buffer import MOST_AUDIO
+from duologue.local.engine.audio_buffers import MOST_AUDIO
 from duologue.local.faults.injector import Fault, Faults, Late, Mute
-from duologue.local.server.session_runner import new_id
-from duologue.local.speech.interfaces import (
+from duologue.local.interfaces import (
     Call,
     EarError,
     Hearing,
@@ -26,6 +25,7 @@ from duologue.local.speech.interfaces import (
     VoiceError,
     Wait,
 )
+from duologue.local.server.session_runner import new_id
 
 TYPED = {
     "type": "conversation.item.create",

@@ -14,12 +14,12 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from duologue.local.engine.settings import TurnRule
-from duologue.local.engine.turns import Began, Ended, TurnFinder
+from duologue.local.engine.turn_detection import Began, Ended, TurnFinder
+from duologue.local.interfaces import EarError, Voice, VoiceError
 from duologue.local.speech import tts as voices
 from duologue.local.speech.asr_sphinx import SphinxEar
 from duologue.local.speech.closed_set import decode, lasts
 from duologue.local.speech.g711 import Writer, reader
-from duologue.local.speech.interfaces import EarError, Voice, VoiceError
 from duologue.local.speech.resample import Resampler, resample
 from duologue.local.speech.synthesis import clauses
 from duologue.local.speech.tts_espeak import EspeakVoice

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from duologue.local.speech.interfaces import VoiceError
+from duologue.local.interfaces import VoiceError
 from duologue.local.speech.tts_cache import CachedVoice
 
 

@@ -26,7 +26,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.models import REALTIME
-from duologue.local.in_process import memory
+from duologue.local import in_process
 from duologue.transports import (
     Client,
     ConnectError,
@@ -68,15 +68,15 @@ HELLO = [
 
 async def test_a_typed_turn_gives_both_lines_in_order(client: Client) -> None:
     """What was typed and what was answered stand in the state, final."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     await session.send_text("hello")
     assert words(await session.until(is_answered, timeout=10)) == HELLO
 
 
 async def test_sessions_have_their_own_words(client: Client) -> None:
     """Two sessions at once in one store do not mix."""
-    one = await client.start_session(TYPED, id="one", transport=memory())
-    two = await client.start_session(TYPED, id="two", transport=memory())
+    one = await client.start_session(TYPED, id="one", transport=in_process())
+    two = await client.start_session(TYPED, id="two", transport=in_process())
     await asyncio.gather(one.send_text("hello"), two.send_text("count to three"))
     states = [await s.until(is_answered, timeout=10) for s in (one, two)]
     assert [words(state) for state in states] == [
@@ -92,14 +92,14 @@ async def test_sessions_have_their_own_words(client: Client) -> None:
 
 async def test_an_id_is_used_once(client: Client) -> None:
     """A second session of the same id is refused."""
-    await client.start_session(TYPED, id="one", transport=memory())
+    await client.start_session(TYPED, id="one", transport=in_process())
     with pytest.raises(ValueError, match="'one' exists"):
-        await client.start_session(TYPED, id="one", transport=memory())
+        await client.start_session(TYPED, id="one", transport=in_process())
 
 
 async def test_close_leaves_the_session_in_state(client: Client) -> None:
     """A closed session can still be read, and says that it is closed."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     await session.close()
     await session.close()
     assert session.state.connection.status is SessionStatus.CLOSED
@@ -108,7 +108,7 @@ async def test_close_leaves_the_session_in_state(client: Client) -> None:
 
 async def test_close_session_gives_the_last_value_and_forgets(client: Client) -> None:
     """The state does not keep a session that was handed to the caller."""
-    session = await client.start_session(TYPED, id="one", transport=memory())
+    session = await client.start_session(TYPED, id="one", transport=in_process())
     await session.send_text("hello")
     await session.until(is_answered, timeout=10)
     last = await client.close_session("one")
@@ -123,7 +123,7 @@ async def test_all_who_close_wait_for_the_same_end(
 ) -> None:
     """None of them ends the log before the session has."""
     path = tmp_path / "session.jsonl"
-    session = await client.start_session(TYPED, transport=record(memory(), path))
+    session = await client.start_session(TYPED, transport=record(in_process(), path))
     await asyncio.gather(session.close(), session.close(), client.close())
     assert dump(fold(read_log_file(path))) == dump(client.store.state)
     assert session.state.connection.status is SessionStatus.CLOSED
@@ -131,7 +131,7 @@ async def test_all_who_close_wait_for_the_same_end(
 
 async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> None:
     """Two at once: both get it; who comes later finds no session."""
-    session = await client.start_session(TYPED, id="one", transport=memory())
+    session = await client.start_session(TYPED, id="one", transport=in_process())
     await session.send_text("hello")
     await session.until(is_answered, timeout=10)
     close = client.close_session
@@ -145,7 +145,7 @@ async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> No
 
 async def test_a_cancelled_close_goes_on(client: Client) -> None:
     """Who gives up waiting for the end does not keep others from it."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     closing = asyncio.create_task(session.close())
     await asyncio.sleep(0)
     closing.cancel()
@@ -157,7 +157,7 @@ async def test_a_cancelled_close_goes_on(client: Client) -> None:
 
 async def test_nothing_is_sent_after_close(client: Client) -> None:
     """Sending on a closed session raises and records nothing."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     await session.close()
     before = session.state
     with pytest.raises(NotConnected):
@@ -177,7 +177,7 @@ async def test_only_a_clients_events_are_sent(
     client: Client, event: events.Event | dict[str, str], why: str
 ) -> None:
     """What is the service's to say, or not an event, is refused by name."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     with pytest.raises(ValueError, match=why):
         await session.send_event(event)
 
@@ -229,7 +229,7 @@ async def test_a_failed_connect_is_a_failed_session(client: Client) -> None:
 async def test_a_lost_connection_is_a_failed_session(client: Client) -> None:
     """A far end that goes away ends the session with its reason, nothing else."""
     ours, theirs = pair()
-    other = await client.start_session(TYPED, id="other", transport=memory())
+    other = await client.start_session(TYPED, id="other", transport=in_process())
     session = await client.start_session(TYPED, transport=ours)
     await theirs.close("the cable was cut")
     state = await session.until(
@@ -268,7 +268,7 @@ async def test_a_cancelled_start_leaves_no_task(client: Client) -> None:
 
 async def test_notices_come_by_name(client: Client) -> None:
     """Deltas, final lines and the end of a response reach those who asked."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     deltas: list[str] = []
     finals: list[Transcript] = []
     done: list[str] = []
@@ -284,7 +284,7 @@ async def test_notices_come_by_name(client: Client) -> None:
 
 async def test_a_raising_callback_hurts_nobody(client: Client) -> None:
     """A callback that raises is set aside; the others and the state go on."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     seen: list[Transcript] = []
 
     def fail(line: Transcript) -> None:
@@ -301,7 +301,7 @@ async def test_a_failing_callback_is_logged_and_kept(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing that a callback raises vanishes; one that nobody awaits is refused."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     error = RuntimeError("mine")
 
     def fail(status: SessionStatus) -> None:
@@ -337,7 +337,7 @@ async def test_a_closed_client_starts_nothing() -> None:
     client = Client(base_url="http://127.0.0.1/v1")
     await client.close()
     with pytest.raises(NotConnected):
-        await client.start_session(TYPED, transport=memory())
+        await client.start_session(TYPED, transport=in_process())
 
 
 @pytest.mark.parametrize(("text", "kind"), [(None, TypeError), ("\udcff", ValueError)])
@@ -345,7 +345,7 @@ async def test_what_is_no_text_is_refused(
     client: Client, text: str, kind: type[Exception]
 ) -> None:
     """Only text goes out, and nothing of what is not."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     before = session.state
     with pytest.raises(kind):
         await session.send_text(text)
@@ -362,12 +362,12 @@ async def test_a_log_is_replaced_by_a_session_only(
         await client.start_session(TYPED, transport=record(Refusing(), path))
     assert path.read_text() == "precious"
     with pytest.raises(LogError, match="No such file"):
-        record(memory(), tmp_path / "no" / "where.jsonl")
+        record(in_process(), tmp_path / "no" / "where.jsonl")
 
 
 async def test_an_unknown_notice_is_refused(client: Client) -> None:
     """A name that will never be told is a mistake, said at once."""
-    session = await client.start_session(TYPED, transport=memory())
+    session = await client.start_session(TYPED, transport=in_process())
     with pytest.raises(ValueError, match="'transcripts'"):
         session.on("transcripts", print)
 
@@ -376,7 +376,7 @@ async def recorded_hello(path: Path) -> tuple[Store, str]:
     """A recording of one typed turn; the store it was folded into live."""
     store = Store()
     async with Client(base_url="http://127.0.0.1/v1", store=store) as client:
-        transport = record(memory(), path)
+        transport = record(in_process(), path)
         session = await client.start_session(TYPED, id="me", transport=transport)
         await session.send_text("hello")
         await session.until(is_answered, timeout=10)

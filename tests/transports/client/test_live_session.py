@@ -15,8 +15,7 @@ from duologue.core import (
     select_problems,
     select_transcripts,
 )
-from duologue.local import Options
-from duologue.local.in_process import memory
+from duologue.local import Options, in_process
 from duologue.transports import Client, LiveSession, NotConnected, Transport
 from duologue.transports.drivers.memory import MemoryTransport, pair
 
@@ -31,7 +30,7 @@ def client() -> Client:
 
 def service() -> Transport:
     kind = Options(pace=float("inf"))
-    return memory(clock=VirtualClock(), options=kind, ids=ids())
+    return in_process(clock=VirtualClock(), options=kind, ids=ids())
 
 
 async def ask(session: LiveSession, text: str) -> None:

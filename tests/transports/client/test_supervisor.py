@@ -25,8 +25,7 @@ from duologue.core import (
 )
 from duologue.core.effects.backoff import Backoff
 from duologue.core.store import Dispatch
-from duologue.local import Options
-from duologue.local.in_process import memory
+from duologue.local import Options, in_process
 from duologue.transports import (
     AuthenticationError,
     Client,
@@ -57,7 +56,7 @@ def service(**options: Any) -> Callable[[], Transport]:
     """What makes connections to sessions of the local service, in virtual time."""
     made = ids()
     kind = Options(pace=float("inf"), **options)
-    return lambda: memory(clock=VirtualClock(), options=kind, ids=made)
+    return lambda: in_process(clock=VirtualClock(), options=kind, ids=made)
 
 
 def words(session: Session) -> list[tuple[str, str]]:
@@ -540,7 +539,7 @@ def test_clocks_that_differ(skew: float) -> None:
         def making() -> Transport:
             nonlocal count
             count += 1
-            return memory(
+            return in_process(
                 clock=VirtualClock(), options=Options(pace=float("inf")), ids=made
             )
 

@@ -18,8 +18,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.events import FunctionTool
-from duologue.local import Options, Parts
-from duologue.local.in_process import memory
+from duologue.local import Options, Parts, in_process
 from duologue.local.replies.scenario import load_scenario
 from duologue.transports import Client, Transport
 from duologue.transports.client.tools import MAX_OUTPUT, Toolbox, tool
@@ -56,7 +55,7 @@ def service(tmp_path: Any) -> Transport:
     path = tmp_path / "scenario.yaml"
     path.write_text(SCENARIO)
     parts = Parts(mind=load_scenario(path))
-    return memory(parts=parts, options=Options(pace=float("inf")))
+    return in_process(parts=parts, options=Options(pace=float("inf")))
 
 
 def test_the_schema_comes_from_the_annotations() -> None:

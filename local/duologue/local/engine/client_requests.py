@@ -36,8 +36,8 @@ from duologue.core.events import (
 
 from ..schema.checks import one_of, record
 from ..schema.client_events import EVENT_ID, EVENTS
+from .audio_buffers import MOST_FRAME, decoded
 from .conversation import words_of
-from .input_buffer import MOST_FRAME, decoded
 from .outbox import Refusal
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from duologue.core.events import (
     OutputAudioPart,
 )
 
-from ..speech.interfaces import Called, Entry, Line, Returned
+from ..interfaces import Called, Entry, Line, Returned
 from .outbox import Outbox, Refusal
 
 __all__ = ["Conversation", "entries_of", "words_of"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import attrs
 
-from ..speech.interfaces import Prompt
+from ..interfaces import Prompt
 
 __all__ = [
     "Close",

@@ -27,14 +27,13 @@ from duologue.core.events import (
     SessionCreated,
 )
 
+from ..interfaces import Call, Detector, Say
 from ..speech.g711 import Resampling
-from ..speech.interfaces import Call, Detector, Say
+from .audio_buffers import Intake
 from .client_requests import handle
 from .conversation import Conversation
 from .effects import Job
 from .expiry import Expiry
-from .idle_timeout import Idle
-from .input_buffer import Intake
 from .options import Options
 from .outbox import NewId, Outbox, Refusal
 from .output_buffer import Playout
@@ -42,8 +41,9 @@ from .reply import Reply
 from .response_plan import Planner
 from .responses import Responses
 from .settings import Settings, TurnRule
+from .timeouts import Idle
 from .transcription import Transcripts
-from .turns import Began, Ended, More, TurnFinder
+from .turn_detection import Began, Ended, More, TurnFinder
 from .usage import Meter
 
 __all__ = ["Engine", "Options"]

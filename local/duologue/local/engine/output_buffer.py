@@ -17,7 +17,7 @@ from duologue.core.events import (
     OutputAudioBufferStopped,
 )
 
-from ..speech.interfaces import VOICE_RATE
+from ..interfaces import VOICE_RATE
 from .outbox import Outbox
 
 __all__ = ["FRAME_BYTES", "Playout"]

@@ -34,7 +34,7 @@ from duologue.core.events import (
     TextPart,
 )
 
-from ..speech.interfaces import VOICE_RATE, Call
+from ..interfaces import VOICE_RATE, Call
 from .outbox import Outbox
 
 __all__ = ["AudioWriter", "FunctionCall", "Manner", "Message", "PcmWriter"]

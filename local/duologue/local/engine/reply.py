@@ -13,7 +13,7 @@ from duologue.core.events import (
     ResponseUsage,
 )
 
-from ..speech.interfaces import Call, Say, Tool
+from ..interfaces import Call, Say, Tool
 from .outbox import Outbox
 from .output_items import FunctionCall, Manner, Message
 from .usage import text_of, text_tokens

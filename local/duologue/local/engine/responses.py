@@ -21,7 +21,7 @@ from duologue.core.events import (
     ResponseStatusDetails,
 )
 
-from ..speech.interfaces import Call, Prompt, Say
+from ..interfaces import Call, Prompt, Say
 from .conversation import Conversation, entries_of
 from .effects import Speak, Stop, Think
 from .outbox import Outbox, Refusal

@@ -19,9 +19,9 @@ from duologue.core.events import (
     TranscriptionSessionConfig,
 )
 
+from ..interfaces import Tool
 from ..schema.checks import one_of
 from ..schema.session_config import REALTIME, TRANSCRIPTION
-from ..speech.interfaces import Tool
 from .outbox import Refusal
 
 __all__ = ["Settings", "TurnRule", "typed"]

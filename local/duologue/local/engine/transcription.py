@@ -19,7 +19,7 @@ from duologue.core.events import (
     ErrorDetail,
 )
 
-from ..speech.interfaces import EAR_RATE
+from ..interfaces import EAR_RATE
 from .effects import DropUtterance, FeedUtterance, FinishUtterance, OpenUtterance
 from .outbox import Outbox
 from .reply import Reply

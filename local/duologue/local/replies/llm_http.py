@@ -7,16 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from ..speech.interfaces import (
-    Call,
-    Called,
-    Line,
-    MindError,
-    Prompt,
-    Returned,
-    Say,
-    Thought,
-)
+from ..interfaces import Call, Called, Line, MindError, Prompt, Returned, Say, Thought
 from ..speech.remote import Far, Gone
 
 __all__ = ["UrlMind"]

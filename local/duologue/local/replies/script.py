@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from ..speech.interfaces import (
+from ..interfaces import (
     Call,
     Called,
     MindError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..speech.interfaces import Tool
+from ..interfaces import Tool
 from .numbers import numbers_in
 
 __all__ = ["arguments_for", "asked_for"]

@@ -17,8 +17,8 @@ from duologue.transports.errors import DuologueError
 
 from .deferred_decoder import Unheard
 from .http_errors import HttpError
+from .session_factory import Sessions
 from .session_runner import new_id
-from .sessions import Sessions
 
 __all__ = ["Calls", "Sideband", "no_call"]
 

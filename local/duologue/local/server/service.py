@@ -12,10 +12,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ..components import Parts, built_in
+from ..engine.audio_buffers import MOST_FRAME
 from ..engine.engine import Options
-from ..engine.input_buffer import MOST_FRAME
 from ..faults.injector import NO_FAULTS, Faults
-from ..speech.interfaces import VoiceError
+from ..interfaces import VoiceError
 from .calls import Calls
 from .capacity import Listeners
 from .http_app import application
@@ -23,8 +23,8 @@ from .http_errors import Failures, HttpError
 from .keys import Keys
 from .listener import Http, PortError, authority, listen, running
 from .origin_guard import Guard
+from .session_factory import Sessions
 from .session_runner import wall_clock
-from .sessions import Sessions
 from .websocket import WebSocketFace
 
 __all__ = ["LocalService", "ServiceError"]

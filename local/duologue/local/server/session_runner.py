@@ -16,7 +16,7 @@ from ..engine import effects as jobs
 from ..engine.engine import Engine, Options
 from ..engine.outbox import NewId
 from ..faults.injector import FaultyLine, Mute, Outcome
-from ..speech.interfaces import (
+from ..interfaces import (
     EAR_RATE,
     VOICE_RATE,
     Ear,

@@ -24,8 +24,8 @@ from .calls import Calls, no_call
 from .http_errors import BUSY, Failures, HttpError, refused
 from .keys import WRONG_KEY, Keys, Secret, presented
 from .origin_guard import reject
+from .session_factory import Sessions
 from .session_runner import SessionRunner, new_id
-from .sessions import Sessions
 
 __all__ = ["WAITING_LIMIT", "WebSocketFace"]
 

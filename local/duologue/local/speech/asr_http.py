@@ -7,7 +7,7 @@ import json
 import wave
 from collections.abc import Callable
 
-from .interfaces import EAR_RATE, EarError, Hearing
+from ..interfaces import EAR_RATE, EarError, Hearing
 from .remote import Far, Gone
 
 __all__ = ["UrlEar"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from .interfaces import EarError, Hearing
+from ..interfaces import EarError, Hearing
 
 __all__ = ["SphinxEar"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..interfaces import EAR_RATE, VOICE_RATE
 from .asr_sphinx_worker import best_of
-from .interfaces import EAR_RATE, VOICE_RATE
 from .resample import resample
 
 __all__ = ["FEWEST", "decode", "lasts", "trimmed"]

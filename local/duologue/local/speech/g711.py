@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable
 from typing import Protocol
 
-from .interfaces import VOICE_RATE
+from ..interfaces import VOICE_RATE
 
 __all__ = ["G711_RATE", "Resampling", "Stream", "Writer", "decode", "encode", "reader"]
 

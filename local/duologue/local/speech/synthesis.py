@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import AsyncGenerator, Callable
 
-from .interfaces import VOICE_RATE, VoiceError
+from ..interfaces import VOICE_RATE, VoiceError
 from .resample import Resampler
 
 __all__ = ["Emit", "Say", "Trim", "clauses", "stream"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .interfaces import Voice, VoiceError
+from ..interfaces import Voice, VoiceError
 from .tts_espeak import EspeakVoice
 from .tts_flite import FliteVoice
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from .interfaces import VOICE_RATE, Voice
+from ..interfaces import VOICE_RATE, Voice
 
 __all__ = ["CachedVoice"]
 

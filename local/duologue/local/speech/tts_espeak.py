@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncGenerator
 from functools import cache
 
-from .interfaces import VoiceError
+from ..interfaces import VoiceError
 from .synthesis import Emit, stream
 
 __all__ = ["EspeakVoice"]

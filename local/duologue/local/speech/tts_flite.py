@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import AsyncGenerator
 from functools import cache, partial
 
-from .interfaces import VoiceError
+from ..interfaces import VoiceError
 from .synthesis import Emit, stream
 
 __all__ = ["FliteVoice"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from .interfaces import VOICE_RATE, VoiceError
+from ..interfaces import VOICE_RATE, VoiceError
 from .remote import Far, Gone
 from .resample import Resampler
 from .synthesis import Trim

@@ -21,7 +21,7 @@ from duologue.adapters.cli.doctor import service_checks as doctor_service
 from duologue.core import fold
 from duologue.local import Faults, Parts
 from duologue.local.faults.injector import Cut, Drop, Fault
-from duologue.local.speech.interfaces import VoiceError
+from duologue.local.interfaces import VoiceError
 from duologue.transports import read_log_file
 
 Command = Callable[..., Any]

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from duologue.core import SessionConfig, dump, fold
-from duologue.local import LocalService, Parts
-from duologue.local.in_process import memory
+from duologue.local import LocalService, Parts, in_process
 from duologue.transports import (
     BufferSink,
     Client,
@@ -100,14 +99,14 @@ async def test_both_sides_in_a_wav_beside_the_log(
 
 def test_a_transport_without_sound_has_no_wav(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no sound"):
-        record(memory(), tmp_path / "log.jsonl", audio=tmp_path / "both.wav")
+        record(in_process(), tmp_path / "log.jsonl", audio=tmp_path / "both.wav")
 
 
 def test_a_file_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
     """The log, and the WAV beside it."""
     nowhere = tmp_path / "no" / "where"
     with pytest.raises(LogError, match="No such file"):
-        record(memory(), nowhere)
+        record(in_process(), nowhere)
     with pytest.raises(LogError, match="No such file"):
         record(websocket(), tmp_path / "log.jsonl", audio=nowhere)
 
@@ -123,7 +122,7 @@ async def test_what_is_asked_of_it_is_asked_of_the_transport_inside() -> None:
         outside.set_volume(2)
     assert isinstance(inside, Tappable)
     outside.tap(lambda pcm: None, lambda pcm: None)
-    silent = record(memory(), os.devnull)
+    silent = record(in_process(), os.devnull)
     silent.set_muted(True)
     silent.set_volume(2)
     silent.flush_audio()
@@ -146,13 +145,13 @@ async def test_the_replay_of_a_log_can_be_recorded(tmp_path: Path) -> None:
                 timeout=10,
             )
 
-    await application(record(memory(), one))
+    await application(record(in_process(), one))
     await application(record(replay(one), two))
     assert two.read_bytes() == one.read_bytes()
 
 
 async def test_it_is_a_transport(tmp_path: Path) -> None:
     """The checker holds it; and it connects what is inside."""
-    transport: Transport = record(memory(), tmp_path / "log.jsonl")
+    transport: Transport = record(in_process(), tmp_path / "log.jsonl")
     await transport.connect(default_target())
     await transport.close()

@@ -22,7 +22,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core import events as ev
-from duologue.local.in_process import memory
+from duologue.local import in_process
 from duologue.transports import (
     Client,
     LiveSession,
@@ -250,7 +250,7 @@ async def test_a_call_goes_on_and_its_log_is_whole_again(
 ) -> None:
     """F16: a problem says so; when it can be written again nothing is missing."""
     path = tmp_path / "log.jsonl"
-    recording = record(memory(), path)
+    recording = record(in_process(), path)
     why = f"the log cannot be written: {os.strerror(error)}"
     told: list[str] = []
     async with client:
@@ -289,7 +289,7 @@ async def test_a_log_that_has_a_gap_is_marked(
     """More than can be kept: the log says what is missing, and where."""
     monkeypatch.setattr(_session_log, "LIMIT", 5)
     path = tmp_path / "log.jsonl"
-    recording = record(memory(), path)
+    recording = record(in_process(), path)
     async with client:
         session = await client.start_session(TYPED, transport=recording)
         assert recording._writer is not None
@@ -314,7 +314,7 @@ async def test_a_log_that_has_a_gap_is_marked(
 async def test_a_disk_that_stays_full(client: Client, tmp_path: Path) -> None:
     """The state says from where on the log is not there; the log reads to there."""
     path = tmp_path / "log.jsonl"
-    recording = record(memory(), path)
+    recording = record(in_process(), path)
     async with client:
         session = await client.start_session(TYPED, transport=recording)
         assert recording._writer is not None
@@ -349,7 +349,9 @@ async def test_a_disk_that_is_really_full(client: Client, small_disk: Path) -> N
     path = small_disk / "log.jsonl"
     ballast = small_disk / "ballast"
     async with client:
-        session = await client.start_session(TYPED, transport=record(memory(), path))
+        session = await client.start_session(
+            TYPED, transport=record(in_process(), path)
+        )
         ballast.write_bytes(bytes(232 * 1024))
         for _ in range(4):
             await ask(session)
@@ -378,8 +380,10 @@ async def test_who_interrupts_a_record_keeps_it_from_no_log(
             raise Interrupt
 
     async with client:
-        session = await client.start_session(TYPED, transport=record(memory(), path))
-        other = await client.start_session(TYPED, transport=memory())
+        session = await client.start_session(
+            TYPED, transport=record(in_process(), path)
+        )
+        other = await client.start_session(TYPED, transport=in_process())
         client.store.subscribe(interrupt, session=session.id)
         await session.send_text("hello")
         with pytest.raises(Exception, match="is over: the session was interrupted"):

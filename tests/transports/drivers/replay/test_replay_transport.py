@@ -21,7 +21,7 @@ from duologue.core import (
     select_is_settled,
     select_transcripts,
 )
-from duologue.local.in_process import memory
+from duologue.local import in_process
 from duologue.transports import (
     Client,
     ConnectError,
@@ -68,7 +68,9 @@ async def hello(tmp_path: Path) -> Path:
     """A recording of one typed turn."""
     path = tmp_path / "hello.jsonl"
     async with Client(credentials=Credentials("x")) as client:
-        session = await client.start_session(TYPED, transport=record(memory(), path))
+        session = await client.start_session(
+            TYPED, transport=record(in_process(), path)
+        )
         await session.send_text("hello")
         await session.until(is_answered, timeout=10)
     return path

@@ -177,7 +177,7 @@ def _echo() -> Check:
 def _voice() -> Check:
     """The voice of the local service."""
     try:
-        from duologue.local.speech.interfaces import VoiceError
+        from duologue.local.interfaces import VoiceError
         from duologue.local.speech.tts import find_voice
     except ImportError as error:
         return _not_there("voice", error, "local")

@@ -21,7 +21,7 @@ from duologue.local import (
 )
 from duologue.local import Options as SessionOptions
 from duologue.local.components import from_urls
-from duologue.local.speech.interfaces import VoiceError
+from duologue.local.interfaces import VoiceError
 
 __all__ = ["Elsewhere", "Options", "run"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from duologue.local import Options, Parts
+from duologue.local import Options, Parts, in_process
 from duologue.local.faults.injector import Cut, Fault, Faults
-from duologue.local.in_process import memory
-from duologue.local.speech.interfaces import Voice
+from duologue.local.interfaces import Voice
 from duologue.transports.contract import Target, Transport
 from duologue.transports.errors import ConnectError, ConnectionLost, NotConnected
 from duologue.transports.http.credentials import Credentials
@@ -40,7 +39,7 @@ async def until(transport: Transport, kind: str) -> list[dict[str, Any]]:
 
 async def test_a_conversation_without_a_network(tone_voice: Voice) -> None:
     before = asyncio.all_tasks()
-    transport = memory(parts=Parts(voice=tone_voice), options=QUICK)
+    transport = in_process(parts=Parts(voice=tone_voice), options=QUICK)
     await transport.connect(target(model="some-model"))
     item = {
         "type": "message",
@@ -65,7 +64,10 @@ async def test_a_conversation_without_a_network(tone_voice: Voice) -> None:
 
 async def test_two_sessions_share_no_more_than_their_parts(tone_voice: Voice) -> None:
     parts = Parts(voice=tone_voice)
-    one, two = memory(parts=parts, options=QUICK), memory(parts=parts, options=QUICK)
+    one, two = (
+        in_process(parts=parts, options=QUICK),
+        in_process(parts=parts, options=QUICK),
+    )
     for transport in (one, two):
         await transport.connect(target(output_modalities=["text"]))
     await one.send('{"type": "response.create"}')
@@ -77,7 +79,7 @@ async def test_two_sessions_share_no_more_than_their_parts(tone_voice: Voice) ->
 
 
 async def test_a_session_that_is_wrong_does_not_connect() -> None:
-    transport = memory()
+    transport = in_process()
     with pytest.raises(ConnectError, match="smell"):
         await transport.connect(target(output_modalities=["smell"]))
     await transport.close()
@@ -88,7 +90,7 @@ async def test_ids_and_time_may_be_the_tests_own() -> None:
 
     async def run() -> list[dict[str, Any]]:
         count = iter(range(1000))
-        transport = memory(
+        transport = in_process(
             options=QUICK,
             clock=lambda: 5.0,
             ids=lambda prefix: f"{prefix}_{next(count)}",
@@ -105,7 +107,7 @@ async def test_ids_and_time_may_be_the_tests_own() -> None:
 async def test_a_reconnect_is_the_next_session() -> None:
     """So that a fault can strike the first connection and spare the second."""
     cut = Fault(does=Cut(), events=("session.created",), sessions=frozenset({1}))
-    first = memory(faults=Faults((cut,)))
+    first = in_process(faults=Faults((cut,)))
     second = first.again()  # type: ignore[attr-defined]
     for transport in (first, second):
         await transport.connect(target())
@@ -120,7 +122,7 @@ async def test_a_reconnect_is_the_next_session() -> None:
 
 async def test_a_session_that_is_over_ends_the_connection() -> None:
     """After its last event, with the reason."""
-    transport = memory(options=Options(life=0.05))
+    transport = in_process(options=Options(life=0.05))
     await transport.connect(target())
     events = await until(transport, "error")
     assert events[-1]["error"]["code"] == "session_expired"

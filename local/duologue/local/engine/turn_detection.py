@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import attrs
 
-from ..speech.interfaces import EAR_RATE, Detector
+from ..interfaces import EAR_RATE, Detector
 from .settings import TurnRule
 
 __all__ = ["Began", "Ended", "More", "TurnFinder"]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from duologue.local.engine.settings import TurnRule
-from duologue.local.engine.turns import Ended, TurnFinder
+from duologue.local.engine.turn_detection import Ended, TurnFinder
 from duologue.local.speech.synthesis import Trim
 
 RULE = TurnRule(

@@ -1,4 +1,4 @@
-"""The service in the client's own process: a transport without a network."""
+"""The local service in the client's process, reached without a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .engine.outbox import NewId, Refusal
 from .faults.injector import NO_FAULTS, Faults
 from .server.session_runner import SessionRunner, new_id
 
-__all__ = ["memory"]
+__all__ = ["in_process", "memory"]
 
 
-def memory(
+def in_process(
     *,
     parts: Parts | None = None,
     options: Options | None = None,
@@ -28,19 +28,23 @@ def memory(
     ids: NewId = new_id,
     faults: Faults = NO_FAULTS,
 ) -> Transport:
-    """A transport to a session of its own, the service included.
+    """A transport to a session of a local service in this process.
 
-    Audio goes in events, as over WebSocket. Without ``parts`` there is a mind only:
-    text is answered with text, speech is not heard. ``parts`` stay open when the
-    transport is closed: they may be shared. ``faults`` take it for a service's first
-    session, and its reconnects for the next ones.
+    Audio is sent in events, as over WebSocket. The default ``parts`` have only a reply
+    model: the service answers text with text and ignores speech. Closing the transport
+    leaves ``parts`` open, so that several transports can share them. ``faults`` counts
+    this connection as the service's first session and each reconnect as the next.
     """
     numbers = itertools.count(1)
-    return _MemoryService(parts or Parts(), options, clock, ids, faults, numbers)
+    return _InProcessTransport(parts or Parts(), options, clock, ids, faults, numbers)
 
 
-class _MemoryService:
-    """A `Transport` with the far side behind it."""
+#: The name before version 0.2.
+memory = in_process
+
+
+class _InProcessTransport:
+    """A `Transport` that runs its own session of the service."""
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class _MemoryService:
         self._code: int | None = None
 
     async def connect(self, target: Target) -> None:
-        """Begin the session that ``target`` describes. Raises `ConnectError`."""
+        """Start the session that ``target`` describes. Raises `ConnectError`."""
         await self._client.connect(target)
         try:
             self._runner = SessionRunner(
@@ -75,7 +79,7 @@ class _MemoryService:
                 options=self._options,
                 clock=self._clock,
                 ids=self._ids,
-                on_over=self._end_with,
+                on_over=self._on_session_over,
                 line=self._faults.line(
                     next(self._numbers), target.session.get("model"), self._ids
                 ),
@@ -85,13 +89,13 @@ class _MemoryService:
             raise ConnectError(f"the session was refused: {error}") from error
         self._runner.start()
         self._tasks = [
-            asyncio.create_task(self._send_out()),
-            asyncio.create_task(self._take_in(self._runner)),
+            asyncio.create_task(self._send_frames()),
+            asyncio.create_task(self._receive_frames(self._runner)),
         ]
 
     def again(self) -> Transport:
-        """A fresh transport to another session of the same service."""
-        return _MemoryService(
+        """A new transport to another session of the same service."""
+        return _InProcessTransport(
             self._parts,
             self._options,
             self._clock,
@@ -118,16 +122,16 @@ class _MemoryService:
         if self._runner is not None:
             await self._runner.close()
 
-    def _end_with(self, code: int, reason: str) -> None:
+    def _on_session_over(self, code: int, reason: str) -> None:
         self._outgoing.put_nowait(None)
         self._reason, self._code = f"{reason} ({code})", code
 
-    async def _send_out(self) -> None:
+    async def _send_frames(self) -> None:
         with contextlib.suppress(NotConnected):
             while (frame := await self._outgoing.get()) is not None:
                 await self._end.send(frame)
             await self._end.close(self._reason, code=self._code)
 
-    async def _take_in(self, runner: SessionRunner) -> None:
+    async def _receive_frames(self, runner: SessionRunner) -> None:
         async for frame in self._end.frames():
             await runner.accept(frame)

@@ -6,8 +6,8 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator
 
+from ..interfaces import VOICE_RATE
 from ..speech.g711 import Resampling, reader
-from ..speech.interfaces import VOICE_RATE
 from .outbox import Refusal
 
 __all__ = ["MOST_AUDIO", "MOST_FRAME", "Intake", "decoded"]

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from duologue.local.engine.input_buffer import MOST_AUDIO, Intake, decoded
+from duologue.local.engine.audio_buffers import MOST_AUDIO, Intake, decoded
 from duologue.local.engine.outbox import Refusal
 
 BIG = bytes(range(256)) * 4_000
