@@ -34,7 +34,7 @@ HOMES = {
     "rich": "duologue.adapters.cli",
     "typer": "duologue.adapters.cli",
     "livekit": "duologue.adapters.audio.processing",
-    "sounddevice": "duologue.adapters.audio._portaudio",
+    "sounddevice": "duologue.adapters.audio.portaudio",
 }
 
 #: Libraries whose home differs by root.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from duologue.adapters.audio import Device, DeviceError, list_devices
-from duologue.adapters.audio._portaudio import Stream, _giving, _taking, formats
+from duologue.adapters.audio.portaudio import Stream, _giving, _taking, formats
 from duologue.transports.errors import MissingExtra
 
 OURS = (24_000, 1)

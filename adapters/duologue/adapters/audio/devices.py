@@ -44,7 +44,7 @@ def list_devices() -> tuple[Device, ...]:
     PortAudio looks once in a process: what is plugged in later is not seen. Raises
     `DeviceError` where PortAudio is not installed, `MissingExtra` without sounddevice.
     """
-    from ._portaudio import query
+    from .portaudio import query
 
     return query()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ._portaudio import open_input
-from ._sides import Capture
 from .device_errors import DeviceError
 from .devices import Device
 from .levels import Level
+from .pipelines import Capture
+from .portaudio import open_input
 from .processing import Processing
 
 __all__ = ["Microphone"]

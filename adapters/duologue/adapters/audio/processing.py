@@ -14,7 +14,7 @@ from typing import Any
 from duologue.transports.contract import SAMPLE_RATE
 from duologue.transports.errors import MissingExtra
 
-from ._sides import BLOCK_SAMPLES
+from .pipelines import BLOCK_SAMPLES
 
 __all__ = ["Processing", "can_process"]
 

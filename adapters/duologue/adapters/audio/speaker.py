@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ._portaudio import open_output
-from ._sides import Playout
 from .device_errors import DeviceError
 from .devices import Device
 from .levels import Level
+from .pipelines import Playout
+from .portaudio import open_output
 from .processing import Processing
 
 __all__ = ["Speaker"]

@@ -8,9 +8,9 @@ import typer
 
 from duologue.core import __version__
 
+from .commands.doctor import doctor, say, token
+from .commands.export import export, replay
 from .commands.local import local
-from .commands.log_commands import export, replay
-from .commands.service_commands import doctor, say, token
 from .commands.talk import talk
 from .commands.web import web
 from .shared.options import Json

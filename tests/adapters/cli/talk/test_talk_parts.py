@@ -15,14 +15,14 @@ from rich.console import Console
 
 from duologue.adapters.audio import FLOOR_DBFS
 from duologue.adapters.cli.shared.audio_sinks import Gauge, Metered, Several, Shared
-from duologue.adapters.cli.shared.report import clean, spoken
-from duologue.adapters.cli.talk.display import Display
+from duologue.adapters.cli.shared.session_report import clean, spoken
+from duologue.adapters.cli.talk.console_log import Notes
+from duologue.adapters.cli.talk.input_line import Typed, read_line
 from duologue.adapters.cli.talk.keyboard import LineEditor, read_lines
-from duologue.adapters.cli.talk.notes import Notes
-from duologue.adapters.cli.talk.screen import Scene
-from duologue.adapters.cli.talk.session_plans import numbered
+from duologue.adapters.cli.talk.screen_layout import Scene
+from duologue.adapters.cli.talk.talk_options import numbered
+from duologue.adapters.cli.talk.terminal_display import Display
 from duologue.adapters.cli.talk.tool_import import load_tools
-from duologue.adapters.cli.talk.typed_input import Typed, read_line
 from duologue.core import DuologueError, Transcript
 from duologue.core.events import McpToolServer
 from duologue.transports import BufferSink, QueueSource, Tool

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from duologue.adapters.audio import Device, can_process, list_devices
 
-from ..shared.report import clean
+from ..shared.session_report import clean
 
 __all__ = ["run"]
 

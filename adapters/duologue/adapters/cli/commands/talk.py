@@ -105,8 +105,8 @@ def talk(
     """Hold a conversation: speak, play a WAV file as the microphone, or type."""
     check_service(local=local, base_url=base_url)
     from ..talk.audio_devices import Devices
-    from ..talk.run_talk import run
-    from ..talk.session_plans import Options, numbered
+    from ..talk.talk_options import Options, numbered
+    from ..talk.talk_runner import run
 
     _check_input({"a WAV file": wav is not None, "--text": text, "--mic": mic})
     if not mic and (input_device or output_device):

@@ -25,7 +25,7 @@ _OLDEST = (3, 11)
 _EXTRAS = {
     "webrtc": "duologue.transports.drivers.webrtc.webrtc_transport",
     "websocket": "duologue.transports.drivers.websocket.websocket_transport",
-    "audio": "duologue.adapters.audio._convert",
+    "audio": "duologue.adapters.audio.resampler",
     "aec": "duologue.adapters.audio.processing",
     "local": "duologue.local.server.service",
     "web": "duologue.adapters.web",

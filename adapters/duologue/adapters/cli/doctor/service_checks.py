@@ -26,7 +26,7 @@ from .machine_checks import Check, fail, ok, warn
 from .protocol_differences import differences
 
 if TYPE_CHECKING:
-    from .run_doctor import Options
+    from .check_report import Options
 
 __all__ = ["service_checks"]
 

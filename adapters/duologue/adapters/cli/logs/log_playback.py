@@ -22,7 +22,7 @@ from duologue.core import (
 )
 from duologue.core.views.notices import notices
 
-from ..shared.report import clean, speaker
+from ..shared.session_report import clean, speaker
 
 __all__ = ["paced", "stepped"]
 

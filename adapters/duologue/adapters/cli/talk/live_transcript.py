@@ -10,7 +10,7 @@ from rich.text import Text
 from duologue.core import Call, Transcript
 from duologue.transports import LiveSession
 
-from ..shared.report import clean, speaker
+from ..shared.session_report import clean, speaker
 
 __all__ = ["LiveWords"]
 

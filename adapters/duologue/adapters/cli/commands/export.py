@@ -44,7 +44,7 @@ def replay(
         raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other")
     if step and log == _STDIN:
         raise typer.BadParameter("--step reads standard input: give the log as a file")
-    from ..logs.run_replay import run
+    from .replay import run
 
     run(log, json=json, speed=speed, step=step, until=until)
 
@@ -82,6 +82,6 @@ def export(
         raise typer.BadParameter(f"--format {format!r}: it is txt, md or json")
     if log != _STDIN:
         check_distinct({"the log": log, "--output": output})
-    from ..logs.run_export import run
+    from ..logs.transcript_export import run
 
     run(log, format=format, output=output)

@@ -29,7 +29,7 @@ from duologue.core import (
     select_turn,
 )
 
-from ..shared.report import clean, speaker, spent, spoken
+from ..shared.session_report import clean, speaker, spent, spoken
 
 __all__ = ["QUIETEST_DBFS", "Scene", "Seat", "draw"]
 

@@ -17,18 +17,18 @@ from duologue.core.errors import DuologueError
 from duologue.transports import Client, LiveSession
 
 from ..shared.audio_sinks import Gauge, Shared
-from ..shared.report import print_json, print_summary
 from ..shared.service import reached
+from ..shared.session_report import print_json, print_summary
 from .audio_devices import Headset
-from .display import Display
+from .console_log import Notes
+from .input_line import read_line
 from .keyboard import HAS_TERMINAL, Keyboard, read_lines
 from .live_transcript import LiveWords
-from .notes import Notes
-from .screen import Scene, Seat
-from .session_plans import Options, seat
+from .screen_layout import Scene, Seat
+from .talk_options import Options, seat
 from .talk_session import Talker
+from .terminal_display import Display
 from .tool_import import load_tools
-from .typed_input import read_line
 
 __all__ = ["run"]
 

@@ -8,7 +8,7 @@ from array import array
 import pytest
 
 from duologue.adapters.audio import measure
-from duologue.adapters.audio._convert import Converter
+from duologue.adapters.audio.resampler import Converter
 
 OURS = (24_000, 1)
 

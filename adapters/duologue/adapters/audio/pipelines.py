@@ -6,7 +6,7 @@ from typing import Protocol
 
 from duologue.transports.contract import BYTES_PER_MS, SAMPLE_RATE
 
-from ._jitter import JitterBuffer
+from .jitter_buffer import JitterBuffer
 from .levels import Meter
 
 __all__ = ["BLOCK_BYTES", "BLOCK_SAMPLES", "Capture", "Playout", "Processor"]

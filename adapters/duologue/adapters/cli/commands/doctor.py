@@ -75,8 +75,8 @@ def say(
         raise typer.BadParameter("--text-only has no sound for --output")
     check_distinct({"--output": output, "--record": record})
     words = _words(text)
-    from ..say.run_say import run
     from ..shared.one_turn import Ask
+    from .say import run
 
     ask = Ask(
         text=words,
@@ -132,7 +132,7 @@ def token(
     key: sessions that it starts have it.
     """
     check_service(local=False, base_url=base_url)
-    from ..token.run_token import Options, run
+    from .token import Options, run
 
     run(
         Options(
@@ -183,7 +183,7 @@ def doctor(
         raise typer.BadParameter("--record needs --live")
     if live and reach is False:
         raise typer.BadParameter("--live and --no-reach exclude each other")
-    from ..doctor.run_doctor import Options, run
+    from ..doctor.check_report import Options, run
 
     run(
         Options(

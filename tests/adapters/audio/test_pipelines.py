@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from duologue.adapters.audio import Level
-from duologue.adapters.audio._sides import BLOCK_BYTES, Capture, Playout
+from duologue.adapters.audio.pipelines import BLOCK_BYTES, Capture, Playout
 
 LOUD = b"\x00\x40"
 

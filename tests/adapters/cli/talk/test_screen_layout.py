@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from duologue.adapters.cli.talk.screen import Scene, Seat, draw, grid
+from duologue.adapters.cli.talk.screen_layout import Scene, Seat, draw, grid
 from duologue.core import Session, fold
 from duologue.core.testing.service_frames import Service, to_records
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from duologue.adapters.cli.logs.run_export import Said, as_json, transcripts
-from duologue.adapters.cli.logs.transcript_text import as_markdown, as_text
+from duologue.adapters.cli.logs.transcript_export import Said, as_json, transcripts
+from duologue.adapters.cli.logs.transcript_formats import as_markdown, as_text
 from duologue.adapters.cli.shared.escape import plain
 from duologue.core import Store, fold, select_transcripts, to_line
 from duologue.core.testing import Stream, hostile, records

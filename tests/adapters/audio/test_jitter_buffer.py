@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duologue.adapters.audio._jitter import JitterBuffer
+from duologue.adapters.audio.jitter_buffer import JitterBuffer
 
 MS = 48
 BLOCK = 240  # samples of 10 ms

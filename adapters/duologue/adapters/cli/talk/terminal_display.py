@@ -13,7 +13,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from .screen import Scene, draw
+from .screen_layout import Scene, draw
 
 __all__ = ["Display"]
 

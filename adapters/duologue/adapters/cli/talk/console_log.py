@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 
 from ..shared.escape import plain
-from ..shared.report import clean
+from ..shared.session_report import clean
 
 __all__ = ["Notes"]
 

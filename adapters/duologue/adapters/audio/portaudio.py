@@ -171,7 +171,7 @@ def _giving(stream: Stream, give: Callable[[], bytes], format: Format) -> Callba
 def _converter(of: Format, to: Format) -> Callable[[bytes], bytes]:
     if of == to:
         return bytes
-    from ._convert import Converter
+    from .resampler import Converter
 
     return Converter(of, to).convert
 

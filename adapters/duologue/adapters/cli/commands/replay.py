@@ -9,9 +9,9 @@ from rich.console import Console
 
 from duologue.core import Record, fold
 
-from ..shared.report import print_json, print_summary
-from .log_input import LogInput
-from .log_playback import paced, stepped
+from ..logs.log_input import LogInput
+from ..logs.log_playback import paced, stepped
+from ..shared.session_report import print_json, print_summary
 
 __all__ = ["run"]
 

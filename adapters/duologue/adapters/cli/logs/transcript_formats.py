@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from .run_export import Called, Gap, Said, Transcript
+from .transcript_export import Called, Gap, Said, Transcript
 
 __all__ = ["as_markdown", "as_text"]
 

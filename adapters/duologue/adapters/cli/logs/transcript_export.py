@@ -108,7 +108,7 @@ def run(log: Path, *, format: str, output: Path | None) -> None:
 
 
 def _writers() -> dict[str, Callable[[tuple[Transcript, ...]], str]]:
-    from .transcript_text import as_markdown, as_text
+    from .transcript_formats import as_markdown, as_text
 
     return {"txt": as_text, "md": as_markdown, "json": as_json}
 
