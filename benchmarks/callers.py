@@ -1,12 +1,11 @@
-"""Callers of a server, in a process of their own: what they hear, and what it costs.
+"""Callers of a server in a separate process: packets received, and CPU time.
 
     python benchmarks/callers.py URL PID SESSIONS SECONDS KIND
 
 KIND is ``echo`` (an `echoes` server), or a session of the local service: ``replies``
-(turn detection off, long scripted replies one after the other), ``off`` (no replies),
-``idle`` (that, and the caller sends no sound either), ``listening`` (turn detection
-on, nobody speaks) or ``speaking`` (a question each four seconds). Prints a line of
-JSON.
+(turn detection off, consecutive long scripted replies), ``off`` (no replies), ``idle``
+(no replies, and no audio from the caller), ``listening`` (turn detection on, silence)
+or ``speaking`` (a question every four seconds). Prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ _COUNT = "Count to one hundred."
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time of a process, all its threads included."""
+    """CPU seconds of a process with all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The child processes of a process."""
     return [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
@@ -50,7 +49,7 @@ def children_of(pid: int) -> list[int]:
 
 @attrs.define(eq=False)
 class Caller:
-    """One session: its peer, the sound that it sends, the times of what it gets."""
+    """One session: its peer, the audio it sends, and the arrival times of packets."""
 
     kind: str
     sound: bytes
@@ -59,7 +58,7 @@ class Caller:
     peer: Any = None
 
     async def connect(self, http: httpx.AsyncClient, url: str) -> None:
-        """Call the server."""
+        """Connect to the server."""
         self.peer = Peer(
             on_message=self._on_message,
             on_packet=lambda _: self.times.append(time.monotonic()),
@@ -126,7 +125,7 @@ def _bytes(message: str | bytes) -> bytes:
 
 
 def noise(seed: int, seconds: int) -> bytes:
-    """Sound that no other caller sends: nothing that is cached for one serves two."""
+    """Audio unique to this caller, so that caches do not help."""
     chance = random.Random(seed)
     block = chance.randbytes(48_000)
     quiet = bytes(b & 0x0F if n % 2 else b for n, b in enumerate(block))
@@ -138,7 +137,7 @@ def noise(seed: int, seconds: int) -> bytes:
 
 
 def question(number: int) -> bytes:
-    """A spoken question each four seconds, in turn."""
+    """A spoken question every four seconds."""
     path = Path(__file__).parents[1] / "examples" / "question.wav"
     with wave.open(str(path), "rb") as file:
         speech = file.readframes(file.getnframes())
@@ -148,7 +147,7 @@ def question(number: int) -> bytes:
 
 
 def sound_of(kind: str, number: int) -> bytes:
-    """What a caller of that kind sends."""
+    """The audio source of a kind of caller."""
     if kind == "speaking":
         return question(number)
     if kind in ("listening", "off"):
@@ -157,7 +156,7 @@ def sound_of(kind: str, number: int) -> bytes:
 
 
 async def call(url: str, pid: int, sessions: int, seconds: float, kind: str) -> Any:
-    """Connect all, wait until they run, then measure."""
+    """Connect all callers, wait until they run, then measure."""
     callers = [Caller(kind, sound_of(kind, n)) for n in range(sessions)]
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         for caller in callers:
@@ -182,7 +181,7 @@ async def call(url: str, pid: int, sessions: int, seconds: float, kind: str) -> 
 
 
 def heard(callers: list[Caller], took: float) -> dict[str, float]:
-    """Packets a second of the worst caller, and the gaps of all."""
+    """Packets per second of the worst caller, and the gaps of all callers."""
     gaps = sorted(
         (b - a) * 1000
         for caller in callers

@@ -1,7 +1,7 @@
-"""What sessions cost the local service, beside others that answer over WebRTC.
+"""CPU time of sessions of the local service, next to other WebRTC servers.
 
-Server and callers have a process each; a server's processor time is read from /proc.
-pipecat and fastrtc are measured where ``benchmarks/install_peers.sh`` has been run.
+Server and callers each have a process; the server's CPU time is read from /proc.
+pipecat and fastrtc are measured if ``benchmarks/install_peers.sh`` has installed them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Row = dict[str, Any]
 Found = dict[str, float]
 
 ROUNDS, SECONDS = 3, 20.0
-#: Sessions of the service in a round, and of each library in the comparison: as many
-#: as all of them serve on time.
+#: Sessions of the service in a round, and of each library in the comparison: a number
+#: that every library serves in time.
 SESSIONS, COMPARED, HEARD = 20, 8, 4
 IDLE = 200
 HERE = Path(__file__).parent
@@ -74,7 +74,7 @@ def _cases() -> dict[str, tuple[str, str, int]]:
 
 
 def python_of(library: str) -> str | None:
-    """The interpreter that has a library; None where it is not installed."""
+    """The interpreter with a library installed; None if there is none."""
     if library in ("duologue", "service"):
         return sys.executable
     python = PEERS / library / "bin" / "python"
@@ -83,7 +83,7 @@ def python_of(library: str) -> str | None:
 
 @contextlib.asynccontextmanager
 async def server_of(name: str) -> AsyncIterator[tuple[str, int]]:
-    """A server in its own process: its URL and process id."""
+    """A server in a separate process: its URL and process id."""
     python = python_of(name)
     assert python is not None
     with socket.socket() as probe:
@@ -109,7 +109,7 @@ async def server_of(name: str) -> AsyncIterator[tuple[str, int]]:
 
 
 async def _ready(name: str, process: asyncio.subprocess.Process, port: int) -> str:
-    """The URL of a server, once it answers."""
+    """The URL of a server, once it responds."""
     assert process.stdout is not None
     if name == "service":
         line = json.loads(await process.stdout.readline())
@@ -126,7 +126,7 @@ async def _ready(name: str, process: asyncio.subprocess.Process, port: int) -> s
 async def called(
     url: str, pid: int, sessions: int, kind: str, seconds: float = SECONDS
 ) -> Found:
-    """What the callers say."""
+    """The report of the callers."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(HERE / "callers.py"),
@@ -161,7 +161,7 @@ def _on_time(found: list[Found]) -> list[Row]:
 
 
 def _beside(found: dict[str, list[Found]]) -> list[Row]:
-    """Live echo of ours and theirs, and what is encoded once."""
+    """Live echo of each library, and audio that is encoded once."""
     own = found["duologue"]
     once = found["once"]
     rows = [
@@ -200,7 +200,7 @@ def _beside(found: dict[str, list[Found]]) -> list[Row]:
 
 
 def _ear(found: dict[str, list[Found]]) -> list[Row]:
-    """What listening adds to a session that is not listened to."""
+    """The extra cost of turn detection in a session."""
     off = _median(found["off"], "server")
     rows = [_percent("a session that is not listened to", off)]
     for kind in ("listening", "speaking"):
@@ -212,7 +212,7 @@ def _ear(found: dict[str, list[Found]]) -> list[Row]:
 
 
 async def _idle() -> list[Row]:
-    """Open WebSocket sessions that nobody uses."""
+    """Idle WebSocket sessions."""
     import websockets
 
     async with server_of("service") as (url, pid):
@@ -231,7 +231,7 @@ async def _idle() -> list[Row]:
 
 
 async def _idle_calls() -> list[Row]:
-    """Open WebRTC sessions in which nobody says anything, one side or both."""
+    """Silent WebRTC sessions, on one side or on both."""
     rows = []
     for kind, said in (("idle", "nothing is sent"), ("off", "the client sends sound")):
         async with server_of("service") as (url, pid):
@@ -242,7 +242,7 @@ async def _idle_calls() -> list[Row]:
 
 
 async def _spent(pid: int) -> float:
-    """Percent of a core over some seconds."""
+    """Percent of a core over a number of seconds."""
     began = cpu_seconds(pid)
     await asyncio.sleep(10)
     return 100 * (cpu_seconds(pid) - began) / 10

@@ -1,9 +1,9 @@
-"""Live sessions of our client, in a process of their own, for `live`.
+"""Live sessions of our client in a separate process, for `live`.
 
     python benchmarks/clients.py websocket|webrtc|sound URL SESSIONS SECONDS
 
-``websocket`` and ``webrtc`` tell how long events took from a `far_side` to a subscriber
-of the store: a line of JSON with ms. ``sound`` sends back what it hears, prints
+``websocket`` and ``webrtc`` measure the latency of events from a `far_side` to a
+subscriber of the store: a line of JSON in ms. ``sound`` echoes received audio, prints
 ``ready``, and ends when its input closes.
 """
 
@@ -22,33 +22,33 @@ from duologue.transports import Client, Credentials, webrtc, websocket
 
 _WARM_UP = 3.0
 _SENT = b'"sent_at":'
-#: ms of sound that an echo keeps at most.
+#: Maximum ms of audio in the buffer of an echo.
 _KEPT = 200 * 48
 
 
 class Echo:
-    """A microphone that gives what the speaker plays."""
+    """A microphone that returns the audio of the speaker."""
 
     def __init__(self) -> None:
         self._line = bytearray()
 
     def read(self, samples: int) -> bytes:
-        """What was heard."""
+        """Buffered audio."""
         pcm = bytes(self._line[: samples * 2])
         del self._line[: samples * 2]
         return pcm
 
     def write(self, pcm: bytes) -> None:
-        """What is heard."""
+        """Buffer received audio."""
         self._line += pcm
         del self._line[:-_KEPT]
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: there is no playback buffer."""
 
 
 def _waited() -> float:
-    """Seconds that this thread could have run and had no core (Linux)."""
+    """Seconds that this thread was runnable but had no core (Linux)."""
     return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
 
 
@@ -60,7 +60,7 @@ def _transport(kind: str) -> Any:
 
 
 async def run(kind: str, url: str, sessions: int, seconds: float) -> None:
-    """Connect all, then measure or wait."""
+    """Connect all sessions, then measure or wait."""
     times: list[float] = []
 
     def told(before: object, record: Record, after: object) -> None:

@@ -1,4 +1,4 @@
-"""How long it takes to connect over WebRTC on loopback."""
+"""The time to connect over WebRTC on loopback."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WARM_UP, CYCLES = 3, 50
 
 
 async def measure() -> list[dict[str, Any]]:
-    """From the call to `start_session` to the data channel open, in ms.
+    """From the call of `start_session` to the open data channel, in ms.
 
-    Client and service share the process and its event loop: both ends' work is in it.
+    Client and service share the process and its event loop, so both ends count.
     """
     async with (
         LocalService(parts=Parts()) as service,

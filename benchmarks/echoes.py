@@ -1,9 +1,9 @@
-"""Servers that send back what they hear, one of each library, for `capacity`.
+"""Echo servers, one for each library, for `capacity`.
 
     python benchmarks/echoes.py duologue|pipecat|fastrtc PORT
 
-Each takes ``POST /offer`` with ``{"sdp", "type"}``, decodes what comes in and encodes
-it anew, live. pipecat and fastrtc live in environments of their own.
+Each accepts ``POST /offer`` with ``{"sdp", "type"}``, and decodes and re-encodes the
+audio live. pipecat and fastrtc have their own environments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _names = itertools.count()
 
 
 def duologue() -> Any:
-    """Our own peer, as the local service uses it."""
+    """The peer of the local service."""
     import json
 
     from starlette.applications import Starlette
@@ -106,7 +106,7 @@ def pipecat() -> Any:
 
 
 def fastrtc() -> Any:
-    """A stream handler whose `emit` gives what `receive` got."""
+    """A stream handler whose `emit` returns the frames of `receive`."""
     from fastapi import FastAPI
     from fastrtc import AsyncStreamHandler, Stream
 

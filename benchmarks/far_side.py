@@ -1,12 +1,12 @@
-"""The far side of live sessions, in a process of its own, for `live`.
+"""The far side of live sessions in a separate process, for `live`.
 
     python benchmarks/far_side.py events|sound
 
-``events`` speaks to WebSockets and to WebRTC calls alike: 20 events a second to each
-session, spoken turns with the ``sent_at`` of the monotonic clock, which all processes
-of a machine share. ``sound`` sends each call noise of its own and hears what it sends
-back. Prints its base URL; for ``sound`` it then reads a line ``PID SESSIONS SECONDS``
-and prints what that process cost and what came, as JSON. Ends when its input closes.
+``events`` serves WebSockets and WebRTC calls: 20 events per second and session, spoken
+turns with ``sent_at`` of the monotonic clock, which all processes of a machine share.
+``sound`` sends unique noise to each call and receives its echo. Prints its base URL;
+for ``sound`` it then reads a line ``PID SESSIONS SECONDS`` and prints the CPU time of
+that process and the received packets as JSON. Ends when its input closes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from streams import opening, turn
 
 from duologue.transports.drivers.webrtc.peer import Peer
 
-#: Events a second to each session: a reply of a real service in its first second.
+#: Events per second and session: the rate of a real reply in its first second.
 RATE = 20.0
 
 
 async def speak(send: Callable[[str], Any]) -> None:
-    """One spoken turn after the other, evenly, each event with the time it leaves."""
+    """Consecutive spoken turns at an even rate; each event carries its send time."""
     for frame in opening():
         send(frame.decode())
     due = time.monotonic() + random.random() / RATE
@@ -49,7 +49,7 @@ async def speak(send: Callable[[str], Any]) -> None:
 
 
 class Far:
-    """What is called."""
+    """The server of the calls."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -57,7 +57,7 @@ class Far:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Any) -> None:
-        """Run it until the process ends."""
+        """Run a coroutine until the process ends."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -102,7 +102,7 @@ class Far:
         await speak(peer.send)
 
     async def measure(self, pid: int, sessions: int, seconds: float) -> dict[str, Any]:
-        """What a process costs while it is called by all its sessions."""
+        """The CPU time of a process while all its sessions are in a call."""
         await asyncio.sleep(WARM_UP)
         for caller in self.callers:
             caller.times.clear()

@@ -1,7 +1,7 @@
-"""How long a spoken turn takes over WebRTC, heard at the client, and where it goes.
+"""The latency of a spoken turn over WebRTC, measured at the client, and its parts.
 
-The service has a process of its own (`served`). The client speaks real questions into
-its track and listens at its sink: what counts is sound above -40 dB, not events.
+The service has its own process (`served`). The client sends recorded questions and
+listens at its sink: audio above -40 dB counts, not events.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ QUESTIONS = (
     "Thank you.",
     "What can you do?",
 )
-#: Its answer is a sentence of three seconds without a pause, so that the last sound
-#: tells when it was cut.
+#: Its reply is a sentence of three seconds without a pause, so that the last audio
+#: shows the time of the cut.
 LONG = "What is your name?"
-#: Marks of the service, and what has happened then, in their order.
+#: Marks of the service in their order, with their meanings.
 STEPS = (
     ("heard", "the service has heard the last sound"),
     ("speech_stopped", "the silence is long enough: speech_stopped"),
@@ -55,39 +55,39 @@ STEPS = (
     ("taken", "the track takes the first sound"),
 )
 _BYTES_PER_S = 48_000
-#: Seconds of silence that a voice makes inside of what it says, at most.
+#: Maximum seconds of silence inside a synthesised sentence.
 _PAUSE = 0.5
 
 
 @attrs.define
 class Line:
-    """The client's microphone and speaker, with the times of what can be heard."""
+    """The client's microphone and speaker, with the times of audible frames."""
 
     waiting: bytearray = attrs.Factory(bytearray)
     said: list[tuple[float, float]] = attrs.Factory(list)
     heard: list[tuple[float, float]] = attrs.Factory(list)
 
     def say(self, pcm: bytes) -> None:
-        """Speak from now on."""
+        """Start to speak now."""
         self.waiting += pcm
 
     def read(self, samples: int) -> bytes:
-        """What the microphone has: a frame is there once its last sample is."""
+        """Audio of the microphone: a frame is complete with its last sample."""
         pcm = bytes(self.waiting[: samples * 2])
         del self.waiting[: samples * 2]
         _note(self.said, pcm, time.monotonic() - samples * 2 / _BYTES_PER_S)
         return pcm
 
     def write(self, pcm: bytes) -> None:
-        """What the speaker plays, from now on."""
+        """Play a frame, starting now."""
         _note(self.heard, pcm, time.monotonic())
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: there is no playback buffer."""
 
 
 def _note(times: list[tuple[float, float]], pcm: bytes, begins: float) -> None:
-    """Keep the times of the first and the last sound in a frame."""
+    """Store the times of the first and last audible sample of a frame."""
     loud = [
         index
         for index, sample in enumerate(memoryview(pcm).cast("h"))
@@ -102,27 +102,27 @@ def _note(times: list[tuple[float, float]], pcm: bytes, begins: float) -> None:
 
 @attrs.define
 class Marks:
-    """What the service has told."""
+    """The marks of the service."""
 
     times: dict[str, deque[float]] = attrs.Factory(dict)
 
     def add(self, what: str, at: float) -> None:
-        """Keep a mark."""
+        """Store a mark."""
         self.times.setdefault(what, deque(maxlen=10_000)).append(at)
 
     def after(self, what: str, since: float) -> float | None:
-        """The first of a kind since then."""
+        """The first mark of a kind after a time."""
         return next((at for at in self.times.get(what, ()) if at >= since), None)
 
     def last(self, what: str, until: float) -> float | None:
-        """The last of a kind until then."""
+        """The last mark of a kind before a time."""
         times = reversed(self.times.get(what, deque()))
         return next((at for at in times if at <= until), None)
 
 
 @contextlib.asynccontextmanager
 async def service() -> AsyncIterator[tuple[str, Marks]]:
-    """The service in its own process: its base URL, and its marks as they come."""
+    """The service in its own process: its base URL and a stream of its marks."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__).with_name("served.py")),
@@ -159,7 +159,7 @@ class Found:
 
 
 async def measure() -> list[Row]:
-    """Two lengths of silence in turn, and barge-in, all in the same run."""
+    """Two lengths of silence alternately, and barge-in, in one run."""
     targets = _targets()
     try:
         spoken = await _spoken((*QUESTIONS, LONG))
@@ -209,7 +209,7 @@ async def _round(
     marks: Marks,
     found: Found,
 ) -> None:
-    """A session with some turns, and an interruption after each."""
+    """A session with several turns, each followed by an interruption."""
     line = Line()
     detection = msgspec.structs.replace(TURN_DETECTION, silence_duration_ms=silence_ms)
     config = SessionConfig(turn_detection=detection)
@@ -225,7 +225,7 @@ async def _round(
 
 
 async def _answer(line: Line, pcm: bytes, marks: Marks, found: Found) -> None:
-    """A question, and the wait for the first sound of the reply."""
+    """Ask a question and wait for the first audio of the reply."""
     line.said.clear()
     line.heard.clear()
     line.say(pcm)
@@ -244,7 +244,7 @@ async def _answer(line: Line, pcm: bytes, marks: Marks, found: Found) -> None:
 async def _barge_in(
     line: Line, long: bytes, over: bytes, marks: Marks, found: Found
 ) -> None:
-    """A long reply, and a question over it."""
+    """Interrupt a long reply with a question."""
     line.heard.clear()
     line.say(long)
     await _until(lambda: bool(line.heard) and not line.waiting)
@@ -254,12 +254,12 @@ async def _barge_in(
     await _until(lambda: bool(line.said))
     onset = line.said[0][0]
     if onset - line.heard[-1][1] > _PAUSE:
-        await _quiet(line)  # the ear took it for something with a short answer
+        await _quiet(line)  # The recogniser misheard it; the reply was short.
         return
     await _until(lambda: marks.after("speech_started", onset) is not None)
     started = marks.after("speech_started", onset)
     assert started is not None
-    # The answer to what is said over it comes later than this.
+    # The reply to the interruption comes later than this.
     await asyncio.sleep(0.15)
     cut = len(line.heard)
     found.barge_ins.append((line.heard[-1][1] - onset) * 1000)
@@ -275,7 +275,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 
 async def _quiet(line: Line) -> None:
-    """Wait until nothing was heard for a while."""
+    """Wait for a period of silence."""
     await _until(lambda: time.monotonic() - line.heard[-1][1] > 2 * _PAUSE)
 
 

@@ -1,9 +1,8 @@
-"""Live sessions of our client: how long an event takes, and what a session costs.
+"""Live sessions of our client: latency of an event, and CPU time of a session.
 
-Client and far side have a process each. The processor time of a client's session is
-read beside that of the ends of pipecat and fastrtc that do the same work: sound that is
-received, decoded, encoded and sent. They are measured where
-``benchmarks/install_peers.sh`` has been run.
+Client and far side each have a process. The CPU time of a client's session is compared
+with pipecat and fastrtc doing the same work: receive, decode, encode and send audio.
+They are measured if ``benchmarks/install_peers.sh`` has installed them.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ async def _line(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def _timed(kind: str) -> Found:
-    """How long events take, in ms."""
+    """The latency of events, in ms."""
     async with _process("far_side.py", "events") as far:
         url = json.loads(await _line(far))["base_url"]
         arguments = (kind, url, str(SESSIONS[kind]), str(SECONDS))
@@ -90,7 +89,7 @@ async def _timed(kind: str) -> Found:
 
 
 async def _costs() -> Found:
-    """What the client's sessions cost, in percent of a core each."""
+    """CPU time of the client's sessions, in percent of a core each."""
     async with _process("far_side.py", "sound") as far:
         url = json.loads(await _line(far))["base_url"]
         arguments = ("sound", url, str(COMPARED), str(SECONDS))
@@ -126,7 +125,7 @@ def _latency(found: dict[str, list[Found]]) -> list[Row]:
 
 
 def _cost(found: dict[str, list[Found]]) -> list[Row]:
-    """A session of ours by one of theirs."""
+    """The ratio of our session to a session of another library."""
     ours = _median(found["duologue"], "client")
     what = f"{COMPARED} live sessions with sound both ways, % of a core each"
     rate = min(each["rate"] for each in found["duologue"])

@@ -1,4 +1,4 @@
-"""How long a click on the page takes to a call, in headless Chromium on loopback."""
+"""The time from a click on the page to a call, in headless Chromium on loopback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["measure"]
 
 ROOT = Path(__file__).parents[1]
 TIMES = 10
-#: The mark in `_WATCH`, what it is, and what is expected.
+#: The mark in `_WATCH`, its meaning, and the expected value.
 _GOALS = (
     ("open", "data channel open", "under 1000"),
     ("sound", "first packet of sound from the service", "under 1500"),
@@ -28,8 +28,8 @@ _FLAGS = (
     *("--autoplay-policy=no-user-gesture-required", "--no-first-run"),
     "--allow-loopback-in-peer-connection",
 )
-#: Notes when the click was, when the channel opened, when the first packet of sound was
-#: there (silence, as long as nobody speaks).
+#: Notes the times of the click, of the open channel, and of the first audio packet
+#: (silence until a reply).
 _WATCH = """
 const times = (window.times = {});
 addEventListener("click", () => { times.click ??= performance.now(); }, true);
@@ -59,7 +59,7 @@ async def measure() -> list[dict[str, Any]]:
     """From the click to the open channel, and to the reply's first packet, p50 in ms.
 
     The server, the local service and the browser are processes of this machine. A
-    fresh page for each click; nothing where Playwright or Chromium is missing.
+    fresh page for each click; no rows if Playwright or Chromium is missing.
     """
     try:
         from playwright.async_api import async_playwright
@@ -102,7 +102,7 @@ async def _click(browser: Any, url: str) -> dict[str, float]:
 
 @asynccontextmanager
 async def _served() -> AsyncIterator[str]:
-    """The URL of ``duologue web --local`` in a process of its own."""
+    """The URL of ``duologue web --local`` in a separate process."""
     roots = ("core", "transports", "local", "adapters")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "duologue", "web", "--local", "--no-open"),

@@ -1,10 +1,10 @@
-"""A local service in a process of its own, which tells when things happened in it.
+"""A local service in a separate process that prints the times of its steps.
 
     python benchmarks/served.py [quiet]
 
 Prints lines of JSON: first ``{"base_url": …}``, then ``{"mark": …, "at": …}`` with the
-monotonic clock, which all processes of a machine share; ``quiet`` prints the first
-line alone. Ends when its input closes.
+monotonic clock, which all processes of a machine share; ``quiet`` prints only the
+first line. Ends when its input closes.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from duologue.transports.drivers.webrtc.peer import Peer
 
 __all__ = ["AUDIBLE", "audible"]
 
-#: PCM16 above which a sample counts as heard (-40 dB).
+#: The PCM16 level above which a sample is audible (-40 dB).
 AUDIBLE = 327
 
 
 def audible(pcm: bytes) -> bool:
-    """Whether anything of it can be heard."""
+    """Whether the audio contains an audible sample."""
     samples = memoryview(pcm).cast("h")
     return bool(samples) and max(max(samples), -min(samples)) > AUDIBLE
 
 
 def mark(what: str) -> None:
-    """Tell that something happened now."""
+    """Print that a step happened now."""
     print(json.dumps({"mark": what, "at": time.monotonic()}), flush=True)
 
 
 class _Detector:
-    """A detector that tells of each chunk with sound in it."""
+    """A detector that marks each chunk with audible sound."""
 
     def __init__(self, detector: Any) -> None:
         self._detector = detector
@@ -55,7 +55,7 @@ class _Detector:
 
 
 class _Hearing:
-    """A hearing that tells when its words are wanted and known."""
+    """A recognition that marks the request for its text and the result."""
 
     def __init__(self, hearing: Any) -> None:
         self._hearing = hearing
@@ -64,14 +64,14 @@ class _Hearing:
         return getattr(self._hearing, name)
 
     async def finish(self) -> str:
-        """The words."""
+        """The recognised text."""
         words: str = await self._hearing.finish()
         mark("words")
         return words
 
 
 class _Ear:
-    """An ear whose hearings tell."""
+    """A recogniser whose utterances print marks."""
 
     def __init__(self, ear: Any) -> None:
         self._ear = ear
@@ -85,7 +85,7 @@ class _Ear:
 
 
 class _Voice:
-    """A voice that tells when it is asked, and when it sounds."""
+    """A synthesiser that marks the request and the first audio."""
 
     def __init__(self, voice: Any) -> None:
         self._voice = voice
@@ -107,7 +107,7 @@ class _Voice:
 
 
 def _tell() -> None:
-    """Let peers tell what they send."""
+    """Mark the packets that peers send."""
     make, send = Peer.__init__, Peer.send
 
     def told_init(self: Peer, *, next_audio: Callable[[], Any], **rest: Any) -> None:

@@ -1,8 +1,8 @@
-"""What the web adapter's server does with many calls: how late, how much, how dear.
+"""The web adapter's server with many calls: latency, traffic and CPU time.
 
-The server has a process of its own (``web.py serve URL``). Here are a service without
-ear and voice, which only sends deltas over sidebands, and the pages that watch. A
-delta's time of arrival is that of its record; a page notes when it has the patch.
+The server has a separate process (``web.py serve URL``). This process has a service
+without speech, which only sends deltas over sidebands, and the pages that subscribe. A
+delta arrives at the time of its record; a page notes the arrival of the patch.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ __all__ = ["measure"]
 Row = dict[str, Any]
 
 SESSIONS, WATCHERS, SECONDS = 50, 20, 8.0
-#: Deltas of a session in a second: a voice says three to four words.
+#: Deltas per second and session: speech has three to four words per second.
 RATE = 4
 SIDEBANDS = 200
-#: As long as the service's own ids.
+#: The length of the service's own ids.
 ITEM = "item_{:021d}"
 OFFER = {"Content-Type": "application/sdp"}
 
 
 async def measure() -> list[Row]:
-    """Delays with many pages, then cost with many calls."""
+    """Latency with many pages, then CPU time with many calls."""
     return [*await _delays(), *await _costs()]
 
 
-# The service: takes every call, and says what it is told to say.
+# The service: accepts every call and sends the given deltas.
 
 
 class _Service:
@@ -82,7 +82,7 @@ class _Service:
                 await socket.receive_text()
 
     async def speak(self, seconds: float) -> None:
-        """Deltas on every sideband, spread evenly over the time."""
+        """Deltas on every sideband at an even rate."""
         ends = time.monotonic() + seconds
         one = 1 / RATE / len(self.sidebands)
         due, turn = time.monotonic(), 0
@@ -127,7 +127,7 @@ async def _service() -> AsyncIterator[_Service]:
 
 @contextlib.asynccontextmanager
 async def _server(base_url: str) -> AsyncIterator[tuple[str, int]]:
-    """The web adapter's server in a process of its own: its URL and process id."""
+    """The web adapter's server in a separate process: its URL and process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *(__file__, "serve", base_url),
@@ -162,7 +162,7 @@ def _http(url: str) -> httpx.AsyncClient:
 async def _calls(
     http: httpx.AsyncClient, service: _Service, number: int, watch: Any
 ) -> list[str]:
-    """So many sessions with a call each, watched from the start, else they end."""
+    """A number of sessions with one call and one subscriber each."""
     ids: list[str] = []
     for _ in range(number):
         made = await http.post("api/sessions", json={})
@@ -176,11 +176,11 @@ async def _calls(
     return ids
 
 
-# How late, and how much.
+# Latency and traffic.
 
 
 class _Watcher:
-    """A page: when it had each patch, and how long the messages were."""
+    """A page: arrival times of patches, and lengths of messages."""
 
     def __init__(self) -> None:
         self.had: list[tuple[str, int, float]] = []
@@ -188,7 +188,7 @@ class _Watcher:
 
     @contextlib.asynccontextmanager
     async def on(self, url: str, sessions: list[str]) -> AsyncIterator[Any]:
-        """Follow these sessions, and those that are named later."""
+        """Subscribe to these sessions and to later ones."""
         address = url.replace("http", "ws", 1) + "api/feed"
         origin: Any = url.rstrip("/")
         async with connect(
@@ -286,7 +286,7 @@ async def _watched(
 async def _arrivals(
     http: httpx.AsyncClient, ids: list[str]
 ) -> dict[tuple[str, int], float]:
-    """When each delta was recorded, by session and number."""
+    """The record time of each delta, by session and number."""
     found = {}
     for session in ids:
         path = f"api/sessions/{session}/records?dir=in&limit=20000"
@@ -296,7 +296,7 @@ async def _arrivals(
     return found
 
 
-# What calls cost.
+# The cost of calls.
 
 
 async def _costs() -> list[Row]:
@@ -330,7 +330,7 @@ async def _share(pid: int, work: Any) -> float:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of a process that are in memory (Linux)."""
+    """Resident memory of a process in bytes (Linux)."""
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * 4096
 

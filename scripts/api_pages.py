@@ -1,4 +1,4 @@
-"""The pages of the reference on what is called: the core's own names, and testing's."""
+"""The reference pages of the public names of the core and of its testing package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from duologue.core.state.sequence import Order
 
 __all__ = ["core_page", "function_entry", "testing_page"]
 
-#: What stands on other pages.
+#: Names that other pages describe.
 ELSEWHERE = {
     "commands": "client-events.md",
     "events": "events.md",
@@ -54,14 +54,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Reconnecting": ("Backoff",),
     "Errors": ("DuologueError", "LogError", "SnapshotError", "PatchError"),
 }
-#: Of these classes only these methods are for users.
+#: The public methods of these classes; the others are internal.
 ONLY = {
     "StoreMachine": ("make_store",),
     "Text": ("append", "chunks"),
     "Order": (),
     "Window": (),
 }
-#: Made by others.
+#: Classes that users do not construct.
 GIVEN = ("Cursor", "Order", "Window")
 
 
@@ -94,7 +94,7 @@ def core_page() -> str:
 
 
 def types() -> Iterator[str]:
-    """What the tables of fields name and is no node of the state, no object."""
+    """Types in the tables of fields that are neither nodes nor objects."""
     yield class_entry("Text", Text)
     yield "So `str(part.text)` is what was said, `str(call.arguments)` JSON text."
     yield join(class_entry("Order", Order), "It can be iterated, and has a length.")
@@ -147,7 +147,7 @@ def function_entry(
 
 
 def class_entry(name: str, cls: type) -> str:
-    """A class: what it says, its fields or how it is made, and its methods."""
+    """A class: docstring, fields or constructor, and methods."""
     if name in GIVEN or (issubclass(cls, Exception) and "__init__" not in vars(cls)):
         made = ""
     elif attrs.has(cls):
@@ -163,7 +163,7 @@ def class_entry(name: str, cls: type) -> str:
 
 
 def bases(cls: type) -> str:
-    """Of an error, what else catches it."""
+    """The base classes of an error."""
     if not issubclass(cls, BaseException):
         return ""
     return "Derived from " + ", ".join(f"`{b.__name__}`" for b in cls.__bases__) + "."
@@ -178,7 +178,7 @@ def named_table(cls: Any) -> str:
 
 
 def methods(name: str, cls: type) -> Iterator[str]:
-    """The public methods and properties that a class defines itself."""
+    """The public methods and properties defined in the class itself."""
     only = ONLY.get(name)
     for word, value in vars(cls).items():
         if word.startswith("_") or (only is not None and word not in only):
@@ -193,7 +193,7 @@ def methods(name: str, cls: type) -> Iterator[str]:
 
 
 def alias(module: ModuleType, name: str) -> str:
-    """A name for a type, as the source says it, with its comment."""
+    """A type alias with its source and its comment."""
     return join(
         f"### {name}",
         comment_above(module, name),

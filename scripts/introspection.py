@@ -1,4 +1,4 @@
-"""What the code of the core says of itself: names, classes, words, as Markdown."""
+"""Introspection of the code: names, classes and docstrings as Markdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CATALOGUE = {
     "error": "Failure",
     "translation": "Translation",
 }
-#: The modules of what stands inside events, with their titles.
+#: The modules of the objects inside events, with their titles.
 OBJECTS = {"items": "Items and parts", "config": "Configuration", "objects": "Values"}
 
 #: Types that fields have and that are described with the core.
@@ -90,7 +90,7 @@ def structs(module: str) -> list[type]:
 def choices(module: str) -> dict[str, tuple[type, ...]]:
     """The names for one of several classes, with those classes.
 
-    What is of no known type comes from the decoder's slow path, so that only a type
+    A value of unknown type comes from the decoder's slow path, so that only a type
     checker sees it in ``AnyItem`` and ``AnyPart``.
     """
     own = assigned_names(event_module(module))
@@ -112,7 +112,7 @@ def assigned_names(module: types.ModuleType) -> set[str]:
 
 
 def defined(module: types.ModuleType, name: str) -> str:
-    """What a module assigns to a name, as the source says it."""
+    """The source of the value that a module assigns to a name."""
     source = inspect.getsource(module)
     for node in ast.parse(source).body:
         target = assigned(node)
@@ -172,7 +172,7 @@ def classes(module: types.ModuleType) -> list[type]:
 
 
 def public(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
-    """What a module exports, in the order in which it is defined."""
+    """The exported names of a module in the order of their definition."""
     names: list[str] = list(module.__all__)
     return ((name, value) for name, value in vars(module).items() if name in names)
 
@@ -220,7 +220,7 @@ def struct_default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def value_table(cls: type) -> str:
-    """The fields of a value: of a node of the state, or of what is made from it."""
+    """The fields of a node of the state, or of the result of a selector."""
     rows = [
         f"| `{name}` | {type_cell(cls, name)} | {first_value(default)} |"
         for name, default in defaults(cls)
@@ -229,7 +229,7 @@ def value_table(cls: type) -> str:
 
 
 def defaults(cls: type) -> list[tuple[str, Any]]:
-    """Each field with what it is at first; `attrs.NOTHING` where it must be given."""
+    """Each field with its default; `attrs.NOTHING` for a required field."""
     if not issubclass(cls, msgspec.Struct):
         return [(field.name, field.default) for field in attrs.fields(cls)]
     return [
@@ -282,7 +282,7 @@ def places(on_the_wire: bool) -> dict[str, str]:
     return held | wire if on_the_wire else wire | held
 
 
-# What they say.
+# Docstrings and comments.
 
 
 def own_doc(cls: type) -> str:

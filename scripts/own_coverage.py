@@ -4,11 +4,11 @@
     scripts/own_coverage.py [--fail-under PERCENT]    all of them
     scripts/own_coverage.py reducer/parts state/rope    these, by their own tests
 
-One run of `tests/core` notes for every line and branch which test modules ran it.
-Then two things are asked: all tests together cover the core to ``--fail-under``
-percent, and the test module that mirrors a module covers every line and branch of it
-by itself. What runs when the core is imported counts for all. With ``--fail-under 0``
-all is shown, and nothing is asked.
+One run of `tests/core` records for every line and branch the test modules that ran it.
+Then two checks follow: all tests together cover the core to ``--fail-under`` percent,
+and the test module that mirrors a module covers every line and branch of that module.
+Lines that run at import count for all. With ``--fail-under 0`` the result is printed
+and never fails.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MIRRORS = {
 
 
 class Contexts:
-    """A pytest plugin: what runs is noted under the test module that it runs for."""
+    """A pytest plugin: records coverage under the name of the running test module."""
 
     def __init__(self, measured: coverage.Coverage) -> None:
         self._measured = measured
@@ -73,7 +73,7 @@ class Contexts:
 
 
 def context(path: Path) -> str:
-    """What a test module's lines are noted under: `testing/test_checks`."""
+    """The coverage context of a test module: `testing/test_checks`."""
     return path.relative_to(TESTS).with_suffix("").as_posix()
 
 
@@ -90,7 +90,7 @@ def mirror(module: Path) -> str:
 
 def run(tests: list[str]) -> int:
     """Run these tests measured; gives pytest's exit status."""
-    # The same examples each time: what they cover must not be chance.
+    # The same examples each time, so that coverage does not vary.
     os.environ["HYPOTHESIS_PROFILE"] = "ci"
     measured = coverage.Coverage(source=[str(TOP / "core")], config_file=CONFIG)
     measured.erase()
@@ -119,7 +119,7 @@ def gaps(measured: coverage.Coverage, module: Path) -> list[str]:
 
 
 def report(modules: list[Path]) -> bool:
-    """Print what is not covered by its own test module; whether all of it is."""
+    """Print the gaps of each module in its own test module; whether there are none."""
     measured = coverage.Coverage(config_file=CONFIG)
     measured.load()
     count = 0

@@ -35,18 +35,18 @@ def table(head: str, rows: Iterable[str]) -> str:
 
 
 def anchor(title: str) -> str:
-    """The fragment by which code hosts find a heading."""
+    """The fragment of a heading on code hosts."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def join(*parts: str) -> str:
-    """Blocks of Markdown with a blank line between, those that are empty left out."""
+    """Blocks of Markdown separated by blank lines, without empty blocks."""
     text = "\n\n".join(part.strip("\n") for part in parts if part)
     return text + "\n"
 
 
 class Bare:
-    """What shows as these words in a signature."""
+    """A value whose repr is the given text, for signatures."""
 
     def __init__(self, words: str) -> None:
         self.words = words
