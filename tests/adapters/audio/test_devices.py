@@ -1,4 +1,4 @@
-"""How a device is named."""
+"""Devices are selected by index, name or part of a name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_device_is_found(
     [
         pytest.param((), None, "there is no microphone on this machine", id="none"),
         pytest.param(
-            (SCREEN,), 1, "there is no microphone on this machine", id="none that can"
+            (SCREEN,), 1, "there is no microphone on this machine", id="no input device"
         ),
         pytest.param(
             ALL[:3],
@@ -54,7 +54,7 @@ def test_a_device_is_found(
         pytest.param(
             ALL[2:],
             "headset",
-            "'headset' is the name of more than one microphone: "
+            "more than one microphone matches 'headset': "
             "2 'USB Headset', 3 'USB Headset: Audio (hw:1,0)'",
             id="several",
         ),
@@ -62,11 +62,11 @@ def test_a_device_is_found(
             ALL[:2],
             1,
             "there is no microphone 1; there are: 0 'HDA Intel: ALC295 (hw:0,0)'",
-            id="an index that only plays",
+            id="an output device",
         ),
     ],
 )
-def test_one_that_is_not_there_names_those_that_are(
+def test_the_error_names_the_devices_that_exist(
     devices: tuple[Device, ...], wanted: int | str | None, message: str
 ) -> None:
     with pytest.raises(DeviceError) as raised:

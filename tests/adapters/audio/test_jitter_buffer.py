@@ -1,15 +1,15 @@
-"""The buffer between a transport and a device; the device's requests are the clock."""
+"""The jitter buffer; the requests of the consumer are its clock."""
 
 from __future__ import annotations
 
 from duologue.adapters.audio.jitter_buffer import JitterBuffer
 
 MS = 48
-BLOCK = 240  # samples of 10 ms
+BLOCK = 240  # samples in 10 ms
 
 
 def sound(ms: int, value: int = 1) -> bytes:
-    """Loud, so that it is never taken for silence."""
+    """Loud audio, which is never dropped as silence."""
     return bytes([value, 0x40]) * (24 * ms)
 
 
@@ -18,11 +18,11 @@ def buffer(fill_ms: int = 30, high_ms: int = 100, limit_ms: int = 200) -> Jitter
 
 
 def pulled(jitter: JitterBuffer, blocks: int) -> list[int]:
-    """The ms that each of so many requests for 10 ms got."""
+    """Request 10 ms this many times; return the ms that each request got."""
     return [len(jitter.pull(BLOCK)) // MS for _ in range(blocks)]
 
 
-def test_it_fills_up_before_it_gives() -> None:
+def test_it_fills_up_before_it_returns_audio() -> None:
     jitter = buffer()
     jitter.push(sound(20))
     first = pulled(jitter, 2)
@@ -30,31 +30,31 @@ def test_it_fills_up_before_it_gives() -> None:
     assert (first, pulled(jitter, 4)) == ([0, 0], [10, 10, 10, 10])
 
 
-def test_what_is_too_short_to_fill_it_is_given_all_the_same() -> None:
+def test_a_short_utterance_is_returned_although_the_buffer_is_not_full() -> None:
     jitter = buffer()
     jitter.push(sound(15))
     assert pulled(jitter, 6) == [0, 0, 0, 10, 5, 0]
 
 
-def test_nothing_is_lost_or_changed_in_it() -> None:
+def test_audio_is_neither_lost_nor_changed() -> None:
     jitter = buffer()
     parts = [sound(10, value) for value in range(1, 8)]
     jitter.push(b"".join(parts))
     assert [jitter.pull(BLOCK) for _ in parts] == parts
 
 
-def test_a_hole_in_what_is_said_is_an_underrun() -> None:
+def test_a_gap_in_an_utterance_is_an_underrun() -> None:
     jitter = buffer()
     jitter.push(sound(30))
     pulled(jitter, 4)
-    before = jitter.underruns  # it may have been the end
+    before = jitter.underruns  # it may have been the end of the utterance
     jitter.push(sound(30))
     assert (before, jitter.underruns) == (0, 1)
     assert pulled(jitter, 3) == [10, 10, 10]
 
 
-def test_a_pause_is_none() -> None:
-    """More than half a second without sound: the next is another sentence."""
+def test_a_pause_is_no_underrun() -> None:
+    """After more than half a second without audio another utterance begins."""
     jitter = buffer()
     jitter.push(sound(30))
     pulled(jitter, 60)
@@ -62,8 +62,8 @@ def test_a_pause_is_none() -> None:
     assert jitter.underruns == 0
 
 
-def test_exactly_emptied_is_none() -> None:
-    """It runs dry where a request is not met, not where the last one is."""
+def test_an_exactly_emptied_buffer_is_no_underrun() -> None:
+    """An underrun needs a request that is not met in full."""
     jitter = buffer()
     jitter.push(sound(30))
     pulled(jitter, 3)
@@ -71,7 +71,7 @@ def test_exactly_emptied_is_none() -> None:
     assert (pulled(jitter, 1), jitter.underruns) == ([10], 0)
 
 
-def test_what_is_cleared_is_gone_and_no_hole() -> None:
+def test_clearing_drops_all_audio_and_is_no_underrun() -> None:
     jitter = buffer()
     jitter.push(sound(50))
     pulled(jitter, 1)
@@ -81,7 +81,7 @@ def test_what_is_cleared_is_gone_and_no_hole() -> None:
     assert (pulled(jitter, 1), jitter.underruns, jitter.dropped_ms) == ([10], 0, 0)
 
 
-def test_beyond_the_limit_the_oldest_goes() -> None:
+def test_above_the_limit_the_oldest_audio_is_dropped() -> None:
     jitter = buffer()
     jitter.push(sound(100, 1))
     jitter.push(sound(150, 2))
@@ -89,23 +89,23 @@ def test_beyond_the_limit_the_oldest_goes() -> None:
     assert jitter.pull(24 * 60) == sound(50, 1) + sound(10, 2)
 
 
-def test_silence_is_left_out_where_too_much_waits() -> None:
-    """Two clocks drift: what waits is heard late, so pauses get shorter."""
+def test_silence_is_dropped_if_too_much_is_buffered() -> None:
+    """Two clocks drift apart; shorter pauses reduce the delay again."""
     jitter = buffer()
     jitter.push(bytes(80 * MS) + sound(40))
     assert jitter.pull(BLOCK) == sound(10)
     assert (jitter.buffered_ms, jitter.dropped_ms) == (30, 0)
 
 
-def test_speech_is_not_left_out() -> None:
-    """The control: the same amount, but no silence in front."""
+def test_speech_is_not_dropped() -> None:
+    """Control: the same amount of audio, without silence at the front."""
     jitter = buffer()
     jitter.push(sound(120))
     assert (pulled(jitter, 1), jitter.buffered_ms) == ([10], 110)
 
 
-def test_silence_stays_where_little_waits() -> None:
-    """The other control: a pause is heard as it was made."""
+def test_silence_is_kept_if_little_is_buffered() -> None:
+    """Control: a pause keeps its length."""
     jitter = buffer()
     jitter.push(bytes(60 * MS) + sound(40))
     assert (jitter.pull(BLOCK), jitter.buffered_ms) == (bytes(10 * MS), 90)

@@ -1,4 +1,4 @@
-"""Levels in dBFS, against values that follow from the definition."""
+"""Levels in dBFS, compared with values that follow from the definition."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_peak_and_rms_are_relative_to_full_scale(pcm: bytes, level: Level) -> No
     assert measure(pcm) == level
 
 
-def test_a_meter_shows_its_window_and_keeps_the_loudest() -> None:
-    """What is older than the window no longer counts; the loudest peak stays."""
+def test_a_meter_shows_its_window_and_keeps_the_highest_peak() -> None:
+    """Audio older than the window does not count; the highest peak stays."""
     meter = Meter(window_ms=50)
     assert meter.level == Level()
     for _ in range(5):

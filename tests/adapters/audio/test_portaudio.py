@@ -1,4 +1,4 @@
-"""Callbacks that never raise, formats that devices take, and what is missing."""
+"""Callbacks never raise; a supported format is chosen; a missing library is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from duologue.adapters.audio import Device, DeviceError, list_devices
-from duologue.adapters.audio.portaudio import Stream, _giving, _taking, formats
+from duologue.adapters.audio.portaudio import (
+    Stream,
+    _input_callback,
+    _output_callback,
+    formats,
+)
 from duologue.transports.errors import MissingExtra
 
 OURS = (24_000, 1)
@@ -25,8 +30,8 @@ CARD = Device(
 )
 
 
-def test_the_format_of_the_seam_is_asked_for_first() -> None:
-    """Then what the device has: cards in Linux take only their own."""
+def test_the_transports_format_is_tried_first() -> None:
+    """Then the device's own format: sound cards on Linux accept no other."""
     assert formats(CARD, "input") == [(24_000, 1), (44_100, 1), (48_000, 1)]
     assert formats(CARD, "output") == [
         *((24_000, 1), (24_000, 2), (44_100, 1), (44_100, 2)),
@@ -34,20 +39,20 @@ def test_the_format_of_the_seam_is_asked_for_first() -> None:
     ]
 
 
-def test_what_is_recorded_is_taken_and_overruns_are_counted() -> None:
+def test_recorded_audio_is_pushed_and_overruns_are_counted() -> None:
     stream = Stream(CARD)
     taken: list[bytes] = []
-    callback = _taking(stream, taken.append, OURS)
+    callback = _input_callback(stream, taken.append, OURS)
     callback(memoryview(b"\1\2"), 1, None, FINE)
     callback(memoryview(b"\3\4"), 1, None, LATE)
     assert (taken, stream.xruns, stream.failure) == ([b"\1\2", b"\3\4"], 1, None)
 
 
-def test_what_is_played_is_whatever_the_device_asks_for() -> None:
-    """It comes in blocks of 10 ms; the device may want any number of samples."""
+def test_the_output_has_the_size_that_the_device_requests() -> None:
+    """Audio comes in blocks of 10 ms; the device may request any number of samples."""
     stream = Stream(CARD)
     given = iter(bytes([n]) * 480 for n in range(1, 9))
-    callback = _giving(stream, lambda: next(given), OURS)
+    callback = _output_callback(stream, lambda: next(given), OURS)
     played = bytearray()
     for size, status in ((300, FINE), (600, LATE), (480, FINE)):
         data = bytearray(size)
@@ -57,11 +62,11 @@ def test_what_is_played_is_whatever_the_device_asks_for() -> None:
     assert (stream.xruns, stream.failure) == (1, None)
 
 
-@pytest.mark.parametrize("make", [_taking, _giving])
-def test_an_error_in_a_callback_ends_the_sound_and_is_kept(
+@pytest.mark.parametrize("make", [_input_callback, _output_callback])
+def test_an_error_in_a_callback_stops_the_audio_and_is_kept(
     make: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Raised into PortAudio it would be printed for every block, or end the process."""
+    """An error raised into PortAudio would be printed for every block."""
     stream = Stream(CARD)
 
     def broken(*pcm: bytes) -> bytes:
@@ -78,8 +83,8 @@ def test_an_error_in_a_callback_ends_the_sound_and_is_kept(
     assert (len(calls), len(caplog.records)) == (1, 1)
 
 
-def test_a_device_that_stops_by_itself_is_gone() -> None:
-    """And one that was closed is not."""
+def test_a_device_that_stops_by_itself_has_failed() -> None:
+    """A device that was closed has not."""
 
     class Running:
         latency = 0.04

@@ -1,4 +1,4 @@
-"""WebRTC's audio processing, by what it does to speech and its echo."""
+"""The effect of WebRTC's audio processing on speech and on its echo."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def mixed(one: bytes, other: bytes) -> bytes:
 
 
 def echo(pcm: bytes, delay_ms: int = 80) -> bytes:
-    """As a microphone hears a speaker: later, and less of it."""
+    """The echo of a speaker in a microphone: delayed and attenuated."""
     softer = array("h", (sample // 3 for sample in array("h", pcm))).tobytes()
     return (bytes(delay_ms * 48) + softer)[: len(pcm)]
 
 
 def processed(far: bytes, near: bytes, processing: Processing) -> bytes:
-    """The microphone's side while ``far`` is played."""
+    """The processed microphone while ``far`` is played."""
     processing.add_delay(80)
     clean = bytearray()
     for played, recorded in zip(blocks(far), blocks(near), strict=True):
@@ -58,8 +58,8 @@ def processed(far: bytes, near: bytes, processing: Processing) -> bytes:
 
 
 @needs_livekit
-def test_the_echo_of_a_reply_is_taken_out() -> None:
-    """By 30 dB at least, from the first second on."""
+def test_the_echo_of_a_reply_is_removed() -> None:
+    """It is attenuated by at least 30 dB."""
     far = speech("count.wav")
     near = echo(far)
     clean = processed(far, near, Processing(gain_control=False))
@@ -69,7 +69,7 @@ def test_the_echo_of_a_reply_is_taken_out() -> None:
 
 @needs_livekit
 def test_without_it_the_echo_stays() -> None:
-    """The control: it is the canceller that takes it out."""
+    """Control: without the canceller nothing removes the echo."""
     far = speech("count.wav")
     near = echo(far)
     kept = processed(
@@ -83,8 +83,8 @@ def test_without_it_the_echo_stays() -> None:
 
 
 @needs_livekit
-def test_speech_goes_through() -> None:
-    """What is said while nothing is played loses next to nothing."""
+def test_speech_is_kept() -> None:
+    """Speech keeps its level while nothing is played."""
     question = speech("question.wav")
     near = question * 3
     clean = processed(bytes(len(near)), near, Processing(gain_control=False))
@@ -93,8 +93,8 @@ def test_speech_goes_through() -> None:
 
 
 @needs_livekit
-def test_who_speaks_over_a_reply_is_heard() -> None:
-    """Barge-in: the speech is left when its echo is gone."""
+def test_speech_over_a_reply_is_kept() -> None:
+    """Barge-in: the echo is removed and the speech is not."""
     question = speech("question.wav")
     far = speech("count.wav") * 2
     said = question.rjust(len(far), b"\0")
@@ -104,8 +104,8 @@ def test_who_speaks_over_a_reply_is_heard() -> None:
 
 
 @needs_livekit
-def test_a_block_of_another_length_goes_through_and_is_counted() -> None:
-    """Sound goes on whatever happens to its processing."""
+def test_a_block_of_another_length_is_passed_through_and_counted() -> None:
+    """Audio continues if its processing fails."""
     processing = Processing()
     odd = b"\x00\x40" * 100
     assert processing.capture(odd) == odd

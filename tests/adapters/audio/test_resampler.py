@@ -1,4 +1,4 @@
-"""Devices that take no PCM16 mono at 24 kHz."""
+"""Conversion for devices that do not accept PCM16 mono at 24 kHz."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from array import array
 import pytest
 
 from duologue.adapters.audio import measure
-from duologue.adapters.audio.resampler import Converter
+from duologue.adapters.audio.resampler import Resampler
 
 OURS = (24_000, 1)
 
@@ -22,10 +22,10 @@ def tone(rate: int, ms: int, channels: int = 1) -> bytes:
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_tone_keeps_its_time_and_level(rate: int, channels: int) -> None:
-    """In both directions, block by block; what is held back is under 10 ms."""
-    to_ours = Converter((rate, channels), OURS)
-    to_device = Converter(OURS, (rate, channels))
+def test_a_tone_keeps_its_length_and_level(rate: int, channels: int) -> None:
+    """In both directions, block by block, with a delay below 10 ms."""
+    to_ours = Resampler((rate, channels), OURS)
+    to_device = Resampler(OURS, (rate, channels))
     step = rate // 100 * channels * 2
     recorded = tone(rate, 1_000, channels)
     ours = b"".join(
@@ -47,9 +47,9 @@ def test_a_tone_keeps_its_time_and_level(rate: int, channels: int) -> None:
     assert crossings == pytest.approx(500 * len(middle) / 48_000, abs=2)
 
 
-def test_channels_are_averaged_and_repeated() -> None:
+def test_channels_are_averaged_and_copied() -> None:
     left_only = array("h", [1000, 0, -1000, 0]).tobytes()
-    mono = Converter((24_000, 2), OURS).convert(left_only)
+    mono = Resampler((24_000, 2), OURS).convert(left_only)
     assert mono == array("h", [500, -500]).tobytes()
-    stereo = Converter(OURS, (24_000, 2)).convert(mono)
+    stereo = Resampler(OURS, (24_000, 2)).convert(mono)
     assert stereo == array("h", [500, 500, -500, -500]).tobytes()

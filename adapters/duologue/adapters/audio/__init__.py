@@ -1,11 +1,11 @@
-"""Microphone and speaker: a source and a sink of sound for any transport."""
+"""Microphone and speaker: an audio source and an audio sink for any transport."""
 
 from __future__ import annotations
 
-from .device_errors import DeviceError
-from .devices import Device, find_device, list_devices
+from .devices import Device, DeviceError, find_device
 from .levels import FLOOR_DBFS, Level, Meter, measure
 from .microphone import Microphone
+from .portaudio import list_devices
 from .processing import Processing, can_process
 from .speaker import Speaker
 

@@ -1,4 +1,4 @@
-"""The sound devices of this machine, and how one is named."""
+"""Sound devices, and how to select one by index or name."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Literal
 
 import attrs
 
-from .device_errors import DeviceError
+from duologue.transports.errors import MediaError
 
-__all__ = ["Device", "Direction", "find_device", "list_devices"]
+__all__ = ["Device", "DeviceError", "Direction", "find_device"]
 
-#: Which way sound goes through a device.
 Direction = Literal["input", "output"]
 _NAMES = {"input": "microphone", "output": "speaker"}
 
 
+class DeviceError(MediaError):
+    """The device does not exist or cannot be used, or PortAudio is not installed."""
+
+
 @attrs.frozen(kw_only=True)
 class Device:
-    """A device as PortAudio sees it. ``rate`` is the one it prefers, in Hz."""
+    """A device as PortAudio reports it. ``rate`` is its default sample rate in Hz."""
 
     index: int
     name: str
@@ -30,32 +33,21 @@ class Device:
     default_output: bool = False
 
     def channels(self, direction: Direction) -> int:
-        """How many channels it has that way."""
+        """The number of channels in this direction; 0 if it has none."""
         return self.input_channels if direction == "input" else self.output_channels
 
     def is_default(self, direction: Direction) -> bool:
-        """Whether it is taken where none is named."""
+        """Whether this is the system's default device for the direction."""
         return self.default_input if direction == "input" else self.default_output
-
-
-def list_devices() -> tuple[Device, ...]:
-    """All devices of this machine, in PortAudio's order; none where there are none.
-
-    PortAudio looks once in a process: what is plugged in later is not seen. Raises
-    `DeviceError` where PortAudio is not installed, `MissingExtra` without sounddevice.
-    """
-    from .portaudio import query
-
-    return query()
 
 
 def find_device(
     devices: Sequence[Device], wanted: int | str | None, direction: Direction
 ) -> Device:
-    """The device of that index, of that name, or with that as a part of its name.
+    """Return the device with this index, this name, or this part of a name.
 
-    None takes the default one. Case does not count. Raises `DeviceError` where there
-    is none, or where several names have that part.
+    None selects the default device. Case is ignored. Raises `DeviceError` if no
+    device matches, or if several do.
     """
     able = [device for device in devices if device.channels(direction)]
     name = _NAMES[direction]
@@ -68,7 +60,7 @@ def find_device(
         return found[0]
     names = ", ".join(f"{d.index} {d.name!r}" for d in found or able)
     if found:
-        raise DeviceError(f"{wanted!r} is the name of more than one {name}: {names}")
+        raise DeviceError(f"more than one {name} matches {wanted!r}: {names}")
     raise DeviceError(f"there is no {name} {wanted!r}; there are: {names}")
 
 

@@ -1,9 +1,8 @@
-"""A buffer between two sides that keep different time.
+"""A jitter buffer between a device and a transport, whose clocks differ.
 
-A device takes and gives sound in its own rhythm, a transport in another. Sound that
-comes in bursts would have holes when it is played at once, so the buffer fills up
-before it gives any. All time here is counted in samples that were asked for: the
-device is the clock.
+Audio that arrives in bursts would have gaps if it were played at once, so the buffer
+fills up before it returns anything. Time is counted in requested samples: the
+consumer is the clock.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from .levels import measure
 
 __all__ = ["JitterBuffer"]
 
-#: A pause this long, in ms, is one of the speaker's, not a hole in what is said.
+#: A gap of at least this many ms is a pause between utterances, not an underrun.
 _PAUSE_MS = 500
-#: Sound whose peak is below this is silence: it may be left out to catch up.
+#: Audio with a lower peak is silence; it can be dropped to reduce the delay.
 _QUIET_DBFS = -54.0
 _STEP = 10 * BYTES_PER_MS
 
 
 class JitterBuffer:
-    """PCM16 in at one rhythm, out at another.
+    """A thread-safe buffer for PCM16.
 
-    It gives nothing until it holds ``fill_ms``, or has had some for as long. Where
-    more than ``high_ms`` waits, silence is left out until ``fill_ms`` are left: two
-    clocks drift apart, and what waits is heard late. Beyond ``limit_ms`` the oldest
-    goes. Any thread may call it.
+    It returns nothing until it holds ``fill_ms``, or until that much time has passed
+    since its first audio. Above ``high_ms`` it drops silence until ``fill_ms`` are
+    left, because two clocks drift apart and buffered audio adds delay. Above
+    ``limit_ms`` it drops the oldest audio.
     """
 
     def __init__(self, *, fill_ms: int, high_ms: int, limit_ms: int) -> None:
@@ -39,25 +38,25 @@ class JitterBuffer:
         self._pcm = bytearray()
         self._filling = True
         self._waited = 0
-        #: Bytes asked for in vain since it ran dry; None where nothing was missing.
-        self._dry: int | None = None
+        #: Bytes missing since the buffer ran empty; None if it has not.
+        self._missing: int | None = None
         self._underruns = 0
         self._dropped = 0
         self._lock = threading.Lock()
 
     @property
     def buffered_ms(self) -> int:
-        """How much waits."""
+        """How much audio the buffer holds, in ms."""
         return len(self._pcm) // BYTES_PER_MS
 
     @property
     def underruns(self) -> int:
-        """How often it ran dry in the middle of what was said."""
+        """How often the buffer ran empty in the middle of an utterance."""
         return self._underruns
 
     @property
     def dropped_ms(self) -> int:
-        """How much was lost because it was not asked for in time; no silence."""
+        """How many ms were dropped above the limit; dropped silence is not counted."""
         return self._dropped // BYTES_PER_MS
 
     def push(self, pcm: bytes) -> None:
@@ -65,17 +64,17 @@ class JitterBuffer:
         if not pcm:
             return
         with self._lock:
-            if self._dry is not None:
-                # Only what follows tells whether it was a hole or the end.
-                self._underruns += self._dry < _PAUSE_MS * BYTES_PER_MS
-                self._dry = None
+            if self._missing is not None:
+                # Only the length of the gap shows whether it was an underrun.
+                self._underruns += self._missing < _PAUSE_MS * BYTES_PER_MS
+                self._missing = None
             self._pcm += pcm
             excess = max(0, len(self._pcm) - self._limit)
             del self._pcm[:excess]
             self._dropped += excess
 
     def pull(self, samples: int) -> bytes:
-        """The oldest samples, at most so many; nothing while it fills up."""
+        """Remove and return at most this many of the oldest samples."""
         wanted = samples * 2
         with self._lock:
             if self._filling and not self._is_filled(wanted):
@@ -85,21 +84,21 @@ class JitterBuffer:
             del self._pcm[: len(part)]
             if len(part) < wanted:
                 self._filling, self._waited = True, 0
-                self._dry = wanted - len(part)
+                self._missing = wanted - len(part)
             return part
 
     def clear(self) -> None:
-        """Drop what waits. What was dropped on purpose leaves no hole."""
+        """Drop all audio. This does not count as an underrun."""
         with self._lock:
             self._pcm.clear()
-            self._filling, self._waited, self._dry = True, 0, None
+            self._filling, self._waited, self._missing = True, 0, None
 
     def _is_filled(self, wanted: int) -> bool:
         if not self._pcm:
-            if self._dry is not None:
-                self._dry += wanted
+            if self._missing is not None:
+                self._missing += wanted
             return False
-        # What is too short to fill it is said all the same.
+        # An utterance shorter than the fill level is returned after the same time.
         if len(self._pcm) < self._fill and self._waited < self._fill:
             self._waited += wanted
             return False

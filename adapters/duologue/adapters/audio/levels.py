@@ -1,7 +1,7 @@
-"""How loud sound is, in dB below full scale.
+"""Audio levels in dB relative to full scale (dBFS).
 
-A level is relative to the largest sample (32768): a sine at full scale peaks at
-0 dBFS and has an RMS of -3 dBFS. Plain arithmetic, about 15 µs for 10 ms of sound.
+The reference is the largest sample (32768): a sine at full scale has a peak of 0 dBFS
+and an RMS of -3 dBFS. Measuring 10 ms of audio takes about 15 µs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from duologue.transports.contract import SAMPLE_RATE
 
 __all__ = ["FLOOR_DBFS", "Level", "Meter", "measure"]
 
-#: What silence measures: less than the smallest sample of 16 bits.
+#: The level of silence, below the smallest 16-bit sample.
 FLOOR_DBFS = -96.0
 _FULL = 32768.0
 
@@ -32,7 +32,7 @@ class Level:
 
 @attrs.frozen
 class _Block:
-    """A stretch of sound: its samples, their largest size, the sum of squares."""
+    """Sample count, largest absolute sample and sum of squares of a piece of audio."""
 
     samples: int
     peak: int
@@ -40,7 +40,7 @@ class _Block:
 
 
 def measure(pcm: bytes) -> Level:
-    """The level of PCM16; half a sample at the end is left out."""
+    """Return the level of PCM16; an odd byte at the end is ignored."""
     return _level([_block(pcm)])
 
 
@@ -62,16 +62,16 @@ def _level(blocks: list[_Block]) -> Level:
     )
 
 
-def _dbfs(size: float) -> float:
-    if size <= 0:
+def _dbfs(amplitude: float) -> float:
+    if amplitude <= 0:
         return FLOOR_DBFS
-    return round(max(FLOOR_DBFS, 20 * math.log10(size / _FULL)), 1)
+    return round(max(FLOOR_DBFS, 20 * math.log10(amplitude / _FULL)), 1)
 
 
 class Meter:
-    """The level of the last ``window_ms``, and of the loudest peak since the start.
+    """A level meter: the level of the last ``window_ms`` and the highest peak so far.
 
-    One thread adds, any may read.
+    One thread may add, any thread may read.
     """
 
     def __init__(self, window_ms: int = 100) -> None:
@@ -82,7 +82,7 @@ class Meter:
 
     @property
     def level(self) -> Level:
-        """The level of the window; of silence before there was any sound."""
+        """The level of the window; `FLOOR_DBFS` before any audio."""
         return _level(list(self._blocks))
 
     @property
@@ -91,7 +91,7 @@ class Meter:
         return _dbfs(self._loudest)
 
     def add(self, pcm: bytes) -> None:
-        """Take the PCM16 that follows."""
+        """Measure the next piece of PCM16."""
         block = _block(pcm)
         self._blocks.append(block)
         self._samples += block.samples

@@ -1,4 +1,4 @@
-"""What happens to sound between a device and the seam, without the device."""
+"""The audio path between a device and a transport, without the device."""
 
 from __future__ import annotations
 
@@ -9,69 +9,75 @@ from duologue.transports.contract import BYTES_PER_MS, SAMPLE_RATE
 from .jitter_buffer import JitterBuffer
 from .levels import Meter
 
-__all__ = ["BLOCK_BYTES", "BLOCK_SAMPLES", "Capture", "Playout", "Processor"]
+__all__ = [
+    "BLOCK_BYTES",
+    "BLOCK_SAMPLES",
+    "AudioProcessor",
+    "CapturePipeline",
+    "PlaybackPipeline",
+]
 
 #: Devices and audio processing work on blocks of 10 ms.
 BLOCK_SAMPLES = SAMPLE_RATE // 100
 BLOCK_BYTES = 10 * BYTES_PER_MS
-#: 200 ms.
-_FORGET = 20
+#: After so many blocks without a `read`, older audio is dropped: 200 ms.
+_MOST_UNREAD = 20
 
 
-class Processor(Protocol):
-    """Cleans what is said of what is heard; both in blocks of 10 ms."""
+class AudioProcessor(Protocol):
+    """Removes the speaker's echo from the microphone, 10 ms at a time."""
 
     def capture(self, pcm: bytes) -> bytes:
-        """A block of the microphone, cleaned."""
+        """Return a block of the microphone, cleaned."""
 
     def render(self, pcm: bytes) -> None:
-        """A block that the speaker is about to play."""
+        """Take a block that the speaker is about to play."""
 
 
-class Capture:
-    """From a microphone to the seam: blocks of 10 ms, processed, metered, buffered.
+class CapturePipeline:
+    """Microphone to transport: processed in blocks of 10 ms, measured, buffered.
 
-    A transport that is not connected reads nothing. What is said meanwhile is not
-    said late: after `_FORGET` blocks that nobody read, only the last one is kept.
+    A transport that is not connected reads nothing. After 200 ms without a `read`
+    only the newest block is kept, so that stale speech is not sent late.
     """
 
-    def __init__(self, processor: Processor | None = None) -> None:
+    def __init__(self, processor: AudioProcessor | None = None) -> None:
         self.meter = Meter()
         self.buffer = JitterBuffer(fill_ms=40, high_ms=120, limit_ms=200)
         self._processor = processor
-        self._rest = bytearray()
-        self._unread = _FORGET
+        self._partial = bytearray()
+        self._unread = _MOST_UNREAD
 
     def read(self, samples: int) -> bytes:
         """See `AudioSource`."""
         self._unread = 0
         return self.buffer.pull(samples)
 
-    def take(self, pcm: bytes) -> None:
-        """Take what the device recorded, in pieces of any size."""
-        self._rest += pcm
-        while len(self._rest) >= BLOCK_BYTES:
-            block = bytes(self._rest[:BLOCK_BYTES])
-            del self._rest[:BLOCK_BYTES]
+    def push(self, pcm: bytes) -> None:
+        """Take recorded audio in pieces of any size."""
+        self._partial += pcm
+        while len(self._partial) >= BLOCK_BYTES:
+            block = bytes(self._partial[:BLOCK_BYTES])
+            del self._partial[:BLOCK_BYTES]
             if self._processor is not None:
                 block = self._processor.capture(block)
             self.meter.add(block)
-            if self._unread >= _FORGET:
+            if self._unread >= _MOST_UNREAD:
                 self.buffer.clear()
             self._unread += 1
             self.buffer.push(block)
 
 
-class Playout:
-    """From the seam to a speaker: buffered, metered, known to the processor."""
+class PlaybackPipeline:
+    """Transport to speaker: buffered, measured, passed to the processor."""
 
-    def __init__(self, processor: Processor | None = None) -> None:
+    def __init__(self, processor: AudioProcessor | None = None) -> None:
         self.meter = Meter()
         self.buffer = JitterBuffer(fill_ms=60, high_ms=300, limit_ms=2_000)
         self._processor = processor
 
-    def give(self) -> bytes:
-        """The next 10 ms to play; silence where there is none."""
+    def pull(self) -> bytes:
+        """Return the next 10 ms to play, padded with silence."""
         block = self.buffer.pull(BLOCK_SAMPLES).ljust(BLOCK_BYTES, b"\0")
         if self._processor is not None:
             self._processor.render(block)

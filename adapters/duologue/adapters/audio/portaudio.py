@@ -1,10 +1,10 @@
-"""Streams of sound to and from devices.
+"""Device list and audio streams of PortAudio.
 
-The only module here that imports sounddevice, and PortAudio with it. It does so on
-first use: both may be missing where nobody wants a device.
+This is the only module that imports sounddevice, which loads PortAudio. The import
+happens on first use, because both may be missing on a machine that needs no device.
 
-A callback runs in a thread of PortAudio's and must neither wait nor raise: what goes
-wrong in it ends the sound and is kept in `Stream.failure`.
+Callbacks run in a thread of PortAudio and must neither block nor raise. An exception
+in a callback stops the audio and is kept in `Stream.failure`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from typing import Any
 from duologue.transports.contract import SAMPLE_RATE
 from duologue.transports.errors import MissingExtra
 
-from .device_errors import DeviceError
-from .devices import Device, Direction, find_device
+from .devices import Device, DeviceError, Direction, find_device
 
-__all__ = ["Format", "Stream", "formats", "open_input", "open_output", "query"]
+__all__ = ["Format", "Stream", "formats", "list_devices", "open_input", "open_output"]
 
 _log = logging.getLogger(__name__)
 
-#: Rate in Hz and number of channels.
+#: Sample rate in Hz and number of channels.
 Format = tuple[int, int]
 
 
@@ -43,15 +42,20 @@ def _library() -> Any:
     return sounddevice
 
 
-def query() -> tuple[Device, ...]:
-    """See `devices.list_devices`."""
+def list_devices() -> tuple[Device, ...]:
+    """Return all devices of this machine in PortAudio's order.
+
+    PortAudio scans once per process: devices that are plugged in later do not appear.
+    Raises `DeviceError` if PortAudio is not installed, `MissingExtra` without
+    sounddevice.
+    """
     library = _library()
     try:
         found = library.query_devices()
         apis = library.query_hostapis()
         default_input, default_output = library.default.device
     except library.PortAudioError as error:
-        raise DeviceError(f"devices cannot be listed: {_text(error)}") from None
+        raise DeviceError(f"devices cannot be listed: {_message(error)}") from None
     return tuple(
         Device(
             index=one["index"],
@@ -68,7 +72,7 @@ def query() -> tuple[Device, ...]:
 
 
 def formats(device: Device, direction: Direction) -> list[Format]:
-    """What to ask of a device, the best first: what the seam has, what it prefers."""
+    """The formats to try, in order: first the transport's, then the device's own."""
     most = device.channels(direction)
     wanted = [
         (rate, channels)
@@ -80,7 +84,7 @@ def formats(device: Device, direction: Direction) -> list[Format]:
 
 
 class Stream:
-    """A device that runs, until `close`."""
+    """An open device, until `close`."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -90,67 +94,72 @@ class Stream:
         self._stream: Any = None
 
     def run(self, stream: Any) -> None:
-        """Start it. Raises what PortAudio raises."""
+        """Start a stream of sounddevice. Raises `sounddevice.PortAudioError`."""
         self._stream = stream
         stream.start()
         self.latency_ms = stream.latency * 1000
 
     def ended(self) -> None:
-        """Called by PortAudio when the stream stops, for whatever reason."""
+        """PortAudio calls this when the stream has stopped for any reason."""
         if self._stream is not None and self.failure is None:
             self.failure = DeviceError(f"{self.device.name}: the device is gone")
 
     def failed(self, error: Exception) -> None:
-        """The callback raised: say so once, and be silent from now on."""
+        """Log the first exception of a callback; the stream is silent from now on."""
         if self.failure is None:
-            _log.error("the sound of %s ends", self.device.name, exc_info=error)
+            _log.error("the audio of %s has stopped", self.device.name, exc_info=error)
             self.failure = DeviceError(f"{self.device.name}: {error}")
 
     def close(self) -> None:
-        """Stop and give the device back. Waits for a callback that runs. Idempotent."""
+        """Stop and release the device; wait for a running callback. Idempotent."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
 
 
-def open_input(wanted: int | str | None, take: Callable[[bytes], None]) -> Stream:
-    """Call ``take`` with PCM16 mono at `SAMPLE_RATE` as it is recorded.
+def open_input(wanted: int | str | None, push: Callable[[bytes], None]) -> Stream:
+    """Open a microphone and call ``push`` with PCM16 mono at `SAMPLE_RATE`.
 
-    Raises `DeviceError` where there is no such device or it cannot be opened.
+    Raises `DeviceError` if the device does not exist or cannot be opened.
     """
-    stream = Stream(find_device(query(), wanted, "input"))
-    _open(stream, "input", lambda format: _taking(stream, take, format))
+    stream = Stream(find_device(list_devices(), wanted, "input"))
+    _open(stream, "input", lambda format: _input_callback(stream, push, format))
     return stream
 
 
-def open_output(wanted: int | str | None, give: Callable[[], bytes]) -> Stream:
-    """Play what ``give`` returns, 10 ms of PCM16 mono at `SAMPLE_RATE` at a time.
+def open_output(wanted: int | str | None, pull: Callable[[], bytes]) -> Stream:
+    """Open a speaker and play what ``pull`` returns.
 
-    Raises `DeviceError` where there is no such device or it cannot be opened.
+    Each call of ``pull`` returns 10 ms of PCM16 mono at `SAMPLE_RATE`. Raises
+    `DeviceError` if the device does not exist or cannot be opened.
     """
-    stream = Stream(find_device(query(), wanted, "output"))
-    _open(stream, "output", lambda format: _giving(stream, give, format))
+    stream = Stream(find_device(list_devices(), wanted, "output"))
+    _open(stream, "output", lambda format: _output_callback(stream, pull, format))
     return stream
 
 
 Callback = Callable[[Any, int, Any, Any], None]
 
 
-def _taking(stream: Stream, take: Callable[[bytes], None], format: Format) -> Callback:
+def _input_callback(
+    stream: Stream, push: Callable[[bytes], None], format: Format
+) -> Callback:
     convert = _converter(format, (SAMPLE_RATE, 1))
 
     def callback(data: Any, frames: int, time: Any, status: Any) -> None:
         try:
             stream.xruns += bool(status.input_overflow)
             if stream.failure is None:
-                take(convert(bytes(data)))
+                push(convert(bytes(data)))
         except Exception as error:
             stream.failed(error)
 
     return callback
 
 
-def _giving(stream: Stream, give: Callable[[], bytes], format: Format) -> Callback:
+def _output_callback(
+    stream: Stream, pull: Callable[[], bytes], format: Format
+) -> Callback:
     convert = _converter((SAMPLE_RATE, 1), format)
     ready = bytearray()
 
@@ -159,7 +168,7 @@ def _giving(stream: Stream, give: Callable[[], bytes], format: Format) -> Callba
         try:
             stream.xruns += bool(status.output_underflow)
             while stream.failure is None and len(ready) < size:
-                ready.extend(convert(give()))
+                ready.extend(convert(pull()))
         except Exception as error:
             stream.failed(error)
         data[:] = bytes(ready[:size]).ljust(size, b"\0")
@@ -168,12 +177,12 @@ def _giving(stream: Stream, give: Callable[[], bytes], format: Format) -> Callba
     return callback
 
 
-def _converter(of: Format, to: Format) -> Callable[[bytes], bytes]:
-    if of == to:
+def _converter(source: Format, target: Format) -> Callable[[bytes], bytes]:
+    if source == target:
         return bytes
-    from .resampler import Converter
+    from .resampler import Resampler
 
-    return Converter(of, to).convert
+    return Resampler(source, target).convert
 
 
 def _open(
@@ -183,14 +192,14 @@ def _open(
     device = stream.device
     raw = {"input": library.RawInputStream, "output": library.RawOutputStream}
     try:
-        format = _accepted(library, device, direction)
+        format = _supported_format(library, device, direction)
         made = raw[direction](
             device=device.index,
             samplerate=format[0],
             channels=format[1],
             dtype="int16",
             blocksize=format[0] // 100,
-            # The shorter one that PortAudio offers is too short for Python.
+            # PortAudio's "low" latency is too short for a callback in Python.
             latency="high",
             callback=callback(format),
             finished_callback=stream.ended,
@@ -201,11 +210,11 @@ def _open(
             stream.close()
             raise
     except library.PortAudioError as error:
-        raise DeviceError(f"{device.name}: {_text(error)}") from None
+        raise DeviceError(f"{device.name}: {_message(error)}") from None
 
 
-def _accepted(library: Any, device: Device, direction: Direction) -> Format:
-    """The first format that the device takes; the last error where it takes none."""
+def _supported_format(library: Any, device: Device, direction: Direction) -> Format:
+    """The first format that the device accepts. Raises the error of the last one."""
     check = {
         "input": library.check_input_settings,
         "output": library.check_output_settings,
@@ -219,6 +228,6 @@ def _accepted(library: Any, device: Device, direction: Direction) -> Format:
     return last
 
 
-def _text(error: Exception) -> str:
-    """What PortAudio says, without its number."""
+def _message(error: Exception) -> str:
+    """PortAudio's message without its error number."""
     return str(error.args[0]) if error.args else str(error)

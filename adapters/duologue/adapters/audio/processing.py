@@ -1,7 +1,7 @@
-"""WebRTC's audio processing: echo, noise and gain.
+"""WebRTC's audio processing: echo cancellation, noise suppression, automatic gain.
 
-The only module here that imports livekit, whose rtc package binds the module that
-browsers use (AEC3, noise suppression, automatic gain).
+This is the only module that imports livekit, whose ``rtc`` package wraps the audio
+processing module of browsers (AEC3).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .pipelines import BLOCK_SAMPLES
 
 __all__ = ["Processing", "can_process"]
 
-#: What livekit raises where a block is not processed.
+#: The exceptions that livekit raises if it cannot process a block.
 _FAILURES = (RuntimeError, ValueError)
 
 _log = logging.getLogger(__name__)
 
 
 def can_process() -> bool:
-    """Whether what `Processing` needs is installed."""
+    """Whether livekit, which `Processing` needs, is installed."""
     return importlib.util.find_spec("livekit") is not None
 
 
 class Processing:
-    """Takes the speaker's sound out of the microphone's, and noise; evens its level.
+    """Removes echo and noise from the microphone's audio and evens its level.
 
-    One for a pair of microphone and speaker, given to both. Works on 10 ms of PCM16
-    at a time, about 0.25 ms of one core for both sides. Raises `MissingExtra`
-    without the extra ``aec``.
+    Create one for a pair of microphone and speaker and pass it to both. It works on
+    10 ms of PCM16 at a time, which takes about 0.25 ms of CPU time for both sides.
+    Raises `MissingExtra` without the extra ``aec``.
     """
 
     def __init__(
@@ -60,23 +60,24 @@ class Processing:
         )
         self._delay_ms = 0
         self._failures = 0
-        # Two devices call it from two threads.
+        # The two devices call from different threads.
         self._lock = threading.Lock()
 
     @property
     def failures(self) -> int:
-        """How many blocks went through as they were because processing failed."""
+        """How many blocks were passed through unchanged because processing failed."""
         return self._failures
 
     def add_delay(self, ms: float) -> None:
-        """Say that sound is under way for so much longer from `render` to `capture`.
+        """Add ``ms`` to the expected delay between `render` and `capture`.
 
-        Each device adds its latency. It is a hint: the canceller finds the rest.
+        Each device adds its latency. The echo canceller uses the sum as a hint and
+        estimates the remaining delay itself.
         """
         self._delay_ms += round(ms)
 
     def render(self, pcm: bytes) -> None:
-        """Take 10 ms that the speaker is about to play."""
+        """Take 10 ms of audio that the speaker is about to play."""
         with self._lock:
             try:
                 self._module.process_reverse_stream(self._framed(pcm))
@@ -84,7 +85,7 @@ class Processing:
                 self._fail(error)
 
     def capture(self, pcm: bytes) -> bytes:
-        """10 ms of the microphone, cleaned; as they are where that fails."""
+        """Return 10 ms of the microphone, cleaned; unchanged if processing fails."""
         with self._lock:
             try:
                 frame = self._framed(pcm)
@@ -100,5 +101,5 @@ class Processing:
 
     def _fail(self, error: Exception) -> None:
         if not self._failures:
-            _log.warning("audio processing failed, sound goes on without: %s", error)
+            _log.warning("audio processing failed, audio stays unprocessed: %s", error)
         self._failures += 1

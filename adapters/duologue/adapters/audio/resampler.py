@@ -1,7 +1,7 @@
-"""Sound of one rate and number of channels to another, as it runs.
+"""Streaming conversion between sample rates and channel counts.
 
-For devices that take no PCM16 mono at 24 kHz. The only module here that imports numpy
-and soxr, and imported only then.
+For devices that do not accept PCM16 mono at 24 kHz. This is the only module of the
+package that imports numpy and soxr; it is imported only for such a device.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
         "this device needs soxr: pip install 'duologue[audio]'"
     ) from missing
 
-__all__ = ["Converter"]
+__all__ = ["Resampler"]
 
 
-class Converter:
-    """PCM16 of one (rate, channels) to another; mono on one side at least.
+class Resampler:
+    """Convert PCM16 from one (rate in Hz, channels) to another; one side is mono.
 
-    Channels are averaged, or all get the same. Resampling holds back
-    6 ms at most, which is why it is the one of low quality: 16 bits, a soft edge.
+    Downmixing averages the channels, upmixing copies the mono channel. The low
+    quality of soxr is enough for 16 bits and delays the audio by at most 6 ms.
     """
 
-    def __init__(self, of: tuple[int, int], to: tuple[int, int]) -> None:
-        (rate, self._channels), (new_rate, self._new_channels) = of, to
+    def __init__(self, source: tuple[int, int], target: tuple[int, int]) -> None:
+        (rate, self._channels), (new_rate, self._new_channels) = source, target
         self._stream = None
         if rate != new_rate:
             self._stream = soxr.ResampleStream(
@@ -35,7 +35,7 @@ class Converter:
             )
 
     def convert(self, pcm: bytes) -> bytes:
-        """What there is by now; whole samples of all channels go in and come out."""
+        """Convert whole frames; the output may lag behind the input."""
         samples = np.frombuffer(pcm, dtype="<i2")
         if self._channels > 1:
             samples = samples.reshape(-1, self._channels).mean(axis=1).astype("<i2")
