@@ -1,6 +1,6 @@
-"""What every test gets: Hypothesis profiles, and guards.
+"""Hypothesis profiles, and the guards of every test.
 
-One guard stands around the network, another reads every frame of the local service.
+One guard protects the network, another validates every frame of the local service.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-# `default` looks for new examples on every run; `ci` takes the same ones each time,
-# so that a change is never blamed for an old fault; `deep` is `make test-deep`.
-# No deadlines: on two shared cores they would measure the neighbours.
+# `default` searches for new examples on every run; `ci` uses the same examples each
+# time, so that a change never fails for an old fault; `deep` is for `make test-deep`.
+# No deadlines: on two shared cores they would measure other processes.
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile("default", deadline=None)
 settings.register_profile(
@@ -39,20 +39,20 @@ settings.load_profile(
 
 
 class NetworkRefused(RuntimeError):
-    """A test tried to reach an address that is not of this machine's loopback.
+    """A test tried to reach an address outside loopback.
 
-    Not an ``OSError``, because code under test is right to take those for a network
-    that is down.
+    This is no ``OSError``, because code under test rightly handles those as network
+    failures.
     """
 
 
 class NetworkGuard:
-    """Stands before the calls of `socket.socket` that name a far end.
+    """Wraps the methods of `socket.socket` that take an address.
 
-    asyncio's TCP and UDP endpoints, aioice and httpx all end in one of them. A call
-    to an address other than loopback or a unix socket raises before the kernel sees
-    it, and is kept in ``refused``: code that swallows the exception fails its test
-    all the same.
+    asyncio's TCP and UDP endpoints, aioice and httpx all call one of them. A call with
+    an address other than loopback or a unix socket raises before the kernel sees it,
+    and is added to ``refused``, so a test fails even if its code swallows the
+    exception.
     """
 
     error = NetworkRefused
@@ -91,7 +91,7 @@ class NetworkGuard:
         real = socket.getaddrinfo
 
         def guarded(host: Any, *args: Any, **kwargs: Any) -> Any:
-            # A name asks a resolver, which is a packet too. A number does not.
+            # A name needs a resolver, which sends packets too. A number does not.
             if host is not None and not is_number(host):
                 self.check("getaddrinfo", host)
             return real(host, *args, **kwargs)
@@ -110,7 +110,7 @@ def is_number(host: object) -> bool:
 
 
 def is_loopback(host: object) -> bool:
-    """Whether ``host`` is an address of loopback, or the name of it."""
+    """Whether ``host`` is a loopback address or its name."""
     text = host.decode() if isinstance(host, bytes) else str(host)
     if not is_number(text):
         return text == "localhost"
@@ -119,7 +119,7 @@ def is_loopback(host: object) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def _guard() -> Iterator[NetworkGuard]:
-    """One guard for the whole run: fixtures of any scope are behind it."""
+    """One guard for the whole run, for fixtures of any scope."""
     guard = NetworkGuard()
     with pytest.MonkeyPatch.context() as patch:
         guard.install(patch)
@@ -128,22 +128,21 @@ def _guard() -> Iterator[NetworkGuard]:
 
 @pytest.fixture(autouse=True)
 def network_guard(_guard: NetworkGuard) -> Iterator[NetworkGuard]:
-    """Fails a test that tried to leave loopback, whatever it did about the error."""
+    """Fails a test that tried to leave loopback, even if it handled the error."""
     _guard.refused.clear()
     yield _guard
     assert not _guard.refused, f"left loopback: {', '.join(_guard.refused)}"
 
 
 class FrameGuard:
-    """Holds every event of the local service against the types of ``openai``.
+    """Compares every event of the local service with the types of ``openai``.
 
-    It stands where an engine hands out its events, and where scripted faults do, so
-    that no test can do without it. What does not fit is kept in ``wrong``: the driver
-    of an engine survives exceptions, and would hide them. Without the package nothing
-    is checked.
+    It wraps the output of the engine and of the scripted faults, so it covers every
+    test. Mismatches are stored in ``wrong``, because the driver of an engine survives
+    exceptions and would hide them. Without the package nothing is checked.
     """
 
-    #: The audio of these is not looked at again once a thousand have passed.
+    #: Audio of these events is no longer checked after a thousand events.
     _AUDIO = "response.output_audio.delta"
     _ENOUGH = 1_000
 
@@ -153,7 +152,7 @@ class FrameGuard:
         self._adapters = self._types()
 
     def check(self, frame: str) -> None:
-        """Keep what is wrong with an event of the service, as JSON text."""
+        """Store the mismatches of an event of the service, given as JSON text."""
         kind = json.loads(frame).get("type")
         if kind == self._AUDIO:
             self._audio += 1
@@ -197,7 +196,7 @@ class FrameGuard:
             if os.environ.get("CI") == "true":
                 raise
             return {}
-        # The members one by one: a union of them all would be tried from end to end.
+        # Each member alone: pydantic would try all members of the union.
         members = typing.get_args(typing.get_args(RealtimeServerEvent)[0])
         return {
             typing.get_args(member.model_fields["type"].annotation)[0]: TypeAdapter(
@@ -209,7 +208,7 @@ class FrameGuard:
 
 @pytest.fixture(scope="session", autouse=True)
 def _frame_guard() -> Iterator[FrameGuard]:
-    """One guard for the whole run: a service of any scope is behind it."""
+    """One guard for the whole run, for services of any scope."""
     guard = FrameGuard()
     with pytest.MonkeyPatch.context() as patch:
         guard.install(patch)
@@ -218,7 +217,7 @@ def _frame_guard() -> Iterator[FrameGuard]:
 
 @pytest.fixture(autouse=True)
 def frame_guard(_frame_guard: FrameGuard) -> Iterator[FrameGuard]:
-    """Fails a test in which the service sent what the official types do not take."""
+    """Fails a test in which the service sent an event that the official types reject."""
     _frame_guard.wrong.clear()
     yield _frame_guard
     assert not _frame_guard.wrong, "\n".join(_frame_guard.wrong[:5])

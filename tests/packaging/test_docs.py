@@ -27,7 +27,7 @@ DOCS = TOP / "docs"
 ROOTS = ("core", "transports", "local", "adapters")
 PAGES = sorted(path.relative_to(TOP).as_posix() for path in DOCS.rglob("*.md"))
 
-#: Few examples: what is tried here is the page, not the core.
+#: Few examples: this tests the page, not the core.
 CONFTEST = """
 from hypothesis import HealthCheck, settings
 settings.register_profile(
@@ -50,7 +50,7 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    """All of them but those that are a file of `examples/`: it has tests of its own."""
+    """All blocks except the files of `examples/`, which have their own tests."""
     files = [
         path.read_text(encoding="utf-8") for path in (TOP / "examples").glob("*.py")
     ]
@@ -79,9 +79,9 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.page}:{b.line}")
 def test_an_example_does_what_it_says(block: Block, tmp_path: Path) -> None:
-    """Each runs by itself, and prints the comments at the left margin, no more.
+    """Each block runs on its own and prints exactly its comments at the left margin.
 
-    One that holds tests is run by pytest.
+    pytest runs a block that contains tests.
     """
     if re.search(r"^(def test_|class Test|Test\w+ = )", block.code, re.MULTILINE):
         (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
@@ -98,7 +98,7 @@ def test_an_example_does_what_it_says(block: Block, tmp_path: Path) -> None:
 
 
 def test_the_pages_have_examples() -> None:
-    """The control of the test above: it has something to run."""
+    """The control of the test above: there are blocks to run."""
     assert {"docs/rules.md", "docs/embedding.md", "docs/property-testing.md"} <= {
         block.page for block in blocks()
     }
@@ -106,7 +106,7 @@ def test_the_pages_have_examples() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Files exist, and so do the headings that a link points to."""
+    """The file and the heading of each link exist."""
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(TOP / page)):
         if re.match(r"[a-z]+:", link):
@@ -120,25 +120,25 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_heading_is_on_a_page_once(page: str) -> None:
-    """A second one gets another anchor, and links to it lead to the first."""
+    """A duplicate heading gets another anchor, so links lead to the first."""
     found = headings(TOP / page)
     assert sorted(set(found)) == sorted(found)
 
 
 def headings(path: Path) -> list[str]:
-    """Anchors of a page, made as code hosts make them."""
+    """The anchors of a page, as code hosts make them."""
     lines = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
     return [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines]
 
 
 def prose(path: Path) -> str:
-    """A page without its blocks of code."""
+    """A page without its code blocks."""
     text = path.read_text(encoding="utf-8")
     return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
 
 
 def test_every_page_can_be_reached() -> None:
-    """From the README, by links."""
+    """Links from the README reach every page."""
     seen, queue = set[Path](), [TOP / "README.md"]
     while queue:
         page = queue.pop()
@@ -163,7 +163,7 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 
 def test_the_check_finds_what_is_not(tmp_path: Path) -> None:
-    """The control: a page that is changed, one that is gone, one too many."""
+    """The control: a changed page, a missing page, an extra page."""
     assert reference("--to", tmp_path).returncode == 0
     assert reference("--check", "--to", tmp_path).returncode == 0
 
@@ -184,7 +184,7 @@ def test_the_check_finds_what_is_not(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_the_same_on_each_run(tmp_path: Path) -> None:
-    """Whatever the seed by which Python orders its sets."""
+    """The hash seed of Python makes no difference."""
     for seed in ("1", "2"):
         path = os.pathsep.join(str(TOP / root) for root in ROOTS)
         subprocess.run(
@@ -201,7 +201,7 @@ def test_the_reference_is_the_same_on_each_run(tmp_path: Path) -> None:
 
 
 def test_every_event_and_fact_has_its_entry() -> None:
-    """The catalogue of names is the page's own list of headings."""
+    """The headings of the page are the catalogue of names."""
     for page, names in (
         ("events.md", duologue.core.RealtimeEventType),
         ("facts.md", duologue.core.LocalEventType),

@@ -1,8 +1,7 @@
-"""Every public name says what it is, in which unit, and what it raises.
+"""Every public name has a docstring with its units and its errors.
 
-Read from the source: what is not said there is said nowhere. A name is public if it
-stands in ``__all__`` of a module without a leading underscore, and so are the methods
-of such a class.
+The tests read the source. A name is public if it is in ``__all__`` of a module without
+a leading underscore; the public methods of such a class are public too.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ TOP = Path(__file__).parents[2]
 ROOTS = ("core", "transports", "local", "adapters")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-#: Of these a caller is not told: they mean a mistake in the program.
+#: Errors that need no mention: they mean a bug in the program.
 PROGRAMMING = {"AssertionError", "AttributeError", "NotImplementedError"}
-#: What they refuse is said by `--help`, or in an answer over HTTP.
+#: Modules whose errors appear in `--help` or in an HTTP response.
 COMMANDS = ("duologue.adapters.cli",)
-#: Words that name a unit, or say that there is none.
+#: Words for a unit or for the range of a ratio.
 UNIT = re.compile(
     r"\b(seconds?|ms|bytes|Hz|dBFS|samples|characters|tokens|dollars"
     r"|0(\.\d+)? to \d)",
     re.IGNORECASE,
 )
-#: A number whose name tells its unit; ``at`` is seconds since the Unix epoch.
+#: A number whose name contains its unit; ``at`` is seconds since the Unix epoch.
 NAMED_UNIT = re.compile(r"(^|_)(ms|hz|dbfs|seconds|at|usd)$")
 NUMBER = re.compile(r"float( \| (None|UnsetType|int))*")
 
@@ -62,7 +61,7 @@ def exported_by(tree: ast.Module) -> frozenset[str]:
 
 
 def definitions(source: Source) -> Iterator[tuple[str, Function | ast.ClassDef, str]]:
-    """Public functions, classes and methods, each with all that is said of it."""
+    """Public functions, classes and methods, each with its docstring."""
     for node in source.tree.body:
         if not isinstance(node, Function | ast.ClassDef):
             continue
@@ -94,7 +93,7 @@ def test_a_public_definition_says_what_it_is(root: str) -> None:
 
 @pytest.mark.parametrize("root", ["core", "transports"])
 def test_a_public_constant_says_what_it_is(root: str) -> None:
-    """In a ``#:`` comment above it, or above the block that it stands in."""
+    """A ``#:`` comment is above the constant or above its block."""
     silent = [
         f"{source.name}.{name}"
         for source in sources(root)
@@ -106,7 +105,7 @@ def test_a_public_constant_says_what_it_is(root: str) -> None:
 
 
 def constants(source: Source) -> Iterator[tuple[str, int]]:
-    """Public names that are assigned, and the lines at which they are."""
+    """Public constants and their lines."""
     for node in source.tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             for target in (
@@ -128,7 +127,7 @@ def is_said(lines: list[str], line: int) -> bool:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_public_function_names_what_it_raises(root: str) -> None:
-    """The error, one that it is, or the function whose errors are its own."""
+    """The docstring names the error, a base class, or a function with the same errors."""
     parents = error_tree()
     unnamed = [
         f"{name}: {error}"
@@ -143,7 +142,7 @@ def test_a_public_function_names_what_it_raises(root: str) -> None:
 
 
 def raised(function: Function) -> set[str]:
-    """What its own body raises; functions in it raise for whoever calls them."""
+    """The errors raised in a function's own body, nested functions excluded."""
     found, todo = set(), list[ast.AST](function.body)
     while todo:
         node = todo.pop()
@@ -159,7 +158,7 @@ def raised(function: Function) -> set[str]:
 
 
 def error_tree() -> dict[str, set[str]]:
-    """The bases of each class of ours, by their names."""
+    """The base classes of each class of the project."""
     return {
         node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases}
         for root in ROOTS
@@ -178,7 +177,7 @@ def is_named(error: str, said: str, parents: dict[str, set[str]]) -> bool:
 
 
 def test_a_number_says_its_unit() -> None:
-    """Each float that the front doors take, give or hold: in words, or by its name."""
+    """The docstring or the name of each public float contains its unit."""
     doors = [*sources("core", "transports")]
     doors += [s for s in sources("adapters") if s.name.startswith(_AUDIO)]
     bare = [name for source in doors for name in numbers(source)]
@@ -189,7 +188,7 @@ _AUDIO = "duologue.adapters.audio"
 
 
 def numbers(source: Source) -> Iterator[str]:
-    """Floats of a module of which no unit is told."""
+    """The floats of a module without a unit."""
     for name, node, said in definitions(source):
         if isinstance(node, ast.ClassDef):
             for field in node.body:
@@ -239,7 +238,7 @@ def comment(source: Source, field: ast.AnnAssign) -> str:
     ],
 )
 def test_the_checks_find_what_is_missing(check: str, text: str) -> None:
-    """The control: one small module for each."""
+    """The control: one small module for each check."""
     source = Source("m", ast.parse(text), text.splitlines(), frozenset({"A"}))
     found = {
         "definition": [name for name, _, said in definitions(source) if not said],

@@ -1,4 +1,4 @@
-"""`__all__` of every public module says the truth."""
+"""`__all__` of every public module matches its definitions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_what_a_module_exports_is_there_and_named_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", public_modules())
 def test_a_public_module_says_what_it_exports(name: str) -> None:
-    """A module that defines something has a list; what it leaves out is private."""
+    """A module with definitions has `__all__`; other names are private."""
     module = importlib.import_module(name)
     defined = [
         word
@@ -46,7 +46,7 @@ def test_a_public_module_says_what_it_exports(name: str) -> None:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_root_is_a_typed_package_in_a_namespace(root: str) -> None:
-    """An ``__init__.py`` beside them would hide the other roots."""
+    """An ``__init__.py`` in the namespace would hide the other roots."""
     assert not (TOP / root / "duologue" / "__init__.py").exists()
     assert (TOP / root / "duologue" / root / "__init__.py").exists()
     assert (TOP / root / "duologue" / root / "py.typed").exists()

@@ -1,4 +1,4 @@
-"""The floors: what each root may import, and that the core stands alone."""
+"""The layers: the allowed imports of each root, and the core without the others."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import pytest
 TOP = Path(__file__).parents[2]
 ROOTS = ("core", "transports", "local", "adapters")
 
-#: What a base install brings, so what every root may use anywhere.
+#: The libraries of a base install: every module may import them.
 BASE = {"attr", "attrs", "immutables", "msgspec"}
 
-#: The one module, or package, that may import a library, whatever the root.
+#: The one module or package that may import a library, in every root.
 HOMES = {
     "aioice": "duologue.transports.drivers.webrtc.peer",
     "aiortc": "duologue.transports.drivers.webrtc.peer",
@@ -37,7 +37,7 @@ HOMES = {
     "sounddevice": "duologue.adapters.audio.portaudio",
 }
 
-#: Libraries whose home differs by root.
+#: Libraries with a different importing module in each root.
 HOMES_BY_ROOT = {
     ("local", "httpx"): "duologue.local.speech.remote",
     ("local", "starlette"): "duologue.local.server.http_app",
@@ -45,7 +45,7 @@ HOMES_BY_ROOT = {
     ("adapters", "starlette"): "duologue.adapters.web",
 }
 
-#: The extras that make a root complete.
+#: The extras of each root.
 EXTRAS = {
     "core": {"testing"},
     "transports": {"webrtc", "websocket"},
@@ -53,10 +53,10 @@ EXTRAS = {
     "adapters": {"aec", "audio", "cli", "testing", "web"},
 }
 
-#: Libraries that are imported by another name than they are installed by.
+#: Libraries whose import name differs from the distribution's name.
 IMPORTED_AS = {"PyYAML": "yaml"}
 
-#: Prints what a base install has to be able to do.
+#: A base install must be able to run this.
 FOLD = """
 from duologue.core import Store
 store = Store()
@@ -75,7 +75,7 @@ def modules(root: str) -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names that the file imports from elsewhere, wherever they stand."""
+    """The absolute imports of a file, at any depth."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -84,7 +84,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def foreign(root: str) -> dict[str, set[str]]:
-    """Library to the modules of ``root`` that import it."""
+    """Each library with the modules of ``root`` that import it."""
     found: dict[str, set[str]] = {}
     for module, path in modules(root):
         for name in imported(path):
@@ -100,7 +100,7 @@ def within(module: str, home: str) -> bool:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_library_is_imported_where_it_lives(root: str) -> None:
-    """Only the home knows the library, so only the home translates its errors."""
+    """One module imports a library and translates its errors."""
     strays = {
         f"{module} imports {library}"
         for library, importers in foreign(root).items()
@@ -124,12 +124,12 @@ def test_a_library_without_a_named_home_has_one_module_in_a_root(root: str) -> N
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_what_a_root_imports_is_in_an_extra_of_it(root: str) -> None:
-    """A missing line here is an ImportError on a user's machine."""
+    """A missing requirement is an ImportError on a user's machine."""
     assert set(foreign(root)) <= libraries(EXTRAS[root])
 
 
 def libraries(extras: set[str]) -> set[str]:
-    """Import names of what the extras ask for, those of nested extras included."""
+    """The import names of the extras' requirements, nested extras included."""
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
     table = project["project"]["optional-dependencies"]
     found: set[str] = set()
@@ -144,7 +144,7 @@ def libraries(extras: set[str]) -> set[str]:
 
 
 def test_nothing_in_the_core_leans_on_its_testing_part() -> None:
-    """Else the core would need Hypothesis."""
+    """Otherwise the core would need Hypothesis."""
     for module, path in modules("core"):
         if within(module, "duologue.core.testing"):
             continue
@@ -155,9 +155,9 @@ def test_nothing_in_the_core_leans_on_its_testing_part() -> None:
 
 
 def test_the_core_stands_alone(tmp_path: Path) -> None:
-    """It imports and folds where the other roots do not exist, nor other libraries.
+    """It imports and folds without the other roots and other libraries.
 
-    ``-S`` keeps the environment away, whose ``.pth`` would bring the roots back.
+    ``-S`` ignores the environment, whose ``.pth`` file would add the other roots.
     """
     root = tmp_path / "core"
     shutil.copytree(TOP / "core", root, ignore=shutil.ignore_patterns("__pycache__"))
@@ -221,7 +221,7 @@ def test_the_contracts_hold() -> None:
     ],
 )
 def test_the_contracts_break(module: str, line: str, tmp_path: Path) -> None:
-    """The control: in a small tree of the same layout, one bad line is found."""
+    """The control: one bad line in a small tree of the same layout is found."""
     shutil.copy(TOP / "pyproject.toml", tmp_path)
     for name in (*ROOTS, "adapters/cli", "adapters/web", "adapters/audio"):
         root, _, part = name.partition("/")

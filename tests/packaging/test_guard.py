@@ -1,4 +1,4 @@
-"""The guard of `tests/conftest.py` refuses, and refuses before the first packet."""
+"""The network guard of `tests/conftest.py` refuses before the first packet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import NetworkGuard
 
-#: An address of TEST-NET-1 (RFC 5737), which is nobody's.
+#: An unassigned address of TEST-NET-1 (RFC 5737).
 FAR = ("192.0.2.1", 9)
 FAR_6 = ("2001:db8::1", 9)
 
@@ -34,7 +34,7 @@ FAR_6 = ("2001:db8::1", 9)
 def test_a_socket_is_refused_before_the_kernel_hears_of_it(
     call: Callable[[socket.socket], Any], network_guard: NetworkGuard
 ) -> None:
-    """The kernel gives a socket its port with the first packet: there is none."""
+    """The kernel assigns a port with the first packet: the socket has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         with pytest.raises(network_guard.error):
             call(sock)
@@ -44,7 +44,7 @@ def test_a_socket_is_refused_before_the_kernel_hears_of_it(
 
 
 def test_the_port_is_a_sign_of_a_packet() -> None:
-    """The control of the test above: what is let through does get a port."""
+    """The control of the test above: an allowed socket gets a port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"x", ("127.0.0.1", 9))
         assert sock.getsockname()[1] != 0
@@ -81,7 +81,7 @@ async def test_asyncio_udp_with_a_peer_is_refused(network_guard: NetworkGuard) -
 async def test_asyncio_udp_fails_the_test_although_nothing_is_raised(
     network_guard: NetworkGuard,
 ) -> None:
-    """The loop keeps what a datagram transport raises: the guard's list tells."""
+    """The loop swallows errors of a datagram transport; the guard lists them."""
     loop = asyncio.get_running_loop()
     seen: list[BaseException] = []
     loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
@@ -137,7 +137,7 @@ async def test_tcp_on_localhost_and_unix_sockets_go_through(tmp_path: Path) -> N
 def test_a_swallowed_refusal_fails_the_test(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """A run of its own: code that catches everything does not hide the attempt."""
+    """Code that catches all exceptions does not hide the attempt (a separate run)."""
     conftest = pytestconfig.rootpath / "tests" / "conftest.py"
     (tmp_path / "conftest.py").write_bytes(conftest.read_bytes())
     (tmp_path / "test_it.py").write_text(

@@ -1,4 +1,4 @@
-"""The guides name what there is: examples, names, checks and problems."""
+"""The names in the guides exist: examples, names, checks and problems."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def page(name: str) -> str:
 
 
 def rows(text: str) -> Iterator[list[str]]:
-    """The cells of each row of each table, its head too."""
+    """The cells of each row of each table, headers included."""
     for line in text.splitlines():
         if line.startswith("|") and not line.startswith("|--"):
-            # A bar within code is none.
+            # A bar inside code separates no cells.
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
@@ -48,7 +48,7 @@ def spans(text: str) -> list[str]:
 
 
 def test_the_tutorial_shows_the_file_of_the_first_app() -> None:
-    """Thirty lines, not one more."""
+    """The app has at most thirty lines."""
     code = (TOP / "examples" / "first_app.py").read_text(encoding="utf-8")
     assert f"```python\n{code}```" in page("tutorial.md")
     assert len(code.splitlines()) <= 30
@@ -58,7 +58,7 @@ def test_the_tutorial_shows_the_file_of_the_first_app() -> None:
 
 
 def named(column: str) -> list[tuple[str, str]]:
-    """The section and each name in the columns of this head, where it is code."""
+    """The section and each code name in the columns with this header."""
     found: list[tuple[str, str]] = []
     for section in re.split(r"^## ", page("coming-from.md"), flags=re.MULTILINE)[1:]:
         at: int | None = None
@@ -72,7 +72,7 @@ def named(column: str) -> list[tuple[str, str]]:
 
 
 def known_names() -> dict[str, Any]:
-    """What a span may begin with, and what it stands for."""
+    """The objects that the first word of a code span may name."""
     names: dict[str, Any] = dict.fromkeys(NAMES)
     for callable_ in (Client, Client.start_session, EphemeralKeys):
         names |= dict.fromkeys(inspect.signature(callable_).parameters)
@@ -104,7 +104,7 @@ def test_every_name_that_is_to_be_ours_is() -> None:
 
 
 def test_every_name_that_is_to_be_of_the_page_is() -> None:
-    """A member, an option or a command of the JavaScript."""
+    """Each is a member, an option or a command of the JavaScript."""
     static = TOP / "adapters/duologue/adapters/web/static"
     code = "\n".join(path.read_text(encoding="utf-8") for path in static.glob("*.js"))
     members = set(re.findall(r"\b\w+\b", code))
@@ -115,7 +115,7 @@ def test_every_name_that_is_to_be_of_the_page_is() -> None:
 
 @pytest.mark.parametrize("name", sorted({*RENAMED, *RETIRED, *FORMATS}))
 def test_each_retired_name_has_its_row(name: str) -> None:
-    """Those that the core takes on input, and those that it refuses."""
+    """Both the names accepted on input and the rejected names."""
     beside = RENAMED.get(name, "")
     lines = [" | ".join(cells) for cells in rows(page("coming-from.md"))]
     assert [line for line in lines if name in line and beside in line]
@@ -125,7 +125,7 @@ def test_each_retired_name_has_its_row(name: str) -> None:
 
 
 def shown_by(kind: str) -> set[str]:
-    """The names on the page that are to be of this kind: doctor, problem or code."""
+    """The names of this kind on the page: doctor, problem or code."""
     text = page("troubleshooting.md")
     return {
         span.removeprefix(f"{kind}: ")
@@ -135,7 +135,7 @@ def shown_by(kind: str) -> set[str]:
 
 
 def literals(*folders: str) -> set[str]:
-    """All strings that stand in the code."""
+    """All string literals of the code."""
     return {
         node.value
         for folder in folders
@@ -146,7 +146,7 @@ def literals(*folders: str) -> set[str]:
 
 
 def checks_of_doctor() -> set[str]:
-    """The names that a check is made with, or may be."""
+    """The names of all checks."""
     names = {f"extra {extra}" for extra in checks._EXTRAS}
     names |= {f"local {carrier}" for carrier in doctor_service._CARRIERS}
     for module in (checks, doctor_service):
@@ -157,7 +157,7 @@ def checks_of_doctor() -> set[str]:
 
 
 def problems() -> set[str]:
-    """The kinds that a problem is made with, and those of responses."""
+    """The kinds of problems, and the failure reasons of responses."""
     from duologue.core.reducer.responses import _PROBLEMS
 
     kinds = set(_PROBLEMS.values())
@@ -185,7 +185,7 @@ def test_every_code_that_the_page_names_is_one_that_the_service_gives() -> None:
 
 
 def test_every_name_in_the_shown_by_column_is_there() -> None:
-    """Selectors, errors and transcripts by their names."""
+    """Each name of a selector, an error or a transcript exists."""
     public = {*duologue.core.__all__, *duologue.transports.__all__}
     cells = [row[-2] for row in rows(page("troubleshooting.md")) if len(row) == 3]
     named = {

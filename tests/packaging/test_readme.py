@@ -1,4 +1,4 @@
-"""The examples of the README do what the README says."""
+"""The examples of the README print their comments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 @pytest.mark.realtime
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
 def test_an_example_prints_what_it_says(code: str, tmp_path: Path) -> None:
-    """Each block runs by itself and prints the comments at its end."""
+    """Each block runs on its own and prints the comments at its end."""
     said = [line[2:] for line in code.splitlines() if line.startswith("# ")]
     roots = ("core", "transports", "local", "adapters")
     path = os.pathsep.join(str(ROOT / root) for root in roots)

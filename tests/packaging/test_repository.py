@@ -1,4 +1,4 @@
-"""The frame of the repository: make, pins, links."""
+"""The repository: make targets, pins, links."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pins() -> list[str]:
     ["run", "demo", "check", "test", "test-deep", "bench", "docs", "clean", "help"],
 )
 def test_make_knows_the_target(target: str) -> None:
-    """A dry run: it parses and has commands to run."""
+    """A dry run parses and prints commands."""
     done = subprocess.run(
         ["make", "--dry-run", target],
         cwd=TOP,
@@ -59,7 +59,7 @@ def test_a_script_can_be_run(script: str) -> None:
 
 
 def test_pins_are_names_and_versions() -> None:
-    """No host, no address, no hash: they hold whatever the index is."""
+    """No host, address or hash, so that pins work with any index."""
     pin = re.compile(
         r'[A-Za-z0-9][\w.-]*==\d[\w.]*(; python_version [!=<>]=? "3\.\d+")?'
     )
@@ -97,7 +97,7 @@ def test_the_readme_names_every_extra() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Files exist, and so do the headings that a link points to."""
+    """The file and the heading of each link exist."""
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", read(page)):
         if re.match(r"[a-z]+:", link):
@@ -110,6 +110,6 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def headings(path: Path) -> set[str]:
-    """Anchors of a page, made as code hosts make them."""
+    """The anchors of a page, as code hosts make them."""
     lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}

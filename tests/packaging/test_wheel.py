@@ -1,4 +1,4 @@
-"""The distribution: an sdist, the wheel that is built from it, and its install."""
+"""The distribution: an sdist, a wheel built from it, and its installation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOP = Path(__file__).parents[2]
 WHEELS = TOP / ".wheels"
 ROOTS = ("core", "transports", "local", "adapters")
 
-#: One process builds for all of them.
+#: One process builds for all tests.
 pytestmark = pytest.mark.xdist_group("wheel")
 
 FOLD = """
@@ -47,7 +47,7 @@ def run(*command: object) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist and the wheel that `build` made from it."""
+    """A folder with the sdist and the wheel built from it."""
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, TOP)
     return out
@@ -61,18 +61,18 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that held nothing before the wheel."""
+    """The interpreter of an environment with only the wheel."""
     home = tmp_path_factory.mktemp("base")
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
-    # `--isolated`: no setting of this machine brings in another place.
+    # `--isolated` ignores the pip settings of this machine.
     pip = (python, "-m", "pip", "--isolated", "--disable-pip-version-check")
     run(*pip, "install", "--no-index", "--find-links", WHEELS, wheel)
     return python
 
 
 def test_the_wheel_holds_every_module_and_no_more(wheel: Path) -> None:
-    """Compared with the tree: the four roots are laid over each other."""
+    """The wheel contains the modules of all four roots."""
     expected = {
         str(path.relative_to(TOP / root))
         for root in ROOTS
@@ -88,7 +88,7 @@ def test_the_wheel_holds_every_module_and_no_more(wheel: Path) -> None:
 
 
 def test_the_sdist_can_be_tested(dist: Path) -> None:
-    """Who packages duologue has the tests and what they read."""
+    """The sdist contains the tests and their data."""
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -103,9 +103,9 @@ def test_the_sdist_can_be_tested(dist: Path) -> None:
 
 
 def test_pytest_has_nothing_to_warn_of(wheel: Path, tmp_path: Path) -> None:
-    """Whoever has duologue installed and makes warnings errors can run their tests.
+    """With duologue installed and warnings as errors, pytest runs other tests.
 
-    The wheel is unpacked as an installer does it: pytest reads the list of its files.
+    The wheel is unpacked as an installer does, because pytest reads its file list.
     """
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
@@ -113,7 +113,7 @@ def test_pytest_has_nothing_to_warn_of(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "def test_mine(duologue):\n    assert duologue\n", encoding="utf-8"
     )
-    # pytest-asyncio, which is installed here, warns of a setting of its own.
+    # pytest-asyncio is installed here and warns about its own setting.
     quiet = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *quiet, "--rootdir", tmp_path, tmp_path],
@@ -150,7 +150,7 @@ def test_a_base_install_folds(installed: Path) -> None:
 def test_a_base_install_has_a_command_that_names_the_missing_extra(
     installed: Path,
 ) -> None:
-    """One line and status 1, no traceback."""
+    """The command prints one line and exits with 1, without a traceback."""
     done = subprocess.run(
         [installed.parent / "duologue", "talk", "--local"],
         capture_output=True,
