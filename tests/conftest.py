@@ -57,7 +57,7 @@ class NetworkGuard:
 
     error = NetworkRefused
 
-    #: Method of `socket.socket`, and where its address stands among the arguments.
+    #: Method of `socket.socket`, and the position of its address argument.
     #: ``sendto`` has it last, after optional flags.
     methods: ClassVar = {"connect": 0, "connect_ex": 0, "sendto": -1, "sendmsg": 3}
 
@@ -217,7 +217,7 @@ def _frame_guard() -> Iterator[FrameGuard]:
 
 @pytest.fixture(autouse=True)
 def frame_guard(_frame_guard: FrameGuard) -> Iterator[FrameGuard]:
-    """Fails a test in which the service sent an event that the official types reject."""
+    """Fails a test if the official types reject an event of the service."""
     _frame_guard.wrong.clear()
     yield _frame_guard
     assert not _frame_guard.wrong, "\n".join(_frame_guard.wrong[:5])

@@ -1,7 +1,7 @@
-"""The local service as it is, for clients that no one here wrote.
+"""The local service with its defaults, for third-party clients.
 
-Each client is unmodified but for the base URL. The table of what each is tested on
-stands in ``docs/local.md``.
+Each client is unmodified except for the base URL. ``docs/local.md`` has the table of
+the tested features.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from duologue.local import LocalService
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: 100 ms of PCM16 at 24 kHz.
 _CHUNK = 4800
-#: What is asked in these tests; a real ear takes one word for another now and then.
+#: The questions of these tests; the recogniser confuses words now and then.
 QUESTIONS = ("can you hear me", "tell me the numbers from one to twenty")
 
 Speak = Callable[
@@ -30,7 +30,7 @@ Speak = Callable[
 
 @pytest.fixture
 async def service() -> AsyncIterator[LocalService]:
-    """The service on a free loopback port, with its own ear, voice and scenario."""
+    """The service on a free loopback port, with its default ASR, TTS and scenario."""
     async with LocalService() as service:
         yield service
 
@@ -68,7 +68,7 @@ def speak() -> Speak:
 
 @pytest.fixture
 def meant() -> Callable[[str], str]:
-    """The question that is nearest to what a real ear wrote down."""
+    """The question nearest to the recognised text."""
 
     def nearest(text: str) -> str:
         words = " ".join(re.findall(r"[a-z']+", text.lower()))

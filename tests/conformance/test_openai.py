@@ -72,7 +72,7 @@ async def ask(far: AsyncRealtimeConnection, text: str) -> None:
 
 
 def output(events: list[RealtimeServerEvent]) -> Any:
-    """The one output item of the response that is done."""
+    """The only output item of the finished response."""
     done = events[-1]
     assert isinstance(done, ResponseDoneEvent)
     assert done.response.status == "completed"
@@ -81,7 +81,7 @@ def output(events: list[RealtimeServerEvent]) -> Any:
 
 
 async def test_a_text_turn(client: AsyncOpenAI) -> None:
-    """The deltas, the final text and the item say the same."""
+    """The deltas, the final text and the item have the same text."""
     async with client.realtime.connect(model="any") as far:
         await far.session.update(
             session={"type": "realtime", "output_modalities": ["text"]}
@@ -103,7 +103,7 @@ async def test_an_audio_turn(
     question: Path,
     meant: Callable[[str], str],
 ) -> None:
-    """A spoken question is found, written down and answered aloud."""
+    """A spoken question is detected, transcribed, and gets a spoken reply."""
     async with client.realtime.connect(model="any") as far:
         await far.session.update(
             session={
@@ -150,7 +150,7 @@ async def test_an_audio_turn(
 
 
 async def test_a_tool_call(client: AsyncOpenAI) -> None:
-    """The call with its arguments, the output, and the answer that uses it."""
+    """A call with arguments, its output, and the reply that uses the output."""
     async with client.realtime.connect(model="any") as far:
         await far.session.update(
             session={
@@ -249,7 +249,7 @@ async def test_a_transcription_session(
     question: Path,
     meant: Callable[[str], str],
 ) -> None:
-    """Speech is written down, and nobody answers."""
+    """Speech is transcribed, and there is no reply."""
     query = {"intent": "transcription"}
     async with client.realtime.connect(extra_query=query) as far:
         await far.session.update(

@@ -1,4 +1,4 @@
-"""``openai-agents``: its ``RealtimeSession``, which keeps a history of its own."""
+"""``openai-agents``: its ``RealtimeSession`` with its own history."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def opened(websocket_url: str) -> Open:
 async def until(
     session: RealtimeSession, is_it: Callable[[RealtimeSessionEvent], bool]
 ) -> list[RealtimeSessionEvent]:
-    """The events up to the one that is wanted; an error fails the test."""
+    """The events up to the wanted one; an error fails the test."""
     events: list[RealtimeSessionEvent] = []
     async with asyncio.timeout(30):
         async for event in session:
@@ -77,7 +77,7 @@ async def until(
 
 
 def lines(session: RealtimeSession) -> list[tuple[str, str]]:
-    """Who said what, by the history that the package keeps."""
+    """Role and text of each line in the package's history."""
     found: list[tuple[str, str]] = []
     for item in session._history:
         if isinstance(item, UserMessageItem | AssistantMessageItem):
@@ -107,7 +107,7 @@ async def test_a_voice_turn(
 
 
 async def test_a_tool_call(opened: Open) -> None:
-    """The package runs the tool and asks for the answer by itself."""
+    """The package runs the tool and requests the response itself."""
     async with opened([get_weather]) as session:
         await session.send_message("What is the weather in Paris?")
         events = await until(session, lambda event: event.type == "tool_end")
@@ -122,11 +122,11 @@ async def test_a_tool_call(opened: Open) -> None:
 async def test_an_interruption(
     opened: Open, speak: Speak, question: Path, count: Path, meant: Callable[[str], str]
 ) -> None:
-    """Speech over a reply stops it, and what was not heard is truncated."""
+    """Speech during a reply stops it, and the unheard part is truncated."""
     async with opened() as session:
         await session.send_message("Tell me the numbers from one to twenty.")
         await until(session, lambda event: event.type == "audio")
-        await asyncio.sleep(1.0)  # some of it is heard
+        await asyncio.sleep(1.0)  # A part of it is played.
         speaking = asyncio.create_task(speak(question, session.send_audio))
         events = await until(session, lambda event: event.type == "audio_interrupted")
         assert events

@@ -1,4 +1,4 @@
-"""A local service with its real ear and voice, and clients of it."""
+"""A local service with real speech recognition and synthesis, and its clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def service() -> AsyncIterator[LocalService]:
 
 @pytest.fixture
 async def client(service: LocalService) -> AsyncIterator[Client]:
-    """A client of that service, with a key that opens nothing."""
+    """A client of that service, with a meaningless key."""
     credentials = Credentials("made-up")
     async with Client(credentials=credentials, base_url=service.base_url) as client:
         yield client
@@ -33,7 +33,7 @@ async def client(service: LocalService) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def config() -> SessionConfig:
-    """Spoken turns, the user's words written down."""
+    """Spoken turns, with transcription of the user."""
     return SessionConfig(
         turn_detection=TURN_DETECTION,
         transcription=events.Transcription(model=models.TRANSCRIPTION),

@@ -1,6 +1,6 @@
-"""What stands between a client and a service, and goes wrong when it is told to.
+"""Relays between a client and a service that cause network faults on request.
 
-Both relays forward on loopback what they do not spoil, and know nothing of what it is.
+Both forward traffic on loopback and do not interpret it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _CANDIDATE = re.compile(r"(a=candidate:\S+ \d+ udp \d+ )127\.0\.0\.1 (\d+)( typ 
 
 @attrs.define
 class Bad:
-    """How bad a network is: chances from 0 to 1, times in seconds.
+    """The faults of a network: probabilities from 0 to 1, times in seconds.
 
-    Each packet takes ``delay``, give or take ``jitter``; so later ones overtake.
+    Each packet takes ``delay`` plus or minus ``jitter``, so packets are reordered.
     """
 
     loss: float = 0.0
     twice: float = 0.0
     delay: float = 0.0
     jitter: float = 0.0
-    #: Nothing passes, either way.
+    #: No packet passes in either direction.
     cut: bool = False
 
 
 class _Door(asyncio.DatagramProtocol):
-    """Stands for one address: what comes to it is for that one."""
+    """A socket that represents one address and forwards packets to it."""
 
     def __init__(self, relay: UdpRelay, behind: Address) -> None:
         self.relay = relay
@@ -52,10 +52,10 @@ class _Door(asyncio.DatagramProtocol):
 
 
 class UdpRelay:
-    """Makes the two ends of a WebRTC connection see each other through it.
+    """Connects the two ends of a WebRTC connection.
 
-    Each candidate of an SDP has a door of its own, so that an answer comes from where
-    the question went to.
+    Each candidate of an SDP has its own socket, so that a response comes from the
+    address of the request.
     """
 
     def __init__(self, bad: Bad, seed: int = 0) -> None:
@@ -65,7 +65,7 @@ class UdpRelay:
         self.dropped = 0
 
     async def hide(self, sdp: str) -> str:
-        """The SDP with doors in place of its own addresses."""
+        """The SDP with the relay's addresses."""
         loop = asyncio.get_running_loop()
         ports = {int(found[2]) for found in _CANDIDATE.finditer(sdp)}
         names: dict[int, int] = {}
@@ -85,7 +85,7 @@ class UdpRelay:
         )
 
     def pass_on(self, data: bytes, sender: Address, to: Address) -> None:
-        """Forward a packet, or not."""
+        """Forward a packet, or drop it."""
         bad, dice = self.bad, self._dice
         if bad.cut or dice.random() < bad.loss:
             self.dropped += 1
@@ -111,7 +111,7 @@ class UdpRelay:
 
 
 class TcpRelay:
-    """Forwards TCP connections to a port; slow, silent or reset when told to."""
+    """Forwards TCP connections to a port; slow, silent or reset on request."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -121,17 +121,17 @@ class TcpRelay:
         #: Bytes pass while this is set.
         self.passes = asyncio.Event()
         self.passes.set()
-        #: Bytes a second of each way; None: as they come.
+        #: Bytes per second in each direction; None for no limit.
         self.rate: float | None = None
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the relay."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     def reset(self) -> None:
-        """Break all connections off (RST)."""
+        """Reset all connections (RST)."""
         for writer in list(self._writers):
             sock = writer.get_extra_info("socket")
             sock.setsockopt(

@@ -1,7 +1,7 @@
-"""A sound server of a test's own: a microphone and speakers on any machine.
+"""A private sound server for a test: a microphone and speakers on any machine.
 
-PulseAudio with null sinks, which are paced by its clock as a sound card is by its own.
-PortAudio reaches it through ALSA's plugin, as it does on a desktop.
+PulseAudio with null sinks, which its clock paces like a sound card. PortAudio connects
+through ALSA's plugin, as on a desktop.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-#: What is said here comes out of the microphone.
+#: Audio played here reaches the microphone.
 MOUTH = "mouth"
 MICROPHONE = "room"
 SPEAKERS = "speakers"
 PACKAGES = "libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins"
 
-#: ALSA asks PulseAudio, whatever the machine has configured.
+#: ALSA uses PulseAudio, regardless of the configuration of the machine.
 _ALSA = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
 _RAW = ("--raw", "--rate=24000", "--channels=1", "--format=s16le")
 
 
 def missing() -> str | None:
-    """What this machine lacks for it, or None."""
+    """The missing part of this machine, or None."""
     for program in ("pulseaudio", "pactl", "pacat"):
         if shutil.which(program) is None:
             return program
@@ -41,7 +41,7 @@ def missing() -> str | None:
 
 
 class SoundServer:
-    """A running PulseAudio. ``env`` is what a program needs to use it."""
+    """A running PulseAudio. A program needs the environment ``env`` to use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,20 +82,20 @@ class SoundServer:
         )
 
     async def run(self) -> None:
-        """Start the server and return when it answers."""
+        """Start the server and return when it responds."""
         self._process = await self.start(*self.arguments())
         async with asyncio.timeout(20):
             while await (await self.start("pactl", "info")).wait():
                 await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
-        """End it at once, as a device that is unplugged."""
+        """Kill it, like an unplugged device."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
     async def say(self, pcm: bytes) -> None:
-        """Say PCM16 mono at 24 kHz before the microphone, in real time."""
+        """Play PCM16 mono at 24 kHz into the microphone, in real time."""
         pacat = await self.start(
             *("pacat", "--playback", f"--device={MOUTH}", *_RAW),
             stdin=asyncio.subprocess.PIPE,
@@ -104,7 +104,7 @@ class SoundServer:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[bytearray]:
-        """What the speakers play meanwhile, as it comes."""
+        """Record the audio of the speakers meanwhile."""
         heard = bytearray()
         parec = await self.start(
             *("pacat", "--record", f"--device={SPEAKERS}.monitor", *_RAW),
@@ -126,7 +126,7 @@ class SoundServer:
             await listener
 
     async def echo(self) -> None:
-        """From now on the microphone hears the speakers too."""
+        """From now on the microphone also records the speakers."""
         loop = "module-loopback source=speakers.monitor sink=mouth latency_msec=30"
         pactl = await self.start("pactl", "load-module", *loop.split())
         assert await pactl.wait() == 0

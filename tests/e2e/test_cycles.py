@@ -1,4 +1,4 @@
-"""What connecting and closing leaves behind: nothing."""
+"""Connecting and closing leaks no resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def counts() -> dict[str, int]:
 
 
 async def settled() -> dict[str, int]:
-    """The counts once they stay: the far side notices a close a little later."""
+    """The stable counts: the far side notices a close with a delay."""
     now, since = counts(), 0
     while since < 10:
         await asyncio.sleep(0.1)

@@ -1,6 +1,6 @@
 """Microphone and speaker on a machine without a sound card.
 
-Real PortAudio, real WebRTC, a real ear and a real voice; the sound card alone is
+Real PortAudio, WebRTC, speech recognition and synthesis; only the sound card is
 PulseAudio's.
 """
 
@@ -23,7 +23,7 @@ from duologue.local.speech import closed_set
 from .sound_server import PACKAGES, SoundServer, missing, sound_server
 from .test_spoken_turn import CANDIDATES, REPLY, meant, spoken_by_the_voice
 
-# In real time through a sound server that stutters where other work goes on.
+# In real time; the sound server stutters if other work runs.
 pytestmark = [pytest.mark.realtime, pytest.mark.deep]
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ class Talking:
         self._printed = bytearray()
 
     async def until_printed(self, *words: str, timeout: float = 30) -> str:
-        """All it printed, once these words stand in it in this order."""
+        """The output, as soon as it contains these words in this order."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout):
             while not _in_order(text := self._printed.decode(errors="replace"), words):
@@ -59,7 +59,7 @@ class Talking:
         return text
 
     async def stop(self) -> tuple[int, str, str]:
-        """Press Ctrl-C: exit status, all it printed, its errors without ALSA's."""
+        """Press Ctrl-C: exit status, output, and errors without ALSA's."""
         self.process.send_signal(signal.SIGINT)
         return await self.ended()
 
@@ -68,7 +68,7 @@ class Talking:
             out, err = await self.process.communicate()
         status = self.process.returncode
         assert status is not None
-        # ALSA says by itself that a busy machine was late; it is counted as well.
+        # ALSA prints underruns of a busy machine; they are counted too.
         lines = [line for line in err.decode().splitlines() if "ALSA lib" not in line]
         return status, (self._printed + out).decode(), "\n".join(lines)
 
@@ -85,7 +85,7 @@ def _in_order(text: str, words: tuple[str, ...]) -> bool:
 
 @pytest.fixture
 async def talk(sound: SoundServer) -> AsyncIterator[Talk]:
-    """``await talk("--no-aec")``: the command, when it listens."""
+    """``await talk("--no-aec")``: the command, as soon as it listens."""
     running: list[asyncio.subprocess.Process] = []
 
     async def start(*arguments: str) -> Talking:
@@ -115,7 +115,7 @@ async def talk(sound: SoundServer) -> AsyncIterator[Talk]:
 
 
 def said(printed: str) -> list[str]:
-    """The lines of the summary: who said what, the user's nearest to a question."""
+    """The lines of the summary; the user's line is mapped to the nearest question."""
     summary = printed.partition("\nsession ")[2]
     lines = []
     for line in summary.splitlines():
@@ -131,10 +131,10 @@ def said(printed: str) -> list[str]:
 async def test_from_a_microphone_to_a_speaker(
     sound: SoundServer, talk: Talk, spoken: Callable[[Path], bytes], question: Path
 ) -> None:
-    """What is said before the microphone is answered from the speaker.
+    """A question at the microphone gets a reply from the speaker.
 
-    Microphone, track, service, track, speaker: the reply is heard as it was spoken,
-    whole and at its speed, and what is not it is not taken for it.
+    Microphone, track, service, track, speaker: the reply is complete and at its speed,
+    and other audio is not mistaken for it.
     """
     talking = await talk()
     async with sound.listening() as heard:
@@ -153,7 +153,7 @@ async def test_from_a_microphone_to_a_speaker(
 
 
 async def until_quiet(heard: bytearray, seconds: float = 1.2) -> None:
-    """Return when there was sound, and none for so long: text is ahead of sound."""
+    """Return after audio and then silence of this length: text is ahead of audio."""
     size = int(seconds * 48_000)
     async with asyncio.timeout(40):
         while not trimmed(bytes(heard)) or trimmed(bytes(heard[-size:])):
@@ -161,13 +161,13 @@ async def until_quiet(heard: bytearray, seconds: float = 1.2) -> None:
 
 
 def trimmed(pcm: bytes) -> bytes:
-    """From the first sound to the last."""
+    """The audio from the first to the last audible sample."""
     samples = memoryview(pcm[: len(pcm) & ~1]).cast("h")
     loud = [n for n, sample in enumerate(samples) if abs(sample) > 200]
     return samples[loud[0] : loud[-1] + 1].tobytes() if loud else b""
 
 
-#: The long reply that a service interrupts when it hears itself.
+#: The long reply that a service interrupts if it hears itself.
 COUNTING = (
     "One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, "
     "thirteen, fourteen, fifteen, sixteen, seventeen, eighteen, nineteen, twenty."
@@ -181,7 +181,7 @@ COUNTING = (
 async def test_the_echo_of_the_speaker_is_not_heard(
     sound: SoundServer, talk: Talk, spoken: Callable[[Path], bytes], count: Path
 ) -> None:
-    """A microphone that hears the speaker: the reply is spoken to its end."""
+    """With the speaker's echo in the microphone, the reply plays to its end."""
     await sound.echo()
     talking = await talk()
     async with sound.listening() as heard:
@@ -198,7 +198,7 @@ async def test_the_echo_of_the_speaker_is_not_heard(
 async def test_without_cancellation_it_is(
     sound: SoundServer, talk: Talk, spoken: Callable[[Path], bytes], count: Path
 ) -> None:
-    """The control: the same room, and the reply interrupts itself."""
+    """The control: with the same echo, the reply interrupts itself."""
     await sound.echo()
     talking = await talk("--no-aec")
     await sound.say(spoken(count))
@@ -211,7 +211,7 @@ async def test_without_cancellation_it_is(
 async def test_what_the_devices_did_is_in_the_json(
     sound: SoundServer, talk: Talk
 ) -> None:
-    """Names, losses and the loudest sound: what a silent microphone is known by."""
+    """Names, losses and the peak level, which identify a silent microphone."""
     talking = await talk("--json")
     await asyncio.sleep(3.0)
     status, printed, errors = await talking.stop()
@@ -234,7 +234,7 @@ async def test_what_the_devices_did_is_in_the_json(
 async def test_a_device_that_goes_away_ends_the_talk(
     sound: SoundServer, talk: Talk
 ) -> None:
-    """Unplugged, or its server killed: one line says which, the status is 1."""
+    """If the device or its server goes away, one line names it; the status is 1."""
     talking = await talk()
     await sound.kill()
     status, printed, errors = await talking.ended()

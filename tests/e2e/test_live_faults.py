@@ -1,4 +1,4 @@
-"""Live sessions that are told nonsense, watched badly, or keep the wrong time."""
+"""Live sessions with malformed frames, bad subscribers, or a wrong clock."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ KEY = Credentials("made-up")
 TURN = [("user", "count to three"), ("assistant", "One, two, three.")]
 QUICK = Options(pace=20.0)
 
-#: Frames that cannot be believed.
+#: Malformed frames.
 MALFORMED = [
     b'{"type":"response.output_text.delta","delta":"\xff"}',
     b'{"type":"rate_limits.updated","rate_limits":[{"remaining":NaN}]}',
@@ -78,7 +78,7 @@ MALFORMED = [
     b'{"type":"conversation.item.added","item":' + b'{"a":' * 5_000,
     b'{"type":"response.output_text.delta","delta":"' + b"x" * (15 << 20) + b'"}',
 ]
-#: Frames that nobody knows, or only in part.
+#: Frames of unknown types, or with unknown parts.
 UNKNOWN = [
     b'{"type":"response.dreamt","of":{"sheep":[1,2,3]}}',
     b'{"type":"duologue.closed"}',
@@ -119,12 +119,12 @@ async def live(
         yield client, await client.start_session(TYPED, transport=transport)
 
 
-# -- what comes
+# -- frames
 
 
 @asynccontextmanager
 async def adding(service: LocalService, frames: list[bytes]) -> AsyncIterator[str]:
-    """A service that says one of these after each event; its base URL."""
+    """A service that sends one of these after each event; its base URL."""
     said = itertools.cycle(frames)
 
     async def join(near: ServerConnection) -> None:
@@ -154,7 +154,7 @@ async def adding(service: LocalService, frames: list[bytes]) -> AsyncIterator[st
 async def test_frames_that_are_none_do_no_harm(
     tmp_path: Path, frames: list[bytes]
 ) -> None:
-    """F10, F11: counted, kept in the log, and nothing else happens."""
+    """F10, F11: they are counted and logged, without other effects."""
     path = tmp_path / "log.jsonl"
     async with (
         LocalService(parts=Parts(), options=QUICK) as service,
@@ -196,9 +196,9 @@ TEXT = ("response.output_text.*", "response.content_part.*", "conversation.item.
 async def test_words_survive_what_comes_doubled_late_or_astray(
     tmp_path: Path, make: Callable[[], Transport], fault: Fault
 ) -> None:
-    """F12: the lines are those of an undisturbed talk, and so is their order.
+    """F12: lines and order are those of an undisturbed conversation.
 
-    Words of a response that nobody knows are a line that never becomes final.
+    Text of an unknown response is a line that never becomes final.
     """
     path = tmp_path / "log.jsonl"
     faults = Faults((fault,), seed=7)
@@ -210,11 +210,11 @@ async def test_words_survive_what_comes_doubled_late_or_astray(
     assert dump(fold(read_log_file(path))) == dump(client.store.state)
 
 
-# -- who watches
+# -- subscribers
 
 
 async def test_who_does_not_keep_up_holds_nobody_up() -> None:
-    """F13: a cursor that nobody reads stays small, and is told what it missed."""
+    """F13: an unread cursor stays small, and reports the number of missed changes."""
     async with live(websocket()) as (client, session):
         slow = client.store.cursor(limit=10)
         seen: list[int] = []
@@ -232,7 +232,7 @@ async def test_who_does_not_keep_up_holds_nobody_up() -> None:
 
 
 async def test_whoever_blocks_the_loop_loses_nothing(tmp_path: Path) -> None:
-    """F14: one that hangs for a while delays all, and that is all."""
+    """F14: a subscriber that blocks only delays the others."""
     path = tmp_path / "log.jsonl"
 
     def hang(before: State, record: Record, after: State) -> None:
@@ -252,7 +252,7 @@ async def test_whoever_blocks_the_loop_loses_nothing(tmp_path: Path) -> None:
 async def test_whoever_raises_is_alone_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """F14: the others are served, and each error can be looked at."""
+    """F14: the other subscribers are called, and each error is stored."""
     async with live(websocket()) as (client, session):
         served: list[int] = []
 
@@ -272,11 +272,11 @@ async def test_whoever_raises_is_alone_with_it(
         assert [type(e) for e in session.callback_failures] == [ZeroDivisionError] * 2
 
 
-# -- the time
+# -- the clock
 
 
 class Jumping:
-    """A clock that somebody sets, an hour on and back."""
+    """A clock that is set an hour forward and back."""
 
     def __init__(self) -> None:
         self.inside = SystemClock()
@@ -290,7 +290,7 @@ class Jumping:
 async def test_a_clock_that_is_set_changes_no_order(
     tmp_path: Path, skews: tuple[float, float]
 ) -> None:
-    """F15: times never go back, nothing takes less than no time, nobody reconnects."""
+    """F15: times never go back, no duration is negative, no session reconnects."""
     path = tmp_path / "log.jsonl"
     clock = Jumping()
     async with live(record(websocket(), path), clock=clock) as (client, session):
@@ -311,7 +311,7 @@ async def test_a_clock_that_is_set_changes_no_order(
     assert dump(fold(read)) == dump(client.store.state)
 
 
-# -- the recording of it
+# -- recordings
 
 
 @pytest.fixture
@@ -325,7 +325,7 @@ async def recorded(tmp_path: Path) -> Path:
 
 
 def readable(path: Path) -> tuple[list[Record], int | None]:
-    """The records before what cannot be read, and the line of it."""
+    """The readable records, and the number of the first unreadable line."""
     found: list[Record] = []
     try:
         found.extend(read_log_file(path))
@@ -336,7 +336,7 @@ def readable(path: Path) -> tuple[list[Record], int | None]:
 
 @pytest.mark.deep
 async def test_a_recording_cut_off_anywhere_is_read_to_there(recorded: Path) -> None:
-    """F17: the whole lines, and the number of the one that is torn."""
+    """F17: the complete lines are read, and the error names the torn line."""
     data = recorded.read_bytes()
     whole = list(read_log_file(recorded))
     for size in range(len(data)):
@@ -351,7 +351,7 @@ async def test_a_recording_cut_off_anywhere_is_read_to_there(recorded: Path) -> 
 
 @pytest.mark.deep
 async def test_a_flipped_byte_changes_no_word(recorded: Path) -> None:
-    """F17: what comes before its line is read, and nothing of it or after."""
+    """F17: only the lines before the changed one are read."""
     data = recorded.read_bytes()
     whole = list(read_log_file(recorded))
     for at in range(len(data)):
@@ -375,7 +375,7 @@ async def test_a_flipped_byte_changes_no_word(recorded: Path) -> None:
 async def test_what_can_be_read_is_replayed(
     recorded: Path, spoil: Callable[[bytes], bytes], message: str
 ) -> None:
-    """F17: the first turn under a client; then the session fails, and says where."""
+    """F17: the first turn replays; then the session fails and names the line."""
     lines = recorded.read_bytes().splitlines(keepends=True)
     done = [n for n, line in enumerate(lines) if b'"response.done"' in line]
     spoilt = done[1]
@@ -397,7 +397,7 @@ async def test_what_can_be_read_is_replayed(
 
 
 async def test_nothing_to_replay_is_said_at_once(tmp_path: Path) -> None:
-    """F17: an empty file, and one whose first line is spoiled."""
+    """F17: an empty file, and a file with a bad first line."""
     path = tmp_path / "empty.jsonl"
     path.write_bytes(b"")
     with pytest.raises(LogError, match="no records"):

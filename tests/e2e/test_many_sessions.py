@@ -1,7 +1,7 @@
 """Many sessions of one process at once, one of them failing every second.
 
-Turns are typed, so that the ear is not what is measured: frames, reconnects, records
-and logs are. Client and service share the process and its two cores.
+Turns are typed, so the test covers frames, reconnects, records and logs, not speech
+recognition. Client and service share the process and its two cores.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.realtime
 
 TYPED = SessionConfig(output_modalities=("text",), turn_detection=None)
 TURN = [("user", "count to three"), ("assistant", "One, two, three.")]
-#: Turns of each session, and seconds between them.
+#: Turns of each session, and seconds between turns.
 TURNS, PAUSE = 9, 1.0
 PATIENCE = 60.0
 
@@ -59,7 +59,7 @@ def has_turns(count: int, session: Session) -> bool:
 
 
 async def talk(session: LiveSession) -> None:
-    """Ask, wait for the whole answer, and again; until its end, if it fails."""
+    """Ask, wait for the complete reply, and repeat until a failure."""
     try:
         for turn in range(1, TURNS + 1):
             await session.send_text(TURN[0][1])
@@ -72,7 +72,7 @@ async def talk(session: LiveSession) -> None:
 
 
 def failing(every: int, count: int) -> Faults:
-    """The n-th of every so many sessions is cut off in its n-th second."""
+    """The n-th session of a group is cut off in its n-th second."""
     return Faults(
         tuple(
             Fault(does=Cut(), at=1.0 + number, sessions=frozenset({1 + every * number}))
@@ -87,10 +87,10 @@ def failing(every: int, count: int) -> Faults:
 async def test_the_others_do_not_notice(
     make: Callable[[], Transport], count: int, every: int, tmp_path: Path
 ) -> None:
-    """Their transcripts are complete. One in two of those cut off may connect anew.
+    """Their transcripts are complete. Half of the failing sessions may reconnect.
 
-    It has all that it said; a reply that was cut in two has the words that came. Each
-    log folds to the state that was live.
+    Those have all their lines; an interrupted reply has the received words. Each log
+    folds to the live state.
     """
     cut = range(0, count, every)
     doomed = cut[::2]
@@ -128,7 +128,7 @@ async def test_the_others_do_not_notice(
             assert asked(state) == TURNS
         if number in cut:
             kinds = [problem.kind for problem in select_problems(state)]
-            # One that fails also says what was sent and not confirmed.
+            # A failed session also lists its unconfirmed events.
             assert kinds in (
                 ["disconnected"],
                 ["disconnected", "gap"][: 1 + (number in doomed)],

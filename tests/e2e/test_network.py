@@ -1,6 +1,6 @@
-"""Sessions over a network that loses, doubles, delays, cuts and breaks off.
+"""Sessions over a network that drops, duplicates, delays and cuts traffic.
 
-A relay of the test's own stands between client and service, on loopback.
+A relay between client and service, on loopback, causes the faults.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.realtime
 TYPED = SessionConfig(output_modalities=("text",), turn_detection=None)
 QUESTION, REPLY = "count to thirty", "thirty"
 PATIENCE = 90.0
-#: Words leave twenty times faster than they are said.
+#: Words are sent twenty times faster than speech.
 QUICK = Options(pace=20.0)
 TRYING = Backoff()
 
@@ -57,7 +57,7 @@ def lines(session: Session) -> list[tuple[str, str]]:
 
 
 async def ask(session: LiveSession) -> None:
-    """A question, and the wait for the end of its answer."""
+    """Ask a question and wait for the end of the reply."""
     before = len(lines(session.state))
     await session.send_text(QUESTION)
     await session.until(
@@ -74,7 +74,7 @@ async def status(session: LiveSession, *wanted: SessionStatus) -> Session:
 
 
 def deltas(path: Path) -> tuple[list[str], list[str]]:
-    """What the deltas of each reply make, in the order in which they came; its text."""
+    """The concatenated deltas of each reply in order of arrival, and its text."""
     pieces: dict[str, str] = {}
     texts: dict[str, str] = {}
     for each in read_log_file(path):
@@ -135,7 +135,7 @@ async def test_events_come_whole_and_in_order(
     bad: Bad,
     turns: int,
 ) -> None:
-    """F6: what is lost comes again; nothing is doubled, and nothing is logged."""
+    """F6: lost packets are resent; no event is duplicated, and no error logged."""
     path = tmp_path / "log.jsonl"
     async with over_udp(monkeypatch, bad, path) as (relay, session):
         for _ in range(turns):
@@ -152,7 +152,7 @@ async def test_events_come_whole_and_in_order(
 async def test_a_short_cut_is_made_up_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """F7, 3 s: the same connection goes on, and what was said meanwhile arrives."""
+    """F7, 3 s: the connection continues, and delayed events arrive."""
     bad = Bad()
     path = tmp_path / "log.jsonl"
     async with over_udp(monkeypatch, bad, path) as (_, session):
@@ -172,7 +172,7 @@ async def test_a_short_cut_is_made_up_for(
 async def test_a_long_cut_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float
 ) -> None:
-    """F7, 40 s and for ever: another connection, or failed; and why, in the state."""
+    """F7, 40 s and permanent: a new connection or a failure, with its reason."""
     bad = Bad()
     path = tmp_path / "log.jsonl"
     async with over_udp(monkeypatch, bad, path) as (_, session):
@@ -219,7 +219,7 @@ async def over_tcp(
 
 
 async def test_a_slow_line_is_only_slow(tmp_path: Path) -> None:
-    """40 kbit/s: every event comes, in order, on the first connection."""
+    """40 kbit/s: every event arrives in order on the first connection."""
     path = tmp_path / "log.jsonl"
     async with over_tcp(path) as (relay, session):
         relay.rate = 5_000.0
@@ -231,7 +231,7 @@ async def test_a_slow_line_is_only_slow(tmp_path: Path) -> None:
 
 
 async def test_a_pause_of_the_line_is_made_up_for(tmp_path: Path) -> None:
-    """F7, 3 s: the same connection goes on."""
+    """F7, 3 s: the connection continues."""
     async with over_tcp(tmp_path / "log.jsonl") as (relay, session):
         await ask(session)
         relay.passes.clear()
@@ -245,7 +245,7 @@ async def test_a_pause_of_the_line_is_made_up_for(tmp_path: Path) -> None:
 
 
 async def test_a_line_that_is_reset_is_followed_by_another(tmp_path: Path) -> None:
-    """RST: the state says so, and the conversation goes on where it was."""
+    """RST: the state shows it, and the conversation continues."""
     async with over_tcp(tmp_path / "log.jsonl") as (relay, session):
         for epoch in range(3):
             await ask(session)
@@ -262,7 +262,7 @@ async def test_a_line_that_is_reset_is_followed_by_another(tmp_path: Path) -> No
 async def half_open(
     relay: TcpRelay, session: LiveSession, seconds: float
 ) -> SessionStatus:
-    """The line falls silent, and heals so long after it was given up."""
+    """The line goes silent and recovers this long after the client gave it up."""
     await ask(session)
     before = lines(session.state)
     relay.passes.clear()
@@ -280,7 +280,7 @@ async def half_open(
 async def test_a_silent_line_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Half-open: pings find it, here sped up; what was said meanwhile is answered."""
+    """Half-open: fast pings detect it; events sent meanwhile get a reply."""
     monkeypatch.setattr(_websocket, "PING", 0.3)
     async with over_tcp(tmp_path / "log.jsonl", timeout=1.0) as (relay, session):
         assert await half_open(relay, session, 1.0) is SessionStatus.OPEN
@@ -293,7 +293,7 @@ async def test_a_silent_line_is_given_up(
 async def test_a_line_that_stays_silent_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What was said meanwhile and could never be sent is counted in the state."""
+    """The state counts the events that were never sent."""
     monkeypatch.setattr(_websocket, "PING", 0.3)
     path = tmp_path / "log.jsonl"
     brief = Backoff(patience=2.0)
@@ -306,7 +306,7 @@ async def test_a_line_that_stays_silent_is_a_failure(
 
 @pytest.mark.deep
 async def test_a_long_silence_of_the_line(tmp_path: Path) -> None:
-    """F7, 40 s over WebSocket, with pings and patience as they are."""
+    """F7, 40 s over WebSocket, with the default pings and patience."""
     async with over_tcp(tmp_path / "log.jsonl", timeout=15.0) as (relay, session):
         assert await half_open(relay, session, 20.0) is SessionStatus.OPEN
         assert session.state.connection.epoch == 1

@@ -32,7 +32,7 @@ from duologue.transports import (
 pytestmark = pytest.mark.realtime
 
 CONFIG = SessionConfig(output_modalities=("text",), turn_detection=None)
-#: Cut off once a reply has begun, and later once after one has ended.
+#: Cut once after the start of a reply, and later once after the end of one.
 CUTS = Faults(
     (
         Fault(
@@ -82,7 +82,7 @@ async def recorded(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("speed", [None, 4])
 async def test_all_connections_are_replayed(recorded: Path, speed: int | None) -> None:
-    """One after the other, as the client asks for them; the state is the same."""
+    """One after the other, as the client connects; the state is the same."""
     async with Client(credentials=Credentials("other")) as client:
         recording = replay(recorded, speed=speed)
         session = await client.start_session(CONFIG, transport=recording)
@@ -93,7 +93,7 @@ async def test_all_connections_are_replayed(recorded: Path, speed: int | None) -
 
 
 async def test_drift_on_a_later_connection_is_shown(recorded: Path) -> None:
-    """It is compared there too."""
+    """Later connections are compared too."""
     async with Client(credentials=Credentials("other")) as client:
         session = await client.start_session(CONFIG, transport=replay(recorded))
         with pytest.raises(ReplayDrift, match='recorded "count to five", sent "stop"'):

@@ -1,4 +1,4 @@
-"""Hours of talk in minutes: nothing is lost, and nothing piles up."""
+"""Hours of conversation in minutes, without losses and without leaks."""
 
 from __future__ import annotations
 
@@ -39,20 +39,19 @@ from duologue.transports import (
 pytestmark = [pytest.mark.realtime, pytest.mark.deep]
 
 SESSIONS, RECONNECTS, EVENTS = 20, 100, 200_000
-#: Words of one reply, each a delta; an event is what all of it is about.
+#: Words of one reply, one per delta.
 WORDS = 500
 REPLY = " ".join(f"word{number}" for number in range(WORDS))
-#: A reply that is cut in two has half of its events.
+#: An interrupted reply has half of its events.
 TURNS = EVENTS // SESSIONS // WORDS + 2
 CONFIG = SessionConfig(output_modalities=("text",), turn_detection=None)
 PATIENCE = 120.0
-#: Sessions after which nothing more is remembered of them.
+#: Sessions after which the caches are full.
 REMEMBERED = 1_100
-#: Seconds after which a new connection has nothing left to do.
+#: Seconds after which a new connection is idle.
 CALM = 3.0
-#: MiB that the process may grow by in the second half of the talk. What both ends keep
-#: of its words are nearly four: 220 replies of 4 KB, and fifty in the pieces in which
-#: they came, because they were cut off before they were whole.
+#: MiB that the process may grow in the second half. The text that both ends keep is
+#: nearly four MiB: 220 replies of 4 KB, and fifty interrupted replies in pieces.
 ROOM = 8.0
 
 
@@ -62,7 +61,7 @@ def long_winded() -> Parts:
 
 
 def resident() -> float:
-    """MiB of this process, once what is free has been given back."""
+    """Resident MiB of this process after freed memory was returned."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -71,7 +70,7 @@ def resident() -> float:
 
 
 def held() -> dict[str, int]:
-    """What else could pile up."""
+    """Other things that could accumulate."""
     return {
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),
@@ -87,7 +86,7 @@ def has_turns(count: int, session: Session) -> bool:
 
 
 async def talk(session: LiveSession, turns: range) -> None:
-    """Each turn to its end, whatever happens to the connection on the way."""
+    """Each turn to its end, over reconnects."""
     for turn in turns:
         await session.send_text(f"question {turn}")
         await session.until(partial(has_turns, turn + 1), timeout=PATIENCE)
@@ -118,9 +117,9 @@ async def talking(faults: Faults) -> AsyncIterator[Client]:
 async def test_a_long_talk_of_twenty_that_are_cut_off_a_hundred_times(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """F20: memory stays, every question has its answer, the logs are whole.
+    """F20: memory is stable, every question has a reply, the logs are complete.
 
-    A reply that was cut in two is what it was when its connection ended.
+    An interrupted reply keeps the text it had when its connection ended.
     """
     async with talking(CUTS) as client:
         sessions = [
@@ -160,7 +159,7 @@ async def test_a_long_talk_of_twenty_that_are_cut_off_a_hundred_times(
 
 
 async def test_sessions_that_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is closed and forgotten leaves nothing, over as many as one likes."""
+    """Closed and forgotten sessions leave no memory, for any number of sessions."""
     async with talking(NO_FAULTS) as client:
 
         async def cycles(count: int) -> float:
@@ -171,7 +170,7 @@ async def test_sessions_that_come_and_go(capsys: pytest.CaptureFixture[str]) -> 
             await asyncio.sleep(CALM)
             return resident()
 
-        # Selectors keep what they said of the last thousand sessions.
+        # Selectors cache the latest sessions.
         await cycles(REMEMBERED)
         before, things = await cycles(100), held()
         after = await cycles(300)

@@ -1,4 +1,4 @@
-"""Spoken turns over real WebRTC on loopback: real Opus, a real ear, a real voice."""
+"""Spoken turns over real WebRTC on loopback with real Opus, ASR and TTS."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CANDIDATES = (
 
 
 def is_answered(session: Session) -> bool:
-    """Whether the last line is the assistant's and nothing is under way."""
+    """Whether the last line is the assistant's and the session is idle."""
     last = [line.role for line in select_transcripts(session)][-1:]
     return last == ["assistant"] and select_is_settled(session)
 
@@ -64,14 +64,14 @@ def plain(text: str) -> list[str]:
 
 
 def lines(session: Session) -> list[tuple[str, list[str], bool]]:
-    """Who said what; the user's words as the question they are nearest to."""
+    """Role and text of each line; user lines are mapped to the nearest question."""
     return [
         (t.role, plain(meant(t.text) if t.role == "user" else t.text), t.final)
         for t in select_transcripts(session)
     ]
 
 
-#: What is asked in these tests.
+#: The questions of these tests.
 QUESTIONS = (
     "can you hear me",
     "tell me the numbers from one to twenty",
@@ -83,17 +83,17 @@ TURN = [("user", plain("Can you hear me"), True), ("assistant", plain(REPLY), Tr
 
 
 def meant(text: str) -> str:
-    """The question that was nearest to what a real ear wrote down.
+    """The question nearest to the recognised text.
 
-    It takes one word for another now and then ("bumpers" for "numbers"), by where
-    the packets were cut; a line that is near to no question stands as it is.
+    The recogniser confuses words now and then ("bumpers" for "numbers"), depending on
+    packet boundaries. A text without a near question is returned unchanged.
     """
     near = difflib.get_close_matches(" ".join(plain(text)), QUESTIONS, cutoff=0.75)
     return near[0] if near else text
 
 
 async def spoken_by_the_voice(text: str) -> bytes:
-    """The same sentence straight from the voice, for its duration."""
+    """The same sentence directly from the synthesiser, for its duration."""
     return b"".join([pcm async for pcm in find_voice().speak(text)])
 
 
@@ -115,10 +115,10 @@ def swapped(pcm: bytes) -> bytes:
 async def test_a_spoken_question_is_answered(
     client: Client, config: SessionConfig, question: Path, tmp_path: Path
 ) -> None:
-    """One turn, ear to ear: what was asked is read, what was said is heard.
+    """One turn: the question is recognised, and the audible reply is its text.
 
-    The check of the audio is closed-set, so it shows in the same breath what it
-    refuses: half of it, another sentence, faster, reversed, byte-swapped, silence.
+    The check of the audio is closed-set, so the test also shows the rejected cases:
+    half of it, another sentence, faster, reversed, byte-swapped, silence.
     """
     heard = BufferSink()
     transport = record(
@@ -143,11 +143,11 @@ async def test_a_spoken_question_is_answered(
         ),
     )
     state = await session.until(is_answered, timeout=30)
-    await asyncio.sleep(0.5)  # the jitter buffer still holds the end of the reply
+    await asyncio.sleep(0.5)  # The jitter buffer still holds the end of the reply.
     await session.close()
 
     assert lines(state) == TURN
-    # When the user's text was final, the answer had begun, and stood behind it.
+    # When the user's text became final, the reply had begun and was ordered after it.
     assert before_its_words == [["user", "assistant"]]
     reply = heard.pcm
     expected = await spoken_by_the_voice(REPLY)
@@ -169,7 +169,7 @@ async def test_a_spoken_question_is_answered(
         )
         assert not passes, name
 
-    # The log tells the same story, to the byte.
+    # The log folds to the same bytes.
     folded = fold(read_log_file(tmp_path / "session.jsonl"))
     assert dump(folded) == dump(client.store.state)
     (turn,) = select_turns(state)
@@ -180,7 +180,7 @@ async def test_a_spoken_question_is_answered(
 async def test_two_sessions_at_once_have_their_own_words(
     client: Client, config: SessionConfig, question: Path, count: Path
 ) -> None:
-    """Two conversations in one client do not hear each other."""
+    """Two conversations in one client do not mix."""
     sessions = await asyncio.gather(
         *(
             client.start_session(config, transport=webrtc(source=WavSource(path)))
@@ -213,14 +213,14 @@ async def test_barge_in_stops_the_reply(
     count: Path,
     spoken: Callable[[Path], bytes],
 ) -> None:
-    """Speaking over the reply stops it; it is marked with the time of the cut."""
+    """Speech during the reply stops it, and marks it with the time of the cut."""
     source, heard = QueueSource(), BufferSink()
     session = await client.start_session(
         config, transport=webrtc(source=source, sink=heard)
     )
     source.push(spoken(count))
     await session.until(lambda s: s.activity.playing is not None, timeout=20)
-    await asyncio.sleep(1.5)  # some of the counting is heard
+    await asyncio.sleep(1.5)  # A part of the counting is played.
     source.push(spoken(question))
     await session.until(lambda s: s.activity.playing is None, timeout=10)
     cut = interrupted(session)
@@ -250,7 +250,7 @@ async def test_barge_in_stops_the_reply(
 async def test_a_typed_turn_is_answered_aloud(
     client: Client, config: SessionConfig
 ) -> None:
-    """Text in, speech out, on the same connection."""
+    """Text in, speech out, on one connection."""
     heard = BufferSink()
     session = await client.start_session(
         config, transport=webrtc(sink=TrimmedSink(heard))

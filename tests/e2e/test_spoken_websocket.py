@@ -1,4 +1,4 @@
-"""A spoken conversation over WebSocket: sound in events, played here, interrupted."""
+"""A spoken conversation over WebSocket: audio in events, local playback, barge-in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_reply_that_is_spoken_over_is_cut_off_where_it_was_heard(
     spoken: Callable[[Path], bytes],
     tmp_path: Path,
 ) -> None:
-    """The service is told what was heard, never more than arrived, before it knows."""
+    """The service gets the played duration, at most the received audio, in time."""
     records: list[Record] = []
 
     def keep(before: State, record: Record, after: State) -> None:
@@ -68,7 +68,7 @@ async def test_a_reply_that_is_spoken_over_is_cut_off_where_it_was_heard(
 
     source.push(spoken(count))
     await session.until(lambda s: s.activity.playing is not None, timeout=30)
-    await asyncio.sleep(1.5)  # some of the counting is heard
+    await asyncio.sleep(1.5)  # A part of the counting is played.
     source.push(spoken(question))
     await session.until(lambda s: s.activity.playing is None, timeout=20)
     heard_by_then = len(sink.pcm) // 48
@@ -85,13 +85,13 @@ async def test_a_reply_that_is_spoken_over_is_cut_off_where_it_was_heard(
     interrupted = [line.interrupted for line in select_transcripts(session.state)]
     assert interrupted == [None, cut.audio_end_ms, None, None]
     assert 1_000 < cut.audio_end_ms < 6_000
-    # What the sink got is what was heard, to a frame or two.
+    # The sink got the audio that counts as played, within two frames.
     assert 0 <= heard_by_then - cut.audio_end_ms <= 60
     assert sink.flushes == 1
     assert speaking == [True, False, True, False]
     assert first.barge_in_ms is not None
     assert second.first_audio_ms is not None
-    # Nothing was refused: the time was clamped, the configuration taken.
+    # No error: the time was clamped, the configuration accepted.
     assert [e for e in records if isinstance(e.event, events.Error)] == []
 
     assert dump(fold(read_log_file(log))) == dump(client.store.state)
@@ -100,6 +100,6 @@ async def test_a_reply_that_is_spoken_over_is_cut_off_where_it_was_heard(
     left, right = samples[0::2], samples[1::2]
     assert max(left) > 1000
     assert max(right) > 1000
-    # Nobody answers before the question is over.
+    # No reply starts before the end of the question.
     first_sound = next(i for i, value in enumerate(right) if abs(value) > 500) / 24_000
     assert first_sound > 2.5

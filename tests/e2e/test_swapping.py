@@ -37,7 +37,7 @@ MAKERS: dict[str, Callable[[], Transport]] = {
     "websocket": websocket,
     "memory": in_process,
 }
-#: What is said, and what the default scenario answers.
+#: The questions, and the replies of the default scenario.
 TALK = [
     ("user", "hello", True),
     ("assistant", "Hello there. It is good to hear you.", True),
@@ -53,13 +53,13 @@ def lines(session: Session) -> list[Line]:
 
 
 def has_turns(number: int, session: Session) -> bool:
-    """Whether so many questions are answered and nothing is under way."""
+    """Whether this many questions have replies and the session is idle."""
     shown = select_transcripts(session)
     return len(shown) == 2 * number and select_is_settled(session)
 
 
 async def application(client: Client, transport: Transport) -> list[Line]:
-    """Two typed turns and an end, whatever carries them."""
+    """Two typed turns and an end, over any transport."""
     session = await client.start_session(CONFIG, transport=transport)
     for number, text in enumerate(("hello", "count to three"), start=1):
         await session.send_text(text)
@@ -72,7 +72,7 @@ async def application(client: Client, transport: Transport) -> list[Line]:
 async def test_the_transport_is_all_that_changes(
     service: LocalService, tmp_path: Path, name: str
 ) -> None:
-    """The words are the same live and replayed; nothing drifts, not even a time."""
+    """The text is the same live and replayed, and so are frames and times."""
     path = tmp_path / f"{name}.jsonl"
     credentials = Credentials("made-up")
     async with Client(credentials=credentials, base_url=service.base_url) as client:

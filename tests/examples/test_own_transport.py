@@ -1,4 +1,4 @@
-"""The transport that the guide writes keeps what every transport promises."""
+"""The transport of the guide passes the contract tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def be_far_side(
     writer: asyncio.StreamWriter,
     got: list[str],
 ) -> None:
-    """Follow the script; say goodbye where it ends by agreement."""
+    """Follow the script; send a close at an agreed end."""
 
     async def read() -> None:
         while line := (await reader.readline()).decode():
@@ -68,7 +68,7 @@ class TestLines(TransportTests):
         try:
             yield Rig(make("127.0.0.1", port), received=lambda: got)
         finally:
-            # asyncio leaks a connection that it accepts while the server is closed.
+            # asyncio leaks a connection accepted while the server closes.
             await asyncio.sleep(0.01)
             server.close()
             for task, writer in accepted:

@@ -1,4 +1,4 @@
-"""The spoken examples, run as their pages say, over the local service."""
+"""The spoken examples, run as in their pages, with the local service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.realtime, pytest.mark.usefixtures("flite")]
 
 
 def test_the_first_app_prints_both_sides_and_keeps_the_answer(tmp_path: Path) -> None:
-    """What the ear hears is its affair; that it answered in sound is ours."""
+    """The recognised text may vary; the reply must be audible."""
     answer = str(tmp_path / "answer.wav")
     command = [sys.executable, str(EXAMPLES / "first_app.py"), str(QUESTION), answer]
     done = subprocess.run(
@@ -29,7 +29,7 @@ def test_the_first_app_prints_both_sides_and_keeps_the_answer(tmp_path: Path) ->
 
 
 def test_sound_goes_through_pipes_of_ones_own() -> None:
-    """The words go to standard error, the answer's sound to standard output."""
+    """Transcripts go to standard error, audio to standard output."""
     with wave.open(str(QUESTION)) as file:
         question = file.readframes(file.getnframes())
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The command line as it can be seen: its options, its help, what ``--json`` prints."""
+"""The visible command line: options, help, and the output of ``--json``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from duologue.local import LocalService, Parts
 
 from .store import TOP
 
-#: Nothing of the machine decides how the help looks.
+#: The help must not depend on the machine.
 ENVIRONMENT = {
     **{"COLUMNS": "100", "TERMINAL_WIDTH": "100", "TERM": "dumb", "NO_COLOR": "1"},
     **{"FORCE_COLOR": "", "GITHUB_ACTIONS": "", "PY_COLORS": ""},
@@ -36,7 +36,7 @@ _ROOTS = ("core", "transports", "local", "adapters")
 
 
 def application() -> typer.Typer:
-    """What `main` runs, found without naming the module that it stands in."""
+    """The application of `main`, found without the name of its module."""
     found: list[typer.Typer] = []
 
     def caught(self: typer.Typer, *_args: Any, **_options: Any) -> None:
@@ -49,7 +49,7 @@ def application() -> typer.Typer:
 
 
 def _every() -> Iterator[tuple[str, Any]]:
-    """All commands by their words; the first is the program's own."""
+    """All commands by their words; the first is the program."""
     queue: list[tuple[str, Any]] = [("", typer.main.get_command(application()))]
     while queue:
         name, command = queue.pop(0)
@@ -59,7 +59,7 @@ def _every() -> Iterator[tuple[str, Any]]:
 
 
 def structure() -> dict[str, Any]:
-    """Commands and parameters: names, types, defaults, variables, what is required."""
+    """Commands and parameters: names, types, defaults, variables, required flags."""
     return {
         name: {parameter.name: _parameter(parameter) for parameter in command.params}
         for name, command in _every()
@@ -98,7 +98,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def help_texts() -> dict[str, list[str]]:
-    """What ``--help`` prints, by the words of the command, as lines."""
+    """The lines of ``--help``, by the words of the command."""
     found: dict[str, list[str]] = {}
     for name, _ in _every():
         status, out = run(*name.split(), "--help")
@@ -121,11 +121,11 @@ def run(*args: str, stdin: str | bytes = "") -> tuple[int, str]:
     return outcome.exit_code, outcome.stdout
 
 
-# What --json prints.
+# The output of --json.
 
 
 def of_log(log: bytes) -> dict[str, Any]:
-    """What ``replay`` and ``export`` print of a log, which holds no time of today."""
+    """The output of ``replay`` and ``export`` for a log with fixed times."""
     found: dict[str, Any] = {}
     for command in ("replay", "export"):
         status, out = run(command, "-", "--json", stdin=log)
@@ -135,7 +135,7 @@ def of_log(log: bytes) -> dict[str, Any]:
 
 
 def shapes() -> dict[str, list[str]]:
-    """The shape of what the other commands print, where time or machine decide."""
+    """The shape of the output of commands that depend on time or machine."""
     with _service() as url:
         at = ("--base-url", url)
         found = {
@@ -145,7 +145,7 @@ def shapes() -> dict[str, list[str]]:
             "doctor": _one(*("doctor", "--json", "--no-reach"), *at),
         }
     for check in found["doctor"]["checks"]:
-        # Nobody needs any where all is well.
+        # The key is absent without problems.
         check["advice"] = str(check["advice"])
     found["local"] = _first_line("local", "--json")
     found["web"] = _first_line("web", "--local", "--port", "0", "--json")
@@ -153,7 +153,7 @@ def shapes() -> dict[str, list[str]]:
 
 
 def shape(value: Any, path: str = "") -> list[str]:
-    """The paths of a JSON value with the types that stand there, sorted."""
+    """The paths of a JSON value with their types, sorted."""
     return sorted(set(_shape(value, path)))
 
 
@@ -173,13 +173,13 @@ def _shape(value: Any, path: str) -> Iterator[str]:
 
 def _one(*args: str, stdin: str = "") -> Any:
     status, out = run(*args, stdin=stdin)
-    # The doctor's status is that of the machine.
+    # The doctor's exit status depends on the machine.
     assert status == 0 or args[0] == "doctor", out
     return json.loads(out)
 
 
 def _talk(url: str) -> Any:
-    """In a process of its own: it reads the descriptor of standard input."""
+    """In a separate process, because it reads the descriptor of standard input."""
     options = ("--text", "--transport", "websocket", "--json", "--base-url", url)
     done = subprocess.run(
         [sys.executable, "-m", "duologue", "talk", *options],
@@ -194,7 +194,7 @@ def _talk(url: str) -> Any:
 
 @contextlib.contextmanager
 def _service() -> Iterator[str]:
-    """The base URL of a local service in a thread, which hears and says nothing."""
+    """The base URL of a local service in a thread, without speech."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -211,7 +211,7 @@ def _service() -> Iterator[str]:
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """This one without keys, with the source roots on the path."""
+    """The environment without keys, with the source roots on the path."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -222,7 +222,7 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 def _first_line(*args: str) -> Any:
-    """What a command that serves prints when it is ready."""
+    """The first line of a serving command."""
     with subprocess.Popen(
         [sys.executable, "-m", "duologue", *args],
         stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""Public names that are allowed to differ from the golden ones, each with the reason.
+"""Public names that may differ from the golden ones, each with the reason.
 
 The key is that of `names.json`: ``module:name`` or ``module:name.member``. An entry
-that does not differ (any more) is an error.
+without a difference is an error.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Make the golden values anew, all kinds or some.
+"""Renew the golden values, all kinds or some.
 
     .venv/bin/python -m tests.golden.make help imports
 
-Run it from the top of the repository. What it writes is what the code does now: look
-at the difference before you commit it. Streams and snapshots are no kind: they are
-what was, and stay.
+Run it from the top of the repository. It writes the current behaviour: read the
+difference before you commit it. Streams and snapshots cannot be renewed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .store import FOLDER, read, write
 
 
 def _snapshots() -> None:
-    """Only once: a snapshot that is written by later code tests nothing."""
+    """Only once: a snapshot written by later code tests nothing."""
     if (FOLDER / streams.SNAPSHOTS).exists():
         raise SystemExit(f"{streams.SNAPSHOTS} is there, and stays as it is")
     found = {
@@ -47,7 +46,7 @@ def _json() -> None:
 
 
 def _imports() -> None:
-    """Those of today's pages beside those that a page had once."""
+    """The imports of the current pages, added to those of former pages."""
     once = read("imports.json") if (FOLDER / "imports.json").exists() else {}
     now = names.page_imports()
     found = {
@@ -69,7 +68,7 @@ KINDS: Mapping[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    """Make the kinds that are named."""
+    """Renew the given kinds."""
     parser = argparse.ArgumentParser(description="Make the golden values anew.")
     choices = [*KINDS, "snapshots", "all"]
     parser.add_argument("kinds", nargs="+", choices=choices, help="what to make")

@@ -1,4 +1,4 @@
-"""The public names with their signatures, as text that names no private module."""
+"""The public names with their signatures, as text without private module paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import msgspec
 
 from .store import TOP
 
-#: The import paths that the pages name, and all packages that are meant to be imported.
+#: The import paths in the pages, and all public packages.
 MODULES = (
     "duologue.adapters.audio",
     "duologue.adapters.cli",
@@ -48,17 +48,17 @@ MODULES = (
     "duologue.transports.testing",
     "duologue.transports.tools",
 )
-#: A dotted name whose last part is a class: only that part is kept.
+#: A dotted name that ends in a class: only the last part is kept.
 _DOTTED = re.compile(r"\b(?:[A-Za-z_]\w*\.)+([A-Z]\w*)")
 _PRIVATE_PATH = re.compile(r"\bduologue\.[a-z_.]+\.(\w+)")
 _FORWARD = re.compile(r"ForwardRef\('([^']+)'[^)]*\)")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-#: Members that a class has without being given them, or that no caller names.
+#: Members that Python adds to a class, or that callers never use.
 _SPECIAL = ("__call__", "__aenter__", "__aexit__", "__enter__", "__exit__", "__iter__")
 
 
 def entries() -> dict[str, str]:
-    """``module:name`` and ``module:name.member``, each with what it is."""
+    """``module:name`` and ``module:name.member``, each with its description."""
     found: dict[str, str] = {}
     for path in MODULES:
         module = importlib.import_module(path)
@@ -116,7 +116,7 @@ def _how(function: Any) -> str:
 
 
 def _is_foreign(cls: type, name: str) -> bool:
-    """Whether a member comes from a base that is not ours."""
+    """Whether a member comes from a foreign base class."""
     home = next((base for base in cls.__mro__ if name in vars(base)), object)
     return not home.__module__.startswith("duologue")
 
@@ -140,7 +140,7 @@ def _annotations(cls: type) -> dict[str, str]:
 
 
 def signature(value: Any) -> str:
-    """The signature as it is written, without the homes of classes."""
+    """The signature as text, without the modules of classes."""
     try:
         return tidy(str(inspect.signature(value)))
     except (TypeError, ValueError):
@@ -155,11 +155,11 @@ def tidy(text: str) -> str:
     return re.sub(r"(?<=: |> )'([^']*)'", r"\1", text)
 
 
-# What the pages import.
+# The imports of the pages.
 
 
 def page_imports() -> dict[str, list[str]]:
-    """By import path, the names that pages and examples take from it."""
+    """By import path, the names that pages and examples import."""
     found: dict[str, set[str]] = {}
     for code in _codes():
         for path, name in _imports(code):
@@ -197,7 +197,7 @@ def _is_ours(path: str | None) -> bool:
     return path is not None and path.split(".")[0] == "duologue"
 
 
-# Names beside submodules of the same name.
+# Public names and submodules of the same name.
 
 ROOTS = ("core", "transports", "local", "adapters")
 
@@ -209,7 +209,7 @@ def packages(root: str) -> list[str]:
 
 
 def submodules(root: str) -> list[str]:
-    """All modules of a root that can be imported without being run."""
+    """All importable modules of a root, scripts excluded."""
     first = f"duologue.{root}"
     return [
         first,
@@ -218,7 +218,7 @@ def submodules(root: str) -> list[str]:
 
 
 def _walk(package: str) -> Iterator[tuple[str, bool]]:
-    # Not `walk_packages`, which imports what it finds.
+    # Not `walk_packages`, because it imports packages.
     folder = TOP / package.split(".")[1] / package.replace(".", "/")
     for found in pkgutil.iter_modules([str(folder)], f"{package}."):
         yield found.name, found.ispkg

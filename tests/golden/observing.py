@@ -1,8 +1,7 @@
-"""What can be seen of a stream from outside, as JSON values that name no module.
+"""The visible results of a stream, as JSON values without module names.
 
-Names of fields of the state are not in it, because they are no part of what is
-promised: an item or a response of the state stands by its id, any other object of it
-by its class and its values in sorted order.
+Field names of the state are left out, because they may change: an item or a response is
+replaced by its id, any other object by its class and its sorted values.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from duologue.core import (
 
 from .store import compact
 
-#: The selectors that take a session alone.
+#: The selectors with one argument, the session.
 SELECTORS = (
     *("select_cost", "select_dtmf", "select_final_transcripts", "select_is_connected"),
     *("select_is_muted", "select_is_settled", "select_is_speaking", "select_items"),
@@ -49,7 +48,7 @@ SELECTORS = (
     *("select_transcription_usage", "select_transcripts", "select_translation"),
     *("select_turns", "select_usage", "select_words_missing"),
 )
-#: Those that ask for one more thing.
+#: The selectors with a second argument.
 BY_ITEM: Mapping[str, Callable[[Session, str], Any]] = {
     "select_metadata": select_metadata,
     "select_turn": select_turn,
@@ -59,9 +58,9 @@ LATEST = 5
 
 
 def observe(records: Iterable[Record]) -> tuple[State, dict[str, Any]]:
-    """The state after the records, and what can be seen of the way to it.
+    """The state after the records, and the visible results on the way.
 
-    Raises AssertionError where a patch does not make the view what it must be.
+    Raises AssertionError if a patch does not produce the next view.
     """
     state, commands = State(), []
     pages: dict[str, Any] = {}
@@ -94,7 +93,7 @@ def observe(records: Iterable[Record]) -> tuple[State, dict[str, Any]]:
 
 
 def command_view(command: Command) -> dict[str, Any]:
-    """A command by its class and its values; its event as it goes over the wire."""
+    """A command by its class and its values; its event as wire JSON."""
     if isinstance(command, Send):
         event = msgspec.json.decode(encode(command.event))
         name = type(command.event).__name__
@@ -111,7 +110,7 @@ def command_view(command: Command) -> dict[str, Any]:
 
 
 def session_view(session: Session) -> dict[str, Any]:
-    """Its view, its summary, and what every selector says of it."""
+    """Its view, its summary, and the result of every selector."""
     shown = view(session)
     found: dict[str, Any] = {
         name: plain(getattr(duologue.core, name)(session)) for name in SELECTORS
@@ -129,7 +128,7 @@ def session_view(session: Session) -> dict[str, Any]:
 
 
 def joined(value: Any, key: str = "") -> Any:
-    """The same with the pieces of texts joined, as they are after `dump` and `load`."""
+    """The same with texts joined, as after `dump` and `load`."""
     if isinstance(value, dict):
         return {name: joined(one, name) for name, one in value.items()}
     if isinstance(value, list):
@@ -140,7 +139,7 @@ def joined(value: Any, key: str = "") -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value that a selector gives, as JSON values."""
+    """The result of a selector as JSON values."""
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, bool | int | float | str):

@@ -1,4 +1,4 @@
-"""Recorded traffic of the real service, where it is at hand: hashes, no text of it."""
+"""Recorded traffic of the live API, if available: hashes, no text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def records(path: Path) -> list[Record]:
 
 
 def _examples(path: Path) -> Iterator[str]:
-    """Every example as if it had been received, and as if it had been sent."""
+    """Every example, once as received and once as sent."""
     for entry in json.loads(path.read_text(encoding="utf-8")):
         if "event" in entry:
             is_sent = "ClientEvent" in entry["schema"]
@@ -39,7 +39,7 @@ def _examples(path: Path) -> Iterator[str]:
 
 
 def hashes(path: Path) -> dict[str, Any]:
-    """Of all that can be seen of a recording; none depends on a name in the state."""
+    """Hashes of the visible results; none depends on a field name of the state."""
     state, seen = observe(records(path))
     again = load(dump(state))
     views = {name: session_view(one) for name, one in sorted(again.sessions.items())}

@@ -1,7 +1,7 @@
-"""The files of golden values, and how they are read and written.
+"""Reading and writing the files of golden values.
 
-Each is JSON; one whose name ends in ``.xz`` is compressed, because it is long and its
-parts are much alike. The same values give the same bytes.
+Each is JSON; a long file is compressed and its name ends in ``.xz``. The same values
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 TOP = FOLDER.parents[1]
-#: Recorded traffic of the real service, where it is at hand.
+#: Recorded traffic of the live API, if available.
 RECORDINGS = TOP.parent / "shared" / "recordings"
 
 
@@ -34,13 +34,13 @@ def write(name: str, values: Any) -> None:
 
 
 def compact(values: Any) -> bytes:
-    """Canonical JSON: keys in order, no spaces. 1, 1.0 and true differ in it."""
+    """Canonical JSON: sorted keys, no spaces. 1, 1.0 and true differ."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
 
 def first_difference(wanted: Any, found: Any, path: str = "") -> str | None:
-    """Where two JSON values differ first, and how; None where they do not."""
+    """The first difference of two JSON values; None if they are equal."""
     if compact(wanted) == compact(found):
         return None
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):

@@ -1,14 +1,14 @@
-"""The streams that the project carries, each as the lines of a log, and their goldens.
+"""The streams of the project, each as the lines of a log, and their goldens.
 
-`streams.json.xz` was filled once, before the state got its second shape, and is not
-made again. By the first part of their names:
+`streams.json.xz` was written once, before version 2 of the state, and is never written
+again. Their names begin with:
 
-* ``testing``: those that `check_reducer` always takes, with all that a turn can have.
-* ``drawn``, ``hostile``: drawn from the strategies of `duologue.core.testing`, once.
+* ``testing``: the fixed streams of `check_reducer`, with every part of a turn.
+* ``drawn``, ``hostile``: drawn once from the strategies of `duologue.core.testing`.
 * ``local``: logs of real sessions with the local service: text, WebSocket, WebRTC,
   tools, two sessions, two lost connections.
-* ``event``: an example of each event with every field filled; ``event/all`` in a row.
-* ``test``: what the tests of the core folded, by the test that did.
+* ``event``: an example of each event with every field; ``event/all`` has all of them.
+* ``test``: the streams of the core's tests, by the name of the test.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from duologue.core.testing import Turn, script, to_records
 from .store import read
 
 STREAMS = "streams.json.xz"
-#: Snapshots of version 1, as `dump` wrote them. They are never written again.
+#: Snapshots of version 1, as `dump` wrote them; never written again.
 SNAPSHOTS = "snapshots-v1.json.xz"
 OBSERVED = "observed.json.xz"
 
-#: What a log's reader must print; the rest is held by the streams themselves.
+#: Streams whose printed output is golden.
 REPRESENTATIVE = (
     "testing/everything",
     "testing/timeless",
@@ -51,7 +51,7 @@ def streams() -> Mapping[str, list[str]]:
 
 
 def records(name: str) -> list[Record]:
-    """A stream as its log says it."""
+    """The records of a stream."""
     return list(read_log(streams()[name]))
 
 
@@ -69,13 +69,13 @@ def snapshots() -> Mapping[str, str]:
 
 @cache
 def observed() -> Mapping[str, Any]:
-    """What could be seen of every stream."""
+    """The visible results of every stream."""
     found: dict[str, Any] = read(OBSERVED)
     return found
 
 
 def groups(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names of streams by where they come from: a few tests, not a thousand."""
+    """Names of streams by origin, so that there are few tests."""
     found: dict[str, list[str]] = {}
     for name in names:
         first, _, rest = name.partition("/")
@@ -85,7 +85,7 @@ def groups(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def everything() -> list[str]:
-    """The lines of ``testing/everything``, as `script` writes them today."""
+    """The lines of ``testing/everything``, as `script` writes them now."""
     words = ("one ", "two")
     asides = (
         *("cleared", "deleted_first", "deleted_last", "dtmf", "error", "rate_limits"),

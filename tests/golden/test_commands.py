@@ -1,4 +1,4 @@
-"""The command line takes what it took, and prints what it printed."""
+"""The command line keeps its options and its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_structure_stays() -> None:
 
 
 def test_the_help_is_what_it_was() -> None:
-    """At a fixed width. Where the words change, look at them and make it anew:
+    """The help at a fixed width. If the text changes, read it and renew it:
 
     ``python -m tests.golden.make help``
     """
@@ -23,14 +23,14 @@ def test_the_help_is_what_it_was() -> None:
 
 @pytest.mark.parametrize("name", streams.REPRESENTATIVE)
 def test_replay_and_export_print_the_same_object(name: str) -> None:
-    """Of a log that has its own times, to the last value."""
+    """For a log with fixed times, to the last value."""
     golden = read("json-output.json.xz")[name]
     assert first_difference(golden, commands.of_log(streams.log_of(name))) is None
 
 
 def test_the_other_objects_have_the_same_shape() -> None:
-    """What `say`, `talk`, `token`, `doctor`, `local` and `web` print with ``--json``.
+    """``--json`` of `say`, `talk`, `token`, `doctor`, `local` and `web`.
 
-    `devices` is left out: it needs PortAudio, and what it finds is the machine's.
+    `devices` is left out: it needs PortAudio and depends on the machine.
     """
     assert first_difference(read("json-shapes.json"), commands.shapes()) is None

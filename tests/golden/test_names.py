@@ -1,4 +1,4 @@
-"""Public names stay where they are and take what they took."""
+"""Public names keep their places and signatures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .store import TOP, read
 GOLDEN: dict[str, str] = read("names.json")
 
 
-#: In a process of its own: guards of the tests stand in place of some methods.
+#: In a separate process, because test guards replace some methods.
 TELL = """
 import json
 from tests.golden import names
@@ -30,7 +30,7 @@ print(json.dumps(names.entries()))
 
 @cache
 def changed() -> dict[str, str]:
-    """The golden entries that are not what they were, and what they are."""
+    """The changed golden entries with their current values."""
     done = subprocess.run(
         [sys.executable, "-c", TELL],
         cwd=TOP,
@@ -48,13 +48,13 @@ def changed() -> dict[str, str]:
 
 
 def test_every_public_name_is_there_with_its_signature() -> None:
-    """More may come. What differs on purpose stands in `differences.py`."""
+    """New names are allowed. `differences.py` lists intended changes."""
     found = changed()
     assert {key: text for key, text in found.items() if key not in DIFFERENCES} == {}
 
 
 def test_every_difference_that_is_allowed_is_one() -> None:
-    """The list has no entry that nothing needs, and says a reason for each."""
+    """Each entry of the list is needed and has a reason."""
     assert {*DIFFERENCES} - {*changed()} == set()
     assert all(DIFFERENCES.values())
 
@@ -69,7 +69,7 @@ def test_the_names_hold_enough_to_fail() -> None:
 
 
 def pages() -> dict[str, list[str]]:
-    """What pages and examples import, today and when the golden was made."""
+    """The imports of pages and examples, now and in the golden."""
     once: dict[str, list[str]] = read("imports.json")
     now = names.page_imports()
     return {
@@ -87,7 +87,7 @@ def test_what_the_pages_import_is_there(path: str, wanted: list[str]) -> None:
             importlib.import_module(f"{path}.{name}")
 
 
-#: Imports submodules and looks at public names, in the order that it is told.
+#: Imports submodules and reads public names, in the given order.
 LOOK = """
 import importlib, json, sys, types
 
@@ -150,6 +150,6 @@ def test_no_submodule_hides_a_public_name(root: str) -> None:
     last, left_out = look("submodules", root)
 
     assert first == last
-    # Those alone that need a library of the system.
+    # Only modules that need a system library.
     assert [why for why in left_out if "duologue" in why.partition(": ")[2]] == []
     assert len(names.submodules(root)) > len(names.packages(root)) >= 1

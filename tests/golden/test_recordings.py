@@ -1,6 +1,6 @@
-"""Recordings of the real service fold to what they folded to, where they are at hand.
+"""Recordings of the live API, if available, give the golden results.
 
-Only hashes are kept: their text is not of this project.
+Only hashes are stored, because the text is not part of this project.
 """
 
 from __future__ import annotations

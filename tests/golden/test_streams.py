@@ -1,4 +1,4 @@
-"""Every stream folds to what it folded to, and old snapshots are what they were."""
+"""Every stream and every old snapshot gives the golden results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ each_group = pytest.mark.parametrize("group", GROUPS)
 def test_a_snapshot_of_version_1_is_the_state_that_its_stream_folds_to(
     group: str,
 ) -> None:
-    """To the byte, once it is written again: it can be read for good."""
+    """A loaded snapshot dumps to the same bytes as the folded stream."""
     wrong = [
         name
         for name in GROUPS[group]
@@ -30,7 +30,7 @@ def test_a_snapshot_of_version_1_is_the_state_that_its_stream_folds_to(
 
 @each_group
 def test_what_can_be_seen_of_a_stream_stays(group: str) -> None:
-    """The commands, the patches, and of each session view, summary and selectors."""
+    """Commands, patches, and the view, summary and selectors of each session."""
     wrong = {}
     for name in GROUPS[group]:
         _, seen = observe(streams.records(name))
@@ -42,7 +42,7 @@ def test_what_can_be_seen_of_a_stream_stays(group: str) -> None:
 
 @each_group
 def test_what_can_be_seen_of_a_snapshot_of_version_1_stays(group: str) -> None:
-    """Selectors and view say of it what they said of the stream, texts joined."""
+    """Selectors and view give the golden results of the stream, with texts joined."""
     wrong = {}
     for name in GROUPS[group]:
         state = load(streams.snapshots()[name].encode())
@@ -55,7 +55,7 @@ def test_what_can_be_seen_of_a_snapshot_of_version_1_stays(group: str) -> None:
 
 
 def test_there_is_a_golden_for_every_stream() -> None:
-    """None is left out, and a stream of each kind is there."""
+    """No stream is missing, and there is one of each kind."""
     names = {*streams.streams()}
     assert names == {*streams.snapshots()} == {*streams.observed()}
     assert names >= {*streams.REPRESENTATIVE}
@@ -63,7 +63,7 @@ def test_there_is_a_golden_for_every_stream() -> None:
 
 
 def test_the_snapshots_are_of_version_1() -> None:
-    """The control: what is loaded is old, and not what `dump` writes by now."""
+    """The control: the snapshots are old, not written by the current `dump`."""
     heads = {text.partition(",")[0] for text in streams.snapshots().values()}
     assert heads == {'{"duologue":1'}
 
@@ -97,7 +97,7 @@ def test_script_writes_the_stream_that_it_wrote() -> None:
 
 
 def test_a_difference_is_told_with_its_place() -> None:
-    """The control of the tests above: they see what is not the same in JSON."""
+    """The control of the tests above: a difference in JSON is found."""
     assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}) is None
     assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == (
         "/a/1/b: golden 2, now 3"

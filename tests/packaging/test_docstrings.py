@@ -127,7 +127,7 @@ def is_said(lines: list[str], line: int) -> bool:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_public_function_names_what_it_raises(root: str) -> None:
-    """The docstring names the error, a base class, or a function with the same errors."""
+    """The docstring names the error, its base, or a function with the same errors."""
     parents = error_tree()
     unnamed = [
         f"{name}: {error}"
