@@ -58,9 +58,9 @@ def tag(cls: type[Event]) -> str:
 
 
 def kinds(cls: type[Event]) -> str:
-    """The kinds of session that an event belongs to, where that is told by its name."""
-    if home(cls) == "translation":
-        return SessionKind.TRANSLATION.value
+    """The kinds of session that an event belongs to, if not to all."""
+    if cls.KIND is not None:
+        return cls.KIND.value
     if any(tag(other) == tag(cls) and other is not cls for other in wire_events()):
         return f"{SessionKind.REALTIME.value}, {SessionKind.TRANSCRIPTION.value}"
     return ""
@@ -69,7 +69,7 @@ def kinds(cls: type[Event]) -> str:
 def is_second(cls: type[Event]) -> bool:
     """Whether another class of the catalogue has the same name on the wire."""
     twins = [other for other in wire_events() if tag(other) == tag(cls)]
-    return len(twins) > 1 and home(cls) == "translation"
+    return len(twins) > 1 and cls.KIND is not None
 
 
 # Modules and classes.

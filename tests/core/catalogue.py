@@ -8,11 +8,19 @@ import msgspec
 from msgspec import inspect
 
 from duologue.core.events.base import ClientEvent, Event, LocalEvent, ServerEvent
-from duologue.core.events.items import BaseItem
+from duologue.core.events.items import BaseItem, Value
 
 WIRE = [*ServerEvent.__subclasses__(), *ClientEvent.__subclasses__()]
 LOCAL = LocalEvent.__subclasses__()
 EVERY = [*WIRE, *LOCAL]
+
+
+def _below(cls: type) -> list[Any]:
+    return [one for sub in cls.__subclasses__() for one in (sub, *_below(sub))]
+
+
+#: Every class that says which of its fields are strict or carry audio.
+DESCRIBED = [*EVERY, *_below(Value)]
 
 
 def tag(cls: type[Event]) -> str:

@@ -107,7 +107,7 @@ def test_the_table_of_models_has_a_date() -> None:
 @pytest.mark.parametrize(
     ("retired", "instead"),
     [
-        ({"temperature": 0.8}, "nothing in its place"),
+        ({"temperature": 0.8}, "no equivalent"),
         ({"input_audio_format": "pcm16"}, "audio.input.format"),
         ({"modalities": ["text"]}, "output_modalities"),
         ({"max_response_output_tokens": 5}, "max_output_tokens"),

@@ -24,9 +24,8 @@ from duologue.core.events.base import Event, LocalEvent, Malformed
 from duologue.core.testing import Service, to_records
 from duologue.core.testing.stream_faults import like
 from duologue.core.views.view import summary, view
-from duologue.core.wire.lenient import ESSENTIAL, READ
 
-from .catalogue import EVERY, fields, shapes, tag
+from .catalogue import DESCRIBED, EVERY, fields, shapes, tag
 from .talk import changed
 
 _GONE = object()
@@ -119,14 +118,13 @@ BEFORE = fold(spoken())
 
 def record_of(cls: type[Event], frame: bytes) -> Record:
     local = issubclass(cls, LocalEvent)
-    translation = cls.__module__.endswith("translation")
     return Record.of(
         frame,
         seq=100,
         session="s",
         dir="local" if local else "in",
         at=2000.0,
-        kind=SessionKind.TRANSLATION if translation else SessionKind.REALTIME,
+        kind=cls.KIND or SessionKind.REALTIME,
     )
 
 
@@ -203,13 +201,15 @@ def words(state: State) -> dict[str, Any]:
 
 
 STORY = story()
-#: Read nowhere by the reducer as words, ids or places, but steer how a frame is read.
+#: Fields that some class needs as they are.
+STRICT = {name for cls in DESCRIBED for name in cls.STRICT | cls.ESSENTIAL}
+#: Fields that select how a frame is decoded.
 STEERS = {"type", "event_id"}
 
 
 def unread(frame: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """The places of a frame that no rule of text or order reads."""
-    known = READ | ESSENTIAL | STEERS | {"session", "error", "usage", "rate_limits"}
+    """The places of a frame outside of all strict fields."""
+    known = STRICT | STEERS | {"session", "error", "usage", "rate_limits"}
     for path in paths(frame):
         if not {key for key in path if isinstance(key, str)} & known:
             yield path
@@ -217,7 +217,7 @@ def unread(frame: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", sorted(set(WRONG) - {"missing"}))
-def test_a_wrong_type_where_nobody_reads_loses_no_text(name: str) -> None:
+def test_a_wrong_type_outside_of_strict_fields_loses_no_text(name: str) -> None:
     """The frame with the fault folds to the same words as the intact one."""
     stream = to_records(STORY)
     intact, before = words(fold(stream)), State()
@@ -232,21 +232,85 @@ def test_a_wrong_type_where_nobody_reads_loses_no_text(name: str) -> None:
         before = after
 
 
-def test_what_steers_is_read() -> None:
-    """The lists above name fields that exist, so that none hides a typing error."""
-    every_key = {
-        str(key)
-        for cls in EVERY
-        for shape in shapes(cls)
-        for path in paths(shape)
-        for key in path
-    }
+@pytest.mark.parametrize("cls", DESCRIBED, ids=lambda cls: cls.__name__)
+def test_what_a_class_says_of_its_fields(cls: Any) -> None:
+    """The names that a class adds are its fields: a typing error would hide a rule."""
+    base = cls.__mro__[1]
+    named = (cls.STRICT - base.STRICT) | {*cls.AUDIO}
 
-    assert READ - every_key == set()
+    assert named - set(cls.__struct_fields__) == set()
+
+
+#: A wrong position, duration or count, and the event that is left.
+DROPPED: dict[str, tuple[dict[str, Any], str]] = {
+    "speech_started": (
+        {"type": "input_audio_buffer.speech_started", "audio_start_ms": 0},
+        "audio_start_ms",
+    ),
+    "speech_stopped": (
+        {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 0},
+        "audio_end_ms",
+    ),
+    "timeout_triggered": (
+        {
+            "type": "input_audio_buffer.timeout_triggered",
+            "audio_start_ms": 0,
+            "audio_end_ms": 0,
+        },
+        "audio_start_ms",
+    ),
+    "segment": (
+        {
+            "type": "conversation.item.input_audio_transcription.segment",
+            **{"content_index": 0, "id": "s", "speaker": "A", "text": "a"},
+            **{"start": 0.0, "end": 0.0},
+        },
+        "end",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", ["1.5", [1], {"ms": 1}, True])
+@pytest.mark.parametrize(("frame", "name"), DROPPED.values(), ids=DROPPED)
+def test_a_wrong_position_is_dropped(
+    frame: dict[str, Any], name: str, wrong: Any
+) -> None:
+    """The field has its default; the event counts, and so does the user's line."""
+    frame = {**frame, "item_id": "item_9"}
+    record, bent = to_records([frame, {**frame, name: wrong}])
+
+    assert bent.event == record.event
+    assert "item_9" in reduce(BEFORE, bent).sessions["s"].items
+
+
+@pytest.mark.parametrize("wrong", ["1", [], -0.5, True])
+def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
+    """One count of tokens is dropped, the others and the response stay."""
+    usage = {"total_tokens": 7, "input_token_details": {"text_tokens": wrong}}
+    response = {"id": "r", "status": "completed", "usage": usage}
+    [record] = to_records([{"type": "response.done", "response": response}])
+    event: Any = record.event
+
+    assert event.response.usage.total_tokens == 7
+    assert event.response.usage.input_token_details.text_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        ({"type": "conversation.item.truncated", "item_id": "i"}, "audio_end_ms"),
+        ({"type": "duologue.played", "item_id": "i"}, "ms"),
+    ],
+)
+def test_a_position_that_is_all_an_event_says(frame: Any, name: str) -> None:
+    """0 in its place would say that the user heard nothing."""
+    [record] = to_records([{**frame, "content_index": 0, name: "1"}])
+
+    assert isinstance(record.event, Malformed)
 
 
 def test_malformed_says_why() -> None:
-    """A wrong type in a field that is read is a fact with a reason, not a guess."""
+    """A wrong type in a strict field is a fact with a reason, not a guess."""
     frame = msgspec.json.encode(bend(fields(EVERY[0]), ("type",), 3))
 
     assert isinstance(record_of(EVERY[0], frame).event, Malformed)

@@ -20,8 +20,7 @@ import duologue.transports
 from duologue.adapters.cli.doctor import machine_checks as checks
 from duologue.adapters.cli.doctor import service_checks as doctor_service
 from duologue.core.views.notices import NAMES
-from duologue.core.wire.legacy import FORMATS, RENAMED
-from duologue.core.wire.retired_names import RETIRED
+from duologue.core.wire.legacy import FORMATS, RENAMED, RETIRED
 from duologue.transports import Client, EphemeralKeys, LiveSession
 
 TOP = Path(__file__).parents[2]

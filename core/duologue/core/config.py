@@ -23,7 +23,7 @@ from .events.config import (
     Transcription,
     Voice,
 )
-from .wire.retired_names import RETIRED, retired_in, told
+from .wire.legacy import RETIRED, retired_in, with_replacements
 
 __all__ = ["TURN_DETECTION", "SessionConfig"]
 
@@ -73,7 +73,7 @@ class SessionConfig:
     def __new__(cls, **settings: Any) -> Self:
         """Refuse retired names, before the constructor refuses all that it lacks."""
         if retired := settings.keys() & RETIRED.keys():
-            raise TypeError(f"retired: {told(retired)}")
+            raise TypeError(f"retired: {with_replacements(retired)}")
         return object.__new__(cls)
 
     @classmethod

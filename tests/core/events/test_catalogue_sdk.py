@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
+from duologue.core import SessionKind
 from duologue.core.events.base import ClientEvent, ServerEvent
 
 from ..catalogue import WIRE, tag
@@ -130,7 +131,7 @@ def ours(translation: bool) -> dict[str, Any]:
     return {
         tag(cls): cls
         for cls in WIRE
-        if cls.__module__.endswith(".translation") is translation
+        if (cls.KIND is SessionKind.TRANSLATION) is translation
     }
 
 

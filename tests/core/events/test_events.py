@@ -21,8 +21,7 @@ SHARED = {"session.created", "session.updated", "session.update"}
 
 def kind_of(cls: type[Event]) -> SessionKind:
     """The kind of session in which a class is meant."""
-    is_translation = cls.__name__.startswith("Translation")
-    return SessionKind.TRANSLATION if is_translation else SessionKind.REALTIME
+    return cls.KIND or SessionKind.REALTIME
 
 
 def test_every_wire_type_has_its_classes() -> None:

@@ -26,7 +26,7 @@ from duologue.core.testing import (
     turns,
 )
 from duologue.core.testing.session_script import ASIDES, ENDS, MCP, TRANSCRIPTS
-from duologue.core.testing.stream_faults import SPARED, sparing
+from duologue.core.testing.stream_faults import SPARED, like, sparing
 from duologue.core.testing.turn_plan import EVENTS
 
 from ..catalogue import LOCAL, WIRE, tag
@@ -62,10 +62,21 @@ def every_turn() -> list[Turn]:
     return found
 
 
+@pytest.mark.parametrize("kind", [None, SessionKind.TRANSLATION])
+def test_a_bent_frame_is_of_the_same_kind(kind: Any) -> None:
+    """A fault in a translation's frame leaves it one of a translation."""
+    created = {"type": "session.created", "session": {"type": kind or "realtime"}}
+    updated = {"type": "session.updated", "session": {}}
+    record = to_records([created, updated])[1]
+
+    assert record.event.KIND is kind
+    assert like(record, record.frame) == record
+
+
 def test_every_event_type_is_in_the_streams() -> None:
     """A type that is new in the catalogue comes in here or is named as left out."""
     found = {record.event.type for record in to_records(script(every_turn()).frames)}
-    translation = {tag(c) for c in WIRE if c.__module__.endswith("translation")}
+    translation = {tag(c) for c in WIRE if c.KIND is SessionKind.TRANSLATION}
 
     assert {tag(cls) for cls in (*WIRE, *LOCAL)} - found - translation == ELSEWHERE | {
         "duologue.closed"

@@ -1,4 +1,4 @@
-"""How much audio a frame carries, and the same frame without it."""
+"""The audio in events: its size, its duration, and frames without it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import decode
-from duologue.core.wire.audio_fields import AUDIO_BYTES, without_audio
+from duologue.core import decode, events
+from duologue.core.state.model import Connection, Item, Part, Placement, Session
+from duologue.core.wire.audio_fields import (
+    arrived_ms,
+    audio_bytes,
+    bytes_per_ms,
+    without_audio,
+)
 
 from ..talk import message
 
@@ -26,9 +32,12 @@ FIELDS = {
 
 def counted(frame: str) -> int | None:
     """The bytes of audio in a frame; None where it is not about any."""
-    event = decode(frame)
-    count = AUDIO_BYTES.get(type(event))
-    return None if count is None else count(event)
+    return audio_bytes(decode(frame))
+
+
+def emptied(frame: str) -> Any:
+    """The JSON values of a frame without its audio."""
+    return json.loads(without_audio(frame.encode(), decode(frame)))
 
 
 @given(st.binary(), st.sampled_from(list(FIELDS.items())))
@@ -43,7 +52,7 @@ def test_events_of_audio(data: bytes, event: tuple[str, str]) -> None:
     }
 
     assert len(data) == counted(json.dumps(frame))
-    assert {**frame, field: ""} == json.loads(without_audio(json.dumps(frame).encode()))
+    assert {**frame, field: ""} == emptied(json.dumps(frame))
 
 
 @pytest.mark.parametrize(
@@ -60,9 +69,7 @@ def test_items_with_audio(type: str) -> None:
     bare = [{**part, "audio": ""} if "audio" in part else part for part in parts]
 
     assert counted(frame) == 5
-    assert {"type": type, "item": message("i", "user", bare)} == json.loads(
-        without_audio(frame.encode())
-    )
+    assert {"type": type, "item": message("i", "user", bare)} == emptied(frame)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +83,35 @@ def test_items_with_audio(type: str) -> None:
 def test_events_about_something_else(frame: Any) -> None:
     """They have no number of audio bytes."""
     assert counted(json.dumps(frame)) is None
+
+
+def config(format: Any) -> events.RealtimeSessionConfig:
+    return events.RealtimeSessionConfig(
+        audio=events.AudioConfig(output=events.AudioOutput(format=format))
+    )
+
+
+@pytest.mark.parametrize(
+    ("configured", "rate"),
+    [
+        (None, 48.0),
+        (events.RealtimeSessionConfig(), 48.0),
+        (events.RealtimeSessionConfig(audio=None), 48.0),
+        (config(None), 48.0),
+        (config(events.AudioFormat(type="audio/pcm", rate=24000)), 48.0),
+        (config(events.AudioFormat(type="audio/pcmu")), 8.0),
+        (config(events.AudioFormat(type="audio/pcma")), 8.0),
+        (config(events.AudioFormat(type="audio/new")), 48.0),
+    ],
+)
+def test_bytes_in_a_ms(configured: Any, rate: float) -> None:
+    """PCM16 at 24,000 Hz unless the session says G.711."""
+    assert rate == bytes_per_ms(configured)
+
+
+def test_what_arrived_of_an_item() -> None:
+    """In ms, of all its parts; nothing of what an earlier connection brought."""
+    parts = (Part("output_audio", audio_bytes=4800), Part("output_audio"))
+    item = Item("a", placement=Placement(epoch=1), parts=parts)
+    now = Session("s", connection=Connection(epoch=1))
+    assert [arrived_ms(now, item), arrived_ms(Session("s"), item)] == [100, 0]

@@ -1,4 +1,4 @@
-"""The retired beta's names and shapes, taken as what they mean now."""
+"""Names and shapes of the retired beta."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from duologue.core import decode, encode, events
 from duologue.core.events.base import Malformed, Unknown
-from duologue.core.wire.legacy import RENAMED
+from duologue.core.wire.legacy import RENAMED, retired_in, with_replacements
 
 
 def decoded(type: str, **fields: Any) -> Any:
@@ -130,3 +130,43 @@ def test_a_nested_session_is_left_alone() -> None:
         "type": "session.updated",
         "session": {"type": "realtime", "audio": {}},
     }
+
+
+def test_what_takes_their_place() -> None:
+    """A name that was never one is repeated as it is."""
+    assert with_replacements(["new", "modalities"]) == (
+        'modalities (output_modalities: ["audio"] or ["text"], not both), new'
+    )
+    assert with_replacements(["voice"]) == "voice (audio.output.voice)"
+
+
+@pytest.mark.parametrize(
+    ("session", "part"),
+    [
+        ({"audio": {"input": {"format": "pcm16"}}}, "audio.input.format 'pcm16'"),
+        ({"audio": {"output": {"format": "g711_ulaw"}}}, "{'type': 'audio/pcmu'}"),
+        ({"audio": {"output": {"format": "audio/pcm"}}}, "{'type': 'audio/pcm'}"),
+        ({"output_modalities": ["text", "audio"]}, "not both"),
+    ],
+)
+def test_a_retired_value(session: Any, part: str) -> None:
+    """Is with_replacements with what the GA says."""
+    found = retired_in(session)
+    assert found is not None
+    assert part in found
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {},
+        {"audio": 5},
+        {"audio": {"input": 5}},
+        {"audio": {"input": {"format": {"type": "audio/pcm"}}}},
+        {"output_modalities": ["text"]},
+        {"output_modalities": None},
+    ],
+)
+def test_what_is_not_retired(session: Any) -> None:
+    """Is left to those who check it."""
+    assert retired_in(session) is None

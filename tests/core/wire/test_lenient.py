@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from duologue.core import events
+from duologue.core.events.base import Event
 from duologue.core.wire.lenient import WrongType, build
 
 
@@ -125,8 +125,8 @@ def test_an_unknown_tag_elsewhere_is_wrong() -> None:
 PLACE: dict[str, Any] = {"item_id": "i", "response_id": "r", "content_index": 0}
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """A class that nobody has built before, of names that are read and others."""
+class Sample(Event, frozen=True, kw_only=True):
+    """A class with strict fields and others."""
 
     item_id: str
     audio_end_ms: int = 0

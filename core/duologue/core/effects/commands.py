@@ -20,7 +20,7 @@ from ..config import SessionConfig
 from ..events.base import ClientEvent, Event, Malformed, Unknown
 from ..state.model import Session
 from ..wire.codec import decode
-from ..wire.retired_names import retired_in, told
+from ..wire.legacy import retired_in, with_replacements
 
 __all__ = [
     "Command",
@@ -164,7 +164,7 @@ def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
     config: Any = getattr(event, "session", None)
     known = {"type"} | {field.encode_name for field in msgspec.structs.fields(config)}
     if unknown := sorted(session.keys() - known):
-        raise ValueError(f"not in a configuration: {told(unknown)}")
+        raise ValueError(f"not in a configuration: {with_replacements(unknown)}")
     return event
 
 

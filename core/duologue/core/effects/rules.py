@@ -37,7 +37,7 @@ from ..log.record import Record
 from ..reducer.handler import is_fact
 from ..selectors.session import has_output, select_pending_calls, select_running_calls
 from ..state.model import Item, Response, Session, State
-from ..wire.audio_length import arrived_ms
+from ..wire.audio_fields import arrived_ms
 from ..wire.codec import decode
 from .commands import (
     Command,

@@ -1,12 +1,13 @@
-"""The two audio buffers: what the user says and what the service plays."""
+"""The two audio buffers: input (the user) and output (the reply)."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec import UNSET, UnsetType
 
-from duologue.core.events.types import RealtimeEventType
-
 from .base import ClientEvent, ServerEvent
+from .types import RealtimeEventType
 
 __all__ = [
     "InputAudioBufferAppend",
@@ -28,39 +29,40 @@ __all__ = [
 class InputAudioBufferAppend(
     ClientEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_APPEND.value
 ):
-    """More microphone audio, base64, at most 15 MiB; never acknowledged."""
+    """Append user audio: base64, at most 15 MiB. Never acknowledged."""
 
+    AUDIO: ClassVar = ("audio",)
     audio: str
 
 
 class InputAudioBufferClear(
     ClientEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_CLEAR.value
 ):
-    """Throw away the audio that is not committed yet."""
+    """Discard the audio that is not committed yet."""
 
 
 class InputAudioBufferCommit(
     ClientEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_COMMIT.value
 ):
-    """Make the audio so far a user item, without waiting for silence."""
+    """Make the buffered audio a user item, without waiting for silence."""
 
 
 class OutputAudioBufferClear(
     ClientEvent, frozen=True, tag=RealtimeEventType.OUTPUT_AUDIO_BUFFER_CLEAR.value
 ):
-    """Stop what the service is playing (WebRTC and SIP)."""
+    """Stop the playback of the reply (WebRTC and SIP)."""
 
 
 class InputAudioBufferCleared(
     ServerEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_CLEARED.value
 ):
-    """The uncommitted audio is gone."""
+    """The uncommitted audio was discarded."""
 
 
 class InputAudioBufferCommitted(
     ServerEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_COMMITTED.value
 ):
-    """The audio becomes the user item ``item_id``, after ``previous_item_id``."""
+    """The buffered audio becomes user item ``item_id``, after ``previous_item_id``."""
 
     item_id: str
     previous_item_id: str | UnsetType | None = UNSET
@@ -82,7 +84,7 @@ class InputAudioBufferSpeechStarted(
     frozen=True,
     tag=RealtimeEventType.INPUT_AUDIO_BUFFER_SPEECH_STARTED.value,
 ):
-    """The user begins to speak; the coming item's id is reserved."""
+    """The user starts to speak; ``item_id`` is reserved for the coming item."""
 
     item_id: str
     audio_start_ms: int
@@ -104,7 +106,7 @@ class InputAudioBufferTimeoutTriggered(
     frozen=True,
     tag=RealtimeEventType.INPUT_AUDIO_BUFFER_TIMEOUT_TRIGGERED.value,
 ):
-    """Nobody spoke for the idle timeout; the silence becomes an item."""
+    """The user said nothing for the idle timeout; the silence becomes an item."""
 
     item_id: str
     audio_end_ms: int
@@ -114,7 +116,7 @@ class InputAudioBufferTimeoutTriggered(
 class OutputAudioBufferCleared(
     ServerEvent, frozen=True, tag=RealtimeEventType.OUTPUT_AUDIO_BUFFER_CLEARED.value
 ):
-    """The service stopped playing a response before its end."""
+    """The service stopped the playback of a response before its end."""
 
     response_id: str
 
@@ -122,7 +124,7 @@ class OutputAudioBufferCleared(
 class OutputAudioBufferStarted(
     ServerEvent, frozen=True, tag=RealtimeEventType.OUTPUT_AUDIO_BUFFER_STARTED.value
 ):
-    """The service begins to play a response."""
+    """The service starts the playback of a response."""
 
     response_id: str
 

@@ -1,13 +1,13 @@
-"""How a session is configured: the GA names, as typed classes.
+"""Session configuration: the GA names, as typed classes.
 
-``UNSET`` leaves a field out, so the service keeps what it has; ``None`` sends null,
-which switches off what can be switched off (turn detection, transcription, noise
-reduction). API page "Session configuration".
+``UNSET`` leaves a field out, so the service keeps its value. ``None`` sends null, which
+switches off turn detection, transcription or noise reduction. API page "Session
+configuration".
 """
 
 from __future__ import annotations
 
-from typing import Union
+from typing import ClassVar, Union
 
 from msgspec import UNSET, UnsetType
 
@@ -53,7 +53,7 @@ class NoiseReduction(Value, frozen=True, kw_only=True):
 
 
 class Transcription(Value, frozen=True, kw_only=True):
-    """Who writes down what the user says. No language means automatic detection."""
+    """How the user's audio is transcribed. Without a language, it is detected."""
 
     model: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
@@ -64,7 +64,7 @@ class Transcription(Value, frozen=True, kw_only=True):
 
 
 class ServerVad(Value, frozen=True, kw_only=True, tag_field="type", tag="server_vad"):
-    """Turns end by silence. Threshold 0 to 1, times in ms, idle 5,000 to 30,000."""
+    """Turn detection by silence. Threshold 0 to 1, times in ms, idle 5000 to 30000."""
 
     threshold: float | UnsetType | None = UNSET
     prefix_padding_ms: int | UnsetType | None = UNSET
@@ -77,7 +77,7 @@ class ServerVad(Value, frozen=True, kw_only=True, tag_field="type", tag="server_
 class SemanticVad(
     Value, frozen=True, kw_only=True, tag_field="type", tag="semantic_vad"
 ):
-    """Turns end by meaning. Eagerness low, medium, high or auto."""
+    """Turn detection by meaning. Eagerness low, medium, high or auto."""
 
     eagerness: str | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
@@ -94,7 +94,7 @@ class Voice(Value, frozen=True, kw_only=True):
 
 
 class AudioInput(Value, frozen=True, kw_only=True):
-    """What the service does with the user's audio."""
+    """The processing of the user's audio."""
 
     format: AudioFormat | UnsetType | None = UNSET
     transcription: Transcription | UnsetType | None = UNSET
@@ -103,7 +103,7 @@ class AudioInput(Value, frozen=True, kw_only=True):
 
 
 class AudioOutput(Value, frozen=True, kw_only=True):
-    """How the service speaks. Speed 0.25 to 1.5."""
+    """The voice of the replies. Speed 0.25 to 1.5."""
 
     format: AudioFormat | UnsetType | None = UNSET
     voice: str | Voice | UnsetType | None = UNSET
@@ -111,15 +111,16 @@ class AudioOutput(Value, frozen=True, kw_only=True):
 
 
 class AudioConfig(Value, frozen=True, kw_only=True):
-    """Both directions of audio."""
+    """Audio in both directions."""
 
     input: AudioInput | UnsetType | None = UNSET
     output: AudioOutput | UnsetType | None = UNSET
 
 
 class FunctionTool(Value, frozen=True, kw_only=True, tag_field="type", tag="function"):
-    """A function of the client's; ``parameters`` is a JSON schema."""
+    """A function of the client; ``parameters`` is a JSON schema."""
 
+    STRICT: ClassVar = Value.STRICT | {"name"}
     name: str | UnsetType = UNSET
     description: str | UnsetType | None = UNSET
     parameters: Json | UnsetType = UNSET
@@ -153,7 +154,7 @@ class PromptReference(Value, frozen=True, kw_only=True):
 
 
 class Reasoning(Value, frozen=True, kw_only=True):
-    """How hard a reasoning model thinks: minimal, low, medium, high, xhigh."""
+    """The effort of a reasoning model: minimal, low, medium, high, xhigh."""
 
     effort: str | UnsetType | None = UNSET
 
@@ -161,7 +162,7 @@ class Reasoning(Value, frozen=True, kw_only=True):
 class RealtimeSessionConfig(
     Value, frozen=True, kw_only=True, tag_field="type", tag="realtime"
 ):
-    """A conversation's configuration. The service adds id, object, expires_at."""
+    """The configuration of a conversation. The service adds id, object, expires_at."""
 
     id: str | UnsetType = UNSET
     object: str | UnsetType = UNSET
@@ -200,27 +201,27 @@ AnySessionConfig = Union[  # noqa: UP007 - read by msgspec at run time
 
 
 class TranslationAudioInput(Value, frozen=True, kw_only=True):
-    """What is done with the source audio."""
+    """The processing of the source audio."""
 
     transcription: Transcription | UnsetType | None = UNSET
     noise_reduction: NoiseReduction | UnsetType | None = UNSET
 
 
 class TranslationAudioOutput(Value, frozen=True, kw_only=True):
-    """Which language comes out."""
+    """The target language."""
 
     language: str | UnsetType | None = UNSET
 
 
 class TranslationAudio(Value, frozen=True, kw_only=True):
-    """Both directions of a translation."""
+    """Audio of a translation in both directions."""
 
     input: TranslationAudioInput | UnsetType | None = UNSET
     output: TranslationAudioOutput | UnsetType | None = UNSET
 
 
 class TranslationConfig(Value, frozen=True, kw_only=True):
-    """A translation session; the service adds id, type, model, expires_at."""
+    """A translation session. The service adds id, type, model, expires_at."""
 
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
@@ -230,12 +231,13 @@ class TranslationConfig(Value, frozen=True, kw_only=True):
 
 
 class ResponseCreateParams(Value, frozen=True, kw_only=True):
-    """What one response does otherwise than its session.
+    """The settings of one response; the session's apply to the rest.
 
-    ``conversation="none"`` keeps it out of the conversation (out of band);
-    ``metadata`` (at most 16 pairs) comes back in the response.
+    ``conversation="none"`` keeps it out of the conversation (out of band). The response
+    repeats ``metadata`` (at most 16 pairs).
     """
 
+    STRICT: ClassVar = frozenset({"metadata"})
     conversation: str | UnsetType = UNSET
     input: tuple[AnyItem, ...] | UnsetType | None = UNSET
     instructions: str | UnsetType | None = UNSET

@@ -1,11 +1,11 @@
-"""The conversation: its items, their order, and the words of the user's audio."""
+"""The conversation: its items, their order, and the transcripts of user audio."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 from msgspec import UNSET, UnsetType
-
-from duologue.core.events.types import RealtimeEventType
 
 from .base import ClientEvent, ServerEvent
 from .items import AnyItem
@@ -15,6 +15,7 @@ from .objects import (
     TranscriptionLanguage,
     TranscriptionUsage,
 )
+from .types import RealtimeEventType
 
 __all__ = [
     "ConversationCreated",
@@ -38,8 +39,9 @@ __all__ = [
 class ConversationItemCreate(
     ClientEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_CREATE.value
 ):
-    """Put an item into the conversation; answered by ``added``, or an error."""
+    """Add an item to the conversation; the answer is ``added`` or an error."""
 
+    AUDIO: ClassVar = ("item",)
     item: AnyItem
     previous_item_id: str | UnsetType | None = UNSET
 
@@ -47,7 +49,7 @@ class ConversationItemCreate(
 class ConversationItemDelete(
     ClientEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_DELETE.value
 ):
-    """Take an item out of the conversation."""
+    """Remove an item from the conversation."""
 
     item_id: str
 
@@ -55,7 +57,7 @@ class ConversationItemDelete(
 class ConversationItemRetrieve(
     ClientEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_RETRIEVE.value
 ):
-    """Ask for the service's own copy of an item, audio included."""
+    """Request the service's copy of an item, audio included."""
 
     item_id: str
 
@@ -63,8 +65,9 @@ class ConversationItemRetrieve(
 class ConversationItemTruncate(
     ClientEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_TRUNCATE.value
 ):
-    """Cut an assistant item's audio at what the user heard; its transcript goes too."""
+    """Cut an assistant item at the end of the audio that the user heard."""
 
+    STRICT: ClassVar = ClientEvent.STRICT | {"audio_end_ms"}
     item_id: str
     content_index: int
     audio_end_ms: int
@@ -73,7 +76,7 @@ class ConversationItemTruncate(
 class ConversationCreated(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_CREATED.value
 ):
-    """The default conversation has a name (rare in GA traffic)."""
+    """The default conversation has an id (rare in GA traffic)."""
 
     conversation: Conversation
 
@@ -81,7 +84,7 @@ class ConversationCreated(
 class ConversationItemAdded(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_ADDED.value
 ):
-    """An item stands in the conversation, after ``previous_item_id``."""
+    """An item was added to the conversation, after ``previous_item_id``."""
 
     item: AnyItem
     previous_item_id: str | UnsetType | None = UNSET
@@ -99,7 +102,7 @@ class ConversationItemCreated(
 class ConversationItemDeleted(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_DELETED.value
 ):
-    """An item has left the conversation."""
+    """An item was removed from the conversation."""
 
     item_id: str
 
@@ -107,7 +110,7 @@ class ConversationItemDeleted(
 class ConversationItemDone(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_DONE.value
 ):
-    """An item is complete; a null predecessor here says nothing."""
+    """An item is complete. A null ``previous_item_id`` means unknown here."""
 
     item: AnyItem
     previous_item_id: str | UnsetType | None = UNSET
@@ -118,8 +121,9 @@ class ConversationItemInputAudioTranscriptionCompleted(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED.value,
 ):
-    """The words of a user's audio, final; may come long after the answer."""
+    """The final transcript of a user's audio; may arrive long after the reply."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"transcript"}
     item_id: str
     content_index: int
     transcript: str | None = None
@@ -133,8 +137,9 @@ class ConversationItemInputAudioTranscriptionDelta(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_DELTA.value,
 ):
-    """More words of a user's audio, provisional."""
+    """The provisional transcript of a user's audio grows."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     item_id: str
     content_index: int = 0
     delta: str = ""
@@ -158,8 +163,9 @@ class ConversationItemInputAudioTranscriptionSegment(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT.value,
 ):
-    """A stretch of a user's audio with its speaker (diarised models), in seconds."""
+    """A segment of a user's audio with its speaker (diarisation); times in seconds."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"text"}
     item_id: str
     content_index: int
     id: str
@@ -172,16 +178,18 @@ class ConversationItemInputAudioTranscriptionSegment(
 class ConversationItemRetrieved(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_RETRIEVED.value
 ):
-    """The service's own copy of an item, audio included."""
+    """The service's copy of an item, audio included."""
 
+    AUDIO: ClassVar = ("item",)
     item: AnyItem
 
 
 class ConversationItemTruncated(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_TRUNCATED.value
 ):
-    """Assistant audio now ends at ``audio_end_ms``; the service forgot its words."""
+    """The audio of an assistant item now ends at ``audio_end_ms``."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"audio_end_ms"}
     item_id: str
     content_index: int
     audio_end_ms: int

@@ -1,11 +1,10 @@
-"""The one event that says what went wrong."""
+"""The error event."""
 
 from __future__ import annotations
 
-from duologue.core.events.types import RealtimeEventType
-
 from .base import ServerEvent
 from .objects import ErrorDetail
+from .types import RealtimeEventType
 
 __all__ = [
     "Error",
@@ -13,6 +12,6 @@ __all__ = [
 
 
 class Error(ServerEvent, frozen=True, tag=RealtimeEventType.ERROR.value):
-    """Something went wrong; the session mostly lives on."""
+    """The service reports an error; most errors do not end the session."""
 
     error: ErrorDetail

@@ -1,13 +1,13 @@
-"""Items of a conversation and their content parts, as they stand on the wire.
+"""The items of a conversation and their content parts, as on the wire.
 
-All fields are optional where a service may leave them out; those without a default
-always go out, because a default is left out on the wire. An item or a part of a type
-that is not known here becomes `UnknownItem` or `UnknownPart` and keeps its JSON.
+A field has a default if a service may leave it out. A default value is left out on the
+wire, so fields that must always be sent have none. An item or part of an unknown type
+becomes `UnknownItem` or `UnknownPart` and keeps its JSON.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import msgspec
 
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 
-# Free-form JSON. It is decoded as its bytes, so that nobody can change what it says;
-# whoever builds an event gives any JSON value.
+# Free-form JSON, kept as its bytes, which are immutable. An event is built with any
+# JSON value.
 if TYPE_CHECKING:
     Json = Any
 else:
@@ -45,11 +45,18 @@ else:
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A part of an event."""
+    """An object inside an event."""
+
+    #: As in `Event`.
+    STRICT: ClassVar[frozenset[str]] = frozenset()
+    #: As in `Event`.
+    ESSENTIAL: ClassVar[frozenset[str]] = frozenset()
+    #: As in `Event`.
+    AUDIO: ClassVar[tuple[str, ...]] = ()
 
 
 class ContentPart(Value, frozen=True, kw_only=True, tag_field="type"):
-    """One piece of a message's content."""
+    """One part of a message's content."""
 
     @property
     def type(self) -> str:
@@ -60,18 +67,21 @@ class ContentPart(Value, frozen=True, kw_only=True, tag_field="type"):
 class InputTextPart(ContentPart, frozen=True, kw_only=True, tag="input_text"):
     """Text that the user or the system wrote."""
 
+    STRICT: ClassVar = ContentPart.STRICT | {"text"}
     text: str
 
 
 class InputAudioPart(ContentPart, frozen=True, kw_only=True, tag="input_audio"):
-    """What the user said; ``transcript`` is null until it is transcribed."""
+    """Audio of the user; ``transcript`` is null until it is transcribed."""
 
+    AUDIO: ClassVar = ("audio",)
+    STRICT: ClassVar = ContentPart.STRICT | {"transcript"}
     audio: str | None = None
     transcript: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class InputImagePart(ContentPart, frozen=True, kw_only=True, tag="input_image"):
-    """A picture that the user shows, as a data URL."""
+    """An image that the user sends, as a data URL."""
 
     image_url: str | None = None
     detail: str | None = None
@@ -80,12 +90,15 @@ class InputImagePart(ContentPart, frozen=True, kw_only=True, tag="input_image"):
 class OutputTextPart(ContentPart, frozen=True, kw_only=True, tag="output_text"):
     """Text that the model wrote."""
 
+    STRICT: ClassVar = ContentPart.STRICT | {"text"}
     text: str
 
 
 class OutputAudioPart(ContentPart, frozen=True, kw_only=True, tag="output_audio"):
-    """What the model said, and the words of it."""
+    """Audio that the model spoke, with its transcript."""
 
+    AUDIO: ClassVar = ("audio",)
+    STRICT: ClassVar = ContentPart.STRICT | {"transcript"}
     audio: str | None = None
     transcript: str | None = None
 
@@ -93,12 +106,15 @@ class OutputAudioPart(ContentPart, frozen=True, kw_only=True, tag="output_audio"
 class TextPart(ContentPart, frozen=True, kw_only=True, tag="text"):
     """`OutputTextPart` under the name of ``content_part`` events and of the beta."""
 
+    STRICT: ClassVar = ContentPart.STRICT | {"text"}
     text: str
 
 
 class AudioPart(ContentPart, frozen=True, kw_only=True, tag="audio"):
     """`OutputAudioPart` under the name of ``content_part`` events and of the beta."""
 
+    AUDIO: ClassVar = ("audio",)
+    STRICT: ClassVar = ContentPart.STRICT | {"transcript"}
     audio: str | None = None
     transcript: str | None = None
 
@@ -113,6 +129,7 @@ class UnknownPart(Value, frozen=True, kw_only=True):
 class BaseItem(Value, frozen=True, kw_only=True, tag_field="type"):
     """One entry of a conversation. ``status``: in_progress, completed, incomplete."""
 
+    STRICT: ClassVar = frozenset({"id", "status"})
     id: str | None = None
     object: str | None = None
     status: str | None = None
@@ -124,20 +141,23 @@ class BaseItem(Value, frozen=True, kw_only=True, tag_field="type"):
 
 
 class MessageItem(BaseItem, frozen=True, kw_only=True, tag="message"):
-    """Something said or written by ``role``: user, assistant or system.
+    """A message of ``role``: user, assistant or system.
 
-    ``phase`` (``commentary`` or ``final_answer``) comes from reasoning models; the
-    SDK does not type it.
+    Reasoning models set ``phase`` (``commentary`` or ``final_answer``); the SDK does
+    not type it.
     """
 
+    AUDIO: ClassVar = ("content",)
+    STRICT: ClassVar = BaseItem.STRICT | {"role", "content"}
     role: str = ""
     content: tuple[AnyPart, ...]
     phase: str | None = None
 
 
 class FunctionCallItem(BaseItem, frozen=True, kw_only=True, tag="function_call"):
-    """The model wants a function run by the client; ``arguments`` is JSON text."""
+    """The model requests a function call; ``arguments`` is JSON text."""
 
+    STRICT: ClassVar = BaseItem.STRICT | {"name", "call_id", "arguments"}
     name: str
     call_id: str | None = None
     arguments: str
@@ -146,15 +166,17 @@ class FunctionCallItem(BaseItem, frozen=True, kw_only=True, tag="function_call")
 class FunctionCallOutputItem(
     BaseItem, frozen=True, kw_only=True, tag="function_call_output"
 ):
-    """What the client's function gave."""
+    """The output of a function call."""
 
+    STRICT: ClassVar = BaseItem.STRICT | {"call_id", "output"}
     call_id: str | None = None
     output: str
 
 
 class McpTool(Value, frozen=True, kw_only=True):
-    """A tool that an MCP server offers."""
+    """A tool of an MCP server."""
 
+    STRICT: ClassVar = Value.STRICT | {"name"}
     name: str = ""
     description: str | None = None
     input_schema: Json | None = None
@@ -162,7 +184,7 @@ class McpTool(Value, frozen=True, kw_only=True):
 
 
 class McpListToolsItem(BaseItem, frozen=True, kw_only=True, tag="mcp_list_tools"):
-    """The tools that an MCP server offers."""
+    """The tools of an MCP server."""
 
     server_label: str = ""
     tools: tuple[McpTool, ...] = ()
@@ -177,8 +199,9 @@ class McpCallError(Value, frozen=True, kw_only=True):
 
 
 class McpCallItem(BaseItem, frozen=True, kw_only=True, tag="mcp_call"):
-    """A tool that the service called on an MCP server."""
+    """A call that the service made to an MCP server."""
 
+    STRICT: ClassVar = BaseItem.STRICT | {"name", "arguments", "output"}
     server_label: str = ""
     name: str = ""
     arguments: str = ""
@@ -190,8 +213,9 @@ class McpCallItem(BaseItem, frozen=True, kw_only=True, tag="mcp_call"):
 class McpApprovalRequestItem(
     BaseItem, frozen=True, kw_only=True, tag="mcp_approval_request"
 ):
-    """The service asks whether it may call a tool."""
+    """The service requests approval of an MCP call."""
 
+    STRICT: ClassVar = BaseItem.STRICT | {"name", "arguments"}
     server_label: str = ""
     name: str = ""
     arguments: str = ""
@@ -200,15 +224,16 @@ class McpApprovalRequestItem(
 class McpApprovalResponseItem(
     BaseItem, frozen=True, kw_only=True, tag="mcp_approval_response"
 ):
-    """The client's answer to that."""
+    """The client's answer to an approval request."""
 
+    STRICT: ClassVar = BaseItem.STRICT | {"approve"}
     approval_request_id: str
     approve: bool
     reason: str | None = None
 
 
 class ItemReference(BaseItem, frozen=True, kw_only=True, tag="item_reference"):
-    """An item that is already there; valid only in a response's ``input``."""
+    """A reference to an existing item; valid only in the ``input`` of a response."""
 
 
 class UnknownItem(Value, frozen=True, kw_only=True):
@@ -240,8 +265,8 @@ _Item = Union[  # noqa: UP007 - read by msgspec at run time
     ItemReference,
 ]
 
-# msgspec refuses a union of tagged and untagged classes, so the unknown ones come in
-# by the slow path of the decoder only, and only a type checker sees them here.
+# msgspec refuses a union of tagged and untagged classes. Only the slow path of the
+# decoder makes the unknown ones, and only a type checker sees them here.
 if TYPE_CHECKING:
     AnyPart = _Part | UnknownPart
     AnyItem = _Item | UnknownItem

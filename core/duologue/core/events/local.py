@@ -1,12 +1,11 @@
-"""Facts that no wire carries. Each is a record in the same log as the frames."""
+"""Local facts: recorded in the same log as the frames, never sent or received."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from duologue.core.events.types import LocalEventType
+from typing import Any, ClassVar
 
 from .base import LocalEvent
+from .types import LocalEventType
 
 __all__ = [
     "Cleared",
@@ -27,18 +26,18 @@ __all__ = [
 
 
 class Connecting(LocalEvent, frozen=True, tag=LocalEventType.CONNECTING.value):
-    """A transport begins to connect. Its record's epoch is the new one."""
+    """A connection attempt begins, in the epoch of this record."""
 
 
 class Connected(LocalEvent, frozen=True, tag=LocalEventType.CONNECTED.value):
-    """Frames can be exchanged."""
+    """The connection is open: frames can be sent and received."""
 
 
 class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.value):
-    """The connection is gone.
+    """The connection has ended.
 
-    ``code`` is a WebSocket close code where there is one; ``expected`` says that it
-    was us, or the service by agreement; ``retrying`` that another one is tried.
+    ``code`` is the WebSocket close code, if any. ``expected``: we closed it, or the
+    service did by agreement. ``retrying``: another attempt follows.
     """
 
     code: int | None = None
@@ -50,48 +49,51 @@ class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.valu
 class Played(LocalEvent, frozen=True, tag=LocalEventType.PLAYED.value):
     """The user has heard the first ``ms`` of this audio part."""
 
+    STRICT: ClassVar = LocalEvent.STRICT | {"ms"}
     item_id: str
     content_index: int = 0
     ms: int = 0
 
 
 class Muted(LocalEvent, frozen=True, tag=LocalEventType.MUTED.value):
-    """The microphone was muted or opened."""
+    """The microphone was muted or unmuted."""
 
+    STRICT: ClassVar = LocalEvent.STRICT | {"muted"}
     muted: bool
 
 
 class VolumeSet(LocalEvent, frozen=True, tag=LocalEventType.VOLUME.value):
-    """The speaker's volume, 0 to 1."""
+    """The speaker's volume was set, from 0 to 1."""
 
+    STRICT: ClassVar = LocalEvent.STRICT | {"volume"}
     volume: float
 
 
 class Cleared(LocalEvent, frozen=True, tag=LocalEventType.CLEARED.value):
-    """The user cleared the transcripts shown so far; later ones show again."""
+    """The user cleared the transcripts shown so far; later ones are shown again."""
 
 
 class Requested(LocalEvent, frozen=True, tag=LocalEventType.REQUESTED.value):
-    """The application wished for this client event; it is sent when it can be."""
+    """The application requested this client event; it is sent as soon as possible."""
 
     event: dict[str, Any]
 
 
 class ToolStarted(LocalEvent, frozen=True, tag=LocalEventType.TOOL_STARTED.value):
-    """A function of ours began to run for this call."""
+    """A local tool started to run for this call."""
 
     call_id: str
 
 
 class ToolFinished(LocalEvent, frozen=True, tag=LocalEventType.TOOL_FINISHED.value):
-    """A function of ours ended; ``error`` is its one line if it failed."""
+    """A local tool finished; ``error`` is one line, set if the tool failed."""
 
     call_id: str
     error: str | None = None
 
 
 class Tick(LocalEvent, frozen=True, tag=LocalEventType.TICK.value):
-    """Time has passed: the record's ``at``."""
+    """Time has passed: see the record's ``at``."""
 
 
 class Gap(
@@ -100,7 +102,7 @@ class Gap(
     tag=LocalEventType.GAP.value,
     rename={"from_seq": "from", "to_seq": "to"},
 ):
-    """Records are missing here, from ``from_seq`` to ``to_seq`` where known."""
+    """Records are missing here, from ``from_seq`` to ``to_seq`` if known."""
 
     reason: str
     from_seq: int | None = None
@@ -108,8 +110,8 @@ class Gap(
 
 
 class Closed(LocalEvent, frozen=True, tag=LocalEventType.CLOSED.value):
-    """The session is over; its state stays."""
+    """The session is closed; its state stays in the store."""
 
 
 class Forgotten(LocalEvent, frozen=True, tag=LocalEventType.FORGOTTEN.value):
-    """The session is to leave the state."""
+    """The session is removed from the state."""

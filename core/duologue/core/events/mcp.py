@@ -1,13 +1,14 @@
-"""Tools that the service itself calls on MCP servers.
+"""MCP tools, which the service calls itself.
 
-The three ``response.mcp_call.*`` events name no response.
+The three ``response.mcp_call.*`` events have no ``response_id``.
 """
 
 from __future__ import annotations
 
-from duologue.core.events.types import RealtimeEventType
+from typing import ClassVar
 
 from .base import ServerEvent
+from .types import RealtimeEventType
 
 __all__ = [
     "McpListToolsCompleted",
@@ -24,7 +25,7 @@ __all__ = [
 class McpListToolsCompleted(
     ServerEvent, frozen=True, tag=RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value
 ):
-    """The tools of an MCP server are known."""
+    """The service has the list of an MCP server's tools."""
 
     item_id: str
 
@@ -32,7 +33,7 @@ class McpListToolsCompleted(
 class McpListToolsFailed(
     ServerEvent, frozen=True, tag=RealtimeEventType.MCP_LIST_TOOLS_FAILED.value
 ):
-    """The tools of an MCP server could not be listed."""
+    """The service could not list an MCP server's tools."""
 
     item_id: str
 
@@ -40,7 +41,7 @@ class McpListToolsFailed(
 class McpListToolsInProgress(
     ServerEvent, frozen=True, tag=RealtimeEventType.MCP_LIST_TOOLS_IN_PROGRESS.value
 ):
-    """The tools of an MCP server are being listed."""
+    """The service requests the list of an MCP server's tools."""
 
     item_id: str
 
@@ -48,7 +49,7 @@ class McpListToolsInProgress(
 class ResponseMcpCallCompleted(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_MCP_CALL_COMPLETED.value
 ):
-    """The MCP server answered a call."""
+    """An MCP call succeeded."""
 
     item_id: str
     output_index: int
@@ -57,7 +58,7 @@ class ResponseMcpCallCompleted(
 class ResponseMcpCallFailed(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_MCP_CALL_FAILED.value
 ):
-    """The MCP server failed a call."""
+    """An MCP call failed."""
 
     item_id: str
     output_index: int
@@ -66,7 +67,7 @@ class ResponseMcpCallFailed(
 class ResponseMcpCallInProgress(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_MCP_CALL_IN_PROGRESS.value
 ):
-    """The MCP server is at work on a call."""
+    """An MCP call is running."""
 
     item_id: str
     output_index: int
@@ -77,8 +78,9 @@ class ResponseMcpCallArgumentsDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_MCP_CALL_ARGUMENTS_DELTA.value,
 ):
-    """More of an MCP call's JSON arguments."""
+    """The JSON arguments of an MCP call grow."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
     item_id: str
     output_index: int
@@ -91,8 +93,9 @@ class ResponseMcpCallArgumentsDone(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_MCP_CALL_ARGUMENTS_DONE.value,
 ):
-    """All of an MCP call's arguments."""
+    """The complete JSON arguments of an MCP call."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"arguments"}
     response_id: str
     item_id: str
     output_index: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
 from msgspec import UNSET, UnsetType
 
@@ -34,7 +34,7 @@ class Conversation(Value, frozen=True, kw_only=True):
 
 
 class ErrorDetail(Value, frozen=True, kw_only=True):
-    """What went wrong. ``event_id`` is the client event that caused it, if known."""
+    """Details of an error. ``event_id`` is the client event at fault, if known."""
 
     type: str | None = None
     code: str | None = None
@@ -44,8 +44,9 @@ class ErrorDetail(Value, frozen=True, kw_only=True):
 
 
 class RateLimit(Value, frozen=True, kw_only=True):
-    """``requests`` or ``tokens``: how many, how many left, seconds to the reset."""
+    """``requests`` or ``tokens``: the limit, the rest, seconds to the reset."""
 
+    STRICT: ClassVar = Value.STRICT | {"name"}
     name: str = ""
     limit: int | None = None
     remaining: int | None = None
@@ -53,7 +54,7 @@ class RateLimit(Value, frozen=True, kw_only=True):
 
 
 class TranscriptionLanguage(Value, frozen=True, kw_only=True):
-    """A language that was heard."""
+    """A language that the transcription detected."""
 
     code: str = ""
 
@@ -69,7 +70,7 @@ class InputTokenDetails(Value, frozen=True, kw_only=True):
 
 
 class CachedTokenDetails(Value, frozen=True, kw_only=True):
-    """Those of the input tokens that were cached: a subset, not an addition."""
+    """Cached input tokens by modality; they are part of the input tokens."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -84,7 +85,7 @@ class OutputTokenDetails(Value, frozen=True, kw_only=True):
 
 
 class ResponseUsage(Value, frozen=True, kw_only=True):
-    """What a response cost, in tokens."""
+    """The usage of a response, in tokens."""
 
     total_tokens: int | None = None
     input_tokens: int | None = None
@@ -94,7 +95,7 @@ class ResponseUsage(Value, frozen=True, kw_only=True):
 
 
 class TokenUsage(Value, frozen=True, kw_only=True, tag_field="type", tag="tokens"):
-    """What a transcription cost, in tokens."""
+    """The usage of a transcription, in tokens."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -103,12 +104,12 @@ class TokenUsage(Value, frozen=True, kw_only=True, tag_field="type", tag="tokens
 
 
 class DurationUsage(Value, frozen=True, kw_only=True, tag_field="type", tag="duration"):
-    """What a transcription cost, in seconds of audio."""
+    """The usage of a transcription, in seconds of audio."""
 
     seconds: float | None = None
 
 
-#: What a transcription is billed by: tokens or seconds.
+#: The usage of a transcription: tokens or seconds.
 TranscriptionUsage = Union[TokenUsage, DurationUsage]  # noqa: UP007 - read at run time
 
 
@@ -121,7 +122,7 @@ class ResponseError(Value, frozen=True, kw_only=True):
 
 
 class ResponseStatusDetails(Value, frozen=True, kw_only=True):
-    """Why a response ended as it did: turn_detected, client_cancelled, …"""
+    """Why a response ended: turn_detected, client_cancelled, …"""
 
     type: str | None = None
     reason: str | None = None
@@ -129,11 +130,15 @@ class ResponseStatusDetails(Value, frozen=True, kw_only=True):
 
 
 class RealtimeResponse(Value, frozen=True, kw_only=True):
-    """A response as the service tells of it.
+    """A response, as the service reports it.
 
     ``status``: in_progress, completed, cancelled, failed, incomplete.
     ``conversation_id`` null means out of band: not part of the conversation.
     """
+
+    STRICT: ClassVar = frozenset(
+        {"id", "status", "output", "conversation_id", "metadata"}
+    )
 
     id: str | None = None
     object: str | None = None

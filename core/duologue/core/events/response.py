@@ -1,15 +1,16 @@
-"""What the model says: a response, its items, their parts, their text and audio."""
+"""Responses of the model: their items, parts, text and audio."""
 
 from __future__ import annotations
 
-from msgspec import UNSET, UnsetType
+from typing import ClassVar
 
-from duologue.core.events.types import RealtimeEventType
+from msgspec import UNSET, UnsetType
 
 from .base import ClientEvent, ServerEvent
 from .config import ResponseCreateParams
 from .items import AnyItem, AnyPart
 from .objects import RealtimeResponse
+from .types import RealtimeEventType
 
 __all__ = [
     "ResponseCancel",
@@ -34,7 +35,7 @@ __all__ = [
 class ResponseCancel(
     ClientEvent, frozen=True, tag=RealtimeEventType.RESPONSE_CANCEL.value
 ):
-    """Stop a response; without an id the one in the conversation."""
+    """Cancel a response; without an id the active one of the conversation."""
 
     response_id: str | None = None
 
@@ -42,7 +43,7 @@ class ResponseCancel(
 class ResponseCreate(
     ClientEvent, frozen=True, tag=RealtimeEventType.RESPONSE_CREATE.value
 ):
-    """Ask the model to respond."""
+    """Request a response from the model."""
 
     response: ResponseCreateParams | UnsetType = UNSET
 
@@ -50,7 +51,7 @@ class ResponseCreate(
 class ResponseContentPartAdded(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_CONTENT_PART_ADDED.value
 ):
-    """A content part of an output item begins."""
+    """A content part of an output item starts."""
 
     response_id: str
     item_id: str
@@ -74,13 +75,13 @@ class ResponseContentPartDone(
 class ResponseCreated(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_CREATED.value
 ):
-    """The model begins to respond."""
+    """The model starts a response."""
 
     response: RealtimeResponse
 
 
 class ResponseDone(ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_DONE.value):
-    """A response is over, however it ended; holds all its items and the usage."""
+    """A response has ended, in any way; carries all its items and its usage."""
 
     response: RealtimeResponse
 
@@ -90,8 +91,9 @@ class ResponseFunctionCallArgumentsDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_FUNCTION_CALL_ARGUMENTS_DELTA.value,
 ):
-    """More of a function call's JSON arguments."""
+    """The JSON arguments of a function call grow."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
     item_id: str
     call_id: str
@@ -104,8 +106,9 @@ class ResponseFunctionCallArgumentsDone(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_FUNCTION_CALL_ARGUMENTS_DONE.value,
 ):
-    """All of a function call's arguments; cut off if it was interrupted."""
+    """The JSON arguments of a function call, partial if it was interrupted."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"arguments", "name"}
     response_id: str
     item_id: str
     call_id: str
@@ -117,8 +120,10 @@ class ResponseFunctionCallArgumentsDone(
 class ResponseOutputAudioDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_AUDIO_DELTA.value
 ):
-    """More of the reply's audio, base64 (WebSocket; WebRTC uses RTP)."""
+    """More audio of the reply, base64 (WebSocket; WebRTC uses RTP)."""
 
+    AUDIO: ClassVar = ("delta",)
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
     item_id: str
     output_index: int
@@ -129,7 +134,7 @@ class ResponseOutputAudioDelta(
 class ResponseOutputAudioDone(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_AUDIO_DONE.value
 ):
-    """The reply's audio is all made, not all played."""
+    """The audio of the reply is complete; playback may still go on."""
 
     response_id: str
     item_id: str
@@ -142,8 +147,9 @@ class ResponseOutputAudioTranscriptDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DELTA.value,
 ):
-    """More words of the spoken reply; runs ahead of what is heard."""
+    """The transcript of the spoken reply grows; it runs ahead of the playback."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
     item_id: str
     output_index: int
@@ -156,8 +162,9 @@ class ResponseOutputAudioTranscriptDone(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DONE.value,
 ):
-    """All the words of the spoken reply."""
+    """The complete transcript of the spoken reply."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"transcript"}
     response_id: str
     item_id: str
     output_index: int
@@ -168,7 +175,7 @@ class ResponseOutputAudioTranscriptDone(
 class ResponseOutputItemAdded(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_ITEM_ADDED.value
 ):
-    """A response begins an output item."""
+    """A response starts an output item."""
 
     response_id: str
     output_index: int
@@ -178,7 +185,7 @@ class ResponseOutputItemAdded(
 class ResponseOutputItemDone(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_ITEM_DONE.value
 ):
-    """A response's output item is complete."""
+    """An output item of a response is complete."""
 
     response_id: str
     output_index: int
@@ -188,8 +195,9 @@ class ResponseOutputItemDone(
 class ResponseOutputTextDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_TEXT_DELTA.value
 ):
-    """More of a written reply."""
+    """The text of a written reply grows."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
     item_id: str
     output_index: int
@@ -200,8 +208,9 @@ class ResponseOutputTextDelta(
 class ResponseOutputTextDone(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_TEXT_DONE.value
 ):
-    """All of a written reply."""
+    """The complete text of a written reply."""
 
+    STRICT: ClassVar = ServerEvent.STRICT | {"text"}
     response_id: str
     item_id: str
     output_index: int

@@ -1,15 +1,14 @@
-"""The session itself: what it is, how it is configured, what is left of its limits.
+"""The session: its creation, its configuration and its rate limits.
 
 API page "Realtime", sections "Client events" and "Server events".
 """
 
 from __future__ import annotations
 
-from duologue.core.events.types import RealtimeEventType
-
 from .base import ClientEvent, ServerEvent
 from .config import AnySessionConfig
 from .objects import RateLimit
+from .types import RealtimeEventType
 
 __all__ = [
     "RateLimitsUpdated",
@@ -22,7 +21,7 @@ __all__ = [
 class SessionUpdate(
     ClientEvent, frozen=True, tag=RealtimeEventType.SESSION_UPDATE.value
 ):
-    """Ask for a change of the configuration; only the keys present change."""
+    """Change the configuration; only the keys that are present change."""
 
     session: AnySessionConfig
 
@@ -30,7 +29,7 @@ class SessionUpdate(
 class RateLimitsUpdated(
     ServerEvent, frozen=True, tag=RealtimeEventType.RATE_LIMITS_UPDATED.value
 ):
-    """What is left of the rate limits."""
+    """The remaining rate limits."""
 
     rate_limits: tuple[RateLimit, ...]
 
@@ -38,7 +37,7 @@ class RateLimitsUpdated(
 class SessionCreated(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_CREATED.value
 ):
-    """The connection stands; names the session, its expiry and configuration."""
+    """The service has created the session; carries its id, expiry and configuration."""
 
     session: AnySessionConfig
 

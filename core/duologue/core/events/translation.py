@@ -1,15 +1,16 @@
 """Translation sessions (``/v1/realtime/translations``).
 
-No items, no responses, no turns: two running texts. Four names are shared with
-realtime sessions and mean other fields, so a decoder is chosen by session kind.
+No items, no responses, no turns: two texts that grow. Three event types have other
+fields here than in realtime sessions, so the decoder depends on the session kind.
 """
 
 from __future__ import annotations
 
-from duologue.core.events.types import RealtimeEventType
+from typing import ClassVar
 
 from .base import ClientEvent, ServerEvent
 from .config import TranslationConfig
+from .types import RealtimeEventType, SessionKind
 
 __all__ = [
     "SessionClose",
@@ -25,7 +26,9 @@ __all__ = [
 
 
 class SessionClose(ClientEvent, frozen=True, tag=RealtimeEventType.SESSION_CLOSE.value):
-    """Ask for the rest of the translation and a clean end."""
+    """Request the rest of the translation, then the end of the session."""
+
+    KIND: ClassVar = SessionKind.TRANSLATION
 
 
 class SessionInputAudioBufferAppend(
@@ -33,8 +36,10 @@ class SessionInputAudioBufferAppend(
     frozen=True,
     tag=RealtimeEventType.SESSION_INPUT_AUDIO_BUFFER_APPEND.value,
 ):
-    """More source audio, base64 PCM16 24 kHz mono, silence included."""
+    """Append source audio: base64 PCM16 mono at 24,000 Hz, silence included."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
+    AUDIO: ClassVar = ("audio",)
     audio: str
 
 
@@ -43,28 +48,34 @@ class TranslationSessionUpdate(
 ):
     """Change the target language, the source transcription or noise reduction."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
     session: TranslationConfig
 
 
 class SessionClosed(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_CLOSED.value
 ):
-    """All output was sent; the session is over."""
+    """The service has sent all output and closed the session."""
+
+    KIND: ClassVar = SessionKind.TRANSLATION
 
 
 class TranslationSessionCreated(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_CREATED.value
 ):
-    """The translation session stands."""
+    """The service has created the translation session."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
     session: TranslationConfig
 
 
 class SessionInputTranscriptDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_INPUT_TRANSCRIPT_DELTA.value
 ):
-    """More words in the source language; there is never a ``done``."""
+    """The transcript in the source language grows; no event marks its end."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     delta: str
     elapsed_ms: int | None = None
 
@@ -72,8 +83,11 @@ class SessionInputTranscriptDelta(
 class SessionOutputAudioDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_OUTPUT_AUDIO_DELTA.value
 ):
-    """More translated audio."""
+    """More translated audio, base64."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
+    AUDIO: ClassVar = ("delta",)
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     delta: str
     channels: int | None = None
     elapsed_ms: int | None = None
@@ -86,8 +100,10 @@ class SessionOutputTranscriptDelta(
     frozen=True,
     tag=RealtimeEventType.SESSION_OUTPUT_TRANSCRIPT_DELTA.value,
 ):
-    """More words in the target language; there is never a ``done``."""
+    """The transcript in the target language grows; no event marks its end."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
+    STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     delta: str
     elapsed_ms: int | None = None
 
@@ -97,4 +113,5 @@ class TranslationSessionUpdated(
 ):
     """The translation configuration that is now in force."""
 
+    KIND: ClassVar = SessionKind.TRANSLATION
     session: TranslationConfig

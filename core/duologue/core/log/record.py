@@ -30,7 +30,7 @@ from ..events.session import SessionCreated, SessionUpdated
 from ..events.translation import TranslationSessionCreated, TranslationSessionUpdated
 from ..events.types import SessionKind
 from ..state.dedup import NO_TALLY, Tally
-from ..wire.audio_fields import AUDIO_BYTES, without_audio
+from ..wire.audio_fields import audio_bytes, without_audio
 from ..wire.codec import decode_bytes, malformed
 from ..wire.json_values import is_object
 from .upgrades import upgrade_line
@@ -96,9 +96,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
             # A lone surrogate has no UTF-8: its bytes show what came, as malformed.
             frame = frame.encode(errors="surrogatepass")
         event = decode_bytes(frame, kind)
-        audio = None
-        if event.__class__ in AUDIO_BYTES:
-            audio = AUDIO_BYTES[event.__class__](event)
+        audio = audio_bytes(event) if event.AUDIO else None
         return cls(seq, session, dir, event, frame, at, epoch, src, audio)
 
 
@@ -134,7 +132,7 @@ def _body(record: Record, keep_audio: bool) -> dict[str, Any]:
     # Line breaks can stand in JSON only between tokens.
     frame = _BREAKS.sub(b"", record.frame)
     if record.audio_bytes and not keep_audio:
-        frame = without_audio(frame)
+        frame = without_audio(frame, record.event)
     return {"event": msgspec.Raw(frame)}
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.state.model import Call, CallLink, Item, McpCall, McpTool, Session
 from duologue.core.state.rope import EMPTY, Text
-from duologue.core.wire.canonical_json import canonical_json
+from duologue.core.wire.json_values import canonical_json
 
 from .parts import put_item
 

@@ -13,7 +13,7 @@ from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Item, Part, Problem, Segment, Session, Truncation
-from duologue.core.wire.audio_length import bytes_per_ms
+from duologue.core.wire.audio_fields import bytes_per_ms
 
 from .handler import Handler
 from .item_merge import show

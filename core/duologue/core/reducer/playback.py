@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from duologue.core.state.model import Item, Response, Session, Turn
-from duologue.core.wire.audio_length import arrived_ms
+from duologue.core.wire.audio_fields import arrived_ms
 
 from .nodes import with_activity
 

@@ -22,9 +22,8 @@ from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
 from duologue.core.state.model import Problem, Responses, Sent, Session
-from duologue.core.wire.canonical_json import canonical_json
-from duologue.core.wire.config_merge import merged
-from duologue.core.wire.json_values import is_object
+from duologue.core.wire.audio_fields import is_append
+from duologue.core.wire.json_values import canonical_json, is_object, merged
 
 from .handler import Handler
 from .nodes import with_connection
@@ -43,15 +42,12 @@ _REFUSALS = (_BUSY, "bad_response_create")
 
 def note_sent(sent: tuple[Sent, ...], event: Event) -> tuple[Sent, ...]:
     """The events sent, this one too if it has an id. Audio has nothing to refuse."""
-    if not isinstance(event, ClientEvent) or isinstance(event, _AUDIO):
+    if not isinstance(event, ClientEvent) or event.event_id is None:
         return sent
-    if event.event_id is None:
+    if is_append(event):
         return sent
     noted = Sent(event.event_id, event.type, _is_out_of_band(event))
     return (*sent[1 - MAX_SENT :], noted)
-
-
-_AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
 
 
 def _is_out_of_band(event: Any) -> bool:

@@ -16,7 +16,7 @@ from duologue.core.events.types import SessionKind
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Problem, Session
-from duologue.core.wire.canonical_json import canonical
+from duologue.core.wire.json_values import canonical
 
 from .handler import Handler
 from .items import be_silent

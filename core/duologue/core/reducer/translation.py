@@ -13,7 +13,7 @@ from duologue.core.events.types import SessionKind, SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Session, Translation
-from duologue.core.wire.canonical_json import canonical_json
+from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler
 from .nodes import with_connection

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from duologue.core.events.types import SessionKind
 from duologue.core.log.record import Direction, Record
 from duologue.core.wire.json_values import is_array, is_object
 
@@ -56,6 +57,7 @@ def like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
         dir=dir or record.dir,
         at=record.at,
         epoch=record.epoch,
+        kind=record.event.KIND or SessionKind.REALTIME,
     )
 
 

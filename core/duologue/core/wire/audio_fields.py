@@ -1,71 +1,89 @@
-"""How much audio a frame carries, and the same frame without it."""
+"""The audio in events: its size, its duration, and frames without it.
+
+Which fields carry audio is said by the classes of the events, in ``AUDIO``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from .. import events
 
-__all__ = ["AUDIO_BYTES", "without_audio"]
+__all__ = ["arrived_ms", "audio_bytes", "bytes_per_ms", "is_append", "without_audio"]
 
-
-def _of_item(event: Any) -> int | None:
-    if not isinstance(event.item, events.MessageItem):
-        return None
-    carried = [getattr(part, "audio", None) for part in event.item.content]
-    found = [_decoded(audio) for audio in carried if isinstance(audio, str)]
-    return sum(found) if found else None
-
-
-def _decoded(base64: str | None) -> int:
-    if not base64:
-        return 0
-    return len(base64) * 3 // 4 - base64.count("=", -2)
-
-
-#: What tells the bytes of decoded audio in an event, by the length of its base64: for
-#: the events that can carry some.
-AUDIO_BYTES: Mapping[type, Callable[[Any], int | None]] = {
-    events.ResponseOutputAudioDelta: lambda event: _decoded(event.delta),
-    events.SessionOutputAudioDelta: lambda event: _decoded(event.delta),
-    events.InputAudioBufferAppend: lambda event: _decoded(event.audio),
-    events.SessionInputAudioBufferAppend: lambda event: _decoded(event.audio),
-    events.ConversationItemCreate: _of_item,
-    events.ConversationItemRetrieved: _of_item,
-}
-
-
+#: Bytes in a ms. ``audio/pcm`` is PCM16 mono at 24,000 Hz; G.711 has a byte for each of
+#: 8,000 samples a second.
+_RATES = {"audio/pcm": 48.0, "audio/pcmu": 8.0, "audio/pcma": 8.0}
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-_NOTHING = msgspec.Raw(b'""')
-#: Where base64 audio stands, by event type.
-_FIELD = {
-    "response.output_audio.delta": "delta",
-    "response.audio.delta": "delta",
-    "session.output_audio.delta": "delta",
-    "input_audio_buffer.append": "audio",
-    "session.input_audio_buffer.append": "audio",
-}
+_EMPTY, _NULL = msgspec.Raw(b'""'), b"null"
 
 
-def without_audio(frame: bytes) -> bytes:
-    """The frame with its base64 audio emptied, all else as it was."""
-    fields = _OBJECT.decode(frame)
-    if field := _FIELD.get(msgspec.json.decode(fields["type"])):
-        fields[field] = _NOTHING
-    else:
-        item = _OBJECT.decode(fields["item"])
-        content = [_silent(part) for part in _ARRAY.decode(item["content"])]
-        item["content"] = msgspec.Raw(msgspec.json.encode(content))
-        fields["item"] = msgspec.Raw(msgspec.json.encode(item))
-    return msgspec.json.encode(fields)
+def is_append(event: events.Event) -> bool:
+    """Whether an event appends user audio: a service never acknowledges it."""
+    return isinstance(event, events.ClientEvent) and "audio" in event.AUDIO
 
 
-def _silent(part: msgspec.Raw) -> msgspec.Raw:
-    fields = _OBJECT.decode(part)
-    if "audio" in fields:
-        fields["audio"] = _NOTHING
+def audio_bytes(event: events.Event) -> int | None:
+    """Bytes of decoded audio in an event, by the length of the base64.
+
+    None if it has no field with audio.
+    """
+    sizes = [len(text) * 3 // 4 - text.count("=", -2) for text in _audio_of(event)]
+    return sum(sizes) if sizes else None
+
+
+def _audio_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _audio_of(each)
+    elif value is not None:
+        for name in value.AUDIO:
+            yield from _audio_of(getattr(value, name))
+
+
+def without_audio(frame: bytes, event: events.Event) -> bytes:
+    """The frame of this event with its base64 audio emptied, all else unchanged."""
+    return bytes(_emptied(msgspec.Raw(frame), event))
+
+
+def _emptied(raw: msgspec.Raw, value: Any) -> msgspec.Raw:
+    """The JSON of a value, with its audio emptied."""
+    if isinstance(value, str):
+        return _EMPTY
+    if isinstance(value, tuple):
+        # The decoder leaves nulls out of lists.
+        values = iter(value)
+        parts = [
+            each if bytes(each) == _NULL else _emptied(each, next(values))
+            for each in _ARRAY.decode(raw)
+        ]
+        return msgspec.Raw(msgspec.json.encode(parts))
+    fields = _OBJECT.decode(raw)
+    for name in value.AUDIO:
+        if getattr(value, name) is not None and name in fields:
+            fields[name] = _emptied(fields[name], getattr(value, name))
     return msgspec.Raw(msgspec.json.encode(fields))
+
+
+def bytes_per_ms(config: Any) -> float:
+    """Bytes in a ms of output audio, by the configuration of the session."""
+    audio = getattr(config, "audio", None)
+    output = getattr(audio, "output", None)
+    format = getattr(output, "format", None)
+    if isinstance(format, events.AudioFormat):
+        return _RATES.get(format.type, 48.0)
+    return 48.0
+
+
+def arrived_ms(session: Any, item: Any) -> int:
+    """Ms of an item's audio that arrived on the current connection of its session."""
+    if item.placement.epoch != session.connection.epoch:
+        return 0
+    rate = bytes_per_ms(session.connection.confirmed)
+    return int(sum(part.audio_bytes for part in item.parts) / rate)

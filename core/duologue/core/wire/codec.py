@@ -1,7 +1,7 @@
-"""From frames to events and back: one guarded function each way.
+"""Frames to events and back.
 
-`decode` never raises. The fast path is one msgspec decoder over the whole catalogue;
-what it refuses goes through `lenient`; what cannot be believed becomes `Malformed`.
+`decode` never raises. On the fast path, one msgspec decoder covers the whole catalogue.
+A frame that it refuses goes to `lenient`; a frame without meaning becomes `Malformed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any, Union
 
 import msgspec
 
-from .. import events
 from ..arguments import require
 from ..events.base import (
     ClientEvent,
@@ -37,34 +36,24 @@ __all__ = [
 
 #: Bytes of a frame without audio.
 MAX_FRAME = 1 << 20
-#: Lists and objects inside each other. The protocol has a dozen, a tool's schema more.
+#: Levels of nested lists and objects. The protocol has a dozen, a tool's schema more.
 MAX_DEPTH = 400
 #: Bytes of a frame that cannot be nested deeper: each level takes two.
 _SHORT = 2 * MAX_DEPTH
-#: Bytes of a frame that carries base64 audio (the service takes appends of 15 MiB).
+#: Bytes of a frame with base64 audio (the service takes appends of 15 MiB).
 MAX_AUDIO_FRAME = 16 << 20
 
 
-def _subclasses(base: type[Event]) -> list[type[Event]]:
-    return base.__subclasses__()
-
-
-_WIRE = [*_subclasses(ServerEvent), *_subclasses(ClientEvent)]
-_TRANSLATION = [c for c in _WIRE if c.__module__.endswith(".translation")]
-_SHARED = {
-    c.__struct_config__.tag: c
-    for c in _TRANSLATION
-    if c.__name__.startswith("Translation")
-}
-_OTHERS = [c for c in _WIRE if c not in _SHARED.values()]
-_LOCAL = _subclasses(LocalEvent)
-
-
 def _catalogue(kind: SessionKind) -> dict[str, type[Event]]:
-    catalogue = {str(c.__struct_config__.tag): c for c in [*_OTHERS, *_LOCAL]}
-    if kind is SessionKind.TRANSLATION:
-        catalogue.update({str(tag): c for tag, c in _SHARED.items()})
-    return catalogue
+    """The class of each wire type in sessions of a kind."""
+    classes = [
+        cls
+        for base in (ServerEvent, ClientEvent, LocalEvent)
+        for cls in base.__subclasses__()
+    ]
+    # Of two classes of a type, the later one stays: the class of this very kind.
+    classes.sort(key=lambda cls: (cls.KIND is kind, cls.KIND is None))
+    return {str(cls.__struct_config__.tag): cls for cls in classes}
 
 
 _CATALOGUES = {kind: _catalogue(kind) for kind in SessionKind}
@@ -75,25 +64,17 @@ _DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
 _REALTIME = SessionKind.REALTIME
 _READ_REALTIME = _DECODERS[_REALTIME].decode
 _ANY = msgspec.json.Decoder()
-#: How msgspec says that it will not have a frame.
+#: What msgspec raises for a frame that it refuses.
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_AUDIO_BEARING = (
-    events.ResponseOutputAudioDelta,
-    events.InputAudioBufferAppend,
-    events.SessionInputAudioBufferAppend,
-    events.SessionOutputAudioDelta,
-    events.ConversationItemCreate,
-    events.ConversationItemRetrieved,
-)
 
 
 def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
     """The event in a frame of JSON text (UTF-8 if bytes).
 
-    No frame raises: an unknown type gives `Unknown`, one that cannot be believed gives
-    `Malformed`. ``kind`` decides what the names mean that translation
-    sessions share with the others. Raises TypeError for what is neither bytes nor text,
-    ValueError for a kind that there is not.
+    No frame raises: one of an unknown type gives `Unknown`, one without a meaning gives
+    `Malformed`. ``kind`` selects between the two meanings of the event types that
+    translation sessions share with the others. Raises TypeError if the frame is neither
+    bytes nor text, ValueError for an unknown kind.
     """
     if isinstance(frame, str):
         # A lone surrogate has no UTF-8: its bytes will not decode below.
@@ -103,9 +84,9 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
 
 
 def decode_bytes(frame: bytes, kind: SessionKind) -> Event:
-    """`decode` of bytes, for one who has looked that they are."""
-    # Most frames by far: too short to be too large or too deep. (An enum hashes by a
-    # call, so the usual kind is told by identity.)
+    """`decode` without its checks: of bytes only."""
+    # Most frames are too short to be too large or too deep. (Kinds are compared by
+    # identity because the hash of an enum member is slow.)
     if kind is _REALTIME and len(frame) <= _SHORT and frame.isascii():
         try:
             event: Event = _READ_REALTIME(frame)
@@ -122,14 +103,14 @@ def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
     if size > _SHORT and _is_too_deep(frame):
         return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
     try:
-        # msgspec skips over fields that it does not want without a look.
+        # msgspec skips unknown fields without decoding their UTF-8.
         frame.decode()
         event: Event = _DECODERS[kind].decode(frame)
     except msgspec.ValidationError:
         event = _decode_slowly(frame, kind)
     except _REFUSALS as error:
         event = malformed(frame, str(error))
-    if size > MAX_FRAME and not isinstance(event, _AUDIO_BEARING):
+    if size > MAX_FRAME and not event.AUDIO:
         return malformed(frame, f"larger than {MAX_FRAME} bytes")
     return event
 
@@ -141,18 +122,18 @@ _NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 def _is_too_deep(frame: bytes) -> bool:
     """Whether lists and objects are nested deeper than `MAX_DEPTH`.
 
-    The decoder's own limit is what is left of the stack: the same frame would be
-    believed here and not there.
+    The decoder's own limit depends on the free stack, so the same frame could decode in
+    one place and not in another.
     """
     if frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
         return False
-    # Without those that are escaped, every other quote begins a text.
+    # Without the escaped quotes, every other quote begins a string.
     marks = frame.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NO_MARKS)
-    depth, in_text = 0, False
+    depth, in_string = 0, False
     for mark in marks:
         if mark == _QUOTE:
-            in_text = not in_text
-        elif not in_text:
+            in_string = not in_string
+        elif not in_string:
             depth += 1 if mark in b"[{" else -1
             if depth > MAX_DEPTH:
                 return True
@@ -198,7 +179,7 @@ def _event(fields: dict[str, Any], kind: SessionKind) -> Event:
 
 
 def malformed(frame: bytes, reason: str) -> Malformed:
-    """The fact that ``frame`` is not to be believed, for this reason."""
+    """The event for a frame that is malformed for this reason."""
     return Malformed(
         reason=" ".join(reason.split())[:200],
         size=len(frame),

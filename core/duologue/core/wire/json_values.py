@@ -1,10 +1,21 @@
-"""What a JSON value is, in words that a type checker believes."""
+"""JSON values: their types, their canonical form, and how configurations merge.
+
+Canonical JSON has sorted keys and no spaces. Free-form JSON in the state is canonical
+text: the same value has the same bytes, whatever the service's spelling, and is
+immutable.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
-__all__ = ["is_array", "is_object"]
+import msgspec
+
+__all__ = ["canonical", "canonical_json", "is_array", "is_object", "merged"]
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+#: Objects nested deeper than this are replaced, not merged.
+_MAX_MERGE_DEPTH = 16
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -15,3 +26,53 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
 def is_array(value: Any) -> TypeGuard[list[Any]]:
     """Whether it is a JSON array."""
     return isinstance(value, list)
+
+
+def canonical_json(value: Any) -> str:
+    """The value (JSON values, an event's object or `msgspec.Raw`) as canonical JSON."""
+    try:
+        plain = msgspec.json.decode(msgspec.json.encode(value))
+        return msgspec.json.encode(plain, order="sorted").decode()
+    except (RecursionError, OverflowError):  # pragma: no cover - decoding is stricter
+        return "null"
+
+
+def canonical(config: _S) -> _S:
+    """The object with all its free-form JSON canonical; the same object if it was."""
+    changes = {
+        name: tidy
+        for name in config.__struct_fields__
+        if (tidy := _canonical_field(value := getattr(config, name))) is not value
+    }
+    return msgspec.structs.replace(config, **changes) if changes else config
+
+
+def _canonical_field(value: Any) -> Any:
+    match value:
+        case msgspec.Raw() | dict() | list():
+            return msgspec.Raw(canonical_json(value).encode())
+        case msgspec.Struct():
+            return canonical(value)
+        case tuple():
+            tidy = tuple(map(_canonical_field, value))
+            same = all(a is b for a, b in zip(tidy, value, strict=True))
+            return value if same else tidy
+        case _:
+            return value
+
+
+def merged(value: Any, change: Any, depth: int = 0) -> Any:
+    """A configuration after a change, merged as the service does it: key by key.
+
+    null is a value. An object of another ``type`` replaces the old one, because turn
+    detection of one type has none of the fields of another.
+    """
+    if not (is_object(value) and is_object(change)) or depth > _MAX_MERGE_DEPTH:
+        return change
+    if "type" in value and change.get("type", value["type"]) != value["type"]:
+        return change
+    both = {
+        key: merged(value[key], change[key], depth + 1)
+        for key in value.keys() & change.keys()
+    }
+    return {**value, **change, **both}

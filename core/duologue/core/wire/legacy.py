@@ -1,16 +1,19 @@
-"""The retired beta's names and shapes, taken on input as what they mean now.
+"""Names and shapes of the retired beta.
 
-Compatible services still speak them. The beta itself is gone since May 2026
-(protocol notes, "GA vs beta"), so nothing here is ever sent.
+On input they are translated to the GA's, because compatible services still send them.
+The beta itself was shut down in May 2026 (protocol notes, "GA vs beta"), so they are
+never sent: a service refuses a configuration with an unknown key, so a retired name in
+one raises an error that names the replacement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .json_values import is_object
+from .json_values import is_array, is_object
 
-__all__ = ["modernise"]
+__all__ = ["RETIRED", "modernise", "retired_in", "with_replacements"]
 
 RENAMED = {
     "response.text.delta": "response.output_text.delta",
@@ -38,7 +41,7 @@ _INPUT = {
 
 
 def modernise(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same event under its GA name and in its GA shape; itself if it is GA."""
+    """The event with its GA name and in its GA shape."""
     name = fields["type"]
     fields = {**fields, "type": RENAMED.get(name, name)}
     session = fields.get("session")
@@ -48,30 +51,76 @@ def modernise(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _session(session: dict[str, Any], transcription: bool) -> dict[str, Any]:
-    """A flat session object, nested as the GA has it."""
+    """A flat session object, nested as in the GA."""
     if "type" in session and "audio" in session:
         return session
     moved = {**session}
     moved.setdefault("type", "transcription" if transcription else "realtime")
     if "modalities" in moved:
-        # Beta listed both; the GA names the one that is spoken or written.
+        # The beta listed both; the GA takes one, and audio includes the transcript.
         both = moved.pop("modalities")
         if isinstance(both, list):
             moved["output_modalities"] = ["audio" if "audio" in both else "text"]
     if "max_response_output_tokens" in moved:
         moved["max_output_tokens"] = moved.pop("max_response_output_tokens")
-    heard = {new: moved.pop(old) for old, new in _INPUT.items() if old in moved}
+    input = {new: moved.pop(old) for old, new in _INPUT.items() if old in moved}
     if "input_audio_format" in moved:
-        heard["format"] = _format(moved.pop("input_audio_format"))
-    said: dict[str, Any] = {
+        input["format"] = _format(moved.pop("input_audio_format"))
+    output: dict[str, Any] = {
         name: moved.pop(name) for name in ("voice", "speed") if name in moved
     }
     if "output_audio_format" in moved:
-        said["format"] = _format(moved.pop("output_audio_format"))
-    if heard or said:
-        moved.setdefault("audio", {"input": heard, "output": said})
+        output["format"] = _format(moved.pop("output_audio_format"))
+    if input or output:
+        moved.setdefault("audio", {"input": input, "output": output})
     return moved
 
 
 def _format(name: Any) -> Any:
     return FORMATS.get(name, {"type": str(name)}) if isinstance(name, str) else name
+
+
+# Retired names in a configuration that the application gives.
+
+_NO_SUCCESSOR = "the GA has no equivalent"
+#: What replaces a retired key.
+RETIRED: Mapping[str, str] = {
+    "input_audio_format": "audio.input.format",
+    "input_audio_noise_reduction": "noise_reduction (audio.input.noise_reduction)",
+    "input_audio_transcription": "transcription (audio.input.transcription)",
+    "max_response_output_tokens": "max_output_tokens",
+    "modalities": 'output_modalities: ["audio"] or ["text"], not both',
+    "output_audio_format": "audio.output.format",
+    "temperature": _NO_SUCCESSOR,
+}
+#: Keys that the GA nests deeper than the beta did.
+_NESTED: Mapping[str, str] = {
+    "noise_reduction": "audio.input.noise_reduction",
+    "speed": "audio.output.speed",
+    "transcription": "audio.input.transcription",
+    "turn_detection": "audio.input.turn_detection",
+    "voice": "audio.output.voice",
+}
+
+
+def with_replacements(names: Iterable[str]) -> str:
+    """A list of unknown keys for an error message, each with its replacement if any."""
+    known = {**_NESTED, **RETIRED}
+    return ", ".join(
+        f"{name} ({known[name]})" if name in known else name for name in sorted(names)
+    )
+
+
+def retired_in(session: Mapping[str, Any]) -> str | None:
+    """One line about the first retired value in a configuration; None if none is."""
+    audio = session.get("audio")
+    for side in ("input", "output"):
+        one = audio.get(side) if is_object(audio) else None
+        name = one.get("format") if is_object(one) else None
+        if isinstance(name, str):
+            wanted = FORMATS.get(name, {"type": name})
+            return f"audio.{side}.format {name!r} is retired: the GA has {wanted}"
+    modalities = session.get("output_modalities")
+    if is_array(modalities) and {"audio", "text"} <= set(map(str, modalities)):
+        return "output_modalities is audio or text, not both: audio has a transcript"
+    return None

@@ -1,14 +1,14 @@
-"""The slow path of decoding: what the fast decoder refuses, taken as far as it goes.
+"""The slow path of decoding, for frames that the fast decoder refuses.
 
-A service that leaves out a field, sends null, or sends a wrong type where nobody
-looks must not cost the words beside it. So an event is built field by field:
+A missing field, a null or a wrong type must not cost the text in the same frame. So the
+event is built field by field:
 
-* missing or null: the field's default, or a neutral value of its type (``""``, ``0``,
-  ``()``), unless the event says nothing without it (`ESSENTIAL`); a null in a list or
-  as a mapping's value is left out;
-* a wrong type in a field that the reducer reads (`READ`) would lie: `WrongType`;
-* a wrong type anywhere else counts as missing;
-* an item or content part of an unknown type becomes `UnknownItem`, `UnknownPart`.
+* A field that is missing or null gets its default, or a neutral value of its type
+  (``""``, ``0``, ``()``). One of the class's ``ESSENTIAL`` fields raises `WrongType`
+  instead. A null in a list, or as the value of a mapping, is left out.
+* A wrong type in one of the class's ``STRICT`` fields raises `WrongType`.
+* A wrong type in any other field counts as missing.
+* An item or content part of an unknown type becomes `UnknownItem` or `UnknownPart`.
 """
 
 from __future__ import annotations
@@ -19,34 +19,18 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ..events.items import UnknownItem, UnknownPart
+from ..events.items import BaseItem, ContentPart, UnknownItem, UnknownPart
 from .json_values import is_array, is_object
 
 __all__ = ["WrongType", "build"]
 
-#: Without these an event points nowhere.
-ESSENTIAL = frozenset({"item_id", "item", "response"})
-
-#: What the reducer reads, by name: the same name means the same thing everywhere.
-READ = frozenset(
-    {
-        *("item_id", "previous_item_id", "content_index", "call_id", "response_id"),
-        *("item", "part", "response", "output", "content", "id", "role", "status"),
-        *("delta", "text", "transcript", "arguments", "name", "output", "reason"),
-        *("audio_start_ms", "audio_end_ms", "ms", "muted", "volume", "conversation_id"),
-        *("input_tokens", "output_tokens", "text_tokens", "audio_tokens"),
-        *("image_tokens", "cached_tokens", "total_tokens", "seconds", "approve"),
-        *("metadata", "speaker", "start", "end"),
-    }
-)
-
 
 class WrongType(Exception):
-    """A field that is read has a type that it must not have."""
+    """A strict field has a wrong type, or an essential one is missing."""
 
 
-def build(cls: type, fields: dict[str, Any], path: str = "$") -> Any:
-    """One ``cls`` (a msgspec Struct) from JSON values.
+def build(cls: Any, fields: dict[str, Any], path: str = "$") -> Any:
+    """One ``cls``, an event or an object in one, from JSON values.
 
     Raises `WrongType`, with the path of the field.
     """
@@ -59,10 +43,10 @@ def build(cls: type, fields: dict[str, Any], path: str = "$") -> Any:
                 )
                 continue
             except WrongType:
-                if value is not None and field.encode_name in READ:
+                if value is not None and field.name in cls.STRICT:
                     raise
         if field.required:
-            if field.encode_name in ESSENTIAL:
+            if field.name in cls.ESSENTIAL:
                 raise WrongType(f"{path}.{field.encode_name} is missing")
             values[field.name] = _neutral(field.type)
     return cls(**values)
@@ -76,7 +60,7 @@ def _fields(cls: type) -> tuple[inspect.Field, ...]:
 
 
 def _value(node: inspect.Type, value: Any, path: str) -> Any:
-    """``value`` as ``node`` wants it. Raises `WrongType`."""
+    """``value`` converted to the type ``node``. Raises `WrongType`."""
     match node:
         case inspect.UnionType(types=types):
             return _one_of(types, value, path)
@@ -103,7 +87,7 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
 
 
 def _is_missing(node: inspect.Type, value: Any) -> bool:
-    """Whether a value in a list or a mapping is a null that says nothing."""
+    """Whether a value in a list or a mapping is a null, and null is no valid value."""
     return value is None and not isinstance(node, inspect.AnyType)
 
 
@@ -120,7 +104,7 @@ def _scalar(node: inspect.Type, value: Any, path: str) -> Any:
     wanted = _SCALARS.get(type(node), ())
     if isinstance(value, bool) and bool not in wanted:
         wanted = ()
-    # A fraction of a ms is no lie, one of an index is.
+    # A fraction of a ms may be dropped, one of an index may not.
     whole = isinstance(value, float) and (path.endswith("_ms") or value.is_integer())
     if whole and wanted == (int,):
         return int(value)
@@ -132,7 +116,7 @@ def _scalar(node: inspect.Type, value: Any, path: str) -> Any:
     try:
         return float(number)
     except OverflowError:
-        raise WrongType(f"{path}: a number without end") from None
+        raise WrongType(f"{path}: too large for a float") from None
 
 
 def _one_of(types: tuple[inspect.Type, ...], value: Any, path: str) -> Any:
@@ -152,14 +136,14 @@ def _tagged(types: list[inspect.StructType], value: dict[str, Any], path: str) -
     for node in types:
         if node.tag == name:
             return build(node.cls, value, path)
-    group = {node.cls.__mro__[1].__name__ for node in types}
-    if group == {"ContentPart"}:
+    first = types[0].cls
+    if issubclass(first, ContentPart):
         return UnknownPart(name=str(name or ""), fields=value)
-    if group == {"BaseItem"}:
+    if issubclass(first, BaseItem):
         return _unknown_item(value, path)
-    if len(group) == 1 and name is None:
-        # Flat sessions and old servers leave the tag out: the first is the usual one.
-        return build(types[0].cls, value, path)
+    if name is None:
+        # Flat sessions and old servers leave the tag out: the first class is the usual.
+        return build(first, value, path)
     raise WrongType(f"{path}: unknown type {name!r}")
 
 
@@ -186,12 +170,12 @@ _NEUTRAL: dict[type[inspect.Type], Any] = {
 
 
 def _neutral(node: inspect.Type) -> Any:
-    """The value of a type that says nothing, for a field without a default."""
+    """The empty value of a type, for a field without a default."""
     match node:
         case inspect.StructType(cls=cls):
             return build(cls, {})
         case inspect.UnionType(types=(inspect.StructType(cls=cls), *_)):
-            if cls.__mro__[1].__name__ == "ContentPart":
+            if issubclass(cls, ContentPart):
                 return UnknownPart(name="")
             return build(cls, {})
         case _:

@@ -44,6 +44,18 @@ def test_they_are_in_no_record_however_they_are_written() -> None:
     assert "*** is 1 of many" in str(view(session)["problems"])
 
 
+def test_a_frame_of_a_translation_stays_one() -> None:
+    """The redacted frame is decoded in the kind of its session."""
+    store = Store(middleware=(hiding([TOKEN]),))
+    created = {"type": "session.created", "session": {"type": "translation"}}
+    audio = {"output": {"language": "de"}}
+    updated = {"type": "session.updated", "session": {"id": TOKEN, "audio": audio}}
+    store.feed("call", created, at=1.0)
+    event = store.feed("call", updated, at=2.0).event
+    assert isinstance(event, events.TranslationSessionUpdated)
+    assert (event.session.id, event.session.audio.output.language) == ("***", "de")
+
+
 async def test_a_page_reads_no_secret_of_the_server(serve: Serve) -> None:
     """The service gets it; the log, the records and the views do not have it."""
     config = SessionConfig(tools=(SERVER,), output_modalities=("text",))

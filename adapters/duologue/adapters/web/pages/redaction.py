@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from duologue.core import Record, SessionConfig, State, decode
+from duologue.core import Record, SessionConfig, SessionKind, State, decode
 from duologue.core.events import McpToolServer
 from duologue.core.store import Dispatch, Middleware, Store
 
@@ -52,11 +52,12 @@ def hiding(secrets: Iterable[str]) -> Middleware:
     def middleware(store: Store, dispatch: Dispatch) -> Dispatch:
         def go(record: Record) -> State:
             if any(form in record.frame for form in longest_first):
-                frame = record.frame
+                frame, session = record.frame, store.session(record.session)
+                kind = session.connection.kind if session else SessionKind.REALTIME
                 for form in longest_first:
                     frame = frame.replace(form, _HIDDEN)
                 record = msgspec.structs.replace(
-                    record, frame=frame, event=decode(frame)
+                    record, frame=frame, event=decode(frame, kind=kind)
                 )
             return dispatch(record)
 

@@ -72,7 +72,7 @@ class SessionLog:
     def _keep(self, record: Record) -> None:
         if record.audio_bytes:
             # It is left out of the log, and would soon be all that is kept.
-            frame = without_audio(record.frame)
+            frame = without_audio(record.frame, record.event)
             record = msgspec.structs.replace(record, frame=frame)
         is_room = len(self._waiting) < LIMIT and self._bytes < BYTES
         if self._missed is not None or not is_room:

@@ -11,6 +11,7 @@ import msgspec
 
 from duologue.core import events
 from duologue.core.log.record import Record
+from duologue.core.wire.audio_fields import is_append
 
 from ...contract import OWN
 from ...errors import LogError
@@ -22,7 +23,6 @@ __all__ = ["channel", "configuration", "ends_with_a_send", "made_by_itself", "re
 SIDEBAND = "sideband"
 #: Facts that a client learns from its transport or its clock, and not by itself.
 _FACTS = (events.Played, events.Tick)
-_AUDIO = (events.InputAudioBufferAppend, events.SessionInputAudioBufferAppend)
 
 
 def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
@@ -50,7 +50,7 @@ def made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
     }
     if all(record.dir != "local" or _is_close(record) for record in records):
         out = [record for record in records if record.dir == "out"]
-        made |= {r.seq for r in out if isinstance(r.event, _AUDIO)}
+        made |= {r.seq for r in out if is_append(r.event)}
         first = next((r for r in out if r.seq not in made), None)
         if first is not None and _kind(first) == "session.update":
             made.add(first.seq)

@@ -1,4 +1,4 @@
-"""JSON in one spelling."""
+"""Canonical JSON, and how configurations merge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import decode, dump, events, fold
-from duologue.core.wire.canonical_json import canonical, canonical_json
+from duologue.core.wire.json_values import canonical, canonical_json, merged
 
 from ..talk import to_record
 
@@ -108,3 +108,31 @@ def test_an_event_goes_out_as_it_was_written() -> None:
     frame = b'{"type":"session.update","session":{"type":"realtime",%s}}' % tracing
 
     assert msgspec.json.encode(decode(frame)) == frame
+
+
+@pytest.mark.parametrize(
+    ("value", "change", "expected"),
+    [
+        ({"a": 1, "b": 2}, {"b": 3}, {"a": 1, "b": 3}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": 1}, {"a": None}, {"a": None}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"tools": [1, 2]}, {"tools": [3]}, {"tools": [3]}),
+        ({"type": "x", "a": 1}, {"b": 2}, {"type": "x", "a": 1, "b": 2}),
+        ({"type": "x", "a": 1}, {"type": "x", "b": 2}, {"type": "x", "a": 1, "b": 2}),
+        ({"type": "x", "a": 1}, {"type": "y", "b": 2}, {"type": "y", "b": 2}),
+    ],
+)
+def test_objects_merge_key_by_key(value: Any, change: Any, expected: Any) -> None:
+    """null is a value, a list is one value, another type takes the place."""
+    assert merged(value, change) == expected
+
+
+def test_no_depth_is_too_much() -> None:
+    """What no configuration is replaces what was there."""
+    deep: Any = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+
+    assert merged(deep, deep)["a"] is not deep
