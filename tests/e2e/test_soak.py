@@ -26,7 +26,7 @@ from duologue.core import (
 )
 from duologue.local import LocalService, Options, Parts
 from duologue.local.faults.injector import NO_FAULTS, Cut, Fault, Faults
-from duologue.local.replies.script import Rule, SayStep, Script, ScriptedMind
+from duologue.local.replies.scripted_replies import Rule, ScriptedReplies
 from duologue.transports import (
     Client,
     Credentials,
@@ -56,8 +56,8 @@ ROOM = 8.0
 
 
 def long_winded() -> Parts:
-    rule = Rule(hear=(re.compile("."),), steps=(SayStep((REPLY,)),))
-    return Parts(mind=ScriptedMind(Script((rule,))))
+    rule = Rule(hear=(re.compile("."),), steps=[("say", [REPLY])])
+    return Parts(mind=ScriptedReplies([rule]))
 
 
 def resident() -> float:

@@ -9,4 +9,6 @@ from __future__ import annotations
 DIFFERENCES: dict[str, str] = {
     "duologue.adapters.audio:Microphone.__enter__": "inherited, so it returns Self",
     "duologue.adapters.audio:Speaker.__enter__": "inherited, so it returns Self",
+    "duologue.local:ScriptedMind": "takes rules; Script was not public",
+    "duologue.local:load_scenario": "ScriptedMind is an alias now",
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .faults.injector import Faults
     from .in_process_service import in_process
     from .replies.scenario import ScenarioError, load_scenario
-    from .replies.script import ScriptedMind
+    from .replies.scripted_replies import ScriptedMind, ScriptedReplies
     from .server.service import LocalService, ServiceError
     from .server.session_runner import SessionRunner
 
@@ -38,6 +38,7 @@ __all__ = [
     "Parts",
     "ScenarioError",
     "ScriptedMind",
+    "ScriptedReplies",
     "ServiceError",
     "SessionRunner",
     "built_in",
@@ -52,7 +53,7 @@ redirect(
         "calls": "server.calls",
         "closed_set": "speech.closed_set",
         "conversation": "engine.conversation",
-        "counting": "replies.numbers",
+        "counting": "replies.number_words",
         "detector_silero": "speech.vad_silero",
         "ear_sphinx": "speech.asr_sphinx",
         "ear_url": "speech.asr_http",
@@ -61,7 +62,7 @@ redirect(
         "fault_file": "faults.fault_file",
         "g711": "speech.g711",
         "guard": "server.origin_guard",
-        "guessing": "replies.slots",
+        "guessing": "replies.tool_arguments",
         "http_errors": "server.http_errors",
         "idle": "engine.timeouts",
         "intake": "engine.audio_buffers",
@@ -70,7 +71,7 @@ redirect(
         "keys": "server.keys",
         "listening": "server.capacity",
         "memory": "in_process_service",
-        "mind": "replies.script",
+        "mind": "replies.scripted_replies",
         "mind_url": "replies.llm_http",
         "options": "engine.options",
         "outbox": "engine.outbox",
@@ -80,7 +81,7 @@ redirect(
         "playout": "engine.output_buffer",
         "port": "server.listener",
         "ports": "interfaces",
-        "reach": "replies.reach",
+        "reach": "replies.scenario",
         "reply": "engine.reply",
         "requests": "engine.client_requests",
         "responses": "engine.responses",
@@ -114,7 +115,8 @@ _HOMES = {
     "Options": "engine.options",
     "Parts": "components",
     "ScenarioError": "replies.scenario",
-    "ScriptedMind": "replies.script",
+    "ScriptedMind": "replies.scripted_replies",
+    "ScriptedReplies": "replies.scripted_replies",
     "ServiceError": "server.service",
     "SessionRunner": "server.session_runner",
     "built_in": "components",

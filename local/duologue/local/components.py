@@ -12,7 +12,7 @@ from duologue.transports.http.credentials import Secret
 
 from .interfaces import Detector, Ear, Mind, Voice
 from .replies.llm_http import UrlMind
-from .replies.scenario import default_mind
+from .replies.scenario import default_replies
 from .speech.asr_http import UrlEar
 from .speech.asr_sphinx import SphinxEar
 from .speech.remote import Far
@@ -48,7 +48,7 @@ class Parts:
     the services that stand behind them.
     """
 
-    mind: Mind = attrs.field(factory=default_mind)
+    mind: Mind = attrs.field(factory=default_replies)
     ear: Ear | None = None
     voice: Voice | None = None
     detector: Callable[[], Detector] | None = None

@@ -42,10 +42,19 @@ class Reader:
         line = 1 if node is None else node.start_mark.line + 1
         raise self.error(f"{self.name}, line {line}: {key}: {why}")
 
+    def document(self, root: Node | None, key: str, *optional: str) -> dict[str, Node]:
+        """The keys and values of the file, ``key`` among them."""
+        if root is None:
+            self.fail(root, key, "the file is empty")
+        found = self.mapping(root, key, {key, *optional})
+        if key not in found:
+            self.fail(root, key, "is missing")
+        return found
+
     def mapping(
-        self, node: Node, key: str, allowed: set[str] | None
+        self, node: Node, key: str, allowed: set[str] | None, needed: str | None = None
     ) -> dict[str, Node]:
-        """Its keys and values, each key once and among the allowed ones."""
+        """Its keys and values: each key once, all allowed, ``needed`` among them."""
         if not isinstance(node, Mapping):
             self.fail(node, key, "keys with values are needed here")
         found: dict[str, Node] = {}
@@ -58,6 +67,8 @@ class Reader:
             if name.value in found:
                 self.fail(name, name.value, "stands here twice")
             found[name.value] = value
+        if needed is not None and needed not in found:
+            self.fail(node, key, f"{needed} is missing")
         return found
 
     def sequence(self, node: Node, key: str) -> list[Node]:
@@ -66,8 +77,10 @@ class Reader:
             self.fail(node, key, "a list is needed here")
         return list(node.value)
 
-    def one_or_more(self, node: Node) -> list[Node]:
-        """The elements of a list, or the one that there is."""
+    def one_or_more(self, node: Node, key: str) -> list[Node]:
+        """The elements of a list that is not empty, or the single value."""
+        if isinstance(node, List) and not node.value:
+            self.fail(node, key, "the list is empty")
         return list(node.value) if isinstance(node, List) else [node]
 
     def text(self, node: Node, key: str) -> str:

@@ -23,8 +23,12 @@ from duologue.local.interfaces import (
     Tool,
     Wait,
 )
-from duologue.local.replies.scenario import ScenarioError, default_mind, load_scenario
-from duologue.local.replies.script import ScriptedMind
+from duologue.local.replies.scenario import (
+    ScenarioError,
+    default_replies,
+    load_scenario,
+)
+from duologue.local.replies.scripted_replies import ScriptedReplies
 
 WEATHER = Tool(
     "get_weather",
@@ -42,12 +46,12 @@ WEATHER = Tool(
 )
 
 
-async def ask(mind: ScriptedMind, text: str, **more: object) -> list[Thought]:
+async def ask(mind: ScriptedReplies, text: str, **more: object) -> list[Thought]:
     prompt = Prompt("", (Line("user", text),), **more)  # type: ignore[arg-type]
     return [thought async for thought in mind.reply(prompt)]
 
 
-def mind_of(tmp_path: Path, text: str) -> ScriptedMind:
+def mind_of(tmp_path: Path, text: str) -> ScriptedReplies:
     path = tmp_path / "scenario.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     return load_scenario(path)
@@ -167,8 +171,8 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ),
         (
             "rules:\n\n- say: x\n\n- hear: y\n  say: z",
-            "line 5: rules: rule 2 is never reached: rule 1 (line 3) holds whenever it "
-            "does",
+            "line 5: rules: rule 2 is never reached: rule 1 (line 3) applies whenever "
+            "it does",
         ),
     ],
 )
@@ -294,11 +298,11 @@ async def test_the_default_can_do_a_few_things(
     heard: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
-    assert await ask(default_mind(), heard, at=1767315900.0) == [Say(said)]
+    assert await ask(default_replies(), heard, at=1767315900.0) == [Say(said)]
 
 
 async def test_the_default_remembers_a_name() -> None:
-    mind = default_mind()
+    mind = default_replies()
     await ask(mind, "my name is ann", session="a")
     assert await ask(mind, "what is my name", session="a") == [Say("Your name is Ann.")]
 
@@ -324,7 +328,7 @@ async def test_the_default_calls_a_tool_by_its_words(
     heard: str, choice: str, thought: dict[str, object]
 ) -> None:
     """Or because it must; the arguments have the types of its schema."""
-    [call] = await ask(default_mind(), heard, tools=(WEATHER,), tool_choice=choice)
+    [call] = await ask(default_replies(), heard, tools=(WEATHER,), tool_choice=choice)
     assert isinstance(call, Call)
     assert call.name == "get_weather"
     assert json.loads(call.arguments) == thought
@@ -332,7 +336,9 @@ async def test_the_default_calls_a_tool_by_its_words(
 
 async def test_the_default_calls_nothing_without_a_reason() -> None:
     for heard, choice in (("hello", "auto"), ("the weather", "none")):
-        [said] = await ask(default_mind(), heard, tools=(WEATHER,), tool_choice=choice)
+        [said] = await ask(
+            default_replies(), heard, tools=(WEATHER,), tool_choice=choice
+        )
         assert isinstance(said, Say)
 
 

@@ -52,11 +52,7 @@ class _Reader(Reader):
     """Reads the nodes of a fault file."""
 
     def faults(self, root: Node | None) -> Faults:
-        if root is None:
-            self.fail(root, "faults", "the file is empty")
-        top = self.mapping(root, "faults", {"seed", "faults"})
-        if "faults" not in top:
-            self.fail(root, "faults", "is missing")
+        top = self.document(root, "faults", "seed")
         seed = self.count(top["seed"], "seed", 0, 2**63) if "seed" in top else 0
         nodes = self.sequence(top["faults"], "faults")
         return Faults(tuple(map(self.fault, nodes)), seed)
@@ -92,18 +88,14 @@ class _Reader(Reader):
         return Fault(does=does, **values)
 
     def events(self, node: Node, key: str) -> tuple[str, ...]:
-        patterns = tuple(self.text(each, key) for each in self.one_or_more(node))
-        if not patterns:
-            self.fail(node, key, "the list is empty")
+        patterns = tuple(self.text(each, key) for each in self.one_or_more(node, key))
         for pattern in patterns:
             if not any(fnmatchcase(kind, pattern) for kind in _TYPES):
                 self.fail(node, key, f"no event of the service is called {pattern}")
         return patterns
 
     def numbers(self, node: Node, key: str) -> frozenset[int]:
-        nodes = self.one_or_more(node)
-        if not nodes:
-            self.fail(node, key, "the list is empty")
+        nodes = self.one_or_more(node, key)
         return frozenset(self.count(each, key, 1, 1_000_000) for each in nodes)
 
     def probability(self, node: Node, key: str) -> float:
@@ -132,18 +124,15 @@ class _Reader(Reader):
 def _failing(reader: _Reader, node: Node, key: str) -> Fail:
     if isinstance(node, Scalar):
         return Fail(reader.text(node, key))
-    texts = _texts(reader, reader.mapping(node, key, {"message", "code"}))
-    if "message" not in texts:
-        reader.fail(node, key, "message is missing")
-    return Fail(**texts)
+    fields = reader.mapping(node, key, {"message", "code"}, needed="message")
+    return Fail(**_texts(reader, fields))
 
 
 def _errors(reader: _Reader, node: Node, key: str) -> Errors:
     if isinstance(node, Scalar):
         return Errors(reader.times(node, key))
-    fields = reader.mapping(node, key, {"count", "code", "message", "type"})
-    if "count" not in fields:
-        reader.fail(node, key, "count is missing")
+    keys = {"count", "code", "message", "type"}
+    fields = reader.mapping(node, key, keys, needed="count")
     count = reader.times(fields.pop("count"), "count")
     return Errors(count, **_texts(reader, fields))
 

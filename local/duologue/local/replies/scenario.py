@@ -1,131 +1,115 @@
-"""Scenario files.
-
-`load_scenario` gives a mind that follows a file. The format is told in
-``docs/scenarios.md``; ``default.yaml`` beside this module is an example of it.
-"""
+"""Scenario files: the rules of scripted replies in YAML, see ``docs/scenarios.md``."""
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from ..yaml_file import List, Mapping, Node, Reader, Scalar, YamlError, load, parse
-from .reach import first_covering
-from .script import (
-    CallStep,
-    FailStep,
-    Rule,
-    SayStep,
-    Script,
-    ScriptedMind,
-    Step,
-    WaitStep,
-)
-from .templates import NAMES, TemplateError, check
+from .scripted_replies import Rule, ScriptedReplies
+from .templates import NAMES, mistake, needs_number
 
-__all__ = ["ScenarioError", "default_mind", "load_scenario"]
+__all__ = ["ScenarioError", "default_replies", "load_scenario"]
 
-_DEFAULT = Path(__file__).with_name("default.yaml")
+_STEPS = ("say", "call", "wait", "fail")
+#: Patterns that match every text, and those that match every function name.
+_ANYTHING = {"", ".*"}
+_A_NAME = {".", *_ANYTHING}
 
 
 class ScenarioError(YamlError):
-    """A scenario cannot be used; the message names the file, the line and the key."""
+    """A scenario file is invalid; the message names file, line and key."""
 
 
-def load_scenario(path: str | Path) -> ScriptedMind:
-    """A mind that follows the file. Raises `ScenarioError`."""
-    return ScriptedMind(_read(load(path, "scenario", ScenarioError), str(path)))
+def load_scenario(path: str | Path) -> ScriptedReplies:
+    """The scripted replies of a scenario file. Raises `ScenarioError`."""
+    return ScriptedReplies(_rules(path))
 
 
-def default_mind() -> ScriptedMind:
-    """A mind that follows the default scenario."""
-    return ScriptedMind(_default())
+def default_replies() -> ScriptedReplies:
+    """The scripted replies of the default scenario."""
+    return ScriptedReplies(_default_rules())
 
 
 @functools.cache
-def _default() -> Script:
-    return _read(_DEFAULT.read_text(encoding="utf-8"), _DEFAULT.name)
+def _default_rules() -> list[Rule]:
+    return _rules(Path(__file__).with_name("default.yaml"))
 
 
-def _read(text: str, name: str) -> Script:
-    return parse(text, _Reader(name, ScenarioError), _Reader.script)
+def _rules(path: str | Path) -> list[Rule]:
+    text = load(path, "scenario", ScenarioError)
+    return parse(text, Reader(str(path), ScenarioError), _read)
 
 
-class _Reader(Reader):
-    """Reads the nodes of a scenario."""
-
-    def script(self, root: Node | None) -> Script:
-        if root is None:
-            self.fail(root, "rules", "the file is empty")
-        top = self.mapping(root, "rules", {"rules"})
-        if "rules" not in top:
-            self.fail(root, "rules", "is missing")
-        nodes = self.sequence(top["rules"], "rules")
-        remembered = {
-            name.value
-            for node in nodes
-            if isinstance(node, Mapping)
-            for key, value in node.value
-            if key.value == "remember" and isinstance(value, Mapping)
-            for name, _ in value.value
-            if isinstance(name, Scalar)
-        }
-        known = NAMES | remembered
-        rules: list[Rule] = []
-        for node in nodes:
-            rules.append(self.rule(node, known))
-            self.check_use(rules, nodes, remembered)
-        return Script(tuple(rules))
-
-    def check_use(
-        self, rules: list[Rule], nodes: list[Node], remembered: set[str]
-    ) -> None:
-        """Refuse a rule, the last of these, that can never say anything."""
-        number = len(rules)
-        node, rule = nodes[number - 1], rules[-1]
+def _read(reader: Reader, root: Node | None) -> list[Rule]:
+    nodes = reader.sequence(reader.document(root, "rules")["rules"], "rules")
+    fields = [
+        reader.mapping(node, "rules", {*_CONDITIONS, *_STEPS, "do"}) for node in nodes
+    ]
+    remembered = {
+        name
+        for each in fields
+        if "remember" in each
+        for name in reader.mapping(each["remember"], "remember", None)
+    }
+    rules: list[Rule] = []
+    for number, (node, each) in enumerate(zip(nodes, fields, strict=True), 1):
+        known = {*NAMES, *remembered}
+        rule = _RuleReader(reader.name, reader.error, known).rule(node, each)
         if rule.knows is not None and rule.knows not in remembered:
-            self.fail(node, "knows", f"rule {number}: nothing remembers {rule.knows}")
-        if (place := first_covering(rules)) is not None:
-            line = nodes[place].start_mark.line + 1
-            self.fail(
-                node,
-                "rules",
-                f"rule {number} is never reached: rule {place + 1} (line {line}) "
-                "holds whenever it does",
-            )
+            reader.fail(node, "knows", f"rule {number}: nothing remembers {rule.knows}")
+        for place, earlier in enumerate(rules):
+            if _covers(earlier, rule):
+                line = nodes[place].start_mark.line + 1
+                why = f"rule {place + 1} (line {line}) applies whenever it does"
+                reader.fail(node, "rules", f"rule {number} is never reached: {why}")
+        rules.append(rule)
+    return rules
 
-    def rule(self, node: Node, known: frozenset[str]) -> Rule:
-        fields = self.mapping(node, "rules", set(_CONDITIONS) | set(_STEPS) | {"do"})
-        values: dict[str, Any] = {}
-        if "hear" in fields:
-            values["hear"] = tuple(
-                self.pattern(each, "hear") for each in self.one_or_more(fields["hear"])
-            )
-            for pattern in values["hear"]:
-                groups = range(1, pattern.groups + 1)
-                known = known | set(pattern.groupindex) | set(map(str, groups))
-        for key, read in _CONDITIONS.items():
-            if key in fields and key != "hear":
-                values[key] = read(self, fields[key], key)
-        values["remember"] = tuple(
-            (name, self.template(each, "remember", known))
-            for name, each in values.get("remember", ())
-        )
-        steps: list[Step] = []
-        for key, each in fields.items():
-            if key == "do":
-                for step in self.sequence(each, "do"):
-                    parts = self.mapping(step, "do", set(_STEPS))
-                    for inner, value in parts.items():
-                        steps += _STEPS[inner](self, value, known)
-            elif key in _STEPS:
-                steps += _STEPS[key](self, each, known)
+
+def _covers(rule: Rule, later: Rule) -> bool:
+    """Whether ``rule`` applies whenever ``later`` does; compares patterns as text."""
+    if rule.once or rule.needs_number or bool(rule.result) is not bool(later.result):
+        return False
+    hear = {each.pattern for each in rule.hear}
+    return (
+        (bool(hear & _ANYTHING) or hear >= {each.pattern for each in later.hear})
+        and rule.instructions.pattern in _ANYTHING | {later.instructions.pattern}
+        and (rule.result in (None, later.result) or rule.result.pattern in _A_NAME)
+        and rule.tool in (None, later.tool)
+        and rule.knows in (None, later.knows)
+    )
+
+
+@attrs.frozen
+class _RuleReader(Reader):
+    """Reads one rule. Its templates may use the ``known`` names."""
+
+    known: set[str]
+    templates: list[str] = attrs.Factory(list)
+
+    def rule(self, node: Node, fields: dict[str, Node]) -> Rule:
+        conditions = {
+            key: read(self, fields[key], key)
+            for key, read in _CONDITIONS.items()
+            if key in fields
+        }
+        steps = tuple(self.steps(fields))
         if not steps:
-            self.fail(node, "rules", f"a rule needs one of {', '.join(_STEPS)} or do")
-        return Rule(**values, steps=tuple(steps))
+            self.fail(node, "rules", f"a rule needs one of {', '.join(_STEPS)}, do")
+        unsure = any(map(needs_number, self.templates))
+        return Rule(**conditions, steps=steps, needs_number=unsure)
+
+    def patterns(self, node: Node, key: str) -> tuple[re.Pattern[str], ...]:
+        found = tuple(self.pattern(each, key) for each in self.one_or_more(node, key))
+        for each in found:
+            self.known.update(each.groupindex, map(str, range(1, each.groups + 1)))
+        return found
 
     def pattern(self, node: Node, key: str) -> re.Pattern[str]:
         try:
@@ -133,84 +117,69 @@ class _Reader(Reader):
         except re.error as error:
             self.fail(node, key, f"not a regular expression: {error}")
 
-    def template(self, node: Node, key: str, known: frozenset[str]) -> str:
+    def remember(self, node: Node, key: str) -> dict[str, str]:
+        values = self.mapping(node, key, None)
+        return {name: self.template(each, key) for name, each in values.items()}
+
+    def template(self, node: Node, key: str) -> str:
         text = self.text(node, key)
-        try:
-            check(text, known)
-        except TemplateError as error:
-            self.fail(node, key, str(error))
+        if why := mistake(text, self.known):
+            self.fail(node, key, why)
+        self.templates.append(text)
         return text
 
-    def pairs(self, node: Node, key: str) -> list[tuple[str, Node]]:
-        return list(self.mapping(node, key, None).items())
+    def steps(self, fields: dict[str, Node]) -> Iterator[tuple[str, Any]]:
+        for key, node in fields.items():
+            match key:
+                case "say":
+                    texts = self.one_or_more(node, key)
+                    yield key, [self.template(each, key) for each in texts]
+                case "call":
+                    for each in self.one_or_more(node, key):
+                        yield key, self.short(each, key, "name", "arguments")
+                case "wait":
+                    yield key, self.seconds(node, key)
+                case "fail":
+                    yield key, self.short(node, key, "message", "code")
+                case "do":
+                    for each in self.sequence(node, key):
+                        yield from self.steps(self.mapping(each, key, {*_STEPS}))
 
-    def templates_in(self, node: Node, key: str, known: frozenset[str]) -> Any:
-        """A JSON value whose texts are templates."""
+    def short(self, node: Node, key: str, needed: str, other: str) -> dict[str, Any]:
+        """A mapping with the needed key, or the text of that key alone."""
+        if isinstance(node, Scalar):
+            return {needed: self.template(node, key)}
+        fields = self.mapping(node, key, {needed, other}, needed=needed)
+        return {
+            name: (self.json_object if name == "arguments" else self.template)(
+                each, name
+            )
+            for name, each in fields.items()
+        }
+
+    def json_object(self, node: Node, key: str) -> dict[str, Any]:
+        fields = self.mapping(node, key, None)
+        return {name: self.json(each, key) for name, each in fields.items()}
+
+    def json(self, node: Node, key: str) -> Any:
+        """A JSON value; its texts are templates."""
         if isinstance(node, Mapping):
-            inner = self.pairs(node, key)
-            return {name: self.templates_in(each, key, known) for name, each in inner}
+            return self.json_object(node, key)
         if isinstance(node, List):
-            return [self.templates_in(each, key, known) for each in node.value]
+            return [self.json(each, key) for each in node.value]
         value = self.plain(node, key)
         if isinstance(value, str):
-            return self.template(node, key, known)
-        if value is not None and not isinstance(value, bool | int | float):
-            return str(node.value)
-        return value
+            return self.template(node, key)
+        is_json = value is None or isinstance(value, bool | int | float)
+        return value if is_json else str(node.value)
 
 
-def _say(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
-    texts = reader.one_or_more(node)
-    if not texts:
-        reader.fail(node, "say", "the list is empty")
-    return [SayStep(tuple(reader.template(each, "say", known) for each in texts))]
-
-
-def _call(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
-    return [_one_call(reader, each, known) for each in reader.one_or_more(node)]
-
-
-def _one_call(reader: _Reader, node: Node, known: frozenset[str]) -> CallStep:
-    if isinstance(node, Scalar):
-        return CallStep(reader.template(node, "call", known))
-    fields = reader.mapping(node, "call", {"name", "arguments"})
-    if "name" not in fields:
-        reader.fail(node, "call", "name is missing")
-    arguments = None
-    if "arguments" in fields:
-        reader.mapping(fields["arguments"], "arguments", None)
-        arguments = reader.templates_in(fields["arguments"], "arguments", known)
-    return CallStep(reader.template(fields["name"], "name", known), arguments)
-
-
-def _wait(reader: _Reader, node: Node, _: frozenset[str]) -> list[Step]:
-    return [WaitStep(reader.seconds(node, "wait"))]
-
-
-def _fail(reader: _Reader, node: Node, known: frozenset[str]) -> list[Step]:
-    if isinstance(node, Scalar):
-        return [FailStep(reader.template(node, "fail", known))]
-    fields = reader.mapping(node, "fail", {"message", "code"})
-    if "message" not in fields:
-        reader.fail(node, "fail", "message is missing")
-    message = reader.template(fields["message"], "message", known)
-    if "code" not in fields:
-        return [FailStep(message)]
-    return [FailStep(message, reader.text(fields["code"], "code"))]
-
-
-_STEPS: dict[str, Callable[[_Reader, Node, frozenset[str]], list[Step]]] = {
-    "say": _say,
-    "call": _call,
-    "wait": _wait,
-    "fail": _fail,
-}
-_CONDITIONS: dict[str, Callable[[_Reader, Node, str], Any]] = {
-    "hear": _Reader.pattern,
-    "instructions": _Reader.pattern,
-    "result": _Reader.pattern,
-    "tool": _Reader.text,
-    "knows": _Reader.text,
-    "once": _Reader.truth,
-    "remember": _Reader.pairs,
+_CONDITIONS: dict[str, Callable[[_RuleReader, Node, str], Any]] = {
+    "hear": _RuleReader.patterns,  # first: its groups are names for `remember`
+    "instructions": _RuleReader.pattern,
+    "result": _RuleReader.pattern,
+    "tool": _RuleReader.text,
+    "knows": _RuleReader.text,
+    "once": _RuleReader.truth,
+    "remember": _RuleReader.remember,
 }

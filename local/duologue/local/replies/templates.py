@@ -1,8 +1,4 @@
-"""Templates of a scenario: text with ``{name}`` and ``{name|filter}`` in it.
-
-``{{`` and ``}}`` are braces. A filter makes something else of a value, such as
-``{heard|count}``; it invents nothing where the value names no number.
-"""
+"""Templates of a scenario: text with ``{name}`` and ``{name|filter}`` in it."""
 
 from __future__ import annotations
 
@@ -13,34 +9,24 @@ from typing import Any
 
 import msgspec
 
-from .numbers import count_to, in_words, number_in, sum_of
+from .number_words import count_to, in_words, number_in, sum_of
 
-__all__ = ["FILTERS", "NAMES", "TemplateError", "check", "clock_names", "fill", "sure"]
+__all__ = ["NAMES", "clock_values", "fill", "mistake", "needs_number"]
 
-_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
-
-
-class TemplateError(ValueError):
-    """A template names what is not there."""
+_FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
 def _plain(text: str) -> str:
-    """JSON as something that can be said."""
     try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        return _spoken(msgspec.json.decode(text))
+    except (msgspec.DecodeError, RecursionError):
         return text
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_said(each)}" for key, each in value.items())
-    return _said(value)
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_said, value))
+def _spoken(value: Any) -> str:
     if isinstance(value, dict):
-        return _plain(msgspec.json.encode(value).decode())
-    return str(value)
+        return ", ".join(f"{key} {_spoken(each)}" for key, each in value.items())
+    return ", ".join(map(_spoken, value)) if isinstance(value, list) else str(value)
 
 
 def _length(text: str) -> str:
@@ -48,77 +34,79 @@ def _length(text: str) -> str:
     return "one word" if count == 1 else f"{in_words(count)} words"
 
 
-#: What may stand behind the bar.
-FILTERS: dict[str, Callable[[str], str | int]] = {
+#: These raise `NoNumber` for a text without a number, or without a sum.
+_NUMBER_FILTERS: dict[str, Callable[[str], str | int]] = {
     "count": count_to,
     "sum": sum_of,
     "number": number_in,
     "in_words": lambda text: in_words(number_in(text)),
+}
+_FILTERS: dict[str, Callable[[str], str | int]] = {
+    **_NUMBER_FILTERS,
     "length": _length,
     "plain": _plain,
     "upper": str.upper,
     "lower": str.lower,
     "capitalize": lambda text: text[:1].upper() + text[1:],
 }
-#: Those that need a number.
-_NEEDY = frozenset({"count", "sum", "number", "in_words"})
-#: Names that every template knows.
+#: The names that every template may use.
 NAMES = frozenset({"heard", "tool", "output", "time", "date", "day", "year"})
 
 
-def clock_names(at: float) -> dict[str, str]:
-    """The time at this place, as it is said; ``at`` in seconds since the epoch."""
+def clock_values(at: float) -> dict[str, str]:
+    """The local date and time in words; ``at`` is in seconds since the Unix epoch."""
     now = time.localtime(at)
-    hour = in_words((now.tm_hour - 1) % 12 + 1)
-    if now.tm_min == 0:
-        minute = "o'clock"
-    else:
-        minute = ("oh " if now.tm_min < 10 else "") + in_words(now.tm_min)
+    minute = ("oh " if now.tm_min < 10 else "") + in_words(now.tm_min)
     return {
-        "time": f"{hour} {minute}",
+        "time": f"{in_words((now.tm_hour - 1) % 12 + 1)} "
+        + (minute if now.tm_min else "o'clock"),
         "day": time.strftime("%A", now),
         "date": f"{time.strftime('%A, %B', now)} {now.tm_mday}",
         "year": str(now.tm_year),
     }
 
 
-def check(template: str, known: Collection[str]) -> None:
-    """Raise `TemplateError` for an unknown name or filter, or a brace left open."""
-    if re.search("[{}]", _PLACE.sub("", template)):
-        raise TemplateError("a brace stands alone here; {{ and }} are braces")
-    for found in _PLACE.finditer(template):
-        if found[1] is None:
-            continue
-        name, *filters = found[1].split("|")
+def mistake(template: str, known: Collection[str]) -> str | None:
+    """What is wrong with a template: an unknown name or filter, an unpaired brace."""
+    if re.search("[{}]", _FIELD.sub("", template)):
+        return "a brace stands alone here; {{ and }} are braces"
+    for name, *filters in _fields(template):
         if name not in known:
-            raise TemplateError(f"there is no value {{{name}}}")
+            return f"there is no value {{{name}}}"
         for each in filters:
-            if each not in FILTERS:
-                raise TemplateError(f"there is no filter |{each}")
+            if each not in _FILTERS:
+                return f"there is no filter |{each}"
+    return None
 
 
-def sure(template: str) -> bool:
-    """Whether it can be filled whatever the values are."""
-    places = (found[1] or "" for found in _PLACE.finditer(template))
-    return not any(_NEEDY & set(place.split("|")[1:]) for place in places)
+def needs_number(template: str) -> bool:
+    """Whether `fill` may raise `NoNumber` for this template."""
+    return any(
+        each in _NUMBER_FILTERS for _, *used in _fields(template) for each in used
+    )
+
+
+def _fields(template: str) -> list[list[str]]:
+    """For each field, its name and its filters."""
+    fields = (found[1] for found in _FIELD.finditer(template))
+    return [field.split("|") for field in fields if field is not None]
 
 
 def fill(template: str, values: Mapping[str, str]) -> str | int:
-    """The text; a number where the template is one place that gives a number.
+    """The filled template; a number if it is a single field with a numeric value.
 
-    Raises `NoNumber` where a filter needs one and finds none.
+    Raises `NoNumber` if a filter needs a number and its text contains none.
     """
-    alone = _PLACE.fullmatch(template)
-    if alone is not None and alone[1] is not None:
-        return _filled(alone, values)
-    return _PLACE.sub(lambda found: str(_filled(found, values)), template)
 
+    def value_of(found: re.Match[str]) -> str | int:
+        if found[1] is None:
+            return found[0][0]
+        name, *filters = found[1].split("|")
+        value: str | int = values.get(name, "")
+        for each in filters:
+            value = _FILTERS[each](str(value))
+        return value
 
-def _filled(found: re.Match[str], values: Mapping[str, str]) -> str | int:
-    if found[1] is None:
-        return found[0][0]
-    name, *filters = found[1].split("|")
-    value: str | int = values.get(name, "")
-    for each in filters:
-        value = FILTERS[each](str(value))
-    return value
+    if alone := _FIELD.fullmatch(template):
+        return value_of(alone)
+    return _FIELD.sub(lambda found: str(value_of(found)), template)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from duologue.local.interfaces import Line, Prompt, Say
-from duologue.local.replies.numbers import in_words
-from duologue.local.replies.scenario import default_mind
-from duologue.local.replies.script import LABEL
+from duologue.local.replies.number_words import in_words
+from duologue.local.replies.scenario import default_replies
+from duologue.local.replies.scripted_replies import LABEL
 
 TEN = "One, two, three, four, five, six, seven, eight, nine, ten."
 
 
 async def answer(text: str) -> str:
     lines = (Line("user", text), Line("assistant", "hello"))
-    thoughts = [each async for each in default_mind().reply(Prompt("", lines))]
+    thoughts = [each async for each in default_replies().reply(Prompt("", lines))]
     [said] = thoughts
     assert isinstance(said, Say)
     return said.text
@@ -80,7 +80,7 @@ async def test_what_it_does_not_know_it_says_it_is_a_script(
 
 
 def test_the_label_is_plain() -> None:
-    assert default_mind().label == LABEL == "scripted, not a language model"
+    assert default_replies().label == LABEL == "scripted, not a language model"
 
 
 def test_numbers_are_said_in_words() -> None:
