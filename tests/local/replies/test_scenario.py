@@ -238,6 +238,8 @@ def test_a_rule_that_can_never_be_reached_is_refused(
         ("count", "up to you", None),
         ("sum", "two times three", "Two times three is six."),
         ("sum", "two times you", None),
+        # The long s matches "s" in a pattern that ignores case.
+        ("number", "take \u017feven of them", None),
     ],
 )
 async def test_a_filter_invents_no_number(
@@ -269,6 +271,12 @@ async def test_without_another_rule_the_reply_says_that_it_is_a_script(
     [said] = await ask(mind, "no number")
     assert isinstance(said, Say)
     assert "scripted" in said.text
+
+
+async def test_a_value_of_any_depth_can_be_said(tmp_path: Path) -> None:
+    replies = mind_of(tmp_path, "rules: [{say: '{heard|plain}'}]")
+    assert await ask(replies, '[{"a": [1, true]}, "b"]') == [Say("a 1, True, b")]
+    assert await ask(replies, "[" * 5_000) == [Say("[" * 5_000)]
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -328,7 +336,8 @@ async def test_the_default_calls_a_tool_by_its_words(
     heard: str, choice: str, thought: dict[str, object]
 ) -> None:
     """Or because it must; the arguments have the types of its schema."""
-    [call] = await ask(default_replies(), heard, tools=(WEATHER,), tool_choice=choice)
+    replies = default_replies()
+    [call] = await ask(replies, heard, tools=(WEATHER,), tool_choice=choice)
     assert isinstance(call, Call)
     assert call.name == "get_weather"
     assert json.loads(call.arguments) == thought
