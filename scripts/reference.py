@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from api_pages import core_page, function_entry, testing_page
 from folder_map import with_map
 from introspection import (
@@ -50,7 +51,7 @@ from introspection import (
 from public_pages import PUBLIC, public_pages
 from rendering import anchor, code, join, plain, table
 
-from duologue.core import events, prices
+from duologue.core import CallState, events, prices, selectors
 from duologue.core import react as react_function
 from duologue.core.effects import commands
 from duologue.core.events.base import (
@@ -68,10 +69,6 @@ from duologue.core.events.types import (
     SessionStatus,
 )
 from duologue.core.reducer.dispatch import HANDLERS
-from duologue.core.selectors import cost as pricing_module
-from duologue.core.selectors import session as selectors
-from duologue.core.selectors import tail as latest_module
-from duologue.core.selectors import transcript as transcript_module
 from duologue.core.state import model as state
 from duologue.core.state import transitions
 from duologue.core.store import SLICES
@@ -307,14 +304,9 @@ def client_events_page() -> str:
 
 
 def selectors_page() -> str:
-    modules = (selectors, latest_module, pricing_module)
-    chosen = [
-        value
-        for module in modules
-        for name, value in public(module)
-        if name.startswith("select_")
-    ]
-    made = [cls for module in (transcript_module, *modules) for cls in classes(module)]
+    exported = [value for _, value in public(selectors)]
+    chosen = [value for value in exported if inspect.isfunction(value)]
+    made = [value for value in exported if attrs.has(value)]
     return join(
         "# Selectors",
         says(selectors),
@@ -322,7 +314,7 @@ def selectors_page() -> str:
         "## What they give",
         "The other types are nodes of the [state](state.md).",
         *(join(f"### {cls.__name__}", says(cls), value_table(cls)) for cls in made),
-        enum_entry(latest_module.CallState),
+        enum_entry(CallState),
         "## Prices",
         says(prices),
         f"Last looked at: {prices.AS_OF}.",

@@ -19,6 +19,7 @@ __all__ = [
     "changed",
     "fold_frames",
     "message",
+    "talked",
     "to_record",
     "to_records",
 ]
@@ -69,3 +70,11 @@ def changed(before: Session, after: Session) -> list[str]:
 def audio(count: int) -> str:
     """So many bytes of audio as base64."""
     return base64.b64encode(bytes(count)).decode()
+
+
+def talked() -> Service:
+    """One spoken question and its answer in text."""
+    service = Service()
+    service.spoken("hello")
+    service.reply("good", " day", spoken=False)
+    return service

@@ -24,11 +24,14 @@ from .log.record import Record, read_log, to_line
 from .log.snapshot import dump, load
 from .old_paths import redirect
 from .reducer.dispatch import fold, reduce
-from .selectors.cost import Cost, select_cost
-from .selectors.session import (
+from .selectors import (
+    CallLine,
+    CallState,
+    Cost,
     Transcript,
     TranslatedText,
     TurnTimes,
+    select_cost,
     select_dtmf,
     select_final_transcripts,
     select_is_connected,
@@ -36,6 +39,7 @@ from .selectors.session import (
     select_is_settled,
     select_is_speaking,
     select_items,
+    select_latest,
     select_metadata,
     select_pending_approvals,
     select_pending_calls,
@@ -52,7 +56,6 @@ from .selectors.session import (
     select_usage,
     select_words_missing,
 )
-from .selectors.tail import CallLine, CallState, select_latest
 from .state.model import Call, Item, Problem, Response, Session, State, Usage
 from .store import Change, Cursor, Resync, Store
 from .views.json_patch import PatchError, apply

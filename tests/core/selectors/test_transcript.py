@@ -1,4 +1,4 @@
-"""A line of the conversation, as users read it."""
+"""The transcript, its lines, and the texts of a translation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from typing import Any
 import attrs
 import pytest
 
-from duologue.core import Transcript, reduce, select_transcripts
+from duologue.core import (
+    Session,
+    Transcript,
+    TranslatedText,
+    reduce,
+    select_final_transcripts,
+    select_items,
+    select_transcripts,
+    select_transcripts_by_role,
+    select_translation,
+)
 from duologue.core.selectors.transcript import is_final, transcript_of
 from duologue.core.state.model import Item, Part, Placement, State, Truncation
 from duologue.core.state.rope import EMPTY, Text
 from duologue.core.views.notices import notices
 
-from ..talk import Service, to_records
+from ..talk import Service, fold_frames, talked, to_records
 
 
 def test_every_field() -> None:
@@ -105,3 +115,64 @@ def test_nobody_joins_a_text_that_nobody_reads(monkeypatch: Any) -> None:
         "a",
     ]
     assert joined == 2
+
+
+def test_transcripts_whole() -> None:
+    """Every field of every line."""
+    service = talked()
+    user, answer = fold_frames(*service.frames).conversation.order
+
+    assert (
+        Transcript(user, "user", "hello", True, None, None, 1000.1, 1000.4),
+        Transcript(answer, "assistant", "good day", True, None, None, 1000.9, 1001.6),
+    ) == select_transcripts(fold_frames(*service.frames))
+
+
+def test_lines_by_who_and_how() -> None:
+    """Both selectors filter the transcript."""
+    service = talked()
+    speaking = service.start_speech()
+    session = fold_frames(*service.frames)
+    user, answer, placeholder = select_transcripts(session)
+
+    assert (user, answer) == select_final_transcripts(session)
+    assert (user, placeholder) == select_transcripts_by_role(session, "user")
+    assert (answer,) == select_transcripts_by_role(session, "assistant")
+    assert (speaking, "") == (placeholder.item_id, placeholder.text)
+
+
+def test_cleared_lines_are_not_shown() -> None:
+    """Later lines are shown; the items stay."""
+    service = talked()
+    service.frames.append({"type": "duologue.cleared"})
+    service.typed("anew")
+    session = fold_frames(*service.frames)
+
+    assert [line.text for line in select_transcripts(session)] == ["anew"]
+    assert len(select_items(session)) == 3
+
+
+def test_system_messages_are_no_lines() -> None:
+    """They are items only."""
+    service = Service()
+    service.typed("be kind", role="system")
+    session = fold_frames(*service.frames)
+
+    assert (select_transcripts(session), len(session.items)) == ((), 1)
+
+
+def test_a_translation_has_two_texts() -> None:
+    """Any other session has none."""
+    service = Service()
+    service.send("session.created", session={"type": "translation"})
+    for type, delta, ms in (
+        ("session.input_transcript.delta", "guten", 100),
+        ("session.output_transcript.delta", "good", 200),
+        ("session.output_transcript.delta", " day", 300),
+    ):
+        service.send(type, delta=delta, elapsed_ms=ms)
+    session = fold_frames(*service.frames)
+
+    assert TranslatedText("guten", "good day", 100, 300) == select_translation(session)
+    assert select_translation(session) is select_translation(session)
+    assert select_translation(Session("other")) is None

@@ -35,7 +35,8 @@ from ..events.base import ClientEvent
 from ..events.types import SessionStatus
 from ..log.record import Record
 from ..reducer.handler import is_fact
-from ..selectors.session import has_output, select_pending_calls, select_running_calls
+from ..selectors.calls import has_output, select_pending_calls
+from ..selectors.session import is_idle
 from ..state.model import Item, Response, Session, State
 from ..wire.audio_fields import arrived_ms
 from ..wire.codec import decode
@@ -328,13 +329,8 @@ def _is_last_moment(session: Session) -> bool:
 
 
 def _is_quiet(session: Session) -> bool:
-    """Whether nobody speaks, nothing is heard, and nothing is due or in work."""
-    activity, responses = session.activity, session.responses
-    busy = (activity.speaking_item, activity.last_spoken, activity.playing)
-    due = (responses.active, responses.wished, responses.asked)
-    if any(busy) or any(due):
-        return False
-    return not (select_pending_calls(session) or select_running_calls(session))
+    """Whether no turn is in progress and no function call is pending."""
+    return is_idle(session) and not select_pending_calls(session)
 
 
 _TABLE: Mapping[type, tuple[_Reaction, ...]] = {

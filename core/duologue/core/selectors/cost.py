@@ -1,7 +1,7 @@
-"""What a session cost: its tokens at the prices of its model.
+"""The cost of a session: its tokens at the prices of its model.
 
-There is a figure only where it is sure. A model without a price, tokens of a modality
-without one, and usage that does not add up give none.
+The cost is None unless it is certain: if a model or a modality has no price, or if the
+token counts do not add up, there is no figure.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 import attrs
 
 from ..arguments import of_session
+from ..events.config import RealtimeSessionConfig
 from ..prices import PRICES, Prices
 from ..state.model import Session, Usage
 
@@ -27,8 +28,8 @@ _KINDS = ("input", "cached", "output")
 class Cost:
     """US dollars: the sum, and its parts by kind of token.
 
-    ``input_…`` are the tokens that were not cached, ``cached_…`` those that were.
-    What wrote down the user's words is billed apart, and is not in it.
+    ``input_…`` is for uncached tokens, ``cached_…`` for cached ones. Input
+    transcription is billed separately and not included.
     """
 
     model: str
@@ -45,10 +46,10 @@ class Cost:
 
 @of_session
 def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
-    """What the responses so far cost, by our own table or by ``prices``.
+    """The cost of the responses so far, by the built-in price table or ``prices``.
 
-    A table is US dollars per million tokens, by model, modality and kind; a model can
-    have the name of another in place of prices, and costs the same::
+    A table holds US dollars per million tokens, by model, modality and kind. In place
+    of prices a model can have the name of another model, whose prices it shares::
 
         {
             "my-model": {
@@ -59,13 +60,15 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
             "my-model-2026-11-01": "my-model",
         }
 
-    None where the cost is not known: a model, a modality or a kind that was used has
-    no price, or the usage does not add up. Raises ValueError for a table of another
-    shape.
+    None if the cost is unknown: a model, modality or kind in use has no price, or the
+    token counts do not add up. Raises ValueError for a table of another shape.
     """
     if prices is not None:
         _check(prices)
-    model = getattr(session.connection.confirmed, "model", None)
+    config = session.connection.confirmed
+    if not isinstance(config, RealtimeSessionConfig):
+        return None
+    model = config.model
     if not isinstance(model, str):
         return None
     price = _price(model, PRICES if prices is None else prices)
@@ -84,7 +87,7 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
 
 
 def _check(prices: Any) -> None:
-    """Raise ValueError, with the place, for what is no table of prices."""
+    """Raise ValueError, with the location, unless this is a table of prices."""
     for model, price in _members(prices, "prices", None):
         if isinstance(price, str):
             continue
@@ -119,10 +122,9 @@ def _price(model: str, prices: Prices) -> Mapping[str, Mapping[str, float]] | No
 
 
 def _tokens(usage: Usage) -> dict[tuple[str, str], int] | None:
-    """Tokens by what they are billed as; None where they do not add up.
+    """Tokens by kind and modality; None if they do not add up to the total.
 
-    The cached ones are a part of the input. Where the sum is not the total, somebody
-    did not say what the tokens are.
+    The service includes cached tokens in the input counts.
     """
     tokens = {
         ("input", "text"): usage.input_text - usage.cached_text,

@@ -1,45 +1,48 @@
-"""The end of a conversation, as a screen shows it: what is new, however long it is.
+"""The last lines and calls of a conversation, for a screen.
 
-What it costs depends on how much is asked for, not on what came before.
+The cost depends on the number of lines you ask for, not on the length of the
+conversation.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import islice
 
 import attrs
 
 from ..arguments import of_session, require
 from ..state.model import Call, Item, Session
-from .session import has_output
+from .calls import has_output
+from .items import shown_items
 from .transcript import Transcript, transcript_of
 
 __all__ = ["CallLine", "CallState", "select_latest"]
 
 
 class CallState(StrEnum):
-    """How far a call of a tool is."""
+    """The progress of a tool call."""
 
-    #: Its arguments are coming.
+    #: Its arguments are streaming.
     COMING = "coming"
-    #: It waits for somebody to run it, or to allow it.
+    #: It waits to be run or approved.
     WAITING = "waiting"
-    #: A tool is at work.
+    #: Its tool is running.
     RUNNING = "running"
-    #: It has its output, or its answer.
+    #: It has its output or its answer.
     DONE = "done"
     #: It failed.
     FAILED = "failed"
-    #: It was interrupted before its arguments were whole: nobody runs it.
+    #: It was interrupted before its arguments were complete, and will not be run.
     CUT_OFF = "cut off"
 
 
 @attrs.frozen
 class CallLine:
-    """A call of a tool, as users read it.
+    """A tool call as a line of the conversation.
 
-    ``server`` is the MCP server that is asked, None for a function of the application.
-    ``arguments`` is JSON text, as far as it came; ``error`` why it failed.
+    ``server`` is the MCP server, None for a function of the application. ``arguments``
+    is the JSON text received so far; ``error`` says why the call failed.
     """
 
     item_id: str
@@ -53,32 +56,24 @@ class CallLine:
 
 @of_session
 def select_latest(session: Session, count: int) -> tuple[Transcript | CallLine, ...]:
-    """The last ``count`` lines and calls of a conversation, in its order.
+    """The last ``count`` lines and tool calls, in conversation order.
 
-    What `select_transcripts` shows, and between it the calls of functions and of MCP
-    servers, with the requests to approve them. Nothing from before the user cleared
-    the transcripts. It walks back from the end and stops when there is enough.
+    These are the lines of `select_transcripts`, with function calls, MCP calls and
+    approval requests between them. Raises TypeError if ``count`` is not an int.
     """
     require(count, int, "select_latest: the count")
-    latest: list[Transcript | CallLine] = []
-    for item_id in reversed(session.conversation.order):
-        if len(latest) >= count or item_id == session.conversation.cleared_after:
-            break
-        item = session.items[item_id]
-        if item.status == "deleted":
-            continue
-        if item.role in ("user", "assistant"):
-            latest.append(transcript_of(item))
-        elif item.call is not None and item.type in _CALLS:
-            latest.append(_call_line(session, item, item.call))
-    latest.reverse()
-    return tuple(latest)
+    lines = (line for item in shown_items(session) if (line := _line(session, item)))
+    return tuple(islice(lines, max(count, 0)))[::-1]
 
 
 _CALLS = ("function_call", "mcp_call", "mcp_approval_request")
 
 
-def _call_line(session: Session, item: Item, call: Call) -> CallLine:
+def _line(session: Session, item: Item) -> Transcript | CallLine | None:
+    if item.role in ("user", "assistant"):
+        return transcript_of(item)
+    if (call := item.call) is None or item.type not in _CALLS:
+        return None
     return CallLine(
         item.id,
         call.name,

@@ -1,45 +1,59 @@
-"""A line of the conversation, as users read it."""
+"""The transcript of a conversation, and the texts of a translation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ..state.model import Item
+from ..arguments import of_session
+from ..state.model import Item, Session
 from ..state.rope import Text
+from .items import shown_items
+from .memo import memoised
 
-__all__ = ["Transcript", "is_final", "transcript_of"]
+__all__ = [
+    "Transcript",
+    "TranslatedText",
+    "is_final",
+    "is_transcript_final",
+    "select_final_transcripts",
+    "select_transcripts",
+    "select_transcripts_by_role",
+    "select_translation",
+    "transcript_of",
+]
 
 
-class _Unread:
-    """Holds the pieces of a text until somebody reads it: joining them is not free."""
+class _LazyText:
+    """Joins the chunks of a text when ``text`` is first read."""
 
-    __slots__ = ("_pieces",)
-    _pieces: tuple[Text, ...]
+    __slots__ = ("_chunks",)
+    _chunks: tuple[Text, ...]
 
     if TYPE_CHECKING:
-        # A checker that saw it would believe in every attribute.
+        # If a type checker saw `__getattr__`, it would accept any attribute.
         text: str
     else:
 
         def __getattr__(self, name: str) -> str:
             if name != "text":
                 raise AttributeError(name)
-            text = "".join(map(str, self._pieces)).strip()
+            text = "".join(map(str, self._chunks)).strip()
             object.__setattr__(self, "text", text)
             return text
 
 
 @attrs.frozen
-class Transcript(_Unread):
+class Transcript(_LazyText):
     """One line of the conversation.
 
-    ``text`` is what is known so far (joined when it is first read), ``final`` whether
-    it can still change; ``interrupted`` the ms after which it was cut off, ``heard``
-    an estimate of what was heard by then (None where it was not cut off, or unknown).
-    ``started_at`` and ``finished_at`` are seconds since the Unix epoch, None where
-    unknown.
+    ``text`` is the text so far (joined when it is first read); ``final`` says that it
+    will not change. ``interrupted`` is the position in ms at which the audio was cut
+    off, ``heard`` an estimate of the words before it; None if it was not cut off, or
+    unknown. ``started_at`` and ``finished_at`` are seconds since the Unix epoch, None
+    if unknown.
     """
 
     item_id: str
@@ -52,8 +66,56 @@ class Transcript(_Unread):
     finished_at: float | None = None
 
 
+@attrs.frozen
+class TranslatedText:
+    """The source text and the translated text, and the audio position of each in ms."""
+
+    input: str
+    output: str
+    input_ms: int | None = None
+    output_ms: int | None = None
+
+
+@memoised("items", "conversation")
+def select_transcripts(session: Session) -> tuple[Transcript, ...]:
+    """The lines of the user and the assistant, spoken or typed, in order.
+
+    A user who is still speaking has a line, perhaps without text. System messages,
+    calls, deleted items and cleared lines are excluded.
+    """
+    lines = [transcript_of(item) for item in _messages(session)]
+    lines.reverse()
+    return tuple(lines)
+
+
+def _messages(session: Session) -> Iterator[Item]:
+    """The items that make a line, the newest first."""
+    return (item for item in shown_items(session) if item.role in _ROLES)
+
+
+_ROLES = ("user", "assistant")
+
+
+@memoised("items", "conversation")
+def select_final_transcripts(session: Session) -> tuple[Transcript, ...]:
+    """The lines that will not change."""
+    return tuple(line for line in select_transcripts(session) if line.final)
+
+
+@of_session
+def select_transcripts_by_role(session: Session, role: str) -> tuple[Transcript, ...]:
+    """The lines of ``user`` or ``assistant``."""
+    return tuple(line for line in select_transcripts(session) if line.role == role)
+
+
+@memoised("items", "conversation")
+def is_transcript_final(session: Session) -> bool:
+    """Whether no line can change."""
+    return all(map(is_final, _messages(session)))
+
+
 def transcript_of(item: Item) -> Transcript:
-    """The line that a message makes. It costs the same however long the text is."""
+    """The line of a message, in constant time: the text is joined later."""
     cut = item.truncation
     line = Transcript(
         item.id,
@@ -66,13 +128,24 @@ def transcript_of(item: Item) -> Transcript:
         item.placement.finished_at,
     )
     object.__delattr__(line, "text")
-    object.__setattr__(line, "_pieces", tuple(part.text for part in item.parts))
+    object.__setattr__(line, "_chunks", tuple(part.text for part in item.parts))
     return line
 
 
 def is_final(item: Item) -> bool:
-    """Whether the words of a message will not change any more."""
+    """Whether the text of a message will not change."""
     if not item.parts:
-        # The words of a user may still come when their item is complete.
+        # A user's item can be complete before its transcription arrives.
         return item.role == "assistant" and item.status != "in_progress"
     return all(part.final for part in item.parts)
+
+
+@memoised("conversation")
+def select_translation(session: Session) -> TranslatedText | None:
+    """The texts of a translation session; None for any other session."""
+    texts = session.conversation.translation
+    if texts is None:
+        return None
+    return TranslatedText(
+        str(texts.input), str(texts.output), texts.input_ms, texts.output_ms
+    )

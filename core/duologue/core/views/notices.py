@@ -15,7 +15,7 @@ import attrs
 from .. import events
 from ..events.types import SessionStatus
 from ..log.record import Record
-from ..selectors.session import has_output
+from ..selectors.calls import has_output
 from ..selectors.transcript import is_final, transcript_of
 from ..state.model import Call, Item, Part, Problem, Response, Session
 

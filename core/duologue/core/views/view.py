@@ -20,15 +20,9 @@ import msgspec
 from ..arguments import of_session
 from ..prices import Prices
 from ..selectors.cost import Cost, select_cost
-from ..selectors.session import (
-    Transcript,
-    select_metadata,
-    select_problems,
-    select_transcripts,
-    select_turns,
-    select_usage,
-)
-from ..selectors.transcript import transcript_of
+from ..selectors.items import shown_items
+from ..selectors.transcript import Transcript, select_transcripts, transcript_of
+from ..selectors.turns import select_metadata, select_turns, turn_times
 from ..state.model import (
     Activity,
     Call,
@@ -125,16 +119,8 @@ def alive(session: Session, item_id: str) -> Item | None:
 
 
 def shown(session: Session) -> list[str]:
-    """The items of the conversation behind the last clearing, the deleted left out."""
-    conversation = session.conversation
-    ids: list[str] = []
-    for item_id in reversed(conversation.order):
-        if item_id == conversation.cleared_after:
-            break
-        if alive(session, item_id) is not None:
-            ids.append(item_id)
-    ids.reverse()
-    return ids
+    """The ids of the items since the transcripts were last cleared, in order."""
+    return [item.id for item in shown_items(session)][::-1]
 
 
 def item_view(item: Item) -> dict[str, Any]:
@@ -223,23 +209,18 @@ def translation_head(translation: Translation) -> dict[str, Any]:
 
 def response_view(response: Response) -> dict[str, Any]:
     """A response with the latencies of its turn, in ms as in `TurnTimes`."""
-    turn = response.turn
-    start = turn.created_at if turn.speech_ended_at is None else turn.speech_ended_at
+    times = turn_times(response)
     return {
         "status": response.status,
         "reason": response.reason,
         "in_conversation": response.in_conversation,
         "item_ids": list(response.item_ids),
         "metadata": dict(response.metadata),
-        "item_id": turn.item_id,
-        "first_audio_ms": _ms(start, turn.first_audio_at),
-        "first_text_ms": _ms(start, turn.first_text_at),
-        "barge_in_ms": _ms(turn.barge_in_at, turn.interrupted_at),
+        "item_id": times.item_id,
+        "first_audio_ms": times.first_audio_ms,
+        "first_text_ms": times.first_text_ms,
+        "barge_in_ms": times.barge_in_ms,
     }
-
-
-def _ms(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else round((end - start) * 1000, 1)
 
 
 def activity_view(activity: Activity) -> dict[str, Any]:
@@ -283,10 +264,10 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
             {"id": response_id, "status": responses.by_id[response_id].status}
             for response_id in responses.order
         ],
-        "usage": plain(select_usage(session)),
+        "usage": plain(session.ledger.usage),
         "cost": None if cost is None else _money(cost),
         "turns": [plain(turn) for turn in select_turns(session)],
-        "problems": [plain(problem) for problem in select_problems(session)],
+        "problems": [plain(problem) for problem in session.ledger.problems],
         "counters": {
             "events": tally.events,
             "unknown": tally.unknown,

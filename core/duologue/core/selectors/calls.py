@@ -1,0 +1,72 @@
+"""Function calls and MCP approvals that are pending or running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..state.model import Call, Item, Session
+from .items import select_items
+from .memo import memoised
+
+__all__ = [
+    "has_output",
+    "select_pending_approvals",
+    "select_pending_calls",
+    "select_running_calls",
+]
+
+
+@memoised("items", "conversation")
+def select_pending_calls(session: Session) -> tuple[Call, ...]:
+    """The complete function calls that have not been started.
+
+    A call is no longer pending when its tool starts or its output is sent.
+    """
+    return _calls(
+        session, lambda call: call.complete and not call.running and not call.answered
+    )
+
+
+@memoised("items", "conversation")
+def select_running_calls(session: Session) -> tuple[Call, ...]:
+    """The function calls that the application is running."""
+    return _calls(session, lambda call: call.running)
+
+
+def _calls(session: Session, is_wanted: Callable[[Call], bool]) -> tuple[Call, ...]:
+    """Function calls without output, in conversation order, out-of-band ones last."""
+    conversation = session.conversation
+    found: dict[str, Call] = {}
+    for link in conversation.calls.values():
+        item = session.item(link.call)
+        if item is None or item.call is None or item.type != "function_call":
+            continue
+        if item.status == "deleted" or has_output(session, item.call):
+            continue
+        if is_wanted(item.call):
+            found[item.id] = item.call
+    if len(found) < 2:
+        return tuple(found.values())
+    ordered = [item_id for item_id in conversation.order if item_id in found]
+    ordered += sorted(found.keys() - set(ordered))
+    return tuple(found[item_id] for item_id in ordered)
+
+
+def has_output(session: Session, call: Call) -> bool:
+    """Whether the conversation holds the output of a call."""
+    link = session.conversation.calls.get(call.call_id or "")
+    output = session.item(link.output) if link else None
+    return output is not None and output.status != "deleted"
+
+
+@memoised("items", "conversation")
+def select_pending_approvals(session: Session) -> tuple[Item, ...]:
+    """The ``mcp_approval_request`` items without an answer."""
+    return tuple(
+        item
+        for item in select_items(session)
+        if item.type == "mcp_approval_request"
+        and item.call is not None
+        and item.call.mcp is not None
+        and item.call.mcp.approve is None
+    )

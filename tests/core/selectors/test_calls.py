@@ -1,0 +1,102 @@
+"""Calls that are pending or running, and approvals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from duologue.core import (
+    select_pending_approvals,
+    select_pending_calls,
+    select_running_calls,
+)
+
+from ..talk import Frame, Service, fold_frames
+
+
+def done(type: str, id: str, **fields: Any) -> Frame:
+    fields.setdefault("status", "completed")
+    item = {"type": type, "id": id, **fields}
+    event_id = f"{id} {fields['status']}"
+    return {"type": "conversation.item.done", "event_id": event_id, "item": item}
+
+
+def called(call_id: str, status: str = "completed") -> Frame:
+    fields = {"name": "f", "arguments": "{}", "status": status, "call_id": call_id}
+    return done("function_call", f"i_{call_id}", **fields)
+
+
+def gave(call_id: str) -> Frame:
+    return done("function_call_output", f"o_{call_id}", call_id=call_id, output="1")
+
+
+STARTED = {"type": "duologue.tool_started", "call_id": "a"}
+
+
+DELETED = {"type": "conversation.item.deleted", "item_id": "i_a"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "pending", "running"),
+    [
+        ([called("b"), called("a")], ["b", "a"], []),
+        ([called("a", "incomplete"), called("b")], ["b"], []),
+        ([called("a"), called("b"), STARTED], ["b"], ["a"]),
+        ([called("a"), STARTED, gave("a")], [], []),
+        ([gave("a")], [], []),
+        ([called("a"), DELETED], [], []),
+        ([called("a"), gave("a"), {**DELETED, "item_id": "o_a"}], ["a"], []),
+        ([done("mcp_call", "m", name="f", arguments="{}", server_label="l")], [], []),
+        (
+            [done("mcp_approval_request", "a", name="f", arguments="{}")],
+            [],
+            [],
+        ),
+    ],
+)
+def test_calls_that_wait_and_calls_that_run(
+    frames: list[Frame], pending: list[str], running: list[str]
+) -> None:
+    """Complete calls without output, in conversation order."""
+    session = fold_frames(*frames)
+
+    assert (pending, running) == (
+        [call.call_id for call in select_pending_calls(session)],
+        [call.call_id for call in select_running_calls(session)],
+    )
+
+
+def test_calls_beside_the_conversation_come_last() -> None:
+    """Calls of out-of-band responses have no position in it."""
+    service = Service()
+    response = service.begin(in_band=False)
+    for name in ("z", "y"):
+        item = called(name)["item"]
+        at = {"response_id": response, "output_index": 0}
+        service.send("response.output_item.done", item=item, **at)
+    service.frames.append(called("a"))
+    session = fold_frames(*service.frames)
+
+    assert [c.call_id for c in select_pending_calls(session)] == ["a", "y", "z"]
+
+
+def test_an_item_with_an_empty_id_answers_no_call() -> None:
+    """A call without an output is not linked to the item with the empty id."""
+    call = {"id": "f", "type": "function_call", "call_id": "c", "name": "g"}
+    done = {**call, "arguments": "{}", "status": "completed"}
+    session = fold_frames(
+        {"type": "input_audio_buffer.speech_started", "item_id": ""},
+        {"type": "response.output_item.done", "response_id": "r", "item": done},
+    )
+
+    assert [each.call_id for each in select_pending_calls(session)] == ["c"]
+
+
+def test_approvals_that_wait() -> None:
+    """An approval request is pending until it is answered."""
+    asks = done("mcp_approval_request", "r", server_label="l", name="f", arguments="{}")
+    answer = done("mcp_approval_response", "x", approval_request_id="r", approve=False)
+
+    assert [i.id for i in select_pending_approvals(fold_frames(asks))] == ["r"]
+    assert select_pending_approvals(fold_frames(asks, answer)) == ()

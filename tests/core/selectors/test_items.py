@@ -1,0 +1,27 @@
+"""The items of a conversation."""
+
+from __future__ import annotations
+
+from duologue.core import select_items, select_words_missing
+
+from ..talk import Service, fold_frames
+
+
+def test_items_without_the_deleted() -> None:
+    """System messages and calls are items too."""
+    service = Service()
+    service.typed("be kind", role="system")
+    gone = service.typed("no")
+    service.send("conversation.item.deleted", item_id=gone)
+
+    assert [i.role for i in select_items(fold_frames(*service.frames))] == ["system"]
+
+
+def test_where_words_may_be_missing() -> None:
+    """The items after which records were lost."""
+    service = Service()
+    service.frames.append({"type": "duologue.gap", "reason": "restart"})
+    item_id = service.typed("hello")
+    service.frames.append({"type": "duologue.gap", "reason": "restart"})
+
+    assert ("", item_id) == select_words_missing(fold_frames(*service.frames))
