@@ -1,4 +1,4 @@
-"""When another connection is worth it, and how long to wait."""
+"""Which failures can be retried, and the delay before each attempt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from duologue.core.effects.backoff import Backoff, is_recoverable, is_worth_repe
     ],
 )
 def test_recoverable_codes(code: int | None, expected: bool) -> None:
-    """Those that the provider's package retries; a peer that vanished has none."""
+    """The codes that the provider's package retries, or no code."""
     assert is_recoverable(code) is expected
 
 
@@ -27,20 +27,20 @@ def test_recoverable_codes(code: int | None, expected: bool) -> None:
     ],
 )
 def test_requests_worth_repeating(status: int | None, expected: bool) -> None:
-    """Not those that the service refused for what they are."""
+    """A request that the service refused is not repeated."""
     assert is_worth_repeating(status) is expected
 
 
-def test_waits_grow_up_to_a_limit() -> None:
-    """Twice the one before; chance halves them at most."""
+def test_delays_grow_up_to_a_limit() -> None:
+    """Each delay is twice the previous one; chance halves it at most."""
     backoff = Backoff(first=1.0, longest=5.0)
 
     assert [backoff.delay(n, 1.0) for n in (1, 2, 3, 4, 10_000)] == [1, 2, 4, 5, 5]
     assert [backoff.delay(n, 0.0) for n in (1, 2, 3, 4)] == [0.5, 1, 2, 2.5]
 
 
-def test_a_service_says_when_to_come_again() -> None:
-    """It is believed, but not for ever, and not to come sooner."""
+def test_retry_after_is_obeyed() -> None:
+    """Up to a limit, and never to shorten a delay."""
     backoff = Backoff(first=1.0, longest_asked=20.0)
 
     assert [backoff.delay(1, 1.0, asked) for asked in (7.0, 1e9, -5.0, 0.1)] == [

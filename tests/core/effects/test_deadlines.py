@@ -1,15 +1,17 @@
-"""When time matters."""
+"""When the next tick is due."""
 
 from __future__ import annotations
 
 from duologue.core.effects.deadlines import tick_at
-from duologue.core.effects.rules import HAND_OVER_DEADLINE, HAND_OVER_EARLY, PATIENCE
+from duologue.core.effects.handover import HAND_OVER_DEADLINE, HAND_OVER_EARLY
+from duologue.core.effects.responses import ANSWER_TIMEOUT
 
-from .test_rules import CREATE, EXPIRES, WISH, begun, expiring, tick
+from .live import CREATE, REQUEST, begun
+from .test_handover import EXPIRES, expiring, tick
 
 
-def test_when_time_matters() -> None:
-    """Before the end of a connection, twice; not where nobody knows the end."""
+def test_the_deadlines_of_a_connection() -> None:
+    """Two deadlines before its expiry; none if the expiry is unknown."""
     live, _ = expiring()
 
     def due() -> float | None:
@@ -28,15 +30,15 @@ def test_when_time_matters() -> None:
     assert due() is None
 
 
-def test_an_answer_that_is_waited_for_is_a_matter_of_time() -> None:
-    """A wish behind a turn that nobody answers; without a wish nobody waits."""
+def test_the_deadline_of_an_unanswered_turn() -> None:
+    """There is one only if a response is queued behind the turn."""
     live, service = begun()
     item_id = service.start_speech()
     service.end_speech(item_id)
     live.play(service)
     assert tick_at(live.state.sessions["s"]) is None
-    live.note(WISH)
+    live.note(REQUEST)
     ended = live.state.sessions["s"].items[item_id].placement.speech_ended_at
     assert ended is not None
-    assert tick_at(live.state.sessions["s"]) == ended + PATIENCE
-    assert tick(live, ended + PATIENCE) == CREATE
+    assert tick_at(live.state.sessions["s"]) == ended + ANSWER_TIMEOUT
+    assert tick(live, ended + ANSWER_TIMEOUT) == CREATE

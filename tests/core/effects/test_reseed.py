@@ -1,4 +1,4 @@
-"""What a new connection is told of the ones before it."""
+"""The events that restore a conversation on a new connection."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from duologue.core import Record, Session, encode, fold, reduce
 from duologue.core.effects.reseed import reseed
 
 from ..talk import Frame, Service, audio, message, to_record, to_records
+from .live import CREATE, REQUEST, Live, begun
 
 
 def told(*frames: Frame, kind: str = "realtime") -> list[Frame]:
@@ -29,7 +30,7 @@ def items(frames: list[Frame]) -> list[Frame]:
 
 
 def test_the_conversation_in_its_order() -> None:
-    """What was said as words, each behind the one before; ids are kept."""
+    """Speech as text, each item after its predecessor, under its own id."""
     service = Service()
     rule = service.typed("be kind", role="system")
     spoken = service.spoken("hello")
@@ -54,8 +55,8 @@ def test_the_conversation_in_its_order() -> None:
     ]
 
 
-def test_what_still_comes_by_the_old_connection_is_told_to_the_new() -> None:
-    """It is not the new one's own, though that one was connecting when it came."""
+def test_items_of_the_old_connection_are_sent_to_the_new_one() -> None:
+    """Even if they arrive while the new one connects."""
     service = Service()
     first = service.typed("one")
     frames = [(frame, 0) for frame in service.frames]
@@ -73,7 +74,7 @@ def test_what_still_comes_by_the_old_connection_is_told_to_the_new() -> None:
 
 
 def test_what_was_heard_of_an_interrupted_reply() -> None:
-    """Nothing at all: then it is left out."""
+    """A reply of which nothing was heard is left out."""
     service = Service()
     half = service.reply("one", " two", " six", " ten")
     none = service.reply("never heard")
@@ -88,7 +89,7 @@ def test_what_was_heard_of_an_interrupted_reply() -> None:
 
 
 def test_a_reply_that_is_cut_off_before_its_words() -> None:
-    """What was heard is not known then, but its words are."""
+    """The words that were heard are unknown then, so all are sent."""
     service = Service()
     cut: Frame = {"item_id": "i", "content_index": 0, "audio_end_ms": 5}
     service.send("conversation.item.truncated", **cut)
@@ -103,7 +104,7 @@ def test_a_reply_that_is_cut_off_before_its_words() -> None:
 
 @pytest.mark.parametrize(("ms", "text"), [(None, "one two"), (500, "one"), (-5, None)])
 def test_a_reply_during_which_the_connection_was_lost(ms: Any, text: Any) -> None:
-    """What was heard: what we played of it, or else what there was time for."""
+    """The part that was played, or for which there was time."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["one", " two", " three"])
@@ -120,8 +121,8 @@ def test_a_reply_during_which_the_connection_was_lost(ms: Any, text: Any) -> Non
     ]
 
 
-def test_what_is_not_told() -> None:
-    """The deleted, the silent, what was out of band, what has no role."""
+def test_items_that_are_left_out() -> None:
+    """Deleted, without text, out of band, without a role."""
     service = Service()
     deleted = service.typed("no")
     service.send("conversation.item.deleted", item_id=deleted)
@@ -151,7 +152,7 @@ def gave(call_id: str | None, id: str, output: str = "1") -> Frame:
 
 
 def test_calls_go_with_their_outputs() -> None:
-    """An empty output is one."""
+    """An empty output too."""
     call = {"type": "function_call", "call_id": "c", "name": "f"}
     output = {"type": "function_call_output", "call_id": "c"}
 
@@ -169,7 +170,7 @@ def test_calls_go_with_their_outputs() -> None:
     ],
 )
 def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
-    """The tool may be at work still: without its call the output would be refused."""
+    """Its tool may still run; without its call the output would be refused."""
     gone = "conversation.item.deleted"
     frames = [
         {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
@@ -195,7 +196,7 @@ def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
     ],
 )
 def test_calls_that_are_left_out(frames: list[Frame]) -> None:
-    """Without a call, cut off, deleted, of an MCP server."""
+    """Outputs without a call; interrupted, deleted and MCP calls."""
     gone = "conversation.item.deleted"
     frames = [
         {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
@@ -205,8 +206,8 @@ def test_calls_that_are_left_out(frames: list[Frame]) -> None:
     assert told(*frames) == []
 
 
-def test_what_the_new_connection_brought_itself() -> None:
-    """A user can be quicker than the conversation before."""
+def test_items_of_the_new_connection_itself() -> None:
+    """A user can speak before the conversation is restored."""
     service = Service()
     old = service.typed("old")
     state = fold(to_records(service.frames))
@@ -234,7 +235,7 @@ def test_what_the_new_connection_brought_itself() -> None:
     ],
 )
 def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
-    """But for what cannot be changed any more, and for what no service takes."""
+    """Without the fields that a service does not accept."""
     wish = {"type": "session.update", "session": asked}
     frame: Frame = {"type": "duologue.requested", "event": wish}
     if sent is not None and kind != "translation":
@@ -244,13 +245,13 @@ def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
     assert wanted == told(frame, kind=kind)
 
 
-def test_nothing_was_asked_and_said() -> None:
-    """A session that only connected."""
+def test_an_empty_session() -> None:
+    """A session that only connected needs no event."""
     assert list(reseed(Session("s"))) == []
 
 
 def test_a_transcription_has_no_conversation_to_go_on_with() -> None:
-    """Its items are words for audio."""
+    """Its items are transcripts of audio."""
     service = Service()
     service.spoken("hello")
 
@@ -258,7 +259,7 @@ def test_a_transcription_has_no_conversation_to_go_on_with() -> None:
 
 
 def test_the_echo_changes_nothing() -> None:
-    """Neither order nor text: the transcript is the one before."""
+    """Order and text stay: the transcript is the same."""
     service = Service()
     service.created()
     service.spoken("hello")
@@ -277,3 +278,61 @@ def test_the_echo_changes_nothing() -> None:
 
     assert before.conversation.order == after.conversation.order
     assert before.items == after.items
+
+
+# On a new connection.
+
+
+def test_a_new_connection_gets_the_conversation() -> None:
+    """Then the queued response is requested; in this order."""
+    live, service = begun()
+    service.typed("hello")
+    service.begin()
+    live.play(service)
+    live.note(REQUEST)
+    live.note({"type": "duologue.disconnected"})
+    live.epoch = 1
+    live.note({"type": "duologue.connecting"})
+    live.note({"type": "duologue.connected"})
+    service.created()
+    greeting = service.frames[-1]
+
+    assert ("conversation.item.create", *CREATE) == live.play(service)
+    assert live.note({**greeting, "event_id": "again"}) == ()
+
+
+def test_the_same_service_session_is_not_reseeded() -> None:
+    """A new connection to a session that the service still has."""
+    live, service = begun()
+    service.typed("hello")
+    live.play(service)
+    name = live.state.sessions["s"].connection.server_id
+    live.epoch = 1
+    created: Frame = {"type": "session.created", "session": {"type": "realtime"}}
+    created["session"]["id"] = name
+
+    assert live.note(created) == ()
+
+
+def test_a_late_event_of_an_older_connection() -> None:
+    """It does not concern the new connection."""
+    live, service = begun()
+    service.typed("hello")
+    live.play(service)
+    live.epoch = 2
+    live.note({"type": "duologue.connecting"})
+    live.epoch = 1
+    service.created()
+
+    assert live.play(service) == ()
+
+
+def test_a_translation_gets_its_configuration() -> None:
+    """A translation has no items."""
+    live = Live()
+    request = {"type": "session.update", "session": {"audio": {"output": {}}}}
+    live.note({"type": "duologue.requested", "event": request})
+    live.epoch = 1
+    created: Frame = {"type": "session.created", "session": {"type": "translation"}}
+
+    assert live.note(created) == ("session.update",)

@@ -1,11 +1,10 @@
-"""What a new connection must be told so that the conversation goes on.
+"""Re-seeding: the events that restore a conversation on a new connection.
 
-The configuration that was asked for, then every item in its order under its own id,
-each behind the one before. What cannot be given again is given as what was understood:
-audio as its words, a reply that was cut off as what was heard of it. Left out are the
-deleted, what was out of band, what has no words, outputs without a call, calls whose
-arguments are not whole, and what belongs to MCP servers, which list and call anew. A
-whole call is given again before it has its output: that may still come.
+The requested configuration, then every item of the conversation in order, under its own
+id and after its predecessor. Audio is sent as its transcript, a truncated reply as the
+words that were heard. Left out are deleted items, items without text, outputs without a
+call, incomplete calls, and MCP items: an MCP server lists its tools and is called
+again. A complete call is sent even without its output, which may still arrive.
 """
 
 from __future__ import annotations
@@ -17,21 +16,42 @@ import msgspec
 from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionKind
+from ..log.record import Record
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item
 
-__all__ = ["reseed"]
+__all__ = ["is_new_connection", "reseed", "reseed_new_connection"]
 
-#: The place in front of all (API page, ``conversation.item.create``).
+#: The predecessor of the first item (API page, ``conversation.item.create``).
 _FRONT = "root"
-#: What cannot be changed once a session stands.
+#: Fields that a session does not accept in an update.
 _FIXED = ("id", "object", "model", "expires_at")
 _CALLS = ("function_call", "function_call_output")
 
 
+def reseed_new_connection(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Restore the conversation, except on the first connection."""
+    if record.epoch > 0 and is_new_connection(before, record, after):
+        yield from reseed(after)
+
+
+def is_new_connection(before: Session, record: Record, after: Session) -> bool:
+    """Whether the record is the first of a new session at the service.
+
+    A session at the service that this client only connected to again has the
+    conversation.
+    """
+    if record.epoch != after.connection.epoch:
+        return False
+    server_id = after.connection.server_id
+    return server_id is None or server_id != before.connection.server_id
+
+
 def reseed(session: Session) -> Iterator[ClientEvent]:
-    """The events that bring a new connection to where the ones before it were."""
+    """The events that restore the configuration and the conversation."""
     configuration = _configuration(session.connection)
     if configuration is not None:
         yield configuration
@@ -47,11 +67,11 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
 
 
 def _configuration(connection: Connection) -> ClientEvent | None:
-    """The ``session.update`` for what was last asked for."""
+    """The ``session.update`` for the configuration last requested."""
     if connection.requested is None:
         return None
-    asked = msgspec.json.decode(connection.requested)
-    session = {key: asked[key] for key in asked if key not in _FIXED}
+    requested = msgspec.json.decode(connection.requested)
+    session = {key: requested[key] for key in requested if key not in _FIXED}
     if connection.kind is SessionKind.TRANSLATION:
         session.pop("type", None)
     else:
@@ -62,7 +82,7 @@ def _configuration(connection: Connection) -> ClientEvent | None:
 
 
 def _wire(session: Session, item: Item) -> events.AnyItem | None:
-    """An item as it can be given again; None for one that is not."""
+    """An item as a client can send it; None if it is left out."""
     is_new = item.placement.epoch == session.connection.epoch
     if is_new or item.status == "deleted":
         return None
@@ -85,16 +105,16 @@ def _wire(session: Session, item: Item) -> events.AnyItem | None:
 
 
 def _has_call(session: Session, call: Call) -> bool:
-    """Whether the conversation has the whole call that this is, or is the output of."""
+    """Whether the conversation has the complete call with this ``call_id``."""
     link = session.conversation.calls.get(call.call_id or "")
-    asks = session.item(link.call) if link else None
-    if asks is None or asks.status == "deleted" or asks.call is None:
+    item = session.item(link.call) if link else None
+    if item is None or item.status == "deleted" or item.call is None:
         return False
-    return asks.call.complete
+    return item.call.complete
 
 
 def _message(session: Session, item: Item) -> events.MessageItem | None:
-    """A message with its words; None where there are none, or nobody's."""
+    """A message with its text; None if it has no text or no role."""
     content: tuple[events.AnyPart, ...]
     if item.role == "assistant":
         heard = _heard(session, item)
@@ -108,7 +128,7 @@ def _message(session: Session, item: Item) -> events.MessageItem | None:
 
 
 def _heard(session: Session, item: Item) -> str:
-    """What the user knows of a reply."""
+    """The words of a reply that the user heard."""
     cut = item.truncation
     if cut is not None and cut.heard is not None:
         return cut.heard

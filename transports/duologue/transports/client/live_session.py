@@ -22,7 +22,7 @@ from duologue.core import (
 )
 from duologue.core import events as ev
 from duologue.core.effects import commands as make
-from duologue.core.effects.rules import cut_short
+from duologue.core.effects.barge_in import truncations
 from duologue.core.log.record import Direction, Record
 from duologue.core.views.notices import notices
 
@@ -150,7 +150,7 @@ class LiveSession:
     async def interrupt(self) -> None:
         """Stop the assistant's response and its audio. Nothing if it is silent."""
         self._flush_audio()
-        for event in (*make.interrupt(self.state), *cut_short(self.state)):
+        for event in (*make.interrupt(self.state), *truncations(self.state)):
             await self.send_event(event)
 
     @property

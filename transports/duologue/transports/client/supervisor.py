@@ -20,7 +20,7 @@ from duologue.core import Session, SessionStatus
 from duologue.core import events as ev
 from duologue.core.effects.backoff import is_recoverable
 from duologue.core.effects.deadlines import tick_at
-from duologue.core.effects.rules import may_hand_over
+from duologue.core.effects.handover import may_hand_over
 
 from ..contract import Transport
 from ..errors import ConnectError, ConnectionLost, DuologueError, NotConnected

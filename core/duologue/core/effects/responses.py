@@ -1,0 +1,171 @@
+"""When to send ``response.create``: a response must be due and the service free.
+
+A response is due if the application requested one, or if the model must answer the
+outputs of its function calls: every complete call of a completed response has its
+output, no response began since, and the outputs were sent from here. (A client that
+only watches the session sends nothing.) Interrupted calls do not count.
+
+The service is free if no response is in progress or requested, and no turn of the user
+is open that the service will answer by itself: that answer includes the outputs. A
+refused response is not requested again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import UnsetType
+
+from .. import events
+from ..events.base import ClientEvent
+from ..events.config import SemanticVad, ServerVad
+from ..events.types import SessionStatus
+from ..log.record import Record
+from ..selectors.calls import has_output
+from ..state.model import Item, Response, Session
+from ..wire.codec import decode
+from .commands import create_response
+from .reseed import is_new_connection
+
+__all__ = [
+    "ANSWER_TIMEOUT",
+    "has_unanswered_outputs",
+    "is_queued",
+    "last_response",
+    "respond",
+    "respond_after_error",
+    "respond_on_new_connection",
+    "turn_detection",
+]
+
+#: Seconds that the service has to answer a turn of the user.
+ANSWER_TIMEOUT = 10.0
+
+
+def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
+    """Request the response that has become due."""
+    event = _due(after)
+    if event is not None and _due(before) is None:
+        yield event
+
+
+def respond_on_new_connection(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Request a response that the previous connection could not."""
+    event = _due(after)
+    if event is not None and is_new_connection(before, record, after):
+        yield event
+
+
+def respond_after_error(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Request a queued response, but not the refused one."""
+    if after.responses.wished is not None:
+        yield from respond(before, record, after)
+
+
+def is_queued(event: ClientEvent) -> bool:
+    """Whether a requested event waits in the queue: a response in the conversation."""
+    if not isinstance(event, events.ResponseCreate):
+        return False
+    params = event.response
+    return (
+        not isinstance(params, events.ResponseCreateParams)
+        or params.conversation != "none"
+    )
+
+
+def _due(session: Session) -> ClientEvent | None:
+    """The response to request now, if any."""
+    if not _is_free(session):
+        return None
+    if session.responses.wished is not None:
+        event = decode(session.responses.wished)
+        # The application wants a response, even if the event is invalid.
+        return event if isinstance(event, events.ResponseCreate) else create_response()
+    return create_response() if has_unanswered_outputs(session) else None
+
+
+def _is_free(session: Session) -> bool:
+    responses = session.responses
+    if session.connection.status is not SessionStatus.OPEN:
+        return False
+    if responses.active is not None or responses.asked:
+        return False
+    detection = turn_detection(session)
+    answers = detection is not None and detection.create_response is not False
+    return not (answers and _has_open_turn(session))
+
+
+def turn_detection(session: Session) -> ServerVad | SemanticVad | None:
+    """The turn detection in force, None if it is off. The default is server VAD."""
+    config = session.connection.confirmed
+    audio = None if config is None else config.audio
+    if not isinstance(audio, events.AudioConfig):
+        return ServerVad()
+    if not isinstance(audio.input, events.AudioInput):
+        return ServerVad()
+    detection = audio.input.turn_detection
+    return ServerVad() if isinstance(detection, UnsetType) else detection
+
+
+def _has_open_turn(session: Session) -> bool:
+    """Whether the user speaks, or has spoken and the service has not answered yet."""
+    activity = session.activity
+    if activity.speaking_item is not None:
+        return True
+    item = session.item(activity.last_spoken)
+    ended = item.placement.speech_ended_at if item is not None else None
+    if item is None or ended is None:
+        return False
+    response = last_response(session)
+    if response is not None and response.turn.item_id == item.id:
+        return False
+    return (activity.ticked_at or ended) - ended < ANSWER_TIMEOUT
+
+
+def last_response(session: Session) -> Response | None:
+    """The response of the conversation that began last."""
+    for response_id in reversed(session.responses.order):
+        response = session.responses.by_id[response_id]
+        if response.in_conversation:
+            return response
+    return None
+
+
+def has_unanswered_outputs(session: Session) -> bool:
+    """Whether the outputs of a response's calls are complete and need an answer."""
+    output, response = _last_output(session)
+    if output is None or response is None or response.status != "completed":
+        return False
+    items = [session.items.get(item_id) for item_id in response.item_ids]
+    calls = [item.call for item in items if item and item.type == "function_call"]
+    complete = [call for call in calls if call is not None and call.complete]
+    if not all(has_output(session, call) for call in complete):
+        return False
+    is_ours = any(call.answered for call in complete)
+    return is_ours and not _was_answered(session, output, response)
+
+
+def _last_output(session: Session) -> tuple[Item | None, Response | None]:
+    """The last function output, and the response that made the call."""
+    conversation = session.conversation
+    output = session.item(conversation.last_output)
+    if output is None or output.call is None:
+        return output, None
+    link = conversation.calls.get(output.call.call_id or "")
+    call = session.item(link.call) if link is not None else None
+    response_id = call.placement.response_id if call is not None else None
+    response = session.response(response_id)
+    return output, response if response and response.in_conversation else None
+
+
+def _was_answered(session: Session, output: Item, response: Response) -> bool:
+    """Whether a later response began after the output arrived."""
+    last = last_response(session)
+    if last is None or last.id == response.id:
+        return False
+    created, arrived = last.turn.created_at, output.placement.started_at
+    return created is None or arrived is None or created >= arrived

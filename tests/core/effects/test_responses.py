@@ -1,0 +1,240 @@
+"""When a ``response.create`` is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from duologue.core import events as ev
+from duologue.core import react, reduce
+from duologue.core.effects.commands import Send
+from duologue.core.effects.responses import ANSWER_TIMEOUT
+
+from ..talk import Service, to_records
+from .live import CREATE, REQUEST, Live, begun, call, calling, output
+
+
+def test_the_output_of_a_call_is_answered() -> None:
+    """Once, when the service has confirmed it."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+
+    assert output(live, "a") == CREATE
+    service.reply("done")
+    assert live.play(service) == ()
+
+
+def test_parallel_calls_get_one_answer() -> None:
+    """After the last output, in any order."""
+    live, service = begun()
+    calling("a", "b", "c", live=live, service=service)
+
+    assert [output(live, name) for name in ("c", "a", "b")] == [(), (), CREATE]
+
+
+def test_outputs_before_the_end_of_their_response() -> None:
+    """A quick function: the answer waits for ``response.done``."""
+    live, service = begun()
+    response = service.begin()
+    item = call(service, response, "a", "completed")
+    assert live.play(service) == ()
+    assert output(live, "a") == ()
+    service.end(response, [item])
+
+    assert live.play(service) == CREATE
+
+
+def test_an_interrupted_call_does_not_count() -> None:
+    """The complete calls suffice; a cancelled response needs no answer."""
+    live, service = begun()
+    response = service.begin()
+    whole = call(service, response, "a", "completed")
+    cut = call(service, response, "b", "incomplete")
+    service.end(response, [whole, cut])
+    live.play(service)
+    assert output(live, "a") == CREATE
+
+    live, service = begun()
+    calling("a", live=live, service=service, status="cancelled")
+    assert output(live, "a") == ()
+
+
+def test_out_of_band_calls_are_not_answered() -> None:
+    """Their outputs are not in the conversation."""
+    live, service = begun()
+    response = service.begin(in_band=False)
+    item = call(service, response, "a", "completed")
+    service.end(response, [item], in_band=False)
+    live.play(service)
+
+    assert output(live, "a") == ()
+
+
+def test_a_client_that_only_watches_sends_nothing() -> None:
+    """The client that sent the outputs requests the answer."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+
+    assert output(live, "a", sent=False) == ()
+
+
+def test_an_output_without_a_call() -> None:
+    """There is nothing to answer."""
+    live, _ = begun()
+
+    assert output(live, "a") == ()
+
+
+def test_the_application_has_requested_the_response() -> None:
+    """Before the output is confirmed: it is not requested twice."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    live.note({"type": "response.create"}, "out")
+
+    assert output(live, "a") == ()
+    service.reply("done")
+    assert live.play(service) == ()
+
+
+def test_the_service_answers_the_users_turn() -> None:
+    """The user speaks while the function runs, so no request is needed."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    user = service.start_speech()
+    live.play(service)
+    assert output(live, "a") == ()
+    service.end_speech(user)
+    assert live.play(service) == ()
+    service.reply("here", "it is")
+
+    assert live.play(service) == ()
+
+
+def test_an_answer_that_did_not_see_the_output() -> None:
+    """A response that began before the output leaves it unanswered."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    response = service.begin()
+    live.play(service)
+    assert output(live, "a") == ()
+    service.end(response, [])
+
+    assert live.play(service) == CREATE
+
+
+def test_no_times_no_second_answer() -> None:
+    """Without times, a later response counts as the answer."""
+    service = Service()
+    live = Live()
+    calling("a", live=live, service=service)
+    live.note({"type": "response.create", "event_id": "e"}, "out")
+    item = {"type": "function_call_output", "call_id": "a", "output": "", "id": "o"}
+    sent = {"type": "conversation.item.create", "event_id": "f", "item": item}
+    live.note(sent, "out")
+    service.reply("done")
+    service.send("conversation.item.added", item=item, previous_item_id=None)
+    state = live.state
+    for record in to_records(service.frames):
+        record = msgspec.structs.replace(record, at=None)
+        before, state = state, reduce(state, record)
+        assert react(before, record, state) == ()
+
+
+@pytest.mark.parametrize("detection", [None, {"create_response": False}])
+def test_turns_that_the_service_does_not_answer(detection: Any) -> None:
+    """Push-to-talk: the turn of the user delays nothing."""
+    if detection:
+        detection = {"type": "server_vad", **detection}
+    live, service = begun(audio={"input": {"turn_detection": detection}})
+    calling("a", live=live, service=service)
+    service.start_speech()
+    live.play(service)
+
+    assert output(live, "a") == CREATE
+
+
+def test_a_refused_response_is_not_requested_again() -> None:
+    """It would be refused again and again."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    output(live, "a")
+    sent = live.commands[-1]
+    assert isinstance(sent, Send)
+    service.send("error", error={"event_id": sent.event.event_id, "code": "busy"})
+
+    assert live.play(service) == ()
+    assert not live.state.sessions["s"].responses.asked
+    service.typed("hello")
+    assert live.play(service) == ()
+
+
+def test_a_queued_response_waits_for_the_end_of_another() -> None:
+    """Two requests during a response: one answer, after it."""
+    live, service = begun()
+    response = service.begin()
+    live.play(service)
+    service.typed("wait")
+    live.play(service)
+    assert (live.note(REQUEST), live.note(REQUEST)) == ((), ())
+    service.end(response, [])
+
+    assert live.play(service) == CREATE
+    service.reply("yes?")
+    assert live.play(service) == ()
+
+
+def test_a_queued_response_waits_for_the_one_in_flight() -> None:
+    """Until it is answered by a response or an error."""
+    live, service = begun()
+    assert live.note(REQUEST) == CREATE
+    assert live.note(REQUEST) == ()
+    service.send("error", error={"code": "conversation_already_has_active_response"})
+
+    assert live.play(service) == CREATE
+
+
+def test_a_queued_response_waits_for_the_user() -> None:
+    """It is sent even if the speech is cleared."""
+    live, service = begun()
+    service.start_speech()
+    live.play(service)
+    assert live.note(REQUEST) == ()
+    service.send("input_audio_buffer.cleared")
+
+    assert live.play(service) == CREATE
+
+
+def test_an_unanswered_turn_times_out() -> None:
+    """The service should answer it, but does not."""
+    live, service = begun()
+    user = service.start_speech()
+    service.end_speech(user)
+    live.play(service)
+    assert live.note(REQUEST) == ()
+    assert live.note({"type": "duologue.tick"}) == ()
+    live.at += ANSWER_TIMEOUT
+
+    assert live.note({"type": "duologue.tick"}) == CREATE
+
+
+def test_a_response_that_ends_before_it_began() -> None:
+    """It was the answer to the turn of the user."""
+    live, service = begun()
+    user = service.start_speech()
+    service.end_speech(user)
+    live.play(service)
+    live.note(REQUEST)
+    service.end("r", [], "cancelled")
+
+    assert live.play(service) == CREATE
+
+
+def test_an_invalid_request_is_sent_without_options() -> None:
+    """The application wanted a response nevertheless."""
+    live, _ = begun()
+    event = {"type": "response.create", "response": {"metadata": 5}}
+    assert live.note({"type": "duologue.requested", "event": event}) == CREATE
+
+    assert live.commands == [Send("s", ev.ResponseCreate(event_id="s.2.0"))]
