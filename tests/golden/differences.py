@@ -11,4 +11,10 @@ DIFFERENCES: dict[str, str] = {
     "duologue.adapters.audio:Speaker.__enter__": "inherited, so it returns Self",
     "duologue.local:ScriptedMind": "takes rules; Script was not public",
     "duologue.local:load_scenario": "ScriptedMind is an alias now",
+    "duologue.local:Engine": "Options is an alias of EngineOptions now",
+    "duologue.local:Engine.respond": "the class Reply is ResponseInProgress now",
+    "duologue.local:Engine.take_jobs": "an alias of take_effects now",
+    "duologue.local:LocalService": "Options is an alias of EngineOptions now",
+    "duologue.local:SessionRunner": "Options is an alias of EngineOptions now",
+    "duologue.local.memory:memory": "Options is an alias of EngineOptions now",
 }

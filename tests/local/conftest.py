@@ -14,8 +14,8 @@ import pytest
 
 from duologue.core import decode
 from duologue.core.events import Malformed, Unknown
-from duologue.local.engine import effects as jobs
-from duologue.local.engine.engine import Engine, Options
+from duologue.local import Engine, Options
+from duologue.local.engine import effects
 from duologue.local.interfaces import Call, Say
 
 #: 20 ms of sound and of silence, PCM16 at 24 kHz.
@@ -110,7 +110,7 @@ class Bench:
         self.events: list[dict[str, Any]] = []
         self.played = b""
         self.hold: tuple[type[object], ...] = ()
-        self.held: list[jobs.Job] = []
+        self.held: list[effects.Effect] = []
         self.fed: dict[str, int] = {}
         self.fails: dict[str, str] = {}
         self.engine.start(self.at)
@@ -176,7 +176,7 @@ class Bench:
 
     def follow(self) -> None:
         """Answer the jobs and collect the events."""
-        while todo := self.engine.take_jobs():
+        while todo := self.engine.take_effects():
             self.collect()
             for job in todo:
                 if isinstance(job, self.hold):
@@ -197,24 +197,24 @@ class Bench:
             self.answer(job)
         self.follow()
 
-    def answer(self, job: jobs.Job) -> None:
+    def answer(self, job: effects.Effect) -> None:
         engine, at = self.engine, self.at
         match job:
-            case jobs.FeedUtterance(utterance, pcm16k):
+            case effects.FeedUtterance(utterance, pcm16k):
                 self.fed[utterance] = self.fed.get(utterance, 0) + len(pcm16k)
-            case jobs.FinishUtterance(utterance):
+            case effects.FinishUtterance(utterance):
                 if why := self.fails.get("ear"):
                     engine.transcription_failed(utterance, why, at)
                 else:
                     engine.transcribed(utterance, self.words, at)
-            case jobs.Think(response):
+            case effects.GenerateReply(response):
                 if why := self.fails.get("mind"):
                     engine.mind_failed(response, why, at)
                 else:
                     for thought in self.thoughts or (Say(self.says),):
                         engine.thought(response, thought, at)
                     engine.thought_all(response, at)
-            case jobs.Speak(response):
+            case effects.Synthesise(response):
                 engine.voiced(response, b"\x00\x20" * 24 * self.audio_ms, at)
                 if why := self.fails.get("voice"):
                     engine.voice_failed(response, why, at)

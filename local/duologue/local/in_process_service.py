@@ -12,9 +12,10 @@ from duologue.transports.drivers.memory import pair
 from duologue.transports.errors import ConnectError, NotConnected
 
 from .components import Parts
-from .engine.engine import Options
-from .engine.outbox import NewId, Refusal
+from .engine.outbox import NewId
+from .engine.settings import EngineOptions
 from .faults.injector import NO_FAULTS, Faults
+from .schema.refusal import Refusal
 from .server.session_runner import SessionRunner, new_id
 
 __all__ = ["in_process", "memory"]
@@ -23,7 +24,7 @@ __all__ = ["in_process", "memory"]
 def in_process(
     *,
     parts: Parts | None = None,
-    options: Options | None = None,
+    options: EngineOptions | None = None,
     clock: Callable[[], float] | None = None,
     ids: NewId = new_id,
     faults: Faults = NO_FAULTS,
@@ -49,7 +50,7 @@ class _InProcessTransport:
     def __init__(
         self,
         parts: Parts,
-        options: Options | None,
+        options: EngineOptions | None,
         clock: Callable[[], float] | None,
         ids: NewId,
         faults: Faults,

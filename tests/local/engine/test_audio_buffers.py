@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from duologue.local.engine.audio_buffers import MOST_AUDIO, Intake, decoded
-from duologue.local.engine.outbox import Refusal
+from duologue.local.engine.audio_buffers import MOST_AUDIO, InputBuffer, decoded
+from duologue.local.schema.refusal import Refusal
 
 BIG = bytes(range(256)) * 4_000
 
@@ -50,7 +50,7 @@ def test_there_is_a_most() -> None:
 
 
 def test_half_a_sample_waits_for_the_other() -> None:
-    intake = Intake(None)
+    intake = InputBuffer(None)
     assert intake.samples(b"\x01") == b""
     assert intake.samples(b"\x02\x03") == b"\x01\x02"
     intake.clear()
@@ -59,7 +59,7 @@ def test_half_a_sample_waits_for_the_other() -> None:
 
 def test_the_oldest_goes_where_nobody_commits() -> None:
     """Seven minutes are kept."""
-    intake = Intake(None)
+    intake = InputBuffer(None)
     minute = 60 * 48_000
     for n in range(9):
         intake.keep(bytes([n]) * minute)
@@ -69,7 +69,7 @@ def test_the_oldest_goes_where_nobody_commits() -> None:
 
 
 def test_too_little_stays_where_it_is() -> None:
-    intake = Intake(None)
+    intake = InputBuffer(None)
     intake.keep(bytes(4_798))
     with pytest.raises(Refusal) as raised:
         intake.take()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from duologue.local.engine import effects as jobs
+from duologue.local.engine import effects
 from duologue.local.interfaces import Call, Called, Line, Returned, Say, Tool
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ def test_the_mind_reads_calls_and_their_outputs(bench: Make) -> None:
     desk.run(3)
     call_id = desk.last(ARGUMENTS)["call_id"]
     desk.send("conversation.item.create", item=output(call_id, "It is foggy."))
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create", response={"tool_choice": "none"})
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.lines == (
         Line("user", "the weather please"),
         Called(call_id, "get_weather", LONDON.arguments),
@@ -155,12 +155,12 @@ def test_a_response_may_be_given_its_own_input(bench: Make) -> None:
     desk = bench(session=TEXT)
     first = {**user("first"), "id": "a"}
     desk.send("conversation.item.create", item=first)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     given = [{"type": "item_reference", "id": "a"}, user("second")]
     asked = {"conversation": "none", "input": given, "instructions": "Be brief."}
     desk.send("response.create", response=asked)
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.instructions == "Be brief."
     assert think.prompt.lines == (Line("user", "first"), Line("user", "second"))
     unknown = [{"type": "item_reference", "id": "nobody"}]
@@ -171,7 +171,7 @@ def test_a_response_may_be_given_its_own_input(bench: Make) -> None:
 def test_a_streamed_reply_is_spoken_sentence_by_sentence(bench: Make) -> None:
     """The voice begins with the first sentence while the mind still thinks."""
     desk = bench()
-    desk.hold = (jobs.Think, jobs.Speak)
+    desk.hold = (effects.GenerateReply, effects.Synthesise)
     desk.send("response.create")
     response = desk.last("response.created")["response"]["id"]
 
@@ -179,7 +179,7 @@ def test_a_streamed_reply_is_spoken_sentence_by_sentence(bench: Make) -> None:
         for chunk in chunks:
             desk.engine.thought(response, Say(chunk), desk.at)
         desk.follow()
-        return [job.text for job in desk.held if isinstance(job, jobs.Speak)]
+        return [job.text for job in desk.held if isinstance(job, effects.Synthesise)]
 
     assert spoken("It ", "costs 3", ".") == []
     assert spoken("50. Is", " that") == ["It costs 3.50."]
@@ -198,7 +198,7 @@ def test_a_streamed_reply_is_spoken_sentence_by_sentence(bench: Make) -> None:
 
 def test_a_failure_shows_its_code(bench: Make) -> None:
     desk = bench(session=TEXT)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create")
     response = desk.last("response.created")["response"]["id"]
     why = "Too many."

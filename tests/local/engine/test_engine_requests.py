@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from duologue.local.engine import effects as jobs
+from duologue.local.engine import effects
 from duologue.local.interfaces import Line, Say
 
 if TYPE_CHECKING:
@@ -370,11 +370,11 @@ def test_the_mind_gets_the_conversation_in_order(bench: Make) -> None:
     desk.send("conversation.item.create", item=said("first"), previous_item_id="root")
     desk.send("response.create")
     desk.run(1)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("conversation.item.create", item=said("third"))
     desk.send("response.create")
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.instructions == "Be brief."
     assert think.prompt.lines == (
         Line("user", "first"),
@@ -400,7 +400,7 @@ def test_an_item_stands_behind_the_one_it_names(bench: Make) -> None:
 
 def test_one_response_at_a_time(bench: Make) -> None:
     desk = bench()
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create")
     desk.send("response.create", event_id="second")
     error = desk.last("error")["error"]
@@ -414,7 +414,7 @@ def test_one_response_at_a_time(bench: Make) -> None:
 def test_responses_beside_the_conversation(bench: Make) -> None:
     """Several at once, without items in the conversation, told apart by metadata."""
     desk = bench(session=TEXT)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create")
     for topic in ("one", "two"):
         desk.send(
@@ -425,7 +425,9 @@ def test_responses_beside_the_conversation(bench: Make) -> None:
                 "input": [said("something else")],
             },
         )
-    prompts = [job.prompt for job in desk.held if isinstance(job, jobs.Think)]
+    prompts = [
+        job.prompt for job in desk.held if isinstance(job, effects.GenerateReply)
+    ]
     assert [prompt.heard for prompt in prompts] == [
         "",
         "something else",
@@ -462,10 +464,10 @@ def test_a_response_may_differ_from_its_session(bench: Make) -> None:
 def test_a_mind_that_fails_is_heard_out(bench: Make) -> None:
     """What it said before is sent whole, then the response fails."""
     desk = bench()
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create", response={"output_modalities": ["text"]})
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     desk.engine.thought(think.response, Say("one two three"), desk.at)
     desk.engine.mind_failed(think.response, "no more", desk.at, code="out")
     desk.run(5)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from duologue.local.engine import effects as jobs
-from duologue.local.engine.outbox import Refusal
+from duologue.local.engine import effects
 from duologue.local.engine.settings import Settings
 from duologue.local.interfaces import Line
+from duologue.local.schema.refusal import Refusal
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
@@ -147,10 +147,10 @@ def test_push_to_talk(bench: Make) -> None:
         "conversation.item.added",
         "conversation.item.done",
     ]
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.send("response.create")
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.lines == (Line("user", "can you hear me"),)
 
 
@@ -183,7 +183,7 @@ def test_the_telephones_formats(bench: Make, kind: str) -> None:
         audio_ms=1000,
     )
     append(desk, b"\xd5\x2a" * 8_000)
-    desk.hold = (jobs.FinishUtterance,)
+    desk.hold = (effects.FinishUtterance,)
     desk.send("input_audio_buffer.commit")
     assert sum(desk.fed.values()) == 2 * 2 * 16_000
     desk.release()
@@ -231,7 +231,7 @@ def test_whoever_speaks_in_time_is_not_disturbed(bench: Make) -> None:
 def test_a_session_ends_after_its_life(bench: Make) -> None:
     """An error, then the close; after that nothing is answered."""
     desk = bench(life=60.0)
-    desk.hold = (jobs.Close,)
+    desk.hold = (effects.CloseConnection,)
     created = desk.last("session.created")["session"]
     assert created["expires_at"] == 1060
     desk.run(59)
@@ -240,7 +240,7 @@ def test_a_session_ends_after_its_life(bench: Make) -> None:
     error = desk.last("error")["error"]
     assert error["code"] == "session_expired"
     [close] = desk.held
-    assert isinstance(close, jobs.Close)
+    assert isinstance(close, effects.CloseConnection)
     assert close.code == 1001
     desk.forget()
     desk.send("response.create")
@@ -374,7 +374,7 @@ def test_a_conversation_has_a_limit(
 
 def test_responses_at_a_time_have_a_limit(bench: Make) -> None:
     desk = bench()
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     for _ in range(32):
         desk.send("response.create", response={"conversation": "none"})
     assert "error" not in desk.types
@@ -388,7 +388,7 @@ def test_responses_at_a_time_have_a_limit(bench: Make) -> None:
 def test_audio_in_an_item_is_heard(bench: Make) -> None:
     """The words are written down, and a response waits for them."""
     desk = bench(words="hello there")
-    desk.hold = (jobs.FinishUtterance, jobs.Think)
+    desk.hold = (effects.FinishUtterance, effects.GenerateReply)
     audio = base64.b64encode(SOUND).decode()
     content = [
         {"type": "input_text", "text": "Listen:"},
@@ -400,12 +400,12 @@ def test_audio_in_an_item_is_heard(bench: Make) -> None:
     assert shown == [content[0], {"type": "input_audio", "transcript": None}]
     desk.send("response.create")
     [finish] = desk.held
-    assert isinstance(finish, jobs.FinishUtterance)
+    assert isinstance(finish, effects.FinishUtterance)
     desk.held.clear()
     desk.answer(finish)
     desk.follow()
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.lines == (Line("user", "Listen: hello there"),)
     completed = desk.last("conversation.item.input_audio_transcription.completed")
     assert (completed["item_id"], completed["transcript"]) == ("a", "hello there")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from duologue.local.engine import effects as jobs
+from duologue.local.engine import effects
 
 if TYPE_CHECKING:
     from tests.local.conftest import Bench
@@ -162,7 +162,7 @@ def test_the_joined_reply_is_the_final_reply(bench: Make) -> None:
 def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
     """They are sent at the commit; the rest when the ear is done."""
     desk = bench()
-    desk.hold = (jobs.FinishUtterance,)
+    desk.hold = (effects.FinishUtterance,)
     desk.hear(500, loud=True)
     item_id = desk.last("input_audio_buffer.speech_started")["item_id"]
     desk.engine.guessed(item_id, "can you", desk.at)
@@ -181,7 +181,7 @@ def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
 def test_words_that_were_wrong_are_replaced_not_repeated(bench: Make) -> None:
     """No delta can take a word back: the final text alone counts then."""
     desk = bench(words="count to ten please")
-    desk.hold = (jobs.FinishUtterance,)
+    desk.hold = (effects.FinishUtterance,)
     desk.hear(500, loud=True)
     item_id = desk.last("input_audio_buffer.speech_started")["item_id"]
     for _ in range(2):
@@ -195,10 +195,10 @@ def test_words_that_were_wrong_are_replaced_not_repeated(bench: Make) -> None:
 
 def test_without_transcription_only_the_mind_hears_the_words(bench: Make) -> None:
     desk = bench(transcribe=False)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.turn()
     [think] = desk.held
-    assert isinstance(think, jobs.Think)
+    assert isinstance(think, effects.GenerateReply)
     assert think.prompt.heard == "can you hear me"
     desk.release()
     desk.run(3)
@@ -220,7 +220,7 @@ def test_the_transcription_ends_after_the_first_word_of_the_answer(bench: Make) 
 def test_the_transcription_does_not_wait_for_ever(bench: Make) -> None:
     """An answer that does not begin holds it up for one second."""
     desk = bench()
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.turn()
     assert COMPLETED not in desk.types
     desk.run(1.1)
@@ -420,7 +420,7 @@ def test_barge_in_after_the_response_is_done(bench: Make) -> None:
 def test_barge_in_before_the_reply_has_begun(bench: Make) -> None:
     """Nothing was played: the response is cancelled, nothing is cleared."""
     desk = bench(media=True)
-    desk.hold = (jobs.Think,)
+    desk.hold = (effects.GenerateReply,)
     desk.turn()
     desk.forget()
     desk.hear(100, loud=True)

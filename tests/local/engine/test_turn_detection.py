@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from duologue.local.engine.settings import TurnRule
-from duologue.local.engine.turn_detection import Ended, TurnFinder
+from duologue.local.engine.turn_detection import SpeechStopped, TurnDetector
 from duologue.local.speech.synthesis import Trim
 
 RULE = TurnRule(
@@ -42,12 +42,12 @@ class Lagging:
 
 def ends(lag: int, *chunks: bytes) -> list[int]:
     """How many chunks had come when a turn was over, each time."""
-    finder = TurnFinder(Lagging(lag, left=-1), lambda pcm: pcm)
+    detector = TurnDetector(Lagging(lag, left=-1), lambda pcm: pcm)
     return [
         number
         for number, chunk in enumerate(chunks, 1)
-        for found in finder.hear(chunk, RULE)
-        if isinstance(found, Ended)
+        for found in detector.process(chunk, RULE)
+        if isinstance(found, SpeechStopped)
     ]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from duologue.core import Store, select_transcripts
 from duologue.local import Options, Parts, in_process
-from duologue.local.engine.effects import Close
+from duologue.local.engine.effects import CloseConnection
 from duologue.local.faults.injector import (
     TRANSCRIBED,
     Cut,
@@ -38,7 +38,7 @@ from duologue.local.faults.injector import (
 )
 from duologue.local.interfaces import Call, Say
 from duologue.local.server.calls import Calls
-from duologue.local.server.session_factory import Sessions
+from duologue.local.server.session_factory import SessionFactory
 from duologue.transports.contract import Target
 from duologue.transports.drivers.webrtc.peer import Peer
 from duologue.transports.errors import ConnectionLost
@@ -187,7 +187,7 @@ def test_expiry_is_an_error_and_a_close() -> None:
     kind, error, close = passed(line, frame(A), frame(B))
     assert types([kind]) == [A]
     assert json.loads(str(error))["error"]["code"] == "session_expired"
-    assert isinstance(close, Close)
+    assert isinstance(close, CloseConnection)
     assert close.code == 1001
 
 
@@ -196,7 +196,9 @@ def test_nothing_comes_after_a_cut() -> None:
     line = line_of(late, Fault(does=Cut(1011), events=(A,)))
     out = passed(line, *map(frame, (C, A, B)))
     assert types(out[:1]) == [A]
-    assert [each.code for each in out[1:] if isinstance(each, Close)] == [1011]
+    assert [each.code for each in out[1:] if isinstance(each, CloseConnection)] == [
+        1011
+    ]
     assert len(out) == 2
 
 
@@ -211,7 +213,7 @@ def test_at_a_time_it_happens_by_itself() -> None:
     assert line.deadline == 102.5
     assert line.take(102.4) == []
     [cut] = line.take(102.5)
-    assert isinstance(cut, Close)
+    assert isinstance(cut, CloseConnection)
     assert cut.code == 1006
 
 
@@ -431,7 +433,9 @@ async def test_the_media_stops_and_the_channel_stays() -> None:
     mute = Fault(
         does=Mute(), events=("input_audio_buffer.cleared",), nth=frozenset({1})
     )
-    calls = Calls(Sessions(Parts(), Options(), faults=Faults((mute,))), loopback=True)
+    calls = Calls(
+        SessionFactory(Parts(), Options(), faults=Faults((mute,))), loopback=True
+    )
     types: list[str] = []
     packets: list[bytes] = []
     peer = Peer(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from duologue.local.engine.outbox import Refusal
 from duologue.local.schema.checks import (
     Shape,
     boolean,
@@ -21,6 +20,7 @@ from duologue.local.schema.checks import (
     text,
 )
 from duologue.local.schema.conversation_items import INPUT, ITEM
+from duologue.local.schema.refusal import Refusal
 from duologue.local.schema.session_config import RESPONSE
 
 PAIR = record({"type": text, "a": integer(1, 3)}, required=("a",))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from duologue.local.server.capacity import Listeners, default_limit
+from duologue.local.server.capacity import Capacity, default_limit
 
 
 def test_places_are_taken_once_and_given_back() -> None:
-    listeners = Listeners(1)
-    first, second = listeners.seat(), listeners.seat()
+    listeners = Capacity(1)
+    first, second = listeners.claim(), listeners.claim()
     assert [first.listen(True), first.listen(True)] == [True, True]
     assert not second.listen(True)
     assert listeners.taken == 1
@@ -19,10 +19,10 @@ def test_places_are_taken_once_and_given_back() -> None:
 
 
 def test_who_is_not_listened_to_takes_no_place() -> None:
-    listeners = Listeners(0)
-    assert listeners.seat().listen(False)
-    assert not listeners.seat().listen(True)
+    listeners = Capacity(0)
+    assert listeners.claim().listen(False)
+    assert not listeners.claim().listen(True)
 
 
 def test_without_a_limit_the_cores_say() -> None:
-    assert Listeners().limit == default_limit() > 0
+    assert Capacity().limit == default_limit() > 0

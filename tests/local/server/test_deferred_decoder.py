@@ -12,7 +12,7 @@ import pytest
 from duologue.core import Session, SessionConfig, models, select_transcripts
 from duologue.core.events import Transcription
 from duologue.local import LocalService
-from duologue.local.server.deferred_decoder import Unheard
+from duologue.local.server.deferred_decoder import DeferredDecoder
 from duologue.transports import Client, Credentials, WavSource, webrtc
 
 QUESTION = Path(__file__).parents[3] / "examples" / "question.wav"
@@ -38,9 +38,9 @@ class Decoder:
         return packet * 2
 
 
-def unheard(listener: Listener) -> tuple[Unheard, Any]:
+def unheard(listener: Listener) -> tuple[DeferredDecoder, Any]:
     decoder: Any = Decoder()
-    return Unheard(listener, lambda: decoder), decoder
+    return DeferredDecoder(listener, lambda: decoder), decoder
 
 
 def test_what_is_listened_to_goes_on_at_once() -> None:

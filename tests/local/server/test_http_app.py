@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from duologue.local import LocalService, Parts, ServiceError
-from duologue.local.engine.engine import Options
+from duologue.local import LocalService, Options, Parts, ServiceError
 from duologue.local.server.calls import Calls
 from duologue.local.server.keys import Keys
-from duologue.local.server.session_factory import Sessions
+from duologue.local.server.session_factory import SessionFactory
 from duologue.transports.drivers.webrtc.peer import Peer
 
 KEY = {"Authorization": "Bearer made-up"}
@@ -438,7 +437,7 @@ def test_an_origin_of_a_page_is_taken(origin: str) -> None:
 
 
 async def test_a_call_whose_channel_never_opens_is_dropped(caller: Caller) -> None:
-    calls = Calls(Sessions(Parts(), Options()), loopback=True, open_timeout=0.2)
+    calls = Calls(SessionFactory(Parts(), Options()), loopback=True, open_timeout=0.2)
     await calls.answer(await caller.peer.offer(), {})
     assert len(calls) == 1
     async with asyncio.timeout(5):
@@ -448,7 +447,7 @@ async def test_a_call_whose_channel_never_opens_is_dropped(caller: Caller) -> No
 
 
 async def test_a_caller_that_hangs_up_is_forgotten(caller: Caller) -> None:
-    calls = Calls(Sessions(Parts(), Options()), loopback=True)
+    calls = Calls(SessionFactory(Parts(), Options()), loopback=True)
     _, answer = await calls.answer(await caller.peer.offer(), {})
     await caller.peer.accept(answer)
     await caller.until("session.created")
@@ -462,7 +461,7 @@ async def test_a_caller_that_hangs_up_is_forgotten(caller: Caller) -> None:
 @pytest.fixture
 async def connected(caller: Caller) -> AsyncGenerator[Calls]:
     """Calls of which one is up."""
-    calls = Calls(Sessions(Parts(), Options()), loopback=True)
+    calls = Calls(SessionFactory(Parts(), Options()), loopback=True)
     push_to_talk = {"audio": {"input": {"turn_detection": None}}}
     _, answer = await calls.answer(await caller.peer.offer(), push_to_talk)
     await caller.peer.accept(answer)

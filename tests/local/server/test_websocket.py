@@ -17,8 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from duologue.local import LocalService, Parts
-from duologue.local.engine.engine import Options
+from duologue.local import LocalService, Options, Parts
 from duologue.local.faults.injector import NO_CLOSE_FRAME, Cut, Fault, Faults
 from duologue.local.server.websocket import WAITING_LIMIT
 from duologue.transports.drivers.webrtc.peer import Peer

@@ -14,7 +14,11 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from duologue.local.engine.settings import TurnRule
-from duologue.local.engine.turn_detection import Began, Ended, TurnFinder
+from duologue.local.engine.turn_detection import (
+    SpeechStarted,
+    SpeechStopped,
+    TurnDetector,
+)
 from duologue.local.interfaces import EarError, Voice, VoiceError
 from duologue.local.speech import tts as voices
 from duologue.local.speech.asr_sphinx import SphinxEar
@@ -181,13 +185,13 @@ def _missing() -> Voice:
 
 
 async def turns_of(pcm24k: bytes) -> list[tuple[str, int]]:
-    finder = TurnFinder(SileroDetector(), lambda pcm: resample(pcm, 24_000, 16_000))
+    detector = TurnDetector(SileroDetector(), lambda pcm: resample(pcm, 24_000, 16_000))
     found: list[tuple[str, int]] = []
     for start in range(0, len(pcm24k), 9600):
-        for each in finder.hear(pcm24k[start : start + 9600], RULE):
-            if isinstance(each, Began):
+        for each in detector.process(pcm24k[start : start + 9600], RULE):
+            if isinstance(each, SpeechStarted):
                 found.append(("began", each.start_ms))
-            elif isinstance(each, Ended):
+            elif isinstance(each, SpeechStopped):
                 found.append(("ended", each.end_ms))
     return found
 

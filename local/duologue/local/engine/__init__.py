@@ -1,4 +1,4 @@
-"""The engine: the server half of one session, without I/O."""
+"""The service's half of one session, without I/O."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .options import Options
+    from .engine import Engine, Options
 
 __all__ = ["Engine", "Options"]
 
-_HOMES = {"Engine": "engine", "Options": "options"}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(import_module(".engine", __name__), name)

@@ -1,7 +1,6 @@
-"""What a client may ask for: one function for each client event, in a table.
+"""Client events: a table with one handler for each type.
 
-A function gets the engine and the event; it raises `Refusal` where the event cannot
-be done, and has then changed nothing.
+A handler that raises `Refusal` has changed nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -23,10 +22,14 @@ from duologue.core.events import (
     ConversationItemRetrieved,
     ConversationItemTruncate,
     ConversationItemTruncated,
+    FunctionCallItem,
+    FunctionCallOutputItem,
     InputAudioBufferClear,
     InputAudioBufferCleared,
     InputAudioPart,
     ItemReference,
+    McpApprovalRequestItem,
+    McpCallItem,
     MessageItem,
     OutputAudioBufferClear,
     ResponseCancel,
@@ -36,28 +39,23 @@ from duologue.core.events import (
 
 from ..schema.checks import one_of, record
 from ..schema.client_events import EVENT_ID, EVENTS
+from ..schema.refusal import Refusal
 from .audio_buffers import MOST_FRAME, decoded
 from .conversation import words_of
-from .outbox import Refusal
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .turn_taking import TurnTaking
 
 __all__ = ["handle"]
 
 _log = logging.getLogger(__name__)
 
-#: Bytes of an event that takes milliseconds to read.
+#: Bytes from which on an event takes milliseconds to parse.
 _LARGE = 1024 * 1024
-#: Bytes of audio that are listened to without a pause: 100 ms as PCM.
-_HEARD_AT_ONCE = 4_800
+#: Bytes of audio that one step processes: 100 ms of PCM.
+_BYTES_PER_STEP = 4_800
 
 
-def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
-    """Do what a frame asks, or answer with an ``error`` event.
-
-    Pauses where there is much to do.
-    """
+def handle(engine: TurnTaking, frame: str | bytes, at: float) -> Iterator[None]:
+    """Handle a client event or emit an ``error`` event; yield during long work."""
     event_id = None
     try:
         fields = _object(frame)
@@ -69,14 +67,14 @@ def handle(engine: Engine, frame: str | bytes, at: float) -> Iterator[None]:
     except Refusal as refusal:
         engine.outbox.refuse(refusal, event_id)
     except Exception:
-        _broke(engine, event_id)
+        _fail(engine, event_id)
     try:
         engine.tick(at)
     except Exception:
-        _broke(engine, event_id)
+        _fail(engine, event_id)
 
 
-def _dispatch(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
+def _dispatch(engine: TurnTaking, fields: dict[str, Any], at: float) -> Iterator[None]:
     kind = fields["type"]
     if kind == "input_audio_buffer.append":
         yield from _append(engine, fields, at)
@@ -85,12 +83,12 @@ def _dispatch(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[Non
     elif kind == "session.update":
         _session_update(engine, fields)
     else:
-        yield from _do(engine, fields, at)
+        yield from _handle(engine, fields, at)
 
 
-def _broke(engine: Engine, event_id: str | None) -> None:
-    """A fault of ours: it costs the client this event, never the connection."""
-    _log.exception("an event of the client broke the engine")
+def _fail(engine: TurnTaking, event_id: str | None) -> None:
+    """Report a bug of the engine: the event is lost, the session continues."""
+    _log.exception("the engine failed on a client event")
     fault = Refusal(
         "server_error", "The server had an error while processing your request."
     )
@@ -98,7 +96,7 @@ def _broke(engine: Engine, event_id: str | None) -> None:
 
 
 def _check(fields: dict[str, Any]) -> None:
-    """An event has a known type, and what belongs to it."""
+    """Check the type of an event and its fields. Raises `Refusal`."""
     kind = fields.get("type")
     if kind is None:
         record({}, required=("type",))({}, "")
@@ -120,7 +118,7 @@ def _object(frame: str | bytes) -> dict[str, Any]:
 
 
 def _event_id(fields: dict[str, Any]) -> str | None:
-    """The client's id of an event. Raises `Refusal` where it is none."""
+    """The client's id of an event, if any. Raises `Refusal` if it is invalid."""
     given = fields.get("event_id")
     if given is None:
         return None
@@ -128,52 +126,52 @@ def _event_id(fields: dict[str, Any]) -> str | None:
     return str(given)
 
 
-def _do(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
-    event_class, do = _TABLE[fields["type"]]
+def _handle(engine: TurnTaking, fields: dict[str, Any], at: float) -> Iterator[None]:
+    event_class, handler = _TABLE[fields["type"]]
     data = msgspec.json.encode(fields)
     if len(data) > _LARGE:
         yield
-    yield from do(engine, msgspec.json.decode(data, type=event_class), at) or ()
+    yield from handler(engine, msgspec.json.decode(data, type=event_class), at) or ()
 
 
-def _session_update(engine: Engine, fields: dict[str, Any]) -> None:
-    # As JSON, not as an event: only the keys that are there change.
+def _session_update(engine: TurnTaking, fields: dict[str, Any]) -> None:
+    # As JSON, not as an event: an absent key must keep its value.
     changes = fields["session"]
-    listened = engine.settings.turn_rule is not None
+    detected_turns = engine.settings.turn_rule is not None
     changed = copy.copy(engine.settings)
     changed.update(changes)
     engine.reserve(changed)
     engine.settings = changed
-    if listened is not (engine.settings.turn_rule is not None):
+    if detected_turns is not (engine.settings.turn_rule is not None):
         engine.clear_input()
     engine.outbox.emit(SessionUpdated, session=engine.settings.shown())
 
 
-def _append(engine: Engine, fields: dict[str, Any], at: float) -> Iterator[None]:
-    # All of it is decoded before any of it is heard: it is refused whole.
+def _append(engine: TurnTaking, fields: dict[str, Any], at: float) -> Iterator[None]:
+    # Decode everything first: an event is accepted or refused as a whole.
     pieces = []
     for piece in decoded(fields["audio"]):
         pieces.append(piece)
         if len(pieces) > 1:
             yield
     for piece in pieces:
-        for start in range(0, len(piece), _HEARD_AT_ONCE):
+        for start in range(0, len(piece), _BYTES_PER_STEP):
             if start or piece is not pieces[0]:
                 yield
-            engine.append(piece[start : start + _HEARD_AT_ONCE], at)
+            engine.append(piece[start : start + _BYTES_PER_STEP], at)
 
 
-def _clear(engine: Engine, _: InputAudioBufferClear, _at: float) -> None:
+def _clear(engine: TurnTaking, _: InputAudioBufferClear, _at: float) -> None:
     engine.clear_input()
     engine.outbox.emit(InputAudioBufferCleared)
 
 
-def _clear_output(engine: Engine, _: OutputAudioBufferClear, _at: float) -> None:
+def _clear_output(engine: TurnTaking, _: OutputAudioBufferClear, _at: float) -> None:
     engine.clear_output()
 
 
 def _item_create(
-    engine: Engine, event: ConversationItemCreate, _: float
+    engine: TurnTaking, event: ConversationItemCreate, _: float
 ) -> Iterator[None]:
     item = event.item
     item_id = item.id or engine.outbox.new_id("item")
@@ -186,13 +184,13 @@ def _item_create(
     previous = event.previous_item_id
     engine.conversation.add(item, previous if isinstance(previous, str) else None)
     engine.conversation.done(item)
-    engine.meter.wrote(_written(item))
+    engine.tokens.add_text(_text_of(item))
     if audio:
         yield from engine.hear_item(item_id, audio)
 
 
 def _audio_in(item: AnyItem) -> Iterator[bytes]:
-    """The user's audio in an item that has no words yet, piece by piece."""
+    """The user's audio in an item without a transcript, piece by piece."""
     if isinstance(item, MessageItem) and item.role == "user":
         for part in item.content:
             if isinstance(part, InputAudioPart) and part.audio and not part.transcript:
@@ -200,7 +198,7 @@ def _audio_in(item: AnyItem) -> Iterator[bytes]:
 
 
 def _without_audio(item: AnyItem) -> AnyItem:
-    """An item as it is kept."""
+    """The item as the conversation stores it."""
     if not isinstance(item, MessageItem) or item.role != "user":
         return item
     parts = tuple(
@@ -212,24 +210,36 @@ def _without_audio(item: AnyItem) -> AnyItem:
     return msgspec.structs.replace(item, content=parts)
 
 
-def _written(item: AnyItem) -> str:
-    """The text that an item brings into the conversation."""
-    if isinstance(item, MessageItem):
-        return words_of(item)
-    return str(getattr(item, "arguments", None) or getattr(item, "output", None) or "")
+def _text_of(item: AnyItem) -> str:
+    """The text of an item, for the token count."""
+    match item:
+        case MessageItem():
+            return words_of(item)
+        case FunctionCallItem() | McpApprovalRequestItem():
+            return item.arguments
+        case FunctionCallOutputItem():
+            return item.output
+        case McpCallItem():
+            return item.arguments or item.output or ""
+        case _:
+            return ""
 
 
-def _item_delete(engine: Engine, event: ConversationItemDelete, _: float) -> None:
+def _item_delete(engine: TurnTaking, event: ConversationItemDelete, _: float) -> None:
     engine.conversation.remove(event.item_id)
     engine.outbox.emit(ConversationItemDeleted, item_id=event.item_id)
 
 
-def _item_retrieve(engine: Engine, event: ConversationItemRetrieve, _: float) -> None:
+def _item_retrieve(
+    engine: TurnTaking, event: ConversationItemRetrieve, _: float
+) -> None:
     item = engine.conversation.get(event.item_id)
     engine.outbox.emit(ConversationItemRetrieved, item=item)
 
 
-def _item_truncate(engine: Engine, event: ConversationItemTruncate, _: float) -> None:
+def _item_truncate(
+    engine: TurnTaking, event: ConversationItemTruncate, _: float
+) -> None:
     item = engine.conversation.get(event.item_id)
     made = engine.responses.audio_of(event.item_id)
     if not isinstance(item, MessageItem) or made is None:
@@ -259,23 +269,23 @@ def _item_truncate(engine: Engine, event: ConversationItemTruncate, _: float) ->
     )
 
 
-def _response_create(engine: Engine, event: ResponseCreate, _: float) -> None:
+def _response_create(engine: TurnTaking, event: ResponseCreate, _: float) -> None:
     params = event.response
     if isinstance(params, msgspec.UnsetType):
         engine.respond({})
         return
     changes: dict[str, Any] = {
         name: value
-        for name in params.__struct_fields__
-        if (value := getattr(params, name)) is not msgspec.UNSET
+        for name, value in msgspec.structs.asdict(params).items()
+        if value is not msgspec.UNSET
     }
     given = changes.pop("input", None)
     source = None if given is None else _resolved(engine, given)
     engine.respond(msgspec.json.decode(msgspec.json.encode(changes)), source)
 
 
-def _resolved(engine: Engine, items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]:
-    """References replaced by the items they stand for."""
+def _resolved(engine: TurnTaking, items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]:
+    """The items, each reference replaced by the item it names."""
     return tuple(
         engine.conversation.get(item.id or "")
         if isinstance(item, ItemReference)
@@ -284,7 +294,7 @@ def _resolved(engine: Engine, items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]
     )
 
 
-def _response_cancel(engine: Engine, event: ResponseCancel, _: float) -> None:
+def _response_cancel(engine: TurnTaking, event: ResponseCancel, _: float) -> None:
     named = event.response_id
     responses = engine.responses
     reply = responses.active if named is None else responses.get(named)
@@ -296,11 +306,11 @@ def _response_cancel(engine: Engine, event: ResponseCancel, _: float) -> None:
     responses.cancel(reply, "client_cancelled")
 
 
-_Doing = Callable[["Engine", Any, float], Iterator[None] | None]
+_Handler = Callable[[TurnTaking, Any, float], Iterator[None] | None]
 
-_TABLE: dict[str, tuple[type[ClientEvent], _Doing]] = {
-    str(event.__struct_config__.tag): (event, do)
-    for event, do in (
+_TABLE: dict[str, tuple[type[ClientEvent], _Handler]] = {
+    str(event.__struct_config__.tag): (event, handler)
+    for event, handler in (
         (ConversationItemCreate, _item_create),
         (ConversationItemDelete, _item_delete),
         (ConversationItemRetrieve, _item_retrieve),

@@ -1,4 +1,4 @@
-"""The conversation as the service keeps it: items in order."""
+"""The default conversation: its items in order."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import msgspec
 
 from duologue.core.events import (
     AnyItem,
+    AnyPart,
+    AudioPart,
     ConversationItemAdded,
     ConversationItemDone,
     FunctionCallItem,
     FunctionCallOutputItem,
     InputAudioPart,
+    InputTextPart,
     MessageItem,
     OutputAudioPart,
+    OutputTextPart,
+    TextPart,
 )
 
 from ..interfaces import Called, Entry, Line, Returned
-from .outbox import Outbox, Refusal
+from ..schema.refusal import Refusal
+from .outbox import Outbox
 
 __all__ = ["Conversation", "entries_of", "words_of"]
 
-
-#: What a client may put into one conversation: so many items, so many bytes.
+#: The most items and the most bytes of client items in one conversation.
 _MOST_ITEMS = 10_000
 _MOST_BYTES = 64 * 1024 * 1024
 
 
 class Conversation:
-    """The items of the default conversation, and the events that show them."""
+    """Keeps the items and emits their events."""
 
     def __init__(self, outbox: Outbox) -> None:
         self.id = outbox.new_id("conv")
@@ -39,19 +44,19 @@ class Conversation:
 
     @property
     def last_id(self) -> str | None:
-        """The id of the last item; None where there is none."""
+        """The id of the last item, if any."""
         return self._order[-1] if self._order else None
 
     @property
     def items(self) -> tuple[AnyItem, ...]:
-        """All items in their order."""
+        """All items in order."""
         return tuple(self._items[item_id] for item_id in self._order)
 
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._items
 
     def get(self, item_id: str) -> AnyItem:
-        """The item of that id. Raises `Refusal`."""
+        """The item with this id. Raises `Refusal`."""
         if (item := self._items.get(item_id)) is None:
             raise Refusal(
                 "item_not_found", f"Item with item_id '{item_id}' does not exist."
@@ -59,18 +64,19 @@ class Conversation:
         return item
 
     def put(self, item: AnyItem) -> None:
-        """Put an item of the service at the end and say ``added``.
+        """Append an item of the service and emit ``added``.
 
-        Where there is no room the oldest go, as the service's context does.
+        In a full conversation the oldest items are removed, as from the context of the
+        real service.
         """
         while len(self._order) >= _MOST_ITEMS:
             self.remove(self._order[0])
         self._insert(item, len(self._order))
 
     def add(self, item: AnyItem, previous: str | None = None) -> None:
-        """Put a client's item behind ``previous`` (default the end), say ``added``.
+        """Insert a client's item after ``previous`` and emit ``added``.
 
-        ``root`` means the front. Raises `Refusal` and adds nothing.
+        None means the end, ``root`` the front. Raises `Refusal`, then adds nothing.
         """
         item_id = item.id
         assert item_id is not None
@@ -101,23 +107,23 @@ class Conversation:
         self._outbox.emit(ConversationItemAdded, item=item, previous_item_id=before)
 
     def done(self, item: AnyItem, *, by_model: bool = False) -> None:
-        """Keep an item's last form and say ``done``.
+        """Store an item's final form and emit ``done``.
 
-        The service names no predecessor here for what its model made.
+        The service sends no predecessor for an item of its model.
         """
         assert item.id is not None
-        self.keep(item)
+        self.update(item)
         place = self._order.index(item.id)
         before = None if by_model or not place else self._order[place - 1]
         self._outbox.emit(ConversationItemDone, item=item, previous_item_id=before)
 
-    def keep(self, item: AnyItem) -> None:
-        """Remember an item's new form without saying so."""
+    def update(self, item: AnyItem) -> None:
+        """Replace an item without an event."""
         assert item.id is not None
         self._items[item.id] = item
 
     def write_down(self, item_id: str, words: str) -> None:
-        """The user's words of an utterance, for whoever reads it later."""
+        """Store the transcript of the user's utterance."""
         item = self._items.get(item_id)
         if isinstance(item, MessageItem):
             heard = InputAudioPart(transcript=words)
@@ -125,21 +131,21 @@ class Conversation:
                 heard if isinstance(part, InputAudioPart) else part
                 for part in item.content
             )
-            self.keep(msgspec.structs.replace(item, content=content))
+            self.update(msgspec.structs.replace(item, content=content))
 
     def remove(self, item_id: str) -> None:
-        """Forget an item. Raises `Refusal`."""
+        """Remove an item. Raises `Refusal`."""
         self.get(item_id)
         del self._items[item_id]
         self._size -= self._sizes.pop(item_id, 0)
         self._order.remove(item_id)
 
     def silence(self, item_id: str) -> None:
-        """Forget the words of a truncated item, as the service does."""
+        """Remove the transcript of a truncated item, as the real service does."""
         item = self._items.get(item_id)
         if isinstance(item, MessageItem):
             part = OutputAudioPart(transcript="")
-            self.keep(msgspec.structs.replace(item, content=(part,)))
+            self.update(msgspec.structs.replace(item, content=(part,)))
 
     def _place(self, previous: str | None) -> int:
         if previous is None:
@@ -156,7 +162,7 @@ class Conversation:
 
 
 def entries_of(items: tuple[AnyItem, ...]) -> tuple[Entry, ...]:
-    """What happened in these items; those without words are left out."""
+    """The items as entries of a `Prompt`; items without text are left out."""
     entries = (_entry(item) for item in items)
     return tuple(entry for entry in entries if entry is not None)
 
@@ -169,15 +175,25 @@ def _entry(item: AnyItem) -> Entry | None:
     if not isinstance(item, MessageItem):
         return None
     text = words_of(item)
-    silent = any(getattr(part, "transcript", None) == "" for part in item.content)
-    unheard = silent and item.role == "user"
-    return Line(item.role, text) if text or unheard else None
+    # An empty transcript is speech without words, such as an idle timeout.
+    silent = item.role == "user" and any(
+        isinstance(part, InputAudioPart | OutputAudioPart | AudioPart)
+        and part.transcript == ""
+        for part in item.content
+    )
+    return Line(item.role, text) if text or silent else None
 
 
 def words_of(item: MessageItem) -> str:
-    """All that was said or written in a message."""
-    words = (
-        getattr(part, "text", None) or getattr(part, "transcript", None)
-        for part in item.content
-    )
-    return " ".join(said for said in words if isinstance(said, str) and said)
+    """The text and transcripts of a message."""
+    return " ".join(filter(None, map(_words, item.content)))
+
+
+def _words(part: AnyPart) -> str | None:
+    match part:
+        case InputTextPart() | OutputTextPart() | TextPart():
+            return part.text
+        case InputAudioPart() | OutputAudioPart() | AudioPart():
+            return part.transcript or None
+        case _:
+            return None

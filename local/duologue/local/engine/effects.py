@@ -1,9 +1,9 @@
-"""What the engine asks its driver to do, each a plain value.
+"""Effects: plain values that the engine requests and its driver carries out.
 
-The driver answers with the engine's inputs of the same name: an utterance that was
-finished with ``transcribed`` or ``transcription_failed``, a `Think` with ``thought``
-or ``mind_failed``, a `Speak` with ``voiced``…, ``voiced_all`` or ``voice_failed``.
-An answer that nobody waits for any more is ignored.
+The driver reports the result to the engine: `FinishUtterance` with ``transcribed`` or
+``transcription_failed``; `GenerateReply` with ``thought`` and ``thought_all``, or
+``mind_failed``; `Synthesise` with ``voiced`` and ``voiced_all``, or ``voice_failed``.
+The engine ignores results that it no longer needs.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import attrs
 from ..interfaces import Prompt
 
 __all__ = [
-    "Close",
+    "CloseConnection",
     "DropUtterance",
+    "Effect",
     "FeedUtterance",
     "FinishUtterance",
-    "Job",
+    "GenerateReply",
     "OpenUtterance",
-    "Speak",
-    "Stop",
-    "Think",
+    "StopResponse",
+    "Synthesise",
 ]
 
 
 @attrs.frozen
 class OpenUtterance:
-    """Let the ear listen to a new utterance, named by its item's id."""
+    """Start recognising an utterance; ``utterance`` is its item's id."""
 
     utterance: str
 
 
 @attrs.frozen
 class FeedUtterance:
-    """Give the ear more of an utterance."""
+    """Pass more audio of an utterance to the recogniser."""
 
     utterance: str
     pcm16k: bytes
@@ -42,29 +42,29 @@ class FeedUtterance:
 
 @attrs.frozen
 class FinishUtterance:
-    """The utterance is complete: its words are wanted."""
+    """The utterance's audio is complete: get its final transcript."""
 
     utterance: str
 
 
 @attrs.frozen
 class DropUtterance:
-    """Nobody wants the words."""
+    """Stop recognising an utterance; its transcript is not needed."""
 
     utterance: str
 
 
 @attrs.frozen
-class Think:
-    """Find the reply for a response."""
+class GenerateReply:
+    """Let the reply model answer the prompt for a response."""
 
     response: str
     prompt: Prompt
 
 
 @attrs.frozen
-class Speak:
-    """Speak the reply of a response; ``voice`` is a name of the protocol."""
+class Synthesise:
+    """Speak a text for a response; ``voice`` is a voice name of the protocol."""
 
     response: str
     text: str
@@ -72,30 +72,30 @@ class Speak:
 
 
 @attrs.frozen
-class Stop:
-    """Stop thinking and speaking for a response."""
+class StopResponse:
+    """Cancel generation and synthesis for a response."""
 
     response: str
 
 
 @attrs.frozen
-class Close:
-    """The session is over: end the connection, after the events that go before.
+class CloseConnection:
+    """The session has ended: close the connection after the events queued before.
 
-    ``code`` is for a WebSocket; other connections just end.
+    ``code`` is a WebSocket close code; other connections end without one.
     """
 
     code: int
     reason: str
 
 
-Job = (
+Effect = (
     OpenUtterance
     | FeedUtterance
     | FinishUtterance
     | DropUtterance
-    | Think
-    | Speak
-    | Stop
-    | Close
+    | GenerateReply
+    | Synthesise
+    | StopResponse
+    | CloseConnection
 )

@@ -1,4 +1,4 @@
-"""What leaves the engine: events as frames, and jobs, in the order they came."""
+"""The engine's output: events for the client and effects for the driver, in order."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from duologue.core import encode
 from duologue.core.events import (
     ConversationItemInputAudioTranscriptionDelta,
     Error,
-    ErrorDetail,
     ResponseCreated,
     ResponseDone,
     ServerEvent,
 )
 
-from .effects import Job
+from ..schema.refusal import Refusal
+from .effects import Effect
 
-__all__ = ["NewId", "Outbox", "Refusal", "frame_of", "told"]
+__all__ = ["NewId", "Outbox", "frame_of"]
 
 #: Makes an id from its prefix: ``item`` gives ``item_…``.
 NewId = Callable[[str], str]
 
-
 _RESPONSE = {"response": dict.fromkeys(("status_details", "usage", "metadata"))}
-#: What the service writes even where it has nothing to say, and the catalogue's
-#: classes leave out as their default.
+#: Keys that the service always writes, but that the event classes leave out when the
+#: value is the default.
 _ALWAYS: dict[type[ServerEvent], dict[str, Any]] = {
     Error: {"error": dict.fromkeys(("code", "param", "event_id"))},
     ResponseCreated: _RESPONSE,
@@ -37,7 +36,7 @@ _ALWAYS: dict[type[ServerEvent], dict[str, Any]] = {
 
 
 def frame_of(event: ServerEvent) -> str:
-    """An event as JSON text, with all keys that the service writes in it."""
+    """An event as JSON text, with every key that the service writes."""
     data = encode(event)
     always = _ALWAYS.get(type(event))
     if always is None:
@@ -51,44 +50,16 @@ def frame_of(event: ServerEvent) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-class Refusal(Exception):
-    """A client asked for what cannot be done; becomes an ``error`` event.
-
-    ``code`` and ``param`` are those of the service ("Error events" of the API).
-    """
-
-    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.param = param
-
-
-def told(
-    refusal: Refusal,
-    event_id: str | None = None,
-    kind: str = "invalid_request_error",
-) -> ErrorDetail:
-    """A refusal as the inside of an ``error`` event; ``event_id`` is the client's."""
-    return ErrorDetail(
-        type=kind,
-        code=refusal.code,
-        message=refusal.message,
-        param=refusal.param,
-        event_id=event_id,
-    )
-
-
 class Outbox:
-    """Collects what the parts of the engine say until the driver takes it."""
+    """Queues the engine's events and effects until the driver takes them."""
 
     def __init__(self, new_id: NewId) -> None:
         self.new_id = new_id
         self._frames: list[str] = []
-        self._jobs: list[Job] = []
+        self._effects: list[Effect] = []
 
     def emit(self, kind: type[ServerEvent], **fields: object) -> None:
-        """Send an event of this kind under a new event id."""
+        """Queue an event of this kind with a new event id."""
         event = kind(event_id=self.new_id("event"), **fields)
         self._frames.append(frame_of(event))
 
@@ -98,19 +69,19 @@ class Outbox:
         event_id: str | None,
         kind: str = "invalid_request_error",
     ) -> None:
-        """Send the error for a client's event."""
-        self.emit(Error, error=told(refusal, event_id, kind))
+        """Queue the ``error`` event for a client's event."""
+        self.emit(Error, error=refusal.detail(event_id, kind))
 
-    def ask(self, job: Job) -> None:
-        """Have the driver do something."""
-        self._jobs.append(job)
+    def request(self, effect: Effect) -> None:
+        """Queue an effect for the driver."""
+        self._effects.append(effect)
 
     def take_frames(self) -> list[str]:
         """The events since the last call, as JSON text."""
         frames, self._frames = self._frames, []
         return frames
 
-    def take_jobs(self) -> list[Job]:
-        """The jobs since the last call."""
-        jobs, self._jobs = self._jobs, []
-        return jobs
+    def take_effects(self) -> list[Effect]:
+        """The effects since the last call."""
+        effects, self._effects = self._effects, []
+        return effects

@@ -1,7 +1,7 @@
-"""The output items of a response on their way: a message, or a function call.
+"""The output items of a response: messages and function calls.
 
-Each knows how far it got and sends its own part events; the conversation and the
-response's own events are the business of `responses`.
+An output item tracks how much of it is sent and emits the events of its content.
+`Responses` emits the events of the item itself.
 """
 
 from __future__ import annotations
@@ -37,56 +37,56 @@ from duologue.core.events import (
 from ..interfaces import VOICE_RATE, Call
 from .outbox import Outbox
 
-__all__ = ["AudioWriter", "FunctionCall", "Manner", "Message", "PcmWriter"]
+__all__ = ["AudioWriter", "Delivery", "FunctionCall", "Message", "PcmWriter"]
 
 _BYTES_PER_MS = VOICE_RATE * 2 // 1000
 #: Audio in one delta, in ms.
 _DELTA_MS = 200
-#: Seconds that a character takes to say: when a word counts as made.
+#: Seconds of speech for a character: paces the words.
 _CHARACTER = 0.08
-#: Seconds that a character of a call's arguments takes.
+#: Seconds for a character of a call's arguments.
 _ARGUMENT = 0.02
 _WORD = re.compile(r"\s*\S+")
 _PIECE = re.compile(r".{1,8}", re.DOTALL)
-#: Where a text that is still coming may be cut for the voice: behind a sentence. The
-#: full stop of a number or an abbreviation has no space behind it.
+#: Where an incomplete text may be split for the synthesiser: after a sentence. The full
+#: stop in a number or an abbreviation has no space after it.
 _SENTENCE_ENDS = re.compile(r"[.!?:;]+[\"')\]]*(?=\s)|(?<=[^\W\d])[.!?]+$")
 
 
 class AudioWriter(Protocol):
-    """Turns the voice's audio into what goes into deltas; a stream."""
+    """Encodes synthesised audio for ``response.output_audio.delta``, as a stream."""
 
     @property
     def bytes_per_ms(self) -> int:
-        """Of what it gives."""
+        """Bytes of output for one ms of audio."""
 
     def write(self, pcm24k: bytes) -> bytes:
-        """What is ready of it."""
+        """The output that is ready after this input."""
 
     def flush(self) -> bytes:
-        """What was held back; the stream is over."""
+        """The rest of the output, at the end of the stream."""
 
 
 class PcmWriter:
-    """Leaves ``audio/pcm`` as it is."""
+    """Passes ``audio/pcm`` through unchanged."""
 
     bytes_per_ms = _BYTES_PER_MS
 
     def write(self, pcm24k: bytes) -> bytes:
-        """All of it."""
+        """The input."""
         return pcm24k
 
     def flush(self) -> bytes:
-        """Nothing: nothing is held back."""
+        """Empty: `write` holds nothing back."""
         return b""
 
 
 @attrs.frozen
-class Manner:
-    """How outputs are made.
+class Delivery:
+    """How output items are sent.
 
-    ``pace`` is how many times faster than speech the words (and in events the audio)
-    leave; ``writer`` makes the audio of deltas, None: the audio goes by a track.
+    ``pace``: how many times faster than speech words and audio deltas are sent.
+    ``writer`` creates the encoder of audio deltas; None: audio uses the media track.
     """
 
     spoken: bool
@@ -95,23 +95,23 @@ class Manner:
 
 
 class _Output:
-    """What both have: the place in the response, and when it was opened."""
+    """The common part: the index in the response, and the time it was opened."""
 
     def __init__(
-        self, outbox: Outbox, response: str, index: int, manner: Manner
+        self, outbox: Outbox, response: str, index: int, delivery: Delivery
     ) -> None:
         self.id = outbox.new_id("item")
         self.index = index
         self.opened_at: float | None = None
         self._outbox = outbox
         self._response = response
-        self._manner = manner
+        self._delivery = delivery
 
     def _due(self, seconds: float) -> float:
-        """When what takes so long to say is due."""
+        """When output is due that follows ``seconds`` of speech."""
         if self.opened_at is None:
             return math.inf
-        return self.opened_at + seconds / self._manner.pace
+        return self.opened_at + seconds / self._delivery.pace
 
     def _emit(self, kind: Any, **fields: object) -> None:
         self._outbox.emit(
@@ -124,65 +124,65 @@ class _Output:
 
 
 class Message(_Output):
-    """Words, and in a spoken response their audio.
+    """A text, and in a spoken response its audio.
 
-    ``sealed``: no more text comes. The voice gets one piece of the text at a time:
-    `to_speak` gives it, `voiced_all` says that it was spoken.
+    ``sealed``: the text is complete. The synthesiser gets one piece of text at a time:
+    from `take_text` until `voiced_all`.
     """
 
     def __init__(
-        self, outbox: Outbox, response: str, index: int, manner: Manner
+        self, outbox: Outbox, response: str, index: int, delivery: Delivery
     ) -> None:
-        super().__init__(outbox, response, index, manner)
+        super().__init__(outbox, response, index, delivery)
         self.sealed = False
         self._text = ""
         self._said = 0
         self._asked = 0
         self._speaking = False
-        self._writer = manner.writer() if manner.writer else None
+        self._writer = delivery.writer() if delivery.writer else None
         self._audio = bytearray()
         self._made = 0
         self._sent = 0
 
     @property
     def spoken(self) -> bool:
-        """Whether it is said, not written."""
-        return self._manner.spoken
+        """Whether the message has audio."""
+        return self._delivery.spoken
 
     @property
     def said(self) -> str:
-        """The words that were sent so far."""
+        """The text sent so far."""
         return self._text[: self._said]
 
     @property
     def audio_ms(self) -> int:
-        """How much audio was made."""
+        """The synthesised audio, in ms."""
         return self._made // _BYTES_PER_MS
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to begin with."""
+        """Whether the first output is available."""
         if self.spoken:
             return self._made > 0 or (self.sealed and self._all_voiced)
         return bool(self._text)
 
     @property
     def finished(self) -> bool:
-        """Whether all of it was made and sent."""
+        """Whether the message is complete and sent."""
         said = self.sealed and self._said == len(self._text)
         return said and self._all_voiced and not self._audio
 
     def add(self, text: str) -> None:
-        """More text."""
+        """Append text."""
         self._text = self._text + text if self._text else text.lstrip()
 
     def seal(self) -> None:
-        """No more text comes."""
+        """The text is complete."""
         self.sealed = True
         self._text = self._text.rstrip()
 
-    def to_speak(self) -> str | None:
-        """The text that the voice is to say next; None where there is none now."""
+    def take_text(self) -> str | None:
+        """The next text for the synthesiser; None if there is none yet."""
         if not self.spoken or self._speaking:
             return None
         end = len(self._text)
@@ -195,7 +195,7 @@ class Message(_Output):
         return text or None
 
     def voiced(self, pcm24k: bytes) -> bool:
-        """More audio was made. False where nobody asked for it."""
+        """Take synthesised audio; False if no synthesis is running."""
         if self._speaking:
             self._made += len(pcm24k)
             if self._writer is not None:
@@ -203,13 +203,13 @@ class Message(_Output):
         return self._speaking
 
     def voiced_all(self) -> None:
-        """The voice has said what it was given."""
+        """The synthesiser has finished the last text."""
         self._speaking = False
         if self._writer is not None and self._all_voiced:
             self._audio += self._writer.flush()
 
     def item(self, status: str) -> MessageItem:
-        """The item as it is now."""
+        """The item in its current state."""
         content: tuple[AnyPart, ...] = ()
         if status != "in_progress":
             content = (
@@ -220,13 +220,13 @@ class Message(_Output):
         return MessageItem(id=self.id, status=status, role="assistant", content=content)
 
     def begin(self, at: float) -> None:
-        """Its only part begins."""
+        """Begin the message's one content part."""
         part = AudioPart(transcript="") if self.spoken else TextPart(text="")
         self._say(ResponseContentPartAdded, part=part)
         self.opened_at = at
 
     def send(self, at: float) -> None:
-        """Send the words and the audio that are due."""
+        """Send the words and the audio deltas that are due."""
         kind = (
             ResponseOutputAudioTranscriptDelta
             if self.spoken
@@ -252,7 +252,7 @@ class Message(_Output):
         return min(times, default=None)
 
     def close(self) -> None:
-        """Its part is over."""
+        """End the content part."""
         said = self.said
         part: AudioPart | TextPart
         if self.spoken:
@@ -275,7 +275,7 @@ class Message(_Output):
         return found[0] if found else ""
 
     def _next_piece(self) -> bytes:
-        """The audio of the next delta: a whole one, or the first or last there is."""
+        """The audio of the next delta; only the first and last may be shorter."""
         if self._writer is None:
             return b""
         size = _DELTA_MS * self._writer.bytes_per_ms
@@ -298,32 +298,32 @@ class Message(_Output):
 
 
 class FunctionCall(_Output):
-    """A function for the client to run; its arguments come in pieces."""
+    """A call of a client's function; its arguments are sent in pieces."""
 
     sealed = ready = True
     spoken = False
     audio_ms = 0
 
     def __init__(
-        self, outbox: Outbox, response: str, index: int, manner: Manner, call: Call
+        self, outbox: Outbox, response: str, index: int, delivery: Delivery, call: Call
     ) -> None:
-        super().__init__(outbox, response, index, manner)
+        super().__init__(outbox, response, index, delivery)
         self._call = call
         self._call_id = call.call_id or outbox.new_id("call")
         self._sent = 0
 
     @property
     def said(self) -> str:
-        """The arguments that were sent so far."""
+        """The arguments sent so far."""
         return self._call.arguments[: self._sent]
 
     @property
     def finished(self) -> bool:
-        """Whether all arguments were sent."""
+        """Whether all arguments are sent."""
         return self._sent == len(self._call.arguments)
 
     def item(self, status: str) -> FunctionCallItem:
-        """The item as it is now; cut arguments where it was interrupted."""
+        """The item in its current state; its arguments may be incomplete."""
         return FunctionCallItem(
             id=self.id,
             status=status,
@@ -333,11 +333,11 @@ class FunctionCall(_Output):
         )
 
     def begin(self, at: float) -> None:
-        """The arguments begin."""
+        """Begin the arguments."""
         self.opened_at = at
 
     def send(self, at: float) -> None:
-        """Send the arguments that are due."""
+        """Send the pieces of the arguments that are due."""
         while (piece := self._next_piece()) and self._piece_due() <= at:
             self._emit(
                 ResponseFunctionCallArgumentsDelta, call_id=self._call_id, delta=piece
@@ -350,7 +350,7 @@ class FunctionCall(_Output):
         return None if self.finished else self._piece_due()
 
     def close(self) -> None:
-        """No more arguments come."""
+        """End the arguments."""
         self._emit(
             ResponseFunctionCallArgumentsDone,
             call_id=self._call_id,

@@ -1,7 +1,6 @@
-"""How a session is configured: the service's defaults, and how changes merge.
+"""The service's options and a session's configuration in force.
 
-The configuration is kept as the JSON object that ``session.created`` shows; the
-engine reads it through `Settings`.
+`Settings` keeps the configuration as the JSON object of ``session.created``.
 """
 
 from __future__ import annotations
@@ -21,42 +20,24 @@ from duologue.core.events import (
 
 from ..interfaces import Tool
 from ..schema.checks import one_of
-from ..schema.session_config import REALTIME, TRANSCRIPTION
-from .outbox import Refusal
+from ..schema.refusal import Refusal
+from ..schema.session_config import (
+    PCM,
+    REALTIME,
+    TRANSCRIPTION,
+    TRANSCRIPTION_DETECTION_DEFAULTS,
+    TURN_DETECTION_DEFAULTS,
+    realtime_defaults,
+    transcription_defaults,
+)
 
-__all__ = ["Settings", "TurnRule", "typed"]
+__all__ = ["EngineOptions", "Settings", "TurnRule"]
 
 _T = TypeVar("_T")
 
-_SERVER_VAD: dict[str, Any] = {
-    "type": "server_vad",
-    "threshold": 0.5,
-    "prefix_padding_ms": 300,
-    "silence_duration_ms": 500,
-    "idle_timeout_ms": None,
-    "create_response": True,
-    "interrupt_response": True,
-}
-_SEMANTIC_VAD: dict[str, Any] = {
-    "type": "semantic_vad",
-    "eagerness": "auto",
-    "create_response": True,
-    "interrupt_response": True,
-}
-_TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
-#: The same where nobody answers: as the real service shows it (public captures).
-_WRITING_DETECTION: dict[str, dict[str, Any]] = {
-    "server_vad": {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": 200,
-    },
-    "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
-}
-#: Meaning is not understood here: eagerness stands for ms of silence.
+#: Semantic VAD is not implemented: each eagerness is a silence in ms.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
-#: What a response may have otherwise than its session.
+#: The settings that a response may override.
 _PER_RESPONSE = (
     "output_modalities",
     "instructions",
@@ -65,51 +46,32 @@ _PER_RESPONSE = (
     "tools",
     "tool_choice",
 )
-_PCM = {"type": "audio/pcm", "rate": 24_000}
 _TRANSCRIPTION = "transcription"
 
 
-def _defaults() -> dict[str, Any]:
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "output_modalities": ["audio"],
-        "instructions": "",
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "truncation": "auto",
-        "prompt": None,
-        "audio": {
-            "input": {
-                "format": _PCM,
-                "transcription": None,
-                "noise_reduction": None,
-                "turn_detection": _SERVER_VAD,
-            },
-            "output": {"format": _PCM, "voice": "alloy", "speed": 1.0},
-        },
-        "include": None,
-    }
+@attrs.frozen(kw_only=True)
+class EngineOptions:
+    """Properties of the service that hold for all its sessions.
 
+    ``media``: audio uses a media track, not events. ``label`` names the reply model in
+    each response's metadata. ``pace``: how many times faster than speech the words of a
+    reply are sent. ``transcript_lag``: seconds from the first word of a response to the
+    end of the user's transcription; None: do not wait for the response. ``life``:
+    the maximum duration of a session in seconds.
+    """
 
-def _transcription_defaults() -> dict[str, Any]:
-    heard = _defaults()["audio"]["input"]
-    detection = _WRITING_DETECTION["server_vad"]
-    return {
-        "type": _TRANSCRIPTION,
-        "object": "realtime.transcription_session",
-        "audio": {"input": heard | {"turn_detection": detection}},
-        "include": None,
-    }
+    media: bool = False
+    label: str = "scripted, not a language model"
+    pace: float = 4.0
+    transcript_lag: float | None = 0.1
+    life: float = 3600.0
 
 
 @attrs.frozen
 class TurnRule:
-    """When a turn begins and ends: ``threshold`` 0 to 1, times in ms of audio.
+    """Turn detection settings: ``threshold`` 0 to 1, times in ms of audio.
 
-    ``idle_ms``: silence after a reply that makes a turn by itself; None: it does not.
+    ``idle_ms``: silence after a response that counts as a turn; None: no timeout.
     """
 
     threshold: float
@@ -121,7 +83,7 @@ class TurnRule:
 
 
 class Settings:
-    """The configuration in force. Raises `Refusal` for one that cannot be."""
+    """A session's configuration. Raises `Refusal` for an invalid one."""
 
     def __init__(self, session_id: str, changes: Mapping[str, Any]) -> None:
         transcribing = changes.get("type") == _TRANSCRIPTION
@@ -133,21 +95,21 @@ class Settings:
             )
         self.id = session_id
         self._session: dict[str, Any] = (
-            _transcription_defaults() if transcribing else _defaults()
+            transcription_defaults() if transcribing else realtime_defaults()
         )
         self._session |= {"id": session_id, "expires_at": 0}
         self._new = True
         self.update({"type": "realtime", **changes})
         self._new = False
-        #: The assistant has been heard: its voice may not change any more.
+        #: Whether the assistant has spoken; then its voice cannot change.
         self.voice_used = False
 
     def expire_at(self, at: float) -> None:
-        """The session ends then."""
+        """Set the time when the session expires."""
         self._session = self._session | {"expires_at": int(at)}
 
-    def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """The settings of one response. Raises `Refusal`."""
+    def for_response(self, changes: Mapping[str, Any]) -> Settings:
+        """The settings of a response with these changes. Raises `Refusal`."""
         given = {
             key: value
             for key, value in changes.items()
@@ -158,17 +120,21 @@ class Settings:
         return other
 
     def update(self, changes: Mapping[str, Any], *, prefix: str = "session") -> None:
-        """Merge a client's changes. Raises `Refusal` and changes nothing."""
+        """Merge a client's changes. Raises `Refusal`, then nothing changes."""
         self._check_kind(changes)
         shape = TRANSCRIPTION if self.transcription_only else REALTIME
         shape(dict(changes), prefix)
         self._check_fixed(changes, prefix)
-        detections = _WRITING_DETECTION if self.transcription_only else _TURN_DETECTION
+        detections = (
+            TRANSCRIPTION_DETECTION_DEFAULTS
+            if self.transcription_only
+            else TURN_DETECTION_DEFAULTS
+        )
         session = _merged(self._session, changes, detections)
         _check_modalities(session, prefix)
         self._session = session
-        #: How turns are found; None where the client commits by hand. It is asked for
-        #: with every 20 ms of audio.
+        #: Turn detection; None for manual commits. Computed once, because the engine
+        #: reads it for every 20 ms of audio.
         self.turn_rule = _turn_rule(session["audio"]["input"]["turn_detection"])
 
     def _check_kind(self, changes: Mapping[str, Any]) -> None:
@@ -189,7 +155,7 @@ class Settings:
             )
 
     def _check_fixed(self, changes: Mapping[str, Any], prefix: str) -> None:
-        """Refuse to change what is settled once the session has begun."""
+        """Refuse changes of settings that are fixed after the start."""
         if self._new:
             return
         model = changes.get("model")
@@ -211,18 +177,18 @@ class Settings:
     def shown(self) -> AnySessionConfig:
         """The session object of ``session.created`` and ``session.updated``."""
         if self.transcription_only:
-            return typed(self._session, TranscriptionSessionConfig)
-        return typed(self._session, RealtimeSessionConfig)
+            return _typed(self._session, TranscriptionSessionConfig)
+        return _typed(self._session, RealtimeSessionConfig)
 
     @property
     def transcription_only(self) -> bool:
-        """Whether the session only writes down what it hears."""
+        """Whether this is a transcription session, without responses."""
         kind: str = self._session["type"]
         return kind == _TRANSCRIPTION
 
     @property
     def instructions(self) -> str:
-        """What the assistant is to be; empty where nothing is said."""
+        """The instructions to the assistant; empty by default."""
         return self._session["instructions"] or ""
 
     @property
@@ -232,13 +198,13 @@ class Settings:
 
     @property
     def max_output_tokens(self) -> int | str:
-        """Tokens that a response may have, or ``inf``."""
+        """The token limit of a response, or ``inf``."""
         limit: int | str = self._session["max_output_tokens"]
         return limit
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """The functions that the client has; MCP servers are not asked."""
+        """The client's functions; MCP servers are left out."""
         return tuple(
             Tool(
                 tool["name"],
@@ -257,19 +223,19 @@ class Settings:
 
     @property
     def input_format(self) -> str:
-        """The type of the audio in appends."""
+        """The audio type of ``input_audio_buffer.append``."""
         shape: dict[str, Any] = self._session["audio"]["input"]["format"]
         return str(shape["type"])
 
     @property
     def output_format(self) -> str:
-        """The type of the audio in deltas."""
+        """The audio type of ``response.output_audio.delta``."""
         shape: dict[str, Any] = self._session["audio"]["output"]["format"]
         return str(shape["type"])
 
     @property
     def output_audio(self) -> dict[str, Any]:
-        """The audio settings that a response shows."""
+        """The audio settings in a response object."""
         output = self._session["audio"]["output"]
         return {"output": {key: output[key] for key in ("format", "voice")}}
 
@@ -281,23 +247,23 @@ class Settings:
 
     @property
     def diarizes(self) -> bool:
-        """Whether the client wants to know who spoke, stretch by stretch."""
+        """Whether the client requested segments by speaker."""
         wanted = self._session["audio"]["input"]["transcription"] or {}
         return "diarize" in (wanted.get("model") or "")
 
     @property
     def transcribes(self) -> bool:
-        """Whether the client wants the user's words."""
+        """Whether the client requested transcripts of the user."""
         return self._session["audio"]["input"]["transcription"] is not None
 
     @property
     def listens(self) -> bool:
-        """Whether somebody has to listen to the audio as it comes."""
+        """Whether audio is processed as it arrives, not only on a commit."""
         return self.transcribes or self.turn_rule is not None
 
 
 def _turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
-    """What a turn detection means."""
+    """The settings of a ``turn_detection`` object."""
     if found is None:
         return None
     eagerness = found.get("eagerness") or "auto"
@@ -328,14 +294,14 @@ def _merged(
         if key == "turn_detection" and isinstance(new, dict):
             kind = new.get("type", "server_vad")
             if not isinstance(base, dict) or base["type"] != kind:
-                # Another type starts at its defaults.
+                # A new type starts with its own defaults.
                 base = detections.get(kind)
         elif key in ("format", "voice", "tool_choice", "truncation", "tracing"):
             base = None
         if isinstance(new, dict) and isinstance(base, dict):
             new = _merged(base, new, detections)
         elif key == "format" and new == {"type": "audio/pcm"}:
-            new = _PCM
+            new = PCM
         result[key] = new
     return result
 
@@ -349,10 +315,10 @@ def _check_modalities(session: dict[str, Any], prefix: str) -> None:
         )
 
 
-def typed(value: Any, kind: type[_T]) -> _T:
-    """JSON values as one of the catalogue's classes.
+def _typed(value: Any, kind: type[_T]) -> _T:
+    """JSON values as an event class.
 
-    By way of JSON text, because free-form parts stay text in them (`msgspec.Raw`).
-    Raises `msgspec.ValidationError`.
+    The conversion goes through JSON text, because the classes keep free-form parts as
+    text (`msgspec.Raw`).
     """
     return msgspec.json.decode(msgspec.json.encode(value), type=kind)

@@ -1,49 +1,83 @@
-"""The idle timeout: a user who stays silent after a reply is spoken to again.
-
-It runs from the end of a reply, playback included, and stops when the user speaks or
-a new response begins (``idle_timeout_ms`` of server VAD).
-"""
+"""The session's two timeouts: its maximum duration, and the user's silence."""
 
 from __future__ import annotations
 
 from duologue.core.events import InputAudioBufferTimeoutTriggered
 
+from ..schema.refusal import Refusal
+from .audio_buffers import OutputBuffer
+from .effects import CloseConnection
 from .outbox import Outbox
-from .output_buffer import Playout
 from .responses import Responses
 from .settings import TurnRule
 
-__all__ = ["Idle"]
+__all__ = ["GOING_AWAY", "Expiry", "IdleTimeout", "expiry_message"]
+
+#: The close code of a WebSocket whose session has expired.
+GOING_AWAY = 1001
 
 
-class Idle:
-    """When a session's silence becomes a turn. Times in seconds."""
+def expiry_message(life: float) -> str:
+    """The error message of a session that expires after ``life`` seconds."""
+    return f"Your session hit the maximum duration of {life / 60:g} minutes."
+
+
+class Expiry:
+    """Ends a session ``life`` seconds after its start."""
+
+    def __init__(self, outbox: Outbox, life: float) -> None:
+        self.at: float | None = None
+        self.over = False
+        self._outbox = outbox
+        self._life = life
+
+    def start(self, at: float) -> float:
+        """Start the timeout; return the time of expiry."""
+        self.at = at + self._life
+        return self.at
+
+    def check(self, at: float) -> bool:
+        """Whether the session has expired; emit the error when it does."""
+        if not self.over and self.at is not None and self.at <= at:
+            self.over = True
+            message = expiry_message(self._life)
+            self._outbox.refuse(Refusal("session_expired", message), None)
+            self._outbox.request(CloseConnection(GOING_AWAY, message))
+        return self.over
+
+
+class IdleTimeout:
+    """The idle timeout (``idle_timeout_ms`` of server VAD). Times in seconds.
+
+    It runs from the end of a response, playback included, until the user speaks or a
+    new response begins. When it expires, the silence becomes a turn of the user.
+    """
 
     def __init__(
-        self, outbox: Outbox, responses: Responses, playout: Playout | None
+        self, outbox: Outbox, responses: Responses, output: OutputBuffer | None
     ) -> None:
         self._outbox = outbox
         self._responses = responses
-        self._playout = playout
+        self._output = output
         self._since: float | None = None
         self._start_ms = 0
 
     def stop(self) -> None:
-        """Something else happens."""
+        """Cancel the timeout."""
         self._since = None
 
     def due(self, rule: TurnRule | None) -> float | None:
-        """When the silence has lasted too long; None while nobody waits."""
+        """When the timeout expires; None if it is not running."""
         if self._since is None or rule is None or rule.idle_ms is None:
             return None
         return self._since + rule.idle_ms / 1000
 
-    def watch(
+    def advance(
         self, at: float, rule: TurnRule | None, heard_ms: int, *, speaking: bool
     ) -> str | None:
-        """Say that the timeout has passed; gives the id of the silence's item."""
+        """Start or expire the timeout; return the silence's item id if it expires."""
         ended_at = self._responses.take_ended_at()
-        if self._playout is not None and not self._playout.empty:
+        if self._output is not None and not self._output.empty:
             ended_at = at if ended_at or self._since else None
         if ended_at is not None and not speaking:
             self._since, self._start_ms = ended_at, heard_ms

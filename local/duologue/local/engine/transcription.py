@@ -1,9 +1,8 @@
-"""The user's words: from the ear's guesses to the transcription events.
+"""The user's transcripts: from the recogniser's guesses to transcription events.
 
-A transcript is provisional while its deltas come: they are sent from the commit on,
-as far as the guesses have settled, and the rest when the ear is done. ``completed``
-comes late on purpose: the real service sends it after the first words of the answer
-in six of seven recorded turns, and a client must live with that.
+After the commit, deltas carry the words on which guesses agree, and the rest when the
+recogniser has finished. ``completed`` is delayed on purpose: in six of seven recorded
+turns the real service sends it after the first words of the response.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from duologue.core.events import (
 from ..interfaces import EAR_RATE
 from .effects import DropUtterance, FeedUtterance, FinishUtterance, OpenUtterance
 from .outbox import Outbox
-from .reply import Reply
+from .responses import ResponseInProgress
 
 __all__ = ["Transcripts"]
 
 _BYTES_PER_MS = EAR_RATE * 2 // 1000
-#: Words at the end of a guess that may still change.
+#: Words at the end of a guess that are not sent, because they often change.
 _UNSETTLED = 2
-#: Seconds after which ``completed`` no longer waits for an answer to begin.
+#: Seconds that ``completed`` waits for the response to begin.
 _PATIENCE = 1.0
 
 
 @attrs.define(eq=False)
 class _Transcript:
-    """One utterance; ``words`` or ``failure`` once the ear is done with it."""
+    """One utterance; ``words`` or ``failure`` is set when recognition ends."""
 
     item_id: str
     ms: int = 0
@@ -48,10 +47,10 @@ class _Transcript:
     words: str | None = None
     failure: str | None = None
     known_at: float | None = None
-    reply: Reply | None = None
+    response: ResponseInProgress | None = None
 
     def take_guess(self, text: str) -> None:
-        """Words settle that two guesses in a row agree on, but for the last ones."""
+        """Settle all but the last words if two guesses in a row agree on them."""
         words = text.split()
         prefix = words[: max(0, len(words) - _UNSETTLED)]
         kept = len(self.settled)
@@ -60,7 +59,7 @@ class _Transcript:
         self.guess = words
 
     def take_words(self, text: str, at: float) -> None:
-        """The final words; where they differ from what was sent, no delta follows."""
+        """Take the final words; send no more deltas if they contradict sent ones."""
         self.words, self.known_at = text, at
         words = text.split()
         if words[: self.sent] == self.settled[: self.sent]:
@@ -69,17 +68,17 @@ class _Transcript:
             self.settled = self.settled[: self.sent]
 
     def due(self, lag: float | None) -> float | None:
-        """When ``completed`` is to be sent; None where that is not known yet."""
-        known = self.known_at
-        if known is None or lag is None or self.reply is None or self.reply.over:
+        """When to send ``completed``; None if the transcript is not known yet."""
+        known, response = self.known_at, self.response
+        if known is None or lag is None or response is None or response.over:
             return known
-        if self.reply.first_word_at is not None:
-            return max(known, self.reply.first_word_at + lag)
+        if response.first_word_at is not None:
+            return max(known, response.first_word_at + lag)
         return known + max(_PATIENCE, lag)
 
 
 class Transcripts:
-    """The utterances that are being listened to or written down."""
+    """The utterances whose transcripts are not sent yet."""
 
     def __init__(self, outbox: Outbox, lag: float | None) -> None:
         self._outbox = outbox
@@ -88,7 +87,7 @@ class Transcripts:
 
     @property
     def pending(self) -> set[str]:
-        """The committed utterances whose words are not known yet."""
+        """The committed utterances without a final transcript."""
         return {
             item_id
             for item_id, transcript in self._open.items()
@@ -106,44 +105,44 @@ class Transcripts:
         return min((at for at in ready if at is not None), default=None)
 
     def open(self, item_id: str) -> None:
-        """An utterance begins."""
+        """Begin an utterance."""
         self._open[item_id] = _Transcript(item_id)
-        self._outbox.ask(OpenUtterance(item_id))
+        self._outbox.request(OpenUtterance(item_id))
 
     def feed(self, item_id: str, pcm16k: bytes) -> None:
-        """More audio of an utterance."""
+        """Pass audio of an utterance to the recogniser."""
         self._open[item_id].ms += len(pcm16k) // _BYTES_PER_MS
-        self._outbox.ask(FeedUtterance(item_id, pcm16k))
+        self._outbox.request(FeedUtterance(item_id, pcm16k))
 
     def drop(self, item_id: str) -> None:
-        """An utterance counts for nothing."""
+        """Discard an utterance."""
         if self._open.pop(item_id, None) is not None:
-            self._outbox.ask(DropUtterance(item_id))
+            self._outbox.request(DropUtterance(item_id))
 
     def commit(self, item_id: str, *, wanted: bool, segments: bool = False) -> int:
-        """An utterance is complete; gives its ms.
+        """The utterance is complete; return its length in ms.
 
-        ``wanted``: as events too; ``segments``: with who spoke when.
+        ``wanted``: emit transcription events; ``segments``: with segments by speaker.
         """
         transcript = self._open[item_id]
         transcript.committed, transcript.wanted = True, wanted
         transcript.segments = segments
-        self._outbox.ask(FinishUtterance(item_id))
+        self._outbox.request(FinishUtterance(item_id))
         return transcript.ms
 
-    def answer(self, item_id: str, reply: Reply) -> None:
-        """This reply answers that utterance."""
+    def answer(self, item_id: str, response: ResponseInProgress) -> None:
+        """Record that ``response`` answers the utterance."""
         if (transcript := self._open.get(item_id)) is not None:
-            transcript.reply = reply
+            transcript.response = response
 
     def guessed(self, item_id: str, text: str) -> None:
-        """What the ear has understood so far."""
+        """Take an interim transcript."""
         transcript = self._open.get(item_id)
         if transcript is not None and transcript.known_at is None:
             transcript.take_guess(text)
 
     def known(self, item_id: str, text: str, at: float) -> bool:
-        """The ear's last word. False where nobody waits for it."""
+        """Take the final transcript; False if it is not expected."""
         transcript = self._open.get(item_id)
         if transcript is None or not transcript.committed:
             return False
@@ -153,13 +152,13 @@ class Transcripts:
         return True
 
     def failed(self, item_id: str, why: str, at: float) -> None:
-        """The ear gave up, maybe while the utterance is still going on."""
+        """Recognition failed, possibly before the utterance is complete."""
         transcript = self._open.get(item_id)
         if transcript is not None and transcript.known_at is None:
             transcript.failure, transcript.known_at = why, at
 
     def send(self, at: float) -> None:
-        """Send what is due."""
+        """Send the deltas and final events that are due."""
         for transcript in list(self._open.values()):
             if not transcript.committed:
                 continue
@@ -205,7 +204,7 @@ class Transcripts:
         )
 
     def _send_segment(self, transcript: _Transcript) -> None:
-        """All of it by one speaker: there is nobody here who tells voices apart."""
+        """Send one segment by one speaker: speakers are not told apart here."""
         self._outbox.emit(
             ConversationItemInputAudioTranscriptionSegment,
             item_id=transcript.item_id,

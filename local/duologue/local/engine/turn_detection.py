@@ -1,11 +1,11 @@
-"""Where a turn begins and ends in a stream of audio.
+"""Turn detection: where speech starts and stops in a stream of audio.
 
-Speech begins with a chunk over the threshold that follows one not far under it, and
-ends with so much silence; while it lasts, a chunk counts as speech from a little
-under the threshold on (hysteresis), so that a soft syllable does not cut a turn. A
-detector remembers speech for a while: when it says silence at last, what was faint just
-before counts as silence too. All times are ms of audio since the session began, however
-fast it comes.
+Speech starts with a chunk above the threshold that follows one slightly below it, and
+stops after enough silence. During speech a chunk slightly below the threshold still
+counts as speech (hysteresis), so that a soft syllable does not end a turn. A detector's
+probability falls late after speech; when it reports silence, faint audio just before
+counts as silence too. Times are ms of audio since the session began, independent of
+the speed at which the audio arrives.
 """
 
 from __future__ import annotations
@@ -18,47 +18,56 @@ import attrs
 from ..interfaces import EAR_RATE, Detector
 from .settings import TurnRule
 
-__all__ = ["Began", "Ended", "More", "TurnFinder"]
+__all__ = [
+    "SpeechContinued",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TurnDetector",
+    "TurnEvent",
+]
 
 _BYTES_PER_MS = EAR_RATE * 2 // 1000
-#: Chunks in a row that make a beginning (32 ms each).
+#: Chunks in a row that start speech (32 ms each).
 _ONSET = 2
-#: How far under the threshold a chunk may be that goes with speech.
+#: How far below the threshold a chunk still counts as speech.
 _SLACK = 0.15
-#: Audio before the onset that the ear gets at least, in ms: a word's first sound
-#: is softer than what tells it is speech.
+#: The least audio before the onset for the recogniser, in ms: the first sound of a word
+#: is too soft to be detected.
 _LEAD_MS = 300
-#: How much of what was faint before the detector's silence counts, in ms: Silero's
-#: memory of speech lasts 32 to 130 ms.
+#: The most faint audio before detected silence that counts as silence, in ms: Silero
+#: reports speech for 32 to 130 ms after its end.
 _MEMORY_MS = 128
-#: Beside the loudest of the turn, what is so many times softer is faint (-30 dB).
+#: Audio is faint at this fraction of the turn's peak (-30 dB).
 _FAINT = 32
 
 
 @attrs.frozen
-class Began:
-    """Speech began; ``lead`` is the audio from shortly before it on, at 16 kHz."""
+class SpeechStarted:
+    """Speech started; ``lead`` is the audio from shortly before, at 16 kHz."""
 
     start_ms: int
     lead: bytes
 
 
 @attrs.frozen
-class More:
-    """Audio of the turn that is going on, at 16 kHz."""
+class SpeechContinued:
+    """More audio of the turn, at 16 kHz."""
 
     pcm16k: bytes
 
 
 @attrs.frozen
-class Ended:
-    """So much silence followed that the turn is over."""
+class SpeechStopped:
+    """Enough silence followed: the turn has ended."""
 
     end_ms: int
 
 
-class TurnFinder:
-    """Finds turns in audio that comes in pieces of any size."""
+TurnEvent = SpeechStarted | SpeechContinued | SpeechStopped
+
+
+class TurnDetector:
+    """Finds turns in audio; takes pieces of any size."""
 
     def __init__(self, detector: Detector, to_16k: Callable[[bytes], bytes]) -> None:
         self._detector = detector
@@ -72,30 +81,30 @@ class TurnFinder:
         self._loudest = 0
         self.speaking = False
 
-    def hear(self, pcm24k: bytes, rule: TurnRule) -> list[Began | More | Ended]:
-        """What the audio that follows means, in order."""
+    def process(self, pcm24k: bytes, rule: TurnRule) -> list[TurnEvent]:
+        """Take the next audio; return its turn events in order."""
         data = self._rest + self._to_16k(pcm24k)
         size = self._detector.chunk_bytes
         whole = len(data) - len(data) % size
         self._rest = data[whole:]
-        found: list[Began | More | Ended] = []
+        events: list[TurnEvent] = []
         for start in range(0, whole, size):
             chunk = data[start : start + size]
             self._heard += size
             probability = self._detector(chunk)
             if self.speaking:
-                found.extend(self._during(chunk, probability, rule))
+                events.extend(self._during(chunk, probability, rule))
             elif self._starts(chunk, probability, rule):
-                found.append(self._began(rule))
-        return found
+                events.append(self._started(rule))
+        return events
 
     @property
     def heard_ms(self) -> int:
-        """How much audio has come so far."""
+        """The audio processed so far, in ms."""
         return self._heard // _BYTES_PER_MS
 
     def reset(self) -> None:
-        """Forget a turn that is going on; the time goes on."""
+        """Discard a turn in progress; the audio time continues."""
         self.speaking = False
         self._run = 0
         self._before.clear()
@@ -110,29 +119,32 @@ class TurnFinder:
             self._before.popleft()
         return self._run >= _ONSET and probability >= rule.threshold
 
-    def _began(self, rule: TurnRule) -> Began:
+    def _started(self, rule: TurnRule) -> SpeechStarted:
         onset = self._heard - self._run * self._detector.chunk_bytes
         lead = b"".join(self._before)
         self._before.clear()
         self.speaking, self._silence, self._run = True, 0, 0
         self._faint, self._loudest = 0, _peak(lead)
-        return Began(max(0, onset // _BYTES_PER_MS - rule.prefix_ms), lead)
+        return SpeechStarted(max(0, onset // _BYTES_PER_MS - rule.prefix_ms), lead)
 
     def _during(
         self, chunk: bytes, probability: float, rule: TurnRule
-    ) -> list[Began | More | Ended]:
+    ) -> list[TurnEvent]:
         self._measure(chunk)
         if probability >= rule.threshold - _SLACK:
             self._silence = 0
         else:
             self._silence = max(self._silence + len(chunk), self._faint)
         if self._silence < max(1, rule.silence_ms) * _BYTES_PER_MS:
-            return [More(chunk)]
+            return [SpeechContinued(chunk)]
         self.speaking = False
-        return [More(chunk), Ended(self._heard // _BYTES_PER_MS)]
+        return [
+            SpeechContinued(chunk),
+            SpeechStopped(self._heard // _BYTES_PER_MS),
+        ]
 
     def _measure(self, chunk: bytes) -> None:
-        """Count how long it has been faint, as far as that matters."""
+        """Measure how long the audio has been faint, up to `_MEMORY_MS`."""
         loudness = _peak(chunk)
         self._loudest = max(self._loudest, loudness)
         faint = loudness * _FAINT <= self._loudest

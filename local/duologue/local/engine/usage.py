@@ -1,9 +1,8 @@
-"""Token counts, made up but consistent.
+"""Token counts, invented but consistent.
 
-No model runs here, so the counts only have the shape of the service's: four
-characters of text are one token, 100 ms of the user's audio one, 50 ms of the
-assistant's one. A response's input is the instructions and the whole conversation;
-what was there at the previous response counts as cached too (a subset of it).
+No model runs here: a token is four characters of text, 100 ms of the user's audio or
+50 ms of the assistant's. The input of a response is the instructions and the whole
+conversation; the part that the previous response already had counts as cached.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from duologue.core.events import (
     ResponseUsage,
 )
 
-__all__ = ["Meter", "Tokens", "text_of", "text_tokens"]
+__all__ = ["TokenCounter", "Tokens", "text_of", "text_tokens"]
 
 _CHARACTERS = 4
 _USER_MS = 100
@@ -25,12 +24,12 @@ _ASSISTANT_MS = 50
 
 
 def text_tokens(text: str) -> int:
-    """The tokens of a text."""
+    """The number of tokens of a text."""
     return -(-len(text) // _CHARACTERS)
 
 
 def text_of(text: str, tokens: int) -> str:
-    """As much of a text as so many tokens hold."""
+    """The start of a text, up to ``tokens`` tokens."""
     return text[: max(0, tokens) * _CHARACTERS]
 
 
@@ -50,27 +49,27 @@ class Tokens:
         return self.text + self.audio
 
 
-class Meter:
-    """Adds up what the conversation holds."""
+class TokenCounter:
+    """Counts the tokens of the conversation."""
 
     def __init__(self) -> None:
         self._held = Tokens()
         self._cached = Tokens()
 
-    def wrote(self, text: str) -> None:
-        """Someone added text to the conversation."""
+    def add_text(self, text: str) -> None:
+        """A client's item added text to the conversation."""
         self._held += Tokens(text=text_tokens(text))
 
-    def heard(self, ms: float) -> None:
-        """The user said something that lasts so long."""
+    def add_audio(self, ms: float) -> None:
+        """The user added ``ms`` of audio to the conversation."""
         self._held += Tokens(audio=-(-int(ms) // _USER_MS))
 
     def respond(
         self, instructions: str, text: str, audio_ms: float, *, keep: bool
     ) -> ResponseUsage:
-        """The usage of a response that wrote or said this much.
+        """The usage of a response with this text and audio.
 
-        ``keep``: what it said stays in the conversation.
+        ``keep``: the response becomes part of the conversation.
         """
         given = self._held + Tokens(text=text_tokens(instructions))
         made = Tokens(text_tokens(text), -(-int(audio_ms) // _ASSISTANT_MS))

@@ -27,9 +27,9 @@ from duologue.core.events import (
     ServerEvent,
 )
 
-from ..engine.effects import Close
-from ..engine.expiry import GOING_AWAY, last_words
+from ..engine.effects import CloseConnection
 from ..engine.outbox import NewId, frame_of
+from ..engine.timeouts import GOING_AWAY, expiry_message
 
 __all__ = [
     "NO_CLOSE_FRAME",
@@ -144,7 +144,7 @@ class Cut:
 Deed = Drop | Delay | Late | Duplicate | Reorder | Fail | Orphan
 TimedDeed = Errors | Expire | Mute | Cut
 #: What comes out of a line: events, the end of the connection, or of its audio.
-Outcome = str | Close | Mute
+Outcome = str | CloseConnection | Mute
 
 
 @attrs.frozen(kw_only=True)
@@ -270,13 +270,13 @@ class FaultyLine:
             self._pass(frame, at)
 
     def take(self, at: float) -> list[Outcome]:
-        """What the client gets now. Nothing comes after a `Close`."""
+        """What the client gets now. Nothing comes after a `CloseConnection`."""
         self._pass_time(at)
         due: list[Outcome] = []
         while not self._over and self._waiting and self._waiting[0][0] <= at:
             outcome = heapq.heappop(self._waiting)[2]
             due.append(outcome)
-            self._over = isinstance(outcome, Close)
+            self._over = isinstance(outcome, CloseConnection)
         return due
 
     @property
@@ -333,15 +333,15 @@ class FaultyLine:
                 self._muted = True
                 put(deed, at)
             case Expire():
-                message = last_words(_LIFE)
+                message = expiry_message(_LIFE)
                 code = "session_expired"
                 detail = ErrorDetail(
                     type="invalid_request_error", code=code, message=message
                 )
                 put(self._event(Error, error=detail), at)
-                put(Close(GOING_AWAY, message), at)
+                put(CloseConnection(GOING_AWAY, message), at)
             case Cut(code):
-                put(Close(code, "This cut was asked for."), at)
+                put(CloseConnection(code, "This cut was asked for."), at)
 
     def _pass(self, outcome: Outcome, at: float) -> None:
         """Let it go in its order, and behind it what was held for it."""

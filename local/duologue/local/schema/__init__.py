@@ -1,1 +1,1 @@
-"""The checks of a client's events, with the error messages of the service."""
+"""The shapes of client events and configurations, and the errors for invalid ones."""

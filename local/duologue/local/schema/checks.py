@@ -1,8 +1,7 @@
-"""Checks of JSON values by shape, with the service's errors.
+"""Validation of JSON values, with the real service's errors.
 
-A shape is a function that takes a value and its path and raises `Refusal`. Unknown
-keys are refused, as the service does since its general availability: a flat key of
-the beta is one of them.
+A `Shape` is a function that takes a value and its path and raises `Refusal`. Unknown
+keys are refused, as the GA service does, and with them the flat keys of the beta.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..engine.outbox import Refusal
+from .refusal import Refusal
 
 __all__ = [
     "Shape",
@@ -90,7 +89,7 @@ def name(most: int) -> Shape:
 
 
 def boolean(value: Any, path: str) -> None:
-    """True or false; null is neither."""
+    """True or false, not null."""
     if not isinstance(value, bool):
         raise _wrong_type(path, "a boolean", value)
 
@@ -135,7 +134,7 @@ def one_of(*values: str | int) -> Shape:
 
 
 def nullable(shape: Shape) -> Shape:
-    """This, or null."""
+    """A value of this shape, or null."""
 
     def check(value: Any, path: str) -> None:
         if value is not None:
@@ -145,7 +144,7 @@ def nullable(shape: Shape) -> Shape:
 
 
 def items(shape: Shape, *, most: int = 1_000) -> Shape:
-    """An array of these."""
+    """An array of up to ``most`` values of this shape."""
 
     def check(value: Any, path: str) -> None:
         if not isinstance(value, list):
@@ -167,7 +166,7 @@ texts = items(text)
 
 
 def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Shape:
-    """An object with these keys and no others."""
+    """An object with these keys only."""
 
     def check(value: Any, path: str) -> None:
         if not isinstance(value, dict):
@@ -192,7 +191,7 @@ def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Sh
 
 
 def tagged(shapes: Mapping[str, Shape], *, default: str | None = None) -> Shape:
-    """An object whose ``type`` says which of these it is."""
+    """An object whose ``type`` selects one of these shapes."""
     kinds = one_of(*shapes)
 
     def check(value: Any, path: str) -> None:
@@ -208,7 +207,7 @@ def tagged(shapes: Mapping[str, Shape], *, default: str | None = None) -> Shape:
 
 
 def either(*shapes: tuple[type, Shape]) -> Shape:
-    """The shape that goes with the value's type."""
+    """The first shape whose Python type matches the value."""
 
     def check(value: Any, path: str) -> None:
         for kind, shape in shapes:

@@ -1,4 +1,4 @@
-"""What a client's events may hold, after the API page "Client events"."""
+"""The shapes of client events, after the API page "Client events"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .session_config import RESPONSE
 
 __all__ = ["EVENTS", "EVENT_ID"]
 
-#: A client's own id of an event.
+#: The id that a client may give an event.
 EVENT_ID = name(512)
 _COUNT = integer(0, 2**31 - 1)
 
@@ -18,8 +18,8 @@ def _event(*required: str, **fields: Shape) -> Shape:
     return record(common | fields, required=required)
 
 
-#: The events that a session takes, by their type. What a session's configuration may
-#: hold depends on the session, so it is not looked at here.
+#: The client events by type. The content of ``session`` depends on the kind of session,
+#: so the engine checks it later.
 EVENTS: dict[str, Shape] = {
     "session.update": _event("session", session=either((dict, anything))),
     "input_audio_buffer.append": _event("audio", audio=text),

@@ -1,4 +1,4 @@
-"""What a client may put into a conversation (the API's "conversation item")."""
+"""The shapes of conversation items that a client may create."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .checks import anything as _any
 __all__ = ["INPUT", "ITEM"]
 
 _MOST_PARTS = 1_000
-#: An id of an item or a call: the real service takes up to 32 characters (seen in
-#: public reports of its errors).
+#: The id of an item or a call: the real service accepts up to 32 characters (public
+#: reports of its errors).
 _id = name(32)
 
 _PARTS: dict[str, Shape] = {
@@ -107,9 +107,9 @@ _KINDS: dict[str, Shape] = {
     ),
 }
 
-#: An item that a client makes.
+#: The item of ``conversation.item.create``.
 ITEM: Shape = tagged(_KINDS)
-#: What a response may be given instead of the conversation.
+#: The ``input`` of a response: items that replace the conversation.
 INPUT: Shape = items(
     tagged(_KINDS | {"item_reference": _kind(("id",))}), most=_MOST_PARTS
 )

@@ -1,15 +1,15 @@
-"""What a session's configuration and a response's may hold.
+"""The configuration of sessions and responses: its shapes and its defaults.
 
-After the session objects of the API reference ("session.update", "response.create").
-What the local service does not act on (``truncation``, ``tracing``, ``prompt``,
-``noise_reduction``, ``reasoning``, ``speed``) is checked, kept and shown.
+The shapes follow the session objects of the API reference ("session.update",
+"response.create"). The local service checks, keeps and shows ``truncation``,
+``tracing``, ``prompt``, ``noise_reduction``, ``reasoning`` and ``speed``, but does not
+act on them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..engine.outbox import Refusal
 from .checks import (
     Shape,
     anything,
@@ -26,8 +26,18 @@ from .checks import (
     texts,
 )
 from .conversation_items import INPUT
+from .refusal import Refusal
 
-__all__ = ["REALTIME", "RESPONSE", "TRANSCRIPTION"]
+__all__ = [
+    "PCM",
+    "REALTIME",
+    "RESPONSE",
+    "TRANSCRIPTION",
+    "TRANSCRIPTION_DETECTION_DEFAULTS",
+    "TURN_DETECTION_DEFAULTS",
+    "realtime_defaults",
+    "transcription_defaults",
+]
 
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 _FORMAT = tagged(
@@ -163,7 +173,7 @@ _INCLUDE = items(one_of("item.input_audio_transcription.logprobs"))
 
 
 def _metadata(value: Any, path: str) -> None:
-    """Up to 16 pairs; keys of 64 characters, values of 512."""
+    """Up to 16 pairs; keys of up to 64 characters, values of up to 512."""
     either((dict, anything))(value, path)
     for key, each in value.items():
         text(each, f"{path}.{key}")
@@ -197,7 +207,7 @@ REALTIME: Shape = record(
     }
 )
 
-#: The configuration of a session that only transcribes.
+#: The configuration of a transcription session.
 TRANSCRIPTION: Shape = record(
     {
         "type": text,
@@ -206,7 +216,7 @@ TRANSCRIPTION: Shape = record(
     }
 )
 
-#: What one response does otherwise than its session. Null means: as the session.
+#: The settings that a response overrides. Null means the session's value.
 RESPONSE: Shape = record(
     {
         "conversation": one_of("auto", "none"),
@@ -225,3 +235,69 @@ RESPONSE: Shape = record(
         "prompt": nullable(_PROMPT),
     }
 )
+
+_SERVER_VAD: dict[str, Any] = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_SEMANTIC_VAD: dict[str, Any] = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+TURN_DETECTION_DEFAULTS = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
+#: The same for a transcription session, as in public captures of the real service.
+TRANSCRIPTION_DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
+    "server_vad": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 200,
+    },
+    "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
+}
+PCM = {"type": "audio/pcm", "rate": 24_000}
+
+
+def realtime_defaults() -> dict[str, Any]:
+    """A conversation's configuration before any change."""
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "output_modalities": ["audio"],
+        "instructions": "",
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "audio": {
+            "input": {
+                "format": PCM,
+                "transcription": None,
+                "noise_reduction": None,
+                "turn_detection": _SERVER_VAD,
+            },
+            "output": {"format": PCM, "voice": "alloy", "speed": 1.0},
+        },
+        "include": None,
+    }
+
+
+def transcription_defaults() -> dict[str, Any]:
+    """A transcription session's configuration before any change."""
+    heard = realtime_defaults()["audio"]["input"]
+    detection = TRANSCRIPTION_DETECTION_DEFAULTS["server_vad"]
+    return {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "audio": {"input": heard | {"turn_detection": detection}},
+        "include": None,
+    }

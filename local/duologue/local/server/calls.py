@@ -15,9 +15,9 @@ from duologue.transports.drivers.webrtc.packet_cache import PacketCache
 from duologue.transports.drivers.webrtc.peer import Peer
 from duologue.transports.errors import DuologueError
 
-from .deferred_decoder import Unheard
+from .deferred_decoder import DeferredDecoder
 from .http_errors import HttpError
-from .session_factory import Sessions
+from .session_factory import SessionFactory
 from .session_runner import new_id
 
 __all__ = ["Calls", "Sideband", "no_call"]
@@ -40,7 +40,7 @@ class Calls:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: SessionFactory,
         *,
         loopback: bool,
         open_timeout: float = _OPEN_TIMEOUT,
@@ -141,7 +141,7 @@ class _Call:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: SessionFactory,
         session: Mapping[str, Any],
         *,
         loopback: bool,
@@ -153,11 +153,11 @@ class _Call:
         self.greeted = asyncio.Event()
         self._farewell = (1000, "The call has ended.")
         self.runner = sessions.open(self._send, session, self._end, media=True)
-        self.unheard = Unheard(self.runner)
+        self.decoder = DeferredDecoder(self.runner)
         self.runner.on_sound = lambda: self._peer.wake()
         self._peer = Peer(
             on_message=self._put,
-            on_packet=self.unheard.take,
+            on_packet=self.decoder.take,
             next_audio=self.runner.next_audio,
             on_closed=lambda _: on_over(),
             cache=packets,
@@ -190,7 +190,7 @@ class _Call:
         """
         await self.greeted.wait()
         async with self._turn:
-            for _ in self.unheard.catch_up():
+            for _ in self.decoder.catch_up():
                 await asyncio.sleep(0)
             await self.runner.accept(frame)
 

@@ -1,47 +1,47 @@
-"""How many sessions are listened to at once: finding speech is what costs."""
+"""The number of sessions that a service listens to: speech detection costs the most."""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["Listeners", "Seat", "default_limit"]
+__all__ = ["Capacity", "CapacityClaim", "default_limit"]
 
-#: Sessions for each core. Finding speech takes 3 % of one, reading it ten times that
-#: while somebody speaks.
+#: Sessions per core. Speech detection takes 3 % of a core, recognition ten times that
+#: during speech.
 _PER_CORE = 10
 
 
 def default_limit() -> int:
-    """How many this machine can listen to without a stutter."""
+    """The number of sessions that this machine can listen to without delays."""
     return _PER_CORE * (os.cpu_count() or 1)
 
 
-class Listeners:
-    """Counts the sessions whose audio is listened to, up to ``limit``."""
+class Capacity:
+    """Counts the sessions that the service listens to, up to ``limit``."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = default_limit() if limit is None else limit
         self.taken = 0
 
-    def seat(self) -> Seat:
-        """A session's claim; nothing is taken yet."""
-        return Seat(self)
+    def claim(self) -> CapacityClaim:
+        """A session's claim; it takes no capacity yet."""
+        return CapacityClaim(self)
 
 
-class Seat:
-    """Whether one session is among those that are listened to."""
+class CapacityClaim:
+    """The capacity that one session takes: one or none."""
 
-    def __init__(self, listeners: Listeners) -> None:
-        self._listeners = listeners
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
         self._held = False
 
     def listen(self, wanted: bool) -> bool:
-        """Take a place, or give it back. False where all are taken. Idempotent."""
+        """Take or release capacity; False if there is none. Idempotent."""
         if wanted and not self._held:
-            if self._listeners.taken >= self._listeners.limit:
+            if self._capacity.taken >= self._capacity.limit:
                 return False
-            self._listeners.taken += 1
+            self._capacity.taken += 1
         elif self._held and not wanted:
-            self._listeners.taken -= 1
+            self._capacity.taken -= 1
         self._held = wanted
         return True

@@ -1,4 +1,4 @@
-"""What a caller says while nobody listens: packets that are decoded when they count."""
+"""Decodes a call's Opus packets only when the session needs the audio."""
 
 from __future__ import annotations
 
@@ -8,60 +8,57 @@ from typing import Protocol
 
 from duologue.transports.drivers.webrtc.opus import OpusDecoder
 
-__all__ = ["Unheard"]
+__all__ = ["DeferredDecoder"]
 
-#: Packets that are kept, of 20 ms each: as much as waits for a commit by hand.
+#: The most packets of 20 ms kept: as long as the input buffer of a manual commit.
 _KEPT = 420_000 // 20
-#: Packets that are decoded without a pause: 5 s of sound, which takes 10 ms.
+#: Packets decoded in one step: 5 s of audio, which takes 10 ms.
 _AT_ONCE = 250
 
 
-class _Listener(Protocol):
-    """What hears the call."""
+class _Session(Protocol):
+    """The session that takes the audio."""
 
     @property
     def listens(self) -> bool:
-        """Whether sound has a meaning as it comes."""
+        """Whether audio is processed as it arrives."""
 
     def hear(self, pcm24k: bytes) -> None:
-        """Take the sound that follows."""
+        """Take the next audio, PCM16 at 24 kHz."""
 
 
-class Unheard:
-    """Hands a call's Opus packets to a listener as sound, or keeps them.
+class DeferredDecoder:
+    """Passes a call's audio to its session, or keeps the packets for later.
 
-    Without turn detection sound waits for what the client will ask for, a commit
-    above all. So it stays packets until the client's next event (`catch_up`): most
-    of it is never decoded. A packet decodes in 40 µs, a minute in 0.1 s.
+    Without turn detection the audio is needed only when the client commits it. So the
+    packets are kept until the client's next event (`catch_up`), and most are never
+    decoded. Decoding takes 40 µs for a packet, 0.1 s for a minute.
     """
 
     def __init__(
         self,
-        listener: _Listener,
+        session: _Session,
         new_decoder: Callable[[], OpusDecoder] = OpusDecoder,
     ) -> None:
-        self._listener = listener
+        self._session = session
         self._new_decoder = new_decoder
         self._decoder: OpusDecoder | None = None
         self._packets: deque[bytes] = deque(maxlen=_KEPT)
 
     def take(self, packet: bytes) -> None:
-        """The packet that follows."""
+        """Take the next packet."""
         self._packets.append(packet)
-        if self._listener.listens:
+        if self._session.listens:
             for _ in self.catch_up():
                 pass
 
     def catch_up(self) -> Iterator[None]:
-        """The client is about to be heard: give the listener all there is.
-
-        Pauses where there is much of it; what comes meanwhile is part of it.
-        """
+        """Decode all packets, in steps; includes packets that arrive meanwhile."""
         if self._decoder is None and self._packets:
             self._decoder = self._new_decoder()
         while self._packets and self._decoder is not None:
             count = min(_AT_ONCE, len(self._packets))
             packets = [self._packets.popleft() for _ in range(count)]
             if pcm := b"".join(map(self._decoder.decode, packets)):
-                self._listener.hear(pcm)
+                self._session.hear(pcm)
             yield

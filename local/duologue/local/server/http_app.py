@@ -21,9 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from duologue.transports.errors import SignallingError
 
-from ..engine.outbox import Refusal
 from ..engine.settings import Settings
 from ..schema.checks import anything, record
+from ..schema.refusal import Refusal
 from .calls import Calls, no_call
 from .http_errors import Failures, HttpError, refused
 from .keys import Keys, Secret, presented

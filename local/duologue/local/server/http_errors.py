@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..engine.outbox import Refusal
+from ..schema.refusal import Refusal
 
 __all__ = ["BUSY", "Failures", "HttpError", "refused"]
 

@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 from ..components import Parts, built_in
 from ..engine.audio_buffers import MOST_FRAME
-from ..engine.engine import Options
+from ..engine.settings import EngineOptions
 from ..faults.injector import NO_FAULTS, Faults
 from ..interfaces import VoiceError
 from .calls import Calls
-from .capacity import Listeners
+from .capacity import Capacity
 from .http_app import application
 from .http_errors import Failures, HttpError
 from .keys import Keys
 from .listener import Http, PortError, authority, listen, running
 from .origin_guard import Guard
-from .session_factory import Sessions
+from .session_factory import SessionFactory
 from .session_runner import wall_clock
 from .websocket import WebSocketFace
 
@@ -58,7 +58,7 @@ class LocalService:
         key: str | None = None,
         *,
         parts: Parts | None = None,
-        options: Options | None = None,
+        options: EngineOptions | None = None,
         max_listening: int | None = None,
         allow_origins: Iterable[str] = (),
         fail: Iterable[int] = (),
@@ -71,7 +71,7 @@ class LocalService:
             )
         self._faults = faults
         self._failures = Failures(fail)
-        self._listeners = Listeners(max_listening)
+        self._capacity = Capacity(max_listening)
         self._origins = tuple(map(_origin, allow_origins))
         self._host = host
         self._port = port
@@ -101,7 +101,7 @@ class LocalService:
             parts = self._parts = _found(self._parts)
             if self._own_parts:
                 stack.push_async_callback(parts.close)
-            options = self._options or Options(label=parts.mind.label)
+            options = self._options or EngineOptions(label=parts.mind.label)
             host = listener.getsockname()[0]
             loopback = ipaddress.ip_address(host).is_loopback
             if not loopback and self._key is None:
@@ -110,8 +110,8 @@ class LocalService:
                     "can use this service",
                     host,
                 )
-            sessions = Sessions(
-                parts, options, listeners=self._listeners, faults=self._faults
+            sessions = SessionFactory(
+                parts, options, capacity=self._capacity, faults=self._faults
             )
             calls = Calls(sessions, loopback=loopback)
             stack.push_async_callback(calls.close)

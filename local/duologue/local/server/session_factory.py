@@ -1,4 +1,4 @@
-"""The sessions of a service: what they share, and which of them they are."""
+"""Creates the sessions of a service and numbers them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 import attrs
 
 from ..components import Parts
-from ..engine.options import Options
+from ..engine.settings import EngineOptions
 from ..faults.injector import NO_FAULTS, Faults
-from .capacity import Listeners
+from .capacity import Capacity
 from .session_runner import SessionRunner, new_id
 
-__all__ = ["Sessions"]
+__all__ = ["SessionFactory"]
 
 
-class Sessions:
-    """Opens sessions with the same parts, options and faults."""
+class SessionFactory:
+    """Opens sessions with the same parts, options, capacity and faults."""
 
     def __init__(
         self,
         parts: Parts,
-        options: Options,
+        options: EngineOptions,
         *,
-        listeners: Listeners | None = None,
+        capacity: Capacity | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
         self._parts = parts
         self._options = options
-        self._listeners = Listeners() if listeners is None else listeners
+        self._capacity = Capacity() if capacity is None else capacity
         self._faults = faults
         self._opened = 0
 
@@ -41,9 +41,9 @@ class Sessions:
         *,
         media: bool,
     ) -> SessionRunner:
-        """A session; ``media`` where audio goes by a track. Raises `Refusal`.
+        """Open a session; ``media``: its audio uses a media track. Raises `Refusal`.
 
-        ``send`` and ``on_over`` are those of `SessionRunner`.
+        ``send`` and ``on_over`` are the arguments of `SessionRunner`.
         """
         number = self._opened + 1
         runner = SessionRunner(
@@ -51,7 +51,7 @@ class Sessions:
             self._parts,
             session=session,
             options=attrs.evolve(self._options, media=media),
-            seat=self._listeners.seat(),
+            seat=self._capacity.claim(),
             on_over=on_over,
             line=self._faults.line(number, session.get("model"), new_id),
         )

@@ -1,4 +1,4 @@
-"""One session at work: an engine, its jobs, and the time."""
+"""Runs one session: carries out the effects of its engine and keeps its time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from ..components import Parts
-from ..engine import effects as jobs
-from ..engine.engine import Engine, Options
+from ..engine import effects
+from ..engine.engine import Engine
 from ..engine.outbox import NewId
+from ..engine.settings import EngineOptions
 from ..faults.injector import FaultyLine, Mute, Outcome
 from ..interfaces import (
     EAR_RATE,
@@ -27,40 +28,40 @@ from ..interfaces import (
     Wait,
 )
 from ..speech.resample import Resampler
-from .capacity import Listeners, Seat
+from .capacity import Capacity, CapacityClaim
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]
 
-#: Frames of 20 ms that are sent as silence behind the last sound: a second, in which
-#: the next reply mostly comes, and a receiver learns that it is silent.
+#: Frames of 20 ms of silence sent after the last sound: one second, in which the next
+#: reply often begins, and in which the receiver plays silence.
 _SILENT_FRAMES = 50
 _FRAME_SECONDS = 0.02
-#: Seconds for the last words of an utterance, then it has failed.
+#: Seconds that the recogniser has for the final transcript.
 _EAR_PATIENCE = 15.0
 
 _log = logging.getLogger(__name__)
 
 
 def new_id(prefix: str) -> str:
-    """An id that nobody has used."""
+    """A new unique id, such as ``item_…`` for the prefix ``item``."""
     return f"{prefix}_{secrets.token_hex(11)}"
 
 
 def wall_clock() -> Callable[[], float]:
-    """Seconds since the Unix epoch that never go back."""
+    """A clock in seconds since the Unix epoch that never goes back."""
     offset = time.time() - time.monotonic()
     return lambda: offset + time.monotonic()
 
 
 class SessionRunner:
-    """Drives an `Engine` inside a running event loop.
+    """Drives an `Engine` in a running event loop.
 
-    ``send`` gets each event for the client; it must not block and may raise when
-    the client is gone. Nothing that fails here raises: it becomes an event. The
-    parts are shared with other sessions and stay open when this one is closed.
-    ``on_over`` gets a WebSocket's close code and a reason, after the last event, when
-    the session ends by itself: whoever has the connection ends it. Events leave by
-    ``line`` where there is one.
+    ``send`` is called with each event for the client; it must not block, and may raise
+    when the connection is gone. A failure in the session becomes an event, never an
+    exception. Sessions share ``parts``; closing a session leaves them open.
+    ``on_over`` is called with a WebSocket close code and a reason, after the last
+    event, when the service ends the session; it must end the connection. ``line``
+    injects faults into the events.
     """
 
     def __init__(
@@ -69,29 +70,29 @@ class SessionRunner:
         parts: Parts,
         *,
         session: Mapping[str, Any] | None = None,
-        options: Options | None = None,
+        options: EngineOptions | None = None,
         clock: Callable[[], float] | None = None,
         ids: NewId = new_id,
-        seat: Seat | None = None,
+        seat: CapacityClaim | None = None,
         on_over: Callable[[int, str], None] = lambda code, reason: None,
         line: FaultyLine | None = None,
     ) -> None:
         self._on_over = on_over
-        self._over: jobs.Close | None = None
+        self._over: effects.CloseConnection | None = None
         self._line = line
         self._muted = False
         self._silent = 0
         self._asleep = False
-        #: Called where `next_audio` gave None and there is something to say again.
+        #: Called when there is audio again after `next_audio` returned None.
         self.on_sound: Callable[[], None] = lambda: None
-        self._seat = Listeners().seat() if seat is None else seat
+        self._seat = Capacity().claim() if seat is None else seat
         self._send = send
         self._parts = parts
         self._clock = wall_clock() if clock is None else clock
         self._engine = Engine(
             new_id=ids,
             session=session,
-            options=options or Options(label=parts.mind.label),
+            options=options or EngineOptions(label=parts.mind.label),
             detector=parts.detector,
             to_16k=Resampler(VOICE_RATE, EAR_RATE, prompt=True),
             listen=self._seat.listen,
@@ -104,12 +105,12 @@ class SessionRunner:
         self._closed = False
 
     def warm(self) -> None:
-        """Let the ear get ready ahead of the first utterance."""
+        """Start the recogniser ahead of the first utterance."""
         if self._parts.ear is not None:
             self._spawn("ear", _started(self._parts.ear))
 
     def start(self) -> None:
-        """The connection is open: greet the client."""
+        """The connection is open: send ``session.created``."""
         if self._line is not None:
             self._line.start(self._clock())
         self._engine.start(self._clock())
@@ -118,13 +119,13 @@ class SessionRunner:
         self._follow_up()
 
     def receive(self, frame: str | bytes) -> None:
-        """An event of the client, as JSON text."""
+        """Handle a client event, as JSON text."""
         if not self._closed:
             self._engine.receive(frame, self._clock())
             self._follow_up()
 
     async def accept(self, frame: str | bytes) -> None:
-        """The same, letting others run while there is much to do."""
+        """`receive` in steps, so that other tasks run during long work."""
         if self._closed:
             return
         for _ in self._engine.receive_in_steps(frame, self._clock()):
@@ -136,37 +137,37 @@ class SessionRunner:
 
     @property
     def listens(self) -> bool:
-        """Whether the user's audio has a meaning as it comes, not by a commit alone."""
+        """Whether audio is processed as it arrives, not only on a commit."""
         return self._engine.settings.turn_rule is not None
 
     def hear(self, pcm24k: bytes) -> None:
-        """The user's audio, PCM16 mono at 24 kHz."""
+        """Take the user's audio, PCM16 mono at 24 kHz."""
         if not self._closed and not self._muted:
             self._engine.hear(pcm24k, self._clock())
             self._follow_up()
 
     def next_audio(self) -> bytes | None:
-        """Up to 20 ms of audio for the user's ear; call it every 20 ms.
+        """The next 20 ms to play, PCM16 at 24 kHz, or less; call it every 20 ms.
 
-        None where nothing is to be sent, not even silence: a packet that nobody needs
-        costs as much as one with words. Then `on_sound` tells when to go on.
+        Empty means silence. None means that no packet is needed, not even silence,
+        because a silent packet costs as much as any; call again after `on_sound`.
         """
         if self._closed:
             return b""
-        audio, playout = b"", self._engine.playout
-        if playout is not None and not playout.empty:
+        audio, output = b"", self._engine.output
+        if output is not None and not output.empty:
             audio = self._engine.next_audio(self._clock())
             self._follow_up()
         self._silent = 0 if audio else self._silent + 1
         self._asleep = self._muted or self._silent > _SILENT_FRAMES
-        if self._muted and playout is not None and not playout.empty:
-            # Nobody hears it, and it is played all the same.
+        if self._muted and output is not None and not output.empty:
+            # A muted reply is played too, unheard: keep taking its audio.
             loop = asyncio.get_running_loop()
             loop.call_later(_FRAME_SECONDS, lambda: self.on_sound())
         return None if self._asleep else audio
 
     async def close(self) -> None:
-        """Stop all that is under way. Idempotent."""
+        """Cancel all work of the session. Idempotent."""
         self._closed = True
         self._seat.listen(False)
         if self._timer is not None:
@@ -181,10 +182,10 @@ class SessionRunner:
         self._hearings.clear()
 
     def _follow_up(self) -> None:
-        """Do what the engine wants now, and wake it when it wants to be woken."""
-        while todo := self._engine.take_jobs():
-            for job in todo:
-                self._do(job)
+        """Carry out the engine's effects, send its events, and set its timer."""
+        while todo := self._engine.take_effects():
+            for effect in todo:
+                self._carry_out(effect)
         for outcome in self._outcomes():
             match outcome:
                 case str(frame):
@@ -192,19 +193,19 @@ class SessionRunner:
                         self._send(frame)
                     except Exception as error:
                         _log.debug("an event was not sent: %s", error)
-                case jobs.Close(code, reason):
+                case effects.CloseConnection(code, reason):
                     self._on_over(code, reason)
                 case Mute():
                     self._muted = True
         self._set_timer()
-        playout = self._engine.playout
-        silent = playout is None or playout.empty
+        output = self._engine.output
+        silent = output is None or output.empty
         if self._asleep and not self._muted and not silent:
             self._asleep = False
             self.on_sound()
 
     def _outcomes(self) -> list[Outcome]:
-        """What leaves now: the engine's events, or what its line makes of them."""
+        """The events to send now, after fault injection."""
         leaving: list[Outcome] = [*self._engine.take_frames()]
         if self._over is not None:
             leaving.append(self._over)
@@ -217,7 +218,7 @@ class SessionRunner:
         return self._line.take(at)
 
     def _deadline(self) -> float | None:
-        """When there is something to do next."""
+        """The next deadline of the engine or the fault injection."""
         if self._closed:
             return None
         times = [self._engine.deadline]
@@ -228,7 +229,7 @@ class SessionRunner:
     def _set_timer(self) -> None:
         deadline = self._deadline()
         if deadline == self._wakes_at:
-            return  # as with most of what comes 50 times a second
+            return  # as after most audio frames, 50 times a second
         self._wakes_at = deadline
         if self._timer is not None:
             self._timer.cancel()
@@ -242,27 +243,27 @@ class SessionRunner:
         self._engine.tick(self._clock())
         self._follow_up()
 
-    def _do(self, job: jobs.Job) -> None:
-        match job:
-            case jobs.OpenUtterance(utterance):
+    def _carry_out(self, effect: effects.Effect) -> None:
+        match effect:
+            case effects.OpenUtterance(utterance):
                 if self._parts.ear is not None:
                     on_guess = partial(self._guessed, utterance)
                     self._hearings[utterance] = self._parts.ear.listen(on_guess)
-            case jobs.FeedUtterance(utterance, pcm16k):
+            case effects.FeedUtterance(utterance, pcm16k):
                 if (hearing := self._hearings.get(utterance)) is not None:
                     hearing.feed(pcm16k)
-            case jobs.FinishUtterance(utterance):
+            case effects.FinishUtterance(utterance):
                 self._spawn(utterance, self._finish(utterance))
-            case jobs.DropUtterance(utterance):
+            case effects.DropUtterance(utterance):
                 if (hearing := self._hearings.pop(utterance, None)) is not None:
                     hearing.drop()
-            case jobs.Think(response):
-                self._spawn(response, self._think(job))
-            case jobs.Speak(response):
-                self._spawn(response, self._speak(job))
-            case jobs.Close():
-                self._over = job
-            case jobs.Stop(response):
+            case effects.GenerateReply(response):
+                self._spawn(response, self._generate(effect))
+            case effects.Synthesise(response):
+                self._spawn(response, self._synthesise(effect))
+            case effects.CloseConnection():
+                self._over = effect
+            case effects.StopResponse(response):
                 for task in self._tasks.get(response, ()):
                     task.cancel()
 
@@ -284,7 +285,7 @@ class SessionRunner:
             self._follow_up()
 
     async def _finish(self, utterance: str) -> None:
-        """Wait for the words of an utterance."""
+        """Wait for the final transcript of an utterance."""
         hearing = self._hearings.get(utterance)
         try:
             if hearing is None:
@@ -300,39 +301,39 @@ class SessionRunner:
             hearing.drop()
         self._follow_up()
 
-    async def _think(self, job: jobs.Think) -> None:
-        """Pass on what the mind gives, as it comes."""
+    async def _generate(self, effect: effects.GenerateReply) -> None:
+        """Pass the reply model's output to the engine as it arrives."""
         try:
-            thoughts = self._parts.mind.reply(job.prompt)
+            thoughts = self._parts.mind.reply(effect.prompt)
             async with contextlib.aclosing(thoughts):
                 async for thought in thoughts:
                     if isinstance(thought, Wait):
                         await asyncio.sleep(thought.seconds)
                     else:
-                        self._engine.thought(job.response, thought, self._clock())
+                        self._engine.thought(effect.response, thought, self._clock())
                         self._follow_up()
         except Exception as error:
             why = _reason(error, (MindError,), "no reply was found")
             code = error.code if isinstance(error, MindError) else "server_error"
-            self._engine.mind_failed(job.response, why, self._clock(), code=code)
+            self._engine.mind_failed(effect.response, why, self._clock(), code=code)
         else:
-            self._engine.thought_all(job.response, self._clock())
+            self._engine.thought_all(effect.response, self._clock())
         self._follow_up()
 
-    async def _speak(self, job: jobs.Speak) -> None:
+    async def _synthesise(self, effect: effects.Synthesise) -> None:
         try:
             if self._parts.voice is None:
                 raise VoiceError("this service has no voice")
-            audio = self._parts.voice.speak(job.text, voice=job.voice)
+            audio = self._parts.voice.speak(effect.text, voice=effect.voice)
             async with contextlib.aclosing(audio):
                 async for pcm in audio:
-                    self._engine.voiced(job.response, pcm, self._clock())
+                    self._engine.voiced(effect.response, pcm, self._clock())
                     self._follow_up()
         except Exception as error:
             why = _reason(error, (VoiceError,), "the reply could not be spoken")
-            self._engine.voice_failed(job.response, why, self._clock())
+            self._engine.voice_failed(effect.response, why, self._clock())
         else:
-            self._engine.voiced_all(job.response, self._clock())
+            self._engine.voiced_all(effect.response, self._clock())
         self._follow_up()
 
 
@@ -340,15 +341,15 @@ async def _started(ear: Ear) -> None:
     try:
         await ear.start()
     except Exception as error:
-        # The utterance that needs the ear will fail with the same words.
-        _log.warning("the ear does not start: %s", error)
+        # The first utterance will fail with the same message.
+        _log.warning("the recogniser did not start: %s", error)
 
 
 def _reason(
     error: Exception, expected: tuple[type[Exception], ...], otherwise: str
 ) -> str:
-    """What the client is told; what nobody expected goes to the log as well."""
+    """The message for the client; an unexpected error is logged too."""
     if isinstance(error, expected):
         return str(error)
-    _log.exception("a job failed")
+    _log.exception("an effect failed")
     return otherwise

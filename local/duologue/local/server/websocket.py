@@ -18,13 +18,14 @@ from urllib.parse import parse_qs
 
 from duologue.core.events import Error
 
-from ..engine.outbox import Refusal, frame_of, told
+from ..engine.outbox import frame_of
 from ..faults.injector import NO_CLOSE_FRAME
+from ..schema.refusal import Refusal
 from .calls import Calls, no_call
 from .http_errors import BUSY, Failures, HttpError, refused
 from .keys import WRONG_KEY, Keys, Secret, presented
 from .origin_guard import reject
-from .session_factory import Sessions
+from .session_factory import SessionFactory
 from .session_runner import SessionRunner, new_id
 
 __all__ = ["WAITING_LIMIT", "WebSocketFace"]
@@ -53,7 +54,7 @@ class WebSocketFace:
         self,
         calls: Calls,
         keys: Keys,
-        sessions: Sessions,
+        sessions: SessionFactory,
         failures: Failures,
     ) -> None:
         self._calls = calls
@@ -162,7 +163,7 @@ async def _read(receive: _Receive, session: _Session, socket: _Socket) -> None:
 
 
 def _error(refusal: Refusal) -> str:
-    return frame_of(Error(event_id=new_id("event"), error=told(refusal)))
+    return frame_of(Error(event_id=new_id("event"), error=refusal.detail()))
 
 
 class _Session(Protocol):
