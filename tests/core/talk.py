@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 #: What a session is made of, the bookkeeping aside.
-NODES = [name for name in Session.__struct_fields__ if name not in ("id", "tally")]
+NODES = [name for name in Session.__struct_fields__ if name not in ("id", "dedup")]
 
 
 def to_record(
@@ -63,7 +63,7 @@ def fold_frames(*frames: Frame) -> Session:
 
 
 def changed(before: Session, after: Session) -> list[str]:
-    """The nodes that are not the same object, the tally aside."""
+    """The nodes that are not the same object, `dedup` aside."""
     return [name for name in NODES if getattr(before, name) is not getattr(after, name)]
 
 

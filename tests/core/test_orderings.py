@@ -85,7 +85,7 @@ def test_the_twins_of_an_item_come_either_way(twins: str) -> None:
     session = fold_frames(*frames)
 
     assert lines(session) == [("user", "hello", True), ("assistant", "Hi.", True)]
-    assert session.tally.late == 0
+    assert session.dedup.late == 0
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_transcription_says_its_usage_either_way(usage: Frame | None) -> None:
     session = fold_frames({**words, "usage": usage})
 
     assert lines(session) == [("user", "hello", True)]
-    assert session.tally.malformed == 0
+    assert session.dedup.malformed == 0
 
 
 def test_two_items_of_the_assistant_interleave() -> None:

@@ -56,10 +56,10 @@ def received(path: Path) -> list[Any]:
 @every
 def test_nothing_is_malformed_or_unknown(path: Path) -> None:
     """Every event is of the catalogue, the dialects' own aside."""
-    tally = folded(path).tally
+    dedup = folded(path).dedup
 
-    assert (tally.malformed, tally.late) == (0, 0)
-    assert tally.unknown == 0 or path.stem.startswith(DIALECTS)
+    assert (dedup.malformed, dedup.late) == (0, 0)
+    assert dedup.unknown == 0 or path.stem.startswith(DIALECTS)
 
 
 def said(events: list[Any]) -> dict[tuple[str, int], str]:

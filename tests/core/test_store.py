@@ -152,7 +152,7 @@ def test_a_subscriber_that_dispatches() -> None:
     def answer(_: State, record: Record, __: State) -> None:
         if record.seq == 1:
             store.feed("s", ERROR, at=None)
-            states.append(store.state.sessions["s"].tally.events)
+            states.append(store.state.sessions["s"].dedup.events)
 
     store.subscribe(answer)
     seqs, _ = noted(store)
@@ -249,8 +249,8 @@ def test_unsubscribing_leaves_the_others_of_a_session() -> None:
 def test_subscribers_of_a_slice() -> None:
     """They hear of the records that changed this node of their session."""
     store = Store()
-    ledger, _ = noted(store, slice="ledger")
-    mine, _ = noted(store, "mine", "ledger")
+    problems, _ = noted(store, slice="problems")
+    mine, _ = noted(store, "mine", "problems")
     activity, _ = noted(store, slice="activity")
     muted = {"type": "duologue.muted", "muted": True}
     frames: list[Any] = [(ERROR, "mine"), (muted, "mine"), (muted, "mine")]
@@ -258,7 +258,7 @@ def test_subscribers_of_a_slice() -> None:
         store.dispatch(to_record(frame, seq, session=session))
 
     # A session that is new is new in all of its nodes.
-    assert (ledger, mine, activity) == ([1, 4], [1], [1, 2, 4])
+    assert (problems, mine, activity) == ([1, 4], [1], [1, 2, 4])
 
 
 def test_a_session_that_goes_changes_all_of_its_slices() -> None:
@@ -269,6 +269,15 @@ def test_a_session_that_goes_changes_all_of_its_slices() -> None:
     store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="local")
 
     assert [[2]] * len(SLICES) == told
+
+
+def test_a_slice_by_its_old_name() -> None:
+    """The error has the new one."""
+    store = Store()
+    with pytest.raises(ValueError, match="'ledger' is now 'usage' and 'problems'"):
+        store.subscribe(lambda *_: None, slice="ledger")
+    with pytest.raises(ValueError, match="'tally' is now 'dedup'"):
+        store.cursor(slice="tally")
 
 
 def test_a_slice_that_there_is_not() -> None:
@@ -284,7 +293,7 @@ def test_idle_subscribers_cost_nothing(idle: int) -> None:
     store = Store()
     store.feed("s", ERROR, at=None)
     for n in range(idle):
-        store.subscribe(lambda *_: None, slice="ledger" if n % 2 else "items")
+        store.subscribe(lambda *_: None, slice="problems" if n % 2 else "items")
         store.subscribe(lambda *_: None, session="other")
     told, _ = noted(store, "s", "activity")
     steps = 0
@@ -313,7 +322,7 @@ def test_whoever_subscribes_during_a_record() -> None:
 
     def begin(_: State, record: Record, __: State) -> None:
         if record.seq == 1:
-            told.extend(noted(store, slice=slice)[0] for slice in (None, "ledger"))
+            told.extend(noted(store, slice=slice)[0] for slice in (None, "problems"))
 
     store.subscribe(begin)
     store.feed("s", ERROR, at=None)
@@ -345,10 +354,10 @@ def test_an_end_is_idempotent() -> None:
     """Also where another of the same slice began since, and where others are left."""
     store = Store()
     others, _ = noted(store, "s", "items")
-    _, end = noted(store, "s", "ledger")
+    _, end = noted(store, "s", "problems")
     end()
     end()
-    seqs, end_other = noted(store, "s", "ledger")
+    seqs, end_other = noted(store, "s", "problems")
     end()
     store.feed("s", ERROR, at=None)
     end_other()
@@ -384,7 +393,7 @@ def test_a_cursor_of_one_slice() -> None:
     """What else happens does not fill it."""
     store = Store()
     store.feed("s", ERROR, at=None)
-    cursor = store.cursor(session="s", slice="ledger", limit=1)
+    cursor = store.cursor(session="s", slice="problems", limit=1)
     for _ in range(5):
         store.feed("other", ERROR, at=None)
         store.feed("s", {"type": "duologue.tick"}, at=None, dir="local")

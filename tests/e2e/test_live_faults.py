@@ -164,8 +164,8 @@ async def test_frames_that_are_none_do_no_harm(
         session = await client.start_session(TYPED, transport=record(websocket(), path))
         for _ in range(3):
             await ask(session)
-        tally = session.state.tally
-        counted = (tally.malformed, tally.unknown)
+        dedup = session.state.dedup
+        counted = (dedup.malformed, dedup.unknown)
         assert session.state.connection.status is SessionStatus.OPEN
         assert select_problems(session.state) == ()
     read = list(read_log_file(path))
@@ -222,7 +222,7 @@ async def test_who_does_not_keep_up_holds_nobody_up() -> None:
         for _ in range(3):
             await ask(session)
             assert len(slow) <= 10
-        assert seen == list(range(seen[0], session.state.tally.events + 1))
+        assert seen == list(range(seen[0], session.state.dedup.events + 1))
         resync = slow.pull()
         assert isinstance(resync, Resync)
         assert resync.state is client.store.state
@@ -265,7 +265,7 @@ async def test_whoever_raises_is_alone_with_it(
         lines: list[str] = []
         session.on("transcript", lambda line: lines.append(line.text))
         await ask(session)
-        assert served == list(range(served[0], session.state.tally.events + 1))
+        assert served == list(range(served[0], session.state.dedup.events + 1))
         assert lines == [text for _, text in TURN]
         kinds = {type(error) for error in client.store.failures}
         assert kinds == {ZeroDivisionError}

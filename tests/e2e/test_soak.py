@@ -137,7 +137,7 @@ async def test_a_long_talk_of_twenty_that_are_cut_off_a_hundred_times(
         after = resident()
         states = [session.state for session in sessions]
         assert held() == things
-    events = sum(state.tally.events for state in states)
+    events = sum(state.dedup.events for state in states)
     epochs = sum(state.connection.epoch for state in states)
     with capsys.disabled():
         print(f"\n{events} events, {epochs} reconnects: {before:.1f} MiB at half the")

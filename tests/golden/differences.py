@@ -6,7 +6,17 @@ without a difference is an error.
 
 from __future__ import annotations
 
+_ROPE = "a growing text is a `Rope`, an order of ids an `IdSequence`"
+_SLICES = "slices and fields of the state got the field's terms (snapshot version 2)"
+
 DIFFERENCES: dict[str, str] = {
+    "duologue.core:Call": _ROPE,
+    "duologue.core:Call.arguments": _ROPE,
+    "duologue.core:Response": _SLICES,
+    "duologue.core:Session": _SLICES,
+    "duologue.core:Session.ledger": f"{_SLICES}: `usage` and `problems`",
+    "duologue.core:Session.tally": f"{_SLICES}: `dedup`",
+    "duologue.core:select_dtmf": "the class `Key` of the state is `DtmfKey`",
     "duologue.adapters.audio:Microphone.__enter__": "inherited, so it returns Self",
     "duologue.adapters.audio:Speaker.__enter__": "inherited, so it returns Self",
     "duologue.local:ScriptedMind": "takes rules; Script was not public",

@@ -53,6 +53,8 @@ BY_ITEM: Mapping[str, Callable[[Session, str], Any]] = {
     "select_metadata": select_metadata,
     "select_turn": select_turn,
 }
+#: Classes of the state that were renamed since, with their golden names.
+RENAMED = {"DtmfKey": "Key"}
 ROLES = ("user", "assistant", "system")
 LATEST = 5
 
@@ -150,7 +152,8 @@ def plain(value: Any) -> Any:
         return value.id
     if isinstance(value, msgspec.Struct):
         values = [plain(one) for one in msgspec.structs.astuple(value)]
-        return {"class": type(value).__name__, "values": sorted(values, key=compact)}
+        name = type(value).__name__
+        return {"class": RENAMED.get(name, name), "values": sorted(values, key=compact)}
     if attrs.has(type(value)):
         fields = {field.name: plain(one) for field, one in _attrs_values(value)}
         return {"class": type(value).__name__, **fields}

@@ -40,6 +40,8 @@ Middleware = Callable[["Store", Dispatch], Dispatch]
 
 #: What of a session can be subscribed to: the names of its nodes.
 SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
+#: The slices of before 0.2, with their names of now.
+_RENAMED = {"ledger": "'usage' and 'problems'", "tally": "'dedup'"}
 #: Errors of subscribers that are kept.
 _KEPT = 100
 
@@ -85,7 +87,7 @@ class Store:
         self._state = State() if state is None else state
         require(self._state, State, "Store: the state", "; `load` makes one of bytes")
         self._seq: dict[str, int] = {
-            session.id: session.tally.events
+            session.id: session.dedup.events
             for session in self._state.sessions.values()
         }
         self._scopes: dict[str | None, dict[str | None, _Bucket]] = {}
@@ -128,7 +130,7 @@ class Store:
         wire. ``at`` is seconds since the Unix epoch, which never decrease within a
         session: where they do, so do latencies. A frame counts only the way that it
         goes: a fact of our own (``duologue.…``) with ``dir="local"``, what a client
-        sends with ``dir="out"``; another way changes nothing but the tally.
+        sends with ``dir="out"``; another way changes nothing but `dedup`.
 
         Where a middleware passed on another record, that one is returned: it is the one
         to log. Where one dropped it, ``state`` is the same object as before. Raises
@@ -171,6 +173,8 @@ class Store:
         require_function(callback, "subscribe: the callback")
         require(session, (str, NoneType), "subscribe: the id of a session")
         if slice is not None and slice not in SLICES:
+            if slice in _RENAMED:
+                raise ValueError(f"slice {slice!r} is now {_RENAMED[slice]}")
             raise ValueError(f"no slice is called {slice!r}; there are {SLICES}")
         scope = self._scopes.setdefault(session, {})
         bucket = scope.setdefault(slice, _Bucket())

@@ -165,7 +165,7 @@ def test_a_refused_response_is_not_requested_again() -> None:
     service.send("error", error={"event_id": sent.event.event_id, "code": "busy"})
 
     assert live.play(service) == ()
-    assert not live.state.sessions["s"].responses.asked
+    assert not live.state.sessions["s"].responses.in_flight
     service.typed("hello")
     assert live.play(service) == ()
 

@@ -38,7 +38,7 @@ def test_keys_stand_in_order() -> None:
 
 def test_nothing_is_a_snapshot_too() -> None:
     """An empty state comes back."""
-    assert dump(State()) == b'{"duologue":1,"state":{"sessions":{}}}'
+    assert dump(State()) == b'{"duologue":2,"state":{"sessions":{}}}'
     assert State() == load(dump(State()))
 
 
@@ -78,10 +78,10 @@ def put(path: str, value: Any) -> bytes:
         b"[]",
         b"{}",
         b"\xff",
-        b'{"duologue":1}',
+        b'{"duologue":2}',
         b'{"duologue":"1","state":{}}',
-        b'{"duologue":1,"state":[]}',
-        b'{"duologue":1,"state":' + b"[" * 100_000,
+        b'{"duologue":2,"state":[]}',
+        b'{"duologue":2,"state":' + b"[" * 100_000,
         put("text", 5),
         put("order", "abc"),
         put("order", [1, 2]),
@@ -91,7 +91,7 @@ def put(path: str, value: Any) -> bytes:
         put("id", None),
         # Under another name than it has.
         put("id", "other"),
-        b'{"duologue":1,"state":{"sesions":{}}}',
+        b'{"duologue":2,"state":{"sesions":{}}}',
     ],
 )
 def test_what_is_no_snapshot(data: bytes) -> None:
@@ -118,8 +118,8 @@ def test_a_snapshot_cut_off_anywhere() -> None:
 @pytest.mark.parametrize("state", [b'{"sessions":{}}', b'{"new":["shape"]}', b"[]"])
 def test_a_version_from_the_future(state: bytes) -> None:
     """It is named, whatever shape its state has."""
-    with pytest.raises(SnapshotError, match="version 2, this duologue reads 1"):
-        load(b'{"duologue":2,"state":%s}' % state)
+    with pytest.raises(SnapshotError, match="version 3, this duologue reads 2"):
+        load(b'{"duologue":3,"state":%s}' % state)
 
 
 def test_a_version_that_nobody_reads_any_more() -> None:

@@ -6,13 +6,27 @@ from typing import Any
 
 import msgspec
 import pytest
+from immutables import Map
 
 from duologue.core import LogError, SnapshotError, dump, load
 from duologue.core.log import upgrades as module
 from duologue.core.log.record import VERSION as LINE_VERSION
 from duologue.core.log.snapshot import VERSION as SNAPSHOT_VERSION
 from duologue.core.log.upgrades import upgrade_line, upgrade_snapshot
-from duologue.core.state.model import State
+from duologue.core.state.model import (
+    Activity,
+    Conversation,
+    Dedup,
+    DtmfKey,
+    Problem,
+    Response,
+    Responses,
+    Session,
+    SessionUsage,
+    State,
+    Turn,
+    Usage,
+)
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
@@ -30,11 +44,13 @@ def added(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "more": msgspec.Raw(b"1")}
 
 
+#: From version 0 to the one of now.
+TO_NOW = {0: renamed, **module.SNAPSHOTS}
 EMPTY = b'{"duologue":0,"all":{"sessions":{}}}'
 LINE = b'{"v":0,"dir":"in","frame":{ "a" : 1.50 },"crc":"00000000"}'
 
 
-def test_there_is_one_version_of_each() -> None:
+def test_every_version_has_its_upgrade() -> None:
     """An entry for every version that was, and none for the one that is."""
     assert set(range(1, SNAPSHOT_VERSION)) == set(module.SNAPSHOTS)
     assert set(range(1, LINE_VERSION)) == set(module.LINES)
@@ -49,8 +65,51 @@ def test_a_snapshot_step_by_step() -> None:
         "state": {"sessions": {}},
         "more": 1,
     }
-    upgraded = upgrade_snapshot(EMPTY, to=1, table=table)
+    upgraded = upgrade_snapshot(EMPTY, to=SNAPSHOT_VERSION, table=TO_NOW)
     assert (load(upgraded), dump(load(upgraded))) == (State(), dump(State()))
+
+
+def test_a_snapshot_of_version_1_has_its_fields_renamed() -> None:
+    """Every renamed field, with its value; an old file may lack any of them.
+
+    The golden snapshots are upgraded in `tests/golden/test_streams.py`.
+    """
+    turn = {"audio_generated_at": 1.0}
+    session = {
+        "id": "s",
+        "ledger": {"usage": {"total": 2}, "problems": [{"kind": "a", "message": "b"}]},
+        "tally": {"events": 3},
+        "activity": {
+            "keys": [{"key": "5", "received_at": 6}],
+            "last_spoken": "u",
+            "ticked_at": 7.0,
+        },
+        "conversation": {"anchor": "a", "waiting": {"p": ["c"]}},
+        "responses": {
+            "wished": "{}",
+            "asked": "[]",
+            "by_id": {"r": {"id": "r", "turn": turn}},
+        },
+    }
+    document = {"duologue": 1, "state": {"sessions": {"s": session}}}
+
+    assert load(msgspec.json.encode(document)).sessions["s"] == Session(
+        "s",
+        usage=SessionUsage(Usage(total=2)),
+        problems=(Problem("a", "b"),),
+        dedup=Dedup.of(3),
+        activity=Activity(
+            unanswered_item="u", dtmf_keys=(DtmfKey("5", 6),), last_tick_at=7.0
+        ),
+        conversation=Conversation(epoch_boundary="a", orphans=Map({"p": ("c",)})),
+        responses=Responses(
+            Map({"r": Response("r", turn=Turn(audio_generated_at=1.0))}),
+            queued="{}",
+            in_flight="[]",
+        ),
+    )
+    bare = b'{"duologue":1,"state":{"sessions":{"s":{"id":"s"}}}}'
+    assert load(bare).sessions["s"] == Session("s")
 
 
 def test_a_line_step_by_step() -> None:
@@ -62,7 +121,7 @@ def test_a_line_step_by_step() -> None:
     )
 
 
-@pytest.mark.parametrize("data", [dump(State()), b'{"duologue":9}'])
+@pytest.mark.parametrize("data", [b'{"duologue":1}', b'{"duologue":9}'])
 def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
     """What to make of a later one is not for us to say."""
     assert data is upgrade_snapshot(data, to=1)

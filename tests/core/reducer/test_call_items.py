@@ -10,7 +10,7 @@ from duologue.core import Item, Session, events
 from duologue.core.reducer.call_items import connect, end_call, find_call, merge_call
 from duologue.core.reducer.parts import put_item
 from duologue.core.state.model import Call, CallLink, McpCall, McpTool
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 
 def call(arguments: str = "", **fields: Any) -> events.FunctionCallItem:
@@ -21,31 +21,31 @@ def call(arguments: str = "", **fields: Any) -> events.FunctionCallItem:
     ("known", "wire", "done", "expected"),
     [
         (None, call(), False, Call("c", "f")),
-        (None, call("{"), False, Call("c", "f", Text("{"))),
-        (Call(arguments=Text("{1")), call("{"), False, Call("c", "f", Text("{1"))),
+        (None, call("{"), False, Call("c", "f", Rope("{"))),
+        (Call(arguments=Rope("{1")), call("{"), False, Call("c", "f", Rope("{1"))),
         (
-            Call(arguments=Text("{1")),
+            Call(arguments=Rope("{1")),
             call("{}"),
             True,
-            Call("c", "f", Text("{}"), True),
+            Call("c", "f", Rope("{}"), True),
         ),
         (
-            Call(arguments=Text("{}")),
+            Call(arguments=Rope("{}")),
             call("{}"),
             True,
-            Call("c", "f", Text("{}"), True),
+            Call("c", "f", Rope("{}"), True),
         ),
         (
-            Call("c", "f", Text("{}"), True, True),
+            Call("c", "f", Rope("{}"), True, True),
             call("x"),
             True,
-            Call("c", "f", Text("{}"), True, True),
+            Call("c", "f", Rope("{}"), True, True),
         ),
         (
-            Call("k", "g", Text("{")),
+            Call("k", "g", Rope("{")),
             events.FunctionCallItem(name="", arguments=""),
             False,
-            Call("k", "g", Text("{")),
+            Call("k", "g", Rope("{")),
         ),
     ],
 )
@@ -77,7 +77,7 @@ MCP = McpCall("maps", "q", None, (McpTool("t", "{}"),))
 )
 def test_what_is_left_out_stays(wire: Any) -> None:
     """A later copy that says less takes nothing away."""
-    known = Call(None, "t", Text("{}"), True, True, "5", "oh", mcp=MCP)
+    known = Call(None, "t", Rope("{}"), True, True, "5", "oh", mcp=MCP)
 
     assert known == merge_call(Item("i", call=known), wire, done=True).call
 
@@ -138,7 +138,7 @@ def test_a_side_that_is_gone() -> None:
     [
         (
             events.FunctionCallOutputItem(call_id="c", output="5"),
-            Call("c", "", Text(""), True, True, "5"),
+            Call("c", "", Rope(""), True, True, "5"),
         ),
         (
             events.McpApprovalResponseItem(approval_request_id="q", approve=False),

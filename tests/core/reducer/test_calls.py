@@ -9,7 +9,7 @@ import pytest
 
 from duologue.core import Problem, Record, Session, fold, reduce, select_pending_calls
 from duologue.core.state.model import Call, CallLink
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, fold_frames, to_record
 
@@ -57,18 +57,18 @@ def call(session: Session, item_id: str = "i") -> Call | None:
 @pytest.mark.parametrize(
     ("frames", "expected"),
     [
-        ([grown('{"a"')], Call("c", "", Text('{"a"'))),
-        ([grown('{"a"'), grown(":1}")], Call("c", "", Text('{"a":1}'))),
+        ([grown('{"a"')], Call("c", "", Rope('{"a"'))),
+        ([grown('{"a"'), grown(":1}")], Call("c", "", Rope('{"a":1}'))),
         ([grown(None)], None),
-        ([grown("x"), closed("{}")], Call("c", "", Text("{}"), True)),
-        ([grown("{}"), closed("{}")], Call("c", "", Text("{}"), True)),
-        ([grown("{"), closed(None)], Call("c", "", Text("{"), True)),
-        ([closed("{}", name="f")], Call("c", "f", Text("{}"), True)),
-        ([closed("{}"), closed("{}")], Call("c", "", Text("{}"), True)),
-        ([closed("{}"), grown("late")], Call("c", "", Text("{}"), True)),
-        ([grown("x"), shown()], Call("c", "f", Text("{}"), True, True)),
-        ([shown(), closed("x")], Call("c", "f", Text("{}"), True, True)),
-        ([closed("{"), shown("incomplete", "{")], Call("c", "f", Text("{"), True)),
+        ([grown("x"), closed("{}")], Call("c", "", Rope("{}"), True)),
+        ([grown("{}"), closed("{}")], Call("c", "", Rope("{}"), True)),
+        ([grown("{"), closed(None)], Call("c", "", Rope("{"), True)),
+        ([closed("{}", name="f")], Call("c", "f", Rope("{}"), True)),
+        ([closed("{}"), closed("{}")], Call("c", "", Rope("{}"), True)),
+        ([closed("{}"), grown("late")], Call("c", "", Rope("{}"), True)),
+        ([grown("x"), shown()], Call("c", "f", Rope("{}"), True, True)),
+        ([shown(), closed("x")], Call("c", "f", Rope("{}"), True, True)),
+        ([closed("{"), shown("incomplete", "{")], Call("c", "f", Rope("{"), True)),
     ],
 )
 def test_arguments(frames: list[Frame], expected: Call | None) -> None:
@@ -91,7 +91,7 @@ def test_late_arguments_are_counted() -> None:
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
     session = fold_frames(shown(), grown("x"), deleted, grown("x"), closed("x"))
 
-    assert session.tally.late == 2
+    assert session.dedup.late == 2
     assert call(session) is None
 
 
@@ -100,8 +100,8 @@ def test_the_output_finds_its_call(frames: list[Frame]) -> None:
     """Whichever comes first."""
     session = fold_frames(*frames)
 
-    assert Call("c", "f", Text("{}"), True, True, "5") == call(session)
-    assert Call("c", "", Text(), True, True, "5") == call(session, "o")
+    assert Call("c", "f", Rope("{}"), True, True, "5") == call(session)
+    assert Call("c", "", Rope(), True, True, "5") == call(session, "o")
     assert {"c": CallLink("i", "o")} == dict(session.conversation.calls)
 
 
@@ -117,7 +117,7 @@ def test_the_arguments_that_a_cut_off_response_left_open() -> None:
     done = {"type": "response.done", "response": {"id": "r", "status": "cancelled"}}
     session = fold_frames(grown('{"a"'), done)
 
-    assert Call("c", "", Text('{"a"'), True) == call(session)
+    assert Call("c", "", Rope('{"a"'), True) == call(session)
     assert session.items["i"].status == "incomplete"
 
 
@@ -131,7 +131,7 @@ def test_whole_and_then_cut_off() -> None:
             "output": [shown("incomplete")["item"]],
         },
     }
-    assert Call("c", "f", Text("{}"), True, False) == call(fold_frames(shown(), done))
+    assert Call("c", "f", Rope("{}"), True, False) == call(fold_frames(shown(), done))
 
 
 STARTED: Frame = {"type": "duologue.tool_started", "call_id": "c"}
@@ -161,7 +161,7 @@ def test_a_tool_at_work(
     """From started to finished; an error is forgotten when it runs again."""
     found = call(fold_frames(shown(), *facts))
 
-    expected = Call("c", "f", Text("{}"), True, True, None, error, running, answered)
+    expected = Call("c", "f", Rope("{}"), True, True, None, error, running, answered)
     assert expected == found
 
 
@@ -199,7 +199,7 @@ def test_a_tool_that_failed_is_a_problem() -> None:
     """With its line, and the item that asked for it."""
     session = fold_frames(shown(), {**FINISHED, "error": "oh"})
 
-    assert (Problem("tool_failed", "oh", None, "i", 1000.2),) == session.ledger.problems
+    assert (Problem("tool_failed", "oh", None, "i", 1000.2),) == session.problems
 
 
 def test_a_tool_of_a_deleted_call() -> None:

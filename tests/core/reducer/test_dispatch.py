@@ -41,8 +41,8 @@ STRIDE = 8
 PLACES = st.integers(0, 2_000)
 
 
-def without_tally(session: Session) -> Session:
-    return replace(session, tally=Session("").tally)
+def without_dedup(session: Session) -> Session:
+    return replace(session, dedup=Session("").dedup)
 
 
 def earlier(before: State, name: str) -> Session:
@@ -51,7 +51,7 @@ def earlier(before: State, name: str) -> Session:
 
 
 def moved(before: State, after: State, *names: str) -> set[tuple[str, str]]:
-    """The nodes that are not the same object, tallies aside: of all sessions, or of
+    """The nodes that are not the same object, `dedup` aside: of all sessions, or of
     these."""
     return {
         (name, node)
@@ -70,7 +70,7 @@ def test_legal_streams_fold_to_their_words(script: Script) -> None:
     """Every line stands with its words, in order, and nothing is counted odd. When all
     responses are done no answer can grow, and no response is active."""
     session = fold(to_records(script.frames)).sessions["s"]
-    tally = session.tally
+    dedup = session.dedup
     lines = select_transcripts(session)
 
     assert [attrs.astuple(line) for line in script.lines] == [
@@ -78,7 +78,7 @@ def test_legal_streams_fold_to_their_words(script: Script) -> None:
     ]
     assert all(line.final for line in lines if line.role == "assistant")
     assert session.responses.active is None
-    assert (tally.unknown, tally.malformed, tally.duplicate) == (0, 0, 0)
+    assert (dedup.unknown, dedup.malformed, dedup.duplicate) == (0, 0, 0)
 
 
 @examples(500)
@@ -107,7 +107,7 @@ def test_no_stream_raises(stream: Stream) -> None:
     event(f"{len(stream) // 50 * 50} records or more")
     for session in state.sessions.values():
         check_whole(session)
-        assert len(stream) >= session.tally.events
+        assert len(stream) >= session.dedup.events
         msgspec.json.encode([view(session), summary(session)])
     data = dump(state)
     loaded = load(data)
@@ -128,7 +128,7 @@ def check_whole(session: Session) -> None:
     assert session.responses.active in (None, *session.responses.by_id)
     for response in session.responses.by_id.values():
         assert set(response.item_ids) <= set(session.items)
-    for waiting in session.conversation.waiting.values():
+    for waiting in session.conversation.orphans.values():
         assert set(waiting) <= set(session.items)
     select_transcripts(session)
     select_turns(session)
@@ -156,14 +156,14 @@ def test_a_step_shares_and_never_mutates(stream: Stream) -> None:
 
 @examples(500)
 @given(EITHER, PLACES)
-def test_duplicates_change_only_the_tally(stream: Stream, place: int) -> None:
-    """An event whose id was seen in its epoch leaves every node but the tally."""
+def test_duplicates_change_only_dedup(stream: Stream, place: int) -> None:
+    """An event whose id was seen in its epoch leaves every node but the dedup."""
     seen = stream[: place % (len(stream) + 1)]
     before = fold(seen)
     for again in known(seen):
         after = reduce(before, again)
         assert moved(before, after) == set()
-        counts = [s.sessions[again.session].tally.duplicate for s in (before, after)]
+        counts = [s.sessions[again.session].dedup.duplicate for s in (before, after)]
         assert counts[0] + 1 == counts[1]
 
 
@@ -208,7 +208,7 @@ def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
         for frames in (script.frames, split)
     )
 
-    assert without_tally(whole.sessions["s"]) == without_tally(pieces.sessions["s"])
+    assert without_dedup(whole.sessions["s"]) == without_dedup(pieces.sessions["s"])
 
 
 @examples(500)
@@ -336,7 +336,7 @@ def test_a_stray_of_an_older_epoch_does_not_wipe_the_window() -> None:
     )
 
     assert [t.text for t in select_transcripts(state.sessions["s"])] == ["a"]
-    assert state.sessions["s"].tally.duplicate == 1
+    assert state.sessions["s"].dedup.duplicate == 1
 
 
 def test_an_id_is_remembered_for_512_events() -> None:
@@ -346,13 +346,13 @@ def test_an_id_is_remembered_for_512_events() -> None:
     near = fold_frames(first, *rest[:511], first)
     state = fold(to_records([first, *rest, first]))
 
-    assert (near.tally.duplicate, state.sessions["s"].tally.duplicate) == (1, 0)
+    assert (near.dedup.duplicate, state.sessions["s"].dedup.duplicate) == (1, 0)
     assert dump(state).count(b'"e') <= 1024
 
 
 @pytest.mark.parametrize("dir", ["out", "local"])
 def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
-    """What a client sends is a wish: nothing changes but the tally."""
+    """What a client sends is a wish: nothing changes but the dedup."""
     service = Service()
     service.typed("hello")
     record = to_record(service.frames[0], dir=dir)
@@ -385,14 +385,14 @@ def test_handlers_are_of_the_catalogue() -> None:
 
 
 def test_unknown_and_malformed_are_counted() -> None:
-    """What cannot be used leaves all but the tally as it was."""
+    """What cannot be used changes no node but `dedup`."""
     state = reduce(State(), to_record({"type": "response.dreamt"}))
     state = reduce(state, to_record(b"\xff"))
     session = state.sessions["s"]
 
     assert changed(Session("s"), session) == []
     assert (
-        session.tally.events,
-        session.tally.unknown,
-        session.tally.malformed,
+        session.dedup.events,
+        session.dedup.unknown,
+        session.dedup.malformed,
     ) == (2, 1, 1)

@@ -15,8 +15,8 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.core.reducer.input_audio import MAX_KEYS
-from duologue.core.state.model import Activity, Key, Part
+from duologue.core.reducer.input_audio import MAX_DTMF_KEYS
+from duologue.core.state.model import Activity, DtmfKey, Part
 
 from ..talk import Frame, Service, changed, fold_frames, to_record, to_records
 
@@ -255,7 +255,7 @@ def test_local_facts() -> None:
     ],
 )
 def test_the_same_again_changes_nothing(frame: Frame) -> None:
-    """A fact that is known already leaves every node but the tally."""
+    """A fact that is known already leaves every node but the dedup."""
     state = fold(to_records([speech("speech_started"), frame]))
     again = fold([to_record(frame, at=2000.0)], state)
     before, after = state.sessions["s"], again.sessions["s"]
@@ -322,7 +322,7 @@ def test_silence_is_a_line_too() -> None:
     (line,) = select_transcripts(session)
 
     assert (line.role, line.text, line.final) == ("user", "", True)
-    assert session.activity.last_spoken == "u"
+    assert session.activity.unanswered_item == "u"
     assert select_is_speaking(session) is None
 
 
@@ -339,10 +339,10 @@ def test_telephone_keys() -> None:
     press: Frame = {"type": kind, "event": "5", "received_at": 7}
     odd = {**press, "received_at": 2**70}
 
-    assert fold_frames(press, press, odd).activity.keys == (
-        *(Key("5", 7), Key("5", 7), Key("5", 0)),
+    assert fold_frames(press, press, odd).activity.dtmf_keys == (
+        *(DtmfKey("5", 7), DtmfKey("5", 7), DtmfKey("5", 0)),
     )
-    assert len(fold_frames(*[press] * 200).activity.keys) == MAX_KEYS
+    assert len(fold_frames(*[press] * 200).activity.dtmf_keys) == MAX_DTMF_KEYS
 
 
 def test_a_commit_of_what_was_deleted() -> None:

@@ -9,7 +9,7 @@ import pytest
 from duologue.core import Item, fold
 from duologue.core.reducer.item_merge import finish
 from duologue.core.state.model import Call, McpCall, Part
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, changed, fold_frames, message, to_record
 
@@ -89,7 +89,7 @@ def test_its_type_and_role(item: Frame, expected: tuple[str, str]) -> None:
     ],
 )
 def test_the_same_again_changes_nothing(item: Frame, what: str) -> None:
-    """Every node but the tally is the same object."""
+    """Every node but the dedup is the same object."""
     before = fold([to_record(shown(item, what))])
     after = fold([to_record(shown(item, what))], before)
 
@@ -103,7 +103,7 @@ def test_a_tombstone_stays_one() -> None:
     session = fold_frames(deleted, shown(item), shown(message("i", "user", SAID)))
 
     assert (session.items["i"].status, session.items["i"].parts) == ("deleted", ())
-    assert session.ledger.problems == ()
+    assert session.problems == ()
 
 
 def test_an_echo_of_an_epoch_before() -> None:
@@ -117,7 +117,7 @@ def test_an_echo_of_an_epoch_before() -> None:
         ]
     ).sessions["s"]
 
-    assert (Part("output_text", Text("hello"), True),) == session.items["i"].parts
+    assert (Part("output_text", Rope("hello"), True),) == session.items["i"].parts
     assert session.items["i"].placement.finished_at == 1.0
 
 
@@ -143,17 +143,17 @@ def test_why_a_call_failed() -> None:
         shown(call), shown(call), shown(other), shown({**call, "error": None})
     )
 
-    assert [(p.kind, p.message, p.code) for p in session.ledger.problems] == [
+    assert [(p.kind, p.message, p.code) for p in session.problems] == [
         ("mcp_failed", "m", "t")
     ]
 
 
 def test_finishing_closes_what_grows() -> None:
     """The parts of an assistant's message and the arguments of a call."""
-    item = Item("i", role="assistant", parts=(Part("output_text", Text("a")),))
+    item = Item("i", role="assistant", parts=(Part("output_text", Rope("a")),))
     call = Item("c", "mcp_call", call=Call(running=True, mcp=McpCall("maps")))
 
-    assert (Part("output_text", Text("a"), True),) == finish(
+    assert (Part("output_text", Rope("a"), True),) == finish(
         item, 5.0, "completed"
     ).parts
     assert Call(final=True, complete=True, mcp=McpCall("maps")) == (

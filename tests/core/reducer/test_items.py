@@ -9,7 +9,7 @@ import pytest
 from duologue.core import Problem, Session, Transcript, fold, select_transcripts
 from duologue.core.reducer.parts import MAX_SEGMENTS
 from duologue.core.state.model import Part, Segment, Truncation
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, Service, fold_frames, message, to_record, to_records
 
@@ -66,11 +66,11 @@ def test_final_text_replaces_the_deltas(
 
 
 def test_a_late_delta_is_counted() -> None:
-    """It changes no node but the tally."""
+    """It changes no node but the dedup."""
     before = fold_frames(completed("hello"))
     after = fold_frames(completed("hello"), delta("lo"))
 
-    assert (before.tally.late, after.tally.late) == (0, 1)
+    assert (before.dedup.late, after.dedup.late) == (0, 1)
     assert before.items == after.items
 
 
@@ -87,10 +87,8 @@ def test_a_failed_transcription_closes_the_line() -> None:
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
     session = fold_frames(delta("he"), failed)
 
-    assert (Part("input_audio", Text("he"), True, 0, "c"),) == session.items["u"].parts
-    assert (
-        Problem("transcription_failed", "c", "c", "u", 1000.2),
-    ) == session.ledger.problems
+    assert (Part("input_audio", Rope("he"), True, 0, "c"),) == session.items["u"].parts
+    assert (Problem("transcription_failed", "c", "c", "u", 1000.2),) == session.problems
 
 
 @pytest.mark.parametrize("text", ["Hello", "Hel"])
@@ -104,8 +102,8 @@ def test_words_that_come_after_a_failure(text: str) -> None:
         {"type": f"{kind}.completed", **at, "transcript": text},
     )
 
-    assert session.items["u"].parts == (Part("input_audio", Text(text), True),)
-    assert [problem.message for problem in session.ledger.problems] == ["no"]
+    assert session.items["u"].parts == (Part("input_audio", Rope(text), True),)
+    assert [problem.message for problem in session.problems] == ["no"]
 
 
 def test_the_same_failure_again_changes_no_item() -> None:
@@ -172,7 +170,7 @@ def test_with_transcription_the_line_stays_open(config: Frame) -> None:
 
 
 def test_deleted_items_stay_deleted() -> None:
-    """What comes for a tombstone changes nothing but the tally."""
+    """What comes for a tombstone changes nothing but the dedup."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {}}
     item = message("u", "user", [{"type": "input_text", "text": "x"}])
@@ -378,7 +376,7 @@ ONE, TWO = Segment("1", "A", 0.5, 1.0, "hello"), Segment("2", "B", 0.5, 1.0, "yo
 def test_segments_stand_beside_the_text(frames: list[Frame]) -> None:
     """Who said what, once each; the words come by deltas and ``completed``."""
     session = fold_frames(delta("hel"), *frames, completed("hello you"))
-    part = Part("input_audio", Text("hello you"), True, segments=(ONE, TWO))
+    part = Part("input_audio", Rope("hello you"), True, segments=(ONE, TWO))
 
     assert (part,) == session.items["u"].parts
 
@@ -391,7 +389,7 @@ def test_segments_come_first_and_last() -> None:
     last = fold_frames(completed("hello"), segment("1", "hello"), audio)
 
     assert lines(first) == [("user", "", False)]
-    assert (Part("input_audio", Text("hello"), True, 3, None, (ONE,)),) == (
+    assert (Part("input_audio", Rope("hello"), True, 3, None, (ONE,)),) == (
         last.items["u"].parts
     )
 
@@ -403,7 +401,7 @@ def test_segments_of_nothing() -> None:
     gone = fold_frames(segment("1", "a"), deleted, segment("2", "b"))
     far = fold_frames({**segment("1", "a"), "content_index": 10**9})
 
-    assert (gone.items["u"].parts, gone.tally.late) == ((), 1)
+    assert (gone.items["u"].parts, gone.dedup.late) == ((), 1)
     assert far.items["u"].parts == ()
     assert len(fold_frames(*many).items["u"].parts[0].segments) == MAX_SEGMENTS
 

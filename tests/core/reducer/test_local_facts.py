@@ -25,7 +25,7 @@ def test_the_time_of_the_last_tick(times: list[float], expected: float | None) -
     state = fold(to_record(frame, at=at) for at in times)
     activity = state.sessions.get("s", Session("s")).activity
 
-    assert Activity(ticked_at=expected) == activity
+    assert Activity(last_tick_at=expected) == activity
 
 
 def test_a_gap_is_marked() -> None:
@@ -36,7 +36,7 @@ def test_a_gap_is_marked() -> None:
     session = fold_frames(gap, *service.frames, {**gap, "reason": ""})
 
     assert session.conversation.gaps == ("", item_id)
-    assert session.ledger.problems == (
+    assert session.problems == (
         Problem("gap", "overrun", at=1000.1),
         Problem("gap", "records are missing", at=1000.4),
     )
@@ -59,7 +59,7 @@ FACTS: list[Frame] = [
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact["type"])
 def test_the_same_fact_again_changes_nothing(fact: Frame) -> None:
-    """Every node but the tally is the same object."""
+    """Every node but the dedup is the same object."""
     service = Service()
     service.typed("hello")
     before = fold(to_records([*service.frames, fact]))

@@ -9,7 +9,7 @@ import pytest
 
 from duologue.core import Problem, Session
 from duologue.core.state.model import Call, McpCall, McpTool
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, fold_frames
 
@@ -84,8 +84,8 @@ def test_a_list_that_failed_is_a_problem() -> None:
         Problem(
             "mcp_failed", "the tools of maps could not be listed", None, "l", 1000.2
         )
-    ] == list(known.ledger.problems)
-    assert [p.message for p in unknown.ledger.problems] == [
+    ] == list(known.problems)
+    assert [p.message for p in unknown.problems] == [
         "the tools of an MCP server could not be listed"
     ]
 
@@ -108,14 +108,14 @@ MAPS = McpCall("maps")
             [calling("in_progress"), done({**CALL, "output": "5"})],
             (
                 "completed",
-                Call(None, "route", Text("{}"), True, True, "5", mcp=MAPS),
+                Call(None, "route", Rope("{}"), True, True, "5", mcp=MAPS),
             ),
         ),
         (
             [done({**CALL, "output": "5"}), calling("completed"), done(CALL)],
             (
                 "completed",
-                Call(None, "route", Text("{}"), True, True, "5", mcp=MAPS),
+                Call(None, "route", Rope("{}"), True, True, "5", mcp=MAPS),
             ),
         ),
         (
@@ -123,7 +123,7 @@ MAPS = McpCall("maps")
             (
                 "failed",
                 Call(
-                    *(None, "route", Text("{}"), True, True),
+                    *(None, "route", Rope("{}"), True, True),
                     error="http_error",
                     mcp=MAPS,
                 ),
@@ -149,7 +149,7 @@ def test_a_call(frames: list[Frame], expected: Any) -> None:
 )
 def test_a_call_that_failed_is_one_problem(frames: list[Frame]) -> None:
     """The reason takes the place of the bare fact, whichever comes first."""
-    (problem,) = fold_frames(*frames).ledger.problems
+    (problem,) = fold_frames(*frames).problems
 
     assert (problem.kind, problem.message, problem.item_id) == (
         "mcp_failed",
@@ -164,9 +164,7 @@ def test_a_call_that_failed_without_a_reason(known: list[Frame]) -> None:
     session = fold_frames(*known, calling("failed"))
     name = "route" if known else "an MCP tool"
 
-    assert [f"the call of {name} failed"] == [
-        p.message for p in session.ledger.problems
-    ]
+    assert [f"the call of {name} failed"] == [p.message for p in session.problems]
 
 
 @pytest.mark.parametrize(
@@ -187,14 +185,14 @@ def test_arguments_of_a_call() -> None:
     first = {"type": f"{kind}.delta", **at, "delta": '{"a"'}
     last = {"type": f"{kind}.done", **at, "arguments": '{"a":1}'}
 
-    assert ("in_progress", Call(arguments=Text('{"a"'))) == seen(
+    assert ("in_progress", Call(arguments=Rope('{"a"'))) == seen(
         fold_frames(first), "m"
     )
     session = fold_frames(first, last, first)
-    assert ("in_progress", Call(arguments=Text('{"a":1}'), final=True)) == seen(
+    assert ("in_progress", Call(arguments=Rope('{"a":1}'), final=True)) == seen(
         session, "m"
     )
-    assert (session.items["m"].type, session.tally.late) == ("mcp_call", 1)
+    assert (session.items["m"].type, session.dedup.late) == ("mcp_call", 1)
 
 
 ASKED: Frame = {**CALL, "id": "q", "type": "mcp_approval_request"}
@@ -213,7 +211,7 @@ def test_an_approval_finds_its_request(items: list[Frame]) -> None:
     alone = fold_frames(done(ASKED))
     mcp = McpCall("maps", "q", False)
 
-    assert Call(None, "route", Text("{}"), True, True, mcp=mcp) == (
+    assert Call(None, "route", Rope("{}"), True, True, mcp=mcp) == (
         session.items["q"].call
     )
     assert alone.items["q"].call is not None

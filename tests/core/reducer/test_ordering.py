@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import Session, events, fold, reduce, select_transcripts
-from duologue.core.state.sequence import Order
+from duologue.core.state.sequence import IdSequence
 
 from ..talk import Frame, Service, fold_frames, message, to_record
 
@@ -61,7 +61,7 @@ def test_a_long_chain_in_any_order(numbers: list[int]) -> None:
     session = fold_frames(*frames)
 
     assert [str(n) for n in range(40)] == list(session.conversation.order)
-    assert len(session.conversation.waiting) == 0
+    assert len(session.conversation.orphans) == 0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_placing_does_not_search_the_conversation(
     def search(self: object, item_id: object) -> bool:
         raise AssertionError("searched")
 
-    monkeypatch.setattr(Order, "__contains__", search)
+    monkeypatch.setattr(IdSequence, "__contains__", search)
 
     assert order(*CHAIN) == "abcd"
 
@@ -315,7 +315,7 @@ def test_the_end_of_the_connections_before_can_move() -> None:
         frames += [(connecting, 1), (added("c", previous), 0), (added("d", None), 1)]
         records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
         conversation = fold(records).sessions["s"].conversation
-        return "".join(conversation.order), conversation.anchor
+        return "".join(conversation.order), conversation.epoch_boundary
 
     assert anchored("a") == ("acbd", "b")
     assert anchored("b") == ("abcd", "c")
@@ -328,4 +328,4 @@ def test_a_late_item_of_a_connection_before() -> None:
     records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]
     conversation = fold(records).sessions["s"].conversation
 
-    assert ("".join(conversation.order), conversation.anchor) == ("abc", "b")
+    assert ("".join(conversation.order), conversation.epoch_boundary) == ("abc", "b")

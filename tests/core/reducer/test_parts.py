@@ -25,7 +25,7 @@ from duologue.core.reducer.parts import (
     settle,
 )
 from duologue.core.state.model import Part, Segment, Session
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 
 def delta(item: Item, index: int, type: str, text: str) -> Item | None:
@@ -36,7 +36,7 @@ def delta(item: Item, index: int, type: str, text: str) -> Item | None:
 
 
 def said(text: str, audio: int = 0, status: str = "completed") -> Item:
-    part = Part("output_audio", Text(text), True, audio)
+    part = Part("output_audio", Rope(text), True, audio)
     return Item("a", role="assistant", status=status, parts=(part,))
 
 
@@ -52,11 +52,11 @@ def more(part: Part, *others: Part, **fields: Any) -> Session | None:
 
 def test_words_behind_words_take_a_short_way() -> None:
     """They are appended to the one part of their item, and nothing else changes."""
-    said = Part("output_text", Text("a"), audio_bytes=3)
+    said = Part("output_text", Rope("a"), audio_bytes=3)
     after = more(said)
 
     assert after is not None
-    assert after.items["a"].parts == (Part("output_text", Text("ax"), audio_bytes=3),)
+    assert after.items["a"].parts == (Part("output_text", Rope("ax"), audio_bytes=3),)
     # All else is for others to look at.
     assert more(said, item_id="unknown") is None
     assert more(said, content_index=1) is None
@@ -110,8 +110,8 @@ def test_parts_may_come_out_of_order() -> None:
     filled = delta(item, 0, "output_audio", "a")
     assert filled is not None
 
-    assert (Part(""), Part(""), Part("output_text", Text("c"))) == item.parts
-    assert Part("output_audio", Text("a")) == filled.parts[0]
+    assert (Part(""), Part(""), Part("output_text", Rope("c"))) == item.parts
+    assert Part("output_audio", Rope("a")) == filled.parts[0]
     assert all(part.final for part in settle(filled).parts)
 
 
@@ -134,7 +134,7 @@ def test_an_announcement_seeds_an_empty_part() -> None:
     grown = delta(Item("a"), 0, "output_text", "delta")
     assert grown is not None
 
-    assert (Part("output_text", Text("seed")),) == seeded.parts
+    assert (Part("output_text", Rope("seed")),) == seeded.parts
     assert grown is merge_content(grown, part, done=False, news=False)
 
 
@@ -148,7 +148,7 @@ def test_an_announcement_seeds_an_empty_part() -> None:
         (events.InputAudioPart(transcript=""), Part("input_audio")),
         (
             events.InputAudioPart(transcript="a"),
-            Part("input_audio", Text("a"), final=True),
+            Part("input_audio", Rope("a"), final=True),
         ),
     ],
 )
@@ -181,7 +181,7 @@ def test_audio_is_counted_by_its_part() -> None:
     item = grow_audio(grow_audio(said("words", 480), 0, 20), 1, 5)
 
     assert item.parts == (
-        Part("output_audio", Text("words"), True, 500),
+        Part("output_audio", Rope("words"), True, 500),
         Part("output_audio", audio_bytes=5),
     )
 
@@ -232,7 +232,7 @@ def test_an_announcement_of_a_part_beyond_all_reason() -> None:
 
 def test_no_content_says_nothing() -> None:
     """An item that is shown without any keeps what it has."""
-    item = Item("a", parts=(Part("output_text", Text("b")),))
+    item = Item("a", parts=(Part("output_text", Rope("b")),))
 
     assert item is merge_content(item, (), done=True, news=True)
 

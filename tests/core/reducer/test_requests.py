@@ -8,7 +8,7 @@ import pytest
 
 from duologue.core import Problem, Record, Session, fold
 from duologue.core.reducer.requests import MAX_SENT, answered
-from duologue.core.state.model import Sent
+from duologue.core.state.model import SentEvent
 
 from ..talk import Frame, changed, to_record
 
@@ -43,7 +43,7 @@ def session_after(*records: Record) -> Session:
 
 def state_of(*records: Record) -> tuple[str | None, bool]:
     responses = session_after(*records).responses
-    return responses.wished, responses.asked is not None
+    return responses.queued, responses.in_flight is not None
 
 
 WISH = '{"event_id":"c1","type":"response.create"}'
@@ -145,7 +145,7 @@ def test_an_error_is_traced_to_what_we_sent() -> None:
     delete = {"type": "conversation.item.delete", "item_id": "i", "event_id": "e1"}
     session = session_after(out(delete), failed(message="m", code="c", event_id="e1"))
 
-    assert session.ledger.problems == (
+    assert session.problems == (
         Problem(
             "error",
             "m",
@@ -159,7 +159,7 @@ def test_an_error_is_traced_to_what_we_sent() -> None:
 
 def test_an_error_that_names_something_else() -> None:
     """Its id is kept, and its origin is not known."""
-    (problem,) = session_after(failed(event_id="?")).ledger.problems
+    (problem,) = session_after(failed(event_id="?")).problems
 
     assert (problem.event_id, problem.origin) == ("?", None)
 
@@ -171,8 +171,8 @@ def test_what_was_sent_is_bookkeeping() -> None:
     many = [out({**cancel, "event_id": f"e{n}"}) for n in range(200)]
     session = session_after(out(append), out(cancel), *many)
 
-    assert session.tally.sent == tuple(
-        Sent(f"e{n}", "response.cancel") for n in range(200 - MAX_SENT, 200)
+    assert session.dedup.sent == tuple(
+        SentEvent(f"e{n}", "response.cancel") for n in range(200 - MAX_SENT, 200)
     )
     assert changed(Session("s"), session) == []
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from duologue.core import Record, fold, select_transcripts
 from duologue.core.reducer.response_items import with_turn
 from duologue.core.state.model import Part
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Service, audio, changed, message, to_record, to_records
 
@@ -90,7 +90,7 @@ def test_an_item_before_its_response() -> None:
     response = session.responses.by_id["r"]
 
     assert (response.item_ids, response.epoch, response.announced) == (("a",), 2, False)
-    assert (Part("output_text", Text("x"), True),) == session.items["a"].parts
+    assert (Part("output_text", Rope("x"), True),) == session.items["a"].parts
 
 
 CREATED: Any = {"type": "response.created", "response": {"id": "r"}}

@@ -17,7 +17,7 @@ from duologue.core import (
     select_usage,
 )
 from duologue.core.state.model import Part
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, Service, changed, fold_frames, message, to_record, to_records
 
@@ -212,7 +212,7 @@ def test_out_of_band_is_not_in_the_transcript() -> None:
     assert (len(select_turns(session)), len(session.responses.order)) == (1, 2)
     assert select_usage(session).total == 6
     # What the user said still waits for its answer.
-    assert during.activity.last_spoken is not None
+    assert during.activity.unanswered_item is not None
 
 
 def test_metadata_leads_from_the_item() -> None:
@@ -291,10 +291,10 @@ def test_usage_by_modality() -> None:
 
 @pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
 def test_no_usage(usage: Any) -> None:
-    """The ledger stays the same object."""
+    """`usage` stays the same object."""
     frame = {"type": "response.done", "response": {"id": "r", "usage": usage}}
 
-    assert Session("s").ledger is fold_frames(frame).ledger
+    assert Session("s").usage is fold_frames(frame).usage
 
 
 def test_what_names_nothing() -> None:
@@ -314,7 +314,7 @@ def test_an_item_that_names_no_response() -> None:
     item = message("a", "assistant", [{"type": "output_text", "text": "x"}])
     session = fold_frames({"type": "response.output_item.done", "item": item})
 
-    assert (Part("output_text", Text("x"), True),) == session.items["a"].parts
+    assert (Part("output_text", Rope("x"), True),) == session.items["a"].parts
     assert len(session.responses.by_id) == 0
 
 
@@ -365,7 +365,7 @@ def test_a_response_without_an_answer_is_a_problem(
 ) -> None:
     """It comes without an ``error`` event; a user sees nothing but silence."""
     frame = {"type": "response.done", "response": {"id": "r", **response}}
-    problems = fold_frames(frame, frame).ledger.problems
+    problems = fold_frames(frame, frame).problems
 
     wanted = [(*expected, "r", 1000.1)] if expected else []
     assert wanted == [
@@ -383,7 +383,7 @@ def test_when_the_audio_is_made() -> None:
     (response,) = fold(records).sessions["s"].responses.by_id.values()
     twice = fold([records[-1]], fold(records))
 
-    assert response.turn.audio_made_at == records[-1].at
+    assert response.turn.audio_generated_at == records[-1].at
     assert response.turn.audio_finished_at is None
     assert twice.sessions["s"].responses == fold(records).sessions["s"].responses
 
@@ -458,7 +458,7 @@ def test_an_aside_that_is_known_by_its_end() -> None:
     done = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
     before = fold([create])
     after = fold([to_record(done, 2)], before)
-    asked = [state.sessions["s"].responses.asked for state in (before, after)]
+    asked = [state.sessions["s"].responses.in_flight for state in (before, after)]
 
     assert asked[0] == asked[1]
     assert after.sessions["s"].responses.by_id["r"].status == "completed"

@@ -245,7 +245,10 @@ def test_what_a_new_connection_brings_stands_behind() -> None:
         fold([*records, to_record(frame, 10, epoch=1)]).sessions["s"].conversation
     )
 
-    assert (conversation.anchor, [*conversation.order]) == (last, [first, last, "new"])
+    assert (conversation.epoch_boundary, [*conversation.order]) == (
+        last,
+        [first, last, "new"],
+    )
 
 
 # --- A hand-over: two connections at once --------------------------------------
@@ -371,7 +374,10 @@ def test_a_late_item_of_the_old_connection_stands_before_the_new() -> None:
         (added("c", "b"), 0),
     )
 
-    assert ("".join(session.conversation.order), session.conversation.anchor) == (
+    assert (
+        "".join(session.conversation.order),
+        session.conversation.epoch_boundary,
+    ) == (
         "abcd",
         "c",
     )

@@ -8,7 +8,7 @@ import pytest
 
 from duologue.core import Record, Session, SessionKind, dump, fold, load
 from duologue.core.state.model import Translation
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from ..talk import Frame, audio, to_record
 
@@ -51,25 +51,25 @@ def after(*frames: Frame | Record) -> Session:
     [
         ([GREETING], Translation(confirmed=CONFIG)),
         ([GREETING, GREETING], Translation(confirmed=CONFIG)),
-        ([said("he"), said("llo", 40)], Translation(Text("hello"), input_ms=40)),
+        ([said("he"), said("llo", 40)], Translation(Rope("hello"), input_ms=40)),
         (
             [meant("ha", 60), meant("llo", 40)],
-            Translation(Text(), Text("hallo"), None, 60),
+            Translation(Rope(), Rope("hallo"), None, 60),
         ),
         ([said("", -5), meant("", 2**70)], Translation()),
-        ([said("a"), said("")], Translation(Text("a"))),
+        ([said("a"), said("")], Translation(Rope("a"))),
         ([voiced(9), voiced(6)], Translation(audio_bytes=15)),
-        ([said("a"), CLOSED], Translation(Text("a"), closed=True)),
+        ([said("a"), CLOSED], Translation(Rope("a"), closed=True)),
         (
             [said("a"), CLOSED, said("b"), meant("c")],
-            Translation(Text("a"), closed=True),
+            Translation(Rope("a"), closed=True),
         ),
         (
             [
                 {"type": "session.created", "session": {"type": "translation"}},
                 said("a"),
             ],
-            Translation(Text("a"), confirmed='{"type":"translation"}'),
+            Translation(Rope("a"), confirmed='{"type":"translation"}'),
         ),
     ],
 )
@@ -94,8 +94,8 @@ def test_the_end() -> None:
     """`session.closed` ends it: a socket that is lost after it is no problem."""
     session = after(GREETING, CLOSED, {"type": "duologue.disconnected"})
 
-    assert (session.connection.status, session.ledger.problems) == ("closed", ())
-    assert after(GREETING, CLOSED, said("late")).tally.late == 1
+    assert (session.connection.status, session.problems) == ("closed", ())
+    assert after(GREETING, CLOSED, said("late")).dedup.late == 1
 
 
 def test_a_connection_that_is_past() -> None:
@@ -119,7 +119,7 @@ def test_it_goes_on_in_the_next_epoch() -> None:
     )
     session = after(GREETING, again, said("a"), CLOSED, empty, said("b"))
 
-    assert Translation(Text("ab"), confirmed=CONFIG) == session.conversation.translation
+    assert Translation(Rope("ab"), confirmed=CONFIG) == session.conversation.translation
 
 
 def test_a_delta_that_says_nothing_changes_nothing() -> None:

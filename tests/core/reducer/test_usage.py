@@ -9,7 +9,7 @@ import pytest
 from duologue.core import Problem, Session, Usage
 from duologue.core.events import ResponseUsage
 from duologue.core.reducer.usage import MAX_LIMITS, add_problem, add_usage, blame
-from duologue.core.state.model import Ledger, RateLimit, TranscriptionUsage
+from duologue.core.state.model import RateLimit, SessionUsage, TranscriptionUsage
 
 from ..talk import Frame, fold_frames
 
@@ -43,7 +43,7 @@ def test_each_limit_that_is_named_is_replaced() -> None:
         limits({**REQUESTS, "remaining": 98}),
     )
 
-    assert session.ledger.rate_limits == (
+    assert session.usage.rate_limits == (
         RateLimit("requests", 100, 98, 0.5, 1000.2),
         RateLimit("tokens", None, 5, None, 1000.1),
     )
@@ -52,7 +52,7 @@ def test_each_limit_that_is_named_is_replaced() -> None:
 @pytest.mark.parametrize("rates", [[], [{"name": "x", "limit": 2**70}]])
 def test_impossible_limits(rates: list[Frame]) -> None:
     """A number that cannot be is not known."""
-    found = fold_frames(limits(*rates)).ledger.rate_limits
+    found = fold_frames(limits(*rates)).usage.rate_limits
 
     assert found == tuple(RateLimit("x", at=1000.1) for _ in rates)
 
@@ -61,12 +61,12 @@ def test_a_few_limits_at_most() -> None:
     """A service that invents names costs no memory."""
     many = [{"name": str(n)} for n in range(99)]
 
-    assert len(fold_frames(limits(*many)).ledger.rate_limits) == MAX_LIMITS
+    assert len(fold_frames(limits(*many)).usage.rate_limits) == MAX_LIMITS
 
 
 def test_the_same_limits_change_nothing() -> None:
     """An empty list says nothing."""
-    assert Session("s").ledger is fold_frames(limits()).ledger
+    assert Session("s").usage is fold_frames(limits()).usage
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_the_same_limits_change_nothing() -> None:
 )
 def test_what_transcription_took(usages: list[Any], expected: Any) -> None:
     """By seconds or by tokens, apart from what responses took."""
-    ledger = fold_frames(*map(transcribed, usages)).ledger
+    usage = fold_frames(*map(transcribed, usages)).usage
 
-    assert Ledger(transcription=expected) == ledger
+    assert SessionUsage(transcription=expected) == usage
 
 
 def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
@@ -109,8 +109,8 @@ def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
     session = add_problem(add_problem(Session("s"), other), bare)
     blamed = blame(session, Problem("k", "why", "c", "i", 5.0))
 
-    assert blamed.ledger.problems == (other, Problem("k", "why", "c", "i"))
-    assert blame(Session("s"), bare).ledger.problems == (bare,)
+    assert blamed.problems == (other, Problem("k", "why", "c", "i"))
+    assert blame(Session("s"), bare).problems == (bare,)
 
 
 USED: Frame = {
@@ -148,11 +148,12 @@ def test_what_responses_used(usages: list[Any], expected: Usage) -> None:
     """It adds up by modality; the cached part is a part of the input."""
     frames = [done(f"r{n}", usage) for n, usage in enumerate(usages)]
 
-    assert fold_frames(limits(), *frames).ledger == Ledger(expected)
+    session = fold_frames(limits(), *frames)
+    assert (session.usage, session.problems) == (SessionUsage(expected), ())
 
 
 def test_usage_of_nothing_changes_nothing() -> None:
-    """Not even the ledger's identity."""
+    """Not even the identity of `usage`."""
     session = Session("s")
 
     assert session is add_usage(session, None)

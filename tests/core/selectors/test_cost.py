@@ -16,7 +16,7 @@ from duologue.core import Session
 from duologue.core.events import RealtimeSessionConfig, TranscriptionSessionConfig
 from duologue.core.prices import AS_OF, PRICES, Prices
 from duologue.core.selectors.cost import Cost, select_cost
-from duologue.core.state.model import Connection, Ledger, Usage
+from duologue.core.state.model import Connection, SessionUsage, Usage
 
 #: Prices are for so many tokens.
 MILLION = 1_000_000
@@ -39,7 +39,7 @@ def session(model: Any = "m", **tokens: int) -> Session:
     return Session(
         "s",
         connection=Connection(confirmed=RealtimeSessionConfig(model=model)),
-        ledger=Ledger(Usage(**{"total": total, **tokens})),
+        usage=SessionUsage(Usage(**{"total": total, **tokens})),
     )
 
 

@@ -45,7 +45,7 @@ def test_remembered_by_identity(select: Any, other: str) -> None:
     session = fold_frames(*talked().frames)
     first = select(session)
     grown = replace(
-        session, connection=Connection(SessionStatus.OPEN), tally=Session("").tally
+        session, connection=Connection(SessionStatus.OPEN), dedup=Session("").dedup
     )
     if other == "items":
         grown = replace(grown, items=Map())

@@ -78,8 +78,8 @@ def test_settled_makes_no_transcripts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "node",
     [
-        {"responses": Responses(wished="{}")},
-        {"responses": Responses(asked="{}")},
+        {"responses": Responses(queued="{}")},
+        {"responses": Responses(in_flight="{}")},
         {"responses": Responses(active="r")},
         {"activity": Activity(playing="r")},
     ],

@@ -22,7 +22,8 @@ from duologue.core import (
 )
 from duologue.core.selectors.transcript import is_final, transcript_of
 from duologue.core.state.model import Item, Part, Placement, State, Truncation
-from duologue.core.state.rope import EMPTY, Text
+from duologue.core.state.rope import EMPTY_ROPE as NO_TEXT
+from duologue.core.state.rope import Rope
 from duologue.core.views.notices import notices
 
 from ..talk import Service, fold_frames, talked, to_records
@@ -30,7 +31,7 @@ from ..talk import Service, fold_frames, talked, to_records
 
 def test_every_field() -> None:
     """The text of all parts, what was heard, and when."""
-    parts = (Part("output_text", Text(" good"), True), Part("", Text(" day "), True))
+    parts = (Part("output_text", Rope(" good"), True), Part("", Rope(" day "), True))
     placement = Placement(started_at=1.0, finished_at=2.0)
     item = Item(
         "i",
@@ -47,7 +48,7 @@ def test_every_field() -> None:
 
 def test_a_line_is_a_value() -> None:
     """Equal by its text, whether somebody has read it or not."""
-    item = Item("i", role="user", parts=(Part("input_text", Text("a").append("b")),))
+    item = Item("i", role="user", parts=(Part("input_text", Rope("a").append("b")),))
     whole = Transcript("i", "user", "ab", False)
 
     assert whole == transcript_of(item)
@@ -78,8 +79,11 @@ def test_it_is_frozen() -> None:
         (Item("i", role="user", status="completed"), False),
         (Item("i", role="assistant"), False),
         (Item("i", role="assistant", status="incomplete"), True),
-        (Item("i", parts=(Part("", EMPTY, True), Part("", EMPTY, True))), True),
-        (Item("i", parts=(Part("", EMPTY, True), Part(""))), False),
+        (
+            Item("i", parts=(Part("", NO_TEXT, True), Part("", NO_TEXT, True))),
+            True,
+        ),
+        (Item("i", parts=(Part("", NO_TEXT, True), Part(""))), False),
     ],
 )
 def test_when_a_line_is_final(item: Item, final: bool) -> None:
@@ -90,14 +94,14 @@ def test_when_a_line_is_final(item: Item, final: bool) -> None:
 def test_nobody_joins_a_text_that_nobody_reads(monkeypatch: Any) -> None:
     """Work is counted: being told of each delta of a long text costs the same."""
     joined = 0
-    join = Text.__str__
+    join = Rope.__str__
 
-    def count(text: Text) -> str:
+    def count(text: Rope) -> str:
         nonlocal joined
         joined += 1
         return join(text)
 
-    monkeypatch.setattr(Text, "__str__", count)
+    monkeypatch.setattr(Rope, "__str__", count)
     service = Service()
     service.say(service.begin(), ["a"] * 500)
     state, lines = State(), list[Transcript]()

@@ -1,4 +1,4 @@
-"""The tally: what it counts, and a window of ids that says what a set would say."""
+"""The dedup: what it counts, and a window of ids that says what a set would say."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core.state import dedup as module
-from duologue.core.state.dedup import GENERATION, NO_TALLY, Ignored, Sent, Tally
+from duologue.core.state.dedup import EMPTY_DEDUP, GENERATION, Dedup, Ignored, SentEvent
 
 from ..talk import Service, fold_frames
 
 IDS = st.sampled_from("abcdefgh")
 
 
-def see_all(ids: list[str], tally: Tally = NO_TALLY) -> Tally:
+def see_all(ids: list[str], dedup: Dedup = EMPTY_DEDUP) -> Dedup:
     for each in ids:
-        tally = tally.see(each)
-    return tally
+        dedup = dedup.see(each)
+    return dedup
 
 
-def knows(tally: Tally, event_id: str) -> bool:
-    return tally.see(event_id) is tally
+def knows(dedup: Dedup, event_id: str) -> bool:
+    return dedup.see(event_id) is dedup
 
 
 # --- Counters ----------------------------------------------------------------
@@ -40,18 +40,18 @@ def test_what_is_odd_is_counted_by_its_kind() -> None:
     service.finish(said)
     service.utter(said, " day")
     frames = [*service.frames, service.frames[0], {"type": "new"}, {"type": 5}]
-    tally = fold_frames(*frames).tally
+    dedup = fold_frames(*frames).dedup
 
-    assert (tally.unknown, tally.malformed, tally.duplicate, tally.late) == (1, 1, 1, 1)
-    assert tally.events == len(frames)
+    assert (dedup.unknown, dedup.malformed, dedup.duplicate, dedup.late) == (1, 1, 1, 1)
+    assert dedup.events == len(frames)
 
 
 def test_nothing_was_counted() -> None:
-    """A tally begins at nothing."""
-    tally = Tally()
+    """A dedup begins at nothing."""
+    dedup = Dedup()
 
-    assert (tally.unknown, tally.malformed, tally.duplicate, tally.late) == (0, 0, 0, 0)
-    assert Tally.of(0, ([], []), (), Ignored()) == tally == NO_TALLY
+    assert (dedup.unknown, dedup.malformed, dedup.duplicate, dedup.late) == (0, 0, 0, 0)
+    assert Dedup.of(0, ([], []), (), Ignored()) == dedup == EMPTY_DEDUP
 
 
 # --- The window --------------------------------------------------------------
@@ -59,48 +59,48 @@ def test_nothing_was_counted() -> None:
 
 @given(st.lists(IDS))
 def test_it_does_what_a_set_does(ids: list[str]) -> None:
-    """An id is seen from the first time on; seeing it again gives the same tally."""
-    tally, known = NO_TALLY, set[str]()
+    """An id is seen from the first time on; seeing it again gives the same dedup."""
+    dedup, known = EMPTY_DEDUP, set[str]()
     for each in ids:
-        grown = tally.see(each)
-        assert (grown is tally) == (each in known)
-        tally = grown
+        grown = dedup.see(each)
+        assert (grown is dedup) == (each in known)
+        dedup = grown
         known.add(each)
-    assert {each for each in "abcdefgh" if knows(tally, each)} == known
-    assert tally.seen == ([], list(dict.fromkeys(ids)))
-    assert tally.events == len(known)
+    assert {each for each in "abcdefgh" if knows(dedup, each)} == known
+    assert dedup.seen == ([], list(dict.fromkeys(ids)))
+    assert dedup.events == len(known)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), IDS), max_size=30))
 def test_histories_do_not_see_each_other(steps: list[tuple[int, str]]) -> None:
-    """Whichever tally one grows from, no other tally changes."""
-    tallies = [(NO_TALLY, frozenset[str]())]
+    """Whichever dedup one grows from, no other dedup changes."""
+    dedups = [(EMPTY_DEDUP, frozenset[str]())]
     for at, each in steps:
-        tally, known = tallies[at % len(tallies)]
-        tallies.append((tally.see(each), known | {each}))
-    for tally, known in tallies:
-        assert {each for each in "abcdefgh" if knows(tally, each)} == known
-        assert sorted(tally.seen[1]) == sorted(known)
+        dedup, known = dedups[at % len(dedups)]
+        dedups.append((dedup.see(each), known | {each}))
+    for dedup, known in dedups:
+        assert {each for each in "abcdefgh" if knows(dedup, each)} == known
+        assert sorted(dedup.seen[1]) == sorted(known)
 
 
 def test_the_oldest_are_forgotten() -> None:
     """At least one generation is remembered, at most two."""
-    tally = NO_TALLY
+    dedup = EMPTY_DEDUP
     for number in range(5 * GENERATION):
-        tally = tally.see(str(number))
-        assert sum(map(len, tally.seen)) <= 2 * GENERATION
+        dedup = dedup.see(str(number))
+        assert sum(map(len, dedup.seen)) <= 2 * GENERATION
     last = range(4 * GENERATION, 5 * GENERATION)
-    assert all(knows(tally, str(number)) for number in last)
-    assert not knows(tally, "0")
-    older, recent = tally.seen
+    assert all(knows(dedup, str(number)) for number in last)
+    assert not knows(dedup, "0")
+    older, recent = dedup.seen
     assert [*older, *recent] == [str(n) for n in range(3 * GENERATION, 5 * GENERATION)]
 
 
 def test_an_id_of_the_older_generation_is_known() -> None:
     """Turning to a new generation forgets nothing at once."""
-    tally = see_all([str(number) for number in range(GENERATION + 1)])
-    assert knows(tally, "0")
-    assert tally.size == 1
+    dedup = see_all([str(number) for number in range(GENERATION + 1)])
+    assert knows(dedup, "0")
+    assert dedup.size == 1
 
 
 #: What a window does, with nothing shared: the ids of two generations.
@@ -124,22 +124,22 @@ def test_histories_that_part_around_a_turn(
     """Wherever they part, before the turn to a new generation, at it or after, each
     sees its own ids, in their order, and forgets its own."""
     start: Model = ((), ())
-    line: list[tuple[Tally, Model]] = [(Tally.of(), start)]
+    line: list[tuple[Dedup, Model]] = [(Dedup.of(), start)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(module, "GENERATION", generation)
         for back, event_id in steps:
-            tally, model = line[-1 - back % len(line)]
-            after, grown = tally.see(event_id), saw(model, event_id, generation)
-            assert (after is tally) == (grown is model)
+            dedup, model = line[-1 - back % len(line)]
+            after, grown = dedup.see(event_id), saw(model, event_id, generation)
+            assert (after is dedup) == (grown is model)
             line.append((after, grown))
-        for tally, (older, recent) in line:
-            assert tally.seen == ([*older], [*recent])
+        for dedup, (older, recent) in line:
+            assert dedup.seen == ([*older], [*recent])
 
 
 def test_the_same_events_again_are_shared() -> None:
     """Folding them once more from the same state copies nothing."""
     ids = [str(number) for number in range(GENERATION)]
-    base = see_all(ids[:100], Tally.of())
+    base = see_all(ids[:100], Dedup.of())
     first = see_all(ids[100:], base)
     again = see_all(ids[100:], base)
 
@@ -157,11 +157,11 @@ def test_the_same_events_again_are_shared() -> None:
 
 def test_ids_that_stand_twice_in_what_is_given() -> None:
     """They count once, where they stand first."""
-    tally = Tally.of(0, (["a", "b", "a"], ["c", "d", "c"]))
+    dedup = Dedup.of(0, (["a", "b", "a"], ["c", "d", "c"]))
 
-    assert tally == Tally.of(0, (["a", "b"], ["c", "d"]))
-    assert all(knows(tally, each) for each in "abcd")
-    assert tally.see("e").seen == (["a", "b"], ["c", "d", "e"])
+    assert dedup == Dedup.of(0, (["a", "b"], ["c", "d"]))
+    assert all(knows(dedup, each) for each in "abcd")
+    assert dedup.see("e").seen == (["a", "b"], ["c", "d", "e"])
 
 
 @pytest.fixture
@@ -188,31 +188,31 @@ def at_once(grow: Callable[[int], None]) -> None:
         thread.join()
 
 
-def test_threads_that_grow_one_tally_alike(restless: None) -> None:
+def test_threads_that_grow_one_window_alike(restless: None) -> None:
     """Whoever comes first, all have seen the same."""
     ids = [str(step) for step in range(400)]
-    base, grown = Tally.of().see("base"), dict[int, Tally]()
+    base, grown = Dedup.of().see("base"), dict[int, Dedup]()
 
     def grow(number: int) -> None:
         grown[number] = see_all(ids, base)
 
     at_once(grow)
-    assert [tally.seen[1] for tally in grown.values()] == [["base", *ids]] * 4
+    assert [dedup.seen[1] for dedup in grown.values()] == [["base", *ids]] * 4
 
 
-def test_threads_that_grow_one_tally_get_windows_of_their_own(restless: None) -> None:
+def test_threads_that_grow_one_window_get_windows_of_their_own(restless: None) -> None:
     """Two threads may fold different records onto the same state, again and again."""
-    bases = [Tally.of().see("base") for _ in range(10_000)]
-    grown = dict[int, list[Tally]]()
+    bases = [Dedup.of().see("base") for _ in range(10_000)]
+    grown = dict[int, list[Dedup]]()
 
     def grow(number: int) -> None:
         ids = [f"{number}.{step}" for step in range(3)]
         grown[number] = [see_all(ids, base) for base in bases]
 
     at_once(grow)
-    for number, tallies in grown.items():
+    for number, dedups in grown.items():
         seen = ["base", *(f"{number}.{step}" for step in range(3))]
-        assert all(tally.seen == ([], seen) for tally in tallies)
+        assert all(dedup.seen == ([], seen) for dedup in dedups)
 
 
 # --- As values ---------------------------------------------------------------
@@ -227,15 +227,15 @@ def test_equal_by_what_was_seen(one: list[str], other: list[str]) -> None:
     assert hash(a) == hash(copy.copy(a)) == hash(pickle.loads(pickle.dumps(a)))
     assert a == pickle.loads(pickle.dumps(a)) == copy.deepcopy(a)
     assert (a == one, a != one) == (False, True)
-    assert repr(a) == f"Tally.of{(a.events, a.seen, (), Ignored())}"
+    assert repr(a) == f"Dedup.of{(a.events, a.seen, (), Ignored())}"
 
 
 def test_equal_by_what_was_counted() -> None:
     """Every counter tells."""
     seen = (["a"], ["b"])
-    tally = Tally.of(2, seen)
-    assert tally == Tally.of(2, seen)
-    assert tally != Tally.of(3, seen)
-    assert tally != Tally.of(2, seen, (Sent("c", "response.create"),))
-    assert tally != tally.ignore("late")
-    assert tally.ignore("late") == Tally.of(2, seen, (), Ignored(late=1))
+    dedup = Dedup.of(2, seen)
+    assert dedup == Dedup.of(2, seen)
+    assert dedup != Dedup.of(3, seen)
+    assert dedup != Dedup.of(2, seen, (SentEvent("c", "response.create"),))
+    assert dedup != dedup.ignore("late")
+    assert dedup.ignore("late") == Dedup.of(2, seen, (), Ignored(late=1))

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core.state.rope import EMPTY, Text
+from duologue.core.state.rope import EMPTY_ROPE, Rope
 
 
-def grown(pieces: list[str]) -> Text:
-    text = EMPTY
+def grown(pieces: list[str]) -> Rope:
+    text = EMPTY_ROPE
     for piece in pieces:
         text = text.append(piece)
     return text
@@ -53,12 +53,12 @@ def test_since_gives_what_was_added(one: list[str], two: list[str]) -> None:
 
 def test_since_of_a_stranger() -> None:
     """A text that did not grow from the other has no answer."""
-    assert Text("a").since(Text("b")) is None
+    assert Rope("a").since(Rope("b")) is None
 
 
 def test_appending_changes_no_earlier_text() -> None:
     """Two texts can grow from one."""
-    text = Text("a")
+    text = Rope("a")
 
     assert [
         str(text),
@@ -69,23 +69,23 @@ def test_appending_changes_no_earlier_text() -> None:
 
 def test_appending_nothing() -> None:
     """It stays the same object."""
-    text = Text("a")
+    text = Rope("a")
 
     assert text is text.append("")
-    assert EMPTY is EMPTY.append("")
+    assert EMPTY_ROPE is EMPTY_ROPE.append("")
 
 
 def test_it_has_no_other_attributes() -> None:
     """Nobody hangs a thing on it."""
-    text: Any = Text("a")
+    text: Any = Rope("a")
     with pytest.raises(AttributeError):
         text.note = None
 
 
 def test_it_equals_no_other_thing() -> None:
     """Only texts and strings."""
-    assert Text("1") != 1
-    assert repr(Text("a")) == "Text('a')"
+    assert Rope("1") != 1
+    assert repr(Rope("a")) == "Rope('a')"
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_a_million_pieces(copied: Any) -> None:
 
 def test_since_where_one_of_them_is_empty() -> None:
     """Every text has grown from nothing, and nothing has grown from a text."""
-    assert grown(["a", "b"]).since(Text("")) == ["a", "b"]
-    assert Text("").since(Text("a")) is None
+    assert grown(["a", "b"]).since(Rope("")) == ["a", "b"]
+    assert Rope("").since(Rope("a")) is None

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from duologue.core.state import sequence as module
-from duologue.core.state.sequence import NOTHING, Order
+from duologue.core.state.sequence import NO_IDS, IdSequence
 
 
 class OrderMachine(RuleBasedStateMachine):
-    """Does the same to an `Order` and to a list."""
+    """Does the same to an `IdSequence` and to a list."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.order = NOTHING
+        self.order = NO_IDS
         self.list: list[str] = []
         self.made = 0
 
@@ -68,8 +68,8 @@ class OrderMachine(RuleBasedStateMachine):
         assert self.list[::-1] == list(reversed(self.order))
         assert len(self.list) == len(self.order)
         assert (self.list[-1] if self.list else None) == self.order.last
-        assert Order(self.list) == self.order
-        assert hash(Order(self.list)) == hash(self.order)
+        assert IdSequence(self.list) == self.order
+        assert hash(IdSequence(self.list)) == hash(self.order)
         for before, item_id in zip([None, *self.list], self.list, strict=False):
             assert before == self.order.before(item_id)
             assert self.order.follows(item_id, before)
@@ -96,7 +96,7 @@ def test_it_does_what_a_list_does(small_chunks: None) -> None:
 @given(st.lists(st.text(max_size=2), unique=True))
 def test_strangers_are_nowhere(ids: list[str]) -> None:
     """An id that is not there has no neighbours."""
-    order = Order(ids)
+    order = IdSequence(ids)
 
     assert order.before("stranger") is None
     assert list(order.after("stranger")) == []
@@ -108,7 +108,7 @@ def test_strangers_are_nowhere(ids: list[str]) -> None:
 
 def test_chunks_stay_bounded() -> None:
     """However it grows, at the end, in front or in the middle."""
-    order = Order(["middle"])
+    order = IdSequence(["middle"])
     for n in range(200):
         order = order.append(f"end {n}")
         order = order.insert_after(None, (f"front {n}",))
@@ -127,9 +127,9 @@ def test_chunks_stay_bounded() -> None:
         lambda order: next(order.after("39991")),
     ],
 )
-def test_a_look_copies_nothing(look: Callable[[Order], object]) -> None:
+def test_a_look_copies_nothing(look: Callable[[IdSequence], object]) -> None:
     """At the first ids and the last, in however long an order."""
-    order = Order(map(str, range(40_000)))
+    order = IdSequence(map(str, range(40_000)))
     tracemalloc.start()
     try:
         assert look(order)
@@ -143,16 +143,16 @@ def test_a_look_copies_nothing(look: Callable[[Order], object]) -> None:
 
 def test_it_equals_no_other_thing() -> None:
     """Only another order."""
-    assert Order(["a"]) != ["a"]
-    assert Order(["a"]) != Order(["b"])
-    assert repr(Order(["a"])) == "Order(['a'])"
+    assert IdSequence(["a"]) != ["a"]
+    assert IdSequence(["a"]) != IdSequence(["b"])
+    assert repr(IdSequence(["a"])) == "IdSequence(['a'])"
 
 
 @given(st.integers(0, 20), st.lists(st.booleans(), max_size=30))
 def test_since_gives_what_was_appended(size: int, steps: list[bool]) -> None:
     """Of an order that grew from another, the ids behind it; else nothing is known."""
     ids = [str(n) for n in range(size)]
-    earlier = grown = Order(ids)
+    earlier = grown = IdSequence(ids)
     new: list[str] = []
     for number, at_end in enumerate(steps):
         if at_end:
@@ -170,10 +170,10 @@ def test_since_gives_what_was_appended(size: int, steps: list[bool]) -> None:
 def test_since_of_a_stranger(small_chunks: None) -> None:
     """An order that lost ids, or has others in their place, did not grow from it."""
     ids = [str(n) for n in range(30)]
-    order = Order(ids)
+    order = IdSequence(ids)
 
     assert order.without(("29",)).since(order) is None
-    assert Order(ids[:3]).since(order) is None
-    assert Order([*ids[:29], "other", "more"]).since(order) is None
-    assert order.since(Order()) == ids
+    assert IdSequence(ids[:3]).since(order) is None
+    assert IdSequence([*ids[:29], "other", "more"]).since(order) is None
+    assert order.since(IdSequence()) == ids
     assert order.since(order) == []

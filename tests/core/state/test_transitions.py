@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import LocalEventType, RealtimeEventType, SessionStatus
-from duologue.core.state.transitions import CONNECTION, ITEM, RESPONSE, after
+from duologue.core.state.transitions import CONNECTION, ITEM, RESPONSE, next_status
 
 TABLES = {"connection": CONNECTION, "response": RESPONSE, "item": ITEM}
 TYPES = {t.value for t in (*RealtimeEventType, *LocalEventType)}
@@ -29,7 +29,7 @@ def test_every_transition_changes_something(table: Any) -> None:
 @every
 def test_a_miss_leaves_the_state_alone(table: Any) -> None:
     """What comes late or twice is no error."""
-    assert after(table, "nowhere", "nothing") == "nowhere"
+    assert next_status(table, "nowhere", "nothing") == "nowhere"
 
 
 def test_every_state_can_be_reached() -> None:

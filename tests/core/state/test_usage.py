@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from duologue.core.state.model import Ledger, TranscriptionUsage, Usage
+from duologue.core.state.model import SessionUsage, TranscriptionUsage, Usage
 
 
 def test_nothing_was_used() -> None:
-    """A ledger begins without tokens, seconds, problems and limits."""
-    assert Ledger() == Ledger(Usage(), (), (), TranscriptionUsage(0.0, 0, 0, 0, 0))
+    """Usage begins without tokens, seconds and limits."""
+    none = TranscriptionUsage(0.0, 0, 0, 0, 0)
+    assert SessionUsage() == SessionUsage(Usage(), none, ())
     assert Usage() == Usage(0, 0, 0, 0, 0, 0, 0, 0, 0)

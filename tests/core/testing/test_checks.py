@@ -238,7 +238,7 @@ def test_a_render_that_changes_the_session_is_found() -> None:
     """What is frozen can be forced."""
 
     def meddle(session: Session) -> None:
-        type(session.tally).__dict__["events"].__set__(session.tally, 0)
+        type(session.dedup).__dict__["events"].__set__(session.dedup, 0)
 
     with pytest.raises(Fault, match="changed the session"):
         check_render(meddle, examples=5)

@@ -101,8 +101,8 @@ def test_legal_streams_are_legal(stream: list[Record]) -> None:
     """Known, well formed, numbered, in order of time, each event once."""
     assert all(type(record.event).__name__ != "Malformed" for record in stream)
     for session in fold(stream).sessions.values():
-        tally = session.tally
-        assert (tally.unknown, tally.malformed, tally.duplicate) == (0, 0, 0)
+        dedup = session.dedup
+        assert (dedup.unknown, dedup.malformed, dedup.duplicate) == (0, 0, 0)
     for name in {record.session for record in stream}:
         numbers = [record.seq for record in stream if record.session == name]
         assert list(range(1, len(numbers) + 1)) == numbers

@@ -191,10 +191,10 @@ def test_the_life_of_a_connection() -> None:
     assert [
         Notice("connected"),
         Notice("status", (SessionStatus.OPEN,)),
-        Notice("error", (state.ledger.problems[0],)),
+        Notice("error", (state.problems[0],)),
         Notice("disconnected", ("gone",)),
         Notice("status", (SessionStatus.FAILED,)),
-        Notice("error", (state.ledger.problems[1],)),
+        Notice("error", (state.problems[1],)),
     ] == told(frames)
 
 
@@ -236,7 +236,7 @@ def test_words_as_they_come() -> None:
 
 @pytest.mark.parametrize("again", [0, -1])
 def test_a_duplicate_is_not_told(again: int) -> None:
-    """Nothing but the tally changed."""
+    """Nothing but `dedup` changed."""
     service = Service()
     service.spoken("hello")
     service.reply("good", " day")
@@ -373,7 +373,7 @@ def test_a_call_whose_output_is_there() -> None:
 
 
 def test_each_problem_is_told_once() -> None:
-    """Also beyond the hundred that are kept, and beside other news of the ledger."""
+    """Also beyond the hundred that are kept, and beside other news of usage."""
     errors: list[Any] = [
         {"type": "error", "error": {"message": str(n)}} for n in range(130)
     ]

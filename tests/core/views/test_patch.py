@@ -21,9 +21,8 @@ from duologue.core.state.model import (
     CallLink,
     Connection,
     Conversation,
+    DtmfKey,
     Item,
-    Key,
-    Ledger,
     McpCall,
     McpTool,
     Part,
@@ -33,12 +32,13 @@ from duologue.core.state.model import (
     Response,
     Responses,
     Segment,
+    SessionUsage,
     Translation,
     Truncation,
     Usage,
 )
-from duologue.core.state.rope import Text
-from duologue.core.state.sequence import Order
+from duologue.core.state.rope import Rope
+from duologue.core.state.sequence import IdSequence
 from duologue.core.testing.stream import Stream
 from duologue.core.views.json_patch import apply
 from duologue.core.views.patch import Operation, patch
@@ -125,9 +125,9 @@ def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
 
 @given(STREAMS)
 def test_the_same_state_needs_no_patch(stream: Stream) -> None:
-    """Nothing is to be done, nor where a record changed the tally alone."""
+    """Nothing is to be done, nor where a record changed `dedup` alone."""
     session = sessions(stream)[-1]
-    counted = replace(session, tally=replace(session.tally, events=-1))
+    counted = replace(session, dedup=replace(session.dedup, events=-1))
 
     assert patch(session, session) == []
     assert patch(session, counted) == []
@@ -150,11 +150,11 @@ SEGMENT = Segment("seg", "A", 0.0, 1.5, "words")
 WORDS = ("a", "b", "c/d", "e~f", "~1")
 NAMES = ("i", "j", "k/~", "~0", "m", "n")
 TEXTS = (
-    Text(""),
-    Text("a"),
-    Text("a").append("b"),
-    Text("a").append("c/d~1"),
-    Text("b"),
+    Rope(""),
+    Rope("a"),
+    Rope("a").append("b"),
+    Rope("a").append("c/d~1"),
+    Rope("b"),
 )
 MCP = (
     None,
@@ -239,13 +239,10 @@ conversations = st.builds(
     translation=st.none() | translations,
 )
 activities = every_one(
-    Activity, muted=(False, True), playing=NAMES, keys=((), (Key("1", 2),))
+    Activity, muted=(False, True), playing=NAMES, dtmf_keys=((), (DtmfKey("1", 2),))
 )
-ledgers = st.builds(
-    Ledger,
-    st.builds(Usage, total=st.integers(0, 1)),
-    problems=problems,
-    rate_limits=limits,
+usages = st.builds(
+    SessionUsage, st.builds(Usage, total=st.integers(0, 1)), rate_limits=limits
 )
 
 
@@ -254,7 +251,7 @@ def anything(draw: st.DrawFn) -> Session:
     """A session that no stream need lead to."""
     made, answers = draw(SOME_ITEMS), draw(SOME_REPLIES)
     order = draw(st.permutations([item.id for item in made]))
-    shown = Order(order[: draw(st.integers(0, len(order)))])
+    shown = IdSequence(order[: draw(st.integers(0, len(order)))])
     return Session(
         draw(words),
         connection=draw(connections),
@@ -262,11 +259,12 @@ def anything(draw: st.DrawFn) -> Session:
         conversation=replace(draw(conversations), order=shown),
         responses=Responses(
             Map({reply.id: reply for reply in answers}),
-            Order(draw(st.permutations([reply.id for reply in answers]))),
+            IdSequence(draw(st.permutations([reply.id for reply in answers]))),
             draw(st.none() | names),
         ),
         activity=draw(activities),
-        ledger=draw(ledgers),
+        usage=draw(usages),
+        problems=draw(problems),
     )
 
 
@@ -295,7 +293,7 @@ def test_any_order_becomes_any_other(
 
 
 def standing(order: list[str], every: dict[str, Item]) -> Session:
-    return Session("s", items=Map(every), conversation=Conversation(Order(order)))
+    return Session("s", items=Map(every), conversation=Conversation(IdSequence(order)))
 
 
 def delta(items: int, deltas: int) -> tuple[Session, Session, Record]:
@@ -354,23 +352,24 @@ def test_a_delta_is_small_and_flat() -> None:
     assert len(work) == 1
 
 
-PART = Part("output_text", Text("Good"))
+PART = Part("output_text", Rope("Good"))
 GROWN = replace(PART, text=PART.text.append(" day"))
 ITEM = Item("i", role="assistant", parts=(PART,))
 BESIDE: list[tuple[str, Any]] = [
     ("connection", Connection(epoch=1)),
-    ("conversation", Conversation(Order(["i"]), gaps=("i",))),
+    ("conversation", Conversation(IdSequence(["i"]), gaps=("i",))),
     ("responses", Responses(active="r")),
     ("activity", Activity(muted=True)),
-    ("ledger", Ledger(Usage(total=1))),
+    ("usage", SessionUsage(Usage(total=1))),
+    ("problems", (Problem("error", "oh"),)),
 ]
 
 
 def at_once(item: Item, **nodes: Any) -> tuple[Session, Session, Record]:
     """A delta of the text of an item, by which it became this one, and more."""
     before = standing(["i"], {"i": ITEM})
-    tally = replace(before.tally, events=1)
-    after = replace(before, items=Map({"i": item}), tally=tally, **nodes)
+    dedup = replace(before.dedup, events=1)
+    after = replace(before, items=Map({"i": item}), dedup=dedup, **nodes)
     return before, after, to_record({"type": DELTA, "item_id": "i", "delta": " day"})
 
 
@@ -426,8 +425,8 @@ def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
     before = standing(["i", "j"], every)
     grown = {key: replace(item, parts=(GROWN,)) for key, item in every.items()}
     strange = stranger == "another session"
-    tally = replace(before.tally, events=1 if strange else 2)
-    after = replace(before, items=Map(grown), tally=tally)
+    dedup = replace(before.dedup, events=1 if strange else 2)
+    after = replace(before, items=Map(grown), dedup=dedup)
     frame = {"type": DELTA, "item_id": "i", "delta": " day"}
     record = to_record(frame, session="other" if strange else "s")
 
@@ -548,7 +547,7 @@ def test_records_of_something_else_do_not_explain_it() -> None:
     """Where what they name did not change, something else did."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed")})
-    after = replace(after, tally=replace(after.tally, events=1))
+    after = replace(after, dedup=replace(after.dedup, events=1))
     record = to_record({"type": "conversation.item.deleted", "item_id": "j"})
 
     assert way(before, after, record) == [
@@ -560,7 +559,7 @@ def test_records_of_something_do_not_explain_more() -> None:
     """Where there are more items than what they name brought, something else came."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed"), "j": Item("j")})
-    after = replace(after, tally=replace(after.tally, events=1))
+    after = replace(after, dedup=replace(after.dedup, events=1))
     record = to_record(
         {"type": "conversation.item.done", "item": {"type": "message", "id": "i"}}
     )
@@ -593,7 +592,7 @@ def test_a_new_item() -> None:
 
 def test_orders_grow_by_chunks() -> None:
     """An append is one operation wherever the chunks of an order end."""
-    order, every = Order(), {f"i{n}": Item(f"i{n}") for n in range(600)}
+    order, every = IdSequence(), {f"i{n}": Item(f"i{n}") for n in range(600)}
     before = replace(standing([], every), conversation=Conversation(order))
     for key in every:
         order = order.append(key)
@@ -689,10 +688,10 @@ def test_a_marker_that_comes_later() -> None:
 
 def test_final_text_replaces_its_chunks() -> None:
     """The whole text, once, and that it is final; the same text stays as it is."""
-    one = Text("Good").append(" day")
+    one = Rope("Good").append(" day")
     grown = said(Part("output_text", one))
 
-    assert way(grown, said(Part("output_text", Text("Good day."), True))) == [
+    assert way(grown, said(Part("output_text", Rope("Good day."), True))) == [
         {"op": "replace", "path": "/items/i/parts/0/chunks", "value": ["Good day."]},
         {"op": "replace", "path": "/items/i/parts/0/final", "value": True},
     ]
@@ -707,8 +706,8 @@ def said(*parts: Part) -> Session:
 
 def test_many_chunks_at_once() -> None:
     """They are appended where that is shorter, else the whole is sent again."""
-    long = Text("many words that were said before, and are not said again " * 4)
-    short = Text("a")
+    long = Rope("many words that were said before, and are not said again " * 4)
+    short = Rope("a")
     for text, first in ((long, "add"), (short, "replace")):
         later = text.append("b").append("c")
         operations = way(said(Part("x", text)), said(Part("x", later)))
@@ -717,7 +716,7 @@ def test_many_chunks_at_once() -> None:
 
 def test_parts_come_and_go() -> None:
     """New parts are added at the end, lost ones removed from it."""
-    one, two = Part("output_text", Text("one")), Part("output_audio", failure="mute")
+    one, two = Part("output_text", Rope("one")), Part("output_audio", failure="mute")
 
     assert way(said(one), said(one, two)) == [
         {
@@ -742,7 +741,7 @@ def test_parts_come_and_go() -> None:
 
 def test_arguments_grow_like_text() -> None:
     """A delta of a call's arguments is one operation too."""
-    call = Call("c", "look", Text('{"a"'))
+    call = Call("c", "look", Rope('{"a"'))
     before = standing(["i"], {"i": Item("i", "function_call", call=call)})
     longer = replace(call, arguments=call.arguments.append(":1}"))
     after = standing(["i"], {"i": Item("i", "function_call", call=longer)})
@@ -776,7 +775,7 @@ def test_small_nodes_change_by_the_field_or_whole() -> None:
     before = Session("s")
     one = replace(before, activity=Activity(muted=True))
     every = Activity("i", playing="r", muted=True, volume=0.5)
-    usage = replace(before, ledger=Ledger(Usage(input_text=7, total=9)))
+    usage = replace(before, usage=SessionUsage(Usage(input_text=7, total=9)))
 
     assert way(before, one) == [
         {"op": "replace", "path": "/activity/muted", "value": True}
@@ -811,8 +810,7 @@ def test_problems_slide() -> None:
     """A new one comes at the end; of too many the oldest goes."""
     every = [Problem("error", f"number {n}") for n in range(6)]
     before, after = (
-        Session("s", ledger=Ledger(problems=tuple(kept)))
-        for kept in (every[:5], every[1:])
+        Session("s", problems=tuple(kept)) for kept in (every[:5], every[1:])
     )
     last = view(after)["problems"][-1]
 
@@ -824,7 +822,7 @@ def test_problems_slide() -> None:
 
 def test_a_translation_grows_by_its_chunks() -> None:
     """Either text, like any other."""
-    begun = Translation(Text("Gu"), Text("Go"), confirmed="{}")
+    begun = Translation(Rope("Gu"), Rope("Go"), confirmed="{}")
     more = replace(begun, output=begun.output.append("od"), output_ms=100)
 
     assert way(translating(begun), translating(more)) == [
@@ -844,10 +842,10 @@ def translating(translation: Translation) -> Session:
 
 def test_what_stands_beside_the_items() -> None:
     """Segments, gaps and keys are added at the end of their lists."""
-    part = Part("input_audio", Text("words"), True)
+    part = Part("input_audio", Rope("words"), True)
     spoken = replace(part, segments=(SEGMENT,))
     gap = Session("s", conversation=Conversation(gaps=("",)))
-    key = Session("s", activity=Activity(keys=(Key("1", 2),)))
+    key = Session("s", activity=Activity(dtmf_keys=(DtmfKey("1", 2),)))
 
     assert [step["path"] for step in way(said(part), said(spoken))] == [
         "/items/i/parts/0/segments"
@@ -988,8 +986,8 @@ def linked(every: dict[str, Item], events: int) -> Session:
     session = standing(list(every), every)
     links = Map({"c": CallLink("calls", "gives")})
     conversation = replace(session.conversation, calls=links)
-    tally = replace(session.tally, events=events)
-    return replace(session, conversation=conversation, tally=tally)
+    dedup = replace(session.dedup, events=events)
+    return replace(session, conversation=conversation, dedup=dedup)
 
 
 def test_responses_come_change_and_go() -> None:
@@ -1016,5 +1014,5 @@ def test_responses_come_change_and_go() -> None:
 
 def answering(*responses: Response) -> Session:
     by_id = Map({response.id: response for response in responses})
-    order = Order(response.id for response in responses)
+    order = IdSequence(response.id for response in responses)
     return Session("s", responses=Responses(by_id, order, responses[-1].id))

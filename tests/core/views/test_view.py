@@ -34,8 +34,8 @@ from duologue.core.state.model import (
     Segment,
     Translation,
 )
-from duologue.core.state.rope import Text
-from duologue.core.state.sequence import Order
+from duologue.core.state.rope import Rope
+from duologue.core.state.sequence import IdSequence
 from duologue.core.testing import Script, to_records
 from duologue.core.testing.stream import Stream
 from duologue.core.views.view import summary, view
@@ -422,7 +422,7 @@ def test_a_configuration_of_any_shape(requested: str) -> None:
     assert json.loads(requested) == shown["requested"]
 
 
-CALL = Call("c", "look", Text("{").append('"a":1}'), complete=True)
+CALL = Call("c", "look", Rope("{").append('"a":1}'), complete=True)
 OUTPUT = Call("c", complete=True, output="found")
 
 
@@ -479,7 +479,7 @@ def test_who_said_what() -> None:
 )
 def test_a_translation(confirmed: str | None, expected: Any) -> None:
     """Its two texts are chunks."""
-    both = Translation(Text("Guten").append(" Tag"), Text("Good"), confirmed=confirmed)
+    both = Translation(Rope("Guten").append(" Tag"), Rope("Good"), confirmed=confirmed)
     conversation = replace(Session("s").conversation, translation=both)
 
     assert view(Session("s", conversation=conversation))["translation"] == {
@@ -495,21 +495,21 @@ def test_what_stands_where_in_a_summary() -> None:
     arguments as text, an output its output, and neither has a line. Words are trimmed
     as in the transcript."""
     items = {
-        "m": Item("m", role="user", parts=(Part("input_text", Text("Hi ")),)),
-        "sys": Item("sys", role="system", parts=(Part("input_text", Text("Be")),)),
+        "m": Item("m", role="user", parts=(Part("input_text", Rope("Hi ")),)),
+        "sys": Item("sys", role="system", parts=(Part("input_text", Rope("Be")),)),
         "call": Item("call", "function_call", call=CALL),
         "out": Item("out", "function_call_output", call=OUTPUT),
         "dead": Item("dead", role="user", status="deleted"),
-        "z": Item("z", role="assistant", parts=(Part("output_text", Text("Psst")),)),
+        "z": Item("z", role="assistant", parts=(Part("output_text", Rope("Psst")),)),
         "y": Item("y", role="assistant"),
     }
     aside = Response("r", in_conversation=False, item_ids=("z", "lost"))
     session = Session(
         "s",
         items=Map(items),
-        responses=Responses(Map({"r": aside}), Order(["r"])),
+        responses=Responses(Map({"r": aside}), IdSequence(["r"])),
     )
-    order = Order(["sys", "m", "dead", "call", "out"])
+    order = IdSequence(["sys", "m", "dead", "call", "out"])
     conversation = replace(session.conversation, order=order, cleared_after="sys")
     found = summary(replace(session, conversation=conversation))
 

@@ -498,5 +498,5 @@ async def test_typing_while_the_assistant_answers(client: Client) -> None:
     assert await next_type() == "response.create"
     await session.send_text("go on")
     assert await next_type() == "conversation.item.create"
-    assert session.state.responses.wished is not None
+    assert session.state.responses.queued is not None
     await theirs.close()

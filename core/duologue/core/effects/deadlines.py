@@ -19,7 +19,7 @@ def tick_at(session: Session) -> float | None:
     """
     if session.connection.status is not SessionStatus.OPEN:
         return None
-    ticked = session.activity.ticked_at
+    ticked = session.activity.last_tick_at
     due = [at for at in _deadlines(session) if ticked is None or at > ticked]
     return min(due, default=None)
 
@@ -29,8 +29,8 @@ def _deadlines(session: Session) -> Iterator[float]:
     if expires is not None:
         yield expires - HAND_OVER_EARLY
         yield expires - HAND_OVER_DEADLINE
-    item = session.item(session.activity.last_spoken)
+    item = session.item(session.activity.unanswered_item)
     ended = item.placement.speech_ended_at if item is not None else None
-    is_due = session.responses.wished or has_unanswered_outputs(session)
+    is_due = session.responses.queued or has_unanswered_outputs(session)
     if ended is not None and is_due:
         yield ended + ANSWER_TIMEOUT

@@ -52,7 +52,7 @@ def may_hand_over(session: Session) -> bool:
 
 
 def _expires_within(session: Session, seconds: float) -> bool:
-    expires, now = session.connection.expires_at, session.activity.ticked_at
+    expires, now = session.connection.expires_at, session.activity.last_tick_at
     return expires is not None and now is not None and now >= expires - seconds
 
 

@@ -62,7 +62,7 @@ def respond_after_error(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Request a queued response, but not the refused one."""
-    if after.responses.wished is not None:
+    if after.responses.queued is not None:
         yield from respond(before, record, after)
 
 
@@ -81,8 +81,8 @@ def _due(session: Session) -> ClientEvent | None:
     """The response to request now, if any."""
     if not _is_free(session):
         return None
-    if session.responses.wished is not None:
-        event = decode(session.responses.wished)
+    if session.responses.queued is not None:
+        event = decode(session.responses.queued)
         # The application wants a response, even if the event is invalid.
         return event if isinstance(event, events.ResponseCreate) else create_response()
     return create_response() if has_unanswered_outputs(session) else None
@@ -92,7 +92,7 @@ def _is_free(session: Session) -> bool:
     responses = session.responses
     if session.connection.status is not SessionStatus.OPEN:
         return False
-    if responses.active is not None or responses.asked:
+    if responses.active is not None or responses.in_flight:
         return False
     detection = turn_detection(session)
     answers = detection is not None and detection.create_response is not False
@@ -116,14 +116,14 @@ def _has_open_turn(session: Session) -> bool:
     activity = session.activity
     if activity.speaking_item is not None:
         return True
-    item = session.item(activity.last_spoken)
+    item = session.item(activity.unanswered_item)
     ended = item.placement.speech_ended_at if item is not None else None
     if item is None or ended is None:
         return False
     response = last_response(session)
     if response is not None and response.turn.item_id == item.id:
         return False
-    return (activity.ticked_at or ended) - ended < ANSWER_TIMEOUT
+    return (activity.last_tick_at or ended) - ended < ANSWER_TIMEOUT
 
 
 def last_response(session: Session) -> Response | None:

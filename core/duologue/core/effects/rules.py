@@ -51,7 +51,7 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     if rules is None or session is None or not is_fact(record):
         return ()
     earlier = before.sessions.get(record.session) or Session(session.id)
-    if earlier.tally.duplicate != session.tally.duplicate:
+    if earlier.dedup.duplicate != session.dedup.duplicate:
         return ()
     found = [command for rule in rules for command in rule(earlier, record, session)]
     return tuple(

@@ -29,7 +29,7 @@ from ..events.local import Connected, Connecting, Forgotten
 from ..events.session import SessionCreated, SessionUpdated
 from ..events.translation import TranslationSessionCreated, TranslationSessionUpdated
 from ..events.types import SessionKind
-from ..state.dedup import NO_TALLY, Tally
+from ..state.dedup import EMPTY_DEDUP, Dedup
 from ..wire.audio_fields import audio_bytes, without_audio
 from ..wire.codec import decode_bytes, malformed
 from ..wire.json_values import is_object
@@ -211,25 +211,25 @@ class _Known(msgspec.Struct, frozen=True, gc=False):
 
     kind: SessionKind = SessionKind.REALTIME
     epoch: int = 0
-    tally: Tally = NO_TALLY
+    dedup: Dedup = EMPTY_DEDUP
 
     def after(self, record: Record) -> _Known:
         """The same after one more record; an event that came before says nothing."""
         event: Any = record.event
-        epoch, tally = record.epoch, self.tally
+        epoch, dedup = record.epoch, self.dedup
         if record.dir == "in" and (name := event.event_id):
-            tally = tally.see(f"{epoch}:{name}" if epoch else name)
-            if tally is self.tally:
+            dedup = dedup.see(f"{epoch}:{name}" if epoch else name)
+            if dedup is self.dedup:
                 return self
         if event.__class__ not in _TELLING:
-            return _Known(self.kind, self.epoch, tally)
+            return _Known(self.kind, self.epoch, dedup)
         if _TELLING[event.__class__] != record.dir:
             return self
         if event.__class__ is Forgotten:
             return _Known()
         if epoch < self.epoch:
-            return _Known(self.kind, self.epoch, tally)
-        return _Known(kind_after(self.kind, record), epoch, tally)
+            return _Known(self.kind, self.epoch, dedup)
+        return _Known(kind_after(self.kind, record), epoch, dedup)
 
 
 #: The events that begin a connection or end a session, and the way that they go.

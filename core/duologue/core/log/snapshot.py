@@ -10,16 +10,16 @@ from msgspec.structs import asdict, astuple
 
 from ..arguments import require
 from ..errors import SnapshotError
-from ..state.dedup import Ignored, Sent, Tally
+from ..state.dedup import Dedup, Ignored, SentEvent
 from ..state.model import Session, State
-from ..state.rope import Text
-from ..state.sequence import Order
+from ..state.rope import Rope
+from ..state.sequence import IdSequence
 from .upgrades import upgrade_snapshot
 
 __all__ = ["VERSION", "dump", "load"]
 
 #: The version of the format.
-VERSION = 1
+VERSION = 2
 
 
 def dump(state: State) -> bytes:
@@ -65,17 +65,17 @@ class _Head(msgspec.Struct):
     duologue: int
 
 
-class _SavedTally(msgspec.Struct, frozen=True):
-    """What makes a tally, without its window, which is shared."""
+class _SavedDedup(msgspec.Struct, frozen=True):
+    """A `Dedup` without its window, which states share."""
 
     events: int = 0
     seen: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[SentEvent, ...] = ()
     ignored: Ignored = Ignored()
 
 
 class _SavedSession(Session, frozen=True, gc=False):
-    tally: _SavedTally = _SavedTally()  # type: ignore[assignment]
+    dedup: _SavedDedup = _SavedDedup()  # type: ignore[assignment]
 
 
 class _Sessions(msgspec.Struct):
@@ -89,32 +89,32 @@ class _Snapshot(_Head):
 
 
 def _to_save(session: Session) -> dict[str, Any]:
-    tally = session.tally
-    saved = {name: getattr(tally, name) for name in _SavedTally.__struct_fields__}
-    return {**asdict(session), "tally": saved}
+    dedup = session.dedup
+    saved = {name: getattr(dedup, name) for name in _SavedDedup.__struct_fields__}
+    return {**asdict(session), "dedup": saved}
 
 
 def _as_saved(saved: _SavedSession) -> Session:
     fields: dict[str, Any] = asdict(saved)
-    fields["tally"] = Tally.of(*astuple(saved.tally))
+    fields["dedup"] = Dedup.of(*astuple(saved.dedup))
     return Session(**fields)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
         return dict(cast(Map[str, Any], value))
-    if isinstance(value, Text):
+    if isinstance(value, Rope):
         return str(value)
-    if isinstance(value, Order):
+    if isinstance(value, IdSequence):
         return list(value)
     raise NotImplementedError(repr(value))  # pragma: no cover - as below
 
 
 def _typed(wanted: Any, value: Any) -> Any:
-    if wanted is Text:
-        return Text(msgspec.convert(value, str))
-    if wanted is Order:
-        return Order(msgspec.convert(value, tuple[str, ...]))
+    if wanted is Rope:
+        return Rope(msgspec.convert(value, str))
+    if wanted is IdSequence:
+        return IdSequence(msgspec.convert(value, tuple[str, ...]))
     if get_origin(wanted) is Map:
         values: Any = dict.__class_getitem__(get_args(wanted))
         return Map(msgspec.convert(value, values, dec_hook=_typed))

@@ -1,8 +1,8 @@
 """How snapshots and lines of logs of older versions are read.
 
-Each table has, by version, the function that makes of a document of that version one
-of the next. Old files stay readable for good: a change of a format adds an entry, and
-no entry leaves. There is one version of each so far, so the tables are empty.
+Each table maps a version to the function that upgrades a document of that version to
+the next. Old files stay readable for good: a change of a format adds an entry, and no
+entry is removed. Snapshots have two versions, lines one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,40 @@ Snapshot = dict[str, Any]
 #: A line by its keys; the values are JSON text, so that a frame stays as it came.
 Line = dict[str, msgspec.Raw]
 
-#: By version, what makes of a snapshot one of the next.
-SNAPSHOTS: Mapping[int, Callable[[Snapshot], Snapshot]] = {}
-#: By version, what makes of a line one of the next.
+
+def _rename(node: dict[str, Any], names: Mapping[str, str]) -> None:
+    for old, new in names.items():
+        if old in node:
+            node[new] = node.pop(old)
+
+
+def _snapshot_from_1(document: Snapshot) -> Snapshot:
+    """Fields and slices of a session got the names that the field uses."""
+    for session in document["state"]["sessions"].values():
+        _rename(session, {"tally": "dedup", "ledger": "usage"})
+        usage: dict[str, Any] = session.get("usage", {})
+        session["problems"] = usage.pop("problems", [])
+        _rename(usage, {"usage": "tokens"})
+        activity = session.get("activity", {})
+        _rename(activity, _ACTIVITY_NAMES)
+        _rename(session.get("conversation", {}), _CONVERSATION_NAMES)
+        responses = session.get("responses", {})
+        _rename(responses, {"wished": "queued", "asked": "in_flight"})
+        for response in responses.get("by_id", {}).values():
+            _rename(response.get("turn", {}), {"audio_generated_at": "audio_generated_at"})
+    return document
+
+
+_ACTIVITY_NAMES = {
+    "keys": "dtmf_keys",
+    "last_spoken": "unanswered_item",
+    "ticked_at": "last_tick_at",
+}
+_CONVERSATION_NAMES = {"anchor": "epoch_boundary", "waiting": "orphans"}
+
+#: By version, the upgrade of a snapshot to the next version.
+SNAPSHOTS: Mapping[int, Callable[[Snapshot], Snapshot]] = {1: _snapshot_from_1}
+#: By version, the upgrade of a line to the next version.
 LINES: Mapping[int, Callable[[Line], Line]] = {}
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.state.model import Call, CallLink, Item, McpCall, McpTool, Session
-from duologue.core.state.rope import EMPTY, Text
+from duologue.core.state.rope import EMPTY_ROPE, Rope
 from duologue.core.wire.json_values import canonical_json
 
 from .parts import put_item
@@ -33,11 +33,11 @@ def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
     return item if call == item.call else replace(item, call=call)
 
 
-def _arguments(known: Call, text: str, done: bool) -> Text:
+def _arguments(known: Call, text: str, done: bool) -> Rope:
     """What is shown takes the place of what came, unless that is whole or newer."""
     if not text or (known.arguments and (known.complete or not done)):
         return known.arguments
-    return known.arguments if known.arguments == text else Text(text)
+    return known.arguments if known.arguments == text else Rope(text)
 
 
 def _read_call(known: Call, wire: events.FunctionCallItem, done: bool) -> Call:
@@ -51,7 +51,7 @@ def _read_call(known: Call, wire: events.FunctionCallItem, done: bool) -> Call:
 
 
 def _read_output(known: Call, wire: events.FunctionCallOutputItem, done: bool) -> Call:
-    return Call(wire.call_id, known.name, EMPTY, True, True, wire.output)
+    return Call(wire.call_id, known.name, EMPTY_ROPE, True, True, wire.output)
 
 
 def _read_mcp_call(known: Call, wire: events.McpCallItem, done: bool) -> Call:

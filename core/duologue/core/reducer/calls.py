@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.model import Call, Problem, Session
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from .call_items import connect, find_call
 from .handler import Handler
@@ -69,7 +69,7 @@ def close_arguments(session: Session, event: Any, type: str, record: Record) -> 
         call,
         call_id=call.call_id or getattr(event, "call_id", None) or None,
         name=getattr(event, "name", "") or call.name,
-        arguments=call.arguments if keep else Text(event.arguments),
+        arguments=call.arguments if keep else Rope(event.arguments),
         final=True,
     )
     if closed == call:

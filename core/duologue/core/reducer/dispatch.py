@@ -85,37 +85,37 @@ def reduce(state: State, record: Record) -> State:
     kind = event.__class__
     sessions = state.sessions
     session = sessions.get(record.session) or Session(record.session)
-    tally = session.tally
+    dedup = session.dedup
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
         if event_id := event.event_id:
             # Frames of two connections can mix while one hands over to the other.
             epoch = record.epoch
-            tally = tally.see(f"{epoch}:{event_id}" if epoch else event_id)
-            if tally is session.tally:
+            dedup = dedup.see(f"{epoch}:{event_id}" if epoch else event_id)
+            if dedup is session.dedup:
                 kind, handler = _Duplicate, None
-                tally = replace(tally, events=tally.events + 1)
+                dedup = replace(dedup, events=dedup.events + 1)
         else:
-            tally = replace(tally, events=tally.events + 1)
+            dedup = replace(dedup, events=dedup.events + 1)
     elif record.dir == "out":
         handler = _SENT.get(kind)
-        sent = requests.note_sent(tally.sent, event)
-        tally = replace(tally, events=tally.events + 1, sent=sent)
+        sent = requests.note_sent(dedup.sent, event)
+        dedup = replace(dedup, events=dedup.events + 1, sent=sent)
     elif kind is Forgotten:
         return _without(state, record.session)
     else:
         handler = _LOCAL.get(kind)
-        tally = replace(tally, events=tally.events + 1)
+        dedup = replace(dedup, events=dedup.events + 1)
     if handler is None:
         if kind in _UNREAD:
-            tally = tally.ignore(_UNREAD[kind])
+            dedup = dedup.ignore(_UNREAD[kind])
     else:
         after = handler(session, event, record)
         if after is None:
-            tally = tally.ignore("late")
+            dedup = dedup.ignore("late")
         else:
             session = after
-    return State(sessions.set(record.session, replace(session, tally=tally)))
+    return State(sessions.set(record.session, replace(session, dedup=dedup)))
 
 
 class _Duplicate:

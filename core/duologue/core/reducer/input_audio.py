@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Key, Session
+from duologue.core.state.model import DtmfKey, Session
 
 from .handler import Handler
 from .items import be_silent
@@ -17,10 +17,10 @@ from .ordering import is_deleted, mention, place
 from .parts import put_item
 from .response_items import cut_off, with_turn
 
-__all__ = ["MAX_KEYS", "TABLE"]
+__all__ = ["MAX_DTMF_KEYS", "TABLE"]
 
 #: Telephone keys kept; older ones are in the log.
-MAX_KEYS = 64
+MAX_DTMF_KEYS = 64
 
 
 def _on_speech_started(
@@ -59,7 +59,7 @@ def _on_speech_stopped(
         session.activity,
         speaking_item=None,
         speech_started_at=None,
-        last_spoken=event.item_id,
+        unanswered_item=event.item_id,
     )
     return with_activity(session, activity)
 
@@ -83,7 +83,7 @@ def _on_committed(
     if is_deleted(session, event.item_id):
         return session
     session = mention(session, event.item_id, record, role="user")
-    activity = replace(session.activity, last_spoken=event.item_id)
+    activity = replace(session.activity, unanswered_item=event.item_id)
     if activity.speaking_item == event.item_id:
         # A client can commit by hand while the user speaks.
         activity = replace(activity, speaking_item=None, speech_started_at=None)
@@ -147,7 +147,7 @@ def _on_cleared(
     session = with_activity(session, silent)
     if item is None or item.placement.placed:
         return session
-    status = transitions.after(
+    status = transitions.next_status(
         transitions.ITEM, item.status, transitions.BUFFER_CLEARED
     )
     if status == item.status:
@@ -173,8 +173,9 @@ def _on_key(
     """A telephone key. It has no id, so the same one again is another press."""
     activity = session.activity
     received = event.received_at if abs(event.received_at) < 1 << 53 else 0
-    keys = (*activity.keys[1 - MAX_KEYS :], Key(event.event, received))
-    return with_activity(session, replace(activity, keys=keys))
+    key = DtmfKey(event.event, received)
+    keys = (*activity.dtmf_keys[1 - MAX_DTMF_KEYS :], key)
+    return with_activity(session, replace(activity, dtmf_keys=keys))
 
 
 def _with_playing(session: Session, response_id: str | None) -> Session:

@@ -125,7 +125,7 @@ def finish(item: Item, at: float | None, ended: str) -> Item:
     """The item, over; ``ended`` is how. A user's words may still come."""
     if item.role == "assistant":
         item = settle(item)
-    status = transitions.after(
+    status = transitions.next_status(
         transitions.ITEM, item.status, transitions.ITEM_ENDS[ended]
     )
     item = end_call(item, status)

@@ -118,7 +118,9 @@ def _on_deleted(
 ) -> Session:
     session = mention(session, event.item_id, record)
     item = session.items[event.item_id]
-    status = transitions.after(transitions.ITEM, item.status, transitions.DELETED)
+    status = transitions.next_status(
+        transitions.ITEM, item.status, transitions.ITEM_DELETED
+    )
     if status == item.status:
         return session
     stone = Item(item.id, item.type, item.role, status, placement=item.placement)

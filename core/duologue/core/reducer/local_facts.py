@@ -48,10 +48,10 @@ def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Sess
 
 def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
     """Time has passed. It never goes back."""
-    before = session.activity.ticked_at
+    before = session.activity.last_tick_at
     if record.at is None or (before is not None and record.at <= before):
         return session
-    return with_activity(session, replace(session.activity, ticked_at=record.at))
+    return with_activity(session, replace(session.activity, last_tick_at=record.at))
 
 
 def _on_gap(session: Session, event: events.Gap, record: Record) -> Session:

@@ -33,7 +33,7 @@ def _on_listed(
     session: Session, event: events.McpListToolsCompleted, record: Record
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_list_tools")
-    return _go(session, event.item_id, transitions.LISTED, record.at)
+    return _go(session, event.item_id, transitions.LIST_TOOLS_COMPLETED, record.at)
 
 
 def _on_not_listed(
@@ -41,7 +41,7 @@ def _on_not_listed(
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_list_tools")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, transitions.NOT_LISTED, record.at)
+    session = _go(session, event.item_id, transitions.LIST_TOOLS_FAILED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     label = before.call.server_label if before.call else None
@@ -54,7 +54,7 @@ def _on_not_listed(
 def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
     """The session with an item where the trigger leads, its server no more at work."""
     item = session.items[item_id]
-    status = transitions.after(transitions.ITEM, item.status, trigger)
+    status = transitions.next_status(transitions.ITEM, item.status, trigger)
     moved = item
     if status != item.status:
         finished = item.placement.finished_at
@@ -86,7 +86,7 @@ def _on_called(
     session: Session, event: events.ResponseMcpCallCompleted, record: Record
 ) -> Session:
     session = mention(session, event.item_id, record, type="mcp_call")
-    return _go(session, event.item_id, transitions.CALLED, record.at)
+    return _go(session, event.item_id, transitions.MCP_CALL_COMPLETED, record.at)
 
 
 def _on_not_called(
@@ -95,7 +95,7 @@ def _on_not_called(
     """The reason comes with the item; until then it is known that it failed."""
     session = mention(session, event.item_id, record, type="mcp_call")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, transitions.NOT_CALLED, record.at)
+    session = _go(session, event.item_id, transitions.MCP_CALL_FAILED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     name = before.call.name if before.call else ""

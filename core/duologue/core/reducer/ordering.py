@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Placement, Session
-from duologue.core.state.sequence import Order
+from duologue.core.state.sequence import IdSequence
 
 from .parts import put_item
 
@@ -77,7 +77,7 @@ def _says_nothing(session: Session, item: Item) -> bool:
     """
     conversation = session.conversation
     before = conversation.order.before(item.id)
-    if before is None or before == conversation.anchor:
+    if before is None or before == conversation.epoch_boundary:
         return False
     ahead = session.items[before].placement
     if not ahead.placed:
@@ -86,7 +86,7 @@ def _says_nothing(session: Session, item: Item) -> bool:
         return reply is not None and reply.status != "in_progress"
     if item.placement.response_id is not None or item.status == "in_progress":
         return True
-    first = conversation.order.before(before) in (None, conversation.anchor)
+    first = conversation.order.before(before) in (None, conversation.epoch_boundary)
     return ahead.previous_item_id is None and not first
 
 
@@ -110,13 +110,15 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
         conversation=replace(
             conversation,
             order=order,
-            anchor=_left(conversation.order, conversation.anchor, loose),
+            epoch_boundary=_left(
+                conversation.order, conversation.epoch_boundary, loose
+            ),
             cleared_after=_left(conversation.order, conversation.cleared_after, loose),
         ),
     )
 
 
-def _left(order: Order, mark: str | None, gone: tuple[str, ...]) -> str | None:
+def _left(order: IdSequence, mark: str | None, gone: tuple[str, ...]) -> str | None:
     """A mark in the order, moved in front of what is taken out."""
     while mark is not None and mark in gone:
         mark = order.before(mark)
@@ -138,14 +140,14 @@ def _ensure_listed(session: Session, item_id: str) -> Session:
 
 
 def _wait(session: Session, item_id: str, previous: str) -> Session:
-    waiting = session.conversation.waiting
+    waiting = session.conversation.orphans
     queue = waiting.get(previous, ())
     if item_id in queue:
         return session
     return replace(
         session,
         conversation=replace(
-            session.conversation, waiting=waiting.set(previous, (*queue, item_id))
+            session.conversation, orphans=waiting.set(previous, (*queue, item_id))
         ),
     )
 
@@ -157,7 +159,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
     if previous is None or _is_older(session, previous, item_id):
         # What a connection brings stands behind all that was there before, though the
         # service was told of a part of that only.
-        after = conversation.anchor
+        after = conversation.epoch_boundary
     if after == item_id or conversation.order.follows(item_id, after):
         return session
     block = _block(session, item_id)
@@ -168,12 +170,12 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
     if block[-1] == order.last and after is not None and after not in order:
         # Behind what stands beside the conversation is the end, where it is.
         return session
-    anchor = conversation.anchor
+    anchor = conversation.epoch_boundary
     if anchor in block:
         left = _left(order, anchor, block)
         anchor = block[-1] if left == after else left
     order = order.without(block).insert_after(after, block)
-    conversation = replace(conversation, order=order, anchor=anchor)
+    conversation = replace(conversation, order=order, epoch_boundary=anchor)
     return replace(session, conversation=conversation)
 
 
@@ -208,19 +210,19 @@ def _list(session: Session, item_id: str) -> Session:
     """
     conversation = session.conversation
     order = conversation.order
-    waiting = conversation.waiting.get(item_id)
+    waiting = conversation.orphans.get(item_id)
     if waiting is None:
         if _came_before(session, item_id):
-            order = order.insert_after(conversation.anchor, (item_id,))
-            listed = replace(conversation, order=order, anchor=item_id)
+            order = order.insert_after(conversation.epoch_boundary, (item_id,))
+            listed = replace(conversation, order=order, epoch_boundary=item_id)
         else:
             listed = replace(conversation, order=order.append(item_id))
         return replace(session, conversation=listed)
     front = order.before(waiting[0]) if waiting[0] in order else order.last
     order = order.insert_after(front, (item_id,))
-    left = conversation.waiting.delete(item_id)
+    left = conversation.orphans.delete(item_id)
     session = replace(
-        session, conversation=replace(conversation, order=order, waiting=left)
+        session, conversation=replace(conversation, order=order, orphans=left)
     )
     for child in waiting:
         session = place(session, child, item_id)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Part, Segment, Session
-from duologue.core.state.rope import Text
+from duologue.core.state.rope import Rope
 
 from .handler import Handler
 
@@ -97,7 +97,7 @@ def close_part(
     kept = not text and (text is None or not may_blank or item.truncation is not None)
     # A final text stands in one piece in place of its deltas, though it says the same.
     same = kept or (part.final and part.text == text)
-    final = part.text if same else Text(text or "")
+    final = part.text if same else Rope(text or "")
     # Words that came after all are no failure any more.
     failure = part.failure if kept else None
     if (
@@ -176,7 +176,7 @@ def _open(
         return item
     if close:
         return close_part(item, index, type, None)
-    text = Text(seed) if seed and not part.text else part.text
+    text = Rope(seed) if seed and not part.text else part.text
     if index < len(item.parts) and part.type == type and text is part.text:
         return item
     begun = Part(type, text, part.final, part.audio_bytes, part.failure, part.segments)

@@ -25,7 +25,7 @@ def hear(session: Session, response_id: str | None, at: float | None) -> Session
     played = _played(session, response)
     if not played or played[-1].truncation is not None:
         return session
-    if response.turn.audio_made_at is None or any(
+    if response.turn.audio_generated_at is None or any(
         (item.placement.played_ms or 0) < arrived_ms(session, item) for item in played
     ):
         return _with_playing(session, response.id)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
-from duologue.core.state.model import Problem, Responses, Sent, Session
+from duologue.core.state.model import Problem, Responses, SentEvent, Session
 from duologue.core.wire.audio_fields import is_append
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
@@ -40,13 +40,13 @@ _BUSY = "conversation_already_has_active_response"
 _REFUSALS = (_BUSY, "bad_response_create")
 
 
-def note_sent(sent: tuple[Sent, ...], event: Event) -> tuple[Sent, ...]:
+def note_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
     """The events sent, this one too if it has an id. Audio has nothing to refuse."""
     if not isinstance(event, ClientEvent) or event.event_id is None:
         return sent
     if is_append(event):
         return sent
-    noted = Sent(event.event_id, event.type, _is_out_of_band(event))
+    noted = SentEvent(event.event_id, event.type, _is_out_of_band(event))
     return (*sent[1 - MAX_SENT :], noted)
 
 
@@ -67,7 +67,7 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     response = wish.get("response")
     if is_object(response) and response.get("conversation") == "none":
         return session
-    return _with(session, replace(session.responses, wished=canonical_json(wish)))
+    return _with(session, replace(session.responses, queued=canonical_json(wish)))
 
 
 def _ask(session: Session, config: Any) -> Session:
@@ -96,21 +96,21 @@ def _on_create(
         return session
     # Without its id: asked once more it is another event.
     asked = canonical_json(msgspec.structs.replace(event, event_id=None))
-    return _with(session, replace(session.responses, wished=None, asked=asked))
+    return _with(session, replace(session.responses, queued=None, in_flight=asked))
 
 
 def answered(session: Session) -> Session:
     """The session with its ``response.create`` answered, if one was out."""
-    if session.responses.asked is None:
+    if session.responses.in_flight is None:
         return session
-    return _with(session, replace(session.responses, asked=None))
+    return _with(session, replace(session.responses, in_flight=None))
 
 
 def asked_in_vain(session: Session) -> Session:
     """The session whose connection is gone: what it was asked for is a wish again."""
     responses = session.responses
-    wished = responses.wished or responses.asked
-    return _with(session, replace(responses, wished=wished, asked=None))
+    wished = responses.queued or responses.in_flight
+    return _with(session, replace(responses, queued=wished, in_flight=None))
 
 
 def _with(session: Session, responses: Responses) -> Session:
@@ -141,22 +141,22 @@ def _refused(session: Session, error: events.ErrorDetail) -> Session:
 
     Where the service was quicker with a response of its own, it is wished for again.
     """
-    asked = session.responses.asked
+    asked = session.responses.in_flight
     session = answered(session)
     responses = session.responses
-    if error.code != _BUSY or responses.active is None or responses.wished is not None:
+    if error.code != _BUSY or responses.active is None or responses.queued is not None:
         return session
-    return _with(session, replace(responses, wished=asked))
+    return _with(session, replace(responses, queued=asked))
 
 
-def _cause(session: Session, event_id: str | None) -> Sent | None:
-    for sent in reversed(session.tally.sent):
+def _cause(session: Session, event_id: str | None) -> SentEvent | None:
+    for sent in reversed(session.dedup.sent):
         if sent.id == event_id:
             return sent
     return None
 
 
-def _refuses(error: events.ErrorDetail, cause: Sent | None) -> bool:
+def _refuses(error: events.ErrorDetail, cause: SentEvent | None) -> bool:
     """Whether an error answers the ``response.create`` that is out."""
     if cause is not None:
         return cause.type == "response.create" and not cause.out_of_band

@@ -105,7 +105,7 @@ def end_response(
     """The session with a response that is over and no longer active."""
     responses = session.responses
     response = responses.by_id[response_id]
-    status = transitions.after(transitions.RESPONSE, response.status, trigger)
+    status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
     ended = replace(response, status=status, reason=reason)
     active = None if responses.active == response_id else responses.active
     by_id = responses.by_id.set(response_id, ended)
@@ -142,7 +142,7 @@ def lose_responses(
         lost = response.status == "in_progress" and response.epoch <= epoch
         if lost:
             session = end_response(
-                session, response_id, transitions.LOST, "disconnected"
+                session, response_id, transitions.DISCONNECTED, "disconnected"
             )
             session = finish_items(session, response_id, at)
         if lost or response_id == playing:

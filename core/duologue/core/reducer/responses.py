@@ -37,13 +37,13 @@ def _on_created(
     session = _announce(session, wire, record.at, record.epoch)
     if wire.conversation_id is None:
         return session
-    responses = replace(session.responses, active=wire.id, asked=None)
+    responses = replace(session.responses, active=wire.id, in_flight=None)
     session = replace(session, responses=responses)
     activity = session.activity
-    if activity.last_spoken is None:
+    if activity.unanswered_item is None:
         return session
     # What the user said has got its answer: the next one is not to it.
-    return with_activity(session, replace(activity, last_spoken=None))
+    return with_activity(session, replace(activity, unanswered_item=None))
 
 
 def _announce(
@@ -53,7 +53,7 @@ def _announce(
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
-    spoken = session.activity.last_spoken if in_conversation else None
+    spoken = session.activity.unanswered_item if in_conversation else None
     item = session.items.get(spoken) if spoken else None
     turn = replace(
         known.turn,
@@ -199,7 +199,7 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
             session = answered(session)
     status = wire.status if wire.status in _OVER else "completed"
     session = end_response(
-        session, wire.id, f"{transitions.DONE} {status}", _reason(wire)
+        session, wire.id, f"{transitions.RESPONSE_DONE} {status}", _reason(wire)
     )
     ended = "completed" if status == "completed" else "incomplete"
     for item in wire.output or ():
@@ -251,7 +251,7 @@ def _on_audio_done(
     if response is None or record.at is None:
         return session
     # Of several parts the last one counts.
-    turn = replace(response.turn, audio_made_at=record.at)
+    turn = replace(response.turn, audio_generated_at=record.at)
     session = with_turn(session, response, turn)
     playing = session.activity.playing
     return hear(session, playing, record.at) if playing == response.id else session

@@ -34,11 +34,11 @@ _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 def _on_connecting(
     session: Session, event: events.Connecting, record: Record
 ) -> Session:
-    return _enter(session, record, transitions.BEGINS)
+    return _enter(session, record, transitions.CONNECTING)
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:
-    return _enter(session, record, transitions.STANDS)
+    return _enter(session, record, transitions.CONNECTED)
 
 
 def _enter(session: Session, record: Record, trigger: str) -> Session:
@@ -50,8 +50,8 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         trigger = f"{trigger} again"
         session = asked_in_vain(session)
         conversation = session.conversation
-        if conversation.anchor != conversation.order.last:
-            anchored = replace(conversation, anchor=conversation.order.last)
+        if conversation.epoch_boundary != conversation.order.last:
+            anchored = replace(conversation, epoch_boundary=conversation.order.last)
             session = replace(session, conversation=anchored)
         connection = replace(connection, epoch=record.epoch, expires_at=None)
     return _move(session, connection, trigger, None)
@@ -61,7 +61,7 @@ def _move(
     session: Session, connection: Any, trigger: str, reason: str | None
 ) -> Session:
     """The session with a connection that goes to where the trigger leads."""
-    status = transitions.after(transitions.CONNECTION, connection.status, trigger)
+    status = transitions.next_status(transitions.CONNECTION, connection.status, trigger)
     if status is not connection.status:
         connection = replace(connection, status=status, reason=reason)
     return with_connection(session, connection)
@@ -75,9 +75,13 @@ def _on_disconnected(
         return _break_off(session, record)
     before = session.connection.status
     if event.expected:
-        trigger = f"{transitions.LOST} expected"
+        trigger = f"{transitions.DISCONNECTED} expected"
     else:
-        trigger = f"{transitions.LOST} retrying" if event.retrying else transitions.LOST
+        trigger = (
+            f"{transitions.DISCONNECTED} retrying"
+            if event.retrying
+            else transitions.DISCONNECTED
+        )
         session = asked_in_vain(session)
     session = end(session, trigger, event.reason, record)
     if event.expected or session.connection.status is before:
@@ -124,7 +128,9 @@ def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
         if item.role != "user" or item.placement.epoch > epoch:
             continue
         silent = be_silent(item)
-        status = transitions.after(transitions.ITEM, item.status, transitions.LOST)
+        status = transitions.next_status(
+            transitions.ITEM, item.status, transitions.DISCONNECTED
+        )
         if silent is item and status == item.status:
             continue
         placement = item.placement
@@ -136,7 +142,7 @@ def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
 
 
 def _on_closed(session: Session, event: events.Closed, record: Record) -> Session:
-    return end(session, transitions.OVER, session.connection.reason, record)
+    return end(session, transitions.CLOSED, session.connection.reason, record)
 
 
 def _on_session(
@@ -163,7 +169,7 @@ def greet(session: Session, config: Any, record: Record) -> Session:
 
     A log of frames alone has no local facts: the service's word opens the session.
     """
-    session = _enter(session, record, transitions.GREETED)
+    session = _enter(session, record, transitions.SESSION_CREATED)
     connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)

@@ -87,7 +87,9 @@ def _on_closed(
     """All output was sent: the session ends in good order."""
     if record.epoch < session.connection.epoch:
         return session
-    session = end(session, transitions.ENDED, session.connection.reason, record)
+    session = end(
+        session, transitions.SESSION_CLOSED, session.connection.reason, record
+    )
     return _with(session, replace(_running(session), closed=True))
 
 

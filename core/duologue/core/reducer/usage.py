@@ -34,9 +34,8 @@ MAX_LIMITS = 16
 
 def add_problem(session: Session, problem: Problem) -> Session:
     """The session with one more problem at the end of its list."""
-    ledger = session.ledger
-    problems = (*ledger.problems[1 - MAX_PROBLEMS :], problem)
-    return replace(session, ledger=replace(ledger, problems=problems))
+    problems = (*session.problems[1 - MAX_PROBLEMS :], problem)
+    return replace(session, problems=problems)
 
 
 def blame(session: Session, problem: Problem) -> Session:
@@ -44,12 +43,12 @@ def blame(session: Session, problem: Problem) -> Session:
 
     A service says first that something failed and then, in another event, why.
     """
-    ledger = session.ledger
-    for at, known in enumerate(ledger.problems):
+    problems = session.problems
+    for index, known in enumerate(problems):
         if (known.kind, known.item_id) == (problem.kind, problem.item_id):
             better = replace(known, message=problem.message, code=problem.code)
-            problems = (*ledger.problems[:at], better, *ledger.problems[at + 1 :])
-            return replace(session, ledger=replace(ledger, problems=problems))
+            problems = (*problems[:index], better, *problems[index + 1 :])
+            return replace(session, problems=problems)
     return add_problem(session, problem)
 
 
@@ -63,7 +62,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     given = usage.input_token_details or events.InputTokenDetails()
     cached = given.cached_tokens_details or events.CachedTokenDetails()
     made = usage.output_token_details or events.OutputTokenDetails()
-    so_far = session.ledger.usage
+    so_far = session.usage.tokens
     total = Usage(
         so_far.input_text + _count(given.text_tokens),
         so_far.input_audio + _count(given.audio_tokens),
@@ -77,7 +76,7 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     )
     if total == so_far:
         return session
-    return replace(session, ledger=replace(session.ledger, usage=total))
+    return replace(session, usage=replace(session.usage, tokens=total))
 
 
 def add_transcription(
@@ -88,7 +87,7 @@ def add_transcription(
     It is billed apart from responses, by the second or by the token. Input tokens
     that nobody tells apart count as audio, which is what is transcribed.
     """
-    so_far = session.ledger.transcription
+    so_far = session.usage.transcription
     if isinstance(usage, events.DurationUsage):
         total = replace(so_far, seconds=so_far.seconds + _seconds(usage.seconds))
     elif usage is not None:
@@ -105,8 +104,7 @@ def add_transcription(
         return session
     if total == so_far:
         return session
-    ledger = replace(session.ledger, transcription=total)
-    return replace(session, ledger=ledger)
+    return replace(session, usage=replace(session.usage, transcription=total))
 
 
 def _seconds(used: float | None) -> float:
@@ -123,7 +121,7 @@ def _on_rate_limits(
     session: Session, event: events.RateLimitsUpdated, record: Record
 ) -> Session:
     """Each limit that is named takes the place of what was known of it."""
-    limits = {limit.name: limit for limit in session.ledger.rate_limits}
+    limits = {limit.name: limit for limit in session.usage.rate_limits}
     for wire in event.rate_limits:
         limits[wire.name] = RateLimit(
             wire.name,
@@ -133,9 +131,9 @@ def _on_rate_limits(
             record.at,
         )
     kept = tuple(limits.values())[-MAX_LIMITS:]
-    if kept == session.ledger.rate_limits:
+    if kept == session.usage.rate_limits:
         return session
-    return replace(session, ledger=replace(session.ledger, rate_limits=kept))
+    return replace(session, usage=replace(session.usage, rate_limits=kept))
 
 
 def _possible(number: int | None) -> int | None:

@@ -72,7 +72,7 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
     if not isinstance(model, str):
         return None
     price = _price(model, PRICES if prices is None else prices)
-    tokens = _tokens(session.ledger.usage)
+    tokens = _tokens(session.usage.tokens)
     if price is None or tokens is None:
         return None
     parts: dict[str, float] = {}

@@ -50,8 +50,8 @@ def select_is_settled(session: Session) -> bool:
 def is_idle(session: Session) -> bool:
     """Whether both sides are silent, and no response or function is in progress."""
     activity, responses = session.activity, session.responses
-    heard = (activity.speaking_item, activity.last_spoken, activity.playing)
-    due = (responses.active, responses.wished, responses.asked)
+    heard = (activity.speaking_item, activity.unanswered_item, activity.playing)
+    due = (responses.active, responses.queued, responses.in_flight)
     return not (any(heard) or any(due) or select_running_calls(session))
 
 
@@ -62,6 +62,6 @@ def select_is_muted(session: Session) -> bool:
 
 
 @of_session
-def select_dtmf(session: Session) -> tuple[Key, ...]:
+def select_dtmf(session: Session) -> tuple[DtmfKey, ...]:
     """The telephone keys that the caller pressed last."""
-    return session.activity.keys
+    return session.activity.dtmf_keys

@@ -9,7 +9,7 @@ import attrs
 
 from ..arguments import of_session
 from ..state.model import Item, Session
-from ..state.rope import Text
+from ..state.rope import Rope
 from .items import shown_items
 from .memo import memoised
 
@@ -30,7 +30,7 @@ class _LazyText:
     """Joins the chunks of a text when ``text`` is first read."""
 
     __slots__ = ("_chunks",)
-    _chunks: tuple[Text, ...]
+    _chunks: tuple[Rope, ...]
 
     if TYPE_CHECKING:
         # If a type checker saw `__getattr__`, it would accept any attribute.

@@ -16,22 +16,22 @@ __all__ = [
 @of_session
 def select_usage(session: Session) -> Usage:
     """Tokens so far, by modality; cached tokens are included in the input."""
-    return session.ledger.usage
+    return session.usage.tokens
 
 
 @of_session
 def select_transcription_usage(session: Session) -> TranscriptionUsage:
     """Seconds and tokens of input transcription so far, which is billed separately."""
-    return session.ledger.transcription
+    return session.usage.transcription
 
 
 @of_session
 def select_problems(session: Session) -> tuple[Problem, ...]:
     """The last hundred problems, oldest first."""
-    return session.ledger.problems
+    return session.problems
 
 
 @of_session
 def select_rate_limits(session: Session) -> tuple[RateLimit, ...]:
     """The rate limits that the service last reported."""
-    return session.ledger.rate_limits
+    return session.usage.rate_limits

@@ -20,14 +20,14 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-__all__ = ["GENERATION", "NO_TALLY", "Ignored", "Sent", "Tally", "Window"]
+__all__ = ["EMPTY_DEDUP", "GENERATION", "Dedup", "Ignored", "SentEvent", "Window"]
 
 #: Ids in one generation: at least so many of the last ones are remembered, at most
 #: twice as many.
 GENERATION: Final = 512
 
 
-class Sent(Struct, frozen=True, gc=False):
+class SentEvent(Struct, frozen=True, gc=False):
     """A client event that went out, so that an error can be traced to it."""
 
     id: str
@@ -71,7 +71,7 @@ def _places(ids: Iterable[str]) -> dict[str, int]:
     return {each: place for place, each in enumerate(ids)}
 
 
-class Tally(Struct, frozen=True, gc=False, eq=False):
+class Dedup(Struct, frozen=True, gc=False, eq=False):
     """Counters, and the event ids seen: the first ``size`` of its `Window`.
 
     Ids of later connections than the first stand there as ``epoch:event_id``, because
@@ -83,7 +83,7 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
     events: int = 0
     window: Window = Window()
     size: int = 0
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[SentEvent, ...] = ()
     ignored: Ignored = Ignored()
 
     @classmethod
@@ -91,16 +91,16 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
         cls,
         events: int = 0,
         seen: tuple[Iterable[str], Iterable[str]] = ((), ()),
-        sent: tuple[Sent, ...] = (),
+        sent: tuple[SentEvent, ...] = (),
         ignored: Ignored = Ignored(),  # noqa: B008 - it is frozen
-    ) -> Tally:
+    ) -> Dedup:
         """A tally with a window of its own: see `seen`."""
         older, recent = seen
         # Of an id that stands twice, the first counts.
         window = Window(dict.fromkeys(recent), _places(dict.fromkeys(older)))
         return cls(events, window, len(window.place), sent, ignored)
 
-    def see(self, event_id: str) -> Tally:
+    def see(self, event_id: str) -> Dedup:
         """The tally with an event of this id more; itself if it was seen."""
         window, size = self.window, self.size
         place = window.place
@@ -117,13 +117,13 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
             return self
         elif place[event_id] > size:
             window = self._apart(event_id)
-        return Tally(self.events + 1, window, size + 1, self.sent, self.ignored)
+        return Dedup(self.events + 1, window, size + 1, self.sent, self.ignored)
 
     def _apart(self, event_id: str) -> Window:
         """A window of its own: another tally has grown otherwise from this one."""
         return Window((*self._recent(), event_id), self.window.old)
 
-    def ignore(self, reason: str) -> Tally:
+    def ignore(self, reason: str) -> Dedup:
         """The tally with one more event ignored, for a reason of `Ignored`."""
         ignored = self.ignored
         more = replace(ignored, **{reason: getattr(ignored, reason) + 1})
@@ -162,7 +162,7 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
         return self.events, self.seen, self.sent, self.ignored
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Tally):
+        if not isinstance(other, Dedup):
             return NotImplemented
         return self is other or self._parts() == other._parts()
 
@@ -173,12 +173,12 @@ class Tally(Struct, frozen=True, gc=False, eq=False):
     def __hash__(self) -> int:
         return hash((self.events, self.sent, self.ignored))
 
-    def __reduce__(self) -> tuple[Callable[..., Tally], tuple[Any, ...]]:
-        return Tally.of, self._parts()
+    def __reduce__(self) -> tuple[Callable[..., Dedup], tuple[Any, ...]]:
+        return Dedup.of, self._parts()
 
     def __repr__(self) -> str:
-        return f"Tally.of{self._parts()!r}"
+        return f"Dedup.of{self._parts()!r}"
 
 
 #: Nothing so far.
-NO_TALLY = Tally()
+EMPTY_DEDUP = Dedup()

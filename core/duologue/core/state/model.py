@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from ..events.config import RealtimeSessionConfig, TranscriptionSessionConfig
 from ..events.types import SessionKind, SessionStatus
-from .dedup import NO_TALLY, Ignored, Sent, Tally
-from .rope import EMPTY, Text
-from .sequence import NOTHING, Order
-from .usage import NO_LEDGER, Ledger, Problem, RateLimit, TranscriptionUsage, Usage
+from .dedup import EMPTY_DEDUP, Dedup, Ignored, SentEvent
+from .rope import EMPTY_ROPE, Rope
+from .sequence import NO_IDS, IdSequence
+from .usage import NO_USAGE, Problem, RateLimit, SessionUsage, TranscriptionUsage, Usage
 
 __all__ = [
     "Activity",
@@ -28,10 +28,10 @@ __all__ = [
     "CallLink",
     "Connection",
     "Conversation",
+    "Dedup",
+    "DtmfKey",
     "Ignored",
     "Item",
-    "Key",
-    "Ledger",
     "McpCall",
     "McpTool",
     "Part",
@@ -41,10 +41,10 @@ __all__ = [
     "Response",
     "Responses",
     "Segment",
-    "Sent",
+    "SentEvent",
     "Session",
+    "SessionUsage",
     "State",
-    "Tally",
     "TranscriptionUsage",
     "Translation",
     "Truncation",
@@ -93,7 +93,7 @@ class Part(Struct, frozen=True, gc=False):
     """
 
     type: str
-    text: Text = EMPTY
+    text: Rope = EMPTY_ROPE
     final: bool = False
     audio_bytes: int = 0
     failure: str | None = None
@@ -161,7 +161,7 @@ class Call(Struct, frozen=True, gc=False):
 
     call_id: str | None = None
     name: str = ""
-    arguments: Text = EMPTY
+    arguments: Rope = EMPTY_ROPE
     final: bool = False
     complete: bool = False
     output: str | None = None
@@ -207,8 +207,8 @@ class Translation(Struct, frozen=True, gc=False):
     received; ``closed`` says that all of it was sent.
     """
 
-    input: Text = EMPTY
-    output: Text = EMPTY
+    input: Rope = EMPTY_ROPE
+    output: Rope = EMPTY_ROPE
     input_ms: int | None = None
     output_ms: int | None = None
     audio_bytes: int = 0
@@ -229,9 +229,9 @@ class Conversation(Struct, frozen=True, gc=False):
     a translation has in place of items.
     """
 
-    order: Order = NOTHING
-    waiting: Map[str, tuple[str, ...]] = Map()
-    anchor: str | None = None
+    order: IdSequence = NO_IDS
+    orphans: Map[str, tuple[str, ...]] = Map()
+    epoch_boundary: str | None = None
     cleared_after: str | None = None
     id: str | None = None
     calls: Map[str, CallLink] = Map()
@@ -243,7 +243,7 @@ class Conversation(Struct, frozen=True, gc=False):
 class Turn(Struct, frozen=True, gc=False):
     """When the steps of a turn happened, seconds since the Unix epoch.
 
-    ``audio_made_at`` is when the service had made all of the audio,
+    ``audio_generated_at`` is when the service had made all of the audio,
     ``audio_finished_at`` when all of it was played.
     """
 
@@ -255,7 +255,7 @@ class Turn(Struct, frozen=True, gc=False):
     audio_finished_at: float | None = None
     interrupted_at: float | None = None
     barge_in_at: float | None = None
-    audio_made_at: float | None = None
+    audio_generated_at: float | None = None
 
 
 class Response(Struct, frozen=True, gc=False):
@@ -287,13 +287,13 @@ class Responses(Struct, frozen=True, gc=False):
     """
 
     by_id: Map[str, Response] = Map()
-    order: Order = NOTHING
+    order: IdSequence = NO_IDS
     active: str | None = None
-    wished: str | None = None
-    asked: str | None = None
+    queued: str | None = None
+    in_flight: str | None = None
 
 
-class Key(Struct, frozen=True, gc=False):
+class DtmfKey(Struct, frozen=True, gc=False):
     """A telephone key that the caller pressed; the time is the service's."""
 
     key: str
@@ -310,12 +310,12 @@ class Activity(Struct, frozen=True, gc=False):
 
     speaking_item: str | None = None
     speech_started_at: float | None = None
-    last_spoken: str | None = None
+    unanswered_item: str | None = None
     playing: str | None = None
     muted: bool = False
     volume: float = 1.0
-    keys: tuple[Key, ...] = ()
-    ticked_at: float | None = None
+    dtmf_keys: tuple[DtmfKey, ...] = ()
+    last_tick_at: float | None = None
 
 
 class Session(Struct, frozen=True, gc=False):
@@ -327,8 +327,9 @@ class Session(Struct, frozen=True, gc=False):
     conversation: Conversation = Conversation()
     responses: Responses = Responses()
     activity: Activity = Activity()
-    ledger: Ledger = NO_LEDGER
-    tally: Tally = NO_TALLY
+    usage: SessionUsage = NO_USAGE
+    problems: tuple[Problem, ...] = ()
+    dedup: Dedup = EMPTY_DEDUP
 
     def item(self, item_id: str | None) -> Item | None:
         """The item of this id; None where there is none, or no id."""

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["EMPTY", "Text"]
+__all__ = ["EMPTY_ROPE", "Rope"]
 
 
-class Text:
+class Rope:
     """An immutable string of chunks. ``str(text)`` joins it, ``bool`` is free."""
 
     __slots__ = ("_before", "last")
 
     def __init__(self, text: str = "") -> None:
-        self._before: Text | None = None
+        self._before: Rope | None = None
         #: The piece that came last: empty only where there is no text.
         self.last = text
 
-    def append(self, delta: str) -> Text:
+    def append(self, delta: str) -> Rope:
         """This text with ``delta`` behind it; itself if there is nothing to add."""
         if not delta:
             return self
-        longer = _new(Text)
+        longer = _new(Rope)
         longer._before = self if self.last else None
         longer.last = delta
         return longer
@@ -36,10 +36,10 @@ class Text:
         pieces.reverse()
         return pieces
 
-    def since(self, earlier: Text) -> list[str] | None:
+    def since(self, earlier: Rope) -> list[str] | None:
         """The pieces added since ``earlier``; None where it did not grow from it."""
         added: list[str] = []
-        text: Text | None = self
+        text: Rope | None = self
         while text is not earlier:
             if text is None:
                 return added[::-1] if not earlier else None
@@ -49,7 +49,7 @@ class Text:
         return added[::-1]
 
     def _backwards(self) -> Iterator[str]:
-        text: Text | None = self if self.last else None
+        text: Rope | None = self if self.last else None
         while text is not None:
             yield text.last
             text = text._before
@@ -63,22 +63,22 @@ class Text:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
             return str(self) == other
-        if not isinstance(other, Text):
+        if not isinstance(other, Rope):
             return NotImplemented
         return self is other or str(self) == str(other)
 
     def __hash__(self) -> int:
         return hash(str(self))
 
-    def __reduce__(self) -> tuple[type[Text], tuple[str]]:
-        return Text, (str(self),)
+    def __reduce__(self) -> tuple[type[Rope], tuple[str]]:
+        return Rope, (str(self),)
 
     def __repr__(self) -> str:
-        return f"Text({str(self)!r})"
+        return f"Rope({str(self)!r})"
 
 
 #: Half of what a call of the class takes.
 _new = object.__new__
 
 #: No text yet.
-EMPTY = Text()
+EMPTY_ROPE = Rope()

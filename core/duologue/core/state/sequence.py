@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-__all__ = ["NOTHING", "Order"]
+__all__ = ["NO_IDS", "IdSequence"]
 
 _CHUNK = 64
 #: Up to so many ids are taken out one by one.
 _FEW = 8
 
 
-class Order:
+class IdSequence:
     """An immutable sequence of distinct ids."""
 
     __slots__ = ("_count", "_full", "_tail")
@@ -32,7 +32,7 @@ class Order:
         self._count = len(every)
 
     @classmethod
-    def _of(cls, chunks: tuple[tuple[str, ...], ...], count: int) -> Order:
+    def _of(cls, chunks: tuple[tuple[str, ...], ...], count: int) -> IdSequence:
         order = cls.__new__(cls)
         order._full = chunks[:-1]
         order._tail = chunks[-1] if chunks else ()
@@ -48,9 +48,9 @@ class Order:
         """The id at the end."""
         return self._tail[-1] if self._tail else None
 
-    def append(self, item_id: str) -> Order:
+    def append(self, item_id: str) -> IdSequence:
         """With ``item_id`` at the end."""
-        longer = Order.__new__(Order)
+        longer = IdSequence.__new__(IdSequence)
         longer._count = self._count + 1
         tail = self._tail
         if len(tail) < _CHUNK:
@@ -61,7 +61,7 @@ class Order:
             longer._tail = (item_id,)
         return longer
 
-    def insert_after(self, previous: str | None, ids: tuple[str, ...]) -> Order:
+    def insert_after(self, previous: str | None, ids: tuple[str, ...]) -> IdSequence:
         """With ``ids`` behind ``previous``, or in front of all for None.
 
         An unknown ``previous`` puts them at the end.
@@ -69,7 +69,7 @@ class Order:
         if not ids:
             return self
         if not self._tail:
-            return Order(ids)
+            return IdSequence(ids)
         if previous is None:
             at, place = 0, -1
         else:
@@ -80,11 +80,11 @@ class Order:
         grown = chunk[: place + 1] + ids + chunk[place + 1 :]
         return self._replace(at, _split(grown), len(ids))
 
-    def without(self, ids: tuple[str, ...]) -> Order:
+    def without(self, ids: tuple[str, ...]) -> IdSequence:
         """With none of ``ids``; itself if none is there."""
         if len(ids) > _FEW:
             gone = frozenset(ids)
-            left = Order(item_id for item_id in self if item_id not in gone)
+            left = IdSequence(item_id for item_id in self if item_id not in gone)
             return self if left._count == self._count else left
         order = self
         for item_id in ids:
@@ -114,7 +114,7 @@ class Order:
             for behind in range(at + 1, len(self._full) + 1):
                 yield from self._chunk(behind)
 
-    def since(self, earlier: Order) -> list[str] | None:
+    def since(self, earlier: IdSequence) -> list[str] | None:
         """The ids behind all of ``earlier``; None where it did not grow from it."""
         before, after = earlier._chunks, self._chunks
         if not before:
@@ -148,7 +148,7 @@ class Order:
 
     def _replace(
         self, at: int, chunks: tuple[tuple[str, ...], ...], more: int
-    ) -> Order:
+    ) -> IdSequence:
         before = self._chunks
         return self._of(before[:at] + chunks + before[at + 1 :], self._count + more)
 
@@ -171,7 +171,7 @@ class Order:
         return any(item_id in chunk for chunk in reversed(self._full))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Order):
+        if not isinstance(other, IdSequence):
             return NotImplemented
         return self._count == other._count and tuple(self) == tuple(other)
 
@@ -179,7 +179,7 @@ class Order:
         return hash(tuple(self))
 
     def __repr__(self) -> str:
-        return f"Order({list(self)!r})"
+        return f"IdSequence({list(self)!r})"
 
 
 def _split(ids: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -191,4 +191,4 @@ def _split(ids: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 #: No ids.
-NOTHING = Order()
+NO_IDS = IdSequence()

@@ -3,8 +3,8 @@
 The rules of this file:
 
 * A table maps ``(state, trigger)`` to the next state. Handlers look it up with
-  `after`; a pair that is not there leaves the state alone, because what comes late,
-  twice or out of order is no error.
+  `next_status`. A pair that is not in the table leaves the state unchanged: a late,
+  duplicate or out-of-order event is not an error.
 * A trigger is an event type, with one word behind it where the event alone does not
   decide: the status that it carries, ``again`` for a new epoch, ``expected``,
   ``retrying``.
@@ -35,25 +35,25 @@ from typing import TypeVar
 from ..events.types import LocalEventType, RealtimeEventType, SessionStatus
 
 __all__ = [
-    "BEGINS",
     "BUFFER_CLEARED",
-    "CALLED",
+    "CLOSED",
+    "CONNECTED",
+    "CONNECTING",
     "CONNECTION",
-    "DELETED",
-    "DONE",
-    "ENDED",
-    "GREETED",
+    "DISCONNECTED",
     "ITEM",
+    "ITEM_DELETED",
     "ITEM_DONE",
     "ITEM_ENDS",
-    "LISTED",
-    "LOST",
-    "NOT_CALLED",
-    "NOT_LISTED",
-    "OVER",
+    "LIST_TOOLS_COMPLETED",
+    "LIST_TOOLS_FAILED",
+    "MCP_CALL_COMPLETED",
+    "MCP_CALL_FAILED",
     "RESPONSE",
-    "STANDS",
-    "after",
+    "RESPONSE_DONE",
+    "SESSION_CLOSED",
+    "SESSION_CREATED",
+    "next_status",
 ]
 
 _State = TypeVar("_State", bound=str)
@@ -63,74 +63,74 @@ _RECONNECTING = SessionStatus.RECONNECTING
 _CLOSED, _FAILED = SessionStatus.CLOSED, SessionStatus.FAILED
 
 #: What a connection, a response and an item change by: triggers of the tables.
-BEGINS = LocalEventType.CONNECTING.value
-STANDS = LocalEventType.CONNECTED.value
-LOST = LocalEventType.DISCONNECTED.value
-OVER = LocalEventType.CLOSED.value
-GREETED = RealtimeEventType.SESSION_CREATED.value
-ENDED = RealtimeEventType.SESSION_CLOSED.value
+CONNECTING = LocalEventType.CONNECTING.value
+CONNECTED = LocalEventType.CONNECTED.value
+DISCONNECTED = LocalEventType.DISCONNECTED.value
+CLOSED = LocalEventType.CLOSED.value
+SESSION_CREATED = RealtimeEventType.SESSION_CREATED.value
+SESSION_CLOSED = RealtimeEventType.SESSION_CLOSED.value
 
 #: By the local facts, and by the service's word where a log has none
 #: (``session.updated`` says the same as ``session.created``).
 CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     # A transport begins.
-    (_OPEN, BEGINS): _CONNECTING,
-    (_CLOSED, BEGINS): _CONNECTING,
-    (_FAILED, BEGINS): _CONNECTING,
-    (_CONNECTING, f"{BEGINS} again"): _RECONNECTING,
-    (_OPEN, f"{BEGINS} again"): _RECONNECTING,
-    (_CLOSED, f"{BEGINS} again"): _RECONNECTING,
-    (_FAILED, f"{BEGINS} again"): _RECONNECTING,
+    (_OPEN, CONNECTING): _CONNECTING,
+    (_CLOSED, CONNECTING): _CONNECTING,
+    (_FAILED, CONNECTING): _CONNECTING,
+    (_CONNECTING, f"{CONNECTING} again"): _RECONNECTING,
+    (_OPEN, f"{CONNECTING} again"): _RECONNECTING,
+    (_CLOSED, f"{CONNECTING} again"): _RECONNECTING,
+    (_FAILED, f"{CONNECTING} again"): _RECONNECTING,
     # Frames can be exchanged.
-    (_CONNECTING, STANDS): _OPEN,
-    (_RECONNECTING, STANDS): _OPEN,
-    (_CONNECTING, f"{STANDS} again"): _OPEN,
-    (_RECONNECTING, f"{STANDS} again"): _OPEN,
-    (_CLOSED, f"{STANDS} again"): _OPEN,
-    (_FAILED, f"{STANDS} again"): _OPEN,
-    (_CONNECTING, GREETED): _OPEN,
-    (_RECONNECTING, GREETED): _OPEN,
-    (_CLOSED, f"{GREETED} again"): _OPEN,
-    (_FAILED, f"{GREETED} again"): _OPEN,
-    (_CONNECTING, f"{GREETED} again"): _OPEN,
-    (_RECONNECTING, f"{GREETED} again"): _OPEN,
+    (_CONNECTING, CONNECTED): _OPEN,
+    (_RECONNECTING, CONNECTED): _OPEN,
+    (_CONNECTING, f"{CONNECTED} again"): _OPEN,
+    (_RECONNECTING, f"{CONNECTED} again"): _OPEN,
+    (_CLOSED, f"{CONNECTED} again"): _OPEN,
+    (_FAILED, f"{CONNECTED} again"): _OPEN,
+    (_CONNECTING, SESSION_CREATED): _OPEN,
+    (_RECONNECTING, SESSION_CREATED): _OPEN,
+    (_CLOSED, f"{SESSION_CREATED} again"): _OPEN,
+    (_FAILED, f"{SESSION_CREATED} again"): _OPEN,
+    (_CONNECTING, f"{SESSION_CREATED} again"): _OPEN,
+    (_RECONNECTING, f"{SESSION_CREATED} again"): _OPEN,
     # The connection is gone.
-    (_CONNECTING, LOST): _FAILED,
-    (_OPEN, LOST): _FAILED,
-    (_RECONNECTING, LOST): _FAILED,
-    (_CONNECTING, f"{LOST} retrying"): _RECONNECTING,
-    (_OPEN, f"{LOST} retrying"): _RECONNECTING,
-    (_CONNECTING, f"{LOST} expected"): _CLOSED,
-    (_OPEN, f"{LOST} expected"): _CLOSED,
-    (_RECONNECTING, f"{LOST} expected"): _CLOSED,
+    (_CONNECTING, DISCONNECTED): _FAILED,
+    (_OPEN, DISCONNECTED): _FAILED,
+    (_RECONNECTING, DISCONNECTED): _FAILED,
+    (_CONNECTING, f"{DISCONNECTED} retrying"): _RECONNECTING,
+    (_OPEN, f"{DISCONNECTED} retrying"): _RECONNECTING,
+    (_CONNECTING, f"{DISCONNECTED} expected"): _CLOSED,
+    (_OPEN, f"{DISCONNECTED} expected"): _CLOSED,
+    (_RECONNECTING, f"{DISCONNECTED} expected"): _CLOSED,
     # The session is over: for us, or a translation for the service.
-    (_CONNECTING, OVER): _CLOSED,
-    (_OPEN, OVER): _CLOSED,
-    (_RECONNECTING, OVER): _CLOSED,
-    (_CONNECTING, ENDED): _CLOSED,
-    (_OPEN, ENDED): _CLOSED,
-    (_RECONNECTING, ENDED): _CLOSED,
+    (_CONNECTING, CLOSED): _CLOSED,
+    (_OPEN, CLOSED): _CLOSED,
+    (_RECONNECTING, CLOSED): _CLOSED,
+    (_CONNECTING, SESSION_CLOSED): _CLOSED,
+    (_OPEN, SESSION_CLOSED): _CLOSED,
+    (_RECONNECTING, SESSION_CLOSED): _CLOSED,
 }
 
 #: The trigger of a response.
-DONE = RealtimeEventType.RESPONSE_DONE.value
+RESPONSE_DONE = RealtimeEventType.RESPONSE_DONE.value
 
 #: By the status that ``response.done`` carries.
 RESPONSE: Mapping[tuple[str, str], str] = {
-    ("in_progress", f"{DONE} completed"): "completed",
-    ("in_progress", f"{DONE} cancelled"): "cancelled",
-    ("in_progress", f"{DONE} failed"): "failed",
-    ("in_progress", f"{DONE} incomplete"): "incomplete",
-    ("in_progress", LOST): "incomplete",
+    ("in_progress", f"{RESPONSE_DONE} completed"): "completed",
+    ("in_progress", f"{RESPONSE_DONE} cancelled"): "cancelled",
+    ("in_progress", f"{RESPONSE_DONE} failed"): "failed",
+    ("in_progress", f"{RESPONSE_DONE} incomplete"): "incomplete",
+    ("in_progress", DISCONNECTED): "incomplete",
 }
 
 #: The triggers of an item, beside those of its response.
 ITEM_DONE = RealtimeEventType.CONVERSATION_ITEM_DONE.value
-DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value
-LISTED = RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value
-NOT_LISTED = RealtimeEventType.MCP_LIST_TOOLS_FAILED.value
-CALLED = RealtimeEventType.RESPONSE_MCP_CALL_COMPLETED.value
-NOT_CALLED = RealtimeEventType.RESPONSE_MCP_CALL_FAILED.value
+ITEM_DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value
+LIST_TOOLS_COMPLETED = RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value
+LIST_TOOLS_FAILED = RealtimeEventType.MCP_LIST_TOOLS_FAILED.value
+MCP_CALL_COMPLETED = RealtimeEventType.RESPONSE_MCP_CALL_COMPLETED.value
+MCP_CALL_FAILED = RealtimeEventType.RESPONSE_MCP_CALL_FAILED.value
 BUFFER_CLEARED = RealtimeEventType.INPUT_AUDIO_BUFFER_CLEARED.value
 
 #: The triggers by which an item ends, by how it does.
@@ -147,23 +147,23 @@ ITEM: Mapping[tuple[str, str], str] = {
     ("in_progress", f"{ITEM_DONE} failed"): "failed",
     ("completed", f"{ITEM_DONE} failed"): "failed",
     # An MCP server's list of tools is shown as done before it is known.
-    ("in_progress", LISTED): "completed",
-    ("in_progress", NOT_LISTED): "failed",
-    ("completed", NOT_LISTED): "failed",
-    ("in_progress", CALLED): "completed",
-    ("in_progress", NOT_CALLED): "failed",
-    ("completed", NOT_CALLED): "failed",
+    ("in_progress", LIST_TOOLS_COMPLETED): "completed",
+    ("in_progress", LIST_TOOLS_FAILED): "failed",
+    ("completed", LIST_TOOLS_FAILED): "failed",
+    ("in_progress", MCP_CALL_COMPLETED): "completed",
+    ("in_progress", MCP_CALL_FAILED): "failed",
+    ("completed", MCP_CALL_FAILED): "failed",
     # What the user was saying is thrown away, or nobody is left to hear it.
     ("in_progress", BUFFER_CLEARED): "incomplete",
-    ("in_progress", LOST): "incomplete",
-    ("in_progress", DELETED): "deleted",
-    ("completed", DELETED): "deleted",
-    ("incomplete", DELETED): "deleted",
-    ("failed", DELETED): "deleted",
+    ("in_progress", DISCONNECTED): "incomplete",
+    ("in_progress", ITEM_DELETED): "deleted",
+    ("completed", ITEM_DELETED): "deleted",
+    ("incomplete", ITEM_DELETED): "deleted",
+    ("failed", ITEM_DELETED): "deleted",
 }
 
 
-def after(
+def next_status(
     table: Mapping[tuple[_State, str], _State], state: _State, trigger: str
 ) -> _State:
     """The state after a trigger; the same one if the table does not know the pair."""

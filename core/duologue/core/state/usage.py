@@ -8,10 +8,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 __all__ = [
-    "NO_LEDGER",
-    "Ledger",
+    "NO_USAGE",
     "Problem",
     "RateLimit",
+    "SessionUsage",
     "TranscriptionUsage",
     "Usage",
 ]
@@ -68,14 +68,13 @@ class Problem(Struct, frozen=True, gc=False):
     origin: str | None = None
 
 
-class Ledger(Struct, frozen=True, gc=False):
-    """What adds up: usage, problems (the last hundred) and what the limits leave."""
+class SessionUsage(Struct, frozen=True, gc=False):
+    """Tokens of responses, usage of transcription, and the latest rate limits."""
 
-    usage: Usage = Usage()
-    problems: tuple[Problem, ...] = ()
-    rate_limits: tuple[RateLimit, ...] = ()
+    tokens: Usage = Usage()
     transcription: TranscriptionUsage = TranscriptionUsage()
+    rate_limits: tuple[RateLimit, ...] = ()
 
 
-#: Nothing so far.
-NO_LEDGER = Ledger()
+#: The usage of a session without responses.
+NO_USAGE = SessionUsage()

@@ -48,7 +48,7 @@ def check_reducer(
     states for equal records: each step is run twice. None where the first state was
     something is taken for a forgotten ``return``. With ``duplicates`` an event that
     comes a second time must give back the same object, not only an equal one; of a
-    `State`, whose tally counts it, every node but the tally.
+    `State`, whose `dedup` counts it, every node but `dedup`.
 
     Without ``streams`` a few streams that are always the same come first, with all
     that can happen in a turn, without times, without what need not be there; then
@@ -178,7 +178,7 @@ def _news(before: object, after: object, when: str) -> str:
 def _same(before: Any, after: Any) -> bool:
     if not isinstance(before, State) or not isinstance(after, State):
         return before is after
-    names = [name for name in Session.__struct_fields__ if name != "tally"]
+    names = [name for name in Session.__struct_fields__ if name != "dedup"]
     return len(before.sessions) == len(after.sessions) and all(
         getattr(before.sessions[key], name) is getattr(session, name)
         for key, session in after.sessions.items()

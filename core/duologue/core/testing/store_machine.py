@@ -246,7 +246,7 @@ class StoreMachine(RuleBasedStateMachine):
             if session is None:
                 assert side.told == 0, "a session is there once it had a record"
             else:
-                assert side.told == session.tally.events, "every record counts"
+                assert side.told == session.dedup.events, "every record counts"
                 side.model.check(session)
 
     def teardown(self) -> None:

@@ -82,7 +82,7 @@ def records(
     >>> @given(records(turns=2, sessions=2))
     ... def test_nothing_is_malformed(stream):
     ...     for session in fold(stream).sessions.values():
-    ...         assert session.tally.malformed == 0
+    ...         assert session.dedup.malformed == 0
     >>> test_nothing_is_malformed()
     """
     return _records(turns, sessions, tools, translation)

@@ -63,18 +63,18 @@ def notices(
 
 
 _nodes = attrgetter(
-    *(name for name in Session.__struct_fields__ if name not in ("id", "tally"))
+    *(name for name in Session.__struct_fields__ if name not in ("id", "dedup"))
 )
 
 
 def _same(before: Session, after: Session) -> bool:
-    """Whether nothing but the tally changed."""
+    """Whether only `dedup` changed."""
     return all(map(is_, _nodes(before), _nodes(after)))
 
 
 def _new_problems(before: Session, after: Session) -> tuple[Problem, ...]:
     """Those at the end of the list that were not there before."""
-    old, new = before.ledger.problems, after.ledger.problems
+    old, new = before.problems, after.problems
     if old is new or not new:
         return ()
     last = old[-1] if old else None

@@ -21,7 +21,7 @@ from immutables import Map
 from ..arguments import require_session
 from ..log.record import Record
 from ..state.model import Call, Conversation, Item, Responses, Session, Translation
-from ..state.rope import Text
+from ..state.rope import Rope
 from ..wire.json_values import is_array, is_object
 from .view import (
     activity_view,
@@ -31,13 +31,13 @@ from .view import (
     connection_view,
     item_head,
     item_view,
-    ledger_view,
     part_head,
     part_view,
     response_view,
     shown,
     translation_head,
     translation_view,
+    usage_view,
 )
 
 __all__ = ["Operation", "patch"]
@@ -73,9 +73,8 @@ def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
     if before.activity is not after.activity:
         activities = before.activity, after.activity
         operations += _value("/activity", *map(activity_view, activities))
-    if before.ledger is not after.ledger:
-        ledgers = before.ledger, after.ledger
-        operations += _fields("", *map(ledger_view, ledgers))
+    if before.usage is not after.usage or before.problems is not after.problems:
+        operations += _fields("", usage_view(before), usage_view(after))
     return operations
 
 
@@ -89,13 +88,14 @@ def _chunk(before: Session, after: Session, record: Record) -> list[Operation] |
     if (
         old is None
         or new is None
-        or after.tally.events - before.tally.events != 1
+        or after.dedup.events - before.dedup.events != 1
         or record.session != after.id
         or before.responses is not after.responses
         or before.conversation is not after.conversation
         or before.activity is not after.activity
         or before.connection is not after.connection
-        or before.ledger is not after.ledger
+        or before.usage is not after.usage
+        or before.problems is not after.problems
         or old.placement is not new.placement
         or old.truncation is not new.truncation
         or old.call is not new.call
@@ -129,7 +129,7 @@ def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named
     It may where these cannot be all the records between the two states, and where one
     of them names nothing.
     """
-    if not records or after.tally.events - before.tally.events != len(records):
+    if not records or after.dedup.events - before.dedup.events != len(records):
         return None
     about = {before.responses.active, after.responses.active, before.activity.playing}
     for record in records:
@@ -283,7 +283,7 @@ def _call(path: str, old: Call | None, new: Call | None) -> Iterator[Operation]:
     yield from _fields(path, call_head(old), call_head(new))
 
 
-def _text(path: str, old: Text, new: Text) -> list[Operation]:
+def _text(path: str, old: Rope, new: Rope) -> list[Operation]:
     """The chunks that came, or the whole text where it is another one."""
     added = new.since(old)
     if added is None:

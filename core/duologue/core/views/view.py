@@ -28,7 +28,6 @@ from ..state.model import (
     Call,
     Connection,
     Item,
-    Ledger,
     Part,
     Response,
     Session,
@@ -72,7 +71,7 @@ def view(session: Session) -> dict[str, Any]:
         "response_order": list(responses.order),
         "active": responses.active,
         "activity": activity_view(session.activity),
-        **ledger_view(session.ledger),
+        **usage_view(session),
     }
 
 
@@ -230,17 +229,18 @@ def activity_view(activity: Activity) -> dict[str, Any]:
         "playing": activity.playing,
         "muted": activity.muted,
         "volume": activity.volume,
-        "keys": [plain(key) for key in activity.keys],
+        "keys": [plain(key) for key in activity.dtmf_keys],
     }
 
 
-def ledger_view(ledger: Ledger) -> dict[str, Any]:
-    """What was used, what went wrong, and what the limits leave."""
+def usage_view(session: Session) -> dict[str, Any]:
+    """Usage, problems and rate limits."""
+    usage = session.usage
     return {
-        "usage": plain(ledger.usage),
-        "transcription_usage": plain(ledger.transcription),
-        "problems": [plain(problem) for problem in ledger.problems],
-        "rate_limits": [plain(limit) for limit in ledger.rate_limits],
+        "usage": plain(usage.tokens),
+        "transcription_usage": plain(usage.transcription),
+        "problems": [plain(problem) for problem in session.problems],
+        "rate_limits": [plain(limit) for limit in usage.rate_limits],
     }
 
 
@@ -253,7 +253,7 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
     its output; of others it is trimmed as in ``transcript``. Dollars are rounded to
     nine decimals. ``prices`` are those of `select_cost`.
     """
-    responses, tally = session.responses, session.tally
+    responses, dedup = session.responses, session.dedup
     cost = select_cost(session, prices)
     return {
         "id": session.id,
@@ -264,16 +264,16 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
             {"id": response_id, "status": responses.by_id[response_id].status}
             for response_id in responses.order
         ],
-        "usage": plain(session.ledger.usage),
+        "usage": plain(session.usage.tokens),
         "cost": None if cost is None else _money(cost),
         "turns": [plain(turn) for turn in select_turns(session)],
-        "problems": [plain(problem) for problem in session.ledger.problems],
+        "problems": [plain(problem) for problem in session.problems],
         "counters": {
-            "events": tally.events,
-            "unknown": tally.unknown,
-            "malformed": tally.malformed,
-            "duplicate": tally.duplicate,
-            "late": tally.late,
+            "events": dedup.events,
+            "unknown": dedup.unknown,
+            "malformed": dedup.malformed,
+            "duplicate": dedup.duplicate,
+            "late": dedup.late,
         },
     }
 

@@ -151,7 +151,7 @@ async def test_reports_of_nonsense_harm_nothing(direct: Served) -> None:
     await feed.until_view(session, lambda view: view["status"] == "open")
     store = direct.app.state.hub.client.store
     async with asyncio.timeout(5):
-        while store.session(session).tally.malformed < 5:
+        while store.session(session).dedup.malformed < 5:
             await asyncio.sleep(0.01)
 
 

@@ -106,7 +106,7 @@ async def told(feed: Feed, served: Served, session: str, count: int) -> list[flo
         facts(served, session, 200, "y" * 1_000)
         began, last = loop.time(), served.app.state.hub.client.store.session(session)
         assert last is not None
-        await feed.until(lambda n=last.tally.events: feed.seqs[session] >= n)  # type: ignore[misc]
+        await feed.until(lambda n=last.dedup.events: feed.seqs[session] >= n)  # type: ignore[misc]
         seconds.append(loop.time() - began)
     return seconds
 

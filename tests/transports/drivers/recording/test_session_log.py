@@ -265,7 +265,7 @@ async def test_a_call_goes_on_and_its_log_is_whole_again(
         assert (told, problems(session.state)) == ([why], [why])
         assert str(session.failure) == why
         whole = len(list(read_log_file(path)))
-        assert 0 < whole < session.state.tally.events
+        assert 0 < whole < session.state.dedup.events
         disk.room = None
         await ask(session)
         assert session.failure is None
@@ -279,7 +279,7 @@ async def test_a_call_goes_on_and_its_log_is_whole_again(
             await ask(replayed)
     again.check()
     assert words(replayed.state) == words(session.state)
-    assert replayed.state.tally.events == session.state.tally.events
+    assert replayed.state.dedup.events == session.state.dedup.events
     assert problems(replayed.state) == [why]
 
 

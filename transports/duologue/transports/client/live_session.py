@@ -372,7 +372,7 @@ class LiveSession:
         transport = self.transport
         if transport is None or self.state.connection.status is not SessionStatus.OPEN:
             raise NotConnected(f"session {self.id} is not connected")
-        event_id = make.command_id(self.id, self.state.tally.events + 1, 0)
+        event_id = make.command_id(self.id, self.state.dedup.events + 1, 0)
         event = named(event, event_id)
         frame = encode(event).decode()
         self._feed(frame, "out")

@@ -106,18 +106,18 @@ def _latencies(session: Session) -> Iterator[str]:
 
 def _print_counts(console: Console, session: Session) -> None:
     """What was used, and events that say nothing, each where there is any."""
-    tally = session.tally
+    dedup = session.dedup
     if used := spent(session):
         console.print(f"  {escape(used)}")
     counted = {
-        "malformed": tally.malformed,
-        "of an unknown type": tally.unknown,
-        "twice": tally.duplicate,
-        "too late": tally.late,
+        "malformed": dedup.malformed,
+        "of an unknown type": dedup.unknown,
+        "twice": dedup.duplicate,
+        "too late": dedup.late,
     }
     ignored = ", ".join(f"{number} {why}" for why, number in counted.items() if number)
     if ignored:
-        console.print(f"  of {tally.events} events: {ignored}")
+        console.print(f"  of {dedup.events} events: {ignored}")
 
 
 def spent(session: Session) -> str:

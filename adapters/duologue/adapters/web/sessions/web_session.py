@@ -394,4 +394,4 @@ def _shown(session: Session) -> tuple[object, ...]:
     """What of a session stands in its summary, the numbers left out."""
     connection, activity = session.connection, session.activity
     ended = (connection.status, connection.reason)
-    return (*ended, activity.muted, _speaking(session), session.ledger.usage)
+    return (*ended, activity.muted, _speaking(session), session.usage.tokens)
