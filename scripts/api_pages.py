@@ -23,8 +23,8 @@ import duologue.core
 from duologue.core import store, testing
 from duologue.core.log.record import Direction
 from duologue.core.state.dedup import Window
-from duologue.core.state.rope import Text
-from duologue.core.state.sequence import Order
+from duologue.core.state.rope import Rope
+from duologue.core.state.sequence import IdSequence
 
 __all__ = ["core_page", "function_entry", "testing_page"]
 
@@ -57,12 +57,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 #: The public methods of these classes; the others are internal.
 ONLY = {
     "StoreMachine": ("make_store",),
-    "Text": ("append", "chunks"),
-    "Order": (),
+    "Rope": ("append", "chunks"),
+    "IdSequence": (),
     "Window": (),
 }
 #: Classes that users do not construct.
-GIVEN = ("Cursor", "Order", "Window")
+GIVEN = ("Cursor", "IdSequence", "Window")
 
 
 def core_page() -> str:
@@ -95,9 +95,11 @@ def core_page() -> str:
 
 def types() -> Iterator[str]:
     """Types in the tables of fields that are neither nodes nor objects."""
-    yield class_entry("Text", Text)
+    yield class_entry("Rope", Rope)
     yield "So `str(part.text)` is what was said, `str(call.arguments)` JSON text."
-    yield join(class_entry("Order", Order), "It can be iterated, and has a length.")
+    yield join(
+        class_entry("IdSequence", IdSequence), "It can be iterated, and has a length."
+    )
     yield class_entry("Window", Window)
     yield join(
         "### Direction", f"```\nDirection = {Direction!r}\n```".replace("typing.", "")

@@ -35,7 +35,7 @@ CATALOGUE = {
 OBJECTS = {"items": "Items and parts", "config": "Configuration", "objects": "Values"}
 
 #: Types that fields have and that are described with the core.
-ELSEWHERE = ("Direction", "Json", "Map", "Order", "Text", "Window")
+ELSEWHERE = ("Direction", "Json", "Map", "IdSequence", "Rope", "Window")
 
 
 # The catalogue.
