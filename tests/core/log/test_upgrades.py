@@ -74,7 +74,7 @@ def test_a_snapshot_of_version_1_has_its_fields_renamed() -> None:
 
     The golden snapshots are upgraded in `tests/golden/test_streams.py`.
     """
-    turn = {"audio_generated_at": 1.0}
+    turn = {"audio_made_at": 1.0}
     session = {
         "id": "s",
         "ledger": {"usage": {"total": 2}, "problems": [{"kind": "a", "message": "b"}]},

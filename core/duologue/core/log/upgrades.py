@@ -41,7 +41,7 @@ def _snapshot_from_1(document: Snapshot) -> Snapshot:
         responses = session.get("responses", {})
         _rename(responses, {"wished": "queued", "asked": "in_flight"})
         for response in responses.get("by_id", {}).values():
-            _rename(response.get("turn", {}), {"audio_generated_at": "audio_generated_at"})
+            _rename(response.get("turn", {}), {"audio_made_at": "audio_generated_at"})
     return document
 
 
