@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..arguments import of_session
 from ..events.types import SessionStatus
-from ..state.model import Session
+from ..state.model import DtmfKey, Session
 from .calls import select_running_calls
 from .transcript import is_transcript_final
 
