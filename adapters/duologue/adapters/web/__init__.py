@@ -1,10 +1,10 @@
-"""The web page: several conversations at once, served from here or from your own.
+"""The web page: several conversations at once, served here or by your application.
 
 ::
 
     from duologue.adapters.web import create_app, mount
 
-    mount(app, "/voice", create_app(authenticate=who_asks))
+    mount(app, "/voice", create_app(authenticate=user_name))
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
         f"the web page needs {missing.name}: pip install 'duologue[web]'"
     ) from missing
 except MissingExtra as missing:
-    # Of the transports, whose extra alone would not do.
+    # The transports name their own extra, which would not be enough.
     raise MissingExtra("the web page needs pip install 'duologue[web]'") from missing
 
 __all__ = ["Limits", "create_app", "mount"]

@@ -93,7 +93,7 @@ async def test_nobody_else_is_served_without_authentication(
         (("--local", "--auth", "nothing:here"), "--auth nothing:here: "),
         (("--local", "--auth", "json:nothing"), "--auth json:nothing: "),
         (("--local", "--auth", "json:__doc__"), "it is not callable"),
-        (("--base-url", "http://192.0.2.1/v1"), "begins with https"),
+        (("--base-url", "http://192.0.2.1/v1"), "must begin with https"),
         ((), "OPENAI_API_KEY is not set"),
     ],
 )

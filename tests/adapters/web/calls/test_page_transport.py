@@ -13,7 +13,7 @@ import pytest
 
 from duologue.adapters.web import create_app
 from duologue.adapters.web.calls import page_transport as module
-from duologue.adapters.web.pages.subscriber import Watcher
+from duologue.adapters.web.pages.subscriber import Subscriber
 from duologue.adapters.web.server.web_server import serving
 from duologue.adapters.web.sessions.limits import Limits
 from duologue.transports import Credentials, NotConnected
@@ -149,7 +149,7 @@ async def test_reports_of_nonsense_harm_nothing(direct: Served) -> None:
         )
     await feed.watch(session)
     await feed.until_view(session, lambda view: view["status"] == "open")
-    store = direct.app.state.hub.client.store
+    store = direct.app.state.registry.client.store
     async with asyncio.timeout(5):
         while store.session(session).dedup.malformed < 5:
             await asyncio.sleep(0.01)
@@ -170,7 +170,7 @@ async def test_all_reports_of_a_call_are_bounded(
     direct: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though none waits: what is folded of them is kept."""
-    monkeypatch.setattr(module, "_TOTAL", 1_000)
+    monkeypatch.setattr(module, "_CALL_LIMIT", 1_000)
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -185,11 +185,13 @@ async def test_all_reports_of_a_call_are_bounded(
     await feed.until_view(session, lambda view: view["status"] in over)
 
 
-async def sending(frames: int) -> tuple[module.Browser, Watcher, asyncio.Task[None]]:
+async def sending(
+    frames: int,
+) -> tuple[module.PageTransport, Subscriber, asyncio.Task[None]]:
     """A page that does not read, and so many frames for it of 10 kB."""
-    page = Watcher(lambda: "{}", limit=50_000)
-    browser = module.Browser("session", lambda frame: None)
-    browser.take(page, browser.nonce, [])
+    page = Subscriber(lambda: "{}", limit=50_000)
+    browser = module.PageTransport("session", lambda frame: None)
+    browser.receive(page, browser.nonce, [])
 
     async def send() -> None:
         for _ in range(frames):
@@ -207,7 +209,7 @@ async def test_a_page_that_does_not_read_is_not_told_without_end() -> None:
     assert page._size <= 50_000 + 11_000
     async with asyncio.timeout(5):
         while not task.done():
-            await page.take()
+            await page.next_batch()
             await asyncio.sleep(0)
     await task
 
@@ -224,9 +226,9 @@ async def test_a_page_that_does_not_read_may_come_back() -> None:
     """With another feed: that one is told the rest."""
     browser, page, task = await sending(8)
     assert not task.done()
-    again = Watcher(lambda: "{}", limit=50_000)
-    browser.left(page)
-    browser.take(again, browser.nonce, [])
+    again = Subscriber(lambda: "{}", limit=50_000)
+    browser.page_left(page)
+    browser.receive(again, browser.nonce, [])
     async with asyncio.timeout(5):
         await task
     assert again._size > 10_000
@@ -236,7 +238,7 @@ async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
     """Whoever has it can call with it: a minute, and a session while it lives."""
     limits = Limits(sessions=2, minutes=2)
     async with serve(direct=True, limits=limits) as served:
-        page, hub = served.page(), served.app.state.hub
+        page, registry = served.page(), served.app.state.registry
         for _ in range(2):
             session = (await page.create())["id"]
             await token(page, session)
@@ -244,7 +246,7 @@ async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
         refused = await page.http.post("api/sessions", json={})
         assert refused.json()["error"]["code"] == "too_many_sessions"
         # The keys have expired.
-        hub._keyed = dict.fromkeys(hub._keyed, 0.0)
+        registry._valid_keys = dict.fromkeys(registry._valid_keys, 0.0)
         session = (await page.create())["id"]
         refused = await page.http.post("api/token", json={"session": session})
         assert refused.json()["error"]["code"] == "no_minutes_left"
@@ -284,7 +286,7 @@ async def test_the_page_may_connect_to_the_service_then_only(
         policy = answer.headers["content-security-policy"].split("; ")
         return next(part for part in policy if part.startswith("connect-src"))
 
-    base_url = direct.app.state.hub.client.base_url
+    base_url = direct.app.state.registry.client.base_url
     there = await direct.page().http.get("api/config")
     assert allowed(there) == f"connect-src 'self' {base_url.removesuffix('/v1')}"
     assert allowed(await page.http.get("api/config")) == "connect-src 'self'"
@@ -293,7 +295,7 @@ async def test_the_page_may_connect_to_the_service_then_only(
 async def test_a_page_that_reports_too_much_at_once_loses_its_call(
     direct: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WAITING_LIMIT", 1_000)
+    monkeypatch.setattr(module, "_QUEUE_LIMIT", 1_000)
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -309,7 +311,7 @@ async def test_a_page_that_reports_too_much_at_once_loses_its_call(
 async def test_a_page_that_never_connects_is_given_up(
     direct: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(module, "_CONNECT_TIMEOUT", 0.3)
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()

@@ -13,7 +13,7 @@ import pytest
 from duologue.adapters.web import create_app
 from duologue.adapters.web.pages.refusals import Refused
 from duologue.adapters.web.server.web_server import serving
-from duologue.adapters.web.sessions import web_session as room
+from duologue.adapters.web.sessions import web_session
 from duologue.adapters.web.sessions.registry import Caller
 from duologue.core import fold, read_log, view
 from duologue.transports import Credentials
@@ -52,7 +52,7 @@ async def test_what_the_feed_tells_is_the_state(page: Page, served: Served) -> N
     session = (await page.create())["id"]
     feed = await talk(page, session)
     await feed.until_view(session, settled)
-    store = served.app.state.hub.client.store
+    store = served.app.state.registry.client.store
     assert feed.views[session] == view(store.session(session))
 
 
@@ -222,7 +222,7 @@ async def test_when_the_server_ends_the_calls_are_hung_up(serve: Any) -> None:
         page = served.page()
         session = (await page.create())["id"]
         call = await page.call(session)
-        await served.app.state.hub.aclose()
+        await served.app.state.registry.aclose()
         async with asyncio.timeout(10):
             await call.closed.wait()
         refused = await page.http.post("api/sessions", json={})
@@ -235,16 +235,16 @@ async def test_a_call_that_nobody_watches_is_hung_up(
     """Not before its time: a page whose feed was cut comes back."""
     session = (await page.create())["id"]
     call = await page.call(session)
-    hub, loop = served.app.state.hub, asyncio.get_running_loop()
+    registry, loop = served.app.state.registry, asyncio.get_running_loop()
     feed = await page.feed()
     await feed.watch(session)
     await feed.until_view(session, lambda view: True)
-    await hub.look(loop.time() + 59)
+    await registry.sweep(loop.time() + 59)
     assert (await page.summary(session))["status"] == "open"
     await feed.socket.close()
-    await hub.look(loop.time() + 15)
+    await registry.sweep(loop.time() + 15)
     assert (await page.summary(session))["status"] == "open"
-    await hub.look(loop.time() + 21)
+    await registry.sweep(loop.time() + 21)
     summary = await page.summary(session)
     assert (summary["status"], summary["reason"]) == ("closed", "the page is gone")
     async with asyncio.timeout(10):
@@ -253,7 +253,7 @@ async def test_a_call_that_nobody_watches_is_hung_up(
 
 def relay_of(served: Served, session: str) -> Any:
     """What carries a call, on the server's side."""
-    return served.app.state.hub._rooms[session].live.transport
+    return served.app.state.registry._sessions[session].live.transport
 
 
 async def test_a_sideband_that_is_lost_is_joined_again(
@@ -303,7 +303,7 @@ async def test_a_page_that_gives_its_call_tools_is_hung_up(
         await call.closed.wait()
     summary = await page.summary(session)
     assert summary["status"] == "closed"
-    assert summary["reason"] == "the call was given tools that it may not have"
+    assert summary["reason"] == "a page gave the call tools, which is not allowed"
 
 
 @pytest.mark.parametrize("kind", ["mcp_list_tools", "mcp_call", "mcp_approval_request"])
@@ -317,13 +317,13 @@ async def test_a_response_that_was_given_tools_is_hung_up(
     call = await page.call(session)
     await feed.until_view(session, lambda view: view["confirmed"])
     item = {"id": "mcp_1", "type": kind, "server_label": "x"}
-    hub = served.app.state.hub
+    registry = served.app.state.registry
     added = {"type": "conversation.item.added", "event_id": "e", "item": item}
-    hub.client.store.feed(session, added, at=hub.clock.now())
+    registry.client.store.feed(session, added, at=registry.clock.now())
     async with asyncio.timeout(10):
         await call.closed.wait()
     summary = await page.summary(session)
-    assert summary["reason"] == "the call was given tools that it may not have"
+    assert summary["reason"] == "a page gave the call tools, which is not allowed"
 
 
 async def test_our_own_tools_run_here(serve: Any) -> None:
@@ -409,7 +409,7 @@ async def test_a_service_that_does_not_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor is the call had, if the answer comes too late."""
-    monkeypatch.setattr(room, "_CONNECTING", 0.3)
+    monkeypatch.setattr(web_session, "_CONNECT_TIMEOUT", 0.3)
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(
         lambda reader, writer: writers.append(writer), "127.0.0.1", 0
@@ -436,11 +436,11 @@ async def test_a_service_that_does_not_answer_is_not_waited_for(
 async def test_a_command_that_is_not_taken_is_told(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_PATIENCE", 0.2)
+    monkeypatch.setattr(web_session, "_COMMAND_TIMEOUT", 0.2)
     session = (await page.create())["id"]
     await talk(page, session)
     # The sideband is away, and does not come back in this time.
-    relay_of(served, session)._standing.clear()
+    relay_of(served, session)._ready.clear()
     answer = await page.command(session, type="text", text="count to three")
     assert (answer.status_code, answer.json()["error"]["code"]) == (
         504,
@@ -465,13 +465,13 @@ async def test_an_offer_is_answered_though_its_call_never_begins(
 ) -> None:
     """The session is removed in the moment between the two."""
     session = (await page.create())["id"]
-    hub, caller = served.app.state.hub, Caller("local", "127.0.0.1")
-    room = hub.room(caller, session)
-    placing = asyncio.create_task(hub.call(caller, room, "v=0\r\n"))
+    registry, caller = served.app.state.registry, Caller("local", "127.0.0.1")
+    web_session = registry.session(caller, session)
+    placing = asyncio.create_task(registry.call(caller, web_session, "v=0\r\n"))
     # One step of it: the call's task is made, and has not begun.
     await asyncio.sleep(0)
-    assert room.has_call
-    await hub.remove(room)
+    assert web_session.has_call
+    await registry.remove(web_session)
     async with asyncio.timeout(5):
         with pytest.raises(Refused, match="given up"):
             await placing
@@ -505,14 +505,16 @@ async def test_settings_that_come_while_it_connects_are_not_lost(
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
-    hub, caller = served.app.state.hub, Caller("local", "127.0.0.1")
-    room = hub.room(caller, session)
+    registry, caller = served.app.state.registry, Caller("local", "127.0.0.1")
+    web_session = registry.session(caller, session)
     async with calling() as call:
-        placing = asyncio.create_task(hub.call(caller, room, await call.peer.offer()))
+        placing = asyncio.create_task(
+            registry.call(caller, web_session, await call.peer.offer())
+        )
         for _ in range(3):
             await asyncio.sleep(0)
         # It has begun, with the configuration as it was.
-        assert room.has_call
+        assert web_session.has_call
         change = {"type": "update", "session": {"instructions": "Be kind."}}
         assert (await page.command(session, **change)).status_code == 202
         model = {"type": "update", "session": {"model": "another"}}

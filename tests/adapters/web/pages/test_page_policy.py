@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duologue.adapters.web.sessions.tool_policy import has_foreign_tools
+from duologue.adapters.web.pages.page_policy import has_foreign_tools
 from duologue.core import Record, Store
 
 OURS: list[Any] = [

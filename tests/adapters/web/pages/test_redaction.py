@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from duologue.adapters.web.pages.redaction import hiding, secrets_of
+from duologue.adapters.web.pages.redaction import redacting, secrets_of
 from duologue.core import SessionConfig, Store, events, to_line, view
 from duologue.core.testing import check_middleware
 
@@ -23,7 +23,7 @@ SERVER = events.McpToolServer(
 
 
 def test_it_keeps_the_rules_of_a_middleware() -> None:
-    check_middleware(hiding(["hello there", "secret-0123456789"]))
+    check_middleware(redacting(["hello there", "secret-0123456789"]))
 
 
 def test_the_secrets_of_a_configuration_are_found() -> None:
@@ -34,7 +34,7 @@ def test_the_secrets_of_a_configuration_are_found() -> None:
 
 def test_they_are_in_no_record_however_they_are_written() -> None:
     """What is short is no secret: it would be found everywhere."""
-    store = Store(middleware=(hiding([TOKEN, "1"]),))
+    store = Store(middleware=(redacting([TOKEN, "1"]),))
     error = {"type": "error", "error": {"message": f"{TOKEN} is 1 of many"}}
     record = store.feed("call", error, at=1.0)
     assert b"secret-0123456789" not in to_line(record)
@@ -46,7 +46,7 @@ def test_they_are_in_no_record_however_they_are_written() -> None:
 
 def test_a_frame_of_a_translation_stays_one() -> None:
     """The redacted frame is decoded in the kind of its session."""
-    store = Store(middleware=(hiding([TOKEN]),))
+    store = Store(middleware=(redacting([TOKEN]),))
     created = {"type": "session.created", "session": {"type": "translation"}}
     audio = {"output": {"language": "de"}}
     updated = {"type": "session.updated", "session": {"id": TOKEN, "audio": audio}}

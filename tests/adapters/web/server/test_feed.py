@@ -20,9 +20,9 @@ from ..conftest import Feed, Page, Served
 
 def facts(served: Served, session: str, number: int, text: str = "word ") -> None:
     """So many deltas of text in a session, as if a service had sent them."""
-    hub = served.app.state.hub
+    registry = served.app.state.registry
     for n in range(number):
-        at = hub.clock.now()
+        at = registry.clock.now()
         event = {
             "type": "response.output_text.delta",
             "event_id": f"{session}_{at}_{n}",
@@ -32,11 +32,11 @@ def facts(served: Served, session: str, number: int, text: str = "word ") -> Non
             "content_index": 0,
             "delta": text,
         }
-        hub.client.store.feed(session, event, at=at)
+        registry.client.store.feed(session, event, at=at)
 
 
 def state(served: Served, session: str) -> dict[str, Any]:
-    found = served.app.state.hub.client.store.session(session)
+    found = served.app.state.registry.client.store.session(session)
     assert found is not None
     return view(found)
 
@@ -104,7 +104,10 @@ async def told(feed: Feed, served: Served, session: str, count: int) -> list[flo
     seconds, loop = [], asyncio.get_running_loop()
     for _ in range(count):
         facts(served, session, 200, "y" * 1_000)
-        began, last = loop.time(), served.app.state.hub.client.store.session(session)
+        began, last = (
+            loop.time(),
+            served.app.state.registry.client.store.session(session),
+        )
         assert last is not None
         await feed.until(lambda n=last.dedup.events: feed.seqs[session] >= n)  # type: ignore[misc]
         seconds.append(loop.time() - began)
@@ -130,12 +133,12 @@ async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
     # The system's own buffers would take megabytes before anything waits.
     wire = slow.socket.transport.get_extra_info("socket")
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    hub = served.app.state.hub
-    _, watcher = hub._watchers
+    registry = served.app.state.registry
+    _, subscriber = registry._pages
     beside, sizes = [], []
     for _ in range(40):
         beside += await told(quick, served, session, 1)
-        sizes.append(watcher._size)
+        sizes.append(subscriber._size)
     assert 0 < max(sizes) <= 256 * 1024
     # The same work for both; so much more only where somebody was waited for.
     assert median(beside) < 3 * median(alone) + 0.05
@@ -152,7 +155,7 @@ async def test_a_page_that_does_not_beat_is_gone(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: one that beats stays."""
-    monkeypatch.setattr(module, "GONE", 0.3)
+    monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.3)
     silent, beating = await page.feed(), await page.feed()
     for _ in range(8):
         await beating.say(type="beat")
@@ -175,17 +178,17 @@ async def test_a_page_that_does_not_even_read_its_end_is_cut(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connection is full, so that a close would wait for ever."""
-    monkeypatch.setattr(module, "GONE", 0.5)
-    monkeypatch.setattr(module, "_CLOSING", 0.2)
+    monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "_CLOSE_TIMEOUT", 0.2)
     session = (await page.create())["id"]
     feed = await page.feed(ping_interval=None)
     await feed.watch(session)
     await feed.until_view(session, lambda view: True)
     feed.socket.transport.pause_reading()
     facts(served, session, 200, "z" * 100_000)
-    hub = served.app.state.hub
+    registry = served.app.state.registry
     async with asyncio.timeout(5):
-        while hub._watchers:
+        while registry._pages:
             await asyncio.sleep(0.05)
     # The time in which it could have read that it is closed.
     await asyncio.sleep(0.6)
@@ -256,12 +259,12 @@ async def test_changes_of_the_list_are_told_together(
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.until_told("sessions")
-    hub, loop = served.app.state.hub, asyncio.get_running_loop()
+    registry, loop = served.app.state.registry, asyncio.get_running_loop()
     seen = len(feed.messages)
-    room = hub.room(Caller("local", ""), session)
+    web_session = registry.session(Caller("local", ""), session)
     began = loop.time()
     while loop.time() < began + 0.55:
-        hub._renew(room)
+        registry.update_list(web_session)
         await asyncio.sleep(0.005)
     await feed.say(type="beat")
     await feed.until_told("beat")

@@ -23,7 +23,7 @@ from duologue.adapters.web import create_app, mount
 from duologue.adapters.web.server import routes as api
 from duologue.adapters.web.server.web_server import serving
 from duologue.adapters.web.sessions.limits import Limits
-from duologue.adapters.web.sessions.registry import Caller, Hub
+from duologue.adapters.web.sessions.registry import Caller, Registry
 from duologue.core.models import TRANSCRIPTION
 from duologue.local import LocalService
 from duologue.transports import Credentials
@@ -116,15 +116,17 @@ async def test_a_user_gets_nothing_of_anothers(serve: Serve) -> None:
 
 def test_the_service_learns_that_users_differ_and_not_who_they_are() -> None:
     """The header `OpenAI-Safety-Identifier`; nobody is asked where nobody is known."""
-    hub = create_app(
+    registry = create_app(
         base_url="http://127.0.0.1:9/v1", credentials=Credentials(KEY)
-    ).state.hub
-    assert isinstance(hub, Hub)
-    found = hub._safety(Caller("ada@example.com", "10.0.0.7", known=True))
+    ).state.registry
+    assert isinstance(registry, Registry)
+    found = registry.safety_identifier(
+        Caller("ada@example.com", "10.0.0.7", known=True)
+    )
     expected = hmac.new(KEY.encode(), b"ada@example.com", hashlib.sha256).hexdigest()
     assert found == expected
     assert len(expected) <= 64
-    assert hub._safety(Caller("local", "127.0.0.1")) is None
+    assert registry.safety_identifier(Caller("local", "127.0.0.1")) is None
 
     target = Target(
         base_url="http://127.0.0.1:9/v1",
@@ -140,7 +142,7 @@ async def test_it_works_where_it_is_mounted(service: LocalService) -> None:
     voice = create_app(base_url=service.base_url, credentials=Credentials(KEY))
     parent = Starlette()
     parent.mount("/voice", voice)
-    parent.state.hub = voice.state.hub
+    parent.state.registry = voice.state.registry
     async with serving(parent) as url:
         page = Page(f"{url}voice/", {"Origin": url.rstrip("/")})
         try:
@@ -160,8 +162,8 @@ async def test_mount_ends_it_with_its_parent(service: LocalService) -> None:
     parent = Starlette()
     mount(parent, "/voice", voice)
     async with parent.router.lifespan_context(parent):
-        assert not voice.state.hub._closing
-    assert voice.state.hub._closing
+        assert not voice.state.registry._closing
+    assert voice.state.registry._closing
 
 
 async def test_the_end_of_the_loop_hangs_up_too(served: Served) -> None:
@@ -169,7 +171,7 @@ async def test_the_end_of_the_loop_hangs_up_too(served: Served) -> None:
     page = served.page()
     session = (await page.create())["id"]
     call = await page.call(session)
-    guardian = served.app.state.hub._guardian
+    guardian = served.app.state.registry._sweeper
     guardian.cancel()
     await asyncio.gather(guardian, return_exceptions=True)
     async with asyncio.timeout(10):
@@ -227,18 +229,18 @@ async def test_so_many_are_made_in_a_minute(
 async def test_minutes_are_counted_and_end_a_call(serve: Serve) -> None:
     """By the user, over all calls of a day."""
     async with serve(limits=Limits(minutes=2)) as served:
-        page, hub = served.page(), served.app.state.hub
+        page, registry = served.page(), served.app.state.registry
         feed = await page.feed()
         session = (await page.create())["id"]
         await feed.watch(session)
         call = await page.call(session)
-        began = hub.room(Caller("local", ""), session).called_at
-        await hub.look(began + 1)
-        await hub.look(began + 119)
+        began = registry.session(Caller("local", ""), session).called_at
+        await registry.sweep(began + 1)
+        await registry.sweep(began + 119)
         assert (await page.summary(session))["status"] == "open"
-        await hub.look(began + 121)
+        await registry.sweep(began + 121)
         summary = await page.summary(session)
-        assert summary["reason"] == "all minutes of this day are used up"
+        assert summary["reason"] == "all call minutes of the last 24 hours are used up"
         async with asyncio.timeout(10):
             await call.closed.wait()
         another = (await page.create())["id"]
@@ -253,15 +255,15 @@ async def test_minutes_are_counted_by_address(serve: Serve) -> None:
     """Whoever makes up users makes up no addresses; the control is the third minute."""
     limits = Limits(minutes=2, per_address=2)
     async with serve(authenticate=by_header, limits=limits) as served:
-        hub = served.app.state.hub
+        registry = served.app.state.registry
         for user in "ab":
             page = served.page(**{"X-User": user})
             session = (await page.create())["id"]
             await page.call(session)
-            room = hub.room(Caller(user, ""), session)
-            room.left_at = None
-            await hub.look(room.called_at + 61)
-            assert room.minutes == 2
+            web_session = registry.session(Caller(user, ""), session)
+            web_session.topic.left_at = None
+            await registry.sweep(web_session.called_at + 61)
+            assert web_session.minutes == 2
             assert (await page.summary(session))["status"] == "open"
             await page.command(session, type="close")
         third = served.page(**{"X-User": "c"})
@@ -284,19 +286,19 @@ async def test_a_call_counts_though_it_is_removed_at_once(serve: Serve) -> None:
 
 async def test_a_call_has_an_end(serve: Serve) -> None:
     async with serve(limits=Limits(call_minutes=5)) as served:
-        page, hub = served.page(), served.app.state.hub
+        page, registry = served.page(), served.app.state.registry
         feed = await page.feed()
         session = (await page.create())["id"]
         await feed.watch(session)
         await page.call(session)
-        began = hub.room(Caller("local", ""), session).called_at
-        await hub.look(began + 299)
+        began = registry.session(Caller("local", ""), session).called_at
+        await registry.sweep(began + 299)
         assert (await page.summary(session))["status"] == "open"
-        await hub.look(began + 301)
+        await registry.sweep(began + 301)
         summary = await page.summary(session)
         assert (summary["status"], summary["reason"]) == (
             "closed",
-            "a call may last 5 minutes",
+            "the limit of a call is 5 minutes",
         )
 
 
@@ -416,7 +418,7 @@ async def test_what_is_no_json_is_refused(page: Page) -> None:
 async def test_a_body_that_does_not_come_is_not_waited_for(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "_PATIENCE", 0.2)
+    monkeypatch.setattr(api, "_BODY_TIMEOUT", 0.2)
 
     async def never() -> AsyncIterator[bytes]:
         yield b"{"
@@ -435,13 +437,13 @@ async def test_a_session_that_nobody_wants_any_more_is_forgotten(
     feed = await page.feed()
     await feed.watch(wanted)
     await feed.until_view(wanted, lambda view: True)
-    hub, now = served.app.state.hub, asyncio.get_running_loop().time()
-    await hub.look(now + 3_590)
+    registry, now = served.app.state.registry, asyncio.get_running_loop().time()
+    await registry.sweep(now + 3_590)
     assert len((await page.http.get("api/sessions")).json()["sessions"]) == 2
-    await hub.look(now + 3_610)
+    await registry.sweep(now + 3_610)
     found = (await page.http.get("api/sessions")).json()["sessions"]
     assert [one["id"] for one in found] == [wanted]
-    assert unwanted not in hub.client.sessions
+    assert unwanted not in registry.client.sessions
 
 
 async def test_a_user_has_so_many_feeds(serve: Serve) -> None:
@@ -476,7 +478,7 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     def fail(caller: Caller) -> None:
         raise RuntimeError("a secret of the server")
 
-    monkeypatch.setattr(served.app.state.hub, "rooms_of", fail)
+    monkeypatch.setattr(served.app.state.registry, "sessions_of", fail)
     answer = await page.http.get("api/sessions")
     assert answer.status_code == 500
     assert answer.json() == {

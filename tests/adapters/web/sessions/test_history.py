@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from duologue.adapters.web.sessions.history import History
 from duologue.core import (
@@ -18,6 +20,8 @@ from duologue.core import (
     reduce,
     view,
 )
+from duologue.core import testing as strategies
+from duologue.core.testing import hostile
 
 
 def frames(number: int) -> Iterator[str]:
@@ -113,7 +117,7 @@ def test_stepping_forwards_gives_what_asking_anew_gives() -> None:
     walked, fresh = filled(found), filled(found)
     for seq in range(250, 300):
         step = walked.at(seq)
-        fresh._seen = None
+        fresh._last_at = None
         assert step == fresh.at(seq)
 
 
@@ -181,3 +185,36 @@ def test_each_line_is_read_as_what_the_session_was_then() -> None:
     assert {type(record.event) for record in (found[1], found[6])} == {
         events.SessionUpdated
     }
+
+
+@given(stream=hostile(strategies.records()), data=st.data())
+def test_any_moment_is_the_fold_up_to_it(
+    stream: list[Record], data: st.DataObject
+) -> None:
+    """Folded from the lines and from a state on the way, in any order of asking."""
+    name = stream[0].session
+    own = [record for record in stream if record.session == name]
+    history = History(name, records=40, size=1 << 24)
+    for seq, record in enumerate(own, start=1):
+        history.append(
+            Record.of(
+                record.frame,
+                seq=seq,
+                session=name,
+                dir=record.dir,
+                at=record.at,
+                epoch=record.epoch,
+            )
+        )
+    kept = list(read_log(entry.line for entry in history.entries()))
+    asked = data.draw(st.lists(st.integers(0, len(own) + 1), min_size=1, max_size=6))
+    for seq in asked:
+        moment = history.at(seq)
+        if not history.first - 1 <= seq <= history.last:
+            assert moment is None
+            continue
+        assert moment is not None
+        start = history._segments[0].before
+        behind = [record for record in kept if record.seq <= seq]
+        session = fold(behind, start).sessions.get(name)
+        assert session is None or moment.view == view(session)

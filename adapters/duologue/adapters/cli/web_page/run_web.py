@@ -40,10 +40,11 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises a `DuologueError` if it cannot."""
-    from duologue.adapters.web.server.web_server import check_open
+    from duologue.adapters.web.server.web_server import check_host
 
-    named = bool(options.allow_origins)
-    check_open(options.host, authenticated=options.auth is not None, named=named)
+    has_origins = bool(options.allow_origins)
+    authenticated = options.auth is not None
+    check_host(options.host, authenticated=authenticated, has_origins=has_origins)
     asyncio.run(_serve(options))
 
 

@@ -1,1 +1,1 @@
-"""Calls of a browser: the SDP relay, and calls that the page makes itself."""
+"""Transports for calls of a browser: relayed, or placed by the page itself."""

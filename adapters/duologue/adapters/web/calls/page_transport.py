@@ -1,8 +1,8 @@
-"""A call that the browser places by itself: the page is what carries its events.
+"""The transport of a call that the page places by itself (``direct``).
 
-The page gets an ephemeral key, and reports what comes on its data channel; what we have
-to say goes back to it on its feed. All that it reports is its own word, and marked so:
-it can lie about its own session and about no other.
+The page gets an ephemeral key and reports the events of its data channel over its feed;
+the server sends events to the service through the same feed. Reports are not
+trustworthy: a page can forge events, but only those of its own session.
 """
 
 from __future__ import annotations
@@ -23,133 +23,127 @@ from duologue.transports.http.credentials import Secret
 from duologue.transports.http.signalling import create_key
 
 from ..pages.refusals import Refused
-from ..pages.subscriber import Watcher
+from ..pages.subscriber import Subscriber
 
-__all__ = ["Browser"]
+__all__ = ["KEY_LIFETIME", "PageTransport"]
 
-#: Seconds that an ephemeral key lives.
-LIFETIME = 60
-#: Seconds that a page has to connect with it.
-_PATIENCE = 60.0
-#: Bytes of reports that may wait to be folded.
-_WAITING_LIMIT = 4 << 20
-#: Bytes of reports of one call: an hour of talk without a pause is a fraction of it.
-_TOTAL = 32 << 20
-#: Reports that are folded before others have their turn.
-_AT_ONCE = 50
+#: Lifetime of an ephemeral key in seconds.
+KEY_LIFETIME = 60
+#: Seconds from the key to the first report of the page.
+_CONNECT_TIMEOUT = 60.0
+#: The most bytes of reports in the queue.
+_QUEUE_LIMIT = 4 << 20
+#: The most bytes of reports in one call; an hour of speech is a fraction of it.
+_CALL_LIMIT = 32 << 20
+#: Reports that are folded before the event loop runs other tasks.
+_BATCH = 50
 
 
-class Browser:
-    """A `Transport`: the data channel of a page, at the far end of its feed.
+class PageTransport:
+    """A `Transport` over the data channel of a page.
 
-    ``note`` records an event that the page sent by itself. ``user`` is the safety
-    identifier of who calls.
+    ``record_sent`` records an event that the page itself sent to the service. ``user``
+    is the safety identifier of the caller.
     """
 
     src = "browser"
 
     def __init__(
-        self, session_id: str, note: Callable[[str], None], *, user: str | None = None
+        self,
+        session_id: str,
+        record_sent: Callable[[str], None],
+        *,
+        user: str | None = None,
     ) -> None:
         self.nonce = secrets.token_urlsafe(24)
         self._session_id = session_id
-        self._note = note
+        self._record_sent = record_sent
         self._user = user
-        #: The ephemeral key, or the `ConnectError` that there is in its place.
+        #: The ephemeral key.
         self.key: asyncio.Future[Secret] = asyncio.get_running_loop().create_future()
-        # Whoever asked for it may have gone.
-        self.key.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._page: Watcher | None = None
+        self._page: Subscriber | None = None
         self._changed = asyncio.Event()
         self._reports: deque[tuple[str, str]] = deque()
-        self._size = 0
-        #: Bytes that were reported in all.
-        self._total = 0
+        #: Bytes in the queue, and in all reports of the call.
+        self._size = self._total = 0
         self._closed = False
 
     async def connect(self, target: Target) -> None:
-        """Mint a key, and wait for the first that its page reports.
-
-        Raises a `ConnectError`.
-        """
+        """Create a key and wait for the first report. Raises a `ConnectError`."""
         target = attrs.evolve(target, safety_identifier=self._user)
+        self.key.set_result(await create_key(target, KEY_LIFETIME))
         try:
-            self.key.set_result(await create_key(target, LIFETIME))
-        except BaseException as error:
-            known = isinstance(error, ConnectError)
-            self.key.set_exception(error if known else ConnectError("given up"))
-            raise
-        try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await self._wait(lambda: bool(self._reports))
         except TimeoutError:
-            said = f"the page did not connect within {_PATIENCE:g} s"
-            raise ConnectTimeout(said) from None
+            message = f"the page did not connect within {_CONNECT_TIMEOUT:g} s"
+            raise ConnectTimeout(message) from None
         if self._closed:
             raise ConnectError("closed while connecting")
 
-    def take(self, page: Watcher, nonce: str, reports: list[tuple[str, str]]) -> None:
-        """What a page reports: the way and the frame of each. Raises `Refused`."""
+    def receive(
+        self, page: Subscriber, nonce: str, reports: list[tuple[str, str]]
+    ) -> None:
+        """Queue reports: direction and frame of each. Raises `Refused`."""
         if not hmac.compare_digest(nonce.encode(), self.nonce.encode()):
-            raise Refused(403, "wrong_nonce", "this page does not have the call")
+            raise Refused(403, "wrong_nonce", "the nonce is not that of this call")
         size = sum(len(frame.encode()) for _, frame in reports)
         self._size += size
         self._total += size
-        if self._size > _WAITING_LIMIT or self._total > _TOTAL:
+        if self._size > _QUEUE_LIMIT or self._total > _CALL_LIMIT:
             self._closed = True
             self._wake()
-            raise Refused(429, "too_many_reports", "the page reports too much")
+            raise Refused(429, "too_many_reports", "the reports exceed their limit")
         self._reports += reports
         self._page = page
         self._wake()
 
-    def left(self, page: Watcher) -> None:
-        """The page is gone; it may come back with another feed."""
+    def page_left(self, page: Subscriber) -> None:
+        """Forget the page's feed. The page can reconnect with another one."""
         if self._page is page:
             self._page = None
             self._wake()
 
     async def send(self, frame: str) -> None:
-        """Let the page send it; waits while its feed is cut, or while it does not read.
+        """Send through the page; wait while it is disconnected or reads too slowly.
 
         Raises `NotConnected` after close.
         """
         await self._wait(lambda: self._page is not None)
-        while not self._closed and (page := self._page) and not page.has_room:
-            await self._until_read(page)
+        while not self._closed and (page := self._page) and not page.is_drained:
+            await self._wait_drained(page)
             await self._wait(lambda: self._page is not None)
         if self._closed or self._page is None:
-            raise NotConnected("the page is gone")
+            raise NotConnected("the call of the page is closed")
         event: Any = msgspec.Raw(frame.encode())
-        told = {"type": "send", "session": self._session_id, "event": event}
-        self._page.tell(told)
+        self._page.reply({"type": "send", "session": self._session_id, "event": event})
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """What came on the page's data channel, as it says."""
+        """The events that the page reports as received from the service."""
         number = 0
         while True:
             await self._wait(lambda: bool(self._reports))
             if self._closed:
                 return
-            way, frame = self._reports.popleft()
+            direction, frame = self._reports.popleft()
             self._size -= len(frame.encode())
-            if way == "in":
+            if direction == "in":
                 yield frame
             else:
-                self._note(frame)
+                self._record_sent(frame)
             number += 1
-            if number % _AT_ONCE == 0:
+            if number % _BATCH == 0:
                 await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Take no more; the page closes its own end."""
+        """Stop receiving. The page itself closes the call."""
         self._closed = True
         self._wake()
 
-    async def _until_read(self, page: Watcher) -> None:
-        """Wait until the page has read what it was told, or something else changed."""
+    async def _wait_drained(self, page: Subscriber) -> None:
+        """Wait until the page has read its replies, or until something changed."""
         waits = [
-            asyncio.ensure_future(page.room_for_more()),
+            asyncio.ensure_future(page.wait_drained()),
             asyncio.ensure_future(self._changed.wait()),
         ]
         try:
@@ -158,11 +152,11 @@ class Browser:
             for wait in waits:
                 wait.cancel()
 
-    async def _wait(self, ready: Callable[[], bool]) -> None:
-        while not ready() and not self._closed:
+    async def _wait(self, is_ready: Callable[[], bool]) -> None:
+        while not is_ready() and not self._closed:
             await self._changed.wait()
 
     def _wake(self) -> None:
-        # Whoever waits looks again; a fresh event keeps the next wait from passing.
+        # A new event, because waiters check again and may have to wait again.
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,7 +1,7 @@
-"""A call of a browser: its offer goes to the service with the key, we join by sideband.
+"""The transport of a relayed call: the server posts the page's offer with its API key.
 
-For the session it is a transport like any other. Its connection is the call: to close
-it is to hang up, and where the call cannot be watched there is none.
+The media flow between browser and service. The server joins the call over a sideband,
+and hangs up if it cannot: a call that it cannot observe must not go on.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from duologue.transports.http.signalling import create_call, hang_up
 __all__ = ["Relay"]
 
 _log = logging.getLogger("duologue.web")
-#: Seconds that a hang-up may take.
-_HANG_UP = 5.0
-#: The HTTP status of a call that is not there any more.
+#: Timeout of a hang-up in seconds.
+_HANG_UP_TIMEOUT = 5.0
+#: The HTTP status for a call that does not exist any more.
 _NO_CALL = 404
-#: How a sideband that was lost is joined again, while the call goes on.
+#: Back-off between attempts to reconnect a lost sideband.
 _REJOIN = Backoff(patience=10.0)
 
 
 class Relay:
-    """A `Transport`: the call that ``offer`` asks for, seen from its sideband.
+    """A `Transport` for the call that ``offer`` (SDP) opens, over its sideband.
 
-    ``user`` is the safety identifier of who calls.
+    ``user`` is the safety identifier of the caller. Closing it hangs up.
     """
 
     src = "sideband"
@@ -51,76 +51,67 @@ class Relay:
         self._user = user
         self._target: Target | None = None
         self._sideband: Transport | None = None
-        #: Set while the sideband stands, and for good once the call is over.
-        self._standing = asyncio.Event()
-        #: The service's SDP answer, or the `ConnectError` that there is in its place.
+        #: Set while the sideband is connected, and once the call is over.
+        self._ready = asyncio.Event()
+        #: The service's SDP answer.
         self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        # Whoever asked for it may have gone.
-        self.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._report: Report = lambda frame, way: None
-        self._ending: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.call_id: str | None = None
 
     def report_to(self, report: Report) -> None:
-        """See `seam.Reporting`: the configuration, and what was missed."""
+        """Report the ``session.update`` of `connect`, and gaps: see `Reporting`."""
         self._report = report
 
     async def connect(self, target: Target) -> None:
-        """Place the call and join it. Raises a `ConnectError`; then it is hung up."""
+        """Open the call and join it. Raises a `ConnectError`, after hanging up."""
         self._target = target = attrs.evolve(target, safety_identifier=self._user)
         try:
             made = await create_call(target, self._offer)
             if made.call_id is None:
                 raise SignallingError(
-                    "the service gave the call no id, so it cannot be watched"
+                    "the service gave the call no id, so no sideband can join it"
                 )
             self.call_id = made.call_id
             self.answer.set_result(made.sdp)
             await self._join(made.call_id, target)
             await self._configure(target)
-        except BaseException as error:
+        except BaseException:
             await self.close()
-            if not self.answer.done():
-                known = isinstance(error, ConnectError)
-                self.answer.set_exception(
-                    error if known else ConnectError("the call was given up")
-                )
             raise
 
     async def _join(self, call_id: str, target: Target) -> None:
         sideband = websocket(call_id=call_id)
         await sideband.connect(target)
         self._sideband = sideband
-        self._standing.set()
+        self._ready.set()
 
     async def _configure(self, target: Target) -> None:
-        """Ask for the configuration again: the answer to it says what is in force.
+        """Send the configuration again, so that the service confirms it here.
 
-        A sideband is not told what the session began with.
+        A sideband does not receive the ``session.created`` of its call.
         """
         session = {name: target.session[name] for name in target.session}
         session.pop("model", None)
         update = {"type": "session.update", "event_id": "configuration"}
-        told = msgspec.json.encode({**update, "session": session}, enc_hook=dict)
-        self._report(told.decode(), "out")
-        await self.send(told.decode())
+        frame = msgspec.json.encode({**update, "session": session}, enc_hook=dict)
+        self._report(frame.decode(), "out")
+        await self.send(frame.decode())
 
     async def send(self, frame: str) -> None:
-        """Send on the sideband; waits while it is joined again.
+        """Send on the sideband; wait while it reconnects.
 
         Raises `NotConnected` after close.
         """
         while True:
-            await self._standing.wait()
-            if self._sideband is None or self._ending is not None:
+            await self._ready.wait()
+            if self._sideband is None or self._closing is not None:
                 raise NotConnected("the call is over")
             try:
                 await self._sideband.send(frame)
             except NotConnected:
-                if not self._standing.is_set():
-                    continue
-                # Its reader will see the same, and join again or end.
-                self._standing.clear()
+                # `frames` sees the loss too, and reconnects or ends.
+                self._ready.clear()
             else:
                 return
 
@@ -132,17 +123,17 @@ class Relay:
                     yield frame
                 break
             except ConnectionLost as error:
-                if self._ending is not None or not is_recoverable(error.code):
+                if self._closing is not None or not is_recoverable(error.code):
                     raise
-                self._standing.clear()
-                await self._join_again(error)
+                self._ready.clear()
+                await self._rejoin(error)
 
-    async def _join_again(self, lost: ConnectionLost) -> None:
-        """Another sideband of the same call. What happened meanwhile is not known."""
-        missing = events.Gap(reason=f"the sideband was lost: {lost}")
-        self._report(encode(missing).decode(), "local")
+    async def _rejoin(self, lost: ConnectionLost) -> None:
+        """Reconnect the sideband, or raise ``lost``. Events in between are missed."""
+        gap = events.Gap(reason=f"the sideband was lost: {lost}")
+        self._report(encode(gap).decode(), "local")
         loop = asyncio.get_running_loop()
-        until, attempt = loop.time() + _REJOIN.patience, 0
+        deadline, attempt = loop.time() + _REJOIN.patience, 0
         while self.call_id is not None and self._target is not None:
             attempt += 1
             try:
@@ -150,27 +141,24 @@ class Relay:
                 return
             except ConnectError as error:
                 wait = _REJOIN.delay(attempt, random.random())
-                over = getattr(error, "status", None) == _NO_CALL
-                if over or loop.time() + wait > until:
+                status = error.status if isinstance(error, SignallingError) else None
+                if status == _NO_CALL or loop.time() + wait > deadline:
                     raise lost from error
             await asyncio.sleep(wait)
         raise lost
 
     async def close(self) -> None:
-        """Hang up, whoever ended it: a call that is over is not there to be refused.
+        """Hang up and close the sideband. Idempotent; a failure is logged."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._hang_up())
+            self._ready.set()
+        await asyncio.shield(self._closing)
 
-        Idempotent; a service that cannot be told is left to notice.
-        """
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
-            self._standing.set()
-        await asyncio.shield(self._ending)
-
-    async def _end(self) -> None:
+    async def _hang_up(self) -> None:
         call_id, self.call_id = self.call_id, None
         if call_id is not None and self._target is not None:
             try:
-                target = attrs.evolve(self._target, timeout=_HANG_UP)
+                target = attrs.evolve(self._target, timeout=_HANG_UP_TIMEOUT)
                 await hang_up(target, call_id)
             except DuologueError as error:
                 _log.warning("a call was not hung up: %s", error)

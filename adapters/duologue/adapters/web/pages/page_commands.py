@@ -1,4 +1,4 @@
-"""What a page can tell a session to do, over HTTP or over the feed."""
+"""Commands of a page to a session, over HTTP or over the feed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
     "command_of",
 ]
 
-#: Characters of one typed message.
-_LONGEST = 16_384
+#: The most characters in a text message.
+_MAX_TEXT = 16_384
 
 
 class _Base(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -29,39 +29,39 @@ class _Base(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields
 
 
 class Say(_Base, frozen=True, tag="text"):
-    """Say it in writing, and ask for the answer."""
+    """Send a text message and request a response."""
 
     text: str
 
 
 class Interrupt(_Base, frozen=True, tag="interrupt"):
-    """Stop the reply and its sound."""
+    """Cancel the response and stop its audio."""
 
 
 class Update(_Base, frozen=True, tag="update"):
-    """Change the configuration: fields of the GA's session object."""
+    """Change the configuration: fields of the GA session object."""
 
     session: dict[str, Any]
 
 
 class Mute(_Base, frozen=True, tag="mute"):
-    """The page stopped the track of its microphone, or opened it again."""
+    """The page muted its microphone, or unmuted it."""
 
     muted: bool
 
 
 class Volume(_Base, frozen=True, tag="volume"):
-    """The page plays at this volume, 0 to 1."""
+    """The page changed its playback volume: ``level`` from 0 to 1."""
 
     level: float
 
 
 class Clear(_Base, frozen=True, tag="clear"):
-    """Show none of the lines so far any more."""
+    """Hide all current lines of the transcript."""
 
 
 class Close(_Base, frozen=True, tag="close"):
-    """Hang up. The session stays to be read."""
+    """Hang up. The session stays readable."""
 
 
 Command = Union[  # noqa: UP007 - read by msgspec at run time
@@ -70,21 +70,18 @@ Command = Union[  # noqa: UP007 - read by msgspec at run time
 
 
 def command_of(value: Any) -> Command:
-    """The command that JSON values mean. Raises `Refused`."""
+    """Decode a command from JSON values. Raises `Refused`."""
     try:
         command: Command = msgspec.convert(value, Command)
     except msgspec.ValidationError as error:
         raise Refused(422, "not_a_command", str(error), param="command") from None
-    if isinstance(command, Say):
-        _check_text(command.text)
-    if isinstance(command, Volume) and not 0 <= command.level <= 1:
-        raise Refused(422, "out_of_range", "a level is from 0 to 1", param="level")
+    match command:
+        case Say(text) if not text.strip():
+            raise Refused(422, "empty", "the text is empty", param="text")
+        case Say(text) if len(text) > _MAX_TEXT:
+            message = f"the text is longer than {_MAX_TEXT} characters"
+            raise Refused(422, "too_long", message, param="text")
+        case Volume(level) if not 0 <= level <= 1:
+            message = "the level must be between 0 and 1"
+            raise Refused(422, "out_of_range", message, param="level")
     return command
-
-
-def _check_text(text: str) -> None:
-    if not text.strip():
-        raise Refused(422, "empty", "there is nothing in the text", param="text")
-    if len(text) > _LONGEST:
-        said = f"the text is longer than {_LONGEST} characters"
-        raise Refused(422, "too_long", said, param="text")

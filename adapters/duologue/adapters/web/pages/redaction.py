@@ -1,7 +1,7 @@
-"""What the server knows and no page may read: its key, and what opens its MCP servers.
+"""Redaction of the server's secrets: its API key and the credentials of MCP servers.
 
-They are taken out of records before anything is folded from them: views, patches and
-logs are made of records. What is sent to the service is not touched.
+A middleware of the store replaces them in each record, so they are in no view, patch or
+log. The events sent to the service are not changed.
 """
 
 from __future__ import annotations
@@ -11,56 +11,54 @@ from typing import Any
 
 import msgspec
 
-from duologue.core import Record, SessionConfig, SessionKind, State, decode
+from duologue.core import Record, Session, SessionConfig, State, decode
 from duologue.core.events import McpToolServer
 from duologue.core.store import Dispatch, Middleware, Store
 
-__all__ = ["hiding", "secrets_of"]
+__all__ = ["redacting", "secrets_of"]
 
-#: What stands in place of a secret.
-_HIDDEN = b"***"
-#: A shorter text is no secret, and would be found in too many places.
-_SHORTEST = 8
+_REPLACEMENT = b"***"
+#: Shorter values are not redacted: they would match ordinary text.
+_MIN_LENGTH = 8
 
 
 def secrets_of(config: SessionConfig) -> list[str]:
-    """The texts of a configuration that open something."""
+    """The ``authorization`` and the header values of all MCP servers."""
     found: list[str] = []
     tools: Any = config.tools or ()
     for tool in tools:
         if isinstance(tool, McpToolServer):
-            found += _texts(msgspec.json.decode(msgspec.json.encode(tool)))
+            found += _credentials(msgspec.json.decode(msgspec.json.encode(tool)))
     return found
 
 
-def _texts(tool: dict[str, Any]) -> list[str]:
+def _credentials(tool: dict[str, Any]) -> list[str]:
     headers = tool.get("headers")
     values = [*headers.values()] if isinstance(headers, dict) else []
     return [text for text in (tool.get("authorization"), *values) if text]
 
 
-def hiding(secrets: Iterable[str]) -> Middleware:
-    """A middleware of the store that takes these texts out of all that is recorded."""
+def redacting(secrets: Iterable[str]) -> Middleware:
+    """A middleware of the store that replaces these texts in all records."""
     forms = {
         form
         for secret in secrets
-        if len(secret) >= _SHORTEST
+        if len(secret) >= _MIN_LENGTH
         for form in (secret.encode(), msgspec.json.encode(secret)[1:-1])
     }
     longest_first = sorted(forms, key=len, reverse=True)
 
     def middleware(store: Store, dispatch: Dispatch) -> Dispatch:
-        def go(record: Record) -> State:
-            if any(form in record.frame for form in longest_first):
-                frame, session = record.frame, store.session(record.session)
-                kind = session.connection.kind if session else SessionKind.REALTIME
-                for form in longest_first:
-                    frame = frame.replace(form, _HIDDEN)
-                record = msgspec.structs.replace(
-                    record, frame=frame, event=decode(frame, kind=kind)
-                )
+        def redact(record: Record) -> State:
+            frame = record.frame
+            for form in longest_first:
+                frame = frame.replace(form, _REPLACEMENT)
+            if frame != record.frame:
+                session = store.session(record.session) or Session(record.session)
+                event = decode(frame, kind=session.connection.kind)
+                record = msgspec.structs.replace(record, frame=frame, event=event)
             return dispatch(record)
 
-        return go
+        return redact
 
     return middleware

@@ -1,4 +1,4 @@
-"""What a request or a message of the feed is refused with."""
+"""Errors that the server returns to a page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from duologue.transports.errors import (
     SignallingError,
 )
 
-__all__ = ["Refused", "of_service"]
+__all__ = ["Refused", "from_connect_error"]
 
-#: HTTP statuses of the service that are the page's affair as well.
+#: HTTP statuses of the service that are passed on to the page.
 _PASSED_ON = (400, 409, 413, 415, 422, 429)
 
 
 class Refused(DuologueError):
-    """A wish that is not granted: an HTTP ``status``, a code and a sentence."""
+    """A refused request: an HTTP ``status``, a ``code`` and a message."""
 
     def __init__(
         self, status: int, code: str, message: str, *, param: str | None = None
@@ -38,10 +38,10 @@ class Refused(DuologueError):
         return {"error": error}
 
 
-def of_service(error: ConnectError) -> Refused:
-    """What a page is told where the service did not take a call.
+def from_connect_error(error: ConnectError) -> Refused:
+    """The response to a page whose call failed at the service.
 
-    A refusal of our key is ours to mend, so it is no 401 for the page.
+    The service's 401 and 403 become 502: they concern the server's key, not the page.
     """
     if isinstance(error, ConnectTimeout):
         return Refused(504, "service_timeout", str(error))

@@ -1,8 +1,8 @@
-"""One page that follows sessions: what waits for it is bounded.
+"""Pages that subscribe to sessions, each with a bounded queue of messages.
 
-A change of a session is encoded once for all who watch it. A page that reads too slowly
-loses what waits of patches, and gets the whole view of those sessions when it reads
-again; nobody else notices.
+A patch of a session is encoded once for all its subscribers. If a page reads too
+slowly, its queued patches are dropped, and it gets the whole view of those sessions
+with its next read. Other pages are not affected.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from ..sessions.web_session import Room
+__all__ = ["Subscriber", "Topic", "encoded"]
 
-__all__ = ["Watcher", "encoded"]
-
-#: Characters of patches that may wait for one page.
-WAITING_LIMIT = 256 * 1024
-#: Characters and messages that go in one piece.
+#: The most characters of patches in the queue of one page.
+QUEUE_LIMIT = 256 * 1024
+#: The most characters and messages in one batch.
 _BATCH, _BATCH_MESSAGES = 64 * 1024, 256
+#: Characters of patches that a session keeps for pages that reconnect.
+_KEPT = 256 * 1024
 
 
 def encoded(message: Any) -> str:
@@ -30,130 +29,191 @@ def encoded(message: Any) -> str:
     return msgspec.json.encode(message).decode()
 
 
-class Watcher:
-    """What waits for one page.
+class Topic:
+    """The recent patches of one session, and its subscribers.
 
-    ``list_sessions`` gives the message about all sessions of its user.
+    ``seq`` is the last record of the session, ``view`` returns the message with the
+    whole view, ``on_leave`` is called with each subscriber that leaves.
     """
 
     def __init__(
-        self, list_sessions: Callable[[], str], *, limit: int = WAITING_LIMIT
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        view: Callable[[], str],
+        on_leave: Callable[[Subscriber], None],
+    ) -> None:
+        self.id = session_id
+        self.view = view
+        self._on_leave = on_leave
+        self.subscribers: dict[Subscriber, None] = {}
+        self._patches: deque[tuple[int, str]] = deque()
+        self._size = 0
+        self._seq = seq
+        #: The last record whose patch is not kept.
+        self._dropped_seq = seq
+        #: When the last page left, by the loop's clock; None while there is one.
+        self.left_at: float | None = asyncio.get_running_loop().time()
+
+    def idle(self, now: float) -> float:
+        """Seconds without a subscriber; 0 while there is one."""
+        return 0.0 if self.left_at is None else now - self.left_at
+
+    def enter(self, subscriber: Subscriber) -> None:
+        """Add a subscriber."""
+        self.subscribers[subscriber] = None
+        self.left_at = None
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber. The idle time begins when it was last seen."""
+        self.subscribers.pop(subscriber, None)
+        self._on_leave(subscriber)
+        if not self.subscribers:
+            self.left_at = subscriber.seen_at
+
+    def publish(self, seq: int, operations: list[dict[str, Any]]) -> None:
+        """Queue the patch of record ``seq``, if there is one, for all subscribers."""
+        self._seq = seq
+        if not operations:
+            return
+        text = encoded({"s": self.id, "n": seq, "p": operations})
+        self._patches.append((seq, text))
+        self._size += len(text)
+        while self._size > _KEPT:
+            self._dropped_seq, dropped = self._patches.popleft()
+            self._size -= len(dropped)
+        for subscriber in self.subscribers:
+            subscriber.push(self, text)
+
+    def patches_since(self, seq: int) -> list[str] | None:
+        """The messages after record ``seq``; None if some are not kept."""
+        if not self._dropped_seq <= seq <= self._seq:
+            return None
+        return [text for n, text in self._patches if n > seq]
+
+
+class Subscriber:
+    """The queue of one page.
+
+    ``list_sessions`` returns the message with all sessions of its user. ``limit`` is
+    the most characters of queued patches.
+    """
+
+    def __init__(
+        self, list_sessions: Callable[[], str], *, limit: int = QUEUE_LIMIT
     ) -> None:
         self._list_sessions = list_sessions
         self._limit = limit
-        self._waiting: deque[tuple[str | None, str]] = deque()
+        #: Messages, with the session for patches and None for replies.
+        self._queue: deque[tuple[str | None, str]] = deque()
         self._size = 0
-        #: Characters of answers among them.
-        self._told = 0
-        #: Sessions of which the whole view is due.
-        self._due: dict[str, Room] = {}
-        self._list_due = True
+        #: Characters of replies in the queue.
+        self._reply_size = 0
+        #: Sessions whose whole view must be sent.
+        self._stale: dict[str, Topic] = {}
+        self._list_stale = True
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
-        self.rooms: dict[str, Room] = {}
-        #: When the page was last heard of, by the loop's clock.
-        self.heard_at = asyncio.get_running_loop().time()
+        self._topics: dict[str, Topic] = {}
+        #: When the page last sent a message, by the loop's clock.
+        self.seen_at = asyncio.get_running_loop().time()
 
-    def watch(self, room: Room, since: int | None = None) -> None:
-        """Follow a session: from ``since`` if that can be, else with its whole view."""
-        self.unwatch(room.id)
-        self.rooms[room.id] = room
-        missed = None if since is None else room.patches_since(since)
+    def watch(self, topic: Topic, since: int | None = None) -> None:
+        """Subscribe to a session.
+
+        Sends the patches after record ``since`` if they are kept, else the whole view.
+        """
+        self.unwatch(topic.id)
+        self._topics[topic.id] = topic
+        missed = None if since is None else topic.patches_since(since)
         if missed is None:
-            self._due[room.id] = room
+            self._stale[topic.id] = topic
         for text in missed or ():
-            self.push(room, text)
-        room.enter(self)
+            self.push(topic, text)
+        topic.enter(self)
         self._wake.set()
 
     def unwatch(self, session_id: str) -> None:
-        """Follow it no more. Nothing, if it is not followed."""
-        room = self.rooms.pop(session_id, None)
-        if room is not None:
-            self._drop(session_id)
-            self._due.pop(session_id, None)
-            room.leave(self)
+        """End a subscription; does nothing if there is none."""
+        topic = self._topics.pop(session_id, None)
+        if topic is not None:
+            self._keep(lambda name: name != session_id)
+            self._stale.pop(session_id, None)
+            topic.leave(self)
 
     def leave(self) -> None:
-        """Follow nothing any more."""
-        for session_id in tuple(self.rooms):
+        """End all subscriptions."""
+        for session_id in tuple(self._topics):
             self.unwatch(session_id)
 
-    def push(self, room: Room, text: str) -> None:
-        """A change of a session. Never waits."""
-        if room.id in self._due:
+    def push(self, topic: Topic, text: str) -> None:
+        """Queue a patch. If it exceeds the limit, drop all patches for whole views."""
+        if topic.id in self._stale:
             return
         if self._size + len(text) > self._limit:
-            self._overrun()
-            self._due[room.id] = room
+            dropped = {name for name, _ in self._queue if name is not None}
+            self._stale |= {name: self._topics[name] for name in dropped}
+            self._stale[topic.id] = topic
+            self._keep(lambda name: name is None)
         else:
-            self._put(room.id, text)
+            self._put(topic.id, text)
         self._wake.set()
 
-    def _overrun(self) -> None:
-        """Let all patches go; their sessions are due as a whole."""
-        for session_id in {name for name, _ in self._waiting if name is not None}:
-            self._due[session_id] = self.rooms[session_id]
-        kept = [(name, text) for name, text in self._waiting if name is None]
-        self._waiting = deque(kept)
-        self._size = sum(len(text) for _, text in kept)
+    def _keep(self, keeps: Callable[[str | None], bool]) -> None:
+        self._queue = deque(entry for entry in self._queue if keeps(entry[0]))
+        self._size = sum(len(text) for _, text in self._queue)
 
-    def _drop(self, session_id: str) -> None:
-        kept = [(name, text) for name, text in self._waiting if name != session_id]
-        self._waiting = deque(kept)
-        self._size = sum(len(text) for _, text in kept)
+    def _put(self, name: str | None, text: str) -> None:
+        self._queue.append((name, text))
+        self._size += len(text)
 
-    def renew_list(self) -> None:
-        """The list of sessions changed: the newest one is told, once."""
-        self._list_due = True
+    def send_list(self) -> None:
+        """Send the current list of sessions with the next read, once."""
+        self._list_stale = True
         self._wake.set()
 
-    def tell(self, message: Any) -> None:
-        """Something that must not be lost: an answer to what the page said."""
+    def reply(self, message: Any) -> None:
+        """Queue a message that must not be dropped."""
         text = encoded(message)
         self._put(None, text)
-        self._told += len(text)
-        if self._told > self._limit:
+        self._reply_size += len(text)
+        if self._reply_size > self._limit:
             self._drained.clear()
         self._wake.set()
 
     @property
-    def has_room(self) -> bool:
-        """Whether it has read what it was answered, but for so much."""
+    def is_drained(self) -> bool:
+        """Whether the queued replies are within the limit."""
         return self._drained.is_set()
 
-    async def room_for_more(self) -> None:
-        """Wait until the page has read what it was answered: it asks no faster."""
+    async def wait_drained(self) -> None:
+        """Wait until the queued replies are within the limit."""
         await self._drained.wait()
 
-    def _put(self, name: str | None, text: str) -> None:
-        self._waiting.append((name, text))
-        self._size += len(text)
-
-    async def take(self) -> str:
-        """What is to be sent next: a message, or several as an array."""
+    async def next_batch(self) -> str:
+        """Wait for the next message to send, or an array of several."""
         while True:
             self._wake.clear()
-            if self._list_due:
-                self._list_due = False
+            if self._list_stale:
+                self._list_stale = False
                 return self._list_sessions()
-            if self._waiting:
+            if self._queue:
                 return self._batch()
-            if self._due:
-                room = self._due.pop(next(iter(self._due)))
-                return room.whole_view()
+            if self._stale:
+                return self._stale.pop(next(iter(self._stale))).view()
             await self._wake.wait()
 
     def _batch(self) -> str:
         texts: list[str] = []
         size = 0
-        while self._waiting and size < _BATCH and len(texts) < _BATCH_MESSAGES:
-            name, text = self._waiting.popleft()
+        while self._queue and size < _BATCH and len(texts) < _BATCH_MESSAGES:
+            name, text = self._queue.popleft()
             texts.append(text)
             size += len(text)
-            self._told -= len(text) if name is None else 0
+            self._reply_size -= len(text) if name is None else 0
         self._size -= size
-        if self._told <= self._limit:
+        if self._reply_size <= self._limit:
             self._drained.set()
         return texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"

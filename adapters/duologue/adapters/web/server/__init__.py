@@ -1,1 +1,1 @@
-"""The HTTP and WebSocket routes of the page."""
+"""The HTTP server of the page: application, routes, feed and request guard."""

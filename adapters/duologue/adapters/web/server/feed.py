@@ -1,4 +1,4 @@
-"""The feed: one WebSocket on which a page follows its sessions and commands them."""
+"""The feed: one WebSocket for each page, with patches, replies and commands."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..pages.page_commands import command_of
 from ..pages.refusals import Refused
-from ..pages.subscriber import Watcher
-from ..sessions.registry import GONE, Caller, Hub
+from ..pages.subscriber import Subscriber
+from ..sessions.registry import PAGE_TIMEOUT, Caller, Registry
 from .request_guard import reject
 from .routes import Authenticate, caller_of
 
 __all__ = ["Feed"]
 
-#: Seconds that a page has to read that its feed is closed.
-_CLOSING = 2.0
-#: Events of one report.
-_REPORTS = 256
-#: Bytes of one message of a page.
-_MESSAGE_LIMIT = 1 << 20
+#: Timeout of the closing handshake, in seconds.
+_CLOSE_TIMEOUT = 2.0
+#: The most events in one report.
+_MAX_REPORTS = 256
+#: The most characters in one message of a page.
+_MAX_MESSAGE = 1 << 20
+#: Close codes of WebSocket: no message in time, and a message that is too large.
+_POLICY_VIOLATION, _TOO_BIG = 1008, 1009
 
 
 class _Base(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -38,14 +40,14 @@ class _Unwatch(_Base, frozen=True, tag="unwatch"):
     session: str
 
 
-class _Do(_Base, frozen=True, tag="command"):
+class _Command(_Base, frozen=True, tag="command"):
     session: str
     command: dict[str, Any]
     ref: int | str | None = None
 
 
 class _Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event on a page's own data channel."""
+    """An event on the data channel of a page."""
 
     dir: Literal["in", "out"]
     event: msgspec.Raw
@@ -61,40 +63,41 @@ class _Beat(_Base, frozen=True, tag="beat"):
     pass
 
 
-_Message = Union[_Watch, _Unwatch, _Do, _Report, _Beat]  # noqa: UP007 - read at run time
+_OfSession = Union[_Watch, _Unwatch, _Command, _Report]  # noqa: UP007 - read at run time
+_Message = Union[_OfSession, _Beat]  # noqa: UP007 - read at run time
 _MESSAGES = msgspec.json.Decoder(_Message)
 
 
 class Feed:
     """The endpoint of the feed."""
 
-    def __init__(self, hub: Hub, authenticate: Authenticate | None) -> None:
-        self._hub = hub
+    def __init__(self, registry: Registry, authenticate: Authenticate | None) -> None:
+        self._registry = registry
         self._authenticate = authenticate
 
     async def __call__(self, socket: WebSocket) -> None:
-        """Serve one page until it is gone."""
+        """Serve one page until its connection ends."""
         try:
             caller = await caller_of(socket, self._authenticate)
-            watcher = self._hub.enter(caller)
+            page = self._registry.enter(caller)
         except Refused as error:
             await socket.receive()
             await reject(socket.scope, socket.send, error)
             return
         try:
             await socket.accept()
-            code = await self._serve(socket, caller, watcher)
+            code = await self._serve(socket, caller, page)
         finally:
-            self._hub.leave(watcher)
+            self._registry.leave(page)
         if code is not None:
             await _close(socket, code)
 
     async def _serve(
-        self, socket: WebSocket, caller: Caller, watcher: Watcher
+        self, socket: WebSocket, caller: Caller, page: Subscriber
     ) -> int | None:
-        """Read and write until one of them ends: the code to close with, if any."""
-        writing = asyncio.create_task(_write(socket, watcher))
-        reading = asyncio.create_task(self._read(socket, caller, watcher))
+        """Read and write until one of them ends. Return the close code, if any."""
+        writing = asyncio.create_task(_write(socket, page))
+        reading = asyncio.create_task(self._read(socket, caller, page))
         try:
             await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -107,61 +110,64 @@ class Feed:
         return None
 
     async def _read(
-        self, socket: WebSocket, caller: Caller, watcher: Watcher
+        self, socket: WebSocket, caller: Caller, page: Subscriber
     ) -> int | None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(GONE):
+                async with asyncio.timeout(PAGE_TIMEOUT):
                     text = await socket.receive_text()
             except TimeoutError:
-                return 1008
+                return _POLICY_VIOLATION
             except (WebSocketDisconnect, KeyError):
                 return None
-            if len(text) > _MESSAGE_LIMIT:
-                return 1009
-            watcher.heard_at = loop.time()
-            await self._take(text, caller, watcher)
-            await watcher.room_for_more()
+            if len(text) > _MAX_MESSAGE:
+                return _TOO_BIG
+            page.seen_at = loop.time()
+            await self._receive(text, caller, page)
+            await page.wait_drained()
 
-    async def _take(self, text: str, caller: Caller, watcher: Watcher) -> None:
-        message: _Message | None = None
+    async def _receive(self, text: str, caller: Caller, page: Subscriber) -> None:
         try:
             message = _decoded(text)
-            await self._obey(message, caller, watcher)
         except Refused as error:
-            session = getattr(message, "session", None)
-            told: dict[str, Any] = {"type": "error", **error.body}
+            page.reply({"type": "error", **error.body})
+            return
+        if isinstance(message, _Beat):
+            page.reply({"type": "beat"})
+            return
+        try:
+            await self._handle(message, caller, page)
+        except Refused as error:
+            answer: dict[str, Any] = {"type": "error", **error.body}
             if error.code == "no_session":
-                told = {"type": "gone"}
-            if session is not None:
-                told["session"] = session
-            if isinstance(message, _Do) and message.ref is not None:
-                told["ref"] = message.ref
-            watcher.tell(told)
+                answer = {"type": "gone"}
+            answer["session"] = message.session
+            if isinstance(message, _Command) and message.ref is not None:
+                answer["ref"] = message.ref
+            page.reply(answer)
 
-    async def _obey(self, message: _Message, caller: Caller, watcher: Watcher) -> None:
+    async def _handle(
+        self, message: _OfSession, caller: Caller, page: Subscriber
+    ) -> None:
+        if isinstance(message, _Unwatch):
+            page.unwatch(message.session)
+            return
+        session = self._registry.session(caller, message.session)
         match message:
-            case _Beat():
-                watcher.tell({"type": "beat"})
             case _Watch():
-                room = self._hub.room(caller, message.session)
-                watcher.watch(room, message.since)
-            case _Unwatch():
-                watcher.unwatch(message.session)
+                page.watch(session.topic, message.since)
             case _Report():
-                room = self._hub.room(caller, message.session)
-                room.report(watcher, message.nonce, _frames(message))
-            case _Do():
-                room = self._hub.room(caller, message.session)
-                await room.do(command_of(message.command))
+                session.report(page, message.nonce, _frames(message))
+            case _Command():
+                await session.execute(command_of(message.command))
 
 
 def _frames(report: _Report) -> list[tuple[str, str]]:
-    """The way and the frame of each event that is reported. Raises `Refused`."""
-    if len(report.records) > _REPORTS:
-        said = f"a report has at most {_REPORTS} events"
-        raise Refused(413, "too_many_reports", said)
+    """The direction and the frame of each reported event. Raises `Refused`."""
+    if len(report.records) > _MAX_REPORTS:
+        message = f"a report has at most {_MAX_REPORTS} events"
+        raise Refused(413, "too_many_reports", message)
     return [(one.dir, bytes(one.event).decode()) for one in report.records]
 
 
@@ -174,20 +180,20 @@ def _decoded(text: str) -> _Message:
 
 
 async def _close(socket: WebSocket, code: int) -> None:
-    """Close the connection; it is cut where the page does not even read that."""
+    """Close the connection; abort it if the page does not read."""
     try:
-        async with asyncio.timeout(_CLOSING):
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
             await socket.close(code)
     except (TimeoutError, RuntimeError, OSError):
-        # Our own server has it; elsewhere its ping finds out.
+        # An extension of our own server; other servers rely on their pings.
         abort = socket.scope.get("extensions", {}).get("duologue.abort")
         if abort is not None:
             abort()
 
 
-async def _write(socket: WebSocket, watcher: Watcher) -> None:
+async def _write(socket: WebSocket, page: Subscriber) -> None:
     while True:
-        text = await watcher.take()
+        text = await page.next_batch()
         try:
             await socket.send_text(text)
         except (WebSocketDisconnect, OSError, RuntimeError):

@@ -1,17 +1,17 @@
-"""What no page of elsewhere may do, and what our own page may not either.
+"""The guard of the server: a check of each request before any handler.
 
-A page can send requests to any address, and by a name that its owner points at
-127.0.0.1 it can read the answers too (DNS rebinding). CORS alone stops neither a POST
-from taking effect nor a WebSocket. So, before any handler:
+A web page can send requests to any address. With DNS rebinding (a name that its owner
+points at 127.0.0.1) it can also read the responses. CORS stops neither the effect of a
+POST nor a WebSocket. Therefore:
 
-- ``Host`` has to be a name of loopback or of an allowed origin, else 421;
-- a POST, a DELETE and a WebSocket need an ``Origin`` that is our own or allowed, else
-  403; a request that a browser marks as another site's gets nothing of the API;
-- a POST and a DELETE need the header ``X-Duologue: 1``, which no form can send;
-- without authentication only this machine is served, and nothing with a header that
-  proxies add. One that adds none cannot be told from this machine.
+- ``Host`` must be a loopback name or the host of an allowed origin, else 421;
+- POST, DELETE and WebSocket requests need an ``Origin`` that is this server's own or
+  allowed, else 403; requests to the API that a browser marks as cross-site get 403;
+- POST and DELETE need the header ``X-Duologue: 1``, which an HTML form cannot send;
+- without authentication only this machine is served, and no request with a header of
+  a proxy. A proxy that adds no header is indistinguishable from this machine.
 
-This is an ASGI middleware and knows no library.
+This is an ASGI middleware and imports no web framework.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _CHANGING = ("POST", "DELETE", "PUT", "PATCH")
-#: What proxies, balancers and tunnels add; a browser sends none of it.
+#: Headers that proxies, load balancers and tunnels add; browsers send none of them.
 _FORWARDED = frozenset(
     (
         *("forwarded", "via", "x-real-ip", "x-real-host", "x-client-ip"),
@@ -42,17 +42,17 @@ _FORWARDED = frozenset(
         *("x-amzn-trace-id", "x-cloud-trace-context", "x-request-start", "cdn-loop"),
     )
 )
-_FORWARDED_BEGINS = (
+_FORWARDED_PREFIXES = (
     *("x-forwarded", "x-original-", "x-envoy-", "x-azure-", "x-arr-", "x-appengine-"),
     *("cf-", "cloudfront-", "fly-", "ngrok-", "tailscale-", "x-vercel-"),
 )
 
 
 class Guard:
-    """Stands before an ASGI application.
+    """Wraps an ASGI application.
 
-    ``origins`` are those of pages beside our own that may use it, and through which
-    it is reached. ``connect_to`` are origins that our page may connect to.
+    ``origins`` are public origins of this server, and origins of other pages that may
+    use it. ``connect_to`` are the origins that the page may connect to.
     """
 
     def __init__(
@@ -90,20 +90,20 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _check(self, scope: Message, headers: Mapping[str, str]) -> None:
-        """Raise `Refused` for what may not be."""
+        """Raise `Refused` if the request is not allowed."""
         host = headers.get("host", "").lower()
         if not (is_loopback_host(host) or host in self._hosts):
-            said = f"this server is not {host!r}; see --allow-origin"
-            raise Refused(421, "wrong_host", said)
-        if not self._authenticated and not _is_near(scope, headers):
-            said = "without authentication only this machine is served"
-            raise Refused(403, "not_local", said)
+            message = f"this server is not reached as {host!r}; see --allow-origin"
+            raise Refused(421, "wrong_host", message)
+        if not self._authenticated and not _is_local(scope, headers):
+            message = "without authentication only this machine is served"
+            raise Refused(403, "not_local", message)
         changing = scope["type"] == "websocket" or scope["method"] in _CHANGING
         if changing and not self._is_own(headers.get("origin"), host):
-            said = "pages of this origin may not do this; see --allow-origin"
-            raise Refused(403, "wrong_origin", said)
-        if not changing and self._is_of_elsewhere(scope, headers, host):
-            raise Refused(403, "wrong_origin", "another site may not read this")
+            message = "this origin is not allowed; see --allow-origin"
+            raise Refused(403, "wrong_origin", message)
+        if not changing and self._is_cross_site_read(scope, headers, host):
+            raise Refused(403, "wrong_origin", "another site may not read the API")
         if changing and scope["type"] == "http" and headers.get("x-duologue") != "1":
             raise Refused(403, "no_header", "the header X-Duologue: 1 is missing")
 
@@ -113,10 +113,10 @@ class Guard:
         own = is_loopback_host(host) and origin.lower() in _origins_of(host)
         return own or self._is_allowed(origin)
 
-    def _is_of_elsewhere(
+    def _is_cross_site_read(
         self, scope: Message, headers: Mapping[str, str], host: str
     ) -> bool:
-        """Whether another site's page asks for something of the API."""
+        """Whether a page of another site reads from the API."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not path.startswith("/api") or scope["method"] == "OPTIONS":
             return False
@@ -128,19 +128,19 @@ class Guard:
         return origin.lower() in self._origins
 
     def _with_headers(self, send: Send, shared: str | None) -> Send:
-        """``send`` with what tells a browser to be careful."""
+        """``send`` that adds the security headers, and CORS headers for ``shared``."""
         more = [*self._headers, *(() if shared is None else _open_to(shared))]
 
-        async def careful(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"].endswith("response.start"):
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 
-        return careful
+        return with_headers
 
 
 def _headers(scope: Message) -> dict[str, str]:
-    """The headers by lower-case name; of one that is there twice the first."""
+    """The headers by lower-case name; the first of repeated ones."""
     pairs = reversed(list(scope["headers"]))
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
@@ -150,7 +150,7 @@ def _origins_of(host: str) -> tuple[str, str]:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a ``Host`` header names this machine by an address of its own."""
+    """Whether a ``Host`` header names ``localhost`` or a loopback address."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -165,9 +165,9 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _is_near(scope: Message, headers: Mapping[str, str]) -> bool:
-    """Whether a request comes from this machine, and came to an address of its own."""
-    if any(n in _FORWARDED or n.startswith(_FORWARDED_BEGINS) for n in headers):
+def _is_local(scope: Message, headers: Mapping[str, str]) -> bool:
+    """Whether both ends of the connection are loopback, with no proxy in between."""
+    if any(n in _FORWARDED or n.startswith(_FORWARDED_PREFIXES) for n in headers):
         return False
     ends = (scope.get("client"), scope.get("server"))
     return all(end is not None and is_loopback_host(_name(end[0])) for end in ends)
@@ -205,7 +205,7 @@ def _security_headers(connect_to: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
 
 
 def _open_to(origin: str) -> list[tuple[bytes, bytes]]:
-    """What lets a page of an allowed origin read the answers, its cookies sent."""
+    """CORS headers: a page of this origin may read responses and send cookies."""
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-credentials", b"true"),
@@ -214,7 +214,7 @@ def _open_to(origin: str) -> list[tuple[bytes, bytes]]:
 
 
 async def _preflight(shared: str | None, send: Send) -> None:
-    """Tell a browser what a page of an allowed origin may send."""
+    """Answer a CORS preflight request."""
     headers = [
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (
@@ -230,7 +230,7 @@ async def _preflight(shared: str | None, send: Send) -> None:
 
 
 async def reject(scope: Message, send: Send, error: Refused) -> None:
-    """Answer a request, or an upgrade that is not made, with an error."""
+    """Answer a request or a WebSocket handshake with an error."""
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     body = msgspec.json.encode(error.body)
     headers = [

@@ -1,10 +1,10 @@
-"""The application: routes, and how it is mounted into another one."""
+"""The ASGI application: its routes, and mounting it into another application."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ from duologue.transports.http.signalling import is_loopback
 
 from ..pages.refusals import Refused
 from ..sessions.limits import Limits
-from ..sessions.registry import Hub
+from ..sessions.registry import Registry
 from .feed import Feed
 from .records_api import Records
 from .request_guard import Guard
@@ -43,7 +43,7 @@ _VOICES = (
     *("echo", "marin", "sage", "shimmer", "verse"),
 )
 
-#: What a session begins with where nothing is said.
+#: The default configuration of a session.
 _CONFIG = SessionConfig(transcription=Transcription(model=TRANSCRIPTION))
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -62,53 +62,57 @@ def create_app(
     tools: Iterable[Callable[..., Any]] = (),
     service: str | None = None,
 ) -> Starlette:
-    """The page and its server, to be run by itself or mounted into another application.
+    """The page and its server, to run alone or to `mount` into another application.
 
-    ``base_url`` and ``credentials`` default as those of `Client`. ``authenticate`` gets
-    each request and each upgrade, and gives the name of the user or None; without it
-    only this machine is served. ``allow_origins`` are the origins by which it is
-    reached from elsewhere, and those of pages that may use it. ``direct`` lets the
-    browser call the service by itself, with an ephemeral key. ``config`` is what a
-    session begins with, ``models`` are those that a page may choose beside its model,
-    ``transcription_models`` those that may write down what the user says; ``tools`` are
-    run here when the model calls them, ``service`` is how the page calls the service.
-    Raises `SignallingError` for a base URL that is not safe to use
-    (``http`` beyond loopback, or with a user in it), `DuologueError` for what is no
-    origin.
+    ``base_url`` and ``credentials`` default as those of `Client`. ``authenticate`` is
+    called with each request and each WebSocket handshake, and returns the user's name
+    or None; without it only this machine is served. ``allow_origins`` are the public
+    origins of this server, and origins of other pages that may use it. ``direct`` lets
+    browsers call the service themselves, with ephemeral keys. ``config`` is the initial
+    configuration of a session; a page may select its model, one of ``models``, and for
+    transcription its model or one of ``transcription_models``. The functions in
+    ``tools`` run in this process when the model calls them. ``service`` is the name of
+    the service on the page.
+
+    Raises `SignallingError` for an unsafe base URL (``http`` beyond loopback, or with
+    a user in it), `DuologueError` for an invalid origin.
     """
     url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
     url = url.rstrip("/")
-    host = _checked(url)
+    host = _checked_host(url)
     config = default_config(config or _CONFIG)
     model = () if config.model is UNSET else (str(config.model),)
-    hub = Hub(
+    registry = Registry(
         base_url=url,
         credentials=credentials or Credentials.from_environment(),
         config=config,
         models=tuple(dict.fromkeys((*model, *models))),
         tools=tuple(tools),
         limits=limits or Limits(),
-        transcribers=_transcribers(config, transcription_models),
+        transcription_models=tuple(
+            dict.fromkeys((_transcription_model(config), *transcription_models))
+        ),
     )
-    api = Api(hub, authenticate, _about(hub, service or host, direct=direct))
+    api = Api(registry, authenticate, _about(registry, service or host, direct=direct))
     guard = Middleware(
         Guard,
         origins=tuple(map(_checked_origin, allow_origins)),
         authenticated=authenticate is not None,
         connect_to=(_origin(url),) if direct else (),
     )
-    return _application(hub, api, direct, Feed(hub, authenticate), guard)
+    return _application(registry, api, direct, Feed(registry, authenticate), guard)
 
 
-def _about(hub: Hub, service: str, *, direct: bool) -> dict[str, Any]:
-    """What a page is told of its server."""
-    limits = hub.limits
+def _about(registry: Registry, service: str, *, direct: bool) -> dict[str, Any]:
+    """The settings of the server, as pages get them."""
+    limits, session = registry.limits, registry.config.to_session()
     return {
         "mode": "direct" if direct else "relay",
-        "service": {"name": service, "local": is_loopback(hub.client.base_url)},
-        "defaults": _shown(hub.config),
-        "models": hub.models,
-        "transcription_models": hub.transcribers,
+        "service": {"name": service, "local": is_loopback(registry.client.base_url)},
+        # A page may not set tools, so it does not get them either.
+        "defaults": {k: session[k] for k in session if not k.startswith("tool")},
+        "models": registry.models,
+        "transcription_models": registry.transcription_models,
         "voices": _VOICES,
         "recording": False,
         "limits": {
@@ -121,9 +125,9 @@ def _about(hub: Hub, service: str, *, direct: bool) -> dict[str, Any]:
 
 
 def _application(
-    hub: Hub, api: Api, direct: bool, feed: Feed, guard: Middleware
+    registry: Registry, api: Api, direct: bool, feed: Feed, guard: Middleware
 ) -> Starlette:
-    session, records = "/api/sessions/{id}", Records(hub, api)
+    session, records = "/api/sessions/{id}", Records(registry, api)
     routes: tuple[tuple[str, str, _Handler], ...] = (
         ("GET", "/api/config", api.config),
         ("GET", "/api/sessions", api.sessions),
@@ -135,7 +139,7 @@ def _application(
         ("GET", f"{session}/records/{{seq:int}}", records.one),
         ("GET", f"{session}/view", records.view),
         ("GET", f"{session}/log", records.log),
-        ("POST", "/api/import", records.take),
+        ("POST", "/api/import", records.import_log),
         *((("POST", "/api/token", api.token),) if direct else ()),
     )
 
@@ -144,12 +148,12 @@ def _application(
         try:
             yield
         finally:
-            await hub.aclose()
+            await registry.aclose()
 
     app = Starlette(
         routes=[
             Route("/", _page, methods=["GET"]),
-            *(Route(path, _guarded(do), methods=[way]) for way, path, do in routes),
+            *(Route(path, _refusing(do), methods=[verb]) for verb, path, do in routes),
             WebSocketRoute("/api/feed", feed.__call__),
             Mount("/static", _Static(directory=_STATIC, check_dir=False)),
         ],
@@ -157,18 +161,18 @@ def _application(
         exception_handlers={HTTPException: _not_found, Exception: _broken},
         lifespan=lifespan,
     )
-    app.state.hub = hub
+    app.state.registry = registry
     return app
 
 
 def mount(parent: Starlette, path: str, app: Starlette) -> None:
-    """Mount it at a path of another application, and hang up when that one ends.
+    """Mount it at a path of another application, whose lifespan then ends its calls.
 
-    After ``parent.mount(path, app)`` calls are hung up only where the event loop comes
-    to its end, which under uvicorn Ctrl-C brings about and SIGTERM does not.
+    After a plain ``parent.mount(path, app)``, calls are hung up only if the event loop
+    ends with its tasks cancelled: under uvicorn after Ctrl-C, but not after SIGTERM.
     """
     parent.mount(path, app)
-    hub: Hub = app.state.hub
+    registry: Registry = app.state.registry
     outer = parent.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -177,46 +181,36 @@ def mount(parent: Starlette, path: str, app: Starlette) -> None:
             try:
                 yield state
             finally:
-                await hub.aclose()
+                await registry.aclose()
 
     parent.router.lifespan_context = lifespan
 
 
-def _transcribers(config: SessionConfig, more: Iterable[str]) -> tuple[str, ...]:
-    """The models that may write: that of the configuration, or the usual one."""
-    writing: Any = config.transcription
-    is_plain = isinstance(writing, Mapping)
-    own = writing.get("model") if is_plain else getattr(writing, "model", None)
-    first = own if isinstance(own, str) else TRANSCRIPTION
-    return tuple(dict.fromkeys((first, *more)))
+def _transcription_model(config: SessionConfig) -> str:
+    transcription: Any = config.transcription
+    match transcription:
+        case Transcription(model=str(model)) | {"model": str(model)}:
+            return model
+    return TRANSCRIPTION
 
 
-def _shown(config: SessionConfig) -> dict[str, Any]:
-    """A configuration without its tools, which a page may not set and need not know."""
-    session = config.to_session()
-    return {name: session[name] for name in session if not name.startswith("tool")}
-
-
-def _checked(url: str) -> str:
-    """The host of a base URL. Raises `SignallingError` for one that is not safe."""
+def _checked_host(url: str) -> str:
+    """The host of a base URL. Raises `SignallingError` for an unsafe one."""
     parts = urlsplit(url)
     if parts.username or parts.password:
-        raise SignallingError("the base URL must not hold a user or a password")
+        raise SignallingError("the base URL must not contain a user or a password")
     if not is_loopback(url) and parts.scheme != "https":
-        raise SignallingError("the base URL of a service elsewhere begins with https")
+        raise SignallingError("the base URL of a remote service must begin with https")
     return parts.netloc
 
 
 def _checked_origin(origin: str) -> str:
-    """An origin as a browser says it. Raises `DuologueError` for what is none."""
+    """An origin as browsers send it. Raises `DuologueError` for an invalid one."""
     parts = urlsplit(origin)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.netloc
-        or parts.path.strip("/")
-    ):
+    is_web = parts.scheme in ("http", "https")
+    if not is_web or not parts.netloc or parts.path.strip("/"):
         raise DuologueError(f"not an origin (https://name.example): {origin!r}")
-    return f"{parts.scheme}://{parts.netloc}"
+    return _origin(origin)
 
 
 def _origin(url: str) -> str:
@@ -225,7 +219,7 @@ def _origin(url: str) -> str:
 
 
 class _Static(StaticFiles):
-    """Files of the page. A browser asks each time whether they are still the same."""
+    """Static files. Browsers check with each use whether they have changed."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
         response = super().file_response(*args, **options)
@@ -237,28 +231,28 @@ async def _page(request: Request) -> Response:
     return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-def _guarded(do: _Handler) -> _Handler:
-    """The handler with its refusals as answers."""
+def _refusing(do: _Handler) -> _Handler:
+    """The handler, with `Refused` turned into a response."""
 
     async def handler(request: Request) -> Response:
         try:
             return await do(request)
         except Refused as error:
-            refusal = error
+            return json_reply(error.body, error.status)
         except ClientDisconnect:
-            refusal = Refused(400, "cut_off", "the request was cut off")
-        return json_reply(refusal.body, refusal.status)
+            refusal = Refused(400, "cut_off", "the client disconnected")
+            return json_reply(refusal.body, refusal.status)
 
     return handler
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    """A path or method that is not there, in our shape."""
+    """An error of Starlette (404, 405), as a JSON response of this API."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    said = f"there is no {request.method} {request.url.path}"
-    return json_reply(Refused(status, "not_found", said).body, status)
+    message = f"there is no {request.method} {request.url.path}"
+    return json_reply(Refused(status, "not_found", message).body, status)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A fault of ours; Starlette raises it for the log."""
+    """An unexpected error. Starlette raises it again, so that it is logged."""
     return json_reply(Refused(500, "failed", "the server failed").body, 500)

@@ -1,4 +1,4 @@
-"""The application on a port of its own."""
+"""The server of the page: the application on a port of its own, under uvicorn."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ try:
     from duologue.local.server.listener import PortError, authority, listen, running
 except ImportError as missing:  # pragma: no cover - needs a second environment
     raise MissingExtra(
-        "to serve the page needs uvicorn: pip install 'duologue[web]'"
+        "serving the page needs uvicorn: pip install 'duologue[web]'"
     ) from missing
 
-__all__ = ["ServingError", "check_open", "serving"]
+__all__ = ["ServingError", "check_host", "serving"]
 
-#: Bytes of one message of a page.
-_MESSAGE_LIMIT = 1 << 20
+#: The most bytes in one WebSocket message of a page.
+_MAX_MESSAGE = 1 << 20
 
 
 class ServingError(PortError):
-    """The page cannot be served here; the message says why and what to do."""
+    """The page cannot be served at this address. The message says why."""
 
 
-def check_open(host: str, *, authenticated: bool, named: bool) -> None:
-    """Refuse to serve others without knowing who they are. Raises `ServingError`.
+def check_host(host: str, *, authenticated: bool, has_origins: bool) -> None:
+    """Check that a server beyond loopback has authentication and an allowed origin.
 
-    Whoever reached the page could talk at the expense of the key. ``named`` says
-    whether there is an origin by which they may reach it.
+    Without authentication, all who reach the page could talk at the owner's expense.
+    Raises `ServingError`.
     """
     if is_loopback_host(f"[{host}]" if ":" in host else host):
         return
     if not authenticated:
         raise ServingError(
-            f"{host} can be reached from other machines: that needs --auth "
-            "module:callable, which says who asks"
+            f"{host} can be reached from other machines, so --auth module:callable is "
+            "required to authenticate users"
         )
-    if not named:
+    if not has_origins:
         raise ServingError(
-            f"{host} can be reached from other machines: that needs --allow-origin "
-            "https://name.example, by which they reach it"
+            f"{host} can be reached from other machines, so --allow-origin "
+            "https://name.example is required: the origin that browsers use"
         )
 
 
@@ -52,17 +52,17 @@ def check_open(host: str, *, authenticated: bool, named: bool) -> None:
 async def serving(
     app: Starlette, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str]:
-    """Serve it while the context is entered; gives its URL, with a slash at the end.
+    """Serve the application in this context; gives its URL, with a slash at the end.
 
-    ``port`` 0 takes a free one. Raises `ServingError`. At the end the calls are hung up
-    before the pages are let go, so that they learn of it.
+    ``port`` 0 takes a free port. Raises `ServingError`. At the end, calls are hung up
+    before the feeds close, so that pages receive the end of their calls.
     """
     with listen(host, port, error=ServingError) as listener:
         serves = running(
-            app, listener, error=ServingError, largest=_MESSAGE_LIMIT, lifespan="on"
+            app, listener, error=ServingError, largest=_MAX_MESSAGE, lifespan="on"
         )
         async with serves:
             try:
                 yield f"http://{authority(listener)}/"
             finally:
-                await app.state.hub.aclose()
+                await app.state.registry.aclose()

@@ -1,1 +1,1 @@
-"""The sessions of the page: registry, history and subscribers."""
+"""The sessions of an application: registry, calls, history and limits."""

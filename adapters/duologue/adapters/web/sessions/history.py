@@ -1,9 +1,9 @@
-"""What happened in a session, kept as lines of its log, and how it stood then.
+"""The records of a session as lines of its log, and the state at each of them.
 
-The lines lie in segments; each begins with the state before its first record, which
-costs next to nothing, because states share what they have in common. So the state at
-any record is folded from at most a segment's records. The oldest segments go when there
-are too many records or bytes: what lies beyond is counted.
+The lines are grouped into segments. Each segment holds the state before its first
+record, which is cheap because states share their unchanged nodes, so any past state is
+folded from the records of one segment. Beyond a limit of records or bytes the oldest
+segments are dropped, and counted.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import attrs
+import msgspec
 
 from duologue.core import Record, Session, State, patch, read_log, reduce, to_line, view
 
 __all__ = ["Entry", "History", "Moment"]
 
-#: Records and bytes of a segment, and how much of all that is kept it may be.
+#: The most records and bytes of a segment, which is at most an eighth of the limits.
 _SEGMENT_RECORDS = 256
 _SEGMENT_BYTES = 256 << 10
 _SHARE = 8
+_NO_SESSIONS = State().sessions
 
 
 class Entry(NamedTuple):
-    """One record as it is listed, and its line."""
+    """One record: the columns of the list, and its line."""
 
     seq: int
     at: float | None
@@ -34,8 +36,8 @@ class Entry(NamedTuple):
     type: str
     line: bytes
 
-    def listed(self) -> dict[str, Any]:
-        """The record in a list, as JSON values; ``size`` is that of its line."""
+    def summary(self) -> dict[str, Any]:
+        """The record as JSON values; ``size`` is the bytes of its line."""
         return {
             "seq": self.seq,
             "at": self.at,
@@ -46,21 +48,17 @@ class Entry(NamedTuple):
         }
 
 
-class Moment(NamedTuple):
-    """The session as it was at a record, and what this record changed."""
+class Moment(msgspec.Struct, frozen=True):
+    """The view after a record, and the patch that this record made."""
 
     seq: int
     view: dict[str, Any]
     patch: list[dict[str, Any]]
 
-    def shown(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"seq": self.seq, "view": self.view, "patch": self.patch}
-
 
 @attrs.define(eq=False)
 class _Segment:
-    """Records in a row, and the state before the first of them."""
+    """Consecutive records, and the state before the first."""
 
     before: State
     entries: list[Entry] = attrs.field(factory=list)
@@ -68,13 +66,14 @@ class _Segment:
 
 
 class History:
-    """The records of one session, the last ``records`` of them at most.
+    """The last records of one session.
 
-    ``name`` is the session's id in its records. ``size`` in bytes of the lines.
+    At most ``records`` are kept, and ``size`` bytes of lines. ``session_id`` is the
+    session's id in its records.
     """
 
-    def __init__(self, name: str, *, records: int, size: int) -> None:
-        self.name = name
+    def __init__(self, session_id: str, *, records: int, size: int) -> None:
+        self.session_id = session_id
         self._limits = records, size
         self._segment_limits = (
             min(_SEGMENT_RECORDS, max(1, records // _SHARE)),
@@ -83,24 +82,25 @@ class History:
         self._segments: deque[_Segment] = deque([_Segment(State())])
         self._state = State()
         self._count = self._size = 0
-        self._seen: tuple[int, State] | None = None
-        #: The number of the last record; 0 before the first.
+        #: The last result of `at`, which the next record is usually folded from.
+        self._last_at: tuple[int, State] | None = None
+        #: The number of the last record; 0 if there is none.
         self.last = 0
-        #: What is no longer kept.
+        #: Records and bytes that were dropped.
         self.dropped = self.dropped_bytes = 0
 
     @property
     def first(self) -> int:
-        """The number of the first record that is kept; 0 where none is."""
+        """The number of the first kept record; 0 if there is none."""
         return next((entry.seq for entry in self.entries()), 0)
 
     @property
     def session(self) -> Session:
         """The session after the last record."""
-        return self._state.sessions.get(self.name) or Session(self.name)
+        return self._of(self._state)
 
     def add(self, record: Record, after: State) -> None:
-        """Keep a record; ``after`` is the state that it led to."""
+        """Append a record; ``after`` is the state that it was folded into."""
         line = to_line(record)
         type = str(record.event.type)
         entry = Entry(record.seq, record.at, record.dir, record.src, type, line)
@@ -117,15 +117,15 @@ class History:
         self._trim()
 
     def append(self, record: Record) -> None:
-        """Fold a record that nobody folded, and keep it."""
+        """Fold a record and append it."""
         self.add(record, reduce(self._state, record))
 
     def _only(self, state: State) -> State:
-        """The state without the sessions of others, which it would keep alive."""
-        session = state.sessions.get(self.name)
+        """The state without other sessions, which it would keep in memory."""
+        session = state.sessions.get(self.session_id)
         if session is None:
             return State()
-        return State(_NOBODY.set(self.name, session))
+        return State(_NO_SESSIONS.set(self.session_id, session))
 
     def _trim(self) -> None:
         records, size = self._limits
@@ -137,22 +137,22 @@ class History:
             self.dropped_bytes += gone.size
             if not self._segments:
                 self._segments.append(_Segment(self._state))
-        if self._seen is not None and self._seen[0] < self.first - 1:
-            self._seen = None
+        if self._last_at is not None and self._last_at[0] < self.first - 1:
+            self._last_at = None
 
     def entries(self) -> Iterator[Entry]:
-        """What is kept, in order."""
+        """The kept records, in order."""
         for segment in self._segments:
             yield from segment.entries
 
     def find(self, seq: int) -> Entry | None:
-        """The record of this number; None where it is not kept."""
+        """The record of this number; None if it is not kept."""
         segment = self._segment(seq)
         found = (entry for entry in segment.entries if entry.seq == seq)
         return next(found, None)
 
     def _segment(self, seq: int) -> _Segment:
-        """The segment that a record is in, if it is in any."""
+        """The segment that contains a record, if one does."""
         found = self._segments[0]
         for segment in self._segments:
             if not segment.entries or segment.entries[0].seq > seq:
@@ -161,14 +161,14 @@ class History:
         return found
 
     def lines(self) -> bytes:
-        """The log: all that is kept."""
+        """The log of all kept records."""
         return b"".join(entry.line for entry in self.entries())
 
     def at(self, seq: int) -> Moment | None:
-        """The session after record ``seq``; None where that is not kept.
+        """The session after record ``seq``; None if that is not kept.
 
-        Where the log has no such number it is the record before it. One step beyond
-        the kept ones is known too: how it stood before the first.
+        If the log has no such number, the record before it is used. The number before
+        the first kept record gives the session before that record.
         """
         if seq == (self.first or self.last + 1) - 1:
             return Moment(seq, view(self._of(self._segments[0].before)), [])
@@ -176,34 +176,29 @@ class History:
             return None
         entries = self._segment(seq).entries
         entry = next(entry for entry in reversed(entries) if entry.seq <= seq)
-        seq = entry.seq
-        before = self._fold(seq)
+        seq, before = entry.seq, self._fold(entry.seq)
         record = self._read(entry, before)
         after = reduce(before, record)
-        self._seen = (seq, after)
-        one, other = self._of(before), self._of(after)
-        return Moment(seq, view(other), patch(one, other, record))
+        self._last_at = (seq, after)
+        earlier, session = self._of(before), self._of(after)
+        return Moment(seq, view(session), patch(earlier, session, record))
 
     def _of(self, state: State) -> Session:
-        return state.sessions.get(self.name) or Session(self.name)
+        return state.sessions.get(self.session_id) or Session(self.session_id)
 
     def _fold(self, seq: int) -> State:
         """The state before record ``seq``, which is kept."""
         segment = self._segment(seq)
         start, after = segment.before, segment.entries[0].seq - 1
-        if self._seen is not None and after < self._seen[0] < seq:
-            # Who steps forwards asks for the next one.
-            after, start = self._seen
+        if self._last_at is not None and after < self._last_at[0] < seq:
+            after, start = self._last_at
         for entry in segment.entries:
             if after < entry.seq < seq:
                 start = reduce(start, self._read(entry, start))
         return start
 
     def _read(self, entry: Entry, before: State) -> Record:
-        """The record of a line, whose names mean what they meant in this state."""
+        """The record of a line, decoded for the kind of session in this state."""
         kind = self._of(before).connection.kind
-        (record,) = read_log([entry.line], session=self.name, kind=kind)
+        (record,) = read_log([entry.line], session=self.session_id, kind=kind)
         return record
-
-
-_NOBODY = State().sessions

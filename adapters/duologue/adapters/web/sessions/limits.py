@@ -1,6 +1,7 @@
-"""How much one user, and one address, may have: sessions, starts and minutes.
+"""Limits on sessions, starts and minutes, for each user and each address.
 
-The only module that knows the library ``limits``. It counts in this process.
+The only module that imports the library ``limits``. It counts in memory, so for one
+process only.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from limits.strategies import MovingWindowRateLimiter
 
 from ..pages.refusals import Refused
 
-__all__ = ["Limits", "Meter"]
+__all__ = ["USED_UP", "Limits", "UsageLimiter"]
+
+USED_UP = "all call minutes of the last 24 hours are used up"
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What one user may have; an address may have ``per_address`` times as much.
+    """The limits of one user; those of an address are ``per_address`` times as high.
 
-    ``sessions`` at once, imported logs among them; ``starts`` of sessions in a minute;
-    ``minutes`` of calls in 24 hours; ``call_minutes`` the longest call; ``feeds`` at
-    once. ``records`` and ``bytes`` of its log are kept of each session, until it had no
-    call and nobody watched it for ``idle_minutes``.
+    ``sessions`` and ``feeds`` that are open at once, imported logs included; ``starts``
+    of sessions a minute; ``minutes`` of calls in 24 hours; ``call_minutes`` of one
+    call. Of each session the last ``records`` and ``bytes`` are kept, until it has had
+    no call and no subscriber for ``idle_minutes``.
     """
 
     sessions: int = 16
@@ -36,8 +39,8 @@ class Limits:
     bytes: int = 16 << 20
 
 
-class Meter:
-    """Counts what users and addresses have."""
+class UsageLimiter:
+    """Counts the usage of users and addresses, and refuses more than the limits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -52,38 +55,38 @@ class Meter:
             RateLimitItemPerDay(limits.minutes * times),
         )
 
-    def check_sessions(self, has: tuple[int, int], more: int) -> None:
-        """Whether there may be so many more sessions beside those of the user and of
-        the address. Raises `Refused`.
+    def check_sessions(self, counts: tuple[int, int], more: int) -> None:
+        """Check that so many more sessions are allowed. Raises `Refused`.
+
+        ``counts`` are the present sessions of the user and of the address.
         """
         most = self._limits.sessions
         allowed = most, most * self._limits.per_address
-        for count, limit in zip(has, allowed, strict=True):
+        for count, limit in zip(counts, allowed, strict=True):
             if count + more > limit:
-                said = f"there are {count} sessions already; remove one"
-                raise Refused(429, "too_many_sessions", said)
+                message = f"there are already {count} sessions; remove one"
+                raise Refused(429, "too_many_sessions", message)
 
-    def start(self, user: str, address: str, number: int = 1) -> None:
+    def count_starts(self, user: str, address: str, number: int = 1) -> None:
         """Count the start of so many sessions. Raises `Refused`."""
         for item, key in zip(self._starts, _keys(user, address), strict=True):
             if not self._windows.hit(item, "starts", *key, cost=number):
-                said = "too many sessions were made in the last minute; wait a little"
-                raise Refused(429, "too_many_starts", said)
+                message = "too many sessions were created in the last minute"
+                raise Refused(429, "too_many_starts", message)
 
     def check_minutes(self, user: str, address: str) -> None:
-        """Whether a call may begin. Raises `Refused`."""
+        """Check that a minute is left for a call. Raises `Refused`."""
         for item, key in zip(self._minutes, _keys(user, address), strict=True):
             if not self._windows.test(item, "minutes", *key):
-                said = "all minutes of this day are used up"
-                raise Refused(429, "no_minutes_left", said)
+                raise Refused(429, "no_minutes_left", USED_UP)
 
-    def take_minute(self, user: str, address: str) -> bool:
-        """Count one more minute of a call; False where there is none left."""
-        taken = [
+    def count_minute(self, user: str, address: str) -> bool:
+        """Count one minute of a call. False if none was left."""
+        counted = [
             self._windows.hit(item, "minutes", *key)
             for item, key in zip(self._minutes, _keys(user, address), strict=True)
         ]
-        return all(taken)
+        return all(counted)
 
 
 def _keys(user: str, address: str) -> tuple[tuple[str, str], tuple[str, str]]:

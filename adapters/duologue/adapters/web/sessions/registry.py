@@ -1,4 +1,4 @@
-"""All sessions of one application: made, found by their owner, ended."""
+"""The registry: all sessions of an application, by owner, with their limits."""
 
 from __future__ import annotations
 
@@ -16,39 +16,38 @@ from duologue.transports import Client, Credentials
 from duologue.transports.clock import SystemClock
 from duologue.transports.http.credentials import Secret
 
-from ..pages.page_policy import changed, changes_of
-from ..pages.redaction import hiding, secrets_of
+from ..pages.page_policy import changes_of, with_changes
+from ..pages.redaction import redacting, secrets_of
 from ..pages.refusals import Refused
-from ..pages.subscriber import Watcher, encoded
+from ..pages.subscriber import Subscriber, encoded
 from .history import History
-from .limits import Limits, Meter
-from .web_session import About, Room
+from .limits import USED_UP, Limits, UsageLimiter
+from .web_session import SessionInfo, WebSession
 
-__all__ = ["Caller", "Hub"]
+__all__ = ["PAGE_TIMEOUT", "Caller", "Registry"]
 
 _log = logging.getLogger("duologue.web")
-#: Seconds without a sign of life after which a page is gone.
-GONE = 20.0
-#: Seconds between looks for pages that are gone.
-_LOOK = 1.0
-#: Seconds in which changes of the list of sessions are told together.
-_LIST_EVERY = 0.1
-_USED_UP = "all minutes of this day are used up"
+#: Seconds without a message after which a page counts as gone.
+PAGE_TIMEOUT = 20.0
+#: Seconds between two sweeps.
+_SWEEP_INTERVAL = 1.0
+#: Seconds in which changes of the list of sessions are combined.
+_LIST_INTERVAL = 0.1
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @attrs.frozen
 class Caller:
-    """Who asks: the user by the application's own name, and from where."""
+    """The user of a request, by the application's name, and the client's address."""
 
     name: str
     address: str
-    #: Whether the application knows the user; else everybody is the same one.
+    #: Whether the application authenticated the user; else all users share one name.
     known: bool = False
 
 
-class Hub:
-    """The sessions, who watches them, and what ends them."""
+class Registry:
+    """Creates, finds, charges and ends the sessions of an application."""
 
     def __init__(
         self,
@@ -59,115 +58,119 @@ class Hub:
         models: tuple[str, ...],
         tools: tuple[Callable[..., Any], ...],
         limits: Limits,
-        transcribers: tuple[str, ...] = (),
+        transcription_models: tuple[str, ...] = (),
     ) -> None:
         self.clock = SystemClock()
         hidden = (credentials.key.reveal(), *secrets_of(config))
         self.client = Client(
             credentials=credentials,
             base_url=base_url,
-            store=Store(middleware=(hiding(hidden),)),
+            store=Store(middleware=(redacting(hidden),)),
             clock=self.clock,
             backoff=None,
         )
         self.limits = limits
         self.config = config
         self.models = models
-        self.transcribers = transcribers
+        self.transcription_models = transcription_models
         self._tools = tools
-        self._meter = Meter(limits)
+        self._usage = UsageLimiter(limits)
         self._secret = credentials.key.reveal().encode()
-        self._rooms: dict[str, Room] = {}
-        #: Sessions that are removed while their key still lives, and until when.
-        self._keyed: dict[About, float] = {}
-        self._watchers: dict[Watcher, str] = {}
-        #: The lists of sessions as they were told last, and whose are to be told anew.
+        self._sessions: dict[str, WebSession] = {}
+        #: Removed sessions whose ephemeral key is still valid, and until when.
+        self._valid_keys: dict[SessionInfo, float] = {}
+        #: The open pages, with the name of each page's user.
+        self._pages: dict[Subscriber, str] = {}
+        #: The encoded list of sessions of each user, and the users with a changed list.
         self._lists: dict[str, str] = {}
-        self._lists_due: set[str] = set()
-        self._guardian: asyncio.Task[None] | None = None
+        self._changed_lists: set[str] = set()
+        self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
 
     # Sessions.
 
-    def rooms_of(self, caller: Caller) -> Iterable[Room]:
-        """The sessions of a user, in the order in which they were made."""
-        return [r for r in self._rooms.values() if r.about.owner == caller.name]
+    def sessions_of(self, caller: Caller) -> list[WebSession]:
+        """The sessions of a user, in order of creation."""
+        return [s for s in self._sessions.values() if s.info.owner == caller.name]
 
-    def room(self, caller: Caller, session_id: str) -> Room:
-        """A session of the user's. Raises `Refused`; another's is not there."""
-        room = self._rooms.get(session_id)
-        if room is None or room.about.owner != caller.name:
+    def session(self, caller: Caller, session_id: str) -> WebSession:
+        """A session of the user. Raises `Refused`, also for one of another user."""
+        session = self._sessions.get(session_id)
+        if session is None or session.info.owner != caller.name:
             raise Refused(404, "no_session", "there is no such session")
-        return room
+        return session
 
     def create(
         self, caller: Caller, *, session: dict[str, object], title: str | None
-    ) -> Room:
-        """A new session, not connected yet. Raises `Refused`."""
+    ) -> WebSession:
+        """Create a session without a call. Raises `Refused`.
+
+        ``session`` is a GA session object.
+        """
         changes = changes_of(
-            session, models=self.models, transcribers=self.transcribers
+            session,
+            models=self.models,
+            transcription_models=self.transcription_models,
         )
-        config = changed(self.config, changes)
-        self._check_open()
-        self.check_sessions(caller)
-        self._meter.start(caller.name, caller.address)
-        about = self._about(caller, title, "live")
-        return self._add(about, self.history(about.id), config)
+        config = with_changes(self.config, changes)
+        self.count_start(caller)
+        info = self._new_info(caller, title, "live")
+        return self._add(info, self.history(info.id), config)
 
     def check_sessions(self, caller: Caller, more: int = 1) -> None:
-        """Whether a user may have so many more sessions. Raises `Refused`."""
-        self._meter.check_sessions(self._counts(caller), more)
+        """Check that the user may have so many more sessions. Raises `Refused`."""
+        self._usage.check_sessions(self._counts(caller), more)
 
-    def begin_import(self, caller: Caller) -> None:
-        """Count an import before anything is read of it. Raises `Refused`."""
+    def count_start(self, caller: Caller) -> None:
+        """Count the start of a session or of an import. Raises `Refused`."""
         self._check_open()
         self.check_sessions(caller)
-        self._meter.start(caller.name, caller.address)
+        self._usage.count_starts(caller.name, caller.address)
 
-    def read(
+    def import_log(
         self,
         caller: Caller,
         histories: Sequence[History],
         *,
         title: str | None,
-        ends: str | None,
-    ) -> list[Room]:
-        """The sessions of a log, to be read only: all of them, or `Refused`.
+        end_reason: str | None,
+    ) -> list[WebSession]:
+        """Add all sessions of a log, without calls, or none. Raises `Refused`.
 
-        The import was counted when it began. ``ends`` says why it ends too early.
+        `count_start` counted the first. ``end_reason`` says why the log is incomplete.
         """
         self._check_open()
         self.check_sessions(caller, len(histories))
         if len(histories) > 1:
-            self._meter.start(caller.name, caller.address, len(histories) - 1)
-        return [self._read(caller, history, title, ends) for history in histories]
-
-    def _read(
-        self, caller: Caller, history: History, title: str | None, ends: str | None
-    ) -> Room:
-        about = self._about(caller, title, "import")
-        room = self._add(about, history, self.config)
-        room.ends = ends
-        return room
+            more = len(histories) - 1
+            self._usage.count_starts(caller.name, caller.address, more)
+        sessions = []
+        for history in histories:
+            info = self._new_info(caller, title, "import")
+            session = self._add(info, history, self.config)
+            session.end_reason = end_reason
+            sessions.append(session)
+        return sessions
 
     def _check_open(self) -> None:
         if self._closing:
             raise Refused(503, "closing", "the server is shutting down")
-        if self._guardian is None:
-            self._guardian = asyncio.create_task(self._guard(), name="duologue web")
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep(), name="duologue web")
 
     def _counts(self, caller: Caller) -> tuple[int, int]:
-        """Sessions that the user has, and that the address has."""
+        """The number of sessions of the user, and of the address."""
         now = asyncio.get_running_loop().time()
-        self._keyed = {a: until for a, until in self._keyed.items() if until > now}
-        rooms = [*self._keyed, *(room.about for room in self._rooms.values())]
+        valid = {info: end for info, end in self._valid_keys.items() if end > now}
+        self._valid_keys = valid
+        infos = [*valid, *(session.info for session in self._sessions.values())]
         return (
-            sum(about.owner == caller.name for about in rooms),
-            sum(about.address == caller.address for about in rooms),
+            sum(info.owner == caller.name for info in infos),
+            sum(info.address == caller.address for info in infos),
         )
 
-    def _about(self, caller: Caller, title: str | None, kind: str) -> About:
-        return About(
+    def _new_info(self, caller: Caller, title: str | None, kind: str) -> SessionInfo:
+        return SessionInfo(
             id="".join(secrets.choice(_ALPHABET) for _ in range(26)),
             owner=caller.name,
             address=caller.address,
@@ -176,174 +179,176 @@ class Hub:
             created_at=self.clock.now(),
         )
 
-    def history(self, name: str) -> History:
-        """An empty history for the session of this name."""
-        return History(name, records=self.limits.records, size=self.limits.bytes)
+    def history(self, session_id: str) -> History:
+        """An empty history for records of this session."""
+        limits = self.limits
+        return History(session_id, records=limits.records, size=limits.bytes)
 
-    def _add(self, about: About, history: History, config: SessionConfig) -> Room:
-        room = self._rooms[about.id] = Room(
-            about,
+    def _add(
+        self, info: SessionInfo, history: History, config: SessionConfig
+    ) -> WebSession:
+        session = self._sessions[info.id] = WebSession(
+            info,
             history,
             client=self.client,
             now=self.clock.now,
             config=config,
             models=self.models,
-            transcribers=self.transcribers,
+            transcription_models=self.transcription_models,
             tools=self._tools,
-            changed=self._renew,
+            on_change=self.update_list,
         )
-        # Who never watches it is gone as well.
-        room.left_at = asyncio.get_running_loop().time()
-        self._renew(room)
-        return room
+        self.update_list(session)
+        return session
 
-    async def remove(self, room: Room) -> None:
-        """End a session and forget it."""
-        if self._rooms.pop(room.id, None) is not None:
-            if room.key_until:
-                self._keyed[room.about] = room.key_until
-            await room.forget()
-            self._renew(room)
+    async def remove(self, session: WebSession) -> None:
+        """Hang up and remove a session."""
+        if self._sessions.pop(session.id, None) is not None:
+            if session.key_expires_at:
+                self._valid_keys[session.info] = session.key_expires_at
+            await session.remove()
+            self.update_list(session)
 
-    async def call(self, caller: Caller, room: Room, offer: str) -> str:
-        """Place the call of a session: the answer. Raises `Refused`."""
-        self._meter.check_minutes(caller.name, caller.address)
-        answer = await room.call(offer, user=self._safety(caller))
-        await self._charge(room)
+    async def call(self, caller: Caller, session: WebSession, offer: str) -> str:
+        """Open the call of an offer; return the answer. Raises `Refused`."""
+        self._usage.check_minutes(caller.name, caller.address)
+        answer = await session.call(offer, user=self.safety_identifier(caller))
+        await self._count_first_minute(session)
         return answer
 
-    async def token(self, caller: Caller, room: Room) -> tuple[Secret, str]:
-        """A key for a page that calls by itself, and its nonce. Raises `Refused`."""
-        self._meter.check_minutes(caller.name, caller.address)
-        found = await room.token(user=self._safety(caller))
-        await self._charge(room)
+    async def token(self, caller: Caller, session: WebSession) -> tuple[Secret, str]:
+        """An ephemeral key and a nonce: see `WebSession.token`. Raises `Refused`."""
+        self._usage.check_minutes(caller.name, caller.address)
+        found = await session.token(user=self.safety_identifier(caller))
+        await self._count_first_minute(session)
         return found
 
-    async def _charge(self, room: Room) -> None:
-        """Count the first minute before a page can hang up. Raises `Refused`."""
-        if not self._take_minutes(room, 0.0):
-            room.ends = _USED_UP
-            await room.close()
-            raise Refused(429, "no_minutes_left", _USED_UP)
+    async def _count_first_minute(self, session: WebSession) -> None:
+        """Count it at once, so that short calls count too. Raises `Refused`."""
+        if not self._count_minutes(session, 0.0):
+            session.end_reason = USED_UP
+            await session.close()
+            raise Refused(429, "no_minutes_left", USED_UP)
 
-    def _take_minutes(self, room: Room, lasted: float) -> bool:
-        """Count the minutes of a call, the one that has begun too; False: none left."""
-        while room.minutes * 60 <= lasted:
-            room.minutes += 1
-            if not self._meter.take_minute(room.about.owner, room.about.address):
+    def _count_minutes(self, session: WebSession, lasted: float) -> bool:
+        """Count the minutes of a call, each as it begins. False if none was left."""
+        while session.minutes * 60 <= lasted:
+            session.minutes += 1
+            if not self._usage.count_minute(session.info.owner, session.info.address):
                 return False
         return True
 
-    def _safety(self, caller: Caller) -> str | None:
-        """The user for the service, who cannot tell from it who it is."""
+    def safety_identifier(self, caller: Caller) -> str | None:
+        """An HMAC of the user's name for the service; None without authentication."""
         if not caller.known:
             return None
         return hmac.new(self._secret, caller.name.encode(), "sha256").hexdigest()
 
     # Pages.
 
-    def enter(self, caller: Caller) -> Watcher:
-        """A page has come. Raises `Refused` where there are too many of the user's."""
+    def enter(self, caller: Caller) -> Subscriber:
+        """Add a page. Raises `Refused` if the user has too many."""
         self._check_open()
-        if list(self._watchers.values()).count(caller.name) >= self.limits.feeds:
-            raise Refused(429, "too_many_feeds", "too many pages are open already")
-        watcher = Watcher(lambda: self._list(caller))
-        self._watchers[watcher] = caller.name
-        return watcher
+        if list(self._pages.values()).count(caller.name) >= self.limits.feeds:
+            raise Refused(429, "too_many_feeds", "too many pages are open")
+        page = Subscriber(lambda: self._list(caller))
+        self._pages[page] = caller.name
+        return page
 
-    def leave(self, watcher: Watcher) -> None:
-        """A page has gone."""
-        watcher.leave()
-        owner = self._watchers.pop(watcher)
-        if owner not in self._watchers.values():
+    def leave(self, page: Subscriber) -> None:
+        """Remove a page, and end its subscriptions."""
+        page.leave()
+        owner = self._pages.pop(page)
+        if owner not in self._pages.values():
             self._lists.pop(owner, None)
 
     def _list(self, caller: Caller) -> str:
-        """The message about all sessions of a user; made once for all their pages."""
+        """The list of a user's sessions, encoded once for all pages of the user."""
         text = self._lists.get(caller.name)
         if text is None:
-            rooms = [room.summary() for room in self.rooms_of(caller)]
-            text = encoded({"type": "sessions", "sessions": rooms})
+            sessions = [session.summary() for session in self.sessions_of(caller)]
+            text = encoded({"type": "sessions", "sessions": sessions})
             self._lists[caller.name] = text
         return text
 
-    def _renew(self, room: Room) -> None:
-        """A list of sessions is not right any more: a new one is due soon."""
-        if not self._lists_due:
+    def update_list(self, session: WebSession) -> None:
+        """Send the owner's list to all pages of the owner, after a short delay."""
+        if not self._changed_lists:
             loop = asyncio.get_running_loop()
-            loop.call_later(_LIST_EVERY, self._renew_lists)
-        self._lists_due.add(room.about.owner)
-        self._lists.pop(room.about.owner, None)
+            loop.call_later(_LIST_INTERVAL, self._send_lists)
+        self._changed_lists.add(session.info.owner)
+        self._lists.pop(session.info.owner, None)
 
-    def _renew_lists(self) -> None:
-        owners, self._lists_due = self._lists_due, set()
+    def _send_lists(self) -> None:
+        owners, self._changed_lists = self._changed_lists, set()
         for owner in owners:
             self._lists.pop(owner, None)
-        for watcher, owner in self._watchers.items():
+        for page, owner in self._pages.items():
             if owner in owners:
-                watcher.renew_list()
+                page.send_list()
 
-    # The end.
+    # The end of sessions.
 
-    async def _guard(self) -> None:
-        """Look for calls that nobody watches; at the end, hang up what is left.
+    async def _sweep(self) -> None:
+        """Sweep once a second. When cancelled, close the registry.
 
-        An application may never say that it ends: then the loop does, by cancelling
-        this task.
+        An application that never calls `aclose` ends its event loop, which cancels
+        this task: so its calls are hung up too.
         """
         try:
             while True:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_SWEEP_INTERVAL)
                 try:
-                    await self.look(asyncio.get_running_loop().time())
+                    await self.sweep(asyncio.get_running_loop().time())
                 except Exception:
-                    # The next look must come: calls cost money.
-                    _log.exception("looking after the sessions failed")
+                    # Sweeps must go on: a forgotten call costs money.
+                    _log.exception("a sweep of the sessions failed")
         except asyncio.CancelledError:
             await self.aclose()
             raise
 
-    async def look(self, now: float) -> None:
-        """Hang up what nobody watches any more, forget what nobody wants any more."""
+    async def sweep(self, now: float) -> None:
+        """Hang up calls without pages or over a limit, and remove idle sessions."""
         failures = self.client.store.failures
         while failures:
-            _log.error("a change was not told", exc_info=failures.popleft())
+            _log.error("a subscriber of the store failed", exc_info=failures.popleft())
         ending = []
-        for room in list(self._rooms.values()):
-            why = self._must_end(room, now) if room.has_call else None
-            if why is not None:
-                _log.info("session %s is hung up: %s", room.id, why)
-                room.ends = why
-                ending.append(room)
+        for session in list(self._sessions.values()):
+            reason = self._end_reason(session, now) if session.has_call else None
+            if reason is not None:
+                _log.info("session %s is hung up: %s", session.id, reason)
+                session.end_reason = reason
+                ending.append(session)
         await _close_all(ending)
-        for room in list(self._rooms.values()):
-            if not room.has_call and room.idle(now) >= self.limits.idle_minutes * 60:
-                await self.remove(room)
+        idle_seconds = self.limits.idle_minutes * 60
+        for session in list(self._sessions.values()):
+            if not session.has_call and session.topic.idle(now) >= idle_seconds:
+                await self.remove(session)
 
-    def _must_end(self, room: Room, now: float) -> str | None:
-        """Why a call must not go on."""
-        if room.idle(now) >= GONE:
+    def _end_reason(self, session: WebSession, now: float) -> str | None:
+        """Why a call must end now, if it must."""
+        if session.topic.idle(now) >= PAGE_TIMEOUT:
             return "the page is gone"
-        if room.called_at is None:
+        if session.called_at is None:
             return None
-        lasted = now - room.called_at
+        lasted = now - session.called_at
         if lasted >= self.limits.call_minutes * 60:
-            return f"a call may last {self.limits.call_minutes} minutes"
-        return None if self._take_minutes(room, lasted) else _USED_UP
+            return f"the limit of a call is {self.limits.call_minutes} minutes"
+        return None if self._count_minutes(session, lasted) else USED_UP
 
     async def aclose(self) -> None:
-        """Hang up all calls. Idempotent; nothing can be started afterwards."""
+        """Hang up all calls and accept no new ones. Idempotent."""
         self._closing = True
-        guardian, self._guardian = self._guardian, None
-        if guardian is not None and guardian is not asyncio.current_task():
-            guardian.cancel()
-        await _close_all(self._rooms.values())
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None and sweeper is not asyncio.current_task():
+            sweeper.cancel()
+        await _close_all(self._sessions.values())
         await self.client.close()
 
 
-async def _close_all(rooms: Iterable[Room]) -> None:
-    """Hang up all at once: a service that does not answer takes its time."""
-    closing = (room.close() for room in rooms)
+async def _close_all(sessions: Iterable[WebSession]) -> None:
+    """Close all at the same time, because each may wait for the service."""
+    closing = (session.close() for session in sessions)
     for result in await asyncio.gather(*closing, return_exceptions=True):
         if isinstance(result, Exception):
-            _log.error("a session was not closed well", exc_info=result)
+            _log.error("closing a session failed", exc_info=result)
