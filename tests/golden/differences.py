@@ -27,4 +27,15 @@ DIFFERENCES: dict[str, str] = {
     "duologue.local:LocalService": "Options is an alias of EngineOptions now",
     "duologue.local:SessionRunner": "Options is an alias of EngineOptions now",
     "duologue.local.memory:memory": "Options is an alias of EngineOptions now",
+    "duologue.transports.client:LiveSession": (
+        "only `Client` makes one, from the parts that it shares with the supervisor"
+    ),
+    "duologue.transports.session:LiveSession": (
+        "only `Client` makes one, from the parts that it shares with the supervisor"
+    ),
+    "duologue.transports.seam:Timed.clock": "a property, which may be None",
+    "duologue.transports.seam:Timed.session_id": "a property, which may be None",
+    "duologue.transports:LiveSession": (
+        "only `Client` makes one, from the parts that it shares with the supervisor"
+    ),
 }

@@ -1,4 +1,4 @@
-"""Sources and sinks: what is read, what is kept, and what is refused."""
+"""Audio sources: the samples that they give, and the files that they refuse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import array
 import asyncio
 import struct
 import threading
-import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,12 @@ from hypothesis import strategies as st
 
 from duologue.transports.audio.resample import convert
 from duologue.transports.audio.sources import (
-    BufferSink,
-    CallbackSink,
     CallbackSource,
     QueueSource,
     SilenceSource,
-    WavSink,
     WavSource,
 )
-from duologue.transports.contract import AudioSink, AudioSource
+from duologue.transports.contract import AudioSource
 from duologue.transports.errors import MediaError
 
 if TYPE_CHECKING:
@@ -198,12 +194,12 @@ GOOD = s16(*range(10))
         ),
         pytest.param(
             riff(fmt(PCM, 16), (b"data", b"")),
-            "there are no samples in it",
+            "it has no samples",
             id="no samples",
         ),
         pytest.param(
             riff(fmt(PCM, 16), (b"data", b"\1")),
-            "there are no samples in it",
+            "it has no samples",
             id="half a sample",
         ),
         pytest.param(
@@ -342,92 +338,9 @@ def test_a_queue_takes_from_other_threads() -> None:
     assert read == s16(*(number % 1000 for number in range(total)))
 
 
-# -- sinks
-
-
-def test_a_file_holds_what_was_heard(tmp_path: Path) -> None:
-    """Another reader finds 24 kHz mono PCM16, flushed or not; late audio is dropped."""
+def test_all_are_audio_sources(tmp_path: Path) -> None:
+    """Each implements the protocol."""
     path = tmp_path / "a.wav"
-    with WavSink(path) as sink:
-        sink.write(GOOD)
-        sink.flush()
-        sink.write(GOOD)
-        assert sink.duration_ms == 0
-    sink.close()
-    sink.write(GOOD)
-    with wave.open(str(path)) as file:
-        form = file.getparams()[:4]
-        frames = file.readframes(file.getnframes())
-    assert (form, frames) == ((1, 2, RATE, 20), GOOD + GOOD)
-
-
-def test_a_file_of_what_was_said_is_its_owners(tmp_path: Path) -> None:
-    """A new one; the mode of one that is there was chosen by somebody."""
-    there = tmp_path / "there.wav"
-    there.touch()
-    there.chmod(0o640)
-    for path, mode in ((tmp_path / "new.wav", 0o600), (there, 0o640)):
-        WavSink(path).close()
-        assert path.stat().st_mode & 0o777 == mode
-
-
-def test_a_killed_process_leaves_a_file(tmp_path: Path) -> None:
-    """Without a close the header still counts all but the last second."""
-    path = tmp_path / "a.wav"
-    sink = WavSink(path)
-    for _ in range(130):
-        sink.write(bytes(960))
-    left = tmp_path / "left.wav"
-    left.write_bytes(path.read_bytes())
-    sink.close()
-    with wave.open(str(left)) as file:
-        assert file.getnframes() == 100 * 480
-    assert WavSource(left).duration_ms == 2000
-    assert WavSource(path).duration_ms == sink.duration_ms == 2600
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """One line with the file and the reason."""
-    path = tmp_path / "none" / "a.wav"
-    with pytest.raises(MediaError) as caught:
-        WavSink(path)
-    assert str(caught.value) == f"{path}: cannot be written: No such file or directory"
-
-
-def test_a_full_disk_is_named() -> None:
-    """The error comes from the write, the update of the header, or the close."""
-    with pytest.raises(MediaError, match=r"^/dev/full: cannot be written: No space"):
-        WavSink("/dev/full")
-
-
-def test_a_callback_gets_sound_and_flushes() -> None:
-    """An app with its own player hears of both; the second is optional."""
-    got: list[object] = []
-    sink = CallbackSink(got.append, lambda: got.append("flush"))
-    sink.write(GOOD)
-    sink.flush()
-    quiet = CallbackSink(got.append)
-    quiet.flush()
-    assert got == [GOOD, "flush"]
-
-
-def test_a_buffer_keeps_all() -> None:
-    """For tests: what came, and how often it was flushed."""
-    sink = BufferSink()
-    sink.write(GOOD)
-    sink.flush()
-    sink.write(GOOD)
-    assert (sink.pcm, sink.flushes) == (GOOD + GOOD, 1)
-
-
-def test_all_fit_the_seam(tmp_path: Path) -> None:
-    """Each is a source or a sink by the protocol."""
-    with WavSink(tmp_path / "a.wav") as sink:
-        sink.write(GOOD)
-    sources = [
-        *(WavSource(tmp_path / "a.wav"), SilenceSource(), QueueSource()),
-        CallbackSource(bytes),
-    ]
+    path.write_bytes(riff(fmt(PCM, 16), (b"data", GOOD)))
+    sources = (WavSource(path), SilenceSource(), QueueSource(), CallbackSource(bytes))
     assert all(isinstance(source, AudioSource) for source in sources)
-    sinks = [sink, BufferSink(), CallbackSink(print)]
-    assert all(isinstance(sink, AudioSink) for sink in sinks)

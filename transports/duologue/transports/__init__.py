@@ -1,7 +1,7 @@
-"""Live sessions and the transports that carry them.
+"""Live sessions, and the transports that connect them.
 
-Names are loaded when they are first used, so that a part whose extra is not
-installed is missed only by those who want it.
+Names are loaded on first use: a missing extra matters only if you use a name that
+needs it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.core.old_paths import redirect
 
-from .contract import AudioSink, AudioSource, Target, Transport
+from .contract import AudioSink, AudioSource, KeySource, Target, Transport
 from .drivers import memory
 from .errors import (
     AuthenticationError,
@@ -27,25 +27,12 @@ from .errors import (
     ServiceUnreachable,
     SignallingError,
 )
-from .http.credentials import (
-    Credentials,
-    EphemeralKeys,
-    KeySource,
-    Secret,
-    TokenEndpoint,
-)
+from .http.credentials import Credentials, Secret
+from .http.key_sources import EphemeralKeys, TokenEndpoint
 
 if TYPE_CHECKING:
-    from .audio.sinks import TrimmedSink
-    from .audio.sources import (
-        BufferSink,
-        CallbackSink,
-        CallbackSource,
-        QueueSource,
-        SilenceSource,
-        WavSink,
-        WavSource,
-    )
+    from .audio.sinks import BufferSink, CallbackSink, TrimmedSink, WavSink
+    from .audio.sources import CallbackSource, QueueSource, SilenceSource, WavSource
     from .client.client import Client
     from .client.live_session import LiveSession
     from .client.tools import Tool, tool
@@ -58,8 +45,8 @@ if TYPE_CHECKING:
     from .drivers.websocket.websocket_transport import websocket
 
 _LAZY = {
-    "BufferSink": "audio.sources",
-    "CallbackSink": "audio.sources",
+    "BufferSink": "audio.sinks",
+    "CallbackSink": "audio.sinks",
     "CallbackSource": "audio.sources",
     "Client": "client.client",
     "IceServer": "drivers.webrtc.ice_server",
@@ -69,7 +56,7 @@ _LAZY = {
     "Statistics": "drivers.webrtc.statistics",
     "Tool": "client.tools",
     "TrimmedSink": "audio.sinks",
-    "WavSink": "audio.sources",
+    "WavSink": "audio.sinks",
     "WavSource": "audio.sources",
     "read_log_file": "drivers.recording.log_file",
     "record": "drivers.recording.recording_transport",
@@ -126,7 +113,7 @@ __all__ = [
 redirect(
     __name__,
     {
-        "credentials": "http.credentials",
+        "credentials": "http.key_sources",
         "emitter": "client.emitter",
         "logfile": "drivers.recording.log_file",
         "memory": "drivers.memory",

@@ -1,4 +1,4 @@
-"""Time and ids for live sessions; both can be handed in."""
+"""Clocks and ids for live sessions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ _ALPHABET = string.ascii_lowercase + string.digits
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """The clock that gives records their times."""
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, never less than before."""
+        """Seconds since the Unix epoch, never decreasing."""
 
 
 class SystemClock:
-    """One reading of the wall clock, and the monotonic clock from there on.
+    """One reading of the wall clock, then the monotonic clock.
 
-    So a wall clock that is set while a session runs changes neither order nor
-    durations.
+    A change of the wall clock during a session affects neither order nor durations.
     """
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, to the µs."""
+        """Seconds since the Unix epoch, in steps of 1 µs."""
         return round(self._offset + time.monotonic(), 6)
 
 

@@ -1,12 +1,13 @@
-"""The seam between the client and whatever carries frames and audio.
+"""The interface between the client and a transport.
 
-A transport moves frames and audio and knows nothing of their meaning. Two small
-protocols: `Transport` for the events, `AudioSource` and `AudioSink` for the sound.
-Audio at the seam is always PCM16 mono little-endian at `SAMPLE_RATE`, whatever
-the wire carries; a transport paces, encodes and resamples.
+A transport moves frames and audio and does not interpret them. `Transport` is the
+protocol for events; `AudioSource` and `AudioSink` are the protocols for audio. Audio
+is always PCM16 mono little-endian at `SAMPLE_RATE`; the transport paces, encodes and
+resamples it.
 
-The other protocols are what a transport may offer beside. Who drives it looks for
-the method and does without where there is none.
+Every other protocol is optional. The client tests for it with ``isinstance``, so
+implement all members of it or none. To have a type checker verify yours, assign it:
+``transport: Repeatable = MyTransport()``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
+
+from duologue.core.log.record import Record
 
 from .clock import Clock
 from .http.credentials import Credentials
@@ -28,8 +31,13 @@ __all__ = [
     "Audible",
     "AudioSink",
     "AudioSource",
+    "Flushable",
+    "KeySource",
+    "Recorder",
+    "Repeatable",
     "Report",
     "Reporting",
+    "Sourced",
     "Tappable",
     "Target",
     "Timed",
@@ -42,26 +50,25 @@ SAMPLE_RATE = 24_000
 FRAME_MS = 20
 #: Samples in a frame.
 FRAME_SAMPLES = SAMPLE_RATE * FRAME_MS // 1000
-#: PCM16 mono at `SAMPLE_RATE`.
+#: Bytes of one ms of PCM16 mono at `SAMPLE_RATE`.
 BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 
 
-#: The ``src`` of the records that a transport reports of itself.
+#: The ``src`` of records that a transport reports about itself.
 OWN = "transport"
 
-#: Takes what a transport did by itself: the frame, and "out" for an event that it
-#: sent, "local" for a fact. Called in the transport's loop; it must not block.
+#: Receives a frame that the transport produced by itself: "out" for an event that it
+#: sent, "local" for a fact. Called in the transport's event loop; must not block.
 Report = Callable[[str, Literal["out", "local"]], None]
 
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """Where a transport is to connect, and as what.
+    """The service and the session that a transport connects to.
 
     ``base_url`` ends in ``/v1`` (no trailing slash); ``session`` is the GA session
-    object as JSON (``type``, ``model``, …) that opens the conversation;
-    ``timeout`` is the time in seconds until the connection has to be usable;
-    ``safety_identifier`` names the end user to the service without saying who it is
+    object as JSON (``type``, ``model``, …); ``timeout`` is the time in seconds until
+    the connection must be usable; ``safety_identifier`` is a pseudonym of the end user
     (header ``OpenAI-Safety-Identifier``).
     """
 
@@ -72,6 +79,23 @@ class Target:
     safety_identifier: str | None = None
 
 
+class KeySource(Protocol):
+    """Supplies the key of each connection; `Credentials` is the simplest one."""
+
+    @property
+    def renews(self) -> bool:
+        """Whether `fetch` can return another key after one was refused."""
+
+    async def fetch(
+        self, base_url: str, session: Mapping[str, Any], timeout: float
+    ) -> Credentials:
+        """Return the key for one connection within ``timeout`` seconds.
+
+        Raises a `ConnectError`.
+        """
+
+
+@runtime_checkable
 class Transport(Protocol):
     """One connection to a service. Used once: connect, exchange frames, close."""
 
@@ -85,10 +109,10 @@ class Transport(Protocol):
         """Send one event as JSON text. Raises `NotConnected` after close."""
 
     def frames(self) -> AsyncIterator[str | bytes]:
-        """Frames as they came, in order. Ends when the connection is closed.
+        """Received frames, in order. Ends when the connection is closed.
 
-        Raises `ConnectionLost` where it ended and nobody closed it. ``bytes`` is a
-        text frame that was not valid UTF-8.
+        Raises `ConnectionLost` if the connection ended and `close` was not called.
+        ``bytes`` is a text frame that was not valid UTF-8.
         """
 
     async def close(self) -> None:
@@ -97,74 +121,113 @@ class Transport(Protocol):
 
 @runtime_checkable
 class AudioSource(Protocol):
-    """Sound that goes to the service: a file, a microphone."""
+    """Audio for the service: a file, a microphone."""
 
     def read(self, samples: int) -> bytes:
-        """Up to ``samples`` samples of PCM16 that are due now, without waiting.
+        """Return up to ``samples`` samples of PCM16 without waiting.
 
-        Fewer mean that there is no more just now: the transport fills up with
-        silence. Called once every `FRAME_MS` in real time.
+        The transport pads with silence. Called every `FRAME_MS` in real time.
         """
 
 
 @runtime_checkable
 class AudioSink(Protocol):
-    """Sound that comes from the service: a file, a speaker."""
+    """Audio from the service: a file, a speaker."""
 
     def write(self, pcm: bytes) -> None:
-        """Take the PCM16 that follows. Must not block."""
+        """Take the next PCM16. Must not block."""
 
     def flush(self) -> None:
-        """Drop what was taken and not played (the service was interrupted)."""
+        """Drop audio that was not played yet (the service was interrupted)."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """A transport that can be made again: its session can reconnect."""
+
+    def again(self) -> Transport | None:
+        """A new transport to the same service; None if there is no next one."""
 
 
 @runtime_checkable
 class Reporting(Protocol):
-    """A transport that does things which nobody told it to.
+    """A transport that sends events or observes facts by itself.
 
-    One that carries sound in events sends what the user says, and knows how much of
-    the reply was heard. Each becomes a record of the session, with `OWN` as ``src``.
+    For example, a WebSocket transport sends the user's audio and knows how much of a
+    reply was played. Each report becomes a record of the session with ``src`` `OWN`.
     """
 
     def report_to(self, report: Report) -> None:
-        """Call ``report`` for each from now on; at the latest before `connect`.
+        """Call ``report`` from now on; the client calls this before `connect`.
 
-        An event is reported before it is sent, and how much was heard before the
-        frame that asks for it (``speech_started``) is given out.
+        Report an event before you send it, and the played duration before you yield
+        the frame that needs it (``speech_started``).
         """
 
 
 @runtime_checkable
-class Audible(Protocol):
-    """A transport that carries sound: both sides can be turned down."""
+class Sourced(Protocol):
+    """A transport whose frames come from another channel than the session's own."""
 
-    def set_muted(self, muted: bool) -> None:
-        """Send silence in place of the source, or the source again."""
+    @property
+    def src(self) -> str | None:
+        """The ``src`` of the received frames' records; None for the session's own."""
 
-    def set_volume(self, volume: float) -> None:
-        """Pass on what is heard at this volume, from 0 to 1 (the default)."""
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A transport that writes the log of its session."""
+
+    def log(self, record: Record) -> None:
+        """Write one record. Raises OSError; the client then retries the record."""
+
+    def end_log(self) -> None:
+        """Close the log; no more records follow."""
+
+
+@runtime_checkable
+class Flushable(Protocol):
+    """A transport that buffers received audio."""
 
     def flush_audio(self) -> None:
-        """Drop what was received and not played."""
+        """Drop received audio that was not played yet."""
+
+
+@runtime_checkable
+class Audible(Flushable, Protocol):
+    """A transport that carries audio: both directions have a volume."""
+
+    def set_muted(self, muted: bool) -> None:
+        """Send silence instead of the source, or the source again."""
+
+    def set_volume(self, volume: float) -> None:
+        """Scale received audio by this volume, from 0 to 1 (the default)."""
+
+    def flush_audio(self) -> None:
+        """Drop received audio that was not played yet."""
 
 
 @runtime_checkable
 class Tappable(Protocol):
-    """A transport that carries sound: both sides can be listened to."""
+    """A transport that carries audio and can copy both directions."""
 
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """Call back with all PCM16 that goes out and comes in, as it does."""
+        """Call back with all PCM16 sent and received, in real time."""
 
 
 @runtime_checkable
 class Timed(Protocol):
-    """A transport with a time and a name of its own: a recording.
+    """A transport with its own clock and session id: a recording.
 
-    A client takes both from it, so that what is replayed has the times and the ids
-    that it had.
+    The client uses both, so a replayed session has its recorded times and ids.
     """
 
-    clock: Clock
-    session_id: str
+    @property
+    def clock(self) -> Clock | None:
+        """The clock of the recording; None if the transport has none."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of the recorded session; None if the transport has none."""

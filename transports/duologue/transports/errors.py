@@ -1,21 +1,21 @@
-"""What can go wrong on the way to the service, grouped by what a caller asks.
+"""The exceptions of transports and clients.
 
-The tree::
+The hierarchy::
 
     DuologueError
-    ├── ConnectError            the session never opened
-    │   ├── SignallingError     the HTTP exchange failed (``status`` if one came)
+    ├── ConnectError            the session did not open
+    │   ├── SignallingError     the HTTP exchange failed (``status`` if there is one)
     │   │   └── AuthenticationError   401 or 403: the key was refused
-    │   ├── ServiceUnreachable  nothing answers at that address
-    │   └── ConnectTimeout      an answer came, the channel never opened
-    ├── NotConnected            a frame was sent after close
-    ├── ConnectionLost          the far end went away
-    ├── MediaError              a file or device is not audio that we can use
+    │   ├── ServiceUnreachable  no service answers at this address
+    │   └── ConnectTimeout      the connection was not usable in time
+    ├── NotConnected            a frame was sent before connect or after close
+    ├── ConnectionLost          the connection ended without a close
+    ├── MediaError              a file or device has no usable audio
     ├── LogError                a recorded log cannot be read at some line
-    ├── ReplayDrift             what is sent differs from what was recorded
+    ├── ReplayDrift             a sent event differs from the recorded one
     └── MissingExtra            an optional dependency is not installed
 
-Every message is one line that names what failed and where; none holds a key.
+Every message is one line that names the cause and the place; none contains a key.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ __all__ = [
 
 
 class ConnectError(DuologueError):
-    """The session could not be opened."""
+    """The session did not open."""
+
+    #: Seconds after which the service accepts another attempt, if it said so.
+    retry_after: float | None = None
 
 
 class SignallingError(ConnectError):
-    """The service answered the offer with something that is not an answer.
-
-    ``status`` is the HTTP status, ``None`` where the exchange broke before one;
-    ``retry_after`` the seconds that the service asks to wait, if it does.
-    """
+    """The HTTP exchange failed. ``status`` is the HTTP status, if there was one."""
 
     def __init__(
         self,
@@ -66,11 +65,11 @@ class AuthenticationError(SignallingError):
 
 
 class ServiceUnreachable(ConnectError):
-    """Nothing answers at the base URL."""
+    """No service answers at the base URL."""
 
 
 class ConnectTimeout(ConnectError):
-    """The connection did not become usable in the time allowed."""
+    """The connection was not usable within the timeout."""
 
 
 class NotConnected(DuologueError):
@@ -78,9 +77,9 @@ class NotConnected(DuologueError):
 
 
 class ConnectionLost(DuologueError):
-    """The far end went away without closing.
+    """The connection ended without a close.
 
-    ``code`` is the close code of a WebSocket, ``None`` where there was none.
+    ``code`` is the close code of a WebSocket, ``None`` if there was none.
     """
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
@@ -97,4 +96,4 @@ class ReplayDrift(DuologueError):
 
 
 class MissingExtra(DuologueError, ImportError):
-    """A feature needs an extra that is not installed; the message names it."""
+    """A feature needs an extra that is not installed. The message names the extra."""

@@ -1,4 +1,4 @@
-"""Frames on their way to `Transport.frames`: in order, bounded, with an end."""
+"""A bounded queue of received frames, behind `Transport.frames`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Frame = TypeVar("Frame", bound=str | bytes)
 
 
 class Inbox(Generic[Frame]):
-    """A queue that one iterator empties, and that ends once, with or without error.
+    """A queue for one reader that ends once, with or without an error.
 
-    ``limit`` is the number of frames that may wait. What came before the end is
-    still given out.
+    ``limit`` is the maximum number of queued frames. Frames queued before the end are
+    still delivered.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -29,7 +29,7 @@ class Inbox(Generic[Frame]):
         self._error: DuologueError | None = None
 
     def put_nowait(self, frame: Frame) -> bool:
-        """Append a frame; false where there is no room or the end was reached."""
+        """Append a frame; return False if the queue is full or has ended."""
         if self._ended or len(self._frames) >= self._limit:
             return False
         self._frames.append(frame)
@@ -37,21 +37,21 @@ class Inbox(Generic[Frame]):
         return True
 
     async def put(self, frame: Frame) -> None:
-        """Append a frame, waiting for room. Raises `NotConnected` after the end."""
+        """Append a frame; wait while full. Raises `NotConnected` after the end."""
         while not self.put_nowait(frame):
             if self._ended:
                 raise NotConnected("the far end is closed")
             await self._changed.wait()
 
     def end(self, error: DuologueError | None = None) -> None:
-        """Let the iterator stop, or raise ``error``. The first end is the one."""
+        """Stop the iterator, or let it raise ``error``. Later calls do nothing."""
         if not self._ended:
             self._ended = True
             self._error = error
             self._wake()
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """The frames as they come, until the end."""
+        """Frames in order, until the end."""
         while True:
             while self._frames:
                 frame = self._frames.popleft()
@@ -64,6 +64,6 @@ class Inbox(Generic[Frame]):
             raise self._error
 
     def _wake(self) -> None:
-        # Whoever waits looks again; a fresh event keeps the next wait from passing.
+        # All waiters check again; a new event makes the next wait block.
         self._changed.set()
         self._changed = asyncio.Event()

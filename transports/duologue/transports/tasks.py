@@ -1,13 +1,13 @@
-"""What the drivers ask of asyncio's tasks."""
+"""Helpers for asyncio tasks."""
 
 from __future__ import annotations
 
 import asyncio
 
-__all__ = ["cancelling"]
+__all__ = ["is_cancelling"]
 
 
-def cancelling() -> bool:
-    """Whether the running task itself was told to stop."""
+def is_cancelling() -> bool:
+    """Whether the running task itself is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -106,7 +106,7 @@ def test_a_key_that_no_header_can_carry(command: Command, serving_here: Serve) -
     url = serving_here(parts=Parts())
     env = {"OPENAI_API_KEY": "sk-very-secret\nX-Evil: 1"}
     outcome = command("token", "--base-url", url, env=env)
-    one_line(outcome, "the key holds characters that no header can carry")
+    one_line(outcome, "the key has characters that are invalid in a header")
 
 
 async def test_a_service_that_repeats_the_key(

@@ -98,7 +98,7 @@ async def test_both_sides_in_a_wav_beside_the_log(
 
 
 def test_a_transport_without_sound_has_no_wav(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no sound"):
+    with pytest.raises(ValueError, match="no audio"):
         record(in_process(), tmp_path / "log.jsonl", audio=tmp_path / "both.wav")
 
 

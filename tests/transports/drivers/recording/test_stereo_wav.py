@@ -114,5 +114,6 @@ def test_a_file_that_cannot_be_written_is_given_up(
     wav.write_left(ms(20, 1))
     wav.close()
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}/none/both.wav is not written any more: No such file or directory"
+        f"{tmp_path}/none/both.wav cannot be written and is closed: "
+        "No such file or directory"
     ]

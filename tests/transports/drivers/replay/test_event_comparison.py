@@ -9,20 +9,20 @@ import pytest
 
 from duologue.core import Record
 from duologue.transports.drivers.replay.event_comparison import (
-    Comparison,
+    EventComparison,
     Sends,
     first_difference,
 )
 from duologue.transports.errors import ReplayDrift
 
 
-def comparison(*events: dict[str, Any] | str, how: Sends = "strict") -> Comparison:
+def comparison(*events: dict[str, Any] | str, how: Sends = "strict") -> EventComparison:
     frames = [each if isinstance(each, str) else json.dumps(each) for each in events]
     records = [
         Record.of(frame, seq=10 + number, session="s", dir="out")
         for number, frame in enumerate(frames)
     ]
-    return Comparison(records, how)
+    return EventComparison(records, how)
 
 
 def say(text: str, **fields: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def say(text: str, **fields: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": item}
 
 
-def take(compared: Comparison, *events: dict[str, Any]) -> None:
+def take(compared: EventComparison, *events: dict[str, Any]) -> None:
     for event in events:
         compared.take(json.dumps(event))
 

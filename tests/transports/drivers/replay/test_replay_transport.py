@@ -201,7 +201,7 @@ async def test_step_by_step(tmp_path: Path) -> None:
     await transport.close()
     await reading
     assert seen == [[], ["n0"], ["n0", "n1", "n2"], ["n0", "n1", "n2", "n3"]]
-    with pytest.raises(ValueError, match="by steps"):
+    with pytest.raises(ValueError, match="in steps"):
         await replay(path).step()
 
 
@@ -277,13 +277,13 @@ async def test_the_next_connection_of_a_session(tmp_path: Path) -> None:
     first = replay(path)
     await first.connect(default_target())
     assert await read(first, 1) == ["a0"]
-    assert first.again is not None
     second = first.again()
+    assert second is not None
     assert second.clock is first.clock
     await second.connect(default_target())
     assert await read(second, 1) == ["a1"]
     assert second.clock.now() == 4.0
-    assert second.again is None
+    assert second.again() is None
     await second.close()
 
 

@@ -10,18 +10,19 @@ from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.transports.drivers.webrtc.aiortc_private import take_packets
-from duologue.transports.drivers.webrtc.jitter_buffer import DEPTH, PacketOrder
+from duologue.transports.drivers.webrtc.aiortc_private import (
+    replace_jitter_buffer,
+)
+from duologue.transports.drivers.webrtc.jitter_buffer import DEPTH, JitterBuffer
 
 
 def delivered(numbers: Iterable[int]) -> list[int]:
     """Which packets come out; each carries its own number."""
     out: list[int] = []
-    order = PacketOrder(lambda data: out.append(int(data)))
+    buffer = JitterBuffer(lambda data: out.append(int(data)))
     for number in numbers:
         number %= 1 << 16
-        packet = SimpleNamespace(sequence_number=number, _data=str(number).encode())
-        assert order.add(packet) == (False, None)
+        buffer.add(number, str(number).encode())
     return out
 
 
@@ -58,25 +59,28 @@ def test_whatever_comes_goes_out_rising_and_once(start: int, came: list[int]) ->
 def test_what_is_empty_is_no_packet() -> None:
     """Padding alone takes its place in the order and nothing more."""
     out: list[bytes] = []
-    order = PacketOrder(out.append)
+    buffer = JitterBuffer(out.append)
     for number, data in ((1, b"a"), (2, b""), (3, b"c")):
-        order.add(SimpleNamespace(sequence_number=number, _data=data))
+        buffer.add(number, data)
     assert out == [b"a", b"c"]
 
 
 def test_no_more_than_a_few_wait() -> None:
-    order = PacketOrder(lambda _: None)
+    buffer = JitterBuffer(lambda _: None)
     for number in (1, *range(3, 3 + DEPTH)):
-        order.add(SimpleNamespace(sequence_number=number, _data=b"x"))
-    assert len(order._held) == DEPTH
+        buffer.add(number, b"x")
+    assert len(buffer._held) == DEPTH
 
 
 def test_aiortcs_receiver_has_the_buffer_that_is_replaced() -> None:
-    """The private part that `take_packets` knows: an upgrade that moves it fails."""
+    """`replace_jitter_buffer` finds the private attribute of aiortc."""
     transport = SimpleNamespace(state="new")
     receiver = RTCRtpReceiver("audio", transport)  # type: ignore[arg-type]
-    take_packets(receiver, lambda _: None)
+    out: list[bytes] = []
+    replace_jitter_buffer(receiver, out.append)
     buffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
-    assert isinstance(buffer, PacketOrder)
+    packet = SimpleNamespace(sequence_number=1, _data=b"a")
+    assert buffer.add(packet) == (False, None)
+    assert out == [b"a"]
     with pytest.raises(AttributeError, match="jitter_buffer"):
-        take_packets(SimpleNamespace(), lambda _: None)
+        replace_jitter_buffer(SimpleNamespace(), lambda _: None)

@@ -14,10 +14,10 @@ import pytest
 from duologue.transports.drivers.webrtc import opus as _opus
 from duologue.transports.drivers.webrtc.opus import (
     CATCH_UP,
-    Listener,
     OpusDecoder,
+    OpusReceiver,
+    OpusSender,
     Pacer,
-    Speaker,
 )
 
 
@@ -70,7 +70,7 @@ async def test_a_long_stall_is_skipped(clock: Clock) -> None:
 
 async def test_packets_are_stamped_by_their_number(clock: Clock) -> None:
     """480 samples a frame, from zero, in units of 24 kHz; a gap after a stall."""
-    speaker = Speaker(lambda: b"\1\0" * 480)
+    speaker = OpusSender(lambda: b"\1\0" * 480)
     packets = [await speaker.next(), await speaker.next()]
     clock.now += 1.001
     packets.append(await speaker.next())
@@ -84,7 +84,7 @@ async def test_packets_are_stamped_by_their_number(clock: Clock) -> None:
 @pytest.mark.parametrize("pcm", [b"", b"\1", b"\1\0" * 100, bytes(5000)])
 async def test_any_length_makes_a_packet(clock: Clock, pcm: bytes) -> None:
     """Too short is filled with silence, too long is cut."""
-    assert (await Speaker(lambda: pcm).next()).size > 0
+    assert (await OpusSender(lambda: pcm).next()).size > 0
 
 
 async def test_a_source_that_fails_is_silence(
@@ -97,11 +97,11 @@ async def test_a_source_that_fails_is_silence(
         calls.append(1)
         raise RuntimeError("no microphone")
 
-    speaker = Speaker(fail)
+    speaker = OpusSender(fail)
     assert [(await speaker.next()).pts for _ in range(3)] == [0, 480, 960]
     assert len(calls) == 1
     assert [record.message for record in caplog.records] == [
-        "the source of audio failed: silence from here on"
+        "the audio source failed: silence from here on"
     ]
 
 
@@ -118,7 +118,7 @@ async def test_while_a_source_gives_none_nothing_is_sent(clock: Clock) -> None:
         for _ in range(5):
             await asyncio.sleep(0)
 
-    speaker = Speaker(next_audio)
+    speaker = OpusSender(next_audio)
     assert (await speaker.next()).pts == 0
     coming = asyncio.create_task(speaker.next())
     await settle()
@@ -142,22 +142,22 @@ async def test_a_receiver_that_fails_gets_no_more(
         calls.append(len(pcm))
         raise RuntimeError("no speaker")
 
-    listener = Listener(fail)
-    listener.hear(b"\xff" * 10)
+    listener = OpusReceiver(fail)
+    listener.receive(b"\xff" * 10)
     for packet in await packets(3):
-        listener.hear(packet)
+        listener.receive(packet)
     assert len(calls) == 1
     assert [record.message for record in caplog.records] == [
-        "the receiver of audio failed and gets no more"
+        "the audio callback failed and gets no more"
     ]
 
 
 async def test_packets_are_heard_as_24_khz_mono(clock: Clock) -> None:
     """All of it, but for what the codec and the filter hold back at first."""
     heard = bytearray()
-    listener = Listener(heard.extend)
+    listener = OpusReceiver(heard.extend)
     for packet in await packets(50):
-        listener.hear(packet)
+        listener.receive(packet)
     assert len(heard) / 2 == pytest.approx(50 * 480, abs=200)
 
 
@@ -166,13 +166,13 @@ async def test_stereo_is_heard_too() -> None:
     codec = av.CodecContext.create("libopus", "w")
     codec.sample_rate, codec.layout, codec.format = 48_000, "stereo", "s16"
     heard = bytearray()
-    listener = Listener(heard.extend)
+    listener = OpusReceiver(heard.extend)
     for number in range(50):
         frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
         frame.planes[0].update(b"\0\x10\0\x10" * 960)
         frame.sample_rate, frame.pts = 48_000, number * 960
         for packet in codec.encode(frame):
-            listener.hear(bytes(packet))
+            listener.receive(bytes(packet))
     assert len(heard) / 2 == pytest.approx(50 * 480, abs=200)
 
 
@@ -193,7 +193,7 @@ async def test_what_is_decoded_is_what_was_said(clock: Clock) -> None:
         (int(9000 * math.sin(2 * math.pi * 440 * n / 24_000)) for n in range(24_000)),
     ).tobytes()
     frames = [pcm[at : at + 960] for at in range(0, len(pcm), 960)]
-    speaker = Speaker(iter(frames).__next__)
+    speaker = OpusSender(iter(frames).__next__)
     decoder = OpusDecoder()
     heard = b"".join(
         [decoder.decode(bytes(await speaker.next())) for _ in range(len(frames))]
@@ -206,5 +206,5 @@ async def test_what_is_decoded_is_what_was_said(clock: Clock) -> None:
 
 async def packets(count: int) -> list[bytes]:
     """So many packets of sound."""
-    speaker = Speaker(lambda: b"\1\x10" * 480)
+    speaker = OpusSender(lambda: b"\1\x10" * 480)
     return [bytes(await speaker.next()) for _ in range(count)]

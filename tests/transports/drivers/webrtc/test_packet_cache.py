@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from duologue.transports.drivers.webrtc.packet_cache import (
     FRAME_BYTES,
+    CachedEncoder,
     PacketCache,
-    Packets,
 )
 
 SILENCE = bytes(FRAME_BYTES)
@@ -38,8 +38,8 @@ class Encoders:
 
 def test_a_stream_is_encoded_by_one_encoder_in_order() -> None:
     encoders = Encoders()
-    packets = Packets(encoders, PacketCache())
-    assert [packets.packet(frame(n)) for n in (1, 2, 3)] == [
+    packets = CachedEncoder(encoders, PacketCache())
+    assert [packets.encode(frame(n)) for n in (1, 2, 3)] == [
         b"\x01",
         b"\x01\x02",
         b"\x01\x02\x03",
@@ -51,24 +51,24 @@ def test_the_same_utterance_costs_once() -> None:
     """In another stream, and again in the same one after silence."""
     encoders, cache = Encoders(), PacketCache()
     utterance = [frame(n) for n in (1, 2, 3)] + [SILENCE] * 10
-    one, two = Packets(encoders, cache), Packets(encoders, cache)
-    first = [one.packet(pcm) for pcm in utterance]
+    one, two = CachedEncoder(encoders, cache), CachedEncoder(encoders, cache)
+    first = [one.encode(pcm) for pcm in utterance]
     work = encoders.encoded
-    assert [two.packet(pcm) for pcm in utterance] == first
-    assert [one.packet(pcm) for pcm in utterance] == first
+    assert [two.encode(pcm) for pcm in utterance] == first
+    assert [one.encode(pcm) for pcm in utterance] == first
     assert encoders.encoded == work
 
 
 def test_lasting_silence_is_one_packet() -> None:
     """Whatever was before; the few frames that end the sound belong to it."""
     encoders = Encoders()
-    packets = Packets(encoders, PacketCache())
-    quiet = packets.packet(SILENCE)
-    packets.packet(frame(1))
-    tail = [packets.packet(SILENCE) for _ in range(3)]
+    packets = CachedEncoder(encoders, PacketCache())
+    quiet = packets.encode(SILENCE)
+    packets.encode(frame(1))
+    tail = [packets.encode(SILENCE) for _ in range(3)]
     assert quiet not in tail
     work = encoders.encoded
-    assert {packets.packet(SILENCE) for _ in range(1000)} == {quiet}
+    assert {packets.encode(SILENCE) for _ in range(1000)} == {quiet}
     assert encoders.encoded == work
 
 
@@ -76,10 +76,10 @@ def test_a_new_ending_is_encoded_in_its_context() -> None:
     """A new encoder is shown the last frames before it is asked for the packet."""
     encoders, cache = Encoders(), PacketCache()
     for ending in (9, 8):
-        packets = Packets(encoders, cache)
+        packets = CachedEncoder(encoders, cache)
         for n in (1, 2, 3, 4, 5):
-            packets.packet(frame(n))
-        last = packets.packet(frame(ending))
+            packets.encode(frame(n))
+        last = packets.encode(frame(ending))
     assert last == b"\x03\x04\x05\x08"
     assert encoders.made == 2
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from duologue.transports.drivers.webrtc import peer as _aiortc
 from duologue.transports.drivers.webrtc.aiortc_private import (
     gather_loopback,
-    guard,
-    received,
+    guard_messages,
+    packets_received,
 )
 from duologue.transports.drivers.webrtc.ice_server import IceServer
 from duologue.transports.drivers.webrtc.peer import (
@@ -245,7 +245,7 @@ async def test_ice_servers_are_the_callers(make_end: MakeEnd) -> None:
     assert server.credential == Secret("password")
     assert "password" not in repr(server)
     make_end(loopback=False, ice_servers=[server])
-    with pytest.raises(ConnectError, match=r"^not an ICE server: \['http://x'\]"):
+    with pytest.raises(ConnectError, match=r"^invalid ICE server: \['http://x'\]"):
         make_end(loopback=False, ice_servers=[IceServer(["http://x"])])
 
 
@@ -386,7 +386,7 @@ async def test_a_peer_that_is_silent_and_answers_is_there(
     """Nothing to say is no reason to give it up."""
     monkeypatch.setattr(_aiortc, "SILENCE", 0.0)
     monkeypatch.setattr(_aiortc, "LOOK", 0.02)
-    monkeypatch.setattr(_aiortc, "received", lambda dtls: 0)
+    monkeypatch.setattr(_aiortc, "packets_received", lambda dtls: 0)
     client, server = make_end(), make_end()
     await kit.join(client, server)
     await asyncio.sleep(0.5)
@@ -525,7 +525,7 @@ async def test_the_private_parts_are_where_we_look(make_end: MakeEnd) -> None:
     gather = inspect.signature(aioice.ice.Connection.get_component_candidates)
     assert list(gather.parameters)[:3] == ["self", "component", "addresses"]
     assert aioice.ice.CONSENT_FAILURES * aioice.ice.CONSENT_INTERVAL == 30
-    assert received(sctp.transport) == 0
+    assert packets_received(sctp.transport) == 0
     assert connection._nominated == {}
     request = inspect.signature(aioice.ice.StunProtocol.request).parameters
     assert {"integrity_key", "retransmissions"} <= request.keys()
@@ -540,7 +540,7 @@ async def test_the_guard_turns_bad_strings_into_binary() -> None:
             seen.append(message)
 
     sctp = Sctp()
-    guard(sctp)
+    guard_messages(sctp)
     await sctp._data_channel_receive(1, 51, b"\xff")
     await sctp._data_channel_receive(1, 51, b"good")
     await sctp._data_channel_receive(1, 50, b"\xff")

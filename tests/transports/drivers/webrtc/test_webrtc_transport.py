@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import aiortc
 import pytest
 
-from duologue.transports.audio.sources import BufferSink, CallbackSource
+from duologue.transports.audio.sinks import BufferSink
+from duologue.transports.audio.sources import CallbackSource
 from duologue.transports.contract import Transport
 from duologue.transports.drivers.webrtc import webrtc_transport as _webrtc
 from duologue.transports.drivers.webrtc.data_channel import SEND_LIMIT
@@ -300,7 +301,7 @@ FAILURES = [
     pytest.param(
         _no_url,
         SignallingError,
-        "the base URL has to begin with http:// or https://",
+        "the base URL must begin with http:// or https://",
         id="no URL",
     ),
     pytest.param(

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from duologue.transports.audio.mixer import Sound
-from duologue.transports.audio.sources import BufferSink, CallbackSink
+from duologue.transports.audio.mixer import Mixer
+from duologue.transports.audio.sinks import BufferSink, CallbackSink
 from duologue.transports.drivers.websocket import playback as _playback
 from duologue.transports.drivers.websocket.playback import Playback
 
@@ -21,9 +21,9 @@ def ms(count: int, value: bytes = b"\x01\x00") -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def playing(sound: Sound) -> AsyncIterator[tuple[Playback, Heard]]:
+async def playing(sound: Mixer) -> AsyncIterator[tuple[Playback, Heard]]:
     heard: Heard = []
-    playback = Playback(sound, lambda *told: heard.append(told))
+    playback = Playback(sound, lambda *report: heard.append(report))
     task = asyncio.create_task(playback.run())
     yield playback, heard
     task.cancel()
@@ -40,7 +40,7 @@ async def until_silent(playback: Playback) -> None:
 async def test_parts_follow_each_other_without_a_gap() -> None:
     """All of each is heard; the beginning and the end of each is told."""
     sink = BufferSink()
-    async with playing(Sound(None, sink)) as (playback, heard):
+    async with playing(Mixer(None, sink)) as (playback, heard):
         playback.add("a", 0, ms(50))
         playback.add("a", 1, ms(30, b"\x02\x00"))
         playback.add("b", 0, ms(45, b"\x03\x00"))
@@ -57,7 +57,7 @@ async def test_sound_that_comes_in_pieces_is_one_part() -> None:
     """Cut anywhere, within a sample too, and with pauses between."""
     sink = BufferSink()
     pcm = bytes(range(1, 201)) * 24
-    async with playing(Sound(None, sink)) as (playback, heard):
+    async with playing(Mixer(None, sink)) as (playback, heard):
         for start in range(0, len(pcm), 1001):
             playback.add("a", 0, pcm[start : start + 1001])
             await asyncio.sleep(0.025)
@@ -69,7 +69,7 @@ async def test_sound_that_comes_in_pieces_is_one_part() -> None:
 async def test_half_a_sample_at_the_end_is_dropped() -> None:
     """It holds nobody up."""
     sink = BufferSink()
-    async with playing(Sound(None, sink)) as (playback, _):
+    async with playing(Mixer(None, sink)) as (playback, _):
         playback.add("a", 0, ms(20) + b"\x09")
         playback.add("b", 0, ms(20))
         await until_silent(playback)
@@ -79,12 +79,12 @@ async def test_half_a_sample_at_the_end_is_dropped() -> None:
 async def test_stopping_all_drops_what_waits_and_what_comes_late() -> None:
     """What was heard until then stays told."""
     sink = BufferSink()
-    async with playing(Sound(None, sink)) as (playback, heard):
+    async with playing(Mixer(None, sink)) as (playback, heard):
         playback.add("a", 0, ms(1000))
         playback.add("b", 0, ms(1000))
         await asyncio.sleep(0.1)
-        playback.tell()
-        playback.tell()
+        playback.report()
+        playback.report()
         playback.stop()
         length = len(sink.pcm)
         playback.add("a", 0, ms(100))
@@ -100,7 +100,7 @@ async def test_stopping_all_drops_what_waits_and_what_comes_late() -> None:
 
 async def test_stopping_one_lets_the_others_be_heard() -> None:
     sink = BufferSink()
-    async with playing(Sound(None, sink)) as (playback, _):
+    async with playing(Mixer(None, sink)) as (playback, _):
         playback.add("a", 0, ms(1000))
         playback.add("b", 0, ms(40, b"\x02\x00"))
         await asyncio.sleep(0)
@@ -118,11 +118,11 @@ async def test_a_sink_that_fails_ends_alone(
     def fail(pcm: bytes) -> None:
         raise RuntimeError("mine")
 
-    async with playing(Sound(None, CallbackSink(fail))) as (playback, heard):
+    async with playing(Mixer(None, CallbackSink(fail))) as (playback, heard):
         playback.add("a", 0, ms(100))
         await asyncio.sleep(0.1)
     assert heard == [("a", 0, 0)]
-    assert "the sink of audio failed" in caplog.text
+    assert "the audio sink failed" in caplog.text
 
 
 async def test_a_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ async def test_a_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(_playback, "_CATCH_UP", 0.0)
     loop = asyncio.get_running_loop()
     times: list[float] = []
-    sound = Sound(None, CallbackSink(lambda pcm: times.append(loop.time())))
+    sound = Mixer(None, CallbackSink(lambda pcm: times.append(loop.time())))
     async with playing(sound) as (playback, _):
         playback.add("a", 0, ms(100))
         await asyncio.sleep(0.03)

@@ -6,16 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sinks import TrimmedSink
-    from .sources import (
-        BufferSink,
-        CallbackSink,
-        CallbackSource,
-        QueueSource,
-        SilenceSource,
-        WavSink,
-        WavSource,
-    )
+    from .sinks import BufferSink, CallbackSink, TrimmedSink, WavSink
+    from .sources import CallbackSource, QueueSource, SilenceSource, WavSource
 
 __all__ = [
     "BufferSink",
@@ -29,13 +21,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BufferSink": "sources",
-    "CallbackSink": "sources",
+    "BufferSink": "sinks",
+    "CallbackSink": "sinks",
     "CallbackSource": "sources",
     "QueueSource": "sources",
     "SilenceSource": "sources",
     "TrimmedSink": "sinks",
-    "WavSink": "sources",
+    "WavSink": "sinks",
     "WavSource": "sources",
 }
 

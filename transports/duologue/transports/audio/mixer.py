@@ -1,4 +1,4 @@
-"""The sound inside a transport: both sides, turned down or listened to."""
+"""The audio of a transport: mute, volume, and taps for both directions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..contract import FRAME_SAMPLES, AudioSink, AudioSource
 
-__all__ = ["FRAME_BYTES", "Sound"]
+__all__ = ["FRAME_BYTES", "Mixer"]
 
 #: Bytes of a frame of PCM16 mono.
 FRAME_BYTES = FRAME_SAMPLES * 2
@@ -15,15 +15,15 @@ FRAME_BYTES = FRAME_SAMPLES * 2
 Tap = Callable[[bytes], None]
 
 
-def _nobody(pcm: bytes) -> None:
-    """Nobody listens."""
+def _no_tap(pcm: bytes) -> None:
+    """The default tap."""
 
 
-class Sound:
-    """A source and a sink, either of which may be missing.
+class Mixer:
+    """A source and a sink, both optional, with mute, volume and taps.
 
-    Connections that follow each other share one. While two of them stand, the first
-    that read the source has it alone, until it calls `release`.
+    Successive connections of a session share one. While two connections are open, the
+    first that reads the source keeps it until it calls `release`.
     """
 
     def __init__(self, source: AudioSource | None, sink: AudioSink | None) -> None:
@@ -31,39 +31,39 @@ class Sound:
         self.sink = sink
         self._muted = False
         self._volume = 1.0
-        self._said: Tap = _nobody
-        self._heard: Tap = _nobody
+        self._said: Tap = _no_tap
+        self._heard: Tap = _no_tap
         self._reader: object = None
 
     @property
     def speaks(self) -> bool:
-        """Whether there is anything to send."""
+        """Whether there is a source."""
         return self.source is not None
 
     @property
     def is_heard(self) -> bool:
-        """Whether anyone wants what comes."""
-        return self.sink is not None or self._heard is not _nobody
+        """Whether received audio has a sink or a tap."""
+        return self.sink is not None or self._heard is not _no_tap
 
     def tap(self, said: Tap, heard: Tap) -> None:
-        """See `seam.Tappable`."""
+        """See `contract.Tappable`."""
         self._said, self._heard = said, heard
 
     def set_muted(self, muted: bool) -> None:
-        """See `seam.Audible`."""
+        """See `contract.Audible`."""
         self._muted = muted
 
     def set_volume(self, volume: float) -> None:
-        """See `seam.Audible`. Raises ValueError for what is not from 0 to 1."""
+        """See `contract.Audible`. Raises ValueError for any other."""
         if not 0 <= volume <= 1:
             raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
         self._volume = volume
 
     def read(self, reader: object) -> bytes:
-        """The next frame to send: silence where the source has none, and if muted.
+        """The next frame to send: silence if muted or if the source has none.
 
-        The source is read all the same: what was said meanwhile is not said later.
-        Silence too where another ``reader`` has the source.
+        A muted source is read too, so that its audio is not sent later. Another
+        ``reader`` than the one that has the source gets silence.
         """
         if self._reader is None:
             self._reader = reader
@@ -77,18 +77,18 @@ class Sound:
         return pcm
 
     def release(self, reader: object) -> None:
-        """This one reads no more: the source is the next one's."""
+        """Let another reader have the source."""
         if self._reader is reader:
             self._reader = None
 
     def write(self, pcm: bytes) -> None:
-        """Pass on what is heard."""
+        """Pass received audio to the tap and the sink."""
         self._heard(pcm)
         if self.sink is not None:
             self.sink.write(pcm if self._volume == 1 else _scaled(pcm, self._volume))
 
     def flush(self) -> None:
-        """Drop what the sink took and did not play."""
+        """Flush the sink."""
         if self.sink is not None:
             self.sink.flush()
 

@@ -1,6 +1,6 @@
-"""Samples of any width, rate and number of channels to the one format we use.
+"""Conversion of samples of any width, rate and channel count to PCM16 mono.
 
-The only module here that imports numpy and soxr.
+The only module of this root that imports numpy and soxr.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 
 __all__ = ["convert"]
 
-#: Little-endian types as they lie in a file; 24 bits are widened first.
+#: Little-endian types in a file; 24 bits are widened first.
 _TYPES = {"u8": "u1", "s16": "<i2", "s24": "<i4", "s32": "<i4", "f32": "<f4"}
 
 
 def convert(data: bytes, *, encoding: str, channels: int, rate: int) -> bytes:
     """PCM16 mono at `SAMPLE_RATE` from interleaved samples.
 
-    ``encoding`` is one of u8, s16, s24, s32, f32; ``data`` holds whole frames.
-    Channels are averaged; a float beyond ±1 is clipped, one that is no number is
-    silence.
+    ``encoding`` is one of u8, s16, s24, s32, f32; ``data`` has whole frames. Channels
+    are averaged, floats beyond ±1 are clipped, and NaN becomes silence.
     """
     if (encoding, channels, rate) == ("s16", 1, SAMPLE_RATE):
         return data
@@ -41,7 +40,7 @@ def convert(data: bytes, *, encoding: str, channels: int, rate: int) -> bytes:
 def _to_float(
     data: bytes, encoding: str
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Samples as numbers from -1 to 1."""
+    """Samples as floats from -1 to 1."""
     if encoding == "s24":
         wide = np.zeros((len(data) // 3, 4), dtype=np.uint8)
         wide[:, 1:] = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)

@@ -1,7 +1,7 @@
 """WAV files: RIFF as in the "Multiple Channel Audio Data and WAVE Files" page.
 
-The standard library's `wave` refuses float samples and, before Python 3.12,
-WAVE_FORMAT_EXTENSIBLE; both are what editors and recorders write.
+Editors and recorders write float samples and WAVE_FORMAT_EXTENSIBLE. The standard
+library's `wave` refuses the first and, before Python 3.12, the second.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..errors import MediaError
 
 __all__ = ["HEADER_BYTES", "header", "read_wav"]
 
-#: Bytes of what `header` makes.
+#: Bytes of a `header`.
 HEADER_BYTES = 44
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
-#: (format tag, bits per sample) to the names of `convert`.
+#: The encoding names of `convert` by (format tag, bits per sample).
 _ENCODINGS = {
     (_PCM, 8): "u8",
     (_PCM, 16): "s16",
@@ -28,7 +28,7 @@ _ENCODINGS = {
     (_PCM, 32): "s32",
     (_FLOAT, 32): "f32",
 }
-#: Hz that are believed. A false rate of 1 Hz would blow a second up to hours.
+#: Accepted rates in Hz. A false rate of 1 Hz would stretch a second to hours.
 _RATES = range(1_000, 768_001)
 #: The size fields have 32 bits.
 _SIZE_LIMIT = 0xFFFF_FFFF
@@ -43,7 +43,7 @@ class _Format:
 
 
 def header(data_bytes: int, *, channels: int = 1) -> bytes:
-    """The header of a PCM16 file at `SAMPLE_RATE` with that much sound."""
+    """The header of a PCM16 file at `SAMPLE_RATE` with ``data_bytes`` of audio."""
     frame = 2 * channels
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
@@ -54,9 +54,9 @@ def header(data_bytes: int, *, channels: int = 1) -> bytes:
 
 
 def read_wav(path: Path) -> bytes:
-    """The sound of a file as PCM16 mono at `SAMPLE_RATE`.
+    """The audio of a file as PCM16 mono at `SAMPLE_RATE`.
 
-    Raises `MediaError` with the file's name where there is none.
+    Raises `MediaError` with the file's name for a missing or invalid file.
     """
     try:
         return _decode(_content(path))
@@ -89,12 +89,12 @@ def _decode(content: bytes) -> bytes:
         data[:whole], encoding=form.encoding, channels=form.channels, rate=form.rate
     )
     if not pcm:
-        raise MediaError("there are no samples in it")
+        raise MediaError("it has no samples")
     return pcm
 
 
 def _chunks(content: bytes) -> tuple[_Format, bytes]:
-    """The format and the data chunk; others (LIST, fact, …) are passed over."""
+    """The format and the data chunk; other chunks (LIST, fact, …) are skipped."""
     form, at = None, 12
     while at + 8 <= len(content):
         name, size = struct.unpack_from("<4sI", content, at)
@@ -104,7 +104,7 @@ def _chunks(content: bytes) -> tuple[_Format, bytes]:
         elif name == b"data":
             if form is None:
                 raise MediaError("its samples come before their format")
-            # May end early: a writer that died, or that wrote to a pipe.
+            # It may be cut off: the writer was killed, or wrote to a pipe.
             return form, body
         at += 8 + size + size % 2
     missing = "data" if form is not None else "format"
@@ -116,7 +116,7 @@ def _format(body: bytes) -> _Format:
         raise MediaError("the header ends early: its format chunk is cut off")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
     if tag == _EXTENSIBLE and len(body) >= 26:
-        # The true tag begins the sub-format's GUID.
+        # The sub-format's GUID begins with the format tag.
         [tag] = struct.unpack_from("<H", body, 24)
     encoding = _ENCODINGS.get((tag, bits))
     if encoding is None:

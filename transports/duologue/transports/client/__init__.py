@@ -1,4 +1,4 @@
-"""Live sessions: the client, its sessions, and their connections."""
+"""The client, its live sessions, and their connections."""
 
 from __future__ import annotations
 

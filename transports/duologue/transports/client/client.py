@@ -1,4 +1,4 @@
-"""Live sessions over any transport, folded into one store."""
+"""The client: live sessions over any transport, in one store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import attrs
 
@@ -18,16 +18,18 @@ from duologue.core.effects.backoff import Backoff
 from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
-from ..contract import Transport
+from ..contract import KeySource, Timed, Transport
 from ..errors import NotConnected
-from ..http.credentials import Credentials, KeySource
+from ..http.credentials import Credentials
 from .connector import Connector, MakeTransport
 from .live_session import LiveSession
-from .tools import Spec, Tool
+from .session_records import SessionRecords
+from .supervisor import Supervisor
+from .tools import Spec, Tool, Toolbox
 
 __all__ = ["DEFAULT_BASE_URL", "Client", "LiveSession"]
 
-#: The real service.
+#: The API of OpenAI.
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 _log = logging.getLogger("duologue")
@@ -36,10 +38,10 @@ _log = logging.getLogger("duologue")
 class Client:
     """Runs sessions; an async context manager that closes them all at its end.
 
-    ``credentials`` default to ``OPENAI_API_KEY``, ``base_url`` to ``OPENAI_BASE_URL``
-    and then to the real service. ``backoff`` says how a lost connection is tried
-    again, None that it is not. ``clock``, ``ids`` and ``chance`` (numbers from 0 to
-    1) can be handed in for tests.
+    ``credentials`` default to ``OPENAI_API_KEY``; ``base_url`` defaults to
+    ``OPENAI_BASE_URL`` and then to `DEFAULT_BASE_URL`. ``backoff`` controls reconnects;
+    None disables them. ``clock``, ``ids`` and ``chance`` (random numbers from 0 to 1)
+    can be replaced in tests.
     """
 
     def __init__(
@@ -62,15 +64,16 @@ class Client:
         self._backoff = backoff
         self._chance = chance
         self._sessions: dict[str, LiveSession] = {}
+        self._records: dict[str, SessionRecords] = {}
         self._closed = False
 
     @property
     def sessions(self) -> Mapping[str, LiveSession]:
-        """The sessions of this client by id, closed ones too until forgotten."""
+        """The sessions by id. A closed one stays here until `close_session`."""
         return MappingProxyType(self._sessions)
 
     def get_session(self, session_id: str) -> LiveSession:
-        """The session of this id. Raises KeyError."""
+        """The session with this id. Raises KeyError."""
         return self._sessions[session_id]
 
     async def start_session(
@@ -82,16 +85,16 @@ class Client:
         tools: Iterable[Tool | Spec | Callable[..., Any]] = (),
         timeout: float = 15.0,
     ) -> LiveSession:
-        """Connect a new session; returns when frames go both ways.
+        """Connect a new session; return when frames go both ways.
 
-        ``transport`` defaults to WebRTC without microphone and speaker; a function
-        that makes one is called for each connection (if it gives a `record`, the log
-        of the first one has the whole session). ``tools`` are run when the model
-        calls them, beside those that ``config`` tells of. ``timeout`` in seconds is
-        for all of the connecting; a transport that does not keep it is given up a
-        second later. Raises a `ConnectError`, with the session left in the store as
-        ``failed``; ValueError for an id in use, `NotConnected` once the client is
-        closed, or the session while it connects.
+        ``transport`` defaults to WebRTC without microphone and speaker. You can also
+        pass a function that makes a transport; it is called for each connection. (If
+        it returns a `record`, the first one's log contains the whole session.)
+        ``tools`` are added to those of ``config`` and run when the model calls them.
+        ``timeout`` in seconds limits the whole connect, with one more second for a
+        transport that exceeds it. Raises a `ConnectError`, and the session stays in
+        the store as ``failed``; ValueError for an id in use; `NotConnected` if the
+        client is closed, or the session is closed while it connects.
         """
         if self._closed:
             raise NotConnected("this client is closed")
@@ -100,13 +103,14 @@ class Client:
 
             transport = webrtc()
         made, make = _split(transport)
-        # A recording has the time of its session, and goes on by itself.
-        clock: Clock | None = getattr(made, "clock", None)
-        session_id = id or self._id_for(made)
+        recorded = made if isinstance(made, Timed) else None
+        clock = recorded.clock if recorded is not None else None
+        session_id = id or self._new_id(recorded)
         if session_id in self._sessions:
             raise ValueError(f"a session {session_id!r} exists already")
         connector = Connector(
             transport=made,
+            # A recording continues by itself.
             make=make if clock is None else None,
             base_url=self.base_url,
             keys=self.credentials,
@@ -114,36 +118,39 @@ class Client:
             backoff=self._backoff,
             chance=self._chance,
         )
-        session = LiveSession(session_id, self.store, clock or self._clock, connector)
-        configuration = session._configure(default_config(config), tools)
-        self._sessions[session_id] = session
-        await session._open(configuration)
+        records = SessionRecords(session_id, self.store, clock or self._clock, made)
+        supervisor = Supervisor(records, connector)
+        toolbox = Toolbox(supervisor.spawn, records.note, supervisor.put)
+        config = toolbox.configure(default_config(config), tools)
+        session = LiveSession(records, supervisor, toolbox)
+        self._sessions[session_id], self._records[session_id] = session, records
+        await supervisor.start(config.to_session())
         return session
 
-    def _id_for(self, transport: Transport | None) -> str:
-        """An id that nobody has: that of a recording, or a new one."""
-        recorded: str | None = getattr(transport, "session_id", None)
-        return recorded if recorded and recorded not in self._sessions else self._ids()
+    def _new_id(self, recorded: Timed | None) -> str:
+        """An unused id: that of the recording, or a new one."""
+        found = recorded.session_id if recorded is not None else None
+        return found if found and found not in self._sessions else self._ids()
 
     async def close_session(self, session_id: str) -> Session:
-        """Close a session, take it out of the state, and return its last value.
+        """Close a session, remove it from the store, and return its last value.
 
-        Those who call at the same time get the same. Raises KeyError.
+        Concurrent calls return the same value. Raises KeyError.
         """
-        session = self._sessions[session_id]
+        session, records = self._sessions[session_id], self._records[session_id]
         await session.close()
         if self._sessions.get(session_id) is session:
-            del self._sessions[session_id]
-        session._forget()
+            del self._sessions[session_id], self._records[session_id]
+        records.forget()
         return session.state
 
     async def close(self) -> None:
-        """Close all sessions at once. Their state stays in the store."""
+        """Close all sessions concurrently. Their state stays in the store."""
         self._closed = True
         closing = (session.close() for session in list(self._sessions.values()))
         for result in await asyncio.gather(*closing, return_exceptions=True):
             if result is not None and not isinstance(result, asyncio.CancelledError):
-                _log.error("a session was not closed well", exc_info=result)
+                _log.error("closing a session failed", exc_info=result)
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,16 +167,16 @@ class Client:
 def _split(
     transport: Transport | MakeTransport,
 ) -> tuple[Transport, MakeTransport | None]:
-    """A first transport, and what makes more of them where that was given."""
-    if callable(transport) and not hasattr(transport, "connect"):
-        return transport(), transport
-    return cast(Transport, transport), None
+    """The first transport, and the function that makes more, if one was given."""
+    if isinstance(transport, Transport):
+        return transport, None
+    return transport(), transport
 
 
 def default_config(config: SessionConfig | None = None) -> SessionConfig:
-    """A configuration with its model.
+    """A configuration with a model.
 
-    That which it names, that of ``DUOLOGUE_MODEL``, or that of the table of models.
+    The model of ``config``, or else of ``DUOLOGUE_MODEL``, or else of the model table.
     """
     config = config or SessionConfig()
     if config.model is not None:

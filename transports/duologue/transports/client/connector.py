@@ -1,4 +1,4 @@
-"""Makes the connections of one session: for each a transport and a key of its own."""
+"""Makes the connections of one session, each with a new transport and key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 from duologue.core.effects.backoff import Backoff, is_worth_repeating
 
-from ..contract import Target, Transport
+from ..contract import KeySource, Repeatable, Target, Transport
 from ..errors import (
     AuthenticationError,
     ConnectError,
@@ -18,28 +18,27 @@ from ..errors import (
     DuologueError,
     SignallingError,
 )
-from ..http.credentials import KeySource
 
-__all__ = ["Connector", "MakeTransport", "is_worth_it"]
+__all__ = ["Connector", "MakeTransport", "is_retryable"]
 
-#: Gives a transport that was not used yet.
+#: Makes a transport that was not used yet.
 MakeTransport = Callable[[], Transport]
 
-#: Attempts of a first connection that the service puts off (429, 5xx).
+#: Attempts of a first connection that a busy service refuses (429, 5xx).
 _FIRST_ATTEMPTS = 3
-#: Seconds after its time at which a transport that keeps none is given up.
+#: Seconds after its timeout at which a transport that ignores it is cancelled.
 _LATE = 1.0
-#: The HTTP status of a key that is not good, or no longer.
+#: The HTTP status of an invalid or expired key.
 _UNAUTHORIZED = 401
 
 
 @attrs.define(kw_only=True)
 class Connector:
-    """What the connections of a session have in common.
+    """The options that all connections of a session share.
 
-    ``transport`` is the first, then the last. ``make`` gives others; where there is
-    none, the one at hand may have ``again``, which gives a fresh one like it.
-    ``prepare`` gets each transport before it connects.
+    ``transport`` is the first, then the latest one. ``make`` makes the next; without
+    it the next is made by the latest, if that is `Repeatable`. ``prepare`` is called
+    with each transport before it connects.
     """
 
     transport: Transport
@@ -51,31 +50,39 @@ class Connector:
     backoff: Backoff | None
     chance: Callable[[], float]
     prepare: Callable[[Transport], None] = lambda transport: None
+    _spare: Transport | None = attrs.field(default=None, init=False)
 
     @property
     def has_next(self) -> bool:
-        """Whether another connection can be made, and is wanted."""
-        return self.backoff is not None and self._maker() is not None
+        """Whether another connection is possible and wanted."""
+        if self.backoff is None:
+            return False
+        if self.make is None and self._spare is None:
+            self._spare = self._repeat()
+        return self.make is not None or self._spare is not None
 
     def next(self) -> Transport | None:
-        """The next transport; None where there can be no other."""
-        make = self._maker()
-        if make is None:
-            return None
-        self.transport = make()
-        return self.transport
+        """The next transport; None if there is none."""
+        if self.make is not None:
+            following: Transport | None = self.make()
+        else:
+            following, self._spare = self._spare or self._repeat(), None
+        if following is not None:
+            self.transport = following
+        return following
 
-    def _maker(self) -> MakeTransport | None:
-        return self.make or getattr(self.transport, "again", None)
+    def _repeat(self) -> Transport | None:
+        transport = self.transport
+        return transport.again() if isinstance(transport, Repeatable) else None
 
     async def connect(
         self, transport: Transport, session: Mapping[str, Any], timeout: float
     ) -> Transport:
-        """Connect it, or one like it where the key was refused for its age.
+        """Connect this transport, or the next one with a new key after a 401.
 
-        All of it has ``timeout`` seconds, the fetching of a key too. Raises a
-        `ConnectError`; then it is closed. A key that was minted may have expired on
-        the way: a new one is minted, once, where the connection gets a 401.
+        ``timeout`` (seconds) includes fetching the key. A minted key may have expired
+        on the way, so a key source that renews gets one more try. Raises a
+        `ConnectError`; the transport is then closed.
         """
         try:
             async with asyncio.timeout(timeout + _LATE):
@@ -102,7 +109,7 @@ class Connector:
     async def _target(
         self, transport: Transport, session: Mapping[str, Any], ends: float
     ) -> Target:
-        """Where to connect it to, with a key. It is closed if there is none."""
+        """Fetch a key for this transport; close the transport if that fails."""
         self.transport = transport
         left = max(0.1, ends - _now())
         try:
@@ -126,9 +133,9 @@ class Connector:
             raise
 
     async def first(self, session: Mapping[str, Any]) -> Transport:
-        """The first connection, within ``timeout`` seconds.
+        """Make the first connection within ``timeout`` seconds.
 
-        A service that is busy is asked again, two times at most. Raises a
+        Repeats the attempt at most twice if the service is busy. Raises a
         `ConnectError`.
         """
         transport = self.transport
@@ -156,8 +163,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def is_worth_it(error: DuologueError) -> bool:
-    """Whether the same connection may succeed when it is tried later."""
+def is_retryable(error: DuologueError) -> bool:
+    """Whether a later attempt may succeed."""
     if isinstance(error, SignallingError):
         return is_worth_repeating(error.status)
     return isinstance(error, ConnectError | ConnectTimeout)

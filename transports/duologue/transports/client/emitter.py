@@ -1,7 +1,7 @@
-"""Callbacks by name: a thin layer over `duologue.core.views.notices`.
+"""Callbacks by name for the notices of `duologue.core.views.notices`.
 
-Synchronous; a callback that raises is set aside, logged, and kept in
-`Emitter.failures`.
+Calls are synchronous. An exception of a callback is logged and kept in
+`Emitter.failures`; other callbacks still run.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _log = logging.getLogger("duologue")
 
 
 class Emitter:
-    """Keeps the callbacks of one session."""
+    """The callbacks of one session."""
 
     def __init__(self) -> None:
         self._emitter = EventEmitter()
-        #: What callbacks raised, the last hundred.
+        #: The last hundred exceptions that callbacks raised.
         self.failures: list[BaseException] = []
 
     def on(self, name: str, callback: Callable[..., Any]) -> Callable[[], None]:
         """Call ``callback`` for every notice of this name (see `NAMES`).
 
-        Returns the function that ends it. Raises ValueError for an unknown name and
-        TypeError for a coroutine function, which nobody would await.
+        Returns a function that unsubscribes. Raises ValueError for an unknown name and
+        TypeError for a coroutine function, because the emitter does not await.
         """
         if inspect.iscoroutinefunction(callback):
             raise TypeError("a callback is a plain function: start a task in it")
         if name not in NAMES:
             known = ", ".join(sorted(NAMES))
-            raise ValueError(f"no notice is called {name!r}; there are: {known}")
+            raise ValueError(f"unknown notice {name!r}; known: {known}")
 
         def isolated(*args: Any) -> None:
             try:
@@ -52,7 +52,7 @@ class Emitter:
                 _log.exception("a callback for %r failed", name)
                 self.failures = [*self.failures[-99:], error]
 
-        # pyee raises on an "error" without a listener; a prefix makes it a plain name.
+        # pyee raises for "error" without a listener; the prefix avoids that.
         self._emitter.on(f"on_{name}", isolated)
 
         def off() -> None:
@@ -62,5 +62,5 @@ class Emitter:
         return off
 
     def tell(self, notice: Notice) -> None:
-        """Call the callbacks of one notice."""
+        """Call the callbacks of this notice."""
         self._emitter.emit(f"on_{notice.name}", *notice.args)

@@ -1,13 +1,13 @@
-"""What is to be sent, in its order, and what becomes of it where there is no way now.
+"""The queue of events to send, in two lanes.
 
-Two lanes. What follows from the session itself (`react`) goes first: a truncation, or
-what a new connection must be told before all else. Behind it waits what the application
-wants said, and each ``response.create``: an answer is asked for when all has been said
-that it is to answer.
+The urgent lane has the session's own events (`react`), such as a truncation or the
+restored conversation of a new connection. The second lane has the application's events
+and every ``response.create``, so a response is requested after all events that it
+answers.
 
-While a connection is away, what the application hands in is accepted up to a limit and
-kept for the next one. What the session itself wanted is dropped: the next connection
-makes it want again.
+Without a connection, the application's events are accepted up to a limit and kept for
+the next connection. The session's own events are dropped: the next connection makes the
+session want them again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ..errors import ConnectionLost, NotConnected
 
 __all__ = ["LIMIT", "Outbox"]
 
-#: Events of the application that may wait; who brings more is held back.
+#: Events of the application that may be queued; `Outbox.put` then waits.
 LIMIT = 256
 
 
 @attrs.define(eq=False)
 class _Entry:
     event: ev.Event
-    #: The application wants it; None: it follows from the session.
+    #: Done when the event was sent or accepted; None for the session's own events.
     done: asyncio.Future[None] | None = None
 
 
@@ -44,33 +44,33 @@ class Outbox:
         self._waiting: deque[_Entry] = deque()
         self._open = False
         self._sending = False
-        #: Which connection it is; one that is late to fail holds up no other.
+        #: The number of the connection: a late failure of an old one is ignored.
         self._round = 0
         self._over: str | None = None
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
-        """How much of the application's waits."""
+        """The number of queued events of the application."""
         return sum(entry.done is not None for entry in self._waiting)
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is about to be sent."""
+        """Whether an event is being sent or about to be sent."""
         return self._open and bool(self._sending or self._urgent or self._waiting)
 
     def open(self) -> None:
-        """There is a way from here on."""
+        """Start sending."""
         self._open = self._over is None
         self._wake()
 
     def hold(self) -> None:
-        """There is no way just now. What the application handed in is accepted."""
+        """Stop sending; the queued events of the application count as accepted."""
         self._open = False
         self._settle()
 
     def start_over(self, again: Iterable[ev.Event]) -> None:
-        """Another connection comes: these are sent once more, before what waits."""
+        """Prepare for a new connection: queue ``again`` before the waiting events."""
         self.hold()
         self._urgent.clear()
         kept = [entry for entry in self._waiting if entry.done is not None]
@@ -80,27 +80,27 @@ class Outbox:
         self._round += 1
 
     def end(self, reason: str) -> None:
-        """No way comes any more: ``reason`` is what those are told who still send."""
+        """End for good: `put` raises `NotConnected` with this reason."""
         self._over, self._open = reason, False
         for entry in self._waiting:
             if entry.done is not None and not entry.done.done():
                 entry.done.set_exception(NotConnected(reason))
-                # Whoever was to hear it may have gone.
+                # Mark it as retrieved: the waiting task may be gone.
                 entry.done.exception()
         self._wake()
 
     def want(self, event: ev.ClientEvent) -> None:
-        """Send what follows from the session."""
+        """Queue an event of the session's own."""
         lane = self._waiting if isinstance(event, ev.ResponseCreate) else self._urgent
         lane.append(_Entry(event))
         self._wake()
 
     async def put(self, event: ev.Event) -> None:
-        """Send what the application wants.
+        """Queue an event of the application.
 
-        Returns when it is handed over, or accepted for the next connection; waits
-        while there is no room. Raises `NotConnected` if there will be none, and what
-        sending it raised.
+        Returns when the event was sent, or accepted for the next connection; waits
+        while the queue is full. Raises `NotConnected` after `end`, and the exception
+        of ``deliver``.
         """
         while self._over is None and len(self._waiting) >= LIMIT:
             await self._changed.wait()
@@ -115,7 +115,7 @@ class Outbox:
             return
         try:
             if is_next:
-                # At once, with what follows from it; nobody else's waits for it.
+                # Send it in this task, with the events that it causes.
                 await self._pump()
             else:
                 self._wake()
@@ -126,7 +126,7 @@ class Outbox:
             raise
 
     async def run(self) -> None:
-        """Send for ever. Raises what sending something of the session's own raised."""
+        """Send until cancelled. Raises the error of one of the session's own events."""
         while True:
             await self._pump()
             if self._failure is not None:
@@ -134,7 +134,7 @@ class Outbox:
             await self._changed.wait()
 
     async def _pump(self) -> None:
-        """Send what there is, unless someone else is at it."""
+        """Send all queued events, unless another task is sending."""
         if self._sending:
             return
         self._sending = True
@@ -152,11 +152,11 @@ class Outbox:
             await self._deliver(entry.event)
         except asyncio.CancelledError:
             if entry.done is None or not entry.done.cancelled():
-                # Who waited for something else goes; this is sent by the next.
+                # The cancelled task sent another task's event: keep it.
                 lane.appendleft(entry)
             raise
         except (NotConnected, ConnectionLost):
-            # The connection is going. Its reader will say how, and what comes next.
+            # The connection is ending; the supervisor handles that.
             if entry.done is not None:
                 self._waiting.appendleft(entry)
             if current == self._round:
@@ -181,6 +181,6 @@ class Outbox:
         return done
 
     def _wake(self) -> None:
-        # Whoever waits looks again; a fresh event keeps the next wait from passing.
+        # All waiters check again; a new event makes the next wait block.
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,146 +1,129 @@
-"""Keeps a session connected: reads, reconnects, hands over before the end.
+"""Keeps a session connected: sends, receives, reconnects, and replaces a connection.
 
-One task runs all of it, and all that belongs to a session runs beneath that task. A
-connection that is lost is followed by another one if that can help (`core` says when);
-one that is about to expire is given up for the next one while it still stands, so that
-nothing is missed between them.
+All tasks of a session run in one task group. After a lost connection the supervisor
+makes another one, if that can help (the core decides). A connection that is about to
+expire is replaced while it is still open, so that nothing is lost in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import attrs
 import msgspec
 
-from duologue.core import Session, SessionStatus
+from duologue.core import Session, SessionStatus, State, encode, react
 from duologue.core import events as ev
+from duologue.core.effects import commands
 from duologue.core.effects.backoff import is_recoverable
 from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.handover import may_hand_over
+from duologue.core.log.record import Direction, Record
 
-from ..contract import Transport
+from ..contract import OWN, Audible, Flushable, Reporting, Sourced, Transport
 from ..errors import ConnectError, ConnectionLost, DuologueError, NotConnected
-from .connector import Connector, is_worth_it
+from .connector import Connector, is_retryable
+from .outbox import Outbox
+from .session_records import SessionRecords
+from .unconfirmed_items import UnconfirmedItems, with_ids
 
-if TYPE_CHECKING:
-    from .live_session import LiveSession
-
-__all__ = ["Keeper"]
+__all__ = ["Supervisor"]
 
 _log = logging.getLogger("duologue")
 
-#: The close code of a far side that meant to end the session (RFC 6455, 7.4.1).
+#: The normal close code: the service ended the session (RFC 6455, 7.4.1).
 _NORMAL = 1000
-#: Seconds that a new connection has for its first word before it is told anything.
+#: Seconds that a new connection has for its first frame before events are sent on it.
 _GREETING = 2.0
 
 
 @attrs.define(eq=False)
-class _Link:
-    """One connection, and when it stood."""
+class _Connection:
+    """One connection, and the loop's time at which it opened."""
 
     transport: Transport
     epoch: int
     opened: float = 0.0
-    greeted: bool = False
+    is_greeted: bool = False
 
 
 @attrs.frozen
 class _End:
-    """How a connection ended."""
+    """The end of a connection."""
 
     reason: str | None = None
     code: int | None = None
     is_lost: bool = False
 
 
-class Keeper:
+class Supervisor:
     """Runs the connections of one session."""
 
-    def __init__(self, session: LiveSession, connector: Connector) -> None:
-        self._session = session
+    def __init__(self, records: SessionRecords, connector: Connector) -> None:
+        self._records = records
+        records.on_record = self._react
         self._connector = connector
-        self._link: _Link | None = None
-        #: The connection that takes the place of the one that stands.
-        self._heir: asyncio.Task[_Link | None] | None = None
-        self._handed_over: _Link | None = None
+        connector.prepare = self._prepare
+        self._outbox = Outbox(self._deliver)
+        self._unconfirmed = UnconfirmedItems()
+        self._connection: _Connection | None = None
+        #: The task that connects the successor of the current connection.
+        self._successor: asyncio.Task[_Connection | None] | None = None
+        #: The connected successor.
+        self._ready: _Connection | None = None
         self._lost_at: float | None = None
-        #: Since when, and how often, a steady connection is tried for.
-        self._tries_since = _now()
-        self._tries = 0
-        self._why = ""
-        #: What refused something that the session itself had to send.
+        #: Attempts since the last steady connection, and when they began.
+        self._attempts_since = _now()
+        self._attempts = 0
+        self._reason = ""
+        #: The error with which a transport refused one of the session's own events.
         self._refused: DuologueError | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at: float | None = None
-        #: The first connection is made within; `close` ends it.
+        #: Set when the first connection is open or has failed.
+        self._opened = asyncio.Event()
+        #: The timeout of the first connection; `close` lets it expire.
         self._opening: asyncio.Timeout | None = None
         self._closing = asyncio.Event()
-        self.epoch = 0
+        self._running: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     @property
-    def transport(self) -> Transport | None:
-        """What carries the session now, or did last."""
-        return self._link.transport if self._link else self._connector.transport
+    def transport(self) -> Transport:
+        """The transport of the current connection, or of the last one."""
+        connection = self._connection
+        return connection.transport if connection else self._connector.transport
 
-    def epoch_of(self, transport: Transport) -> int:
-        """The epoch of a transport, of one that connects too."""
-        for link in (self._link, self._handed_over):
-            if link is not None and link.transport is transport:
-                return link.epoch
-        if self._link is None or self._lost_at is not None:
-            return self.epoch
-        return self.epoch + 1
+    async def put(self, event: ev.Event) -> None:
+        """Send an event of the application.
 
-    async def open(self, configuration: Any) -> None:
-        """The first connection. Raises a `ConnectError`, `NotConnected` by `close`."""
-        try:
-            async with asyncio.timeout(None) as self._opening:
-                transport = await self._connector.first(configuration)
-        except TimeoutError:
-            raise NotConnected("the session was closed while it connected") from None
-        finally:
-            self._opening = None
-        self._link = _Link(transport, 0, _now(), greeted=True)
-        if self._closing.is_set():
-            # It stood at the very moment of `close`.
-            await transport.close()
+        It is queued while there is no connection. Raises `NotConnected` if the session
+        is over.
+        """
+        if self._records.is_over:
+            raise NotConnected(self._not_connected())
+        await self._outbox.put(event)
 
-    async def run(self) -> None:
-        """Until the session is over, however it ends."""
-        link = self._link
-        assert link is not None
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                self.spawn(self._write())
-                self.schedule()
-                await self._keep(link)
-                self._group = None
-                for task in self._tasks:
-                    task.cancel()
-        finally:
-            self._group = None
-            await self._free()
+    def flush_audio(self, response_id: str | None = None) -> None:
+        """Drop received audio that was not played yet."""
+        if isinstance(self.transport, Flushable):
+            self.transport.flush_audio()
 
-    async def close(self) -> None:
-        """End what stands and what is being tried."""
-        self._closing.set()
-        if self._opening is not None:
-            self._opening.reschedule(_now())
-        if self._heir is not None:
-            self._heir.cancel()
-        if self._link is not None:
-            await self._link.transport.close()
+    def apply_volume(self, transport: Transport | None = None) -> None:
+        """Set mute and volume of a transport (default: the current one)."""
+        transport = transport or self.transport
+        if isinstance(transport, Audible):
+            activity = self._records.state.activity
+            transport.set_muted(activity.muted)
+            transport.set_volume(activity.volume)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
-        """Run something beneath the session; it ends with it. None: it is over."""
+        """Run a task until the session ends. Returns None if it is over."""
         if self._group is None:
             work.close()
             return None
@@ -149,243 +132,407 @@ class Keeper:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _free(self) -> None:
-        for link in (self._link, self._handed_over):
-            if link is not None:
-                await link.transport.close()
+    # Start and end of the session.
 
-    async def _write(self) -> None:
+    async def start(self, configuration: Mapping[str, Any]) -> None:
+        """Make the first connection and supervise it in a task.
+
+        Raises a `ConnectError`, and `NotConnected` if `close` was called.
+        """
+        records = self._records
+        records.start_log()
         try:
-            await self._session._outbox.run()
+            records.note(ev.Connecting())
+            update = {"type": "session.update", "session": dict(configuration)}
+            records.note(ev.Requested(event=update))
+            await self._open(configuration)
+        except BaseException as error:
+            closed = self._ending is not None
+            records.note(ev.Disconnected(reason=_message(error), expected=closed))
+            self._outbox.end(self._not_connected())
+            records.end_log()
+            raise
+        else:
+            records.note(ev.Connected())
+            self._outbox.open()
+            name = f"duologue {records.id}"
+            self._running = asyncio.create_task(self._run(), name=name)
+        finally:
+            self._opened.set()
+
+    async def _open(self, configuration: Mapping[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(None) as self._opening:
+                transport = await self._connector.first(configuration)
+        except TimeoutError:
+            raise NotConnected("the session was closed while it connected") from None
+        finally:
+            self._opening = None
+        self._connection = _Connection(transport, 0, _now(), is_greeted=True)
+        if self._closing.is_set():
+            # `close` was called in the same turn of the loop.
+            await transport.close()
+
+    async def close(self) -> None:
+        """End the session. Idempotent; every caller waits for the same end."""
+        if self._ending is None:
+            name = f"close {self._records.id}"
+            self._ending = asyncio.create_task(self._close(), name=name)
+        await asyncio.shield(self._ending)
+
+    async def _close(self) -> None:
+        self._closing.set()
+        if self._opening is not None:
+            self._opening.reschedule(_now())
+        if self._successor is not None:
+            self._successor.cancel()
+        if self._connection is not None:
+            await self._connection.transport.close()
+        await self._opened.wait()
+        if self._running is None:
+            # The first connection failed; `start` has ended the log.
+            return
+        try:
+            # Not cancelled: that could interrupt the writing of a record.
+            await self._running
+        finally:
+            self._records.note(ev.Closed())
+            self._records.end_log()
+
+    async def _run(self) -> None:
+        """Supervise; an unexpected error is recorded as the end of the session."""
+        unexpected: str | None = "the session was interrupted"
+        try:
+            await self._supervise()
+            unexpected = None
+        except Exception as error:
+            _log.exception("session %s failed", self._records.id)
+            unexpected = f"unexpected: {type(_first_of(error)).__name__}"
+            self._records.fail(DuologueError(unexpected))
+        finally:
+            if unexpected is not None:
+                self._records.note(ev.Disconnected(reason=unexpected))
+            self._finish()
+
+    async def _supervise(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self.spawn(self._send())
+                self._schedule()
+                await self._follow(connection)
+                self._group = None
+                for task in self._tasks:
+                    task.cancel()
+        finally:
+            self._group = None
+            for each in (self._connection, self._ready):
+                if each is not None:
+                    await each.transport.close()
+
+    def _finish(self) -> None:
+        """End the outbox and record the events that were not sent or confirmed."""
+        state = self._records.state
+        unsent = len(self._outbox)
+        self._outbox.end(self._not_connected())
+        missing = len(self._unconfirmed.missing(state))
+        if unsent or (missing and state.connection.status is SessionStatus.FAILED):
+            reason = f"{unsent} events were not sent"
+            if missing:
+                reason += f", {missing} were sent and not confirmed"
+            self._records.note(ev.Gap(reason=reason))
+
+    def _not_connected(self) -> str:
+        return f"session {self._records.id} is not connected"
+
+    # Sending.
+
+    def _react(self, before: State, record: Record, after: State) -> None:
+        """Carry out the commands that follow from a record."""
+        self._unconfirmed.received(record)
+        for command in react(before, record, after):
+            if isinstance(command, commands.Send):
+                self._outbox.want(command.event)
+            else:
+                self._hand_over()
+        session_id = self._records.id
+        self._schedule(before.sessions.get(session_id), after.sessions[session_id])
+
+    async def _send(self) -> None:
+        try:
+            await self._outbox.run()
         except DuologueError as error:
-            # A command of the session's own was refused: by a replay, for example.
-            self._session._failure = self._session._failure or error
+            # A transport (a replay, for example) refused an event of the session's own.
+            self._records.fail(error)
             self._refused = error
-            if self._link is not None:
-                await self._link.transport.close()
+            if self._connection is not None:
+                await self._connection.transport.close()
 
-    # Reading.
+    async def _deliver(self, event: ev.Event) -> None:
+        """Record one event and send it; a requested change is only recorded."""
+        records = self._records
+        if isinstance(event, ev.Requested):
+            records.note(event)
+            return
+        if records.state.connection.status is not SessionStatus.OPEN:
+            raise NotConnected(self._not_connected())
+        transport = self.transport
+        number = records.state.dedup.events + 1
+        event = with_ids(event, commands.command_id(records.id, number, 0))
+        frame = encode(event).decode()
+        records.feed(frame, "out")
+        await transport.send(frame)
+        self._unconfirmed.sent(event, records.state)
 
-    async def _keep(self, link: _Link) -> None:
-        following: _Link | None = link
+    # Receiving.
+
+    def _prepare(self, transport: Transport) -> None:
+        """Before a transport connects: record its own events and facts."""
+        if isinstance(transport, Reporting):
+
+            def report(frame: str, direction: Direction) -> None:
+                epoch = self._epoch_of(transport)
+                self._records.feed(frame, direction, epoch=epoch, src=OWN)
+
+            transport.report_to(report)
+
+    def _epoch_of(self, transport: Transport) -> int:
+        """The epoch of a transport, also of one that is still connecting."""
+        for each in (self._connection, self._ready):
+            if each is not None and each.transport is transport:
+                return each.epoch
+        is_first = self._connection is None or self._lost_at is not None
+        return self._records.epoch if is_first else self._records.epoch + 1
+
+    async def _follow(self, connection: _Connection) -> None:
+        """Receive on this connection and on those after it."""
+        following: _Connection | None = connection
         while following is not None:
-            self._link = following
-            end = await self._read(following)
-            self._session._outbox.hold()
+            self._connection = following
+            end = await self._receive(following)
+            self._outbox.hold()
             following = await self._after(following, end)
 
-    async def _read(self, link: _Link) -> _End:
-        """Fold what comes until the connection ends; how it ended."""
-        session = self._session
-        # What is no channel of the session's own says where its frames come from.
-        src: str | None = getattr(link.transport, "src", None)
+    async def _receive(self, connection: _Connection) -> _End:
+        """Record received frames until the connection ends."""
+        transport = connection.transport
+        src = transport.src if isinstance(transport, Sourced) else None
         try:
-            async for frame in link.transport.frames():
-                session._feed(frame, "in", epoch=link.epoch, src=src)
-                self._greeted(link)
-                if session._outbox.is_busy:
-                    # What follows from a frame goes out before the next one comes.
+            async for frame in transport.frames():
+                self._records.feed(frame, "in", epoch=connection.epoch, src=src)
+                self._greet(connection)
+                if self._outbox.is_busy:
+                    # Events caused by this frame are sent before the next frame.
                     await asyncio.sleep(0)
         except ConnectionLost as error:
             return _End(str(error), error.code, is_recoverable(error.code))
         except DuologueError as error:
-            session._failure = session._failure or error
+            self._records.fail(error)
             return _End(str(error))
         finally:
-            await link.transport.close()
+            await transport.close()
         if self._refused is not None:
             return _End(str(self._refused))
         return _End(code=None if self._closing.is_set() else _NORMAL)
 
-    def _greeted(self, link: _Link) -> None:
-        """The connection has spoken: from here on it is spoken to."""
-        if not link.greeted and self._link is link:
-            link.greeted = True
-            self._session._outbox.open()
+    def _greet(self, connection: _Connection) -> None:
+        """Open the outbox after the first frame of a connection."""
+        if not connection.is_greeted and self._connection is connection:
+            connection.is_greeted = True
+            self._outbox.open()
 
-    async def _greet_late(self, link: _Link) -> None:
-        """A service that says nothing by itself (a sideband's) is spoken to as well."""
+    async def _greet_late(self, connection: _Connection) -> None:
+        """Open the outbox if the service sends nothing first (a sideband)."""
         await asyncio.sleep(_GREETING)
-        self._greeted(link)
+        self._greet(connection)
 
-    async def _after(self, link: _Link, end: _End) -> _Link | None:
-        """What is known of the end of a connection; the next one, if there is one."""
-        session = self._session
-        if self._handed_over is None and self._closing.is_set():
-            # Its own end: the service's is none of it any more.
-            session._note(ev.Disconnected(expected=True), epoch=link.epoch)
+    async def _after(self, connection: _Connection, end: _End) -> _Connection | None:
+        """Record the end of a connection; return the next one, if there is one."""
+        epoch = connection.epoch
+        if self._ready is not None:
+            self._records.note(ev.Disconnected(expected=True), epoch=epoch)
+        elif self._closing.is_set():
+            # Closed locally: the service's close code does not matter.
+            self._records.note(ev.Disconnected(expected=True), epoch=epoch)
             return None
-        if self._handed_over is None:
+        else:
             retrying = end.is_lost and self._connector.has_next
-            expected = end.reason is None
             fact = ev.Disconnected(
-                code=end.code, reason=end.reason, expected=expected, retrying=retrying
+                code=end.code,
+                reason=end.reason,
+                expected=end.reason is None,
+                retrying=retrying,
             )
-            session._note(fact, epoch=link.epoch)
+            self._records.note(fact, epoch=epoch)
             if not retrying:
                 return None
-            await self._find_heir(link, end.reason or "the connection was lost")
-        else:
-            session._note(ev.Disconnected(expected=True), epoch=link.epoch)
-        heir, self._handed_over, self._heir = self._handed_over, None, None
-        return await self._begin(heir) if heir is not None else None
+            await self._reconnect(connection, end.reason or "the connection was lost")
+        following, self._ready, self._successor = self._ready, None, None
+        return await self._begin(following) if following is not None else None
 
-    async def _begin(self, link: _Link) -> _Link | None:
-        """The new connection stands."""
-        session = self._session
-        self._link, self._lost_at = link, None
+    async def _begin(self, connection: _Connection) -> _Connection | None:
+        """Make this connection the current one."""
+        self._connection, self._lost_at = connection, None
         if self._closing.is_set():
-            await link.transport.close()
-            session._note(ev.Disconnected(expected=True), epoch=link.epoch)
+            await connection.transport.close()
+            fact = ev.Disconnected(expected=True)
+            self._records.note(fact, epoch=connection.epoch)
             return None
-        session._outbox.start_over(session._unconfirmed.missing(session.state))
-        session._turn_down(link.transport)
-        link.opened = _now()
-        session._note(ev.Connected(), epoch=link.epoch)
-        self.spawn(self._greet_late(link))
-        return link
+        self._outbox.start_over(self._unconfirmed.missing(self._records.state))
+        self.apply_volume(connection.transport)
+        connection.opened = _now()
+        self._records.note(ev.Connected(), epoch=connection.epoch)
+        self.spawn(self._greet_late(connection))
+        return connection
 
-    # The next connection.
+    # The successor.
 
-    async def _find_heir(self, link: _Link, why: str) -> None:
-        """Wait for the next connection, or for the end of trying."""
-        session = self._session
-        if self._heir is not None and not self._heir.done():
-            # A hand-over takes its time; now there is none.
-            self._heir.cancel()
-            await asyncio.wait({self._heir})
-            if self._handed_over is not None:
+    async def _reconnect(self, connection: _Connection, reason: str) -> None:
+        """Wait for a successor of a lost connection, or until trying has failed."""
+        records = self._records
+        if self._successor is not None and not self._successor.done():
+            # A hand-over may wait for the end of a turn; this may not.
+            self._successor.cancel()
+            await asyncio.wait({self._successor})
+            if self._ready is not None:
                 return
-        self._lost_at, self._why = _now(), why
-        self._count_from(link)
-        self.epoch += 1
-        session._note(ev.Connecting(), epoch=self.epoch)
-        heir = self._heir = self.spawn(self._try())
-        assert heir is not None
-        await asyncio.wait({heir})
-        if heir.cancelled():
-            session._note(ev.Disconnected(expected=True), epoch=self.epoch)
+        self._lost_at, self._reason = _now(), reason
+        self._start_counting(connection)
+        records.epoch += 1
+        records.note(ev.Connecting())
+        successor = self._successor = self.spawn(self._connect())
+        assert successor is not None
+        await asyncio.wait({successor})
+        if successor.cancelled():
+            records.note(ev.Disconnected(expected=True))
             return
-        self._handed_over = heir.result()
-        if self._handed_over is None:
-            session._note(ev.Disconnected(reason=self._why), epoch=self.epoch)
+        self._ready = successor.result()
+        if self._ready is None:
+            records.note(ev.Disconnected(reason=self._reason))
 
-    def _count_from(self, link: _Link) -> None:
-        """Begin to count tries, unless this connection was no more than one of them."""
+    def _start_counting(self, connection: _Connection) -> None:
+        """Count attempts from zero, unless this connection ended too soon."""
         backoff, now = self._connector.backoff, _now()
-        if not self._tries or backoff is None or now - link.opened >= backoff.steady:
-            self._tries_since, self._tries = now, 0
+        is_steady = backoff is None or now - connection.opened >= backoff.steady
+        if not self._attempts or is_steady:
+            self._attempts_since, self._attempts = now, 0
 
-    def hand_over(self, reason: str) -> None:
-        """Go over to a new connection before this one ends, if there can be one."""
-        link, wait = self._link, self._not_before()
-        if link is None or wait is None or not self._connector.has_next:
+    def _hand_over(self) -> None:
+        """Replace the connection before it expires, if another one can be made."""
+        connection, wait = self._connection, self._half_life_left()
+        if connection is None or wait is None or not self._connector.has_next:
             return
-        if self._heir is None or self._heir.done():
-            self._heir = self.spawn(self._replace(link, wait))
+        if self._successor is None or self._successor.done():
+            self._successor = self.spawn(self._replace(connection, wait))
 
-    async def _replace(self, link: _Link, wait: float) -> _Link | None:
-        """Connect anew while the old connection stands, then end that one."""
-        session = self._session
+    async def _replace(
+        self, connection: _Connection, wait: float
+    ) -> _Connection | None:
+        """Connect the successor while the connection is open, then close that one."""
+        records = self._records
         await asyncio.sleep(wait)
         while True:
-            await session.until(may_hand_over)
-            self._tries = 0
-            heir = await self._try()
-            if heir is None:
+            await records.until(may_hand_over)
+            self._attempts = 0
+            successor = await self._connect()
+            if successor is None:
                 return None
-            if may_hand_over(session.state):
+            if may_hand_over(records.state):
                 break
-            # A turn began meanwhile. Both would share the microphone: not this one.
-            await heir.transport.close()
-        session._outbox.hold()
-        self.epoch += 1
-        heir.epoch = self.epoch
-        self._handed_over = heir
-        session._note(ev.Connecting(), epoch=self.epoch)
-        await link.transport.close()
-        return heir
+            # A turn began meanwhile, and both connections would share the microphone.
+            await successor.transport.close()
+        self._outbox.hold()
+        records.epoch += 1
+        successor.epoch = records.epoch
+        self._ready = successor
+        records.note(ev.Connecting())
+        await connection.transport.close()
+        return successor
 
-    def _not_before(self) -> float | None:
-        """Seconds until the connection has had half its life.
+    def _half_life_left(self) -> float | None:
+        """Seconds until half of the connection's life has passed.
 
-        One with a short life, or whose end we read from a clock that differs, would be
-        given up for the next one at once, and that one too. None: its end has passed,
-        so the clocks do differ, and its end will be seen when it comes.
+        Without this minimum, a short life or a clock that differs from the service's
+        would cause one hand-over after another. None if the expiry is in the past: the
+        clocks differ, so the supervisor waits for the service to close.
         """
-        session, link = self._session, self._link
-        expires = session.state.connection.expires_at
-        if expires is None or link is None or expires <= session._at:
+        connection, at = self._connection, self._records.at
+        expires = self._records.state.connection.expires_at
+        if expires is None or connection is None or expires <= at:
             return None
-        return max(0.0, (expires - session._at - (_now() - link.opened)) / 2)
+        return max(0.0, (expires - at - (_now() - connection.opened)) / 2)
 
-    async def _try(self) -> _Link | None:
-        """Connect until it succeeds; None if it cannot, or for too long did not."""
+    async def _connect(self) -> _Connection | None:
+        """Try until an attempt succeeds; None if none can or time has run out."""
         backoff = self._connector.backoff
         assert backoff is not None
-        asked: float | None = None
+        retry_after: float | None = None
         while True:
-            if self._tries:
-                wait = backoff.delay(self._tries, self._connector.chance(), asked)
-                if self._left() <= wait:
+            if self._attempts:
+                chance = self._connector.chance()
+                wait = backoff.delay(self._attempts, chance, retry_after)
+                if self._time_left() <= wait:
                     return None
                 await asyncio.sleep(wait)
-            self._tries += 1
+            self._attempts += 1
             try:
                 return await self._attempt()
             except DuologueError as error:
-                self._why = str(error)
-                told = (self._session.id, self._tries, error)
-                _log.info("session %s: attempt %d: %s", *told)
-                if not isinstance(error, ConnectError) or not is_worth_it(error):
+                self._reason = str(error)
+                details = (self._records.id, self._attempts, error)
+                _log.info("session %s: attempt %d: %s", *details)
+                if not isinstance(error, ConnectError) or not is_retryable(error):
                     return None
-                asked = getattr(error, "retry_after", None)
+                retry_after = error.retry_after
 
-    async def _attempt(self) -> _Link:
+    async def _attempt(self) -> _Connection:
         transport = self._connector.next()
         if transport is None:
             raise DuologueError("this transport cannot be made again")
-        asked = self._session.state.connection.requested
-        configuration = msgspec.json.decode(asked or b"{}")
-        timeout = min(self._connector.timeout, max(0.1, self._left()))
+        requested = self._records.state.connection.requested
+        configuration = msgspec.json.decode(requested or b"{}")
+        timeout = min(self._connector.timeout, max(0.1, self._time_left()))
         connected = await self._connector.connect(transport, configuration, timeout)
-        return _Link(connected, self.epoch)
+        return _Connection(connected, self._records.epoch)
 
-    def _left(self) -> float:
-        """Seconds that may still be tried; without end while the old one stands."""
+    def _time_left(self) -> float:
+        """Seconds left for attempts; infinite while the old connection is open."""
         backoff = self._connector.backoff
         if self._lost_at is None or backoff is None:
             return float("inf")
-        return self._tries_since + backoff.patience - _now()
+        return self._attempts_since + backoff.patience - _now()
 
     # Time.
 
-    def schedule(
+    def _schedule(
         self, before: Session | None = None, after: Session | None = None
     ) -> None:
-        """Let a tick come when time matters next: nothing, where no reason changed."""
-        session = self._session
+        """Schedule the next tick; do nothing if no deadline changed."""
         if before is not None and after is not None and _same(before, after):
             return
-        due = None if self._group is None or session._timed else tick_at(session.state)
+        records = self._records
+        is_off = self._group is None or records.is_timed
+        due = None if is_off else tick_at(records.state)
         if due == self._alarm_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm, self._alarm_at = None, due
         if due is not None:
-            self._alarm = self.spawn(self._ring(max(0.0, due - session._at)))
+            self._alarm = self.spawn(self._ring(max(0.0, due - records.at)))
 
     async def _ring(self, wait: float) -> None:
         await asyncio.sleep(wait)
         self._alarm = self._alarm_at = None
-        if self._session.state.connection.status is SessionStatus.OPEN:
-            self._session._note(ev.Tick())
-        self.schedule()
+        if self._records.state.connection.status is SessionStatus.OPEN:
+            self._records.note(ev.Tick())
+        self._schedule()
 
 
 def _same(before: Session, after: Session) -> bool:
-    """Whether nothing changed that says when time matters."""
+    """Whether no node changed that has a deadline."""
     return (
         before.connection is after.connection
         and before.activity is after.activity
@@ -394,6 +541,20 @@ def _same(before: Session, after: Session) -> bool:
     )
 
 
+def _message(error: BaseException) -> str:
+    """The reason of a session that did not open."""
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted while connecting"
+    return str(error) if isinstance(error, DuologueError) else type(error).__name__
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """The first error of nested exception groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _now() -> float:
-    """For how long things take. The times of records are the clock's."""
+    """The loop's time, for durations. The times of records come from the clock."""
     return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Functions of the application that the model may call.
+"""Tools: functions of the application that the model may call.
 
 ::
 
@@ -7,12 +7,12 @@
 
     session = await client.start_session(tools=[weather])
 
-The schema of the arguments comes from the annotations, what the model is told from the
-docstring. A coroutine function runs in the loop, any other in a thread. Calls of one
-response run at the same time; each output goes to the model as it comes, and the answer
-is requested once, when all are in (see `duologue.core.effects.rules`). An error is an
-output too: the model gets its message. A call that is interrupted before its arguments
-are whole is not run.
+The annotations become the schema of the arguments, the docstring the description. A
+coroutine function runs in the event loop, any other function in a thread. Calls of one
+response run concurrently. Each output is sent as it is ready, and the next response is
+requested once, after the last output (see `duologue.core.effects.rules`). After an
+exception, its message is the output. A call that is interrupted before its arguments
+are complete is not run.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec import UNSET
 
-from duologue.core import Call
+from duologue.core import Call, SessionConfig
 from duologue.core import events as ev
 from duologue.core.effects import commands
 
 __all__ = ["MAX_OUTPUT", "TIMEOUT", "Tool", "Toolbox", "tool"]
 
-#: Seconds that a function may take, unless it says otherwise.
+#: Seconds that a function may take by default.
 TIMEOUT = 30.0
-#: Characters of an output that go to the model; more is an error.
+#: Maximum length of an output in characters; a longer one is an error.
 MAX_OUTPUT = 65_536
 
 _log = logging.getLogger("duologue")
@@ -45,7 +46,7 @@ Spec = ev.FunctionTool | ev.McpToolServer
 
 @attrs.frozen
 class Tool:
-    """A function with what the model must know of it. Made by `tool`.
+    """A function and its specification for the model. Made by `tool`.
 
     ``timeout`` is in seconds.
     """
@@ -57,14 +58,14 @@ class Tool:
     timeout: float = TIMEOUT
 
     async def call(self, arguments: str) -> str:
-        """Run it with these arguments (JSON text); its output as text.
+        """Run the function with these arguments (JSON text); return text.
 
-        Text is given as it is, anything else as JSON. Raises what the function raised,
-        `msgspec.ValidationError` for arguments that do not fit, TimeoutError, and
+        A str is returned unchanged, any other result as JSON. Raises the function's
+        exceptions, `msgspec.ValidationError` for invalid arguments, TimeoutError, and
         ValueError for an output of more than `MAX_OUTPUT` characters.
         """
         given = msgspec.json.decode(arguments or "{}", type=self.arguments)
-        values = {name: getattr(given, name) for name in given.__struct_fields__}
+        values = msgspec.structs.asdict(given)
         async with asyncio.timeout(self.timeout):
             if inspect.iscoroutinefunction(self.function):
                 result = await self.function(**values)
@@ -83,12 +84,12 @@ def tool(
     description: str | None = None,
     timeout: float = TIMEOUT,
 ) -> Tool:
-    """A function as a tool.
+    """Make a tool of a function.
 
-    ``name`` and ``description`` default to those of the function; ``timeout`` in
-    seconds. Annotations may be all that msgspec knows, `msgspec.Meta` with them; no
-    annotation takes any JSON. Raises TypeError for a function whose arguments cannot
-    be named, or have a type that JSON has not.
+    ``name`` and ``description`` default to the function's name and docstring;
+    ``timeout`` is in seconds. Annotations may use every type that msgspec supports,
+    also `msgspec.Meta`; a parameter without annotation takes any JSON. Raises TypeError
+    for a parameter that cannot be passed by name, or whose type JSON cannot represent.
     """
     name = name or str(getattr(function, "__name__", ""))
     arguments = _arguments(name, function)
@@ -102,19 +103,20 @@ def tool(
     schema.pop("title", None)
     if parts:
         schema["$defs"] = parts
-    said = description or inspect.getdoc(function) or ""
-    spec = ev.FunctionTool(name=name, description=said, parameters=_raw(schema))
+    description = description or inspect.getdoc(function) or ""
+    parameters: Any = msgspec.Raw(msgspec.json.encode(schema))
+    spec = ev.FunctionTool(name=name, description=description, parameters=parameters)
     return Tool(name, function, spec, arguments, timeout)
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:
-    """The arguments of a function as a type that msgspec decodes."""
+    """The parameters of a function as a struct."""
     hints = typing.get_type_hints(function, include_extras=True)
     fields: list[Any] = []
     for parameter in inspect.signature(function).parameters.values():
         kinds = (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if parameter.kind not in kinds:
-            raise TypeError(f"{name}: {parameter} cannot be given by its name")
+            raise TypeError(f"{name}: {parameter} cannot be passed by name")
         hint = hints.get(parameter.name, Any)
         if parameter.default is parameter.empty:
             fields.append((parameter.name, hint))
@@ -126,15 +128,10 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:
 
 
 def _default(value: Any) -> Any:
-    """A default as the schema shows it; that of a list or an object it does not."""
+    """A default value. The schema shows scalars only."""
     if value is None or isinstance(value, str | int | float):
         return value
     return msgspec.field(default_factory=lambda: value)
-
-
-def _raw(schema: dict[str, Any]) -> Any:
-    """As the decoder gives it: free-form JSON."""
-    return msgspec.Raw(msgspec.json.encode(schema))
 
 
 def _json(value: Any) -> str:
@@ -144,8 +141,8 @@ def _json(value: Any) -> str:
 class Toolbox:
     """Runs the tools of one session.
 
-    ``spawn`` runs a task beneath the session, ``note`` records a fact, ``send`` sends
-    an event.
+    ``spawn`` starts a task that ends with the session, ``note`` records a fact,
+    ``send`` sends an event.
     """
 
     def __init__(
@@ -158,16 +155,16 @@ class Toolbox:
         self._note = note
         self._send = send
         self._tools: dict[str, Tool] = {}
-        self._theirs: frozenset[str] = frozenset()
+        self._of_application: frozenset[str] = frozenset()
 
     def replace(
         self, tools: Iterable[Tool | Spec | Callable[..., Any]]
     ) -> tuple[Spec, ...]:
-        """From here on there are these tools; what the service must know of them.
+        """Use these tools from now on; return their specifications.
 
-        One that is a specification only is left to the application to run (by the
-        notice ``tool_call``). Raises TypeError as `tool` does, ValueError for a name
-        that comes twice.
+        The application itself runs a tool that is given as a specification only (see
+        the notice ``tool_call``). Raises TypeError as `tool` does, ValueError for a
+        duplicate name.
         """
         specs: list[Spec] = []
         ours: dict[str, Tool] = {}
@@ -179,13 +176,24 @@ class Toolbox:
             specs.append(one)
         names = [str(spec.name) for spec in specs if isinstance(spec, ev.FunctionTool)]
         if len(set(names)) != len(names):
-            raise ValueError(f"a tool's name comes twice: {', '.join(names)}")
-        self._tools, self._theirs = ours, frozenset(names) - ours.keys()
+            raise ValueError(f"duplicate tool name: {', '.join(names)}")
+        self._tools, self._of_application = ours, frozenset(names) - ours.keys()
         return tuple(specs)
 
+    def configure(
+        self, config: SessionConfig, tools: Iterable[Tool | Spec | Callable[..., Any]]
+    ) -> SessionConfig:
+        """Use the tools of ``config`` and these; return the complete configuration.
+
+        Raises as `replace` does.
+        """
+        configured = () if config.tools is UNSET else config.tools
+        specs = self.replace((*configured, *tools))
+        return config if specs == configured else attrs.evolve(config, tools=specs)
+
     def run(self, call: Call) -> None:
-        """The model calls a function: run it, unless the application does."""
-        if call.call_id is None or call.name in self._theirs or not self._tools:
+        """Run the tool of a call, unless the application runs it."""
+        if call.call_id is None or call.name in self._of_application or not self._tools:
             return
         self._spawn(self._run(call, call.call_id))
 
@@ -195,7 +203,7 @@ class Toolbox:
         try:
             output, problem = await self._output(call)
         finally:
-            # Also where the session ends meanwhile: no tool runs for ever.
+            # Also if the session ends meanwhile: every started tool finishes.
             self._note(ev.ToolFinished(call_id=call_id, error=problem))
         try:
             await self._send(commands.send_tool_output(call_id, output))
@@ -203,7 +211,7 @@ class Toolbox:
             _log.warning("the output of %s was not sent: %s", call.name, error)
 
     async def _output(self, call: Call) -> tuple[str, str | None]:
-        """What the model is told, and what went wrong."""
+        """The output for the model, and the problem, if there was one."""
         task = asyncio.current_task()
         try:
             found = self._tools.get(call.name)

@@ -1,7 +1,4 @@
-"""Items that were sent and that the service has not shown yet.
-
-A connection that breaks takes them with it: on the next one they are sent once more.
-"""
+"""Sent items without confirmation: the next connection sends them again."""
 
 from __future__ import annotations
 
@@ -14,20 +11,28 @@ from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.log.record import Record
 
-__all__ = ["LIMIT", "Unconfirmed", "named"]
+__all__ = ["LIMIT", "UnconfirmedItems", "with_ids"]
 
-#: Items that are kept; a service confirms them one by one, in their order.
+#: Items that are kept; a service confirms items one by one, in their order.
 LIMIT = 256
 
+#: The events with which a service confirms an item.
+_CONFIRMING = (
+    ev.ConversationItemAdded
+    | ev.ConversationItemCreated
+    | ev.ConversationItemDone
+    | ev.ConversationItemRetrieved
+)
 
-class Unconfirmed:
-    """Events that created items, by the item's id."""
+
+class UnconfirmedItems:
+    """``conversation.item.create`` events that wait for confirmation, by item id."""
 
     def __init__(self) -> None:
         self._sent: dict[str, ev.ConversationItemCreate] = {}
 
     def sent(self, event: ev.Event, session: Session) -> None:
-        """An event went out."""
+        """Keep a sent event if it creates an item."""
         if not isinstance(event, ev.ConversationItemCreate):
             return
         item_id = event.item.id
@@ -36,23 +41,23 @@ class Unconfirmed:
             while len(self._sent) > LIMIT:
                 self._sent.pop(next(iter(self._sent)))
 
-    def look(self, record: Record) -> None:
-        """A record came: it may show an item, or refuse one."""
+    def received(self, record: Record) -> None:
+        """Remove the item that a received record confirms or refuses."""
         if not self._sent or record.dir != "in":
             return
         event = record.event
         if isinstance(event, ev.Error):
-            name = event.error.event_id
+            refused = event.error.event_id
             self._sent = {
                 item_id: create
                 for item_id, create in self._sent.items()
-                if name is None or create.event_id != name
+                if refused is None or create.event_id != refused
             }
-        elif (item := getattr(event, "item", None)) is not None:
-            self._sent.pop(getattr(item, "id", None) or "", None)
+        elif isinstance(event, _CONFIRMING):
+            self._sent.pop(event.item.id or "", None)
 
     def missing(self, session: Session) -> list[ev.ConversationItemCreate]:
-        """Those that the service has not shown, in the order of sending."""
+        """Events whose items are not in the session, in sending order."""
         return [
             event
             for item_id, event in self._sent.items()
@@ -60,8 +65,8 @@ class Unconfirmed:
         ]
 
 
-def named(event: ev.Event, event_id: str) -> ev.Event:
-    """The event with an id, and its new item too: both can be worked out again."""
+def with_ids(event: ev.Event, event_id: str) -> ev.Event:
+    """The event with this id, and a new item with an id derived from it."""
     if not isinstance(event, ev.ClientEvent | ev.Unknown):
         return event
     if isinstance(event, ev.ConversationItemCreate) and not (

@@ -1,4 +1,4 @@
-"""Both ends of a session in one process: no network, no sound, no waiting."""
+"""A connection within one process: no network, no audio, no delay."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..inbox import Inbox
 
 __all__ = ["MemoryEnd", "MemoryTransport", "pair"]
 
-#: Frames that may wait in each direction before the sender does.
+#: Frames that may be queued in each direction before `send` waits.
 LIMIT = 1024
 
 
 def pair() -> tuple[MemoryTransport, MemoryEnd]:
-    """The client's half and the far side of one connection."""
+    """A transport for the client, and the far side of its connection."""
     to_end: Inbox[str] = Inbox(LIMIT)
     to_client: Inbox[str | bytes] = Inbox(LIMIT)
     end = MemoryEnd(inbox=to_end, outbox=to_client)
@@ -24,7 +24,7 @@ def pair() -> tuple[MemoryTransport, MemoryEnd]:
 
 
 class MemoryEnd:
-    """The far side: what a service would be. Made by `pair`."""
+    """The far side of a connection, in place of a service. Made by `pair`."""
 
     def __init__(self, *, inbox: Inbox[str], outbox: Inbox[str | bytes]) -> None:
         self._inbox = inbox
@@ -34,7 +34,7 @@ class MemoryEnd:
 
     @property
     def target(self) -> Target | None:
-        """What `MemoryTransport.connect` was given, once it was."""
+        """The target of `MemoryTransport.connect`; None before that."""
         return self._target
 
     async def wait_connected(self) -> Target:
@@ -46,33 +46,34 @@ class MemoryEnd:
     async def send(self, frame: str | bytes) -> None:
         """Send a frame to the client. Raises `NotConnected` after the end.
 
-        It waits while `LIMIT` frames are unread. ``bytes`` stands for a text frame
-        that is not valid UTF-8.
+        It waits while `LIMIT` frames are unread. ``bytes`` is a text frame that is not
+        valid UTF-8.
         """
         await self._outbox.put(frame)
 
     def frames(self) -> AsyncIterator[str]:
-        """What the client sends, until the connection ends."""
+        """Frames from the client, until the connection ends."""
         return self._inbox.frames()
 
     async def close(
         self, reason: str | None = None, *, code: int | None = None
     ) -> None:
-        """End the connection; with a ``reason`` the client loses it.
+        """End the connection; with a ``reason`` the client gets `ConnectionLost`.
 
-        ``code`` stands for the close code of a WebSocket.
+        ``code`` is the close code of a WebSocket.
         """
         self._inbox.end()
         lost = None if reason is None else ConnectionLost(reason, code=code)
         self._outbox.end(lost)
 
-    def _connect(self, target: Target) -> None:
+    def accept(self, target: Target) -> None:
+        """Called by `MemoryTransport.connect`."""
         self._target = target
         self._connected.set()
 
 
 class MemoryTransport:
-    """The client's half: a `Transport`. Made by `pair`."""
+    """The `Transport` of the client. Made by `pair`."""
 
     def __init__(
         self, end: MemoryEnd, *, inbox: Inbox[str | bytes], outbox: Inbox[str]
@@ -83,11 +84,11 @@ class MemoryTransport:
         self._state = "new"
 
     async def connect(self, target: Target) -> None:
-        """Connect at once. Raises `ConnectError` the second time and after close."""
+        """Connect at once. Raises `ConnectError` after connect and after close."""
         if self._state != "new":
             raise ConnectError("a transport connects once")
         self._state = "open"
-        self._end._connect(target)
+        self._end.accept(target)
 
     async def send(self, frame: str) -> None:
         """Send a frame. Raises `NotConnected` unless connected.
@@ -99,7 +100,7 @@ class MemoryTransport:
         await self._outbox.put(frame)
 
     def frames(self) -> AsyncIterator[str | bytes]:
-        """What the far side sends; `ConnectionLost` where it gave a reason."""
+        """Frames from the far side; `ConnectionLost` if it closed with a reason."""
         return self._inbox.frames()
 
     async def close(self) -> None:

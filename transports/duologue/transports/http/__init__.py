@@ -1,1 +1,1 @@
-"""HTTP: signalling, keys, and the masking of secrets."""
+"""HTTP: signalling, keys, and the redaction of secrets."""

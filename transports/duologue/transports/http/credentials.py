@@ -1,4 +1,4 @@
-"""Keys: where they come from, and the type that keeps them out of sight."""
+"""API keys, and a string type that does not show its value."""
 
 from __future__ import annotations
 
@@ -6,34 +6,20 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import attrs
 
-__all__ = ["Credentials", "EphemeralKeys", "KeySource", "Secret", "TokenEndpoint"]
+from ..errors import AuthenticationError
 
-
-class KeySource(Protocol):
-    """Gives the key for one connection: `Credentials`, or something that fetches it."""
-
-    @property
-    def renews(self) -> bool:
-        """Whether another key may help where one was refused."""
-
-    async def fetch(
-        self, base_url: str, session: Mapping[str, Any], timeout: float
-    ) -> Credentials:
-        """The key for a connection with this configuration, within ``timeout`` seconds.
-
-        Raises a `ConnectError`.
-        """
+__all__ = ["Credentials", "Secret"]
 
 
 class Secret:
-    """A string that shows itself only to `reveal`.
+    """A string that only `reveal` returns.
 
-    ``repr``, ``str``, ``format`` give stars, pickling is refused, and there is no
-    ``__dict__`` that ``vars`` could print.
+    ``repr``, ``str`` and ``format`` give stars, pickling is refused, and there is no
+    ``__dict__`` for ``vars``.
     """
 
     __slots__ = ("_value",)
@@ -42,7 +28,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The string itself, for the one header that needs it."""
+        """The string itself, for the header that needs it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -67,35 +53,34 @@ def _secret(value: str | Secret) -> Secret:
 
 @attrs.frozen
 class Credentials:
-    """How to prove who calls.
+    """A key, and the `KeySource` that always returns it.
 
     ``key`` is an API key (``sk-…``) or an ephemeral one (``ek_…``, from
-    ``POST /realtime/client_secrets``): which of them decides the form of the
-    signalling request (API page "Realtime API with WebRTC").
+    ``POST /realtime/client_secrets``). The kind decides the form of the signalling
+    request (API page "Realtime API with WebRTC").
     """
 
     key: Secret = attrs.field(converter=_secret)
 
     @classmethod
     def from_environment(cls, name: str = "OPENAI_API_KEY") -> Credentials:
-        """The key in this variable; an empty one where it is not set."""
+        """The key in this variable; an empty key if it is not set."""
         return cls(os.environ.get(name, "").strip())
 
     @classmethod
     def from_file(cls, path: str | Path) -> Credentials:
-        """The key that is all of this file. Raises `AuthenticationError`.
+        """The key in a file that has no other content. Raises `AuthenticationError`.
 
-        A file that others than its owner may read is refused.
+        A file that others than its owner can read is refused.
         """
-        from ..errors import AuthenticationError
-
         path = Path(path)
         try:
             mode = path.stat().st_mode
             text = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            raise AuthenticationError(f"{path}: {why}") from None
+        except OSError as error:
+            raise AuthenticationError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise AuthenticationError(f"{path}: it is not text") from None
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise AuthenticationError(
                 f"{path}: others may read this key: chmod 600 {path}"
@@ -106,92 +91,21 @@ class Credentials:
 
     @property
     def renews(self) -> bool:
-        """Whether there is another key when this one is refused: no."""
+        """False: there is no other key after a refusal."""
         return False
 
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
     ) -> Credentials:
-        """This one, at once; ``timeout`` (seconds) is not needed."""
+        """Return itself at once; ``timeout`` (seconds) is not needed."""
         return self
 
     @property
     def ephemeral(self) -> bool:
-        """Whether the key is an ephemeral one."""
+        """Whether this is an ephemeral key."""
         return self.key.reveal().startswith("ek_")
 
     @property
     def header(self) -> str:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self.key.reveal()}"
-
-
-def _in_range(_: object, attribute: Any, value: int) -> None:
-    if not 10 <= value <= 7200:
-        raise ValueError(f"lifetime is {value}, it must be from 10 to 7200 s")
-
-
-@attrs.frozen(kw_only=True)
-class EphemeralKeys:
-    """An ephemeral key for each connection, minted just before (``ek_…``).
-
-    ``credentials`` is the API key that mints them, ``lifetime`` in seconds how long
-    one is good for (10 to 7200). A running session outlives its key; a connection
-    that took too long gets another one (`POST /realtime/client_secrets`). The
-    configuration of the session goes with the key.
-    """
-
-    credentials: Credentials = attrs.field(factory=Credentials.from_environment)
-    lifetime: int = attrs.field(default=60, validator=_in_range)
-
-    @property
-    def renews(self) -> bool:
-        """Yes."""
-        return True
-
-    async def fetch(
-        self, base_url: str, session: Mapping[str, Any], timeout: float
-    ) -> Credentials:
-        """Mint a key, within ``timeout`` seconds.
-
-        Raises the errors of `signalling.create_key`.
-        """
-        from ..contract import Target
-        from .signalling import create_key
-
-        target = Target(
-            base_url=base_url,
-            credentials=self.credentials,
-            session=session,
-            timeout=timeout,
-        )
-        return Credentials(await create_key(target, self.lifetime))
-
-
-@attrs.frozen
-class TokenEndpoint:
-    """Keys from an address of your own, asked for one before each connection.
-
-    It gets a POST with the configuration as JSON (``{"session": …}``) and ``headers``,
-    which say who asks, and answers as ``client_secrets`` does: ``{"value": "ek_…"}``,
-    or ``{"client_secret": {"value": …}}`` as it was in the beta.
-    """
-
-    url: str
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-
-    @property
-    def renews(self) -> bool:
-        """Yes."""
-        return True
-
-    async def fetch(
-        self, base_url: str, session: Mapping[str, Any], timeout: float
-    ) -> Credentials:
-        """Ask for a key, within ``timeout`` seconds.
-
-        Raises the errors of `signalling.fetch_key`.
-        """
-        from .signalling import fetch_key
-
-        return Credentials(await fetch_key(self.url, self.headers, session, timeout))

@@ -1,7 +1,7 @@
-"""What a message of ours repeats of foreign texts, and headers that hide their key.
+"""Removes keys from foreign text in messages, and from the ``repr`` of headers.
 
-Some services repeat the key that they refuse, and tools that report crashes print the
-variables of every frame.
+Some services repeat the refused key, and crash reporters print the variables of every
+frame.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from .credentials import Secret
 
 __all__ = ["Headers", "one_line"]
 
-#: Characters of a foreign text that a message of ours repeats.
+#: Maximum length of a quoted foreign text in characters.
 _QUOTED = 200
 _STARS = "***"
-#: What looks like a key, whoever's it is. A word may follow "Bearer" in a sentence.
+#: Text in the form of a key. "Bearer" may also be a word in a sentence.
 _KEY_LIKE = re.compile(
     r"(?<![A-Za-z0-9])(sk-|ek_)[A-Za-z0-9_*-]+"
     r"|\b(bearer )(?=\S*[0-9]|\S{20})[A-Za-z0-9._~+/=-]+",
@@ -25,25 +25,25 @@ _KEY_LIKE = re.compile(
 
 
 def one_line(text: str, key: Secret | None = None) -> str:
-    """A foreign text as part of a message of ours.
+    """A foreign text as one printable line, shortened.
 
-    ``key`` and all that looks like a key become stars.
+    ``key`` and everything that looks like a key become stars.
     """
     printable = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(printable.split())
     if key is not None and key.reveal():
         line = line.replace(key.reveal(), _STARS)
-    # Before it is cut: the first half of a key is a secret too.
-    line = _KEY_LIKE.sub(_masked, line)
+    # Before it is shortened: the first half of a key is a secret too.
+    line = _KEY_LIKE.sub(_redacted, line)
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
-def _masked(found: re.Match[str]) -> str:
+def _redacted(found: re.Match[str]) -> str:
     return f"{found[1] or found[2]}{_STARS}"
 
 
 class Headers(Mapping[str, str]):
-    """Headers of a request whose ``repr`` names them and shows no value."""
+    """HTTP headers whose ``repr`` shows names and no values."""
 
     __slots__ = ("_values",)
 

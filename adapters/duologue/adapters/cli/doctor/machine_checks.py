@@ -118,11 +118,11 @@ def _libraries(extra: str) -> list[str]:
 def _opus() -> Check:
     """Whether sound comes through the codec of WebRTC."""
     try:
-        from duologue.transports.drivers.webrtc.opus import OpusDecoder, Speaker
+        from duologue.transports.drivers.webrtc.opus import OpusDecoder, OpusSender
     except (ImportError, OSError) as error:
         return _not_there("opus", error, "webrtc")
     try:
-        packet = bytes(asyncio.run(Speaker(None).next()))
+        packet = bytes(asyncio.run(OpusSender(None).next()))
         pcm = OpusDecoder().decode(packet)
     except Exception as error:
         # Whatever a build of FFmpeg may lack.

@@ -1,1 +1,1 @@
-"""A transport that records, and the files that it writes."""
+"""A transport that records its session, and the files that it writes."""

@@ -1,4 +1,4 @@
-"""A session's log on disk: written line by line, read back with a clear end."""
+"""A log file: written line by line, read up to the first unreadable line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ __all__ = ["LogWriter", "read_log_file"]
 
 
 class LogWriter:
-    """Appends records to a new file, each handed to the operating system at once.
+    """Appends records to a new file without buffering.
 
-    So a process that dies loses nothing that was recorded; a machine that loses
-    power may lose the last lines. The file is readable by its owner only.
-    Raises OSError where it cannot be made or written.
+    A killed process loses no record; a power failure may lose the last lines. The file
+    is readable by its owner only. Raises OSError if it cannot be created or written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -30,13 +29,13 @@ class LogWriter:
         self._is_torn = False
 
     def write(self, record: Record) -> None:
-        """Append one record, all of it or nothing.
+        """Append one record completely or not at all.
 
-        A full disk may take a part of a line: that is cut off again, at once or, where
-        the file cannot be changed at all, before the next record. Raises OSError.
+        A full disk may take a part of a line. The part is removed at once or, if that
+        fails, before the next record. Raises OSError.
         """
         if self._is_torn:
-            self._cut()
+            self._truncate()
         line = to_line(record)
         rest = memoryview(line)
         try:
@@ -46,11 +45,11 @@ class LogWriter:
             self._is_torn = len(rest) < len(line)
             if self._is_torn:
                 with contextlib.suppress(OSError):
-                    self._cut()
+                    self._truncate()
             raise
         self._size += len(line)
 
-    def _cut(self) -> None:
+    def _truncate(self) -> None:
         self._file.truncate(self._size)
         self._file.seek(self._size)
         self._is_torn = False
@@ -61,9 +60,10 @@ class LogWriter:
 
 
 def read_log_file(path: str | Path) -> Iterator[Record]:
-    """The records of a log file, in order; its stem names a session without a name.
+    """The records of a log file, in order.
 
-    Raises `LogError`, naming the file and the line, where the readable part ends.
+    A record without a session id gets the file's stem. Raises `LogError` with the file
+    and the line at the end of the readable part.
     """
     path = Path(path)
     try:

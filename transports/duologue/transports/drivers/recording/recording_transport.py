@@ -1,4 +1,4 @@
-"""A transport that also writes everything that happens into a log."""
+"""A transport around another one that writes a log of the session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from duologue.core import events
 from duologue.core.log.record import Record
 
 from ...clock import Clock
-from ...contract import Audible, Report, Reporting, Tappable, Target, Transport
+from ...contract import (
+    Audible,
+    Flushable,
+    Repeatable,
+    Report,
+    Reporting,
+    Tappable,
+    Target,
+    Timed,
+    Transport,
+)
 from ...errors import LogError
 from .log_file import LogWriter
 from .stereo_wav import StereoWav
@@ -21,23 +31,22 @@ __all__ = ["Recording", "record"]
 def record(
     transport: Transport, path: str | Path, *, audio: str | Path | None = None
 ) -> Recording:
-    """``transport``, with every record of its session written to ``path``.
+    """Wrap ``transport`` to write every record of its session to ``path``.
 
-    The log holds what was received, what was sent and the local facts, so its fold
-    is the live state. Its audio is left out. With ``audio`` what was said and what was
-    heard are written to that file, a stereo WAV: the user left, the reply right, each
-    when it sounded. A log or WAV that is there already is replaced once the session
-    is connected, not by an attempt that fails.
+    The log has received frames, sent events and local facts, so its fold is the live
+    state. Audio is left out. With ``audio``, both directions are also written to that
+    file, a stereo WAV in real time: the user left, the reply right. Existing files are
+    replaced when the session is connected; a failed attempt leaves them alone.
 
-    Raises `LogError` where a file cannot be written, ValueError for ``audio`` of a
-    transport that carries no sound itself.
+    Raises `LogError` if a file cannot be written, ValueError for ``audio`` with a
+    transport that carries no audio.
     """
     path = Path(path)
     if audio is not None and not isinstance(transport, Tappable):
-        raise ValueError("this transport carries no sound that could be recorded")
-    replaces = _probe(path)
+        raise ValueError("this transport carries no audio to record")
+    replaces = _has_content(path)
     if audio is not None:
-        _probe(Path(audio))
+        _has_content(Path(audio))
     recording = Recording(transport, path, replaces=replaces)
     if audio is not None and isinstance(transport, Tappable):
         recording.wav = StereoWav(Path(audio))
@@ -45,8 +54,8 @@ def record(
     return recording
 
 
-def _probe(path: Path) -> bool:
-    """Whether there is something in the file. Raises `LogError` if none can be."""
+def _has_content(path: Path) -> bool:
+    """Whether the file has content. Raises `LogError` if it cannot be written."""
     try:
         with path.open("ab") as file:
             return file.tell() > 0
@@ -55,7 +64,7 @@ def _probe(path: Path) -> bool:
 
 
 class Recording:
-    """Passes everything on; the client hands it the records by `log`."""
+    """Delegates to another transport; the client passes the records to `log`."""
 
     def __init__(self, transport: Transport, path: Path, *, replaces: bool) -> None:
         self.transport = transport
@@ -66,9 +75,9 @@ class Recording:
         self._writer: LogWriter | None = None
 
     def log(self, record: Record) -> None:
-        """Write one record, or keep it until it is known to be worth it.
+        """Write one record, or keep it until the session replaces an existing log.
 
-        Raises OSError; then it was not taken, and can be handed in again.
+        Raises OSError; the record was then not written and can be passed again.
         """
         if isinstance(record.event, events.Connected):
             self._replaces = False
@@ -84,7 +93,7 @@ class Recording:
         self._writer.write(record)
 
     def end_log(self) -> None:
-        """No more records will come."""
+        """Close the files."""
         if self._writer is not None:
             self._writer.close()
         if self.wav is not None:
@@ -92,63 +101,62 @@ class Recording:
 
     @property
     def clock(self) -> Clock | None:
-        """The time of the transport inside, if it has one of its own."""
-        return getattr(self.transport, "clock", None)
+        """The clock of the inner transport, if it has one."""
+        return self.transport.clock if isinstance(self.transport, Timed) else None
 
     @property
     def session_id(self) -> str | None:
-        """The session of the transport inside, if it is a recording."""
-        return getattr(self.transport, "session_id", None)
+        """The session id of the inner transport, if it is a recording."""
+        return self.transport.session_id if isinstance(self.transport, Timed) else None
 
     def report_to(self, report: Report) -> None:
-        """Let the transport inside report what it does by itself."""
+        """See `contract.Reporting`."""
         if isinstance(self.transport, Reporting):
             self.transport.report_to(report)
 
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """Listen to the transport inside. Raises ValueError if it carries no sound."""
+        """See `contract.Tappable`. Raises ValueError if there is no audio to copy."""
         if self.wav is not None or not isinstance(self.transport, Tappable):
-            raise ValueError("this transport carries no sound, or it is recorded")
+            raise ValueError("this transport carries no audio, or it is recorded")
         self.transport.tap(said, heard)
 
     def set_muted(self, muted: bool) -> None:
-        """Mute the transport inside; one without sound is silent."""
+        """Mute the inner transport, if it carries audio."""
         if isinstance(self.transport, Audible):
             self.transport.set_muted(muted)
 
     def set_volume(self, volume: float) -> None:
-        """Set the volume of the transport inside, from 0 to 1."""
+        """Set the volume of the inner transport, from 0 to 1."""
         if isinstance(self.transport, Audible):
             self.transport.set_volume(volume)
 
     def flush_audio(self) -> None:
-        """Pass on that received audio must not be played."""
-        flush = getattr(self.transport, "flush_audio", None)
-        if flush is not None:
-            flush()
+        """Drop received audio of the inner transport that was not played yet."""
+        if isinstance(self.transport, Flushable):
+            self.transport.flush_audio()
 
-    @property
-    def again(self) -> Callable[[], Transport] | None:
-        """What makes the next transport; None where there can be no other.
+    def again(self) -> Transport | None:
+        """The next transport without a log; None if there is none.
 
-        The log goes on: it belongs to the session, not to a connection.
+        The first recording writes the log of the whole session.
         """
-        return getattr(self.transport, "again", None)
+        inner = self.transport
+        return inner.again() if isinstance(inner, Repeatable) else None
 
     async def connect(self, target: Target) -> None:
-        """Connect the transport inside."""
+        """Connect the inner transport."""
         await self.transport.connect(target)
 
     async def send(self, frame: str) -> None:
-        """Send on the transport inside."""
+        """Send on the inner transport."""
         await self.transport.send(frame)
 
     def frames(self) -> AsyncIterator[str | bytes]:
-        """The frames of the transport inside."""
+        """The frames of the inner transport."""
         return self.transport.frames()
 
     async def close(self) -> None:
-        """Close the transport inside; the log stays open for what follows."""
+        """Close the inner transport; the log stays open for the next connection."""
         await self.transport.close()

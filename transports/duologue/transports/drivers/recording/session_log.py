@@ -1,9 +1,8 @@
-"""The log of a live session, and what becomes of it where it cannot be written."""
+"""The log of a live session: passes records to a `Recorder` and handles its errors."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,52 +11,51 @@ from duologue.core import events as ev
 from duologue.core.log.record import Record
 from duologue.core.wire.audio_fields import without_audio
 
+from ...contract import Recorder
 from ...errors import LogError
 
 __all__ = ["SessionLog"]
 
-#: Records, and bytes of their frames, that are kept while the log cannot be written.
+#: Maximum records, and bytes of their frames, kept while the log cannot be written.
 LIMIT, BYTES = 10_000, 16 * 1024 * 1024
 
 
 class SessionLog:
-    """Hands the records of one session to a transport that logs, if it does.
+    """Passes the records of one session to its transport, if that is a `Recorder`.
 
-    The conversation matters more than its log. Where that cannot be written (a full
-    disk, for example), records are kept, and written once it can be; those that are
-    too many to be kept are missing in it, and a `Gap` says which.
+    A log that cannot be written (a full disk, for example) does not end the session.
+    Records are kept and written as soon as possible. Records beyond the limit are
+    missing in the log, and a `Gap` names them.
     """
 
     def __init__(self, transport: object) -> None:
-        self._log: Callable[[Record], None] | None
-        self._log = getattr(transport, "log", None)
-        self._end: Callable[[], None] | None = getattr(transport, "end_log", None)
+        self._recorder = transport if isinstance(transport, Recorder) else None
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._missed: tuple[int, int] | None = None
         self._fails = False
-        #: Why it is not complete, or not yet.
+        #: The reason while the log is not complete.
         self.failure: LogError | None = None
 
     def write(self, record: Record) -> ev.Gap | None:
-        """Write one record; what is to be noted because of it."""
-        if self._log is None:
+        """Write one record. Returns a fact if the log failed or works again."""
+        if self._recorder is None:
             return None
         try:
-            self._flush(self._log)
-            self._log(record)
+            self._flush(self._recorder)
+            self._recorder.log(record)
         except OSError as error:
             self._keep(record)
             return self._failed(error)
         return self._resumed() if self._fails else None
 
     def end(self) -> ev.Gap | None:
-        """No more records come; what is to be noted of those that wait."""
-        log, self._log = self._log, None
-        if log is None:
+        """Write the kept records and close the log. Returns as `write` does."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
             return None
         try:
-            self._flush(log)
+            self._flush(recorder)
         except OSError as error:
             first = self._waiting[0].seq
             reason = f"the log ends before record {first}: {_why(error)}"
@@ -65,13 +63,12 @@ class SessionLog:
             gap: ev.Gap | None = ev.Gap(reason=reason, from_seq=first)
         else:
             gap = self._resumed() if self._fails else None
-        if self._end is not None:
-            self._end()
+        recorder.end_log()
         return gap
 
     def _keep(self, record: Record) -> None:
         if record.audio_bytes:
-            # It is left out of the log, and would soon be all that is kept.
+            # The log leaves audio out; keeping it would soon exhaust the limit.
             frame = without_audio(record.frame, record.event)
             record = msgspec.structs.replace(record, frame=frame)
         is_room = len(self._waiting) < LIMIT and self._bytes < BYTES
@@ -82,9 +79,9 @@ class SessionLog:
         self._waiting.append(record)
         self._bytes += len(record.frame)
 
-    def _flush(self, log: Callable[[Record], None]) -> None:
+    def _flush(self, recorder: Recorder) -> None:
         while self._waiting:
-            log(self._waiting[0])
+            recorder.log(self._waiting[0])
             self._bytes -= len(self._waiting.popleft().frame)
 
     def _failed(self, error: OSError) -> ev.Gap | None:

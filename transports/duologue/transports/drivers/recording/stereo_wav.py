@@ -1,4 +1,4 @@
-"""Both sides of a conversation in one WAV file, each when it sounded."""
+"""A stereo WAV file of both sides of a conversation, in real time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ...contract import BYTES_PER_MS
 
 __all__ = ["StereoWav"]
 
-#: How far a side may be late before silence is put in front of what comes.
+#: Maximum lateness of a side in ms before silence is inserted.
 _LATE_MS = 60
-#: How long nothing is written of a time for which a side may still come.
+#: Delay of writing in ms, because a side may be late.
 _LAG_MS = 200
-#: The header counts what was written this often.
+#: Interval between updates of the header in ms.
 _HEADER_MS = 1000
 
 _log = logging.getLogger(__name__)
 
 
 class StereoWav:
-    """A stereo WAV of PCM16 at `SAMPLE_RATE`, written as it happens.
+    """A stereo WAV of PCM16 at `SAMPLE_RATE`, written in real time.
 
-    A side that is silent gets silence as time goes by. A file that cannot be written
-    is given up with a warning: the conversation matters more. The header is brought up
-    to date once a second, so what a killed process leaves is a valid file.
+    A side without audio is filled with silence. If writing fails, the file is closed
+    with a warning and the session continues. The header is updated once a second, so a
+    killed process leaves a valid file.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class StereoWav:
         self._counted = 0
 
     def start(self) -> None:
-        """Begin the file; what there was before is replaced."""
+        """Create the file, or replace an existing one."""
         if self._started is None:
             self._started = self._clock()
             with self._guarded():
@@ -54,15 +54,15 @@ class StereoWav:
                 self._count()
 
     def write_left(self, pcm: bytes) -> None:
-        """What the user says now, as PCM16 mono."""
+        """Write the user's current audio, PCM16 mono."""
         self._write(0, pcm)
 
     def write_right(self, pcm: bytes) -> None:
-        """What is heard now, as PCM16 mono."""
+        """Write the received audio, PCM16 mono."""
         self._write(1, pcm)
 
     def close(self) -> None:
-        """Complete the file. Idempotent."""
+        """Complete and close the file. Idempotent."""
         with self._guarded():
             if self._file is not None:
                 self._join(max(map(len, self._sides)))
@@ -87,7 +87,7 @@ class StereoWav:
                 self._count()
 
     def _join(self, size: int) -> None:
-        """Write that many bytes of each side, silence where there are less."""
+        """Write ``size`` bytes of each side, padded with silence."""
         if size <= 0 or self._file is None:
             return
         both = array("h", bytes(2 * size))
@@ -98,7 +98,7 @@ class StereoWav:
         self._written += size
 
     def _count(self) -> None:
-        """Bring the header up to date, after the sound that it counts."""
+        """Update the header, after the audio that it counts."""
         assert self._file is not None
         self._file.flush()
         self._file.seek(0)
@@ -113,7 +113,9 @@ class StereoWav:
             yield
         except OSError as error:
             _log.warning(
-                "%s is not written any more: %s", self._path, error.strerror or error
+                "%s cannot be written and is closed: %s",
+                self._path,
+                error.strerror or error,
             )
             if self._file is not None:
                 with contextlib.suppress(OSError):

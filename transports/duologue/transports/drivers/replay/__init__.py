@@ -1,1 +1,1 @@
-"""A transport that replays a recorded log."""
+"""Replay of recorded sessions."""

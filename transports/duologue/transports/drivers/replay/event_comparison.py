@@ -1,4 +1,4 @@
-"""What is sent under replay, held against what was sent when it was recorded."""
+"""Compares the events sent under replay with the recorded ones."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import msgspec
 from duologue.core.log.record import Record
 
 from ...errors import ReplayDrift
+from .recorded_session import event_fields, event_type
 
-__all__ = ["Comparison", "Sends", "first_difference"]
+__all__ = ["EventComparison", "Sends", "first_difference"]
 
-#: How what is sent is compared: the events, their types, not at all.
+#: How sent events are compared: completely, by type only, or not at all.
 Sends = Literal["strict", "order", "ignore"]
 
-#: Characters of a value that a message shows.
+#: Maximum length of a value in a message, in characters.
 _SHOWN = 60
 
 
-class Comparison:
-    """The events that a recording has sent, and how many of them were sent again.
+class EventComparison:
+    """The events sent in a recording, and the number of them sent again so far.
 
-    Ids that a client chooses are not compared; where it names one again, it has to be
-    the same thing.
+    Ids that the client chooses are not compared. A later reference to such an id must
+    name the same object.
     """
 
     def __init__(self, expected: Sequence[Record], how: Sends) -> None:
         self._expected = expected
         self._how = how
-        #: Our names for what the recording names otherwise.
-        self._names: dict[str, str] = {}
+        #: Recorded ids by our ids.
+        self._recorded_ids: dict[str, str] = {}
         self.sent = 0
 
     @property
     def next(self) -> Record | None:
-        """What is to be sent next."""
+        """The next expected event."""
         if self.sent < len(self._expected):
             return self._expected[self.sent]
         return None
@@ -49,8 +50,8 @@ class Comparison:
             return
         if expected is None:
             raise ReplayDrift(
-                f"event {self.sent} is {_kind(frame)}: "
-                f"the recording has no more than {len(self._expected)}"
+                f"event {self.sent} is {event_type(frame)}: "
+                f"the recording has only {len(self._expected)}"
             )
         wanted, got = _fields(expected.frame), _fields(frame)
         if self._how == "order":
@@ -71,12 +72,12 @@ class Comparison:
                     if isinstance(one.get(key), str) and isinstance(
                         other.get(key), str
                     ):
-                        self._names[other[key]] = one[key]
+                        self._recorded_ids[other[key]] = one[key]
 
     def _renamed(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: self._names.get(each, each)
+                key: self._recorded_ids.get(each, each)
                 if isinstance(each, str) and key.endswith("id")
                 else self._renamed(each)
                 for key, each in value.items()
@@ -87,23 +88,15 @@ class Comparison:
 
 
 def _fields(frame: bytes | str) -> Any:
-    try:
-        fields = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        fields = None
-    if isinstance(fields, dict):
+    fields = event_fields(frame)
+    if fields is not None:
         return fields
-    # What is no event is compared as it is.
     text = frame if isinstance(frame, str) else frame.decode(errors="replace")
     return {"type": None, "frame": text}
 
 
-def _kind(frame: str) -> Any:
-    return _fields(frame).get("type")
-
-
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """An event without the ids that its client chose, and without audio."""
+    """An event without the ids that its client chose and without audio."""
     plain = {key: fields[key] for key in fields if key not in ("event_id", "audio")}
     item = plain.get("item")
     if isinstance(item, dict):
@@ -115,14 +108,14 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _silent(part: Any) -> Any:
-    # A log has its audio left out.
+    # A log has no audio.
     if not isinstance(part, dict) or "audio" not in part:
         return part
     return {key: part[key] for key in part if key != "audio"}
 
 
 def first_difference(wanted: Any, got: Any, path: str = "$") -> str:
-    """Where two JSON values differ first, and how, in one line."""
+    """The first difference between two JSON values, in one line."""
     if isinstance(wanted, Mapping) and isinstance(got, Mapping):
         for key in [*wanted, *(key for key in got if key not in wanted)]:
             if key not in got:

@@ -1,4 +1,4 @@
-"""What a log says of a session and of one of its connections."""
+"""A recorded session: readable records, configuration, channel, and own events."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ from ...contract import OWN
 from ...errors import LogError
 from ..recording.log_file import read_log_file
 
-__all__ = ["channel", "configuration", "ends_with_a_send", "made_by_itself", "readable"]
+__all__ = [
+    "channel",
+    "configuration",
+    "ends_with_a_send",
+    "event_fields",
+    "event_type",
+    "made_by_transport",
+    "readable",
+]
 
-#: The ``src`` of what came by a second connection to a call.
+#: The ``src`` of frames that a second connection to a call received.
 SIDEBAND = "sideband"
-#: Facts that a client learns from its transport or its clock, and not by itself.
+#: Facts that a client learns from its transport or its clock.
 _FACTS = (events.Played, events.Tick)
 
 
 def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
-    """The records of a log up to its end, or to what cannot be read of it."""
+    """The readable records of a log, and the error after the last one, if any."""
     records: list[Record] = []
     try:
         records.extend(read_log_file(path))
@@ -37,11 +45,11 @@ def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
     return records, None
 
 
-def made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
-    """The ``seq`` of what a transport does again: nobody else sends or tells it.
+def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
+    """The ``seq`` of records that a transport made by itself and that a replay repeats.
 
-    A log of frames alone (of another program) does not say who sent what. There the
-    sound was the transport's, and the first event, if it is the configuration.
+    A log of another program, with frames only, does not show this. There the audio is
+    attributed to the transport, and so is the first event if it is the configuration.
     """
     made = {
         record.seq
@@ -52,22 +60,19 @@ def made_by_itself(records: tuple[Record, ...]) -> frozenset[int]:
         out = [record for record in records if record.dir == "out"]
         made |= {r.seq for r in out if is_append(r.event)}
         first = next((r for r in out if r.seq not in made), None)
-        if first is not None and _kind(first) == "session.update":
+        if first is not None and event_type(first.frame) == "session.update":
             made.add(first.seq)
     return frozenset(made)
 
 
 def channel(session: tuple[Record, ...]) -> str | None:
-    """The ``src`` of the frames that were the session's.
-
-    That of a sideband where there is no channel of its own, else None.
-    """
+    """The ``src`` of the session's own frames: None, or `SIDEBAND` if all are."""
     sources = {record.src for record in session if record.dir == "in"}
     return SIDEBAND if None not in sources and SIDEBAND in sources else None
 
 
 def ends_with_a_send(records: tuple[Record, ...]) -> bool:
-    """Whether the end of the connection stands behind something that was sent."""
+    """Whether the last record before the end of the connection is a sent event."""
     for before, after in pairwise(records):
         if isinstance(after.event, events.Disconnected):
             return before.dir == "out"
@@ -78,19 +83,26 @@ def _is_close(record: Record) -> bool:
     return isinstance(record.event, events.Disconnected)
 
 
-def _kind(record: Record) -> Any:
-    with contextlib.suppress(msgspec.DecodeError, UnicodeError, AttributeError):
-        return msgspec.json.decode(record.frame).get("type")
-    return None
+def event_fields(frame: bytes | str) -> dict[str, Any] | None:
+    """The fields of an event; None if the frame is not a JSON object."""
+    fields: Any = None
+    with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+        fields = msgspec.json.decode(frame)
+    return fields if isinstance(fields, dict) else None
+
+
+def event_type(frame: bytes | str) -> Any:
+    """The ``type`` of an event; None if it has none."""
+    return (event_fields(frame) or {}).get("type")
 
 
 def configuration(records: tuple[Record, ...]) -> Any:
-    """The session that was asked for before the connection stood; None if unknown."""
+    """The session requested before the connection opened; None if unknown."""
     for record in records:
         if isinstance(record.event, events.Connected):
             break
         if isinstance(record.event, events.Requested):
-            wish = record.event.event
-            if wish.get("type") == "session.update":
-                return wish.get("session")
+            requested = record.event.event
+            if requested.get("type") == "session.update":
+                return requested.get("session")
     return None

@@ -1,4 +1,4 @@
-"""The times of a recording: those that its records had, and when they are due."""
+"""The times of a recording: the clock of its records, and the waits between them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import attrs
 
 from duologue.core.log.record import Record
 
-__all__ = ["ReplayClock", "Speed", "Times"]
+__all__ = ["ReplayClock", "ReplayPace", "Speed"]
 
-#: How fast: 1 as recorded, 2 twice as fast, "step" by `Replay.step`, None at once.
+#: 1 as recorded, 2 twice as fast, "step" by `Replay.step`, None without waiting.
 Speed = float | Literal["step"] | None
 
 
 class ReplayClock:
-    """The times of a recording, for the records that a client makes under replay.
+    """The recorded times, for the records that a client makes under replay.
 
-    Read once for each record that is made, as a client does, it gives the time that
-    the record had. Where a log has no times it stands at 0.
+    A client reads the clock once for each record and gets the recorded time of that
+    record. A log without times gives 0.
     """
 
     def __init__(self, records: tuple[Record, ...]) -> None:
@@ -29,7 +29,7 @@ class ReplayClock:
         self._at = next((r.at for r in records if r.at is not None), 0.0)
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, never less than before."""
+        """Seconds since the Unix epoch, never decreasing."""
         if self._next < len(self._records):
             record = self._records[self._next]
             if record.dir != "in" or record is self._reached:
@@ -37,10 +37,10 @@ class ReplayClock:
         return self._at
 
     def reach(self, record: Record) -> None:
-        """This record is the next one: a frame, or what the transport did."""
+        """Announce the next record of the transport, so that `now` gives its time."""
         self._reached = record
         if self._next and record.seq <= self._records[self._next - 1].seq:
-            # The client was quicker, and has had its time.
+            # The client has read this time already.
             return
         while self._next < len(self._records):
             if self._records[self._next] is record:
@@ -53,22 +53,22 @@ class ReplayClock:
 
 
 @attrs.define
-class Times:
-    """When the records of a log are due."""
+class ReplayPace:
+    """The waits between the records of a log at some speed."""
 
     speed: Speed
+    #: The recorded time of the last record, and the loop's time then, in seconds.
     at: float | None = None
-    #: Seconds of the loop's clock.
     real: float = 0.0
 
     def until(self, at: float | None) -> float:
-        """Seconds to wait for what was recorded ``at`` this time."""
+        """Seconds to wait for the record with this recorded time."""
         if not isinstance(self.speed, float | int) or self.at is None or at is None:
             return 0.0
         passed = asyncio.get_running_loop().time() - self.real
         return max(0.0, (at - self.at) / self.speed - passed)
 
     def reached(self, at: float | None) -> None:
-        """What was recorded ``at`` this time comes now."""
+        """Note that the record with this recorded time is delivered now."""
         if at is not None:
             self.at, self.real = at, asyncio.get_running_loop().time()

@@ -1,17 +1,15 @@
-"""A recorded log in place of a live service: the same frames, in the same order.
+"""A recorded log in place of a live service: the same frames in the same order.
 
-A received frame comes once all that was sent before it in the log has been sent
-again, so a client meets its answers only after its questions. What the transport did
-by itself when it was recorded (the sound that it sent, how much was heard), the replay
-does again.
+A received frame is delivered after all events that were sent before it in the log have
+been sent again, so a client gets no answer before its question. Events and facts of the
+recorded transport itself (audio that it sent, played durations) are repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -22,15 +20,16 @@ from duologue.core.log.record import Record
 
 from ...contract import Report, Target
 from ...errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
-from .event_comparison import Comparison, Sends, first_difference
+from .event_comparison import EventComparison, Sends, first_difference
 from .recorded_session import (
     channel,
     configuration,
     ends_with_a_send,
-    made_by_itself,
+    event_type,
+    made_by_transport,
     readable,
 )
-from .replay_clock import ReplayClock, Speed, Times
+from .replay_clock import ReplayClock, ReplayPace, Speed
 
 __all__ = ["Replay", "ReplayClock", "Sends", "Speed", "replay"]
 
@@ -45,20 +44,19 @@ def replay(
     epoch: int = 0,
     patience: float | None = None,
 ) -> Replay:
-    """The log at ``path`` as a transport.
+    """A transport that replays the log at ``path``.
 
     ``speed`` 1 keeps the recorded times, 2 halves them, None does not wait, "step"
-    waits for `Replay.step`. ``sends`` says how what is sent is compared with what
-    was: ``strict`` the events with ids normalised, ``order`` their types, ``ignore``
-    not at all. ``until`` is the ``seq`` of the last record that is replayed: nothing
-    comes after it. ``session`` is whose records are taken, by default those of the
-    first record; ``epoch`` which of its connections. ``patience`` is how many seconds
-    the recording waits for an event that is to be sent (None: for ever).
+    waits for `Replay.step`. ``sends`` selects how sent events are compared with the
+    recorded ones: ``strict`` compares events with normalised ids, ``order`` their
+    types, ``ignore`` nothing. ``until`` is the ``seq`` of the last replayed record.
+    ``session`` selects a session of the log (default: that of the first record),
+    ``epoch`` one of its connections. ``patience`` is the number of seconds to wait for
+    an event that the client must send (None: no limit).
 
-    A log that is torn or spoiled is replayed up to that line; there the session ends,
-    with the `LogError` that names it. Raises that `LogError` where there is nothing
-    before it, and one for a log that has no such session; ValueError for a speed that
-    is none.
+    A log with an unreadable line is replayed up to that line; then the session ends
+    with the `LogError` that names it. Raises that `LogError` if no record comes before
+    it, and one for a session that is not in the log; ValueError for an invalid speed.
     """
     if speed is not None and speed != "step" and not speed > 0:
         raise ValueError(f"speed is {speed!r}, it must be above 0, 'step' or None")
@@ -84,9 +82,9 @@ def replay(
 
 
 class Replay:
-    """A `Transport` out of one connection of a session in a log. Made by `replay`.
+    """A `Transport` that replays one connection of a session. Made by `replay`.
 
-    ``drift`` is the first difference found, even if its exception was caught;
+    ``drift`` is the first difference found, also if the exception was caught;
     ``patience`` is in seconds.
     """
 
@@ -109,34 +107,36 @@ class Replay:
         self._speed: Speed = speed
         self._sends: Sends = sends
         self._patience = patience
-        #: Where the frames come from; a page's log has them by its sideband alone.
+        #: See `contract.Sourced`; a web page's log has frames of its sideband only.
         self.src = channel(session)
-        self._made = made_by_itself(records)
-        self._comparison = Comparison(
+        self._made = made_by_transport(records)
+        self._comparison = EventComparison(
             [r for r in records if r.dir == "out" and r.seq not in self._made], sends
         )
-        self._report: Report = _to_nobody
+        self._report: Report = lambda frame, way: None
         self._changed = asyncio.Condition()
         self._position = 0
-        #: Events of the client's that stand before the position.
+        #: Number of client events before the position.
         self._before = 0
         self._steps = 0
-        self._times = Times(speed)
+        self._pace = ReplayPace(speed)
         self._state: Literal["new", "open", "over", "closed"] = "new"
         self.drift: ReplayDrift | None = None
         self.session_id = records[0].session
         self.clock = clock or ReplayClock(session)
 
     @property
-    def again(self) -> Callable[[], Replay] | None:
-        """What makes the next connection of the session; None if there was none."""
-        later = {r.epoch for r in self._session if r.epoch > self._epoch}
-        return partial(self._after, min(later)) if later else None
+    def _next_epoch(self) -> int | None:
+        epochs = (r.epoch for r in self._session if r.epoch > self._epoch)
+        return min(epochs, default=None)
 
-    def _after(self, epoch: int) -> Replay:
+    def again(self) -> Replay | None:
+        """The replay of the session's next connection; None if there was none."""
+        if (next_epoch := self._next_epoch) is None:
+            return None
         return Replay(
             self._session,
-            epoch=epoch,
+            epoch=next_epoch,
             speed=self._speed,
             sends=self._sends,
             patience=self._patience,
@@ -145,18 +145,21 @@ class Replay:
         )
 
     def report_to(self, report: Report) -> None:
-        """See `seam.Reporting`."""
+        """See `contract.Reporting`."""
         self._report = report
 
     async def connect(self, target: Target) -> None:
-        """Compare the configuration, but for the model. Raises `ConnectError`."""
+        """Compare the configuration except the model.
+
+        Raises `ReplayDrift` if it differs, `ConnectError` on a second call.
+        """
         if self._state != "new":
             raise ConnectError("a transport connects once")
         self._state = "open"
         if self._sends == "strict":
             self._compare_configuration(target)
         for record in self._before_connected():
-            self._tell(record)
+            self._repeat(record)
 
     def _compare_configuration(self, target: Target) -> None:
         wanted = configuration(self._records)
@@ -173,9 +176,9 @@ class Replay:
             )
 
     def _before_connected(self) -> Iterator[Record]:
-        """What the transport did while it connected, in a log that says when."""
-        stands = [isinstance(r.event, events.Connected) for r in self._records]
-        self._position = stands.index(True) if any(stands) else 0
+        """Records of the transport before `Connected`, if the log has that fact."""
+        opens = [isinstance(r.event, events.Connected) for r in self._records]
+        self._position = opens.index(True) if any(opens) else 0
         for record in self._records[: self._position]:
             if record.seq in self._made:
                 yield record
@@ -183,13 +186,13 @@ class Replay:
     async def send(self, frame: str) -> None:
         """Compare with the recorded event.
 
-        Raises `ReplayDrift` if it differs, `NotConnected` after close. What comes after
-        the last that was sent on a connection that another one followed is too late
-        for it: `NotConnected` too, as it would have been.
+        Raises `ReplayDrift` if it differs, `NotConnected` after close. If the session
+        had another connection after this one, an event after the last recorded one
+        also raises `NotConnected`, because the connection was lost there.
         """
         if self._state != "open":
             raise NotConnected(f"the replay is {self._state}")
-        if self._is_cut():
+        if self._is_lost_here():
             raise NotConnected("the connection was lost here")
         try:
             self._comparison.take(frame)
@@ -197,16 +200,16 @@ class Replay:
             raise self._drifted(drift) from None
         finally:
             await self._wake()
-        if self._is_cut() and ends_with_a_send(self._records):
+        if self._is_lost_here() and ends_with_a_send(self._records):
             raise NotConnected("the connection was lost with this")
 
-    def _is_cut(self) -> bool:
-        """Whether nothing more was sent before the next connection."""
-        nothing = self._comparison.next is None and self._sends != "ignore"
-        return nothing and self.again is not None
+    def _is_lost_here(self) -> bool:
+        """Whether all events of this connection were sent and another one follows."""
+        is_complete = self._comparison.next is None and self._sends != "ignore"
+        return is_complete and self._next_epoch is not None
 
     def check(self) -> None:
-        """Raise the first `ReplayDrift` there was, or one for what was not sent."""
+        """Raise the first `ReplayDrift`, or one for the first unsent event."""
         if self.drift is not None:
             raise self.drift
         missing = self._comparison.next
@@ -214,12 +217,12 @@ class Replay:
             raise self._drifted(ReplayDrift(self._unsent(missing)))
 
     async def step(self, count: int = 1) -> None:
-        """Let ``count`` more records come; return when they did, or at the end.
+        """Deliver ``count`` more records; return after the last one, or at the end.
 
         Raises ValueError where ``speed`` is not ``"step"``.
         """
         if self._speed != "step":
-            raise ValueError("this replay does not go by steps")
+            raise ValueError("this replay does not run in steps")
         async with self._changed:
             self._steps += count
             self._changed.notify_all()
@@ -228,11 +231,11 @@ class Replay:
             )
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """The received frames of the log, as they were.
+        """The received frames of the log, unchanged.
 
-        Where the service ended the connection they end, or raise `ConnectionLost`;
-        where we did, or the log ends, nothing more comes until `close`. Raises
-        `LogError` where it cannot be read any further.
+        They end, or raise `ConnectionLost`, if the service ended the connection. If the
+        client ended it, or the log ends, the iterator waits for `close`. Raises
+        `LogError` at an unreadable line.
         """
         if self._state == "new":
             return
@@ -240,7 +243,7 @@ class Replay:
             record = self._records[self._position]
             if record.dir == "out" and record.seq not in self._made:
                 self._before += 1
-            elif self._is_ours(record):
+            elif self._is_replayed(record):
                 await self._wait_for_sends(self._before)
                 await self._wait_for_time(record)
                 if self._state != "open":
@@ -253,7 +256,7 @@ class Replay:
                     self.clock.reach(record)
                     yield _text(record.frame)
                 else:
-                    self._tell(record)
+                    self._repeat(record)
                 await self._passed()
                 continue
             self._position += 1
@@ -264,8 +267,8 @@ class Replay:
         async with self._changed:
             await self._changed.wait_for(lambda: self._state != "open")
 
-    def _tell(self, record: Record) -> None:
-        """Do again what the transport did by itself."""
+    def _repeat(self, record: Record) -> None:
+        """Report an event or a fact that the transport made by itself."""
         self.clock.reach(record)
         way: Literal["out", "local"] = "out" if record.dir == "out" else "local"
         self._report(record.frame.decode(), way)
@@ -275,8 +278,8 @@ class Replay:
         self._state = "closed"
         await self._wake()
 
-    def _is_ours(self, record: Record) -> bool:
-        """Whether the replay brings this record, or the client makes it anew."""
+    def _is_replayed(self, record: Record) -> bool:
+        """Whether the replay delivers this record; the client makes all others."""
         if record.dir == "in":
             return record.src == self.src
         if isinstance(record.event, events.Disconnected):
@@ -311,12 +314,12 @@ class Replay:
                     lambda: self._steps > 0 or self._state != "open"
                 )
             return
-        wait = self._times.until(record.at)
+        wait = self._pace.until(record.at)
         if wait > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait), self._changed:
                     await self._changed.wait_for(lambda: self._state != "open")
-        self._times.reached(record.at)
+        self._pace.reached(record.at)
 
     async def _passed(self) -> None:
         if self._speed == "step":
@@ -334,7 +337,7 @@ class Replay:
     def _unsent(self, missing: Record) -> str:
         return (
             f"event {self._comparison.sent + 1} was not sent: record {missing.seq} of "
-            f"the recording is {getattr(missing.event, 'type', 'unknown')}"
+            f"the recording is {event_type(missing.frame) or 'unknown'}"
         )
 
 
@@ -343,7 +346,3 @@ def _text(frame: bytes) -> str | bytes:
         return frame.decode()
     except UnicodeDecodeError:
         return frame
-
-
-def _to_nobody(frame: str, way: str) -> None:
-    """Nobody keeps records."""

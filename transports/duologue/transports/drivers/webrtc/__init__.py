@@ -1,1 +1,1 @@
-"""The WebRTC transport, over aiortc."""
+"""The WebRTC transport (aiortc)."""

@@ -1,7 +1,7 @@
-"""The private parts of aiortc 1.16 and aioice 0.13 that `Peer` cannot do without.
+"""The private parts of aiortc 1.16 and aioice 0.13 that `Peer` needs.
 
-Each is held by a test, so that an upgrade which moves one fails there. The module
-imports neither library: what it works on is handed in.
+A test covers each, so an upgrade that changes one fails there. The module imports
+neither library; it gets their objects as arguments.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from .jitter_buffer import PacketOrder
+from .jitter_buffer import JitterBuffer
 
 __all__ = [
-    "answers",
+    "close_while_connecting",
+    "described",
     "gather_loopback",
-    "guard",
-    "heed_close",
-    "one_line",
-    "received",
-    "take_packets",
+    "guard_messages",
+    "is_reachable",
+    "packets_received",
+    "replace_jitter_buffer",
 ]
 
 #: Payload protocol ids of RFC 8831 section 8.
 _STRING, _BINARY = 51, 53
 
-#: How often a question to the far side is repeated: 7.5 s in all (RFC 8489, 6.2.1).
-_REPEATED = 3
+#: Retransmissions of a STUN request: 7.5 s in all (RFC 8489, 6.2.1).
+_RETRANSMISSIONS = 3
 
 _log = logging.getLogger(__name__)
 
 
-def one_line(error: BaseException) -> str:
-    """A foreign exception as part of a message of ours."""
+def described(error: BaseException) -> str:
+    """A foreign exception in one line, for a message or a log."""
     text = " ".join(str(error).split())[:120]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 async def gather_loopback(ice_transport: Any) -> None:
-    """Gather 127.0.0.1 in place of the host's own addresses.
+    """Gather 127.0.0.1 instead of the host's addresses.
 
-    aioice leaves loopback out and has no option for it; with both marks set its own
-    gathering finds nothing left to do.
+    aioice has no option for loopback. With both flags set, its own gathering does
+    nothing.
     """
     connection = ice_transport._connection
     connection._local_candidates_start = True
@@ -52,11 +52,11 @@ async def gather_loopback(ice_transport: Any) -> None:
     connection._local_candidates_end = True
 
 
-def heed_close(ice_transport: Any) -> None:
-    """Let a close that comes while ICE connects be the last word.
+def close_while_connecting(ice_transport: Any) -> None:
+    """Make a close during the ICE connect final.
 
-    aioice decides between "completed" and "closed" by what was queued first. Closed
-    second, it still starts its consent checks, and then nothing ever ends them.
+    In aioice, "completed" wins over "closed" if it was queued first. The connection
+    then still starts its consent checks, and they never end.
     """
     connection = ice_transport._connection
     connect = connection.connect
@@ -70,12 +70,12 @@ def heed_close(ice_transport: Any) -> None:
     connection.connect = connect_unless_closed
 
 
-def guard(sctp_transport: Any) -> None:
-    """Keep one bad message of a data channel from closing the whole peer.
+def guard_messages(sctp_transport: Any) -> None:
+    """Keep an invalid data channel message from closing the peer.
 
-    aiortc decodes strings, and asserts the order of control messages, in the loop
-    that receives: what is raised there ends the connection. A string that is not
-    UTF-8 is passed on as binary; a malformed control message is dropped.
+    aiortc decodes strings and asserts the order of control messages in its receive
+    loop, where an exception ends the connection. Instead, a string that is not UTF-8
+    is delivered as binary, and a malformed control message is dropped.
     """
     receive = sctp_transport._data_channel_receive
 
@@ -88,21 +88,21 @@ def guard(sctp_transport: Any) -> None:
         try:
             await receive(stream_id, pp_id, data)
         except (AssertionError, ValueError, struct.error) as error:
-            _log.warning("a data channel message was dropped: %s", one_line(error))
+            _log.warning("a data channel message was dropped: %s", described(error))
 
     sctp_transport._data_channel_receive = guarded
 
 
-def received(dtls_transport: Any) -> int:
-    """How many packets came so far, of sound, of its reports and of events."""
+def packets_received(dtls_transport: Any) -> int:
+    """The number of packets received so far: audio, RTCP and data channel."""
     count: int = dtls_transport._RTCDtlsTransport__rx_packets
     return count
 
 
-async def answers(ice_transport: Any) -> bool:
-    """Ask the far side whether it is there, as ICE does; whether it says so in time.
+async def is_reachable(ice_transport: Any) -> bool:
+    """Send a consent check as ICE does; whether the far side answers in time.
 
-    aioice asks by itself too, but believes in the far side for half a minute more.
+    aioice does this too, but fails half a minute later.
     """
     connection = ice_transport._connection
     for pair in list(connection._nominated.values()):
@@ -113,21 +113,33 @@ async def answers(ice_transport: Any) -> bool:
                 request,
                 pair.remote_addr,
                 integrity_key=key,
-                retransmissions=_REPEATED,
+                retransmissions=_RETRANSMISSIONS,
             )
         except Exception as error:
-            _log.debug("no answer from the far side: %s", one_line(error))
+            _log.debug("no answer from the far side: %s", described(error))
             return False
     return True
 
 
-def take_packets(receiver: Any, deliver: Callable[[bytes], None]) -> None:
-    """Give the packets of a receiver to ``deliver``, in order, and decode nothing.
+class _ReceiverBuffer:
+    """Replaces the jitter buffer of an aiortc receiver; gives it nothing to decode."""
 
-    aiortc decodes in a thread whatever comes out of its jitter buffer, heard or not,
-    and the buffer holds 80 ms. The one that stands in gives it nothing.
+    def __init__(self, deliver: Callable[[bytes], None]) -> None:
+        self._buffer = JitterBuffer(deliver)
+
+    def add(self, packet: Any) -> tuple[bool, None]:
+        """Take an RTP packet; return the values for "no frame to decode"."""
+        self._buffer.add(packet.sequence_number, packet._data)
+        return False, None
+
+
+def replace_jitter_buffer(receiver: Any, deliver: Callable[[bytes], None]) -> None:
+    """Pass the packets of a receiver to ``deliver``, in order and not decoded.
+
+    aiortc would decode every packet in a thread, used or not, after 80 ms in its own
+    jitter buffer.
     """
     buffer = "_RTCRtpReceiver__jitter_buffer"
     if not hasattr(receiver, buffer):
         raise AttributeError(f"this aiortc's receiver has no {buffer}")
-    setattr(receiver, buffer, PacketOrder(deliver))
+    setattr(receiver, buffer, _ReceiverBuffer(deliver))

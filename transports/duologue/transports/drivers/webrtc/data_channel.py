@@ -1,6 +1,6 @@
-"""What goes out by a data channel, and how much of it may wait.
+"""Sending on a data channel, with back-pressure.
 
-It imports no library: the channel, which is aiortc's, is handed in.
+The module does not import aiortc; it gets the channel as an argument.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any
 
 from ...errors import DuologueError
 
-__all__ = ["SEND_LIMIT", "Room", "send_text"]
+__all__ = ["SEND_LIMIT", "BackPressure", "send_text"]
 
-#: Bytes that may wait to be sent; beyond it who sends waits, as over WebSocket.
+#: Bytes that may be buffered for sending; then senders wait, as over WebSocket.
 SEND_LIMIT = 256 * 1024
 
 
-class Room:
-    """Lets those who send wait while too much does."""
+class BackPressure:
+    """Makes senders wait while the channel's buffer is full."""
 
     def __init__(self) -> None:
         self._channel: Any = None
@@ -25,18 +25,18 @@ class Room:
         self._ended = False
 
     def watch(self, channel: Any) -> None:
-        """This is the channel that is sent on."""
+        """Set the channel."""
         channel.bufferedAmountLowThreshold = SEND_LIMIT
         channel.on("bufferedamountlow", self._changed.set)
         self._channel = channel
 
     def end(self) -> None:
-        """Nothing more is sent: nobody waits any more."""
+        """Let all waiting senders continue: the channel is closed."""
         self._ended = True
         self._changed.set()
 
     async def wait(self) -> None:
-        """Return once no more than `SEND_LIMIT` bytes wait, or at the end."""
+        """Return when at most `SEND_LIMIT` bytes are buffered, or at the end."""
         while self._is_full():
             self._changed.clear()
             await self._changed.wait()
@@ -49,9 +49,9 @@ class Room:
 
 
 def send_text(channel: Any, text: str) -> None:
-    """Send one message. Raises `DuologueError` for one that cannot be sent."""
+    """Send one message. Raises `DuologueError` if the channel refuses it."""
     try:
         channel.send(text)
     except ValueError as error:
-        # The far side's limit, or a lone surrogate, which no UTF-8 can carry.
-        raise DuologueError(f"a message cannot be sent: {error}") from None
+        # Above the far side's limit, or a lone surrogate, which is not valid UTF-8.
+        raise DuologueError(f"cannot send a message: {error}") from None

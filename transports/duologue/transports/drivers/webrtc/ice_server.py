@@ -1,4 +1,4 @@
-"""The servers that help two ends to find each other."""
+"""STUN and TURN servers."""
 
 from __future__ import annotations
 

@@ -1,26 +1,25 @@
-"""Packets in their order, with no more delay than the order needs."""
+"""A jitter buffer that adds no delay unless a packet is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-__all__ = ["DEPTH", "PacketOrder"]
+__all__ = ["DEPTH", "JitterBuffer"]
 
-#: Packets that may come while a missing one is waited for (20 ms each).
+#: Number of later packets that wait for a missing one (20 ms each).
 DEPTH = 3
-#: A number further away than this means that the stream began anew.
+#: A sequence number further away than this starts a new stream.
 _FAR = 100
 _NUMBERS = 1 << 16
 
 
-class PacketOrder:
-    """Stands in for aiortc's jitter buffer of a receiver, with the same `add`.
+class JitterBuffer:
+    """Passes packets to ``deliver`` in order. Replaces the jitter buffer of aiortc.
 
-    aiortc's keeps back 4 packets of sound at all times: 80 ms of each direction. One
-    Opus packet is one frame, so here a packet whose turn it is goes to ``deliver`` at
-    once, and only a gap waits, for `DEPTH` later packets at most. What is late, double
-    or empty is dropped. Numbers are those of RTP, 16 bits that wrap (RFC 3550).
+    aiortc always holds back 4 audio packets, which is 80 ms in each direction. One Opus
+    packet is one frame, so this buffer delivers the next packet at once and waits only
+    for a missing one, for at most `DEPTH` later packets. Late, duplicate and empty
+    packets are dropped. Numbers are RTP sequence numbers, 16 bits that wrap (RFC 3550).
     """
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:
@@ -28,18 +27,16 @@ class PacketOrder:
         self._next: int | None = None
         self._held: dict[int, bytes] = {}
 
-    def add(self, packet: Any) -> tuple[bool, None]:
-        """Take an RTP packet; gives what aiortc reads as "no frame to decode"."""
-        number: int = packet.sequence_number
+    def add(self, number: int, data: bytes) -> None:
+        """Take the packet with this sequence number."""
         if self._next is None or self._is_far(number):
             self._held.clear()
             self._next = number
         if self._ahead(number) < _FAR:
-            self._held[number] = packet._data
+            self._held[number] = data
             if len(self._held) > DEPTH:
                 self._next = min(self._held, key=self._ahead)
             self._flush()
-        return False, None
 
     def _flush(self) -> None:
         assert self._next is not None

@@ -1,4 +1,4 @@
-"""Sound to Opus packets and back: the only module here that imports PyAV."""
+"""Opus encoding and decoding. The only module of this root that imports PyAV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ...contract import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
 from ...errors import MissingExtra
-from .packet_cache import FRAME_BYTES, PacketCache, Packets
+from .packet_cache import FRAME_BYTES, CachedEncoder, PacketCache
 
 try:
     import av
@@ -22,29 +22,36 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 if TYPE_CHECKING:
     from av.stream import Stream
 
-__all__ = ["CATCH_UP", "Listener", "OpusDecoder", "Pacer", "Packet", "Speaker"]
+__all__ = [
+    "CATCH_UP",
+    "OpusDecoder",
+    "OpusReceiver",
+    "OpusSender",
+    "Pacer",
+    "Packet",
+]
 
-#: Frames that a stall may be made up for at once; beyond it they are skipped.
+#: Frames of a stall that are sent at once; after a longer stall they are skipped.
 CATCH_UP = 5
 
 _FRAME_SECONDS = FRAME_MS / 1000
 _TIME_BASE = Fraction(1, SAMPLE_RATE)
-#: Hz; what Opus is always decoded to here (RFC 7587 section 4.1).
+#: Hz; the rate of decoded Opus here (RFC 7587 section 4.1).
 _OPUS_RATE = 48_000
 
 _log = logging.getLogger(__name__)
 
-#: Generic for checkers only: at run time PyAV 18 refuses the brackets.
+#: Generic for type checkers only: PyAV 18 fails on the brackets at run time.
 Packet: TypeAlias = "av.Packet[Stream]"
 
 
-class Speaker:
-    """What ``next_audio`` gives, as one Opus packet each 20 ms, encoded in line.
+class OpusSender:
+    """Encodes the audio of ``next_audio`` as one Opus packet every 20 ms.
 
-    A receiver sees opus/48000/2 whatever is inside (RFC 7587 section 4.1). A source
-    that raises is logged and replaced by silence. Where it gives None no packet goes,
-    and it is not asked again until `wake`. ``cache`` is shared by those who may say
-    the same.
+    A receiver sees opus/48000/2 for any content (RFC 7587 section 4.1). If
+    ``next_audio`` raises, the error is logged and silence is sent from then on. If it
+    returns None, no packet is sent and it is not called again until `wake`. Senders
+    with equal audio share ``cache``.
     """
 
     def __init__(
@@ -55,35 +62,37 @@ class Speaker:
         self._next_audio = next_audio
         self._pacer = Pacer()
         self._awake = asyncio.Event()
-        self._packets = Packets(_encoder, PacketCache() if cache is None else cache)
+        self._encoder = CachedEncoder(
+            _new_encoder, PacketCache() if cache is None else cache
+        )
 
     async def next(self) -> Packet:
-        """Wait until the next packet is due and give it."""
+        """Wait until the next packet is due; return it."""
         index = await self._pacer.next()
         while (pcm := self._read()) is None:
             self._awake.clear()
             await self._awake.wait()
             index = await self._pacer.next()
-        packet: Packet = av.Packet(self._packets.packet(pcm))
+        packet: Packet = av.Packet(self._encoder.encode(pcm))
         packet.pts = index * FRAME_SAMPLES
         packet.time_base = _TIME_BASE
         return packet
 
     def wake(self) -> None:
-        """There is something to say again."""
+        """Call ``next_audio`` again after it returned None."""
         self._awake.set()
 
     def _read(self) -> bytes | None:
         try:
             pcm = self._next_audio() if self._next_audio is not None else b""
         except Exception:
-            _log.exception("the source of audio failed: silence from here on")
+            _log.exception("the audio source failed; silence is sent from now on")
             self._next_audio = None
             pcm = b""
         return None if pcm is None else pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
 
 
-def _encoder() -> Callable[[bytes], bytes]:
+def _new_encoder() -> Callable[[bytes], bytes]:
     """A new encoder of 20 ms frames."""
     codec = av.CodecContext.create("libopus", "w")
     codec.sample_rate = SAMPLE_RATE
@@ -122,8 +131,8 @@ class OpusDecoder:
         )
 
     def decode(self, packet: bytes) -> bytes:
-        """The sound of the next packet; nothing where it is no Opus."""
-        if not packet:  # it would end the stream
+        """The audio of the next packet; empty if it is not Opus."""
+        if not packet:  # an empty packet would end the stream
             return b""
         try:
             frames = self._codec.decode(av.Packet(packet))
@@ -134,18 +143,19 @@ class OpusDecoder:
         return b"".join(bytes(part.planes[0])[: part.samples * 2] for part in parts)
 
 
-class Listener:
-    """Hands packets to ``on_audio``, decoded as they come.
+class OpusReceiver:
+    """Decodes packets and passes the audio to ``on_audio``.
 
-    A receiver that raises is logged and gets no more; without one nothing is decoded.
+    If ``on_audio`` raises, the error is logged and decoding stops. Without ``on_audio``
+    nothing is decoded.
     """
 
     def __init__(self, on_audio: Callable[[bytes], None] | None) -> None:
         self._on_audio = on_audio
         self._decoder: OpusDecoder | None = None
 
-    def hear(self, packet: bytes) -> None:
-        """Take one packet."""
+    def receive(self, packet: bytes) -> None:
+        """Decode one packet."""
         if self._on_audio is None:
             return
         if self._decoder is None:
@@ -154,23 +164,23 @@ class Listener:
             if pcm := self._decoder.decode(packet):
                 self._on_audio(pcm)
         except Exception:
-            _log.exception("the receiver of audio failed and gets no more")
+            _log.exception("the audio callback failed; no more audio is decoded")
             self._on_audio = None
 
 
 class Pacer:
-    """Says when the next frame is due, by the monotonic clock."""
+    """Waits until the next frame is due, by the monotonic clock."""
 
     def __init__(self) -> None:
         self._started: float | None = None
         self._index = -1
 
     async def next(self) -> int:
-        """Wait for the next frame's time and give its number.
+        """Wait for the next frame's time; return its number.
 
-        Counted from the first frame, so nothing drifts. After a stall of more than
-        `CATCH_UP` frames the numbers jump ahead, which leaves a gap in the time
-        stamps instead of a burst on the wire.
+        Times are counted from the first frame, so they do not drift. After a stall of
+        more than `CATCH_UP` frames the numbers skip ahead: the time stamps have a gap,
+        and no burst is sent.
         """
         self._index += 1
         now = time.monotonic()

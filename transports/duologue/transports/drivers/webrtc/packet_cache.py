@@ -1,4 +1,4 @@
-"""Frames of sound to packets: the same sound is encoded once for all who hear it."""
+"""A cache of encoded packets: equal audio is encoded once for all streams."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Callable
 
 from ...contract import FRAME_SAMPLES
 
-__all__ = ["FRAME_BYTES", "PacketCache", "Packets"]
+__all__ = ["FRAME_BYTES", "CachedEncoder", "PacketCache"]
 
 #: Bytes of PCM16 in one frame.
 FRAME_BYTES = FRAME_SAMPLES * 2
-#: Packets that are kept: ten minutes of sound, about 8 MB.
+#: Default number of packets: ten minutes of audio, about 8 MB.
 _KEPT = 30_000
-#: Silent frames that still belong to the sound before them: an encoder looks ahead,
-#: so the end of the sound comes out with them.
+#: Silent frames that belong to the audio before them: an encoder looks ahead, so the
+#: last audio comes out with them.
 _TAIL = 3
-#: Frames that a new encoder is shown before the one whose packet is wanted.
+#: Frames that a new encoder gets before the frame that it must encode.
 _LEAD = 3
 _SILENCE = bytes(FRAME_BYTES)
 
-#: A frame of PCM16 to its packet, in the context of the frames before.
+#: Encodes a frame of PCM16, in the context of the frames before.
 Encode = Callable[[bytes], bytes]
 
 
 class PacketCache:
-    """Packets by the sound that led to them; the least used go first.
+    """Packets by the hash of their audio; the least recently used are dropped.
 
-    One for all sessions that may say the same: a scripted reply is then encoded once.
+    Sessions with the same scripted replies share one cache.
     """
 
     def __init__(self, limit: int = _KEPT) -> None:
@@ -39,24 +39,24 @@ class PacketCache:
         return len(self._packets)
 
     def get(self, key: bytes) -> bytes | None:
-        """The packet of that key."""
+        """The packet for this key; None if there is none."""
         if (packet := self._packets.get(key)) is not None:
             self._packets.move_to_end(key)
         return packet
 
     def put(self, key: bytes, packet: bytes) -> None:
-        """Keep a packet."""
+        """Add a packet."""
         self._packets[key] = packet
         if len(self._packets) > self._limit:
             self._packets.popitem(last=False)
 
 
-class Packets:
-    """One stream: frames in, packets out; what was encoded before is not again.
+class CachedEncoder:
+    """Encodes one stream of frames, with packets from the cache if possible.
 
-    A frame's key is the hash of all sound since the last silence, so the same
-    utterance has the same packets in every stream. ``new_encoder`` is called where a
-    frame is new and the encoder has not seen those before it.
+    The key of a frame is the hash of all audio since the last silence, so an utterance
+    has the same packets in every stream. ``new_encoder`` is called for a frame that is
+    not cached if the current encoder has not encoded the frames before it.
     """
 
     def __init__(self, new_encoder: Callable[[], Encode], cache: PacketCache) -> None:
@@ -67,12 +67,12 @@ class Packets:
         self._silent = _TAIL
         self._recent: deque[bytes] = deque(maxlen=_LEAD)
 
-    def packet(self, pcm: bytes) -> bytes:
-        """The packet of the next frame, `FRAME_BYTES` of PCM16."""
+    def encode(self, pcm: bytes) -> bytes:
+        """The packet for the next frame, `FRAME_BYTES` of PCM16."""
         self._silent = self._silent + 1 if pcm == _SILENCE else 0
         if self._silent <= _TAIL:
             return self._next(pcm)
-        # Lasting silence is the same everywhere, and what follows begins anew.
+        # Longer silence is the same in every stream, and later audio starts a new key.
         self._restart()
         packet = self._next(pcm)
         self._restart()

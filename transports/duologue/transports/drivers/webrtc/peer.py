@@ -1,8 +1,8 @@
-"""One WebRTC connection over aiortc: the only module here that imports it.
+"""One WebRTC connection over aiortc. The only module that imports aiortc.
 
-`Peer` is either end: the client's transport makes the offer, the local service
-answers it. It carries one Opus track each way and the data channel ``oai-events``
-(API page "Realtime API with WebRTC").
+`Peer` is either end: the client's transport makes the offer, the local service answers
+it. It carries one Opus track each way and the data channel ``oai-events`` (API page
+"Realtime API with WebRTC").
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ...errors import (
     SignallingError,
 )
 from .aiortc_private import (
-    answers,
+    close_while_connecting,
+    described,
     gather_loopback,
-    guard,
-    heed_close,
-    one_line,
-    received,
-    take_packets,
+    guard_messages,
+    is_reachable,
+    packets_received,
+    replace_jitter_buffer,
 )
-from .data_channel import Room, send_text
+from .data_channel import BackPressure, send_text
 from .ice_server import IceServer
-from .opus import Listener, Packet, Speaker
+from .opus import OpusReceiver, OpusSender, Packet
 from .packet_cache import PacketCache
 from .statistics import Statistics
 
@@ -48,22 +48,22 @@ __all__ = ["CHANNEL", "MESSAGE_LIMIT", "PENDING_LIMIT", "SDP_LIMIT", "Peer"]
 
 #: The label of the data channel that carries the events.
 CHANNEL = "oai-events"
-#: Bytes; what aiortc and browsers announce as ``a=max-message-size``.
+#: Bytes; the ``a=max-message-size`` of aiortc and browsers.
 MESSAGE_LIMIT = 262_144
-#: Hz; what the time stamps of Opus count in, whatever is inside (RFC 7587).
+#: Hz; the clock rate of Opus time stamps for any content (RFC 7587).
 OPUS_CLOCK = 48_000
-#: Bytes of an SDP that is looked at.
+#: Maximum bytes of an SDP.
 SDP_LIMIT = 65_536
-#: Bytes that wait for the data channel to open.
+#: Maximum bytes queued until the data channel opens.
 PENDING_LIMIT = 1024 * 1024
 
-#: Seconds of silence after which the far side is asked whether it is there, and
-#: between two looks. Those that are there report on the sound about once a second.
+#: Seconds without a packet before a consent check, and between two looks at the packet
+#: count. A reachable far side sends RTCP about once a second.
 SILENCE, LOOK = 5.0, 1.0
 _UNREACHABLE = "the connection failed: the far side cannot be reached"
 
-#: What aiortc raises on an SDP that it cannot use; RuntimeError is what becomes of
-#: StopIteration inside a coroutine.
+#: Exceptions of aiortc for an unusable SDP. (A StopIteration in a coroutine becomes a
+#: RuntimeError.)
 _SDP_FAULTS = (
     *(AssertionError, AttributeError, LookupError, OSError, RuntimeError),
     *(StopIteration, TypeError, ValueError),
@@ -75,16 +75,16 @@ _log = logging.getLogger(__name__)
 
 
 class Peer:
-    """One WebRTC connection, made and used inside a running event loop.
+    """One WebRTC connection, made and used in a running event loop.
 
-    ``on_message`` gets each event: text, or ``bytes`` where it was not UTF-8 text.
-    ``on_audio`` gets what is heard as PCM16 at `SAMPLE_RATE`, or ``on_packet`` as
-    Opus packets; without them nothing is decoded. ``next_audio`` is asked for 20 ms of
-    PCM16 in real time; what it leaves out is silence. After None nothing is sent, nor
-    is it asked, until `wake`.
-    Peers that may say the same share ``cache``. ``on_closed`` is told the reason, once,
-    when the connection ended and `close` was not called. ``loopback`` offers 127.0.0.1
-    and nothing else. A callback that raises is logged and, if it is audio's, dropped.
+    ``on_message`` gets each event: text, or ``bytes`` if it was not valid UTF-8.
+    ``on_audio`` gets received audio as PCM16 at `SAMPLE_RATE`, or ``on_packet`` gets
+    Opus packets; without either nothing is decoded. ``next_audio`` returns 20 ms of
+    PCM16 in real time, padded with silence; after None it is not called and nothing is
+    sent until `wake`. Peers with equal audio share ``cache``. ``on_closed`` gets the
+    reason, once, if the connection ends and `close` was not called. ``loopback`` offers
+    127.0.0.1 only. An exception of a callback is logged; an audio callback is then not
+    called again.
     """
 
     def __init__(
@@ -100,48 +100,47 @@ class Peer:
         ice_servers: Sequence[IceServer] = (),
     ) -> None:
         self._on_message = on_message
-        self._hear = Listener(on_audio).hear if on_packet is None else on_packet
+        self._on_packet = on_packet or OpusReceiver(on_audio).receive
         self._on_closed = on_closed
         self._loopback = loopback
         self._channel: aiortc.RTCDataChannel | None = None
         self._pending: list[str] = []
         self._pending_bytes = 0
-        #: For those who can wait before they `send`.
-        self.room = Room()
+        #: Wait for it before `send`.
+        self.back_pressure = BackPressure()
         self._opened = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._ice_failed = False
         self._negotiation: asyncio.Task[str] | None = None
-        self._hears = False
+        self._has_audio = False
         self._watching: asyncio.Task[None] | None = None
         self._pc = _connection(() if loopback else ice_servers)
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._adopt)
         self._pc.on("track", self._on_track)
-        speaker = Speaker(next_audio, cache)
-        #: There is something to say again: see ``next_audio``.
-        self.wake = speaker.wake
-        self._pc.addTrack(_OpusTrack(speaker))
-        # Opus alone: the track sends finished Opus packets, so no other codec of
-        # the far side's may win.
+        sender = OpusSender(next_audio, cache)
+        #: Call ``next_audio`` again after it returned None.
+        self.wake = sender.wake
+        self._pc.addTrack(_OpusTrack(sender))
+        # Opus only: the track sends Opus packets, so no other codec may be negotiated.
         codecs = aiortc.RTCRtpSender.getCapabilities("audio").codecs
         self._pc.getTransceivers()[0].setCodecPreferences(
             [codec for codec in codecs if codec.mimeType == "audio/opus"]
         )
 
-    # -- negotiating
+    # Negotiation.
 
     async def offer(self) -> str:
-        """Make the offer, with its candidates in it (one exchange, no trickle)."""
+        """Make the offer with all candidates (one exchange, no trickle)."""
         return await self._negotiate(self._make_offer)
 
     async def accept(self, answer: str) -> None:
-        """Take the answer to `offer`. Raises `SignallingError` if it is none."""
+        """Apply the answer to `offer`. Raises `SignallingError` if it is unusable."""
         await self._negotiate(self._take_answer, answer)
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer. Raises `SignallingError` if it is none."""
+        """Answer an offer. Raises `SignallingError` if it is unusable."""
         return await self._negotiate(self._make_answer, offer)
 
     async def _negotiate(
@@ -173,20 +172,20 @@ class Peer:
     async def _describe_locally(self) -> str:
         sctp = self._pc.sctp
         assert sctp is not None
-        guard(sctp)
+        guard_messages(sctp)
         users = [each.receiver.transport for each in self._pc.getTransceivers()]
         for transport in {user.transport for user in [*users, sctp.transport]}:
             transport.on("statechange", partial(self._on_ice_state, transport))
-            heed_close(transport)
+            close_while_connecting(transport)
             if self._loopback:
                 await gather_loopback(transport)
         await self._pc.setLocalDescription()
         return str(self._pc.localDescription.sdp)
 
-    # -- the data channel
+    # The data channel.
 
     async def wait_open(self) -> None:
-        """Return when messages flow. Raises `ConnectError` if they never will."""
+        """Return when the data channel is open. Raises `ConnectError` at the end."""
         await self._opened.wait()
         if self._ending is not None:
             raise ConnectError(self._reason or "the connection was closed")
@@ -194,8 +193,8 @@ class Peer:
     def send(self, text: str) -> None:
         """Send one message, or queue it until the channel is open.
 
-        Raises `NotConnected` after the end, and `DuologueError` where the message
-        is above `MESSAGE_LIMIT` (or the far side's own) or the queue is full.
+        Raises `NotConnected` after the end, and `DuologueError` if the message exceeds
+        `MESSAGE_LIMIT` (or the far side's limit) or the queue is full.
         """
         if self._ending is not None:
             raise NotConnected(self._reason or "the connection was closed")
@@ -215,22 +214,22 @@ class Peer:
             self._pending_bytes += size
 
     async def statistics(self) -> Statistics:
-        """How the connection does; after the end what is left of it."""
+        """Statistics of the connection; incomplete after the end."""
         report = await self._pc.getStats()
         return Statistics.of(report.values(), rate=OPUS_CLOCK)
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait to be sent."""
+        """Bytes that are queued or buffered for sending."""
         channel = self._channel
         return self._pending_bytes + (channel.bufferedAmount if channel else 0)
 
     def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
-        """Use the channel: ours, or one that arrives (open already, as a rule)."""
+        """Use this channel: our own, or the far side's, which is usually open."""
         if channel.label != CHANNEL or self._channel is not None:
             return
         self._channel = channel
-        self.room.watch(channel)
+        self.back_pressure.watch(channel)
         channel.on("message", self._deliver)
         channel.on("close", self._on_far_end)
         if channel.readyState == "open":
@@ -252,40 +251,42 @@ class Peer:
     def _deliver(self, message: str | bytes) -> None:
         try:
             self._on_message(message)
-        except Exception:  # anything that got out here would close the connection
-            _log.exception("the receiver of a message failed")
+        except Exception:  # it would close the connection
+            _log.exception("the message callback failed")
 
-    # -- sound
+    # Audio.
 
     def _on_track(self, track: aiortc.MediaStreamTrack) -> None:
-        """Hear the first track of sound; the packets of others are dropped.
+        """Receive the first audio track; drop the packets of all others.
 
-        None is left to aiortc: it queues for ever what it decodes and nobody reads.
+        aiortc would decode them and fill a queue that has no reader.
         """
-        heard = track.kind == "audio" and not self._hears
-        self._hears |= heard
+        is_used = track.kind == "audio" and not self._has_audio
+        self._has_audio |= is_used
         [receiver] = (r for r in self._pc.getReceivers() if r.track is track)
-        take_packets(receiver, self._take if heard else lambda packet: None)
+        replace_jitter_buffer(
+            receiver, self._receive if is_used else lambda packet: None
+        )
 
-    def _take(self, packet: bytes) -> None:
+    def _receive(self, packet: bytes) -> None:
         try:
-            self._hear(packet)
-        except Exception:  # anything that got out here would close the connection
-            _log.exception("the receiver of packets failed and gets no more")
-            self._hear = lambda packet: None
+            self._on_packet(packet)
+        except Exception:  # it would close the connection
+            _log.exception("the packet callback failed and is not called again")
+            self._on_packet = lambda packet: None
 
-    # -- the end
+    # The end.
 
     async def close(self) -> None:
         """Close from any state and free everything. Idempotent.
 
-        It waits for a negotiation under way: milliseconds, or up to the 5 s that
-        aioice gives an ICE server that does not answer.
+        It waits for a running negotiation: milliseconds, or up to 5 s while aioice
+        waits for an ICE server.
         """
         if self._ending is None:
             self._end(None)
         assert self._ending is not None
-        # Shielded: aiortc never recovers from a close that was cancelled.
+        # Shielded: a cancelled close leaves aiortc in an unusable state.
         await asyncio.shield(self._ending)
 
     def _on_state(self) -> None:
@@ -301,23 +302,23 @@ class Peer:
         self._ice_failed |= transport.state == "failed"
 
     async def _watch(self) -> None:
-        """Notice a far side that vanished: nothing comes, and it gives no answer."""
+        """Detect an unreachable far side: no packets, and no answer to a check."""
         assert self._pc.sctp is not None
         dtls = self._pc.sctp.transport
-        heard, silent = -1, 0.0
+        count, silent = -1, 0.0
         while True:
             await asyncio.sleep(LOOK)
-            before, heard = heard, received(dtls)
-            silent = silent + LOOK if heard == before else 0.0
-            gone = silent >= SILENCE and not await answers(dtls.transport)
-            if gone and received(dtls) == heard:
+            before, count = count, packets_received(dtls)
+            silent = silent + LOOK if count == before else 0.0
+            is_gone = silent >= SILENCE and not await is_reachable(dtls.transport)
+            if is_gone and packets_received(dtls) == count:
                 self._end(_UNREACHABLE)
                 return
 
     def _end(self, reason: str | None) -> None:
         if self._ending is None:
             self._reason = reason
-            self.room.end()
+            self.back_pressure.end()
             self._ending = asyncio.create_task(self._shut_down())
 
     async def _shut_down(self) -> None:
@@ -327,8 +328,8 @@ class Peer:
         if self._negotiation is not None:
             await asyncio.gather(self._negotiation, return_exceptions=True)
         await self._pc.close()
-        # A peer that vanished ends DTLS and ICE in one turn of the loop, in either
-        # order: which of them ended it is only known now.
+        # An unreachable peer ends DTLS and ICE in one turn of the loop, in either
+        # order, so the cause is known only now.
         if self._reason is not None and self._ice_failed:
             self._reason = _UNREACHABLE
         self._opened.set()
@@ -337,18 +338,18 @@ class Peer:
 
 
 class _OpusTrack(aiortc.MediaStreamTrack):
-    """Sound as finished packets: aiortc skips its executor, resampler and encoder."""
+    """A track of encoded packets: aiortc skips its executor, resampler and encoder."""
 
     kind = "audio"
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, sender: OpusSender) -> None:
         super().__init__()
-        self._speaker = speaker
+        self._sender = sender
 
     async def recv(self) -> Packet:
         if self.readyState != "live":
             raise MediaStreamError
-        return await self._speaker.next()
+        return await self._sender.next()
 
 
 def _connection(ice_servers: Sequence[IceServer]) -> aiortc.RTCPeerConnection:
@@ -364,10 +365,10 @@ def _connection(ice_servers: Sequence[IceServer]) -> aiortc.RTCPeerConnection:
         for server in servers:
             aiortc.RTCIceGatherer(iceServers=[server])
     except ValueError as error:
-        raise ConnectError(f"not an ICE server: {server.urls} ({error})") from None
-    # The list is given even if it is empty: None means Google's STUN server. The
-    # bundle policy stays the default: with max-bundle aiortc 1.16 takes the
-    # candidates of the last section, and other stacks put theirs in the first.
+        raise ConnectError(f"invalid ICE server: {server.urls} ({error})") from None
+    # Pass an empty list too: None means Google's STUN server. Keep the default bundle
+    # policy: with max-bundle, aiortc 1.16 takes the candidates of the last section, and
+    # other stacks put theirs into the first.
     return aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=servers))
 
 
@@ -375,18 +376,20 @@ async def _translated(step: Coroutine[Any, Any, str]) -> str:
     try:
         return await step
     except _SDP_FAULTS as error:
-        raise SignallingError(f"the SDP cannot be used: {one_line(error)}") from error
+        raise SignallingError(f"the SDP cannot be used: {described(error)}") from error
 
 
 def _check(text: str) -> None:
-    """Refuse what aiortc would wait on for ever, or what is not for us."""
+    """Refuse an SDP that aiortc would wait on forever, or that has no usable media."""
     size = len(text.encode(errors="replace"))
     if size > SDP_LIMIT:
         raise SignallingError(f"the SDP has {size} bytes, more than {SDP_LIMIT}")
     try:
         parsed = sdp.SessionDescription.parse(text)
     except _SDP_FAULTS as error:
-        raise SignallingError(f"the SDP cannot be parsed: {one_line(error)}") from error
+        raise SignallingError(
+            f"the SDP cannot be parsed: {described(error)}"
+        ) from error
     for kind in ("audio", "application"):
         if kind not in {section.kind for section in parsed.media}:
             raise SignallingError(f"the SDP has no usable media: no {kind} section")

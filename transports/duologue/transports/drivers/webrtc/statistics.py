@@ -1,6 +1,4 @@
-"""How a WebRTC connection does, by the names of W3C's "Identifiers for WebRTC's
-Statistics API".
-"""
+"""Statistics of a WebRTC connection (W3C "Identifiers for WebRTC's Statistics API")."""
 
 from __future__ import annotations
 
@@ -14,10 +12,11 @@ __all__ = ["Statistics"]
 
 @attrs.frozen(kw_only=True)
 class Statistics:
-    """What is known of the sound of a connection; None where nobody said yet.
+    """Statistics of the audio of a connection; None for a value not reported yet.
 
-    ``round_trip_ms``, ``far_jitter_ms`` and ``far_packets_lost`` are what the far side
-    reports of what we send (RTCP, about once a second); the others are our own counts.
+    The far side reports ``round_trip_ms``, ``far_jitter_ms`` and ``far_packets_lost``
+    about the audio that it receives (RTCP, about once a second). All others are
+    counted locally.
     """
 
     packets_sent: int = 0
@@ -32,7 +31,7 @@ class Statistics:
 
     @classmethod
     def of(cls, report: Iterable[Any], *, rate: int) -> Statistics:
-        """From the entries of ``getStats``; jitter counts in samples at ``rate`` Hz."""
+        """Convert the entries of ``getStats``; jitter is in samples at ``rate`` Hz."""
         found: dict[str, Any] = {each.type: each for each in report}
         inbound, outbound = found.get("inbound-rtp"), found.get("outbound-rtp")
         far, transport = found.get("remote-inbound-rtp"), found.get("transport")

@@ -1,16 +1,17 @@
-"""The WebRTC driver: events on a data channel, sound on a media track."""
+"""The WebRTC transport: events on a data channel, audio on a media track."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from ...audio.mixer import Sound
+from ...audio.mixer import Mixer
 from ...contract import AudioSink, AudioSource, Target
 from ...errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
-from ...http.signalling import create_call, is_loopback
+from ...http.exchange import is_loopback
+from ...http.signalling import create_call
 from ...inbox import Inbox
-from ...tasks import cancelling
+from ...tasks import is_cancelling
 from .ice_server import IceServer
 from .peer import Peer
 from .statistics import Statistics
@@ -26,9 +27,9 @@ def webrtc(
 ) -> WebRTCTransport:
     """A transport over WebRTC.
 
-    ``source`` is what the service hears (silence without one), ``sink`` is where
-    its voice goes (nowhere without one); both stay the caller's to close. Without
-    ``ice_servers`` none is asked, which is enough for services with public addresses.
+    ``source`` supplies the user's audio (default: silence), ``sink`` gets the reply;
+    the caller closes both. Without ``ice_servers`` no STUN or TURN server is used,
+    which is enough for services with public addresses.
     """
     return WebRTCTransport(source=source, sink=sink, ice_servers=ice_servers)
 
@@ -43,7 +44,7 @@ class WebRTCTransport:
         sink: AudioSink | None,
         ice_servers: Sequence[IceServer],
     ) -> None:
-        self._sound = Sound(source, sink)
+        self._mixer = Mixer(source, sink)
         self._ice_servers = tuple(ice_servers)
         self._inbox: Inbox[str | bytes] = Inbox()
         self._peer: Peer | None = None
@@ -55,31 +56,31 @@ class WebRTCTransport:
 
     @property
     def call_id(self) -> str | None:
-        """The service's name for this call (``rtc_…``), for a sideband."""
+        """The service's id of this call (``rtc_…``), for a sideband."""
         return self._call_id
 
     def again(self) -> WebRTCTransport:
-        """A fresh transport with the same sound."""
+        """A new transport with the same source and sink."""
         fresh = WebRTCTransport(source=None, sink=None, ice_servers=self._ice_servers)
-        fresh._sound = self._sound
+        fresh._mixer = self._mixer
         return fresh
 
     async def connect(self, target: Target) -> None:
-        """Offer, send the offer, take the answer, wait for the data channel.
+        """Send an offer, apply the answer, wait for the data channel.
 
-        All of it has ``target.timeout`` seconds. Raises a `ConnectError`; then, and
-        when it is cancelled, nothing is left behind.
+        ``target.timeout`` (seconds) limits the whole. Raises a `ConnectError`. An error
+        or a cancellation frees everything.
         """
         if self._closed or self._opening is not None:
             raise ConnectError("a transport connects once")
-        # In a task of its own, which `close` can end without cancelling the caller.
+        # In a separate task, so that `close` can end it and not cancel the caller.
         self._opening = asyncio.create_task(self._open_in_time(target))
         try:
             await self._opening
         except BaseException:
             closed_meanwhile = self._closed
             await self.close()
-            if closed_meanwhile and not cancelling():
+            if closed_meanwhile and not is_cancelling():
                 raise ConnectError("closed while connecting") from None
             raise
 
@@ -105,66 +106,66 @@ class WebRTCTransport:
         await peer.wait_open()
 
     def _make_peer(self, target: Target) -> Peer:
-        sound = self._sound
+        mixer = self._mixer
         return Peer(
             on_message=self._receive,
-            on_audio=sound.write if sound.is_heard else None,
-            next_audio=self._read if sound.speaks else None,
+            on_audio=mixer.write if mixer.is_heard else None,
+            next_audio=self._read if mixer.speaks else None,
             on_closed=self._lose,
             loopback=is_loopback(target.base_url),
             ice_servers=self._ice_servers,
         )
 
     async def send(self, frame: str) -> None:
-        """Send one event; waits while more than `SEND_LIMIT` bytes are under way.
+        """Send one event; wait while more than `SEND_LIMIT` bytes are buffered.
 
-        While connecting it is queued until the channel opens.
+        While connecting, the event is queued until the channel opens.
 
         Raises `NotConnected` before `connect` and after the end, and a
         `DuologueError` for an event that the data channel cannot carry.
         """
         if self._peer is None or self._closed:
             raise NotConnected("this transport is not connected")
-        # One after the other, so that none overtakes one that waits.
+        # One at a time, so that no event overtakes a waiting one.
         async with self._sending:
-            await self._peer.room.wait()
+            await self._peer.back_pressure.wait()
             self._peer.send(frame)
 
     def frames(self) -> AsyncIterator[str | bytes]:
-        """Events as they came; `ConnectionLost` with the reason if it broke."""
+        """Received events; raises `ConnectionLost` with the reason."""
         return self._inbox.frames()
 
     async def statistics(self) -> Statistics:
-        """How the connection does. Raises `NotConnected` before `connect`."""
+        """Statistics of the connection. Raises `NotConnected` before `connect`."""
         if self._peer is None:
             raise NotConnected("this transport is not connected")
         return await self._peer.statistics()
 
     def flush_audio(self) -> None:
-        """Drop what was heard and not played: the client saw the service stop."""
-        self._sound.flush()
+        """Drop received audio that was not played yet."""
+        self._mixer.flush()
 
     def set_muted(self, muted: bool) -> None:
-        """Send silence in place of the source, or the source again."""
-        self._sound.set_muted(muted)
+        """Send silence instead of the source, or the source again."""
+        self._mixer.set_muted(muted)
 
     def set_volume(self, volume: float) -> None:
-        """Pass on what is heard at this volume, from 0 to 1. Raises ValueError."""
-        self._sound.set_volume(volume)
+        """Scale received audio by this volume, from 0 to 1. Raises ValueError."""
+        self._mixer.set_volume(volume)
 
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """See `seam.Tappable`; at the latest before `connect`."""
-        self._sound.tap(said, heard)
+        """See `contract.Tappable`. Call it before `connect`."""
+        self._mixer.tap(said, heard)
 
     async def close(self) -> None:
         """Close the connection. Idempotent, also while connecting.
 
-        The service sees DTLS end; no request is made.
+        DTLS ends; no HTTP request is sent.
         """
         self._closed = True
-        self._sound.release(self)
+        self._mixer.release(self)
         self._inbox.end()
         try:
             if self._opening is not None:
@@ -175,14 +176,14 @@ class WebRTCTransport:
                 await self._peer.close()
 
     def _read(self) -> bytes:
-        # Not while closing: the source is the next connection's by then.
-        return b"" if self._closed else self._sound.read(self)
+        # Not while closing: the next connection may read the source already.
+        return b"" if self._closed else self._mixer.read(self)
 
     def _lose(self, reason: str) -> None:
-        self._sound.release(self)
+        self._mixer.release(self)
         self._inbox.end(ConnectionLost(reason))
 
     def _receive(self, frame: str | bytes) -> None:
         if not self._inbox.put_nowait(frame):
-            # Nobody reads, and waiting is not possible here.
-            self._inbox.end(ConnectionLost("too many frames were left unread"))
+            # This callback cannot wait.
+            self._inbox.end(ConnectionLost("too many unread frames"))

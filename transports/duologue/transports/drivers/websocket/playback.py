@@ -1,7 +1,7 @@
-"""Sound that came in events, played in real time, and how much of it was heard.
+"""Plays audio from events in real time and reports the played duration.
 
-Over WebSocket a reply comes faster than it is spoken. Whoever plays it knows how much
-was heard, and has to tell the service when it is interrupted (API page "Realtime
+Over WebSocket, audio arrives faster than real time. The client plays it, and after an
+interruption it must report to the service how much was played (API page "Realtime
 conversations", interruption and truncation over WebSocket).
 """
 
@@ -14,50 +14,50 @@ from collections.abc import Callable
 
 import attrs
 
-from ...audio.mixer import FRAME_BYTES, Sound
+from ...audio.mixer import FRAME_BYTES, Mixer
 from ...contract import BYTES_PER_MS
 
 __all__ = ["REPORT_MS", "Playback"]
 
-#: While sound is played, how much of it was is told this often.
+#: Interval in ms between reports of the played duration.
 REPORT_MS = 200
-#: Seconds of a stall that are made up for; a longer one is silence.
+#: Seconds of a stall that are caught up; a longer stall is silence.
 _CATCH_UP = 0.1
-#: Items that were stopped and may still get late sound.
+#: Number of stopped items to remember, because late audio may arrive for them.
 _STOPPED = 64
 
 _log = logging.getLogger(__name__)
 
-#: Takes item id, content index and the ms that were heard of it.
-Heard = Callable[[str, int, int], None]
+#: Receives the item id, the content index and the played ms.
+OnPlayed = Callable[[str, int, int], None]
 
 
 @attrs.define(eq=False)
 class _Part:
-    """The sound of one content part."""
+    """The audio of one content part."""
 
     item_id: str
     content_index: int
     waiting: bytearray = attrs.field(factory=bytearray)
     played: int = 0
-    told: int = -1
+    reported: int = -1
 
     @property
     def ms(self) -> int:
-        """How much of it was heard."""
+        """The played duration."""
         return self.played // BYTES_PER_MS
 
 
 class Playback:
-    """Gives ``sound`` what it is to play, 20 ms at a time, as it is due.
+    """Writes queued audio to ``mixer``, 20 ms every 20 ms.
 
-    ``heard`` is told at the beginning of a part, every `REPORT_MS`, at its end, and by
-    `tell`.
+    It calls ``on_played`` at the beginning and the end of a part, every `REPORT_MS` in
+    between, and in `report`.
     """
 
-    def __init__(self, sound: Sound, heard: Heard) -> None:
-        self._sound = sound
-        self._heard = heard
+    def __init__(self, mixer: Mixer, on_played: OnPlayed) -> None:
+        self._mixer = mixer
+        self._on_played = on_played
         self._parts: deque[_Part] = deque()
         self._stopped: deque[str] = deque(maxlen=_STOPPED)
         self._came = asyncio.Event()
@@ -65,11 +65,11 @@ class Playback:
 
     @property
     def waiting_ms(self) -> int:
-        """How much is still to be played."""
+        """The duration of the queued audio in ms."""
         return sum(len(part.waiting) for part in self._parts) // BYTES_PER_MS
 
     def add(self, item_id: str, content_index: int, pcm: bytes) -> None:
-        """Play this after what there is; nothing of an item that was stopped."""
+        """Queue audio of an item, unless the item was stopped."""
         if item_id in self._stopped:
             return
         part = self._part(item_id, content_index)
@@ -88,7 +88,7 @@ class Playback:
         return last
 
     def stop(self, item_id: str | None = None) -> None:
-        """Play no more of an item (None: of all there are), not of what comes late."""
+        """Stop an item, or all items; late audio for them is dropped."""
         gone = [p for p in self._parts if item_id is None or p.item_id == item_id]
         if self._last is not None and item_id in (None, self._last.item_id):
             gone.append(self._last)
@@ -98,16 +98,17 @@ class Playback:
                 self._parts.remove(part)
             if part.item_id not in self._stopped:
                 self._stopped.append(part.item_id)
-        self._sound.flush()
+        self._mixer.flush()
 
-    def tell(self) -> None:
-        """Say how much was heard of what is played, if that is news."""
-        if self._last is not None and self._last.told != self._last.ms:
-            self._last.told = self._last.ms
-            self._heard(self._last.item_id, self._last.content_index, self._last.ms)
+    def report(self) -> None:
+        """Report the played duration of the current part, if it has changed."""
+        part = self._last
+        if part is not None and part.reported != part.ms:
+            part.reported = part.ms
+            self._on_played(part.item_id, part.content_index, part.ms)
 
     async def run(self) -> None:
-        """Play for ever. A sink that raises is logged and gets no more."""
+        """Play until cancelled. If the sink raises, log it and stop."""
         loop = asyncio.get_running_loop()
         while True:
             await self._came.wait()
@@ -122,35 +123,35 @@ class Playback:
                 self._count(len(pcm))
 
     def _next(self) -> bytes:
-        """The next frame, or what there is of it; whole samples of one part."""
+        """The next frame or a part of it: whole samples of one content part."""
         while self._parts:
             part = self._parts[0]
             pcm = bytes(part.waiting[: min(FRAME_BYTES, len(part.waiting) & ~1)])
             if pcm:
                 if part is not self._last:
-                    self.tell()
+                    self.report()
                     self._last = part
-                    self.tell()  # that it begins
+                    self.report()  # the beginning: 0 ms
                 del part.waiting[: len(pcm)]
                 return pcm
             if len(self._parts) == 1 and part.waiting:
-                return b""  # half a sample, whose other half may come
+                return b""  # half a sample; the other half may follow
             self._parts.popleft()
         return b""
 
     def _write(self, pcm: bytes) -> bool:
         try:
-            self._sound.write(pcm)
+            self._mixer.write(pcm)
         except Exception:
-            _log.exception("the sink of audio failed and gets no more")
+            _log.exception("the audio sink failed; playback ends")
             return False
         return True
 
     def _count(self, size: int) -> None:
-        """It has been heard once its time is over."""
+        """Count a frame as played after its duration has passed."""
         part = self._last
         if part is None or part.item_id in self._stopped:
             return
         part.played += size
-        if part.ms - part.told >= REPORT_MS or not part.waiting:
-            self.tell()
+        if part.ms - part.reported >= REPORT_MS or not part.waiting:
+            self.report()

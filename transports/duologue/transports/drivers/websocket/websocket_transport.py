@@ -1,8 +1,8 @@
-"""The WebSocket driver: events and sound on one connection.
+"""The WebSocket transport: events and audio on one connection.
 
-The only module of this root that imports websockets. Addresses and keys are those of
-the API page "Realtime API with WebSocket"; ``call_id`` joins a call as a sideband
-(API page "Webhooks and server-side controls").
+The only module of this root that imports websockets. URLs and keys follow the API page
+"Realtime API with WebSocket"; ``call_id`` joins a call as a sideband (API page
+"Webhooks and server-side controls").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from ...audio.mixer import Sound
+from ...audio.mixer import Mixer
 from ...contract import AudioSink, AudioSource, Report, Target
 from ...errors import (
     ConnectError,
@@ -26,16 +26,16 @@ from ...errors import (
     SignallingError,
 )
 from ...http.credentials import Secret
-from ...http.redaction import one_line
-from ...http.signalling import (
+from ...http.exchange import (
     identification,
     is_call_id,
     is_loopback,
     refusal,
     websocket_url,
 )
-from ...tasks import cancelling
-from .audio_events import VoiceEvents
+from ...http.redaction import one_line
+from ...tasks import is_cancelling
+from .audio_events import AudioEvents
 from .close_codes import broken_off, is_error, lost, refused, reply_of
 
 try:
@@ -53,20 +53,20 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 
 __all__ = ["FRAME_LIMIT", "WebSocketTransport", "websocket"]
 
-#: Bytes of one event that is taken; the longest are deltas of audio.
+#: Maximum bytes of a received event; audio deltas are the longest.
 FRAME_LIMIT = 16 * 1024 * 1024
-#: Bytes that may wait to be sent; beyond it `send` waits.
+#: Bytes that may be buffered for sending; then `send` waits.
 SEND_LIMIT = 256 * 1024
 #: Seconds between pings, and for the answer to one.
 PING = 10.0
-#: Seconds for the far side's half of a close.
+#: Seconds to wait for the far side's close frame.
 CLOSE_PATIENCE = 1.0
-#: Seconds for the first event, which a service of OpenAI's sends at once.
+#: Seconds to wait for the first event, which OpenAI's service sends at once.
 FIRST_PATIENCE = 2.0
-#: Seconds for a call to be known to those who join it.
+#: Seconds during which a sideband retries a call that is not known yet.
 CALL_PATIENCE = 5.0
 
-# The library logs headers, the key among them, where it is asked to debug.
+# The library logs headers, including the key, at debug level.
 _log = logging.getLogger("duologue.websocket")
 _log.setLevel(logging.INFO)
 
@@ -79,81 +79,82 @@ def websocket(
 ) -> WebSocketTransport:
     """A transport over WebSocket.
 
-    ``source`` is what the service hears, ``sink`` is where its voice goes, paced in
-    real time; both stay the caller's to close. With ``call_id`` (``rtc_…``) it joins
-    that call as a sideband, whose sound goes another way. Raises ValueError for what
-    is no call id, and for a sideband with sound.
+    ``source`` supplies the user's audio, ``sink`` gets the reply in real time; the
+    caller closes both. With ``call_id`` (``rtc_…``) the transport joins that call as a
+    sideband, which carries no audio. Raises ValueError for an invalid call id, and for
+    a sideband with a source or sink.
     """
     if call_id is not None:
         if not is_call_id(call_id):
-            raise ValueError("not the id of a call: it does not look like rtc_…")
+            raise ValueError("invalid call id: it must look like rtc_…")
         if source is not None or sink is not None:
-            raise ValueError("the sound of a call does not go by its sideband")
-    return WebSocketTransport(call_id, Sound(source, sink))
+            raise ValueError("a sideband carries no audio: give no source and no sink")
+    return WebSocketTransport(call_id, Mixer(source, sink))
 
 
 class WebSocketTransport:
     """A `Transport` over one WebSocket. Made by `websocket`."""
 
-    def __init__(self, call_id: str | None, sound: Sound) -> None:
+    def __init__(self, call_id: str | None, mixer: Mixer) -> None:
         self._call_id = call_id
-        self._sound = sound
+        self._mixer = mixer
         self._socket: ClientConnection | None = None
         self._opening: asyncio.Task[ClientConnection] | None = None
         self._report: Report = lambda frame, way: None
-        self._voice: VoiceEvents | None = None
+        self._audio: AudioEvents | None = None
         self._closed = False
         self._key: Secret | None = None
-        #: The event that came while connecting.
+        #: The event received while connecting.
         self._first = b""
 
     @property
     def call_id(self) -> str | None:
-        """The call that this is a sideband of."""
+        """The call of this sideband; None if it is not one."""
         return self._call_id
 
     @property
     def round_trip_ms(self) -> float | None:
-        """How long the last ping took; None before the first."""
+        """The round trip time of the last ping in ms; None before the first."""
         latency = self._socket.latency if self._socket is not None else 0.0
         return latency * 1000 or None
 
     def report_to(self, report: Report) -> None:
-        """See `seam.Reporting`: the configuration, what is said, what is heard."""
+        """See `contract.Reporting`: configuration, sent audio, played durations."""
         self._report = report
 
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """See `seam.Tappable`; at the latest before `connect`."""
-        self._sound.tap(said, heard)
+        """See `contract.Tappable`. Call it before `connect`."""
+        self._mixer.tap(said, heard)
 
     def set_muted(self, muted: bool) -> None:
-        """Send silence in place of the source, or the source again."""
-        self._sound.set_muted(muted)
+        """Send silence instead of the source, or the source again."""
+        self._mixer.set_muted(muted)
 
     def set_volume(self, volume: float) -> None:
-        """Pass on what is heard at this volume, from 0 to 1. Raises ValueError."""
-        self._sound.set_volume(volume)
+        """Scale received audio by this volume, from 0 to 1. Raises ValueError."""
+        self._mixer.set_volume(volume)
 
     def flush_audio(self) -> None:
-        """Play nothing of what came so far."""
-        if self._voice is not None:
-            self._voice.stop()
+        """Drop received audio that was not played yet."""
+        if self._audio is not None:
+            self._audio.stop()
 
     # -- opening
 
     async def connect(self, target: Target) -> None:
         """Open the connection and send the configuration of ``target.session``.
 
-        Its model stands in the address; a sideband sends none, because the call has
-        one. Opening has ``target.timeout`` seconds, sending the configuration as many
-        again. A call that is not known yet is asked for again. Raises a `ConnectError`.
+        The URL names the model. A sideband sends no configuration, because the call
+        has one; it retries a call that is not known yet. Opening may take
+        ``target.timeout`` seconds, and so may the configuration. Raises a
+        `ConnectError`.
         """
         if self._closed or self._opening is not None:
             raise ConnectError("a transport connects once")
         self._key = target.credentials.key
-        # In a task of its own, which `close` can end without cancelling the caller.
+        # In a separate task, so that `close` can end it and not cancel the caller.
         self._opening = asyncio.create_task(self._open(target))
         try:
             self._socket = await self._opening
@@ -162,17 +163,19 @@ class WebSocketTransport:
         except BaseException as error:
             closed_meanwhile = self._closed
             await self.close()
-            if closed_meanwhile and not cancelling():
+            if closed_meanwhile and not is_cancelling():
                 raise ConnectError("closed while connecting") from None
             if isinstance(error, NotConnected):
                 raise ConnectError(str(error)) from None
             if isinstance(error, TimeoutError):
-                raise ConnectTimeout("the service takes no configuration") from None
+                raise ConnectTimeout(
+                    "the service did not take the configuration"
+                ) from None
             raise
 
     def again(self) -> WebSocketTransport:
-        """A fresh transport with the same sound."""
-        return WebSocketTransport(self._call_id, self._sound)
+        """A new transport with the same source and sink."""
+        return WebSocketTransport(self._call_id, self._mixer)
 
     async def _open(self, target: Target) -> ClientConnection:
         session = target.session
@@ -205,9 +208,9 @@ class WebSocketTransport:
             wait = min(2 * wait, 1.0)
 
     async def _greet(self, socket: ClientConnection, target: Target) -> None:
-        """Send the configuration and take the first event, which may be a refusal.
+        """Send the configuration and receive the first event, which may refuse it.
 
-        A sideband gets neither: the call has a configuration, and is under way.
+        Nothing for a sideband: its call has a configuration and is running.
         """
         if self._call_id is not None:
             return
@@ -224,8 +227,8 @@ class WebSocketTransport:
         session = {name: target.session[name] for name in target.session}
         session.pop("model", None)
         sends = session.keys() != {"type"}
-        self._voice = VoiceEvents(
-            self._sound, self._send_own, self._report, session, configured=not sends
+        self._audio = AudioEvents(
+            self._mixer, self._send_own, self._report, session, configured=not sends
         )
         if sends:
             update = {
@@ -238,15 +241,15 @@ class WebSocketTransport:
     # -- frames
 
     async def send(self, frame: str) -> None:
-        """Send one event; waits while more than `SEND_LIMIT` bytes are under way.
+        """Send one event; wait while more than `SEND_LIMIT` bytes are buffered.
 
         Raises `NotConnected` before `connect` and after the end, ValueError for a
         lone surrogate.
         """
         if self._socket is None or self._closed:
             raise NotConnected("this transport is not connected")
-        if self._voice is not None:
-            self._voice.before_sending(frame)
+        if self._audio is not None:
+            self._audio.before_sending(frame)
         await self._put(self._socket, frame)
 
     async def _send_own(self, frame: str) -> None:
@@ -268,7 +271,7 @@ class WebSocketTransport:
             raise NotConnected(reason) from None
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """Events as they came; `ConnectionLost` where the service did not mean it."""
+        """Received events; raises `ConnectionLost` for any close code but 1000."""
         while self._socket is not None:
             try:
                 data, self._first = self._first, b""
@@ -278,23 +281,23 @@ class WebSocketTransport:
                 if lost is not None:
                     raise lost from None
                 return
-            if self._voice is not None:
-                self._voice.before_giving_out(data)
+            if self._audio is not None:
+                self._audio.before_giving_out(data)
             yield _text(data)
 
     async def close(self) -> None:
         """Close the connection. Idempotent, also while connecting.
 
-        A far side that does not answer is waited for `CLOSE_PATIENCE` seconds.
+        Waits at most `CLOSE_PATIENCE` seconds for the far side.
         """
         self._closed = True
-        if self._voice is not None:
-            await self._voice.close()
+        if self._audio is not None:
+            await self._audio.close()
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._opening is not None and not self._opening.cancelled():
-            # It may have opened in the same turn of the loop in which it was ended.
+            # It may have opened in the turn of the loop that cancelled it.
             socket = None if self._opening.exception() else self._opening.result()
             await _close(socket)
 
@@ -303,21 +306,21 @@ async def _close(socket: ClientConnection | None) -> None:
     if socket is None:
         return
     try:
-        # A sender that waits for room holds up the library's own close.
+        # A sender that waits for buffer space blocks the library's close.
         async with asyncio.timeout(CLOSE_PATIENCE):
             await socket.close()
     except TimeoutError:
         pass
     finally:
-        # Also where closing was cancelled: nothing is left behind.
+        # Also if the close was cancelled: free the socket.
         socket.transport.abort()
     await socket.wait_closed()
 
 
 async def _first_event(socket: ClientConnection, target: Target) -> bytes:
-    """The first event; empty where none comes in time. Raises what refuses us."""
+    """The first event; empty after a timeout. Raises the error of a refusal."""
     event = b""
-    # An error may end nothing, and a service may say nothing first.
+    # Not every error is followed by a close, and some services send nothing first.
     with contextlib.suppress(TimeoutError, ConnectionClosed):
         async with asyncio.timeout(FIRST_PATIENCE):
             event = await socket.recv(decode=False)
@@ -326,30 +329,30 @@ async def _first_event(socket: ClientConnection, target: Target) -> bytes:
                 await socket.wait_closed()
     host = target.base_url.partition("?")[0]
     code, reason = socket.close_code, socket.close_reason or ""
-    no = refused(host, event, code, reason, target.credentials.key)
-    if no is not None:
-        raise no
+    refusal_error = refused(host, event, code, reason, target.credentials.key)
+    if refusal_error is not None:
+        raise refusal_error
     return event
 
 
 class _Dial(connect):
-    """Without redirects: a key goes to the host that the caller named."""
+    """Follows no redirects: a key is sent only to the host that the caller named."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 async def _dial_once(url: str, target: Target) -> ClientConnection:
-    """The table from what websockets raises to what we raise."""
+    """Connect once, and translate the exceptions of websockets."""
     host, loopback = url.partition("?")[0], is_loopback(target.base_url)
     try:
         return await _Dial(
             url,
             additional_headers=identification(target),
-            # A proxy of the environment cannot reach our loopback.
+            # A proxy from the environment cannot reach our loopback.
             proxy=None if loopback else True,
             compression=None,
-            # The time is kept in one place, around all that connecting takes.
+            # `WebSocketTransport` limits the whole connect.
             open_timeout=None,
             ping_interval=PING,
             ping_timeout=PING,
@@ -369,20 +372,20 @@ async def _dial_once(url: str, target: Target) -> ClientConnection:
             f"nothing answers at {host} ({one_line(str(error))})"
         ) from error
     except (WebSocketException, ImportError, ValueError) as error:
-        # An address, a proxy or certificates that are not usable.
+        # An unusable URL, proxy or certificate.
         raise SignallingError(
-            f"no connection can be made to {host}: {one_line(str(error))}"
+            f"cannot connect to {host}: {one_line(str(error))}"
         ) from error
 
 
 def _lost(error: ConnectionClosed, key: Secret | None) -> ConnectionLost | None:
-    """What a close means; None where the service meant to end the session."""
+    """The error for a close; None for 1000, the end of the session."""
     if error.rcvd is not None:
         return lost(error.rcvd.code, error.rcvd.reason, key)
     if error.sent is not None and error.sent.reason:
-        # We gave up on it: no answer to a ping, a frame that is none.
-        said = f"the connection was given up: {error.sent.reason}"
-        return ConnectionLost(said, code=error.sent.code)
+        # Closed locally: no answer to a ping, or an invalid frame.
+        text = f"the connection was given up: {error.sent.reason}"
+        return ConnectionLost(text, code=error.sent.code)
     return broken_off()
 
 

@@ -1,0 +1,158 @@
+"""The records of one session: made, folded, logged and published in one order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from duologue.core import Session, SessionStatus, State, Store, encode
+from duologue.core import events as ev
+from duologue.core.log.record import Direction, Record
+from duologue.core.views.notices import notices
+
+from ..clock import Clock
+from ..contract import OWN, Timed, Transport
+from ..drivers.recording.session_log import SessionLog
+from ..errors import ConnectionLost, DuologueError
+from .emitter import Emitter
+
+__all__ = ["OVER", "SessionRecords"]
+
+#: The final statuses: the session does not change any more.
+OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+
+#: Called after each record with the state before it and the state after it.
+OnRecord = Callable[[State, Record, State], None]
+
+
+class SessionRecords:
+    """Feeds the records of one session to the store, its log and its callbacks.
+
+    The supervisor and the live session share one. ``transport`` is the first one: it
+    may write the log (`Recorder`) and may have its own clock (`Timed`).
+    """
+
+    def __init__(
+        self, session_id: str, store: Store, clock: Clock, transport: Transport
+    ) -> None:
+        self.id = session_id
+        #: The epoch of the current connection.
+        self.epoch = 0
+        #: The time of the last record, seconds since the Unix epoch.
+        self.at = 0.0
+        #: Whether the times, and with them the ticks, come from a recording.
+        self.is_timed = isinstance(transport, Timed) and transport.clock is not None
+        self.emitter = Emitter()
+        self.on_record: OnRecord = lambda before, record, after: None
+        self._store = store
+        self._clock = clock
+        self._log = SessionLog(transport)
+        self._log_facts: list[ev.Gap] = []
+        self._end_subscription: Callable[[], None]
+        self._failure: DuologueError | None = None
+        self._last = Session(session_id)
+        self._is_forgotten = False
+
+    @property
+    def state(self) -> Session:
+        """The session now, or its last value after `forget`."""
+        live = None if self._is_forgotten else self._store.session(self.id)
+        return live or self._last
+
+    @property
+    def failure(self) -> DuologueError | None:
+        """The error that ended the session, or else the error of its log."""
+        return self._failure or self._log.failure
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session is closed, failed or forgotten."""
+        return self._is_forgotten or self.state.connection.status in OVER
+
+    def fail(self, error: DuologueError) -> None:
+        """Set `failure`; the first error is kept."""
+        self._failure = self._failure or error
+
+    def note(self, fact: ev.LocalEvent, *, epoch: int | None = None) -> None:
+        """Record a local fact, by default in the current epoch."""
+        self.feed(encode(fact), "local", epoch=epoch)
+
+    def feed(
+        self,
+        frame: bytes | str,
+        direction: Direction,
+        *,
+        epoch: int | None = None,
+        src: str | None = None,
+    ) -> None:
+        """Make one record, fold it, and call back with the result."""
+        before = self._store.state
+        # A custom clock may go backwards; times of records do not.
+        self.at = max(self.at, self._clock.now())
+        record = self._store.feed(
+            self.id,
+            frame,
+            at=self.at,
+            dir=direction,
+            epoch=self.epoch if epoch is None else epoch,
+            src=src,
+        )
+        after = self._store.state
+        session = after.sessions.get(self.id)
+        if session is None:
+            return
+        self._last = session
+        for notice in notices(before.sessions.get(self.id), record, session):
+            self.emitter.tell(notice)
+        self.on_record(before, record, after)
+        while self._log_facts:
+            # A log that cannot be written does not end the session.
+            self.feed(encode(self._log_facts.pop(0)), "local", src=OWN)
+
+    async def until(
+        self, predicate: Callable[[Session], bool], timeout: float | None = None
+    ) -> Session:
+        """Wait for a state that satisfies ``predicate``; ``timeout`` in seconds.
+
+        Raises TimeoutError, and `ConnectionLost` if the session is over.
+        """
+        found: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+
+        def check(*_: object) -> None:
+            if found.done():
+                return
+            state = self.state
+            if predicate(state):
+                found.set_result(state)
+            elif state.connection.status in OVER:
+                reason = state.connection.reason or "it was closed"
+                error = f"the session {self.id} is over: {reason}"
+                found.set_exception(ConnectionLost(error))
+
+        unsubscribe = self._store.subscribe(check, session=self.id)
+        try:
+            check()
+            return await asyncio.wait_for(found, timeout)
+        finally:
+            unsubscribe()
+
+    def start_log(self) -> None:
+        """Log every record from now on, if the transport is a `Recorder`."""
+        # A store subscriber gets each record once and in order.
+        self._end_subscription = self._store.subscribe(self._write_log, session=self.id)
+
+    def end_log(self) -> None:
+        """Write the remaining records to the log and close it."""
+        self._end_subscription()
+        if (gap := self._log.end()) is not None:
+            self.note(gap)
+
+    def forget(self) -> None:
+        """Remove the session from the store. Idempotent."""
+        if not self._is_forgotten:
+            self.note(ev.Forgotten())
+            self._is_forgotten = True
+
+    def _write_log(self, before: object, record: Record, after: object) -> None:
+        if (gap := self._log.write(record)) is not None:
+            self._log_facts.append(gap)
