@@ -101,7 +101,7 @@ async def test_a_source_that_fails_is_silence(
     assert [(await speaker.next()).pts for _ in range(3)] == [0, 480, 960]
     assert len(calls) == 1
     assert [record.message for record in caplog.records] == [
-        "the audio source failed: silence from here on"
+        "the audio source failed; silence is sent from now on"
     ]
 
 
@@ -148,7 +148,7 @@ async def test_a_receiver_that_fails_gets_no_more(
         listener.receive(packet)
     assert len(calls) == 1
     assert [record.message for record in caplog.records] == [
-        "the audio callback failed and gets no more"
+        "the audio callback failed; no more audio is decoded"
     ]
 
 

@@ -51,7 +51,7 @@ class EventComparison:
         if expected is None:
             raise ReplayDrift(
                 f"event {self.sent} is {event_type(frame)}: "
-                f"the recording has only {len(self._expected)}"
+                f"the recording has no more than {len(self._expected)}"
             )
         wanted, got = _fields(expected.frame), _fields(frame)
         if self._how == "order":
