@@ -48,10 +48,10 @@ def test_only_a_key_that_was_given_vouches_for_a_page() -> None:
     now = [0.0]
     own, open_ = Keys("sk-right", lambda: now[0]), Keys(None, lambda: now[0])
     secret = open_.mint({}, 10)
-    assert own.vouches("sk-right")
-    assert not own.vouches("sk-wrong")
+    assert own.is_secret("sk-right")
+    assert not own.is_secret("sk-wrong")
     assert open_.is_api_key("sk-any")
-    assert not open_.vouches("sk-any")
-    assert open_.vouches(secret.value)
+    assert not open_.is_secret("sk-any")
+    assert open_.is_secret(secret.value)
     now[0] = 10.0
-    assert not open_.vouches(secret.value)
+    assert not open_.is_secret(secret.value)

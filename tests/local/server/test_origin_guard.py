@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from duologue.local.server.keys import Keys
-from duologue.local.server.origin_guard import Guard
+from duologue.local.server.origin_guard import OriginGuard
 
 CALLS = "/v1/realtime/calls"
 SECRETS = "/v1/realtime/client_secrets"
@@ -28,13 +28,13 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": location})
 
 
-def guard(**options: Any) -> Guard:
+def guard(**options: Any) -> OriginGuard:
     options = {"app": App(), "keys": Keys("sk-right", lambda: 0.0), **options}
-    return Guard(**options)
+    return OriginGuard(**options)
 
 
 async def ask(
-    guard: Guard,
+    guard: OriginGuard,
     *,
     method: str = "POST",
     path: str = CALLS,

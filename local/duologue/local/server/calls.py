@@ -1,7 +1,7 @@
-"""WebRTC calls: a peer and a session each, from the offer to the hang-up.
+"""WebRTC calls, from the offer to the hang-up: each has a peer and a session.
 
-A call may have sidebands: connections that get the events of its session and send
-their own (guide "Server-side controls").
+A call may have sidebands: WebSocket connections that receive the events of its session
+and send their own (guide "Server-side controls").
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .session_runner import new_id
 
 __all__ = ["Calls", "Sideband", "no_call"]
 
-#: Seconds from the answer to the open channel, then the call is dropped.
+#: Seconds from the answer to the open data channel; then the call ends.
 _OPEN_TIMEOUT = 15.0
 
-#: Bytes that may wait for a client that does not read its data channel, and of events
-#: that may wait for their turn.
+#: Bytes queued for a client that does not read its data channel, and bytes of client
+#: events not handled yet.
 _WAITING_LIMIT = 8 * 1024 * 1024
 
 
 def no_call(call_id: str) -> HttpError:
-    """The answer where there is no call of that id."""
+    """The error for an unknown call id."""
     return HttpError(404, f"No call found with id '{call_id}'.", code="call_not_found")
 
 
 class Calls:
-    """The calls under way. ``loopback`` offers 127.0.0.1 and nothing else."""
+    """The active calls. ``loopback``: offer only 127.0.0.1 as a candidate."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Calls:
         return len(self._calls)
 
     async def answer(self, offer: str, session: Mapping[str, Any]) -> tuple[str, str]:
-        """Take a call: its id and the answer. Raises `SignallingError`, `Refusal`."""
+        """Accept a call: its id and the answer. Raises `SignallingError`, `Refusal`."""
         call_id = new_id("rtc")
         call = _Call(
             self._sessions,
@@ -79,16 +79,16 @@ class Calls:
         send: Callable[[str], None],
         end: Callable[[int, str], None],
     ) -> Sideband | None:
-        """A sideband of a call; None where there is none of that id.
+        """A sideband of a call; None if the call id is unknown.
 
-        ``send`` gets each event of the session from here on; ``end`` is called with
-        a close code and a reason when the call is over.
+        ``send`` is called with each event of the session after `Sideband.start`,
+        ``end`` with a close code and a reason when the call ends.
         """
         call = self._calls.get(call_id)
         return None if call is None else call.join(send, end)
 
     async def hang_up(self, call_id: str) -> bool:
-        """End a call. False where there is none of that id."""
+        """End a call; False if the call id is unknown."""
         call = self._calls.pop(call_id, None)
         if call is None:
             return False
@@ -102,7 +102,7 @@ class Calls:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _forget(self, call_id: str) -> None:
-        """A call is over by itself."""
+        """Remove a call that has ended."""
         if self._calls.get(call_id) is not None:
             task = asyncio.create_task(self.hang_up(call_id))
             self._ending.add(task)
@@ -123,21 +123,21 @@ class Sideband:
         self.end = end
 
     async def start(self) -> None:
-        """From here on this side gets the events."""
+        """Start to receive events."""
         self._call.sidebands.append(self)
 
     async def receive(self, frame: str | bytes) -> None:
-        """Take an event; it waits until the call's own client is connected."""
+        """Handle an event, after the call's own client is connected."""
         await self._call.receive(frame)
 
     async def close(self) -> None:
-        """Leave. The call goes on."""
+        """Leave the call, which continues."""
         if self in self._call.sidebands:
             self._call.sidebands.remove(self)
 
 
 class _Call:
-    """One peer, its session, and who else is connected to it."""
+    """One peer, its session and its sidebands."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class _Call:
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._waiting_size = 0
-        self._turn = asyncio.Lock()
+        self._handling = asyncio.Lock()
 
     def join(
         self, send: Callable[[str], None], end: Callable[[int, str], None]
@@ -174,7 +174,7 @@ class _Call:
         return Sideband(self, send, end)
 
     async def answer(self, offer: str, open_timeout: float) -> str:
-        # While the connection is made: it takes 0.5 s.
+        # Start the recogniser while the connection is made; it takes 0.5 s.
         self.runner.warm()
         answer = await self._peer.answer(offer)
         self._tasks = [
@@ -184,12 +184,12 @@ class _Call:
         return answer
 
     async def receive(self, frame: str | bytes) -> None:
-        """An event of either side, once the call's own client is greeted.
+        """Handle an event of the client or a sideband, one at a time.
 
-        One at a time, and others run while there is much to do.
+        Waits until ``session.created`` is sent to the call's own client.
         """
         await self.greeted.wait()
-        async with self._turn:
+        async with self._handling:
             for _ in self.decoder.catch_up():
                 await asyncio.sleep(0)
             await self.runner.accept(frame)
@@ -205,12 +205,12 @@ class _Call:
         await self._peer.close()
 
     def _end(self, code: int, reason: str) -> None:
-        """The session is over, so the call is."""
+        """The session has ended: end the call."""
         self._farewell = (code, reason)
         self._on_over()
 
     def _put(self, frame: str | bytes) -> None:
-        """An event of the call's own client; it waits for those before it."""
+        """Queue an event of the call's own client."""
         self._waiting_size += len(frame)
         if self._waiting_size > _WAITING_LIMIT:
             self._end(1008, "The client of the call sends too much at once.")
@@ -232,7 +232,7 @@ class _Call:
             self._end(1008, "The client of the call does not read.")
 
     async def _open(self, timeout: float) -> None:
-        """Greet the client once the channel is open, or give the call up."""
+        """Start the session when the channel opens, or end the call."""
         opened = False
         with contextlib.suppress(TimeoutError, DuologueError):
             async with asyncio.timeout(timeout):

@@ -1,7 +1,7 @@
-"""The service's HTTP face: the one module that knows Starlette.
+"""The HTTP routes of the service; the only module that imports Starlette.
 
-Routes and shapes are those of the API reference ("Realtime": client secrets, calls);
-errors are ``{"error": {"message", "type", "param", "code"}}``.
+Routes and shapes follow the API reference ("Realtime": client secrets, calls); errors
+are ``{"error": {"message", "type", "param", "code"}}``.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from ..engine.settings import Settings
 from ..schema.checks import anything, record
 from ..schema.refusal import Refusal
 from .calls import Calls, no_call
-from .http_errors import Failures, HttpError, refused
-from .keys import Keys, Secret, presented
+from .http_errors import HttpError, ScriptedFailures, refused
+from .keys import EphemeralKey, Keys, presented
 from .origin_guard import reject
 from .session_runner import new_id
-from .websocket import WebSocketFace
+from .websocket import WebSocketApp
 
 __all__ = ["application"]
 
-#: Bytes of an SDP that are read, and of a whole request.
+#: The most bytes of an SDP and of a request body.
 _SDP_LIMIT = 64 * 1024
 _BODY_LIMIT = 4 * _SDP_LIMIT
-#: Seconds that an ephemeral key lives: default, least, most.
+#: Seconds until an ephemeral key expires: default, least, most.
 _LIFE, _SHORTEST, _LONGEST = 600, 10, 7200
 
-#: Seconds that a request may take, its body included.
+#: The most seconds for a request, including its body.
 _PATIENCE = 20.0
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(
-    calls: Calls, keys: Keys, face: WebSocketFace, failures: Failures
+    calls: Calls, keys: Keys, websocket: WebSocketApp, failures: ScriptedFailures
 ) -> Starlette:
     """The ASGI application of a service."""
     service = _Service(calls, keys)
@@ -58,29 +58,29 @@ def application(
     )
     app = Starlette(
         routes=[
-            WebSocketRoute("/v1/realtime", face),
+            WebSocketRoute("/v1/realtime", websocket),
             *(
                 Route(path, _guarded(do, failures), methods=["POST"])
                 for path, do in posts
             ),
         ],
-        exception_handlers={HTTPException: _not_found, Exception: _broken},
+        exception_handlers={HTTPException: _on_http_exception, Exception: _on_bug},
     )
-    # A redirect would lose the body of a request.
+    # A redirect would lose the request body.
     app.router.redirect_slashes = False
-    app.router.default = _nothing_there
+    app.router.default = _unknown_path
     return app
 
 
 class _Service:
-    """What the routes do."""
+    """The route handlers."""
 
     def __init__(self, calls: Calls, keys: Keys) -> None:
         self._calls = calls
         self._keys = keys
 
     async def beta(self, request: Request) -> Response:
-        """Refuse an offer in the shape of the retired beta."""
+        """Refuse an offer of the retired beta."""
         raise HttpError(
             400,
             "The Realtime Beta API is no longer supported. Post to /v1/realtime/calls.",
@@ -88,22 +88,22 @@ class _Service:
         )
 
     async def client_secrets(self, request: Request) -> Response:
-        """Make an ephemeral key."""
+        """Create an ephemeral key."""
         self._authorize(request, ephemeral=False)
         body = _json(await _body(request) or b"{}", "body")
         _check_secret(body)
         given = body.get("session") or {}
         settings = _settings(given)
         secret = self._keys.mint(given, _life(body.get("expires_after")))
-        made = {
+        created = {
             "value": secret.value,
             "expires_at": secret.expires_at,
             "session": settings.shown(),
         }
-        return _reply(200, msgspec.json.encode(made))
+        return _reply(200, msgspec.json.encode(created))
 
     async def calls(self, request: Request) -> Response:
-        """Take a call: multipart with the session, or the bare offer."""
+        """Accept a call: a form with offer and session, or the bare offer."""
         secret = self._authorize(request, ephemeral=True)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/sdp":
@@ -135,14 +135,14 @@ class _Service:
             raise no_call(call_id)
         return Response(status_code=200)
 
-    def _authorize(self, request: Request, *, ephemeral: bool) -> Secret | None:
-        """The ephemeral key that was used, if one was. Raises `HttpError`."""
+    def _authorize(self, request: Request, *, ephemeral: bool) -> EphemeralKey | None:
+        """The request's ephemeral key; None for the API key. Raises `HttpError`."""
         key = presented(request.headers.get("authorization", ""))
         return self._keys.check(key, ephemeral=ephemeral)
 
 
-def _guarded(do: _Handler, failures: Failures) -> _Handler:
-    """The handler with its refusals as answers."""
+def _guarded(do: _Handler, failures: ScriptedFailures) -> _Handler:
+    """A handler that turns errors into responses."""
 
     async def handler(request: Request) -> Response:
         try:
@@ -164,8 +164,8 @@ def _guarded(do: _Handler, failures: Failures) -> _Handler:
     return handler
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
-    """A path or method that is not there, in the service's shape."""
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method in the service's shape."""
     assert isinstance(error, HTTPException)
     message = f"Invalid URL ({request.method} {request.url.path})"
     if error.status_code == 405:
@@ -175,16 +175,16 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:
-    """Say so to a WebSocket too, which Starlette would answer with 403 and no words."""
+async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an unknown path; a WebSocket too, where Starlette sends a bare 403."""
     if scope["type"] != "websocket":
         raise HTTPException(404)
     error = HttpError(404, f"Invalid URL (GET {scope['path']})")
     await reject(scope, send, error)
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    """A fault of ours, in the service's shape; Starlette raises it for the log."""
+async def _on_bug(request: Request, error: Exception) -> Response:
+    """Answer a bug in the service's shape; Starlette raises it again for the log."""
     message = "The server had an error while processing your request."
     return _reply(500, HttpError(500, message, kind="server_error").body)
 
@@ -194,7 +194,7 @@ def _reply(status: int, body: bytes) -> Response:
 
 
 async def _body(request: Request, limit: int = _BODY_LIMIT) -> bytes:
-    """The request's body, no more than ``limit`` bytes."""
+    """The request body of up to ``limit`` bytes. Raises `HttpError`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -204,7 +204,7 @@ async def _body(request: Request, limit: int = _BODY_LIMIT) -> bytes:
 
 
 async def _form(request: Request) -> tuple[str, dict[str, Any]]:
-    """The parts ``sdp`` and ``session`` of a form."""
+    """The parts ``sdp`` and ``session`` of a form. Raises `HttpError`, `Refusal`."""
     body = await _body(request)
 
     async def receive() -> dict[str, Any]:
@@ -245,12 +245,12 @@ def _json(data: bytes, param: str) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise HttpError(400, "A JSON object is needed.", param=param)
+        raise HttpError(400, "Expected a JSON object.", param=param)
     return value
 
 
 def _check_secret(body: dict[str, Any]) -> None:
-    """What is asked for with an ephemeral key: known keys, and a session's kind."""
+    """Check the body of a ``client_secrets`` request. Raises `Refusal`."""
     record({"expires_after": anything, "session": anything})(body, "")
     session = body.get("session")
     if isinstance(session, dict):
@@ -258,14 +258,14 @@ def _check_secret(body: dict[str, Any]) -> None:
 
 
 def _check_kind(session: dict[str, Any]) -> None:
-    """A session says of which kind it is. Raises `Refusal`."""
+    """Check that a session has a ``type``. Raises `Refusal`."""
     record(dict.fromkeys(session, anything), required=("type",))(session, "session")
 
 
 def _settings(session: object) -> Settings:
-    """The session that would be made. Raises `Refusal`."""
+    """The settings of a new session. Raises `HttpError`, `Refusal`."""
     if not isinstance(session, Mapping):
-        raise HttpError(400, "A JSON object is needed.", param="session")
+        raise HttpError(400, "Expected a JSON object.", param="session")
     return Settings(new_id("sess"), session)
 
 

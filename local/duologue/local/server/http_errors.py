@@ -1,4 +1,4 @@
-"""An answer that is an error, in the service's shape."""
+"""HTTP error responses in the shape of the real service."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import msgspec
 
 from ..schema.refusal import Refusal
 
-__all__ = ["BUSY", "Failures", "HttpError", "refused"]
+__all__ = ["BUSY", "HttpError", "ScriptedFailures", "refused"]
 
-#: The code of a refusal that means: later, perhaps.
+#: The error code of a refusal that a later attempt may avoid.
 BUSY = "rate_limit_exceeded"
 
 
 class HttpError(Exception):
-    """A request that is answered with ``status`` and an error object.
+    """A request fails with ``status`` and an error object.
 
-    The shape is ``{"error": {"message", "type", "param", "code"}}``.
+    The body is ``{"error": {"message", "type", "param", "code"}}``.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class HttpError(Exception):
 
 
 def refused(refusal: Refusal) -> HttpError:
-    """The refusal of a session before it begins."""
+    """The HTTP error for a session that is refused before it starts."""
     busy = refusal.code == BUSY
     return HttpError(
         429 if busy else 400,
@@ -49,22 +49,22 @@ def refused(refusal: Refusal) -> HttpError:
     )
 
 
-class Failures:
-    """What the next requests are answered with, by script.
+class ScriptedFailures:
+    """Makes the next requests fail on purpose.
 
-    Each request and each upgrade takes one status; 200 lets it through, and so does
-    the end of the script.
+    Each request and each upgrade takes one status. It succeeds if the status is 200 or
+    if no status is left.
     """
 
     def __init__(self, statuses: Iterable[int] = ()) -> None:
         self._statuses = deque(statuses)
 
     def check(self) -> None:
-        """Raise `HttpError` where this request is to fail."""
+        """Take the next status. Raises `HttpError` unless it is 200."""
         status = self._statuses.popleft() if self._statuses else 200
         if status == 200:
             return
-        message = f"This answer was asked for: {status}."
+        message = f"This failure was requested: {status}."
         if status == 429:
             raise HttpError(status, message, code=BUSY, kind="requests")
         kind = "server_error" if status >= 500 else "invalid_request_error"

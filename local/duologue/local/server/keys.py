@@ -1,4 +1,4 @@
-"""Who may call: the API key and the ephemeral keys that were made with it."""
+"""Authentication: the API key and the ephemeral keys created with it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import attrs
 from .http_errors import HttpError
 from .session_runner import new_id
 
-__all__ = ["WRONG_KEY", "Keys", "Secret", "presented"]
+__all__ = ["WRONG_KEY", "EphemeralKey", "Keys", "presented"]
 
-#: The error code for no key, a wrong one, or one whose time is over.
+#: The error code for a missing, wrong or expired key.
 WRONG_KEY = "invalid_api_key"
 
-#: Ephemeral keys that are kept at most; the oldest goes first.
+#: The most ephemeral keys kept; the oldest is dropped first.
 _LIMIT = 10_000
-#: How a browser, whose WebSocket has no headers, hands over its key.
+#: The subprotocol with the key of a browser, whose WebSocket cannot set headers.
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 @attrs.frozen
-class Secret:
-    """An ephemeral key: ``value`` (``ek_…``), the end of its life, its session."""
+class EphemeralKey:
+    """A key ``ek_…`` for sessions with the configuration ``session``."""
 
     value: str
     expires_at: int
@@ -32,7 +32,7 @@ class Secret:
 
 
 def presented(authorization: str, subprotocols: Iterable[str] = ()) -> str:
-    """The key of an ``Authorization`` header or of a subprotocol; empty without one."""
+    """The key in an ``Authorization`` header or a subprotocol; empty if none."""
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
@@ -43,27 +43,27 @@ def presented(authorization: str, subprotocols: Iterable[str] = ()) -> str:
 
 
 class Keys:
-    """Knows the keys. Without an API key of its own it takes any."""
+    """Checks keys. If ``key`` is None, every API key is accepted."""
 
     def __init__(self, key: str | None, clock: Callable[[], float]) -> None:
         self._key = key
         self._clock = clock
-        self._secrets: dict[str, Secret] = {}
+        self._secrets: dict[str, EphemeralKey] = {}
 
-    def mint(self, session: Mapping[str, Any], seconds: int) -> Secret:
-        """A new ephemeral key for sessions like this one."""
-        secret = Secret(new_id("ek"), int(self._clock()) + seconds, session)
+    def mint(self, session: Mapping[str, Any], seconds: int) -> EphemeralKey:
+        """Create an ephemeral key for ``session`` that expires after ``seconds``."""
+        secret = EphemeralKey(new_id("ek"), int(self._clock()) + seconds, session)
         self._drop_expired()
         self._secrets[secret.value] = secret
         return secret
 
-    def check(self, key: str, *, ephemeral: bool) -> Secret | None:
-        """The ephemeral key that this is; None for the API key. Raises `HttpError`."""
+    def check(self, key: str, *, ephemeral: bool) -> EphemeralKey | None:
+        """The ephemeral key ``key``; None for the API key. Raises `HttpError`."""
         if not key:
             raise HttpError(
                 401, "You didn't provide an API key in the Authorization header."
             )
-        secret = self.secret(key) if ephemeral else None
+        secret = self.ephemeral(key) if ephemeral else None
         if secret is None and not self.is_api_key(key):
             raise HttpError(
                 401, "Incorrect or expired API key provided.", code=WRONG_KEY
@@ -71,25 +71,25 @@ class Keys:
         return secret
 
     def is_api_key(self, key: str) -> bool:
-        """Whether this is the API key."""
+        """Whether ``key`` is accepted as an API key."""
         if key.startswith("ek_"):
             return False
         return self._key is None or self._is_own(key)
 
-    def vouches(self, key: str) -> bool:
-        """Whether only somebody who was given this key can have it."""
+    def is_secret(self, key: str) -> bool:
+        """Whether the key is secret: the service's own or a valid ephemeral key."""
         own = self._key is not None and self._is_own(key)
-        return own or self.secret(key) is not None
+        return own or self.ephemeral(key) is not None
 
-    def secret(self, key: str) -> Secret | None:
-        """The ephemeral key of that value, while it lives."""
+    def ephemeral(self, key: str) -> EphemeralKey | None:
+        """The ephemeral key with this value, unless it has expired."""
         secret = self._secrets.get(key)
         alive = secret is not None and self._clock() < secret.expires_at
         return secret if alive else None
 
     def _is_own(self, key: str) -> bool:
         assert self._key is not None
-        # A header may hold any byte, and with it halves of surrogate pairs.
+        # A header may hold any byte, and so decode to lone surrogates.
         given = key.encode(errors="surrogatepass")
         return hmac.compare_digest(given, self._key.encode())
 

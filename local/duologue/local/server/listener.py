@@ -1,4 +1,4 @@
-"""An application on a port, for the service and the page: what knows uvicorn."""
+"""Serves an ASGI application on a port; the only module that imports uvicorn."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from duologue.transports.errors import DuologueError
 
-__all__ = ["Http", "PortError", "authority", "listen", "running"]
+__all__ = ["Http", "ListenError", "authority", "listen", "running"]
 
 _LAST_PORT = 65_535
-#: Seconds between pings over WebSocket, and for the answer to one.
+#: Seconds between pings over WebSocket, and to wait for each pong.
 _PING = 20.0
 #: Seconds that a connection may stay open without a request.
 _HEAD_PATIENCE = 10.0
-#: Seconds that requests under way get at the end.
+#: Seconds that active requests have when the server stops.
 _GRACE = 2
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is about us; bad UTF-8 is the client's mistake."""
+    """Whether a log record is about the server; bad UTF-8 is the client's fault."""
     return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError))
 
 
-#: What uvicorn says about connections, without what clients did wrong: they are told.
+#: uvicorn's log of connections, without the clients' faults, which they are told.
 _connections = logging.getLogger(f"{__name__}.connections")
 _connections.setLevel(logging.ERROR)
 _connections.addFilter(_is_ours)
 
 
-class PortError(DuologueError):
-    """Nothing can be served at this address; the message says why."""
+class ListenError(DuologueError):
+    """The server cannot listen at this address; the message says why."""
 
 
 class Http(H11Protocol):
-    """Cuts a connection on which no request comes to its end."""
+    """Aborts a connection that does not complete a request in time."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.logger = _connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """From here on it has so many seconds to ask for something."""
+        """Start the timeout for the first request."""
         super().connection_made(transport)
         self._look_later()
 
@@ -60,7 +60,7 @@ class Http(H11Protocol):
         self.loop.call_later(_HEAD_PATIENCE, self._look, before)
 
     def _look(self, before: RequestResponseCycle | None) -> None:
-        """Cut it if nothing was asked in all this time."""
+        """Abort the connection if no request began since the last check."""
         transport = self.transport
         if transport.is_closing() or transport.get_protocol() is not self:
             return
@@ -72,9 +72,9 @@ class Http(H11Protocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Cuts a connection whose far side does not read, or lets the application do so.
+    """Can abort a connection whose client does not read.
 
-    A transport that is closed while bytes wait in it would wait for ever.
+    Closing a transport with unsent bytes would wait for the client forever.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -84,7 +84,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
-            # Refused in words: uvicorn would log that nothing was answered.
+            # Otherwise uvicorn would log that the upgrade got no response.
             self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
@@ -93,23 +93,24 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
-        if hasattr(self, "scope"):
-            scope: Any = self.scope
+        # uvicorn sets the scope only if it accepted the request.
+        scope: Any = vars(self).get("scope")
+        if scope is not None:
             scope["extensions"]["duologue.abort"] = self.transport.abort
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to the program it is part of."""
+    """A server that leaves signal handling to the program."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
 
-def listen(host: str, port: int, *, error: type[PortError]) -> socket.socket:
+def listen(host: str, port: int, *, error: type[ListenError]) -> socket.socket:
     """A listening socket; ``port`` 0 takes a free one. Raises ``error``."""
     if not 0 <= port <= _LAST_PORT:
-        # getaddrinfo would take it modulo 65536.
+        # getaddrinfo would reduce it modulo 65536.
         raise error(f"cannot listen on {host}:{port}: there is no such port")
     try:
         family, kind, *_, address = socket.getaddrinfo(
@@ -130,14 +131,13 @@ def listen(host: str, port: int, *, error: type[PortError]) -> socket.socket:
 
 
 def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    if isinstance(number, int) and not isinstance(error, socket.gaierror):
-        return os.strerror(number)
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+        return str(error) if error.errno is None else os.strerror(error.errno)
     return str(error)
 
 
 def authority(listener: socket.socket) -> str:
-    """Where it listens, as in a URL: ``127.0.0.1:8000``, ``[::1]:8000``."""
+    """The address as in a URL: ``127.0.0.1:8000``, ``[::1]:8000``."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -147,16 +147,16 @@ async def running(
     app: Any,
     listener: socket.socket,
     *,
-    error: type[PortError],
+    error: type[ListenError],
     largest: int,
     lifespan: Literal["on", "off"],
     http: type[Http] = Http,
     name: str | None = None,
 ) -> AsyncGenerator[None]:
-    """The application served there while the context is entered.
+    """Serve the application while the context is entered.
 
-    ``largest`` is the size of a WebSocket message in bytes, ``name`` what the header
-    ``Server`` says. Raises ``error`` if it does not come to run.
+    ``largest`` is the limit of a WebSocket message in bytes, ``name`` the value of the
+    header ``Server``. Raises ``error`` if the server does not start.
     """
     config = uvicorn.Config(
         app,
@@ -170,7 +170,8 @@ async def running(
         ws_max_size=largest,
         ws_ping_interval=_PING,
         ws_ping_timeout=_PING,
-        # It costs more than it saves here, and would unpack what a client packed.
+        # Compression costs more than it saves here, and a small compressed message
+        # could expand to a huge one.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_GRACE,
     )
@@ -181,7 +182,7 @@ async def running(
             await asyncio.sleep(0.005)
         if task.done():
             task.result()
-            raise error("the server ended as soon as it began")
+            raise error("the server stopped while it was starting")
         yield
     finally:
         server.should_exit = True

@@ -1,16 +1,16 @@
-"""What a page of a browser may not do: reach a service on this machine by stealth.
+"""Protects a service on this machine from web pages of other origins.
 
-A page can send requests to ``localhost`` from anywhere, and by a name that its owner
-points at 127.0.0.1 it can read the answers too (DNS rebinding). So:
+Any page can send requests to ``localhost``; if its owner points a host name at
+127.0.0.1, it can also read the responses (DNS rebinding). So:
 
-- ``Host`` has to be a name that this service is meant to be reached by, else 421;
-- an ``Origin`` that is neither the service's own nor allowed is refused with 403. A
-  call may come from any page that sends a key with it, because a page has to ask
-  before it may send one (CORS); a WebSocket, where no browser asks, has to show a key
-  that its page must have been given.
+- ``Host`` must be a name of this service, else 421;
+- an ``Origin`` that is neither the service's own nor allowed gets 403, with two
+  exceptions. ``/v1/realtime/calls`` accepts any page that sends a key, because the
+  browser asks the service first (CORS preflight). A WebSocket has no preflight, so it
+  needs a secret key.
 
-Requests without an ``Origin`` come from no page. This is an ASGI middleware and knows
-no library.
+Requests without an ``Origin`` do not come from a page. This is an ASGI middleware
+without dependencies.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from urllib.parse import urlsplit
 from .http_errors import HttpError
 from .keys import Keys, presented
 
-__all__ = ["Guard", "reject"]
+__all__ = ["Message", "OriginGuard", "Receive", "Send", "reject"]
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-#: Where any page may post an offer, with a key.
+#: The paths that accept any page that sends a key.
 _CALLS = re.compile(r"/v1/realtime/calls(/[^/]+/hangup)?")
 
 
-class Guard:
-    """Stands before an ASGI application.
+class OriginGuard:
+    """An ASGI middleware that checks ``Host`` and ``Origin``.
 
-    ``hosts`` are names that the service is reached by beside ``localhost`` and
-    addresses; ``loopback`` says that no other address is meant. ``origins`` are those
-    of pages that may do anything (``http://localhost:3000``, ``null``).
+    ``hosts``: names of the service besides ``localhost`` and IP addresses.
+    ``loopback``: accept only loopback addresses. ``origins``: page origins with full
+    access (``http://localhost:3000``, ``null``).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Guard:
         named = {urlsplit(origin).hostname for origin in self._origins}
         self._hosts = {"localhost", *(host.lower() for host in hosts), *named}
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = {
             name: value.decode("latin-1") for name, value in reversed(scope["headers"])
         }
@@ -88,11 +88,11 @@ class Guard:
             address = ipaddress.ip_address(name)
         except ValueError:
             return name in self._hosts
-        # An address is not a name that somebody else could point here.
+        # DNS rebinding needs a name; an IP address is safe.
         return address.is_loopback or not self._loopback
 
     def is_own_origin(self, origin: str, host: str) -> bool:
-        """Whether a page of that origin may do anything."""
+        """Whether pages of this origin have full access."""
         origin = origin.lower()
         return origin in self._origins or origin in (
             f"http://{host.lower()}",
@@ -100,35 +100,35 @@ class Guard:
         )
 
     def _check_foreign(
-        self, scope: _Message, headers: dict[bytes, str], origin: str
+        self, scope: Message, headers: dict[bytes, str], origin: str
     ) -> None:
-        """Refuse a page of elsewhere that has shown no key. Raises `HttpError`."""
+        """Refuse a page of another origin without a key. Raises `HttpError`."""
         if scope["type"] == "websocket":
             key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
-            welcome = self._keys.vouches(key)
+            allowed = self._keys.is_secret(key)
         else:
             key = presented(headers.get(b"authorization", ""))
-            asks = scope["method"] == "OPTIONS"
+            preflight = scope["method"] == "OPTIONS"
             call = _CALLS.fullmatch(scope["path"]) is not None
-            welcome = call and (asks or bool(key))
-        if not welcome:
+            allowed = call and (preflight or bool(key))
+        if not allowed:
             raise HttpError(
                 403, f"Pages of {origin!r} may not do this; see --allow-origin."
             )
 
 
 def _hostname(host: str) -> str:
-    """The name or address in a ``Host`` header; empty where there is none."""
+    """The name or address in a ``Host`` header; empty if there is none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 
 
-def _shared(send: _Send, origin: str) -> _Send:
-    """``send`` that lets a page of ``origin`` read the answer."""
+def _shared(send: Send, origin: str) -> Send:
+    """A ``send`` that lets pages of ``origin`` read the response (CORS)."""
 
-    async def shared(message: _Message) -> None:
+    async def shared(message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], *_open_to(origin)]}
             message["headers"].append((b"access-control-expose-headers", b"Location"))
@@ -144,8 +144,8 @@ def _open_to(origin: str) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def _preflight(headers: dict[bytes, str], origin: str, send: _Send) -> None:
-    """Tell a browser that its page may send a key, and what else it asked for."""
+async def _preflight(headers: dict[bytes, str], origin: str, send: Send) -> None:
+    """Answer a CORS preflight: the page may send a key and the headers it asked for."""
     wanted = headers.get(b"access-control-request-headers", "authorization")
     allowed = [
         *_open_to(origin),
@@ -159,8 +159,8 @@ async def _preflight(headers: dict[bytes, str], origin: str, send: _Send) -> Non
     await send({"type": "http.response.body", "body": b""})
 
 
-async def reject(scope: _Message, send: _Send, error: HttpError) -> None:
-    """Answer a request, or an upgrade that is not made, with an error."""
+async def reject(scope: Message, send: Send, error: HttpError) -> None:
+    """Answer a request, or refuse a WebSocket upgrade, with an error."""
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     headers = [
         (b"content-type", b"application/json"),

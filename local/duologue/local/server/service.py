@@ -1,4 +1,4 @@
-"""The service on a port."""
+"""The local service on a port."""
 
 from __future__ import annotations
 
@@ -19,36 +19,35 @@ from ..interfaces import VoiceError
 from .calls import Calls
 from .capacity import Capacity
 from .http_app import application
-from .http_errors import Failures, HttpError
+from .http_errors import HttpError, ScriptedFailures
 from .keys import Keys
-from .listener import Http, PortError, authority, listen, running
-from .origin_guard import Guard
+from .listener import Http, ListenError, authority, listen, running
+from .origin_guard import OriginGuard
 from .session_factory import SessionFactory
 from .session_runner import wall_clock
-from .websocket import WebSocketFace
+from .websocket import WebSocketApp
 
 __all__ = ["LocalService", "ServiceError"]
 
-#: What it calls itself in the header ``Server``.
+#: The value of the header ``Server``.
 _NAME = "duologue-local"
 _log = logging.getLogger(__name__)
 
 
-class ServiceError(PortError):
-    """The service cannot run here; the message says why and what to do."""
+class ServiceError(ListenError):
+    """The service cannot start; the message says why and what to do."""
 
 
 class LocalService:
-    """The local Realtime service, running while its context is entered.
+    """The local Realtime service; it runs while its context is entered.
 
-    ``port`` 0 takes a free one. Without ``key`` every key is accepted; an empty one
-    raises `ServiceError`. Without ``parts`` the service brings its own ear and voice,
-    and closes them.
-    ``max_listening`` sessions are listened to at once, by default as many as the cores
-    allow. ``allow_origins`` are those of pages that may do anything (see `guard`); what
-    is none raises `ServiceError`. ``fail`` is what the next requests are answered with:
-    HTTP statuses, of which 200 lets one through. ``faults`` is what goes wrong in the
-    sessions.
+    ``port`` 0 selects a free port. Without ``key`` every key is accepted; an empty key
+    raises `ServiceError`. Without ``parts`` the service uses, and closes, the parts of
+    `built_in`. ``max_listening`` limits the sessions it listens to at once; the default
+    depends on the number of cores. ``allow_origins`` are page origins with full access
+    (see `origin_guard`); an invalid one raises `ServiceError`. ``fail`` holds HTTP
+    statuses for the next requests; 200 lets a request succeed. ``faults`` are injected
+    into the sessions.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class LocalService:
     ) -> None:
         if key is not None and not key.strip():
             raise ServiceError(
-                "the key is empty, so nobody could use the service: give one, or leave "
-                "it out to take any key"
+                "the key is empty, so no client could use the service: set a key, or "
+                "leave it out to accept any key"
             )
         self._faults = faults
-        self._failures = Failures(fail)
+        self._failures = ScriptedFailures(fail)
         self._capacity = Capacity(max_listening)
         self._origins = tuple(map(_origin, allow_origins))
         self._host = host
@@ -84,12 +83,12 @@ class LocalService:
 
     @property
     def base_url(self) -> str:
-        """``http://HOST:PORT/v1``, once the service runs."""
+        """``http://HOST:PORT/v1`` while the service runs; empty before."""
         return self._base_url
 
     @property
     def voice(self) -> str:
-        """Which voice speaks, for messages to people."""
+        """The name of the voice, for messages to the user."""
         voice = None if self._parts is None else self._parts.voice
         return "none" if voice is None else voice.name
 
@@ -106,7 +105,7 @@ class LocalService:
             loopback = ipaddress.ip_address(host).is_loopback
             if not loopback and self._key is None:
                 _log.warning(
-                    "duologue local: started without a key: anybody who reaches %s "
+                    "duologue local: started without a key: any client that reaches %s "
                     "can use this service",
                     host,
                 )
@@ -116,9 +115,9 @@ class LocalService:
             calls = Calls(sessions, loopback=loopback)
             stack.push_async_callback(calls.close)
             keys = Keys(self._key, wall_clock())
-            face = WebSocketFace(calls, keys, sessions, self._failures)
-            app = Guard(
-                application(calls, keys, face, self._failures),
+            websocket = WebSocketApp(calls, keys, sessions, self._failures)
+            app = OriginGuard(
+                application(calls, keys, websocket, self._failures),
                 keys,
                 loopback=loopback,
                 hosts=() if loopback else (self._host, socket.gethostname()),
@@ -148,7 +147,7 @@ class LocalService:
 
 
 def _origin(given: str) -> str:
-    """An origin as a browser sends it. Raises `ServiceError` for what is none."""
+    """An origin as a browser sends it. Raises `ServiceError` if it is invalid."""
     try:
         parts = urlsplit(given.strip().rstrip("/"))
         whole = bool(parts.scheme and parts.hostname) and parts.port != 0
@@ -157,7 +156,7 @@ def _origin(given: str) -> str:
     if given == "null" or (whole and not (parts.path or parts.query or parts.fragment)):
         return given.strip()
     raise ServiceError(
-        f"{given!r} is not the origin of a page: it is a scheme and a host, like "
+        f"{given!r} is not the origin of a page: expected a scheme and a host, like "
         "http://localhost:3000"
     )
 
@@ -170,10 +169,10 @@ def _found(parts: Parts | None) -> Parts:
 
 
 class _Http(Http):
-    """Answers what is not HTTP in the service's shape."""
+    """Answers invalid HTTP with an error in the service's shape."""
 
     def send_400_response(self, msg: str) -> None:
-        """Answer, unless there is an answer, and end the connection."""
+        """Answer unless a response has begun, then close the connection."""
         # None before the first request, whatever its type says.
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete:

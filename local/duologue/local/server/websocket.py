@@ -1,10 +1,9 @@
-"""The service's WebSocket face: sessions, and sidebands of calls.
+"""WebSocket connections: sessions, and sidebands of calls.
 
-Addresses and keys are those of the API page "Realtime API with WebSocket": ``?model=``
-for a conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a
-browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. Who asks in a
-wrong way is let in, told so by an ``error`` event, and let go. The module is written
-against ASGI's own messages and knows no library.
+URLs and keys follow the API page "Realtime API with WebSocket": ``?model=`` for a
+conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a browser
+sends its key as the subprotocol ``openai-insecure-api-key.KEY``. An invalid request is
+accepted, gets an ``error`` event and is closed. The module uses plain ASGI messages.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -22,24 +21,20 @@ from ..engine.outbox import frame_of
 from ..faults.injector import NO_CLOSE_FRAME
 from ..schema.refusal import Refusal
 from .calls import Calls, no_call
-from .http_errors import BUSY, Failures, HttpError, refused
-from .keys import WRONG_KEY, Keys, Secret, presented
-from .origin_guard import reject
+from .http_errors import BUSY, HttpError, ScriptedFailures, refused
+from .keys import WRONG_KEY, EphemeralKey, Keys, presented
+from .origin_guard import Message, Receive, Send, reject
 from .session_factory import SessionFactory
 from .session_runner import SessionRunner, new_id
 
-__all__ = ["WAITING_LIMIT", "WebSocketFace"]
+__all__ = ["WAITING_LIMIT", "WebSocketApp"]
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-
-#: Characters that may wait for a client that does not read, beside one event of any
-#: size; beyond it the connection is cut.
+#: Characters queued for a client that does not read, besides one event of any size;
+#: above this limit the connection is aborted.
 WAITING_LIMIT = 8 * 1024 * 1024
-#: Close codes behind the error of a session that is refused: for its key, and for all
-#: else that is asked for in a wrong way. The real service takes the upgrade first (seen
-#: in public reports, as are the codes of the errors).
+#: Close codes after the error event for a wrong key and for any other invalid request.
+#: The real service accepts the upgrade first (public reports, which also have the error
+#: codes).
 _WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
 _BINARY = Refusal(
     "invalid_event", "Expected a text message; binary frames are not supported."
@@ -47,7 +42,7 @@ _BINARY = Refusal(
 _PROTOCOL, _BETA_PROTOCOL = "realtime", "openai-beta.realtime-v1"
 
 
-class WebSocketFace:
+class WebSocketApp:
     """An ASGI application for ``/v1/realtime``."""
 
     def __init__(
@@ -55,14 +50,14 @@ class WebSocketFace:
         calls: Calls,
         keys: Keys,
         sessions: SessionFactory,
-        failures: Failures,
+        failures: ScriptedFailures,
     ) -> None:
         self._calls = calls
         self._keys = keys
         self._sessions = sessions
         self._failures = failures
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         socket = _Socket(send, scope.get("extensions", {}).get("duologue.abort"))
         try:
@@ -71,7 +66,7 @@ class WebSocketFace:
             await reject(scope, send, error)
             return
         offered = scope["subprotocols"]
-        # Never the entry that holds the key: the answer would show it.
+        # Never the entry with the key: the response would reveal it.
         chosen = _PROTOCOL if _PROTOCOL in offered else None
         with contextlib.suppress(OSError):
             await send({"type": "websocket.accept", "subprotocol": chosen})
@@ -84,8 +79,8 @@ class WebSocketFace:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
-    def _session(self, scope: _Message, socket: _Socket) -> _Session:
-        """What is served, be it a refusal. Raises `HttpError` to serve nothing."""
+    def _session(self, scope: Message, socket: _Socket) -> _Session:
+        """The session, or a refusal. Raises `HttpError` to refuse the upgrade."""
         self._failures.check()
         try:
             return self._admit(scope, socket)
@@ -94,8 +89,8 @@ class WebSocketFace:
                 raise refused(refusal) from refusal
             return _Refused(socket, refusal)
 
-    def _admit(self, scope: _Message, socket: _Socket) -> _Session:
-        """Who is served with what. Raises `HttpError`, `Refusal`."""
+    def _admit(self, scope: Message, socket: _Socket) -> _Session:
+        """The session that the request describes. Raises `HttpError`, `Refusal`."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if _is_beta(headers, scope["subprotocols"]):
             raise Refusal(
@@ -107,24 +102,24 @@ class WebSocketFace:
             secret = self._keys.check(key, ephemeral=True)
         except HttpError as error:
             raise Refusal(WRONG_KEY, error.message) from error
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        asked = {name: values[0] for name, values in query.items()}
-        if "call_id" in asked:
-            return self._join(asked, socket)
-        wanted = _wanted(asked, secret)
-        runner = self._sessions.open(socket.put, wanted, socket.close, media=False)
+        given = parse_qs(scope["query_string"].decode("latin-1"))
+        query = {name: values[0] for name, values in given.items()}
+        if "call_id" in query:
+            return self._join(query, socket)
+        session = _requested(query, secret)
+        runner = self._sessions.open(socket.put, session, socket.close, media=False)
         return _Own(runner)
 
-    def _join(self, asked: dict[str, str], socket: _Socket) -> _Session:
-        if "model" in asked:
+    def _join(self, query: dict[str, str], socket: _Socket) -> _Session:
+        if "model" in query:
             raise Refusal(
                 "invalid_parameter",
                 "You must provide a model or a call_id, not both.",
                 param="model",
             )
-        sideband = self._calls.join(asked["call_id"], socket.put, socket.close)
+        sideband = self._calls.join(query["call_id"], socket.put, socket.close)
         if sideband is None:
-            raise no_call(asked["call_id"])
+            raise no_call(query["call_id"])
         return sideband
 
 
@@ -133,14 +128,14 @@ def _is_beta(headers: Mapping[bytes, str], subprotocols: Iterable[str]) -> bool:
     return "realtime=v1" in named.split(",") or _BETA_PROTOCOL in subprotocols
 
 
-def _wanted(asked: Mapping[str, str], secret: Secret | None) -> dict[str, Any]:
-    """The session that the address and the key ask for. Raises `Refusal`."""
+def _requested(query: Mapping[str, str], secret: EphemeralKey | None) -> dict[str, Any]:
+    """The configuration in the URL and the key. Raises `Refusal`."""
     session: dict[str, Any] = {"type": "realtime"}
     session |= secret.session if secret else {}
-    if asked.get("intent") == "transcription":
+    if query.get("intent") == "transcription":
         session["type"] = "transcription"
-    if "model" in asked:
-        session["model"] = asked["model"]
+    if "model" in query:
+        session["model"] = query["model"]
     elif "model" not in session and session["type"] != "transcription":
         raise Refusal(
             "missing_model",
@@ -150,15 +145,15 @@ def _wanted(asked: Mapping[str, str], secret: Secret | None) -> dict[str, Any]:
     return session
 
 
-async def _read(receive: _Receive, session: _Session, socket: _Socket) -> None:
-    """Hand the client's events on, until the connection ends."""
+async def _read(receive: Receive, session: _Session, socket: _Socket) -> None:
+    """Pass the client's events to the session until the connection ends."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         if text is None:
             socket.put(_error(_BINARY))
         else:
             await session.receive(text)
-        # What one client sent at once must not keep the others waiting.
+        # Many events of one client must not delay the others.
         await asyncio.sleep(0)
 
 
@@ -167,20 +162,20 @@ def _error(refusal: Refusal) -> str:
 
 
 class _Session(Protocol):
-    """What stands behind a connection."""
+    """The session of a connection."""
 
     async def start(self) -> None:
         """The connection is open."""
 
     async def receive(self, frame: str | bytes) -> None:
-        """Take an event of the client."""
+        """Handle a client event."""
 
     async def close(self) -> None:
-        """The connection is gone."""
+        """The connection has ended."""
 
 
 class _Own:
-    """A session that lives as long as its connection."""
+    """A session that ends with its connection."""
 
     def __init__(self, runner: SessionRunner) -> None:
         self._runner = runner
@@ -196,7 +191,7 @@ class _Own:
 
 
 class _Refused:
-    """A client that asks in a wrong way: told so, and let go."""
+    """An invalid request: send the error, then close."""
 
     def __init__(self, socket: _Socket, refusal: Refusal) -> None:
         self._socket = socket
@@ -218,13 +213,13 @@ class _Refused:
 
 
 class _Socket:
-    """The way out: events wait here for a client that reads slowly.
+    """Queues events for the client.
 
-    ``abort`` cuts the connection; a close that waits for a client which reads nothing
-    would wait for ever.
+    ``abort`` ends the connection without a close handshake, for which a client that
+    does not read would never answer.
     """
 
-    def __init__(self, send: _Send, abort: Callable[[], None] | None) -> None:
+    def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:
         self._send = send
         self._abort = abort
         self._waiting: deque[str] = deque()
@@ -233,7 +228,7 @@ class _Socket:
         self._closing: dict[str, Any] | None = None
 
     def put(self, frame: str) -> None:
-        """Send an event. Never blocks."""
+        """Queue an event. Never blocks."""
         if self._closing is not None:
             return
         if self._waiting and self._size + len(frame) > WAITING_LIMIT:
@@ -247,16 +242,16 @@ class _Socket:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection when all events before this are sent. Idempotent.
+        """Close the connection after the queued events. Idempotent.
 
-        1006 cuts it without a close frame.
+        Code 1006 aborts it without a close frame.
         """
         if self._closing is None:
             self._closing = {"type": "websocket.close", "code": code, "reason": reason}
             self._wake.set()
 
     async def write(self) -> None:
-        """Send what is put, until the close or the end of the connection."""
+        """Send queued events until the connection closes."""
         with contextlib.suppress(OSError):
             while True:
                 await self._wake.wait()

@@ -12,7 +12,7 @@ from duologue.transports.errors import MissingExtra
 from .request_guard import is_loopback_host
 
 try:
-    from duologue.local.server.listener import PortError, authority, listen, running
+    from duologue.local.server.listener import ListenError, authority, listen, running
 except ImportError as missing:  # pragma: no cover - needs a second environment
     raise MissingExtra(
         "serving the page needs uvicorn: pip install 'duologue[web]'"
@@ -24,7 +24,7 @@ __all__ = ["ServingError", "check_host", "serving"]
 _MAX_MESSAGE = 1 << 20
 
 
-class ServingError(PortError):
+class ServingError(ListenError):
     """The page cannot be served at this address. The message says why."""
 
 
