@@ -1,7 +1,7 @@
-"""The store: one state, one place where records come in. No loop, no thread.
+"""The store: holds the state and folds records into it. No event loop, no thread.
 
-Whoever wants to be told at once subscribes, and should be quick about it: the next
-record waits. Whoever may be slow takes a `Cursor` and pulls when there is time.
+A subscriber is called at once and must be fast, because it delays the next record. A
+slow consumer reads from a `Cursor`, at its own pace.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any, NamedTuple, Self
 
 from .arguments import require, require_function
 from .events.base import Event
+from .events.local import Forgotten
 from .events.types import SessionKind
 from .log.record import Direction, Record
 from .reducer.dispatch import reduce
 from .state.model import Session, State
-from .wire.frames import FRAMES, as_json, check
+from .wire.audio_fields import audio_bytes
+from .wire.codec import decode_bytes
+from .wire.frames import DIRECTIONS, MAX_TIME, as_bytes, check
 
 __all__ = [
     "SLICES",
@@ -30,24 +33,24 @@ __all__ = [
     "Subscriber",
 ]
 
-#: Is told of each record: the state before it, the record, the state after it.
+#: Called for each record with the state before it, the record and the state after it.
 Subscriber = Callable[[State, Record, State], None]
-#: Takes the next record and gives the state after it.
+#: Folds a record and returns the state after it.
 Dispatch = Callable[[Record], State]
-#: Called once with the store and the next dispatch, gives the dispatch to use. It may
-#: hold a record back, or pass another one on in its place.
+#: Called once with the store and the next dispatch function; returns the one to use,
+#: which may drop a record or pass on another one instead.
 Middleware = Callable[["Store", Dispatch], Dispatch]
 
-#: What of a session can be subscribed to: the names of its nodes.
+#: The slices of a session that can be subscribed to: the names of its nodes.
 SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
-#: The slices of before 0.2, with their names of now.
+#: The slices of version 0.1 with their new names.
 _RENAMED = {"ledger": "'usage' and 'problems'", "tally": "'dedup'"}
-#: Errors of subscribers that are kept.
+#: Errors of subscribers to keep.
 _KEPT = 100
 
 
 class Change(NamedTuple):
-    """One record with the states around it, as a subscriber gets them."""
+    """One record with the states before and after it."""
 
     before: State
     record: Record
@@ -55,9 +58,9 @@ class Change(NamedTuple):
 
 
 class Resync(NamedTuple):
-    """A cursor was overrun: so many changes are lost to it, and here is the state.
+    """A cursor overflowed: ``missed`` changes are lost; ``state`` is the current state.
 
-    Whoever draws from the changes draws anew from ``state``.
+    The consumer starts again from ``state``.
     """
 
     missed: int
@@ -65,16 +68,16 @@ class Resync(NamedTuple):
 
 
 class Store:
-    """Holds the state, folds records into it and tells subscribers.
+    """Holds the state, folds records into it and notifies subscribers.
 
-    A subscriber is called with the state before, the record and the state after: those
-    of all sessions first, then those of the record's own; of the same slice in the
-    order of subscription. One that raises is set aside for that call: its error is in
-    `failures`, the others are served. What is no `Exception` (an interrupt, a
-    cancellation) is raised to whom dispatched, once the others have been told of the
-    record. One that dispatches gets its state at once, and everyone is told of it
-    after the record at hand: all see one order. Raises TypeError for what is no state,
-    or no tuple of functions as middleware.
+    A subscriber is called with the state before, the record and the state after: first
+    the subscribers of all sessions, then those of the record's session; those of the
+    same slice in the order of subscription. If one raises an `Exception`, it is added
+    to `failures` and the others are still called. A `BaseException` (an interrupt, a
+    cancellation) is raised from `dispatch` after all of them were called. A subscriber
+    may dispatch: it gets the new state at once, and the subscribers are notified after
+    the current record, so that all see the same order. Raises TypeError for a state or
+    middleware of another type.
     """
 
     def __init__(
@@ -90,9 +93,12 @@ class Store:
             session.id: session.dedup.events
             for session in self._state.sessions.values()
         }
-        self._scopes: dict[str | None, dict[str | None, _Bucket]] = {}
-        self._untold: deque[Change] = deque()
-        self._is_telling = False
+        #: By session and slice, None for all; in the order of subscription.
+        self._subscribers: dict[_Scope, dict[_Subscription, None]] = {}
+        #: The subscribers of each session by slice, until one is added or removed.
+        self._due: dict[str, _Due] = {}
+        self._pending: deque[tuple[State, Record, State]] = deque()
+        self._is_notifying = False
         self._folded: Record | None = None
         #: Errors that subscribers raised, the last hundred.
         self.failures: deque[BaseException] = deque(maxlen=_KEPT)
@@ -102,16 +108,17 @@ class Store:
 
     @property
     def state(self) -> State:
-        """The state now."""
+        """The current state."""
         return self._state
 
     def session(self, session_id: str) -> Session | None:
-        """One session as it is now."""
+        """The current state of one session; None if it is unknown."""
         return self._state.sessions.get(session_id)
 
     def dispatch(self, record: Record) -> State:
-        """Fold one record; the state after it. Raises TypeError for what is none."""
-        require(record, Record, "dispatch: the record", "; `feed` takes frames")
+        """Fold one record; the state after it. Raises TypeError for another type."""
+        if record.__class__ is not Record:
+            require(record, Record, "dispatch: the record", "; `feed` takes frames")
         return self._dispatch(record)
 
     def feed(
@@ -126,32 +133,36 @@ class Store:
     ) -> Record:
         """Make the next record of a session from a frame, fold it, and return it.
 
-        A mapping is taken as the event's JSON values, an `Event` as what it is on the
-        wire. ``at`` is seconds since the Unix epoch, which never decrease within a
-        session: where they do, so do latencies. A frame counts only the way that it
-        goes: a fact of our own (``duologue.…``) with ``dir="local"``, what a client
-        sends with ``dir="out"``; another way changes nothing but `dedup`.
+        A mapping is the event's JSON values; an `Event` is encoded as on the wire.
+        ``at`` is seconds since the Unix epoch. It must not decrease within a session,
+        otherwise latencies are wrong. A frame takes effect only in its own direction:
+        local facts (``duologue.…``) with ``dir="local"``, client events with
+        ``dir="out"``, all others with ``dir="in"``; else it is only counted.
 
-        Where a middleware passed on another record, that one is returned: it is the one
-        to log. Where one dropped it, ``state`` is the same object as before. Raises
-        TypeError for a frame or an argument of another type, ValueError for what cannot
-        be JSON or stand in a log and for a ``dir``, a time or an epoch that there is
-        not.
+        If a middleware passes on another record, that one is returned: log that one. If
+        a middleware drops it, ``state`` stays the same object. Raises TypeError for a
+        frame or an argument of another type, ValueError for a frame that cannot be JSON
+        and for an argument that a log cannot hold.
         """
-        if not isinstance(frame, FRAMES):
-            frame = as_json(frame)
-        check(session_id, at, dir, epoch, src)
+        data = frame if frame.__class__ is bytes else as_bytes(frame)
+        if (
+            session_id.__class__ is not str
+            or not session_id.isascii()
+            or dir not in DIRECTIONS
+            or at.__class__ is not float
+            or not 0.0 <= at < MAX_TIME
+            or epoch.__class__ is not int
+            or epoch < 0
+            or src is not None
+        ):
+            # An unusual value, valid or not: the complete checks are slow.
+            check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
-        record = Record.of(
-            frame,
-            seq=seq,
-            session=session_id,
-            dir=dir,
-            at=at,
-            epoch=epoch,
-            src=src,
-            kind=self._kind(session_id),
-        )
+        session = self._state.sessions.get(session_id)
+        kind = SessionKind.REALTIME if session is None else session.connection.kind
+        event = decode_bytes(data, kind)
+        audio = audio_bytes(event) if event.AUDIO else None
+        record = Record(seq, session_id, dir, event, data, at, epoch, src, audio)
         self._folded = record
         self.dispatch(record)
         return self._folded
@@ -165,10 +176,10 @@ class Store:
     ) -> Callable[[], None]:
         """Call ``callback`` after every record, of one session or of all.
 
-        With a ``slice`` (of `SLICES`) only after those that changed this node of their
-        session; one that comes or goes changes them all. Returns the function that
-        ends it. Raises ValueError for a slice that there is not, TypeError for what
-        cannot be called, or would only be awaited.
+        With a ``slice`` (one of `SLICES`), only after records that changed this node of
+        their session; a new or removed session changes all its nodes. Returns the
+        function that unsubscribes. Raises ValueError for an unknown slice, TypeError
+        if ``callback`` cannot be called or is a coroutine function.
         """
         require_function(callback, "subscribe: the callback")
         require(session, (str, NoneType), "subscribe: the id of a session")
@@ -176,61 +187,84 @@ class Store:
             if slice in _RENAMED:
                 raise ValueError(f"slice {slice!r} is now {_RENAMED[slice]}")
             raise ValueError(f"no slice is called {slice!r}; there are {SLICES}")
-        scope = self._scopes.setdefault(session, {})
-        bucket = scope.setdefault(slice, _Bucket())
+        scope = session, slice
         subscription = _Subscription(callback)
-        bucket.add(subscription)
+        members = self._subscribers.setdefault(scope, {})
+        members[subscription] = None
+        self._due.clear()
 
         def unsubscribe() -> None:
-            if bucket.remove(subscription) and scope.get(slice) is bucket:
-                del scope[slice]
-                if not scope:
-                    del self._scopes[session]
+            subscription.call = _ended
+            members.pop(subscription, None)
+            if not members and self._subscribers.get(scope) is members:
+                del self._subscribers[scope]
+            self._due.clear()
 
         return unsubscribe
 
     def cursor(
         self, *, session: str | None = None, slice: str | None = None, limit: int = 1024
     ) -> Cursor:
-        """The changes from here on, for one who pulls them.
+        """The changes from now on, for a consumer that pulls them.
 
-        ``session`` and ``slice`` as in `subscribe`; at most ``limit`` changes wait.
-        Raises ValueError for a slice that there is not, or a limit below one.
+        ``session`` and ``slice`` as in `subscribe`; at most ``limit`` changes are kept.
+        Raises ValueError for an unknown slice or a limit below 1.
         """
         return Cursor(self, session, slice, limit)
-
-    def _kind(self, session_id: str) -> SessionKind:
-        session = self.session(session_id)
-        return SessionKind.REALTIME if session is None else session.connection.kind
 
     def _apply(self, record: Record) -> State:
         before = self._state
         after = self._state = reduce(before, record)
-        self._seq[record.session] = max(record.seq, self._seq.get(record.session, 0))
-        if record.session not in after.sessions:
-            self._seq.pop(record.session, None)
-        self._untold.append(Change(before, record, after))
-        if not self._is_telling:
-            self._tell_all()
+        if record is not self._folded:
+            # Not from `feed`, or replaced by a middleware.
+            seq = self._seq.get(record.session, 0)
+            self._seq[record.session] = max(record.seq, seq)
+        if record.event.__class__ is Forgotten:
+            self._clean_up(record.session)
+        if self._is_notifying or self._pending:
+            self._pending.append((before, record, after))
+            if not self._is_notifying:
+                self._notify_pending()
+        else:
+            self._is_notifying = True
+            try:
+                self._notify(before, record, after)
+            finally:
+                self._is_notifying = False
+            if self._pending:
+                self._notify_pending()
         self._folded = record
         return after
 
-    def _tell_all(self) -> None:
-        self._is_telling = True
+    def _notify_pending(self) -> None:
+        """Notify of the changes that were dispatched meanwhile."""
+        self._is_notifying = True
         try:
-            while self._untold:
-                self._tell(self._untold.popleft())
+            while self._pending:
+                self._notify(*self._pending.popleft())
         finally:
-            self._is_telling = False
+            self._is_notifying = False
 
-    def _tell(self, change: Change) -> None:
-        """Tell all who were there when the record came and are still there."""
+    def _clean_up(self, session_id: str) -> None:
+        if session_id not in self._state.sessions:
+            self._seq.pop(session_id, None)
+            self._due.pop(session_id, None)
+
+    def _notify(self, before: State, record: Record, after: State) -> None:
+        """Call all subscribers that are due, then raise what is no `Exception`."""
         raised: BaseException | None = None
-        before, record, after = change
-        for members in self._due(change):
+        session_id = record.session
+        due = self._due.get(session_id)
+        if due is None:
+            due = self._due[session_id] = self._subscribers_of(session_id)
+        for slice, members in due:
+            if slice is not None:
+                old = getattr(before.sessions.get(session_id), slice, None)
+                if old is getattr(after.sessions.get(session_id), slice, None):
+                    continue
             for subscription in members:
                 try:
-                    subscription.tell(before, record, after)
+                    subscription.call(before, record, after)
                 except Exception as error:
                     self.failures.append(error)
                 except BaseException as error:
@@ -238,79 +272,46 @@ class Store:
         if raised is not None:
             raise raised
 
-    def _due(self, change: Change) -> list[tuple[_Subscription, ...]]:
-        """Who is to be told of a change: a look at each slice, not at each of them."""
-        session_id = change.record.session
-        old = change.before.sessions.get(session_id)
-        new = change.after.sessions.get(session_id)
-        due: list[tuple[_Subscription, ...]] = []
-        for group in (None, session_id):
-            scope = self._scopes.get(group)
-            if scope is not None:
-                due += [
-                    bucket.members()
-                    for slice, bucket in scope.items()
-                    if slice is None or _differs(old, new, slice)
-                ]
-        return due
-
-
-def _differs(old: Session | None, new: Session | None, slice: str) -> bool:
-    return getattr(old, slice, None) is not getattr(new, slice, None)
+    def _subscribers_of(self, session_id: str) -> _Due:
+        return tuple(
+            (slice, tuple(members))
+            for session in (None, session_id)
+            for slice in (None, *SLICES)
+            if (members := self._subscribers.get((session, slice)))
+        )
 
 
 class _Subscription:
-    """What to call. One that has ended calls nothing, even if its turn was to come."""
+    """A callback, which is replaced at the end of the subscription."""
 
-    __slots__ = ("tell",)
+    __slots__ = ("call",)
 
     def __init__(self, callback: Subscriber) -> None:
-        self.tell: Subscriber = callback
+        self.call: Subscriber = callback
 
 
-def _nothing(before: State, record: Record, after: State) -> None:
-    """What is left of a subscription that has ended."""
+def _ended(before: State, record: Record, after: State) -> None:
+    """The callback of a subscription that has ended."""
 
 
-class _Bucket:
-    """The subscriptions to one thing, in their order."""
-
-    __slots__ = ("_all", "_told")
-
-    def __init__(self) -> None:
-        self._all: dict[_Subscription, None] = {}
-        self._told: tuple[_Subscription, ...] | None = None
-
-    def add(self, subscription: _Subscription) -> None:
-        self._all[subscription] = None
-        self._told = None
-
-    def remove(self, subscription: _Subscription) -> bool:
-        """End one, once or again; whether it left nobody."""
-        subscription.tell = _nothing
-        self._all.pop(subscription, None)
-        self._told = None
-        return not self._all
-
-    def members(self) -> tuple[_Subscription, ...]:
-        """Those that are to be told now; kept until one comes or goes."""
-        if self._told is None:
-            self._told = tuple(self._all)
-        return self._told
+#: A session and a slice, None for all.
+_Scope = tuple[str | None, str | None]
+#: Subscriptions by slice.
+_Due = tuple[tuple[str | None, tuple[_Subscription, ...]], ...]
 
 
 class Cursor:
-    """Changes that wait to be pulled, not more than a limit of them.
+    """A queue of changes for a consumer that pulls them, with a limit.
 
     ::
 
         with store.cursor(slice="items", limit=100) as cursor:
-            for change in cursor:       # what is there now; later, once more
+            for change in cursor:       # the changes so far; repeat for later ones
                 ...
 
-    One that is overrun lets all go that waited, and gives a `Resync` with the state
-    of the moment at which it is pulled: nothing is skipped without one. It keeps what
-    waits until it is closed. A limit below 1 raises ValueError.
+    If more changes wait than the limit, all are dropped and the next pull returns a
+    `Resync` with the state at that time; no change is skipped without one. The cursor
+    collects changes until it is closed. A limit below 1 raises ValueError.
     """
 
     def __init__(
@@ -326,14 +327,14 @@ class Cursor:
         self._unsubscribe = store.subscribe(self._push, session=session, slice=slice)
 
     def pull(self) -> Change | Resync | None:
-        """The next change, or a `Resync`; None where nothing waits."""
+        """The next change, or a `Resync`; None if there is none."""
         if self._missed:
             missed, self._missed = self._missed, 0
             return Resync(missed, self._store.state)
         return self._waiting.popleft() if self._waiting else None
 
     def __iter__(self) -> Iterator[Change | Resync]:
-        """All that waits now, and what comes while it is read."""
+        """All waiting changes, those that arrive during the iteration included."""
         while (next_one := self.pull()) is not None:
             yield next_one
 
@@ -341,7 +342,7 @@ class Cursor:
         return 1 if self._missed else len(self._waiting)
 
     def close(self) -> None:
-        """Let go of what waits; nothing more comes. Idempotent."""
+        """Unsubscribe and drop the waiting changes. Idempotent."""
         self._unsubscribe()
         self._waiting.clear()
         self._missed = 0

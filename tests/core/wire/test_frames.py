@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from duologue.core import Store, events, read_log, to_line
-from duologue.core.wire.frames import as_json, check
+from duologue.core.wire.frames import as_bytes, check
 
 FRAME = {"type": "output_audio_buffer.clear"}
 TEXT = b'{"type":"output_audio_buffer.clear"}'
@@ -27,7 +27,7 @@ TEXT = b'{"type":"output_audio_buffer.clear"}'
 )
 def test_what_an_event_comes_as(frame: object) -> None:
     """Bytes of any kind, JSON values, and events as they are on the wire."""
-    assert as_json(frame) == TEXT
+    assert as_bytes(frame) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_an_event_comes_as(frame: object) -> None:
 )
 def test_what_is_no_event(frame: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as refused:
-        as_json(frame)
+        as_bytes(frame)
     assert str(refused.value).startswith(message)
 
 
@@ -54,13 +54,13 @@ RIGHT = {"session_id": "s", "at": 1.0, "dir": "in", "epoch": 0, "src": None}
         (
             {"session_id": "a\ud800"},
             ValueError,
-            r"'a\ud800' has half of a character, no log holds it",
+            r"'a\ud800' has a lone surrogate, no log holds it",
         ),
         ({"src": 3}, TypeError, "feed: src must be str or NoneType, not int"),
         (
             {"src": "\udfff"},
             ValueError,
-            r"'\udfff' has half of a character, no log holds it",
+            r"'\udfff' has a lone surrogate, no log holds it",
         ),
         (
             {"dir": "inn"},

@@ -1,4 +1,4 @@
-"""What `Store.feed` takes: frames of any form, and only what a record can hold."""
+"""The arguments of `Store.feed`: frames of several types, and checks of the others."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ..events.base import Event
 from ..log.record import Direction
 from .codec import encode
 
-__all__ = ["FRAMES", "as_json", "check"]
+__all__ = ["DIRECTIONS", "MAX_TIME", "as_bytes", "check"]
 
-#: What a frame can be that needs no encoding.
-FRAMES = (bytes, str)
-#: The ways that a record can go.
-_WAYS = get_args(Direction)
-#: More seconds than there will be, and few enough to be exact as a float.
-_FOREVER = 1 << 53
+DIRECTIONS = get_args(Direction)
+#: Limit of a time in seconds: up to here, floats are exact to the second.
+MAX_TIME = 1 << 53
 
 
-def as_json(frame: object) -> bytes:
-    """What is no text as the text of a frame.
+def as_bytes(frame: object) -> bytes:
+    """The bytes of a frame, encoded as JSON if it is an event or a mapping.
 
-    Raises TypeError for what is no event, ValueError for what cannot be JSON.
+    Raises TypeError for a frame of another type, ValueError if it cannot be JSON.
     """
+    if isinstance(frame, bytes):
+        return frame
+    if isinstance(frame, str):
+        # A lone surrogate has no UTF-8: its bytes make the frame malformed.
+        return frame.encode(errors="surrogatepass")
     if isinstance(frame, bytearray | memoryview):
         return bytes(cast(bytearray, frame))
     if isinstance(frame, Event):
@@ -43,25 +45,23 @@ def as_json(frame: object) -> bytes:
         raise ValueError(f"a frame that cannot be JSON: {error}") from None
 
 
-def check(
-    session_id: object, at: object, dir: object, epoch: object, src: object
-) -> None:
-    """Refuse what a record, or a line of a log, cannot hold, before it is folded.
+def check(session_id: Any, at: Any, dir: object, epoch: Any, src: str | None) -> None:
+    """Check that a record, and a line of a log, can hold these values.
 
-    Raises TypeError for an argument of another type, ValueError for a wrong one.
+    Raises TypeError for an argument of another type, ValueError for a wrong value.
     """
     require(session_id, str, "feed: session_id")
     require(src, (str, NoneType), "feed: src")
     for text in (session_id, src):
         if isinstance(text, str) and not text.isascii():
             _check_text(text)
-    if dir not in _WAYS:
+    if dir not in DIRECTIONS:
         raise ValueError(f"dir is {dir!r}, it must be 'in', 'out' or 'local'")
     if at is not None:
         _check_time(at)
-    # True is an int, but no number of a connection.
+    # True is an int, but not the number of an epoch.
     require(epoch, int, "feed: epoch")
-    if epoch is True or cast(int, epoch) < 0:
+    if epoch is True or epoch < 0:
         raise ValueError(f"epoch is {epoch}, it must be 0 or more")
 
 
@@ -69,11 +69,11 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{text!r} has half of a character, no log holds it") from None
+        raise ValueError(f"{text!r} has a lone surrogate, no log holds it") from None
 
 
 def _check_time(at: object) -> None:
     if isinstance(at, bool) or not isinstance(at, float | int):
         raise TypeError(f"at is seconds as a float, not {type(at).__name__}")
-    if not -_FOREVER < at < _FOREVER:
+    if not -MAX_TIME < at < MAX_TIME:
         raise ValueError(f"at is {at}, it must be a time in seconds")
