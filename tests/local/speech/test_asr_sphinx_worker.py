@@ -7,7 +7,7 @@ import wave
 from array import array
 from pathlib import Path
 
-from duologue.local.speech.asr_sphinx_worker import Recogniser
+from duologue.local.speech.asr_sphinx_worker import DecoderPool
 from duologue.local.speech.g711 import decode, encode
 from duologue.local.speech.resample import resample
 
@@ -40,7 +40,7 @@ class Talk:
 
     def __init__(self) -> None:
         self._told: list[list[object]] = []
-        self._recogniser = Recogniser(self._told.append)
+        self._recogniser = DecoderPool(self._told.append)
 
     def hear(self, pcm: bytes) -> list[list[object]]:
         """The guesses and the final words."""

@@ -24,7 +24,7 @@ from typing import BinaryIO
 import msgspec
 from pocketsphinx import Decoder
 
-__all__ = ["LENGTH", "Recogniser", "best_of"]
+__all__ = ["LENGTH", "DecoderPool", "best_of"]
 
 #: The length that goes before each message.
 LENGTH = struct.Struct("<I")
@@ -47,7 +47,7 @@ _WAITING = 120 * 32_000
 _Send = Callable[[list[object]], None]
 
 
-class Recogniser:
+class DecoderPool:
     """Decodes utterances as their audio comes, a few at once.
 
     An utterance that finds all decoders busy keeps its audio and waits its turn.
@@ -184,7 +184,7 @@ def main() -> None:
         out.write(LENGTH.pack(len(body)) + body)
         out.flush()
 
-    recogniser = Recogniser(send)
+    recogniser = DecoderPool(send)
     recogniser.warm()
     send(["ready"])
     while (message := _read(sys.stdin.buffer)) is not None:
