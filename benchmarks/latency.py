@@ -25,8 +25,8 @@ from served import AUDIBLE
 
 from duologue.core import SessionConfig
 from duologue.core.config import TURN_DETECTION
-from duologue.local.interfaces import VoiceError
-from duologue.local.speech.tts import find_voice
+from duologue.local.components import find_synthesiser
+from duologue.local.interfaces import SynthesiserError
 from duologue.transports import Client, Credentials, webrtc
 
 __all__ = ["measure"]
@@ -163,7 +163,7 @@ async def measure() -> list[Row]:
     targets = _targets()
     try:
         spoken = await _spoken((*QUESTIONS, LONG))
-    except VoiceError as error:
+    except SynthesiserError as error:
         return [missing(target, what, str(error)) for target, what in targets]
     found = {500: Found(), 200: Found()}
     load = os.getloadavg()[0]
@@ -195,7 +195,7 @@ def _targets() -> list[tuple[Target, str]]:
 
 
 async def _spoken(texts: tuple[str, ...]) -> dict[str, bytes]:
-    voice = find_voice()
+    voice = find_synthesiser()
     return {
         text: b"".join([pcm async for pcm in voice.speak(text, voice="ash")])
         for text in texts

@@ -13,8 +13,8 @@ import asyncio
 import wave
 from pathlib import Path
 
-from duologue.local.interfaces import VOICE_RATE
-from duologue.local.speech.tts_flite import FliteVoice
+from duologue.local.interfaces import SAMPLE_RATE
+from duologue.local.speech.tts_flite import FliteSynthesiser
 
 #: File name to question. The scripted mind answers the first, and counts for long
 #: at the second, so that it can be interrupted.
@@ -28,14 +28,14 @@ BEFORE, AFTER = 0.5, 0.75
 
 async def spoken(text: str) -> bytes:
     """The text as PCM16 at 24 kHz, with silence around it."""
-    voice = FliteVoice()
+    voice = FliteSynthesiser()
     speech = b"".join([pcm async for pcm in voice.speak(text, voice=VOICE)])
     return silence(BEFORE) + speech + silence(AFTER)
 
 
 def silence(seconds: float) -> bytes:
     """That much of nothing."""
-    return bytes(2 * int(seconds * VOICE_RATE))
+    return bytes(2 * int(seconds * SAMPLE_RATE))
 
 
 def write(path: Path, pcm: bytes) -> None:
@@ -43,7 +43,7 @@ def write(path: Path, pcm: bytes) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(VOICE_RATE)
+        file.setframerate(SAMPLE_RATE)
         file.writeframes(pcm)
 
 

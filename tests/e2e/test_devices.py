@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from duologue.adapters.audio import can_process
-from duologue.local.speech import closed_set
 
+from .. import closed_set
 from .sound_server import PACKAGES, SoundServer, missing, sound_server
 from .test_spoken_turn import CANDIDATES, REPLY, meant, spoken_by_the_voice
 

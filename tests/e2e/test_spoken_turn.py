@@ -20,8 +20,7 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.local.speech import closed_set
-from duologue.local.speech.tts import find_voice
+from duologue.local.components import find_synthesiser
 from duologue.transports import (
     BufferSink,
     Client,
@@ -33,6 +32,8 @@ from duologue.transports import (
     record,
     webrtc,
 )
+
+from .. import closed_set
 
 pytestmark = pytest.mark.realtime
 
@@ -94,7 +95,7 @@ def meant(text: str) -> str:
 
 async def spoken_by_the_voice(text: str) -> bytes:
     """The same sentence directly from the synthesiser, for its duration."""
-    return b"".join([pcm async for pcm in find_voice().speak(text)])
+    return b"".join([pcm async for pcm in find_synthesiser().speak(text)])
 
 
 def reversed_samples(pcm: bytes) -> bytes:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 _ROPE = "a growing text is a `Rope`, an order of ids an `IdSequence`"
 _SLICES = "slices and fields of the state got the field's terms (snapshot version 2)"
+#: The type has a new name; the old one is an alias.
+_NEW_TYPE_NAME = "a type in the signature has a new name"
 
 DIFFERENCES: dict[str, str] = {
     "duologue.core:Call": _ROPE,
@@ -38,4 +40,13 @@ DIFFERENCES: dict[str, str] = {
     "duologue.transports:LiveSession": (
         "only `Client` makes one, from the parts that it shares with the supervisor"
     ),
+    "duologue.local:Parts": _NEW_TYPE_NAME,
+    "duologue.local:Parts.detector": _NEW_TYPE_NAME,
+    "duologue.local:Parts.ear": _NEW_TYPE_NAME,
+    "duologue.local:Parts.far": _NEW_TYPE_NAME,
+    "duologue.local:Parts.mind": _NEW_TYPE_NAME,
+    "duologue.local:Parts.voice": _NEW_TYPE_NAME,
+    "duologue.local:ScriptedMind.reply": _NEW_TYPE_NAME,
+    "duologue.local.ports:Ear.listen": _NEW_TYPE_NAME,
+    "duologue.local.ports:Mind.reply": _NEW_TYPE_NAME,
 }

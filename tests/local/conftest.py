@@ -249,9 +249,11 @@ def append() -> Callable[[bytes], dict[str, Any]]:
 @pytest.fixture
 def say(flite: None) -> Callable[[str], Awaitable[bytes]]:
     """Speaks a text with the voice that the recogniser reads best."""
-    from duologue.local.speech.tts import find_voice
+    from duologue.local.components import find_synthesiser
 
     async def speak(text: str) -> bytes:
-        return b"".join([pcm async for pcm in find_voice().speak(text, voice="ash")])
+        return b"".join(
+            [pcm async for pcm in find_synthesiser().speak(text, voice="ash")]
+        )
 
     return speak

@@ -23,22 +23,22 @@ from duologue.local.components import from_urls
 from duologue.local.interfaces import (
     Call,
     Called,
-    EarError,
     Line,
-    MindError,
     Prompt,
+    RecogniserError,
+    ReplyModelError,
+    ReplyPart,
     Returned,
     Say,
-    Thought,
+    SynthesiserError,
     Tool,
-    VoiceError,
 )
-from duologue.local.replies.llm_http import UrlMind
-from duologue.local.speech.asr_http import UrlEar
-from duologue.local.speech.asr_sphinx import SphinxEar
-from duologue.local.speech.remote import Far, Gone
+from duologue.local.replies.llm_http import HttpReplyModel
+from duologue.local.speech.asr_http import HttpRecogniser
+from duologue.local.speech.asr_sphinx import SphinxRecogniser
+from duologue.local.speech.http_endpoint import Endpoint, EndpointError
 from duologue.local.speech.resample import resample
-from duologue.local.speech.tts_http import UrlVoice
+from duologue.local.speech.tts_http import HttpSynthesiser
 from duologue.transports.http.credentials import Secret
 
 Reply = Callable[[Request], Awaitable[Response]]
@@ -99,12 +99,12 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
 
 
 @pytest.fixture
-async def far(elsewhere: Elsewhere) -> AsyncIterator[Callable[[str, str], Far]]:
+async def far(elsewhere: Elsewhere) -> AsyncIterator[Callable[[str, str], Endpoint]]:
     """Makes endpoints of that service; closes them."""
-    made: list[Far] = []
+    made: list[Endpoint] = []
 
-    def make(part: str, path: str) -> Far:
-        made.append(Far(part, elsewhere.url, path, "a-model", Secret("sk-secret")))
+    def make(part: str, path: str) -> Endpoint:
+        made.append(Endpoint(part, elsewhere.url, path, "a-model", Secret("sk-secret")))
         return made[-1]
 
     yield make
@@ -128,7 +128,7 @@ def delta(**fields: object) -> dict[str, object]:
     return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
 
 
-async def thoughts(mind: UrlMind, prompt: Prompt) -> list[Thought]:
+async def thoughts(mind: HttpReplyModel, prompt: Prompt) -> list[ReplyPart]:
     return [thought async for thought in mind.reply(prompt)]
 
 
@@ -141,11 +141,11 @@ def prompt(*lines: Any, **fields: Any) -> Prompt:
 
 async def test_an_ear_by_url_reads_what_was_said(
     elsewhere: Elsewhere,
-    far: Callable[[str, str], Far],
+    far: Callable[[str, str], Endpoint],
     say: Callable[[str], Awaitable[bytes]],
 ) -> None:
     """The utterance arrives as a WAV file that another ear understands."""
-    behind = SphinxEar()
+    behind = SphinxRecogniser()
 
     async def transcribe(request: Request) -> Response:
         async with request.form() as form:
@@ -159,7 +159,7 @@ async def test_an_ear_by_url_reads_what_was_said(
 
     elsewhere.reply = transcribe
     speech = bytes(14_400) + await say("Can you hear me?") + bytes(14_400)
-    hearing = UrlEar(far("ear", "/audio/transcriptions")).listen(lambda _: None)
+    hearing = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(lambda _: None)
     pcm = resample(speech, 24_000, 16_000)
     for start in range(0, len(pcm), 1024):
         hearing.feed(pcm[start : start + 1024])
@@ -171,34 +171,36 @@ async def test_an_ear_by_url_reads_what_was_said(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (JSONResponse({"words": 1}), "answers without a text"),
-        (Response("<html>"), "answers without a text"),
+        (JSONResponse({"words": 1}), "has no text"),
+        (Response("<html>"), "has no text"),
         (
             JSONResponse({"error": {"message": "no key\nlike sk-secret"}}, 401),
             r"refused \(401\): no key like \*\*\*",
         ),
         (Response("", 500), r"refused \(500\): an empty body"),
         (Response("", 307, {"location": "http://127.0.0.1:1/"}), r"refused \(307\)"),
-        (Response(bytes(2_000_000)), "answers too much"),
+        (Response(bytes(2_000_000)), "is too long"),
     ],
 )
 async def test_what_an_ear_cannot_use_is_one_clear_line(
     elsewhere: Elsewhere,
-    far: Callable[[str, str], Far],
+    far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
 ) -> None:
     elsewhere.says(answer)
-    hearing = UrlEar(far("ear", "/audio/transcriptions")).listen(lambda _: None)
-    with pytest.raises(EarError, match=message) as caught:
+    hearing = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(lambda _: None)
+    with pytest.raises(RecogniserError, match=message) as caught:
         await hearing.finish()
     assert "\n" not in str(caught.value)
     assert "sk-secret" not in str(caught.value)
 
 
 async def test_nobody_there_is_one_clear_line() -> None:
-    ear = UrlEar(Far("ear", "http://127.0.0.1:9/v1", "/audio/transcriptions", "m"))
-    with pytest.raises(EarError, match=r"nothing answers at 127\.0\.0\.1:9"):
+    ear = HttpRecogniser(
+        Endpoint("ear", "http://127.0.0.1:9/v1", "/audio/transcriptions", "m")
+    )
+    with pytest.raises(RecogniserError, match=r"nothing answers at 127\.0\.0\.1:9"):
         await ear.listen(lambda _: None).finish()
     await ear.close()
 
@@ -220,7 +222,7 @@ def wav(pcm: bytes, rate: int, channels: int = 1) -> bytes:
 
 async def test_a_voice_by_url_says_what_the_service_speaks(
     elsewhere: Elsewhere,
-    far: Callable[[str, str], Far],
+    far: Callable[[str, str], Endpoint],
     say: Callable[[str], Awaitable[bytes]],
 ) -> None:
     """As it comes, in pieces that may cut a sample in two."""
@@ -231,7 +233,7 @@ async def test_a_voice_by_url_says_what_the_service_speaks(
             yield speech[start : start + 1001]
 
     elsewhere.says(StreamingResponse(pieces(), media_type="audio/pcm"))
-    voice = UrlVoice(far("voice", "/audio/speech"))
+    voice = HttpSynthesiser(far("voice", "/audio/speech"))
     assert await spoken(voice, "Yes, I can hear you well.") == speech
     assert elsewhere.asked == [
         {
@@ -244,12 +246,12 @@ async def test_a_voice_by_url_says_what_the_service_speaks(
 
 
 async def test_a_wav_file_is_understood_too(
-    elsewhere: Elsewhere, far: Callable[[str, str], Far], tone_voice: Any
+    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint], tone_voice: Any
 ) -> None:
     """At its own rate: as long as it should be, and loud from the start."""
     loud = b"\x00\x20\x00\xe0" * 4000
     elsewhere.says(Response(wav(loud, 16_000)))
-    pcm = await spoken(UrlVoice(far("voice", "/audio/speech")))
+    pcm = await spoken(HttpSynthesiser(far("voice", "/audio/speech")))
     assert len(pcm) == pytest.approx(len(loud) * 1.5, rel=0.02)
 
 
@@ -265,25 +267,25 @@ async def test_a_wav_file_is_understood_too(
 )
 async def test_what_is_no_speech_is_one_clear_line(
     elsewhere: Elsewhere,
-    far: Callable[[str, str], Far],
+    far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
 ) -> None:
     elsewhere.says(answer)
-    with pytest.raises(VoiceError, match=message):
-        await spoken(UrlVoice(far("voice", "/audio/speech")))
+    with pytest.raises(SynthesiserError, match=message):
+        await spoken(HttpSynthesiser(far("voice", "/audio/speech")))
 
 
 # The mind.
 
 
 async def test_a_mind_by_url_says_its_text_as_it_comes(
-    elsewhere: Elsewhere, far: Callable[[str, str], Far]
+    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
 ) -> None:
     elsewhere.says(
         events(delta(role="assistant"), delta(content="Hello"), delta(content=" ü."))
     )
-    mind = UrlMind(far("mind", "/chat/completions"))
+    mind = HttpReplyModel(far("mind", "/chat/completions"))
     found = await thoughts(mind, prompt(max_output_tokens=50))
     assert found == [Say("Hello"), Say(" ü.")]
     assert elsewhere.asked == [
@@ -300,7 +302,7 @@ async def test_a_mind_by_url_says_its_text_as_it_comes(
 
 
 async def test_calls_come_in_pieces_and_go_on_whole(
-    elsewhere: Elsewhere, far: Callable[[str, str], Far]
+    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
 ) -> None:
     """Two at once, each with its own arguments."""
     first = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": ""}}
@@ -313,7 +315,7 @@ async def test_calls_come_in_pieces_and_go_on_whole(
             delta(tool_calls=[{"index": 0, "function": {"arguments": '"home"}'}}]),
         )
     )
-    mind = UrlMind(far("mind", "/chat/completions"))
+    mind = HttpReplyModel(far("mind", "/chat/completions"))
     assert await thoughts(mind, prompt(tools=(WEATHER,), tool_choice="weather")) == [
         Call("weather", '{"at":"home"}', "c1"),
         Call("weather", "{}", "c2"),
@@ -329,7 +331,7 @@ async def test_calls_come_in_pieces_and_go_on_whole(
 
 
 async def test_outputs_follow_their_calls(
-    elsewhere: Elsewhere, far: Callable[[str, str], Far]
+    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
 ) -> None:
     """Calls made together stand in one message; one without an output is left out."""
     elsewhere.says(events(delta(content="Warm.")))
@@ -342,7 +344,7 @@ async def test_outputs_follow_their_calls(
         Returned("c2", "hot"),
         Returned("c1", "cold"),
     )
-    await thoughts(UrlMind(far("mind", "/chat/completions")), prompt(*lines))
+    await thoughts(HttpReplyModel(far("mind", "/chat/completions")), prompt(*lines))
 
     def call(name: str, arguments: str) -> dict[str, object]:
         function = {"name": "weather", "arguments": arguments}
@@ -370,28 +372,28 @@ async def test_outputs_follow_their_calls(
             "inference_rate_limit_exceeded",
         ),
         (Response("oops", 500), r"refused \(500\): oops", "server_error"),
-        (events({"error": {"message": "full"}}), "fails: full", "server_error"),
-        (events({"choices": 5}), "no completion", "server_error"),
-        (events(5), "no completion", "server_error"),
-        (events(delta(content="Hel"), done=False), "was cut off", "server_error"),
-        (JSONResponse({"no": "stream"}), "was cut off", "server_error"),
+        (events({"error": {"message": "full"}}), "failed: full", "server_error"),
+        (events({"choices": 5}), "no valid completion", "server_error"),
+        (events(5), "no valid completion", "server_error"),
+        (events(delta(content="Hel"), done=False), "is incomplete", "server_error"),
+        (JSONResponse({"no": "stream"}), "is incomplete", "server_error"),
     ],
 )
 async def test_a_mind_that_fails_is_one_clear_line(
     elsewhere: Elsewhere,
-    far: Callable[[str, str], Far],
+    far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
     code: str,
 ) -> None:
     elsewhere.says(answer)
-    with pytest.raises(MindError, match=message) as caught:
-        await thoughts(UrlMind(far("mind", "/chat/completions")), prompt())
+    with pytest.raises(ReplyModelError, match=message) as caught:
+        await thoughts(HttpReplyModel(far("mind", "/chat/completions")), prompt())
     assert caught.value.code == code
 
 
 async def test_a_reply_that_nobody_waits_for_is_given_up(
-    elsewhere: Elsewhere, far: Callable[[str, str], Far]
+    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
 ) -> None:
     """Closing the iterator ends the request at the service too."""
     gone = asyncio.Event()
@@ -405,7 +407,7 @@ async def test_a_reply_that_nobody_waits_for_is_given_up(
             gone.set()
 
     elsewhere.says(StreamingResponse(endless()))
-    reply = UrlMind(far("mind", "/chat/completions")).reply(prompt())
+    reply = HttpReplyModel(far("mind", "/chat/completions")).reply(prompt())
     assert await anext(reply) == Say("on ")
     await reply.aclose()
     await asyncio.wait_for(gone.wait(), 5)
@@ -419,7 +421,7 @@ async def test_a_reply_that_nobody_waits_for_is_given_up(
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
-        Far("ear", url, "/audio/transcriptions", "m")
+        Endpoint("ear", url, "/audio/transcriptions", "m")
 
 
 async def test_people_are_told_what_leaves_the_machine() -> None:
@@ -435,7 +437,7 @@ async def test_people_are_told_what_leaves_the_machine() -> None:
         },
     )
     assert parts.notices == (
-        "the ear is gpt-transcribe at ear.example: what you say leaves this machine",
+        "the ear is gpt-transcribe at ear.example: your speech leaves this machine",
         "the voice is kokoro at 127.0.0.1:8000: it stays on this machine",
         "the mind is a-mind at mind.example:8443: the text of the conversation "
         "leaves this machine",
@@ -469,4 +471,4 @@ def test_a_model_has_to_be_named() -> None:
 
 
 def test_a_refusal_names_its_status() -> None:
-    assert Gone("no", 404).status == 404
+    assert EndpointError("no", 404).status == 404

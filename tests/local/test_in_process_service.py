@@ -10,7 +10,7 @@ import pytest
 
 from duologue.local import Options, Parts, in_process
 from duologue.local.faults.injector import Cut, Fault, Faults
-from duologue.local.interfaces import Voice
+from duologue.local.interfaces import Synthesiser
 from duologue.transports.contract import Target, Transport
 from duologue.transports.errors import ConnectError, ConnectionLost, NotConnected
 from duologue.transports.http.credentials import Credentials
@@ -37,7 +37,7 @@ async def until(transport: Transport, kind: str) -> list[dict[str, Any]]:
     return events
 
 
-async def test_a_conversation_without_a_network(tone_voice: Voice) -> None:
+async def test_a_conversation_without_a_network(tone_voice: Synthesiser) -> None:
     before = asyncio.all_tasks()
     transport = in_process(parts=Parts(voice=tone_voice), options=QUICK)
     await transport.connect(target(model="some-model"))
@@ -62,7 +62,9 @@ async def test_a_conversation_without_a_network(tone_voice: Voice) -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_two_sessions_share_no_more_than_their_parts(tone_voice: Voice) -> None:
+async def test_two_sessions_share_no_more_than_their_parts(
+    tone_voice: Synthesiser,
+) -> None:
     parts = Parts(voice=tone_voice)
     one, two = (
         in_process(parts=parts, options=QUICK),

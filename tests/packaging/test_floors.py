@@ -39,7 +39,7 @@ HOMES = {
 
 #: Libraries with a different importing module in each root.
 HOMES_BY_ROOT = {
-    ("local", "httpx"): "duologue.local.speech.remote",
+    ("local", "httpx"): "duologue.local.speech.http_endpoint",
     ("local", "starlette"): "duologue.local.server.http_app",
     ("local", "uvicorn"): "duologue.local.server.listener",
     ("adapters", "starlette"): "duologue.adapters.web",

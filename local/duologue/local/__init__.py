@@ -51,7 +51,6 @@ redirect(
     __name__,
     {
         "calls": "server.calls",
-        "closed_set": "speech.closed_set",
         "conversation": "engine.conversation",
         "counting": "replies.number_words",
         "detector_silero": "speech.vad_silero",
@@ -97,7 +96,7 @@ redirect(
         "turns": "engine.turn_detection",
         "unheard": "server.deferred_decoder",
         "usage": "engine.usage",
-        "voice": "speech.tts",
+        "voice": "components",
         "voice_cache": "speech.tts_cache",
         "voice_espeak": "speech.tts_espeak",
         "voice_flite": "speech.tts_flite",

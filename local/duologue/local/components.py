@@ -1,7 +1,8 @@
-"""The ear, the voice, the mind and the speech detector of a service, together."""
+"""The components of a service: speech recognition, synthesis, VAD, reply model."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 
@@ -10,71 +11,93 @@ import attrs
 from duologue.core import models
 from duologue.transports.http.credentials import Secret
 
-from .interfaces import Detector, Ear, Mind, Voice
-from .replies.llm_http import UrlMind
+from .interfaces import (
+    Recogniser,
+    ReplyModel,
+    Synthesiser,
+    SynthesiserError,
+    VoiceActivityDetector,
+)
+from .replies.llm_http import HttpReplyModel
 from .replies.scenario import default_replies
-from .speech.asr_http import UrlEar
-from .speech.asr_sphinx import SphinxEar
-from .speech.remote import Far
-from .speech.tts import find_voice
-from .speech.tts_cache import CachedVoice
-from .speech.tts_http import UrlVoice
-from .speech.vad_silero import SileroDetector
+from .speech.asr_http import HttpRecogniser
+from .speech.asr_sphinx import SphinxRecogniser
+from .speech.http_endpoint import Endpoint
+from .speech.tts_cache import CachedSynthesiser
+from .speech.tts_espeak import EspeakSynthesiser
+from .speech.tts_flite import FliteSynthesiser
+from .speech.tts_http import HttpSynthesiser
+from .speech.vad_silero import SileroVAD
 
-__all__ = ["Parts", "built_in", "from_urls"]
+__all__ = ["Parts", "built_in", "find_synthesiser", "from_urls"]
 
-#: The endpoints behind a base URL.
-_PATHS = {
-    "ear": "/audio/transcriptions",
-    "voice": "/audio/speech",
-    "mind": "/chat/completions",
+#: For each external component: the path of its endpoint, and the data sent there.
+_ENDPOINTS = {
+    "ear": ("/audio/transcriptions", "your speech"),
+    "voice": ("/audio/speech", "the text of the replies"),
+    "mind": ("/chat/completions", "the text of the conversation"),
 }
-#: What leaves for a part that is elsewhere.
-_LEAVING = {
-    "ear": "what you say",
-    "voice": "the text of the replies",
-    "mind": "the text of the conversation",
-}
-#: The one host that the key of OPENAI_API_KEY is for.
+#: The only host that receives the key in OPENAI_API_KEY.
 _OPENAI = "api.openai.com"
 
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """What a service hears, thinks and speaks with; sessions share it.
+    """The components of a service, shared by its sessions.
 
-    Without an ear a transcription fails, without a voice a spoken response, without
-    a detector audio is ignored: a typed conversation needs none of them. ``far`` are
-    the services that stand behind them.
+    Text conversations need ``mind``, the reply model, only. Without ``ear``
+    transcriptions fail, without ``voice`` spoken responses fail, without ``detector``
+    (VAD) the service ignores audio. ``far`` has the endpoints of external components.
     """
 
-    mind: Mind = attrs.field(factory=default_replies)
-    ear: Ear | None = None
-    voice: Voice | None = None
-    detector: Callable[[], Detector] | None = None
-    far: tuple[Far, ...] = ()
+    mind: ReplyModel = attrs.field(factory=default_replies)
+    ear: Recogniser | None = None
+    voice: Synthesiser | None = None
+    detector: Callable[[], VoiceActivityDetector] | None = None
+    far: tuple[Endpoint, ...] = ()
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What people must be told on start: a line for each part that is elsewhere."""
+        """A line for each external component, to show to users at the start."""
         return tuple(
-            f"the {far.part} is {far.model} at {far.place}: "
-            + ("it stays on this machine" if far.stays else _leaves(far.part))
+            f"the {far.part} is {far.model} at {far.host}: "
+            + (
+                "it stays on this machine"
+                if far.is_loopback
+                else f"{_ENDPOINTS[far.part][1]} leaves this machine"
+            )
             for far in self.far
         )
 
     async def close(self) -> None:
-        """Free what the parts hold."""
+        """Close the components."""
         if self.ear is not None:
             await self.ear.close()
         for far in self.far:
             await far.close()
 
 
+def find_synthesiser() -> Synthesiser:
+    """Speech synthesis with flite, or else with espeak-ng.
+
+    Raises `SynthesiserError` if neither is installed; the message names the packages.
+    """
+    for synthesiser in (FliteSynthesiser, EspeakSynthesiser):
+        with contextlib.suppress(SynthesiserError):
+            return synthesiser()
+    raise SynthesiserError(
+        "no voice: install the system package libflite1 "
+        "(apt-get install libflite1), or the extra duologue[espeak]"
+    )
+
+
 def built_in() -> Parts:
-    """The parts that need no network. Raises `VoiceError` where there is no voice."""
-    voice = CachedVoice(find_voice())
-    return Parts(ear=SphinxEar(), voice=voice, detector=SileroDetector)
+    """The components that need no network.
+
+    Raises `SynthesiserError` if this machine has no speech synthesis.
+    """
+    voice = CachedSynthesiser(find_synthesiser())
+    return Parts(ear=SphinxRecogniser(), voice=voice, detector=SileroVAD)
 
 
 def from_urls(
@@ -85,45 +108,48 @@ def from_urls(
     voice_model: str | None = None,
     mind_url: str | None = None,
     mind_model: str | None = None,
-    mind: Mind | None = None,
+    mind: ReplyModel | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Parts:
-    """The built-in parts, but for those that a URL is given for.
+    """Components behind URLs; the built-in ones for those without a URL.
 
-    A URL is the base (``http://127.0.0.1:8000/v1``) of a service with OpenAI's
-    ``/audio/transcriptions``, ``/audio/speech`` or ``/chat/completions``, or that
-    endpoint itself. What is left out comes from the environment:
-    ``DUOLOGUE_EAR_URL``, ``DUOLOGUE_EAR_MODEL`` and so on for ``VOICE`` and ``MIND``.
-    Keys come from there alone: ``DUOLOGUE_EAR_KEY``…, or ``OPENAI_API_KEY`` where the
-    host is api.openai.com. ``mind`` answers where no URL of one is given.
+    A URL is the base URL (``http://127.0.0.1:8000/v1``) of a service with OpenAI's
+    ``/audio/transcriptions``, ``/audio/speech`` or ``/chat/completions``, or the URL of
+    that endpoint. The default of each argument is an environment variable:
+    ``DUOLOGUE_EAR_URL``, ``DUOLOGUE_EAR_MODEL``, and the same for ``VOICE`` and
+    ``MIND``. Keys are environment variables only: ``DUOLOGUE_EAR_KEY`` …, or
+    ``OPENAI_API_KEY`` if the host is api.openai.com. ``mind`` is the reply model if
+    there is no URL for one.
 
-    Raises ValueError for a URL that is none and where the model is not named (the ear
-    has a default), `VoiceError` where no voice is given and this machine has none.
+    Raises ValueError for an invalid URL or a missing model (the ear has a default), and
+    `SynthesiserError` if there is no URL for a voice and this machine has none.
 
-    Before it serves, a program prints `Parts.notices`: speech may leave the machine.
+    Print `Parts.notices` before you serve: speech may leave the machine.
     """
-    ear = _far("ear", ear_url, ear_model, environ, default=models.TRANSCRIPTION)
-    voice = _far("voice", voice_url, voice_model, environ)
-    chat = _far("mind", mind_url, mind_model, environ)
+    ear = _endpoint("ear", ear_url, ear_model, environ, default=models.TRANSCRIPTION)
+    voice = _endpoint("voice", voice_url, voice_model, environ)
+    chat = _endpoint("mind", mind_url, mind_model, environ)
     instead = {} if mind is None else {"mind": mind}
     if chat is not None:
-        instead = {"mind": UrlMind(chat)}
+        instead = {"mind": HttpReplyModel(chat)}
     return Parts(
-        ear=SphinxEar() if ear is None else UrlEar(ear),
-        voice=CachedVoice(find_voice() if voice is None else UrlVoice(voice)),
-        detector=SileroDetector,
+        ear=SphinxRecogniser() if ear is None else HttpRecogniser(ear),
+        voice=CachedSynthesiser(
+            find_synthesiser() if voice is None else HttpSynthesiser(voice)
+        ),
+        detector=SileroVAD,
         far=tuple(far for far in (ear, voice, chat) if far is not None),
         **instead,
     )
 
 
-def _far(
+def _endpoint(
     part: str,
     url: str | None,
     model: str | None,
     environ: Mapping[str, str],
     default: str | None = None,
-) -> Far | None:
+) -> Endpoint | None:
     prefix = f"DUOLOGUE_{part.upper()}"
     url = url or environ.get(f"{prefix}_URL")
     if not url:
@@ -132,11 +158,7 @@ def _far(
     if not model:
         raise ValueError(f"name the model of the {part} (--{part}-model)")
     key = environ.get(f"{prefix}_KEY")
-    far = Far(part, url, _PATHS[part], model, Secret(key) if key else None)
-    if not key and far.place == _OPENAI and (key := environ.get("OPENAI_API_KEY")):
-        far = Far(part, url, _PATHS[part], model, Secret(key))
+    far = Endpoint(part, url, _ENDPOINTS[part][0], model, Secret(key) if key else None)
+    if not key and far.host == _OPENAI and (key := environ.get("OPENAI_API_KEY")):
+        far = Endpoint(part, url, _ENDPOINTS[part][0], model, Secret(key))
     return far
-
-
-def _leaves(part: str) -> str:
-    return f"{_LEAVING[part]} leaves this machine"

@@ -1,8 +1,8 @@
-"""What the engine needs from outside: an ear, a voice, a mind, a speech detector.
+"""The protocols of the service's components: speech in, speech out, replies.
 
-Each is a small protocol, so that any of them can be exchanged: the built-in parts,
-a service by URL, or a script in a test. Audio is PCM16 mono little-endian; the rate
-stands in the name of each argument.
+The built-in components, the ones behind a URL and the stubs of a test are
+interchangeable. Audio is PCM16 mono little-endian; the name of each argument says its
+sample rate.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from typing import Protocol
 
 import attrs
 
+from duologue.transports.contract import SAMPLE_RATE
+
 __all__ = [
+    "ASR_RATE",
     "EAR_RATE",
+    "SAMPLE_RATE",
     "VOICE_RATE",
     "Call",
     "Called",
@@ -26,33 +30,40 @@ __all__ = [
     "Mind",
     "MindError",
     "Prompt",
+    "Recogniser",
+    "RecogniserError",
+    "ReplyModel",
+    "ReplyModelError",
+    "ReplyPart",
     "Returned",
     "Say",
+    "Synthesiser",
+    "SynthesiserError",
     "Thought",
     "Tool",
+    "Utterance",
     "Voice",
+    "VoiceActivityDetector",
     "VoiceError",
     "Wait",
 ]
 
-#: Hz; what detectors and recognisers are trained on.
-EAR_RATE = 16_000
-#: Hz; the rate of ``audio/pcm`` in the protocol.
-VOICE_RATE = 24_000
+#: Hz; speech recognition (ASR) and voice activity detection (VAD) use this rate.
+ASR_RATE = 16_000
 
 
-class EarError(Exception):
-    """An utterance could not be recognised."""
+class RecogniserError(Exception):
+    """Speech recognition of an utterance failed."""
 
 
-class VoiceError(Exception):
-    """A text could not be spoken."""
+class SynthesiserError(Exception):
+    """Speech synthesis of a text failed."""
 
 
-class MindError(Exception):
-    """No reply could be found.
+class ReplyModelError(Exception):
+    """The reply model failed.
 
-    ``code`` is what the failed response shows, such as
+    ``code`` is the error code of the failed response, such as
     ``inference_rate_limit_exceeded``.
     """
 
@@ -61,65 +72,65 @@ class MindError(Exception):
         self.code = code
 
 
-class Detector(Protocol):
-    """Tells speech from other sound. Has a memory: one for each stream."""
+class VoiceActivityDetector(Protocol):
+    """Detects speech in a stream of audio. It is stateful: use one for each stream."""
 
     @property
     def chunk_bytes(self) -> int:
-        """The length of the chunks it takes."""
+        """The length of a chunk, in bytes."""
 
     def __call__(self, pcm16k: bytes) -> float:
-        """The probability, 0 to 1, that this chunk of the stream is speech."""
+        """The probability, 0 to 1, that the next chunk of the stream is speech."""
 
     def reset(self) -> None:
-        """Forget the stream so far."""
+        """Start a new stream."""
 
 
-class Hearing(Protocol):
-    """One utterance on its way through an `Ear`."""
+class Utterance(Protocol):
+    """One utterance in speech recognition."""
 
     def feed(self, pcm16k: bytes) -> None:
-        """Take the audio that follows. Never blocks."""
+        """Add the next audio. Never blocks."""
 
     async def finish(self) -> str:
-        """The words, once the audio is complete. Raises `EarError`."""
+        """End the audio and return its text. Raises `RecogniserError`."""
 
     def drop(self) -> None:
-        """Stop; nobody wants the words. Idempotent."""
+        """Cancel the recognition. Idempotent."""
 
 
-class Ear(Protocol):
-    """Recognises speech, as it comes, several utterances at once."""
+class Recogniser(Protocol):
+    """Speech recognition (ASR), streaming, several utterances at a time."""
 
     async def start(self) -> None:
-        """Get ready ahead of the first utterance. Not required, and idempotent."""
+        """Prepare for the first utterance. Optional and idempotent."""
 
-    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
-        """Open an utterance; ``on_guess`` gets the words so far, as they change."""
+    def listen(self, on_guess: Callable[[str], None]) -> Utterance:
+        """Open an utterance; ``on_guess`` is called with each partial text."""
 
     async def close(self) -> None:
-        """Free everything. Utterances that are open fail."""
+        """Free all resources. Open utterances fail."""
 
 
-class Voice(Protocol):
-    """Speaks."""
+class Synthesiser(Protocol):
+    """Speech synthesis (TTS)."""
 
     @property
     def name(self) -> str:
-        """Which voice this is, for messages to people."""
+        """The name of the synthesiser, for messages."""
 
     def speak(self, text: str, *, voice: str | None = None) -> AsyncGenerator[bytes]:
-        """The text as PCM16 at 24 kHz, the first chunk early.
+        """Stream the speech as PCM16 at 24 kHz.
 
-        ``voice`` is a name of the protocol (``alloy``, …); one that is not known
-        stands for the default. Closing the iterator stops the work. Raises
-        `VoiceError`.
+        ``voice`` is a voice of the protocol, such as ``alloy``; an unknown one selects
+        the default. Closing the iterator stops the synthesis. Raises
+        `SynthesiserError`.
         """
 
 
 @attrs.frozen
 class Line:
-    """One thing that was said: ``role`` is ``user``, ``assistant`` or ``system``."""
+    """A message; ``role`` is ``user``, ``assistant`` or ``system``."""
 
     role: str
     text: str
@@ -127,7 +138,7 @@ class Line:
 
 @attrs.frozen
 class Called:
-    """A function that the assistant called; ``arguments`` is JSON text."""
+    """A function call by the assistant; ``arguments`` is JSON text."""
 
     call_id: str
     name: str
@@ -136,19 +147,19 @@ class Called:
 
 @attrs.frozen
 class Returned:
-    """What the client's function gave for a `Called`."""
+    """The output of a `Called` function."""
 
     call_id: str
     output: str
 
 
-#: One step of a conversation, in its order.
+#: An item of a conversation.
 Entry = Line | Called | Returned
 
 
 @attrs.frozen
 class Tool:
-    """A function that may be called; ``parameters`` is its JSON schema, as text."""
+    """A function that the assistant may call; ``parameters`` is a JSON schema."""
 
     name: str
     description: str = ""
@@ -157,12 +168,11 @@ class Tool:
 
 @attrs.frozen
 class Prompt:
-    """What a mind answers: the instructions in force and the conversation so far.
+    """The input of a reply model: the current instructions and the conversation.
 
-    ``tool_choice`` is ``auto``, ``none``, ``required``, or the name of the one tool
-    that must be called (see `forced`). ``modalities`` is ``("audio",)`` or
-    ``("text",)``. ``session`` is the session's id and ``at`` the time, in seconds
-    since the Unix epoch; a mind that remembers or tells the time goes by them.
+    ``tool_choice`` is ``auto``, ``none``, ``required`` or the name of a tool (see
+    `forced`). ``modalities`` is ``("audio",)`` or ``("text",)``. ``session`` is the
+    session's id; ``at`` is the time in seconds since the Unix epoch.
     """
 
     instructions: str
@@ -176,7 +186,7 @@ class Prompt:
 
     @property
     def heard(self) -> str:
-        """What the user said last; empty where nobody has said anything."""
+        """The last user message; empty if there is none."""
         spoken = (
             line.text
             for line in reversed(self.lines)
@@ -186,16 +196,16 @@ class Prompt:
 
     @property
     def forced(self) -> Tool | None:
-        """The one tool that must be called, if a tool is named."""
+        """The tool that ``tool_choice`` names, if any; the reply must call it."""
         named = (tool for tool in self.tools if tool.name == self.tool_choice)
         return next(named, None)
 
 
 @attrs.frozen
 class Say:
-    """Some text of the reply, in order: all of it, or a chunk of a stream.
+    """Text of the reply: all of it, or the next chunk of a stream.
 
-    Chunks are joined as they are: spaces between words belong to the text.
+    Chunks are joined without separators, so include the spaces between words.
     """
 
     text: str
@@ -203,9 +213,9 @@ class Say:
 
 @attrs.frozen
 class Call:
-    """A function to call; ``arguments`` is JSON text. The client runs it.
+    """A function call; ``arguments`` is JSON text. The client runs the function.
 
-    ``call_id`` is what a far service named it; without one the engine does.
+    Without ``call_id`` the engine creates one.
     """
 
     name: str
@@ -215,24 +225,38 @@ class Call:
 
 @attrs.frozen
 class Wait:
-    """Nothing for so many seconds; what follows comes later."""
+    """A pause in seconds before the next part."""
 
     seconds: float
 
 
-#: What a mind gives, one after the other. A failure is a `MindError`.
-Thought = Say | Call | Wait
+#: A part of a reply, in order.
+ReplyPart = Say | Call | Wait
 
 
-class Mind(Protocol):
-    """Decides what is said and which functions are called."""
+class ReplyModel(Protocol):
+    """Decides on the text of a reply and on its function calls."""
 
     @property
     def label(self) -> str:
-        """What it is, in a few words, for every face that shows a reply."""
+        """A short description, shown with each reply."""
 
-    def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
-        """The reply to what was said, as it comes. Raises `MindError`.
+    def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
+        """Stream the reply. Raises `ReplyModelError`.
 
         Closing the iterator stops the work.
         """
+
+
+# The names in version 0.1.
+EAR_RATE = ASR_RATE
+VOICE_RATE = SAMPLE_RATE
+Detector = VoiceActivityDetector
+Ear = Recogniser
+EarError = RecogniserError
+Hearing = Utterance
+Mind = ReplyModel
+MindError = ReplyModelError
+Thought = ReplyPart
+Voice = Synthesiser
+VoiceError = SynthesiserError

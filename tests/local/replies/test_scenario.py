@@ -15,11 +15,11 @@ from duologue.local.interfaces import (
     Called,
     Entry,
     Line,
-    MindError,
     Prompt,
+    ReplyModelError,
+    ReplyPart,
     Returned,
     Say,
-    Thought,
     Tool,
     Wait,
 )
@@ -46,7 +46,7 @@ WEATHER = Tool(
 )
 
 
-async def ask(mind: ScriptedReplies, text: str, **more: object) -> list[Thought]:
+async def ask(mind: ScriptedReplies, text: str, **more: object) -> list[ReplyPart]:
     prompt = Prompt("", (Line("user", text),), **more)  # type: ignore[arg-type]
     return [thought async for thought in mind.reply(prompt)]
 
@@ -88,7 +88,7 @@ async def test_a_failure_has_a_message_and_a_code(tmp_path: Path) -> None:
     mind = mind_of(
         tmp_path, "rules: [{fail: {message: Not now., code: rate_limit_exceeded}}]"
     )
-    with pytest.raises(MindError, match="Not now") as raised:
+    with pytest.raises(ReplyModelError, match="Not now") as raised:
         await ask(mind, "hello")
     assert raised.value.code == "rate_limit_exceeded"
 

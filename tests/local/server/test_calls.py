@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from duologue.local import LocalService
-from duologue.local.speech.closed_set import decode, lasts
-from duologue.local.speech.tts import find_voice
+from duologue.local.components import find_synthesiser
 from duologue.transports.drivers.webrtc.peer import Peer
+
+from ...closed_set import decode, lasts
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 REPLIES = [
@@ -100,7 +101,7 @@ async def test_a_spoken_question_is_answered() -> None:
     ]
     [words] = transcripts
     assert "hear me" in words
-    voice = find_voice()
+    voice = find_synthesiser()
     expected = b"".join([pcm async for pcm in voice.speak(REPLIES[0])])
     if voice.name == "flite":
         assert decode(heard, REPLIES) == REPLIES[0]

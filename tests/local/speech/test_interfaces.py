@@ -13,22 +13,23 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
+from duologue.local import components
 from duologue.local.engine.settings import TurnRule
 from duologue.local.engine.turn_detection import (
     SpeechStarted,
     SpeechStopped,
     TurnDetector,
 )
-from duologue.local.interfaces import EarError, Voice, VoiceError
-from duologue.local.speech import tts as voices
-from duologue.local.speech.asr_sphinx import SphinxEar
-from duologue.local.speech.closed_set import decode, lasts
+from duologue.local.interfaces import RecogniserError, Synthesiser, SynthesiserError
+from duologue.local.speech.asr_sphinx import SphinxRecogniser
 from duologue.local.speech.g711 import Writer, reader
 from duologue.local.speech.resample import Resampler, resample
 from duologue.local.speech.synthesis import clauses
-from duologue.local.speech.tts_espeak import EspeakVoice
-from duologue.local.speech.tts_flite import FliteVoice
-from duologue.local.speech.vad_silero import SileroDetector
+from duologue.local.speech.tts_espeak import EspeakSynthesiser
+from duologue.local.speech.tts_flite import FliteSynthesiser
+from duologue.local.speech.vad_silero import SileroVAD
+
+from ...closed_set import decode, lasts
 
 RULE = TurnRule(
     threshold=0.5,
@@ -66,34 +67,38 @@ REPLIES = [
 ]
 
 
-def flite() -> Voice:
+def flite() -> Synthesiser:
     try:
-        return FliteVoice()
-    except VoiceError as error:
+        return FliteSynthesiser()
+    except SynthesiserError as error:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(error))
 
 
 @pytest.fixture(params=["flite", "espeak"])
-def any_voice(request: pytest.FixtureRequest) -> Voice:
-    return flite() if request.param == "flite" else EspeakVoice()
+def any_voice(request: pytest.FixtureRequest) -> Synthesiser:
+    return flite() if request.param == "flite" else EspeakSynthesiser()
 
 
-async def spoken(text: str, voice: Voice | None = None, *, name: str = "ash") -> bytes:
+async def spoken(
+    text: str, voice: Synthesiser | None = None, *, name: str = "ash"
+) -> bytes:
     chunks = (voice or flite()).speak(text, voice=name)
     return b"".join([pcm async for pcm in chunks])
 
 
 @pytest.fixture
-async def ear() -> AsyncGenerator[SphinxEar]:
-    ear = SphinxEar()
+async def ear() -> AsyncGenerator[SphinxRecogniser]:
+    ear = SphinxRecogniser()
     await ear.start()
     yield ear
     await ear.close()
 
 
-async def heard(ear: SphinxEar, pcm24k: bytes, guesses: list[str] | None = None) -> str:
+async def heard(
+    ear: SphinxRecogniser, pcm24k: bytes, guesses: list[str] | None = None
+) -> str:
     kept: list[str] = [] if guesses is None else guesses
     hearing = ear.listen(kept.append)
     pcm = resample(bytes(14_400) + pcm24k + bytes(14_400), 24_000, 16_000)
@@ -105,7 +110,9 @@ async def heard(ear: SphinxEar, pcm24k: bytes, guesses: list[str] | None = None)
 # The voice.
 
 
-async def test_a_voice_speaks_at_once_and_for_long_enough(any_voice: Voice) -> None:
+async def test_a_voice_speaks_at_once_and_for_long_enough(
+    any_voice: Synthesiser,
+) -> None:
     """The first chunk comes long before the last word could have been said."""
     began = time.monotonic()
     sizes = []
@@ -118,14 +125,14 @@ async def test_a_voice_speaks_at_once_and_for_long_enough(any_voice: Voice) -> N
     assert 1.5 < sum(sizes) / 48_000 < 8
 
 
-async def test_a_voice_begins_with_the_word(any_voice: Voice) -> None:
+async def test_a_voice_begins_with_the_word(any_voice: Synthesiser) -> None:
     """The silence that libraries put before it would be heard as slowness."""
     pcm = await spoken("Yes, I can.", any_voice)
     samples = array("h", pcm[: 48 * 100])
     assert max(map(abs, samples)) > 1000
 
 
-async def test_a_voice_that_nobody_listens_to_stops(any_voice: Voice) -> None:
+async def test_a_voice_that_nobody_listens_to_stops(any_voice: Synthesiser) -> None:
     """Its thread has ended when the iterator is closed."""
     before = threading.active_count()
     chunks = any_voice.speak("This goes on for a while. " * 50)
@@ -135,7 +142,7 @@ async def test_a_voice_that_nobody_listens_to_stops(any_voice: Voice) -> None:
     assert threading.active_count() == before
 
 
-async def test_two_sessions_speak_at_once(any_voice: Voice) -> None:
+async def test_two_sessions_speak_at_once(any_voice: Synthesiser) -> None:
     """The library has one state: they take turns by the clause, and do not mix."""
     alone = await spoken("One. Two. Three.", any_voice)
     together = await asyncio.gather(
@@ -148,7 +155,9 @@ async def test_two_sessions_speak_at_once(any_voice: Voice) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "...", "🙂", "\0", "€ 5 ", "Grüße, naïve café"]
 )
-async def test_odd_text_is_spoken_or_is_silence(any_voice: Voice, text: str) -> None:
+async def test_odd_text_is_spoken_or_is_silence(
+    any_voice: Synthesiser, text: str
+) -> None:
     assert len(await spoken(text, any_voice)) % 2 == 0
 
 
@@ -164,28 +173,28 @@ def test_a_long_sentence_is_cut_at_its_commas() -> None:
 
 
 def test_without_flite_espeak_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voices, "FliteVoice", _missing)
-    assert voices.find_voice().name == "espeak-ng"
+    monkeypatch.setattr(components, "FliteSynthesiser", _missing)
+    assert components.find_synthesiser().name == "espeak-ng"
 
 
 def test_without_any_voice_the_packages_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(voices, "FliteVoice", _missing)
-    monkeypatch.setattr(voices, "EspeakVoice", _missing)
-    with pytest.raises(VoiceError, match=r"libflite1.*duologue\[espeak\]"):
-        voices.find_voice()
+    monkeypatch.setattr(components, "FliteSynthesiser", _missing)
+    monkeypatch.setattr(components, "EspeakSynthesiser", _missing)
+    with pytest.raises(SynthesiserError, match=r"libflite1.*duologue\[espeak\]"):
+        components.find_synthesiser()
 
 
-def _missing() -> Voice:
-    raise VoiceError("not here")
+def _missing() -> Synthesiser:
+    raise SynthesiserError("not here")
 
 
 # The speech detector.
 
 
 async def turns_of(pcm24k: bytes) -> list[tuple[str, int]]:
-    detector = TurnDetector(SileroDetector(), lambda pcm: resample(pcm, 24_000, 16_000))
+    detector = TurnDetector(SileroVAD(), lambda pcm: resample(pcm, 24_000, 16_000))
     found: list[tuple[str, int]] = []
     for start in range(0, len(pcm24k), 9600):
         for each in detector.process(pcm24k[start : start + 9600], RULE):
@@ -232,14 +241,14 @@ async def test_speech_in_noise_is_one_turn() -> None:
 # The ear.
 
 
-async def test_the_ear_reads_the_voice(ear: SphinxEar) -> None:
+async def test_the_ear_reads_the_voice(ear: SphinxRecogniser) -> None:
     """At most one word in ten is wrong."""
     assert await errors(ear, lambda pcm24k: pcm24k) <= 0.1
 
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
 async def test_the_ear_reads_the_voice_through_a_telephone(
-    ear: SphinxEar, kind: str
+    ear: SphinxRecogniser, kind: str
 ) -> None:
     """Worse, because it knows wideband speech alone; but for the mirror of the band
     three words in four would be wrong."""
@@ -251,7 +260,7 @@ async def test_the_ear_reads_the_voice_through_a_telephone(
     assert await errors(ear, through) <= 0.4
 
 
-async def errors(ear: SphinxEar, through: Callable[[bytes], bytes]) -> float:
+async def errors(ear: SphinxRecogniser, through: Callable[[bytes], bytes]) -> float:
     """Wrong words, as a part of all that are said."""
     wrong = total = 0
     for sentence in SENTENCES:
@@ -275,7 +284,7 @@ def _distance(expected: list[str], words: list[str]) -> int:
     return row[-1]
 
 
-async def test_the_words_come_while_the_user_speaks(ear: SphinxEar) -> None:
+async def test_the_words_come_while_the_user_speaks(ear: SphinxRecogniser) -> None:
     """Guesses grow, and the final text is there soon after the end."""
     guesses: list[str] = []
     words = await heard(ear, await spoken("Where is the train station?"), guesses)
@@ -285,7 +294,7 @@ async def test_the_words_come_while_the_user_speaks(ear: SphinxEar) -> None:
     assert len(guesses[0].split()) < len(words.split())
 
 
-async def test_utterances_at_the_same_time_do_not_mix(ear: SphinxEar) -> None:
+async def test_utterances_at_the_same_time_do_not_mix(ear: SphinxRecogniser) -> None:
     """More of them than there are decoders: the last one waits for its turn."""
     speech = [await spoken(sentence) for sentence in SENTENCES[:4]]
     alone = [await heard(ear, pcm) for pcm in speech]
@@ -294,11 +303,13 @@ async def test_utterances_at_the_same_time_do_not_mix(ear: SphinxEar) -> None:
     assert matches >= 3  # its mean carries over: results vary a little by order
 
 
-async def test_silence_has_no_words(ear: SphinxEar) -> None:
+async def test_silence_has_no_words(ear: SphinxRecogniser) -> None:
     assert await heard(ear, bytes(48_000)) == ""
 
 
-async def test_an_utterance_that_is_dropped_frees_its_decoder(ear: SphinxEar) -> None:
+async def test_an_utterance_that_is_dropped_frees_its_decoder(
+    ear: SphinxRecogniser,
+) -> None:
     for _ in range(5):
         hearing = ear.listen(lambda _: None)
         hearing.feed(bytes(32_000))
@@ -309,24 +320,24 @@ async def test_an_utterance_that_is_dropped_frees_its_decoder(ear: SphinxEar) ->
 
 
 async def test_a_worker_that_dies_fails_what_it_heard_and_no_more(
-    ear: SphinxEar,
+    ear: SphinxRecogniser,
 ) -> None:
     hearing = ear.listen(lambda _: None)
     hearing.feed(bytes(3200))
     os.kill(_process(ear), signal.SIGKILL)
-    with pytest.raises(EarError, match="ended"):
+    with pytest.raises(RecogniserError, match="ended"):
         await hearing.finish()
     assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
 
 
-async def test_the_worker_survives_an_interrupt(ear: SphinxEar) -> None:
+async def test_the_worker_survives_an_interrupt(ear: SphinxRecogniser) -> None:
     """Ctrl-C is for the program that it belongs to."""
     os.kill(_process(ear), signal.SIGINT)
     assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
 
 
 async def test_a_closed_ear_leaves_no_process() -> None:
-    ear = SphinxEar()
+    ear = SphinxRecogniser()
     hearing = ear.listen(lambda _: None)
     await ear.start()
     process = _process(ear)
@@ -334,13 +345,13 @@ async def test_a_closed_ear_leaves_no_process() -> None:
     await ear.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    with pytest.raises(EarError):
+    with pytest.raises(RecogniserError):
         await hearing.finish()
-    with pytest.raises(EarError, match="closed"):
+    with pytest.raises(RecogniserError, match="closed"):
         await ear.listen(lambda _: None).finish()
 
 
-def _process(ear: SphinxEar) -> int:
+def _process(ear: SphinxRecogniser) -> int:
     starting = ear._starting
     assert starting is not None
     return starting.result()._process.pid

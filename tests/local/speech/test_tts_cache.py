@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from duologue.local.interfaces import VoiceError
-from duologue.local.speech.tts_cache import CachedVoice
+from duologue.local.interfaces import SynthesiserError
+from duologue.local.speech.tts_cache import CachedSynthesiser
 
 
-async def spoken(voice: CachedVoice, text: str) -> bytes:
+async def spoken(voice: CachedSynthesiser, text: str) -> bytes:
     return b"".join([piece async for piece in voice.speak(text, voice="ash")])
 
 
@@ -34,7 +34,7 @@ class Counting:
             yield b"\1\0" * 100
             await self.go.wait()
             if text == "bad":
-                raise VoiceError("no")
+                raise SynthesiserError("no")
             yield b"\2\0" * 100
         except GeneratorExit:
             self.stopped += 1
@@ -44,7 +44,7 @@ class Counting:
 async def test_a_text_is_spoken_once() -> None:
     """Again from memory; another voice says it anew; the oldest is forgotten."""
     voice = Counting()
-    cached = CachedVoice(voice, limit=900)
+    cached = CachedSynthesiser(voice, limit=900)
     first = await spoken(cached, "a")
     assert await spoken(cached, "a") == first == b"\1\0" * 100 + b"\2\0" * 100
     assert voice.spoken == ["a"]
@@ -58,7 +58,7 @@ async def test_sessions_that_say_the_same_share_the_work() -> None:
     """And it stops when the last of them has gone."""
     voice = Counting()
     voice.go.clear()
-    cached = CachedVoice(voice)
+    cached = CachedSynthesiser(voice)
     one, two = cached.speak("a"), cached.speak("a")
     assert await anext(one) == await anext(two) == b"\1\0" * 100
     await one.aclose()
@@ -76,8 +76,8 @@ async def test_sessions_that_say_the_same_share_the_work() -> None:
 
 
 async def test_what_failed_is_not_kept() -> None:
-    cached = CachedVoice(Counting())
+    cached = CachedSynthesiser(Counting())
     for _ in range(2):
-        with pytest.raises(VoiceError, match="no"):
+        with pytest.raises(SynthesiserError, match="no"):
             await spoken(cached, "bad")
     assert cached._kept == {}

@@ -1,4 +1,4 @@
-"""A mind by URL: any service with OpenAI's ``/chat/completions``."""
+"""A language model by URL: a service with OpenAI's ``/chat/completions``."""
 
 from __future__ import annotations
 
@@ -7,43 +7,53 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from ..interfaces import Call, Called, Line, MindError, Prompt, Returned, Say, Thought
-from ..speech.remote import Far, Gone
+from ..interfaces import (
+    Call,
+    Called,
+    Line,
+    Prompt,
+    ReplyModelError,
+    ReplyPart,
+    Returned,
+    Say,
+)
+from ..speech.http_endpoint import Endpoint, EndpointError
 
-__all__ = ["UrlMind"]
+__all__ = ["HttpReplyModel"]
 
 _TOO_MANY = 429
 
 
-class UrlMind:
-    """A language model elsewhere: text goes on as it comes, calls at the end."""
+class HttpReplyModel:
+    """Streams the text of the completion; the function calls follow at its end."""
 
-    def __init__(self, far: Far) -> None:
-        self._far = far
-        self.label = f"{far.model} at {far.place}"
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.label = f"{endpoint.model} at {endpoint.host}"
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
-        """The reply to what was said. Raises `MindError`."""
-        stream = _Stream(self._far.place)
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
+        """Stream the reply. Raises `ReplyModelError`."""
+        stream = _Stream(self._endpoint.host)
+        request = self._request(prompt)
         try:
-            async with aclosing(self._far.lines(json=self._request(prompt))) as lines:
+            async with aclosing(self._endpoint.lines(json=request)) as lines:
                 async for line in lines:
                     if text := stream.take(line):
                         yield Say(text)
-        except Gone as error:
+        except EndpointError as error:
             busy = error.status == _TOO_MANY
             code = "inference_rate_limit_exceeded" if busy else "server_error"
-            raise MindError(str(error), code=code) from error
+            raise ReplyModelError(str(error), code=code) from error
         for call in stream.end():
             yield call
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._far.close()
+        await self._endpoint.close()
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         request: dict[str, Any] = {
-            "model": self._far.model,
+            "model": self._endpoint.model,
             "messages": _messages(prompt),
             "stream": True,
         }
@@ -67,26 +77,26 @@ class UrlMind:
 
 
 def _messages(prompt: Prompt) -> list[dict[str, Any]]:
-    """The conversation in the endpoint's shape.
+    """The conversation as messages of the endpoint.
 
-    It asks that the outputs of calls follow them at once: they are put there, calls
-    made together in one message; a call that has no output (yet) is left out.
+    The endpoint requires the outputs directly after their calls. Consecutive calls
+    share one message; calls without an output are left out.
     """
     messages: list[dict[str, Any]] = []
     if prompt.instructions:
         messages.append({"role": "system", "content": prompt.instructions})
     outputs = {e.call_id: e.output for e in prompt.lines if isinstance(e, Returned)}
-    together: list[Called] = []
+    calls: list[Called] = []
     for entry in prompt.lines:
         if isinstance(entry, Called):
             if entry.call_id in outputs:
-                together.append(entry)
+                calls.append(entry)
             continue
-        messages += _called(together, outputs)
-        together = []
+        messages += _called(calls, outputs)
+        calls = []
         if isinstance(entry, Line) and entry.text:
             messages.append({"role": entry.role, "content": entry.text})
-    return messages + _called(together, outputs)
+    return messages + _called(calls, outputs)
 
 
 def _called(calls: list[Called], outputs: dict[str, str]) -> list[dict[str, Any]]:
@@ -108,15 +118,15 @@ def _called(calls: list[Called], outputs: dict[str, str]) -> list[dict[str, Any]
 
 
 class _Stream:
-    """Reads server-sent events: text as it comes, the pieces of calls put together."""
+    """Reads server-sent events and assembles the function calls."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, host: str) -> None:
+        self._host = host
         self._calls: dict[int, dict[str, str]] = {}
         self._complete = False
 
     def take(self, line: str) -> str:
-        """The text in a line. Raises `MindError` where it tells of an error."""
+        """The text in a line. Raises `ReplyModelError` for an error event."""
         if not line.startswith("data:"):
             return ""
         data = line.removeprefix("data:").strip()
@@ -126,17 +136,21 @@ class _Stream:
         try:
             event = json.loads(data)
             if error := event.get("error"):
-                raise MindError(f"the mind at {self._place} fails: {_message(error)}")
+                raise ReplyModelError(
+                    f"the mind at {self._host} failed: {_message(error)}"
+                )
             return "".join(self._choice(choice) for choice in event["choices"][:1])
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise MindError(
-                f"the mind at {self._place} sends what is no completion"
+            raise ReplyModelError(
+                f"the mind at {self._host} sent no valid completion"
             ) from None
 
     def end(self) -> list[Call]:
-        """The calls. Raises `MindError` where the stream was cut off."""
+        """The calls. Raises `ReplyModelError` if the stream is incomplete."""
         if not self._complete:
-            raise MindError(f"the mind at {self._place} was cut off")
+            raise ReplyModelError(
+                f"the response of the mind at {self._host} is incomplete"
+            )
         return [
             Call(call["name"], call["arguments"] or "{}", call["id"] or None)
             for _, call in sorted(self._calls.items())

@@ -14,11 +14,11 @@ from ..interfaces import (
     Call,
     Called,
     Line,
-    MindError,
     Prompt,
+    ReplyModelError,
+    ReplyPart,
     Returned,
     Say,
-    Thought,
     Tool,
     Wait,
 )
@@ -73,12 +73,12 @@ class ScriptedReplies:
         self._rules = rules
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
-        """The parts of the reply. Raises `MindError` for ``fail``."""
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
+        """The parts of the reply. Raises `ReplyModelError` for ``fail``."""
         for part in self._parts(prompt):
             yield part
 
-    def _parts(self, prompt: Prompt) -> Iterator[Thought]:
+    def _parts(self, prompt: Prompt) -> Iterator[ReplyPart]:
         if tool := _required_tool(prompt):
             yield Call(tool.name, arguments_for(tool, prompt.heard))
             return
@@ -172,7 +172,7 @@ def _result(prompt: Prompt) -> dict[str, str] | None:
 
 def _part(
     key: str, value: Any, values: Mapping[str, str], prompt: Prompt, uses: int
-) -> Thought | MindError:
+) -> ReplyPart | ReplyModelError:
     """The part of the reply that a step gives. Raises `NoNumber`."""
     if key == "wait":
         return Wait(value)
@@ -180,7 +180,7 @@ def _part(
         return Say(str(fill(value[uses % len(value)], values)))
     filled = _filled(value, values)
     if key == "fail":
-        return MindError(**{name: str(text) for name, text in filled.items()})
+        return ReplyModelError(**{name: str(text) for name, text in filled.items()})
     name = str(filled["name"])
     if "arguments" in filled:
         return Call(name, msgspec.json.encode(filled["arguments"]).decode())
@@ -199,11 +199,11 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
-def _spaced(parts: Iterable[Thought | MindError]) -> Iterator[Thought]:
-    """The parts, with a space between two texts. Raises a `MindError` among them."""
+def _spaced(parts: Iterable[ReplyPart | ReplyModelError]) -> Iterator[ReplyPart]:
+    """The parts, with a space between two texts. Raises `ReplyModelError`."""
     before = ""
     for part in parts:
-        if isinstance(part, MindError):
+        if isinstance(part, ReplyModelError):
             raise part
         if isinstance(part, Say):
             if re.fullmatch(r"\S\S", before[-1:] + part.text[:1]):

@@ -1,4 +1,4 @@
-"""An ear by URL: any service with OpenAI's ``/audio/transcriptions``."""
+"""Speech recognition by a service with OpenAI's ``/audio/transcriptions``."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ import json
 import wave
 from collections.abc import Callable
 
-from ..interfaces import EAR_RATE, EarError, Hearing
-from .remote import Far, Gone
+from ..interfaces import ASR_RATE, RecogniserError, Utterance
+from .http_endpoint import Endpoint, EndpointError
 
-__all__ = ["UrlEar"]
+__all__ = ["HttpRecogniser"]
 
-#: Bytes of an utterance that are sent: five minutes; what follows is left out.
-_LONGEST = 300 * EAR_RATE * 2
+#: The maximum length of an utterance in bytes: five minutes. The rest is dropped.
+_LONGEST = 300 * ASR_RATE * 2
 
 
-class UrlEar:
-    """Sends each utterance as a WAV file once it is complete. It makes no guesses."""
+class HttpRecogniser:
+    """Sends each complete utterance as a WAV file. There are no partial texts."""
 
-    def __init__(self, far: Far) -> None:
-        self._far = far
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
 
     async def start(self) -> None:
-        """Nothing to get ready."""
+        """No preparation is needed."""
 
-    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
+    def listen(self, on_guess: Callable[[str], None]) -> Utterance:
         """Open an utterance."""
-        return _Utterance(self._far)
+        return _Utterance(self._endpoint)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._far.close()
+        await self._endpoint.close()
 
 
 class _Utterance:
-    """The audio so far."""
+    """Collects the audio of an utterance."""
 
-    def __init__(self, far: Far) -> None:
-        self._far = far
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._pcm = bytearray()
 
     def feed(self, pcm16k: bytes) -> None:
-        """Take the audio that follows."""
+        """Add the next audio."""
         self._pcm += pcm16k[: _LONGEST - len(self._pcm)]
 
     async def finish(self) -> str:
-        """The words. Raises `EarError`."""
+        """Send the audio and return its text. Raises `RecogniserError`."""
+        wav = _wav(bytes(self._pcm))
         try:
-            answer = await self._far.ask(
-                data={"model": self._far.model, "response_format": "json"},
-                files={"file": ("speech.wav", _wav(bytes(self._pcm)), "audio/wav")},
+            answer = await self._endpoint.post(
+                data={"model": self._endpoint.model, "response_format": "json"},
+                files={"file": ("speech.wav", wav, "audio/wav")},
             )
-        except Gone as error:
-            raise EarError(str(error)) from error
-        return _text(answer, self._far.place)
+        except EndpointError as error:
+            raise RecogniserError(str(error)) from error
+        return _text(answer, self._endpoint.host)
 
     def drop(self) -> None:
-        """Nobody wants the words; cancelling `finish` ends the request."""
+        """Discard the audio. Cancelling `finish` ends the request."""
         self._pcm.clear()
 
 
@@ -66,16 +67,16 @@ def _wav(pcm16k: bytes) -> bytes:
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
-        out.setframerate(EAR_RATE)
+        out.setframerate(ASR_RATE)
         out.writeframes(pcm16k)
     return file.getvalue()
 
 
-def _text(answer: bytes, place: str) -> str:
+def _text(answer: bytes, host: str) -> str:
     try:
         text = json.loads(answer)["text"]
     except (ValueError, LookupError, TypeError, RecursionError):
         text = None
     if not isinstance(text, str):
-        raise EarError(f"the ear at {place} answers without a text")
+        raise RecogniserError(f"the response of the ear at {host} has no text")
     return text

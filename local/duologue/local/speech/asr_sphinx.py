@@ -1,8 +1,8 @@
-"""The built-in ear: pocketsphinx in a process of its own.
+"""The built-in speech recognition: pocketsphinx in a worker process.
 
-One process serves all sessions. It starts with the first utterance (or `start`),
-ends when its pipe closes, and a new one follows where it died: what was being
-heard fails, the next utterance does not.
+All sessions share the process. It starts with the first utterance (or `start`) and ends
+when its pipe closes. If it dies, open utterances fail and the next one starts a new
+process.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pathlib import Path
 
 import msgspec
 
-from ..interfaces import EarError, Hearing
+from ..interfaces import RecogniserError, Utterance
 
-__all__ = ["SphinxEar"]
+__all__ = ["SphinxRecogniser"]
 
 _WORKER = Path(__file__).with_name("asr_sphinx_worker.py")
-#: Seconds that a worker has to end by itself once its pipe is closed.
+#: Seconds for the worker to end after its pipe is closed.
 _GRACE = 2.0
-#: Bytes that wait for the worker, above which it counts as stuck (a minute each
-#: of thirty sessions).
+#: Bytes in the worker's pipe above which it counts as stuck: a minute of thirty
+#: sessions.
 _BACKLOG = 60 * 32_000 * 30
 
 
-class SphinxEar:
-    """Recognises English with pocketsphinx. Belongs to one event loop."""
+class SphinxRecogniser:
+    """Recognises English with pocketsphinx. Use it in one event loop."""
 
     def __init__(self) -> None:
         self._worker: _Worker | None = None
@@ -40,29 +40,29 @@ class SphinxEar:
     async def start(self) -> None:
         """Start the process and wait until its model is loaded (0.5 s).
 
-        Raises `EarError`.
+        Raises `RecogniserError` if it does not start.
         """
-        worker = await asyncio.shield(self._started())
+        worker = await asyncio.shield(self.worker())
         await worker.ready.wait()
         if worker.ended:
-            raise EarError("the recogniser's process does not start")
+            raise RecogniserError("the recogniser process does not start")
 
-    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
-        """Open an utterance; its audio may be fed at once."""
+    def listen(self, on_guess: Callable[[str], None]) -> Utterance:
+        """Open an utterance. It accepts audio before the process has started."""
         return _Utterance(self, on_guess)
 
     async def close(self) -> None:
-        """End the process and wait for it. Idempotent."""
+        """Stop the process and wait until it has ended. Idempotent."""
         self._closed = True
         starting, self._starting = self._starting, None
         if starting is not None:
             with contextlib.suppress(Exception):
                 await (await starting).close()
 
-    def _started(self) -> asyncio.Task[_Worker]:
-        """The task that gives the worker: the present one, or a new one's."""
+    def worker(self) -> asyncio.Task[_Worker]:
+        """The task that starts the worker, a new one if the last worker has ended."""
         if self._closed:
-            raise EarError("the ear is closed")
+            raise RecogniserError("the ear is closed")
         task = self._starting
         if task is None or (task.done() and not _alive(task)):
             task = self._starting = asyncio.create_task(_Worker.spawn())
@@ -76,7 +76,7 @@ def _alive(task: asyncio.Task[_Worker]) -> bool:
 
 
 class _Worker:
-    """The running process, the utterances it is at, and the reader of its answers."""
+    """The process, its open utterances, and the task that reads its messages."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.ended = False
@@ -89,8 +89,8 @@ class _Worker:
     @classmethod
     async def spawn(cls) -> _Worker:
         if importlib.util.find_spec("pocketsphinx") is None:
-            raise EarError("no ear: install the extra duologue[local]")
-        # A process group of its own: Ctrl-C at the terminal is the parent's.
+            raise RecogniserError("no ear: install the extra duologue[local]")
+        # In its own process group, so that Ctrl-C reaches the parent only.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -109,13 +109,13 @@ class _Worker:
         return number
 
     def send(self, *message: object) -> None:
-        """Queue a message for the process. Raises `EarError` where it is gone."""
+        """Queue a message. Raises `RecogniserError` if the process has ended."""
         pipe = self._process.stdin
         assert pipe is not None
         if self.ended or pipe.is_closing():
-            raise EarError("the recogniser's process has ended")
+            raise RecogniserError("the recogniser process has ended")
         if pipe.transport.get_write_buffer_size() > _BACKLOG:
-            raise EarError("the recogniser's process does not keep up")
+            raise RecogniserError("the recogniser process is too slow")
         body = msgspec.msgpack.encode(message)
         pipe.write(len(body).to_bytes(4, "little") + body)
 
@@ -123,7 +123,7 @@ class _Worker:
         self._utterances.pop(number, None)
 
     async def close(self) -> None:
-        """Close the pipe, wait, and kill what does not end."""
+        """Close the pipe and wait; kill the process after a timeout."""
         pipe = self._process.stdin
         assert pipe is not None
         pipe.close()
@@ -145,7 +145,7 @@ class _Worker:
         status = await self._process.wait()
         self.ended = True
         self.ready.set()
-        why = EarError(f"the recogniser's process ended (status {status})")
+        why = RecogniserError(f"the recogniser process ended (status {status})")
         for utterance in list(self._utterances.values()):
             utterance.fail(why)
         self._utterances.clear()
@@ -163,71 +163,73 @@ class _Worker:
             if what == "final":
                 utterance.succeed(text)
             else:
-                utterance.fail(EarError(f"the recogniser failed: {text}"))
+                utterance.fail(RecogniserError(f"the recogniser failed: {text}"))
 
 
 class _Utterance:
-    """What was fed so far, until the worker is there to take it."""
+    """An utterance; it keeps its messages until the worker has started."""
 
-    def __init__(self, ear: SphinxEar, on_guess: Callable[[str], None]) -> None:
+    def __init__(
+        self, recogniser: SphinxRecogniser, on_guess: Callable[[str], None]
+    ) -> None:
         self.on_guess = on_guess
-        self._words: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._text: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._worker: _Worker | None = None
         self._number = 0
-        self._held: list[tuple[object, ...]] = []
+        self._unsent: list[tuple[object, ...]] = []
         try:
-            ear._started().add_done_callback(self._begin)
-        except EarError as error:
+            recogniser.worker().add_done_callback(self._begin)
+        except RecogniserError as error:
             self.fail(error)
 
     def feed(self, pcm16k: bytes) -> None:
-        """Take the audio that follows. Never blocks."""
-        if not self._words.done():
+        """Add the next audio. Never blocks."""
+        if not self._text.done():
             self._send("feed", pcm16k)
 
     async def finish(self) -> str:
-        """The words, once the audio is complete. Raises `EarError`."""
-        if not self._words.done():
+        """End the audio and return its text. Raises `RecogniserError`."""
+        if not self._text.done():
             self._send("finish")
-        return await self._words
+        return await self._text
 
     def drop(self) -> None:
-        """Stop; nobody wants the words. Idempotent."""
-        if not self._words.done():
-            self._words.cancel()
+        """Cancel the recognition. Idempotent."""
+        if not self._text.done():
+            self._text.cancel()
             self._send("drop")
             if self._worker is not None:
                 self._worker.forget(self._number)
 
-    def succeed(self, words: str) -> None:
-        if not self._words.done():
-            self._words.set_result(words)
+    def succeed(self, text: str) -> None:
+        if not self._text.done():
+            self._text.set_result(text)
 
-    def fail(self, error: EarError) -> None:
-        if not self._words.done():
-            self._words.set_exception(error)
-            self._words.exception()  # seen: nobody may be waiting for it
+    def fail(self, error: RecogniserError) -> None:
+        if not self._text.done():
+            self._text.set_exception(error)
+            self._text.exception()  # no warning if `finish` is never called
 
     def _begin(self, task: asyncio.Task[_Worker]) -> None:
-        """The worker is there: open the utterance and hand over what was held."""
+        """Open the utterance in the worker and send the kept messages."""
         try:
             worker = task.result()
-            if not self._words.done():
+            if not self._text.done():
                 self._number = worker.open(self)
                 self._worker = worker
-                for what, *rest in self._held:
+                for what, *rest in self._unsent:
                     worker.send(what, self._number, *rest)
         except asyncio.CancelledError:
-            self.fail(EarError("the ear is closed"))
-        except (EarError, OSError) as error:
-            self.fail(EarError(str(error)))
-        self._held.clear()
+            self.fail(RecogniserError("the ear is closed"))
+        except (RecogniserError, OSError) as error:
+            self.fail(RecogniserError(str(error)))
+        self._unsent.clear()
 
     def _send(self, *message: object) -> None:
         if self._worker is None:
-            self._held.append(message)
+            self._unsent.append(message)
             return
         try:
             self._worker.send(message[0], self._number, *message[1:])
-        except EarError as error:
+        except RecogniserError as error:
             self.fail(error)

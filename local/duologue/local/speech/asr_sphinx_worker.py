@@ -1,11 +1,10 @@
-"""The recogniser's process: pocketsphinx behind a pair of pipes.
+"""The worker process of speech recognition: pocketsphinx behind two pipes.
 
-Run as a file (``python -P asr_sphinx_worker.py``), so that it needs nothing of the
-package on its path. pocketsphinx holds the interpreter's lock while it decodes,
-up to 0.4 s at the end of an utterance: in the service's own process it would stop
-every session's audio. This is the one module that knows it.
+It runs as a file (``python -P asr_sphinx_worker.py``) and imports nothing from this
+package. pocketsphinx holds the GIL while it decodes, up to 0.4 s at the end of an
+utterance: in the service's process it would interrupt the audio of all sessions.
 
-Messages are msgspec's MessagePack, each after its length (4 bytes, little-endian).
+A message is MessagePack after its length (4 bytes, little-endian).
 
 - In: ``["open", id]``, ``["feed", id, pcm16k]``, ``["finish", id]``, ``["drop", id]``.
 - Out: ``["ready"]``, ``["guess", id, text]``, ``["final", id, text]``,
@@ -24,33 +23,31 @@ from typing import BinaryIO
 import msgspec
 from pocketsphinx import Decoder
 
-__all__ = ["LENGTH", "DecoderPool", "best_of"]
+__all__ = ["LENGTH", "DecoderPool"]
 
-#: The length that goes before each message.
+#: The length in front of each message.
 LENGTH = struct.Struct("<I")
-#: Utterances decoded at once; a decoder takes 0.4 s and 95 MB.
+#: The number of decoders. Each takes 0.4 s to load, and 95 MB.
 _DECODERS = 2
-#: Words of the scripted replies that its dictionary lacks.
-_MORE_WORDS = {"duologue": "D UW AH L AO G"}
-#: The cepstral mean that each utterance begins with. The decoder would go on with
-#: what earlier utterances left, of whatever session, and so hear the same audio
-#: differently. It is the running mean (`Decoder.get_cmn`) after three passes over
-#: 235 s of speech: 30 sentences of flite's two voices, clean and through Opus, and
-#: the examples. The model's own start (40,3,-1) makes more errors.
+#: The initial cepstral mean of each utterance. Without it a decoder continues with the
+#: mean of its last utterance, so the text depends on other sessions. The value is
+#: `Decoder.get_cmn` after three passes over 235 s of speech: 30 sentences in flite's
+#: two voices, clean and through Opus, and the examples. The model's default (40,3,-1)
+#: gives more errors.
 _SPEECH_MEAN = (
     "39.4915,-1.78511,8.33502,15.8907,3.49831,-0.282475,4.02458,"
     "-6.38972,-6.57736,-4.82474,6.10697,2.354,4.3742"
 )
-#: Audio held for an utterance that waits for a decoder, in bytes (two minutes).
+#: Bytes of audio kept for an utterance without a decoder: two minutes.
 _WAITING = 120 * 32_000
 
 _Send = Callable[[list[object]], None]
 
 
 class DecoderPool:
-    """Decodes utterances as their audio comes, a few at once.
+    """Decodes a few utterances at a time, streaming.
 
-    An utterance that finds all decoders busy keeps its audio and waits its turn.
+    If all decoders are busy, an utterance is queued with its audio.
     """
 
     def __init__(self, send: _Send) -> None:
@@ -62,11 +59,11 @@ class DecoderPool:
         self._guesses: dict[int, str] = {}
 
     def warm(self) -> None:
-        """Load the model before the first utterance needs it."""
+        """Load the model before the first utterance."""
         self._free.append(self._new_decoder())
 
     def handle(self, message: list[object]) -> None:
-        """Do what one message asks."""
+        """Handle a message of the parent."""
         match message:
             case ["open", int(utterance)]:
                 self._open(utterance)
@@ -87,7 +84,7 @@ class DecoderPool:
         self._busy[utterance] = decoder
 
     def _feed(self, utterance: int, pcm: bytes | None) -> None:
-        """Take audio, or the end of it (None)."""
+        """Add audio; None ends the utterance."""
         if (waiting := self._waiting.get(utterance)) is not None:
             if sum(len(piece or b"") for piece in waiting) < _WAITING or pcm is None:
                 waiting.append(pcm)
@@ -119,7 +116,7 @@ class DecoderPool:
             self._release(utterance)
 
     def _release(self, utterance: int) -> None:
-        """Give a decoder to whoever has waited longest."""
+        """Free the decoder and start the next queued utterance."""
         self._free.append(self._busy.pop(utterance))
         self._guesses.pop(utterance, None)
         if self._waiting:
@@ -136,7 +133,7 @@ class DecoderPool:
 
     def _new_decoder(self) -> Decoder:
         self._made += 1
-        # One pass and every second frame: the final text comes within 10 ms.
+        # One pass, every second frame: the final text takes less than 10 ms.
         return Decoder(loglevel="FATAL", fwdflat=False, ds=2)
 
 
@@ -145,27 +142,8 @@ def _words(decoder: Decoder) -> str:
     return "" if hypothesis is None else hypothesis.hypstr
 
 
-def best_of(pcm16k: bytes, grammar: str, words: set[str]) -> str:
-    """The sentence of a JSGF grammar that an utterance sounds like, or nothing.
-
-    ``words`` are those of the grammar. Raises ValueError for words that the
-    dictionary does not have.
-    """
-    decoder = Decoder(loglevel="FATAL", lm=None)
-    for word, sounds in _MORE_WORDS.items():
-        decoder.add_word(word, sounds)
-    if unknown := sorted(word for word in words if not decoder.lookup_word(word)):
-        raise ValueError(f"not in the dictionary: {', '.join(unknown)}")
-    decoder.add_jsgf_string("choice", grammar)
-    decoder.activate_search("choice")
-    decoder.start_utt()
-    decoder.process_raw(pcm16k, full_utt=True)
-    decoder.end_utt()
-    return _words(decoder)
-
-
 def _read(pipe: BinaryIO) -> list[object] | None:
-    """The next message, or None where the pipe was closed."""
+    """The next message; None if the pipe is closed."""
     head = pipe.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -175,7 +153,7 @@ def _read(pipe: BinaryIO) -> list[object] | None:
 
 
 def main() -> None:
-    """Serve until the pipe closes. Ctrl-C is for the parent, which closes it."""
+    """Run until the pipe closes. The parent handles Ctrl-C and closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = sys.stdout.buffer
 

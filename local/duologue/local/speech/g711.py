@@ -1,8 +1,7 @@
-"""G.711, the telephone's audio: ``audio/pcmu`` and ``audio/pcma`` at 8,000 Hz.
+"""The telephone codec G.711: ``audio/pcmu`` and ``audio/pcma``, a byte for each sample.
 
-The two tables are computed as ITU-T G.711 defines them, because the standard library
-has lost its own (``audioop``) and no library that is installed here offers a stream
-without a container. One byte is one sample.
+The tables follow ITU-T G.711. The standard library no longer has a codec (``audioop``),
+and the installed libraries only read G.711 in containers.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from array import array
 from collections.abc import Callable
 from typing import Protocol
 
-from ..interfaces import VOICE_RATE
+from ..interfaces import SAMPLE_RATE
 
 __all__ = ["G711_RATE", "Resampling", "Stream", "Writer", "decode", "encode", "reader"]
 
@@ -20,16 +19,16 @@ G711_RATE = 8_000
 
 
 class Stream(Protocol):
-    """PCM16 mono on its way from one rate to another."""
+    """Converts a stream of PCM16 mono to another sample rate."""
 
     def __call__(self, pcm: bytes) -> bytes:
-        """The samples that are ready after these."""
+        """The samples that are complete after this input."""
 
     def flush(self) -> bytes:
-        """The samples still held back; the stream is over."""
+        """The remaining samples at the end of the stream."""
 
 
-#: Makes a stream from one rate to another, in Hz.
+#: Creates a stream from one sample rate to another, in Hz.
 Resampling = Callable[[int, int], Stream]
 
 _BIAS = 33
@@ -49,13 +48,13 @@ def _from_alaw(code: int) -> int:
 
 
 def _decoding(law: Callable[[int], int]) -> tuple[bytes, bytes]:
-    """The low and the high byte of each code's sample, for `bytes.translate`."""
+    """The low and the high bytes of the samples, by code, for `bytes.translate`."""
     samples = [law(code) & 0xFFFF for code in range(256)]
     return bytes(each & 0xFF for each in samples), bytes(each >> 8 for each in samples)
 
 
 def _encoding(law: Callable[[int], int]) -> bytes:
-    """The nearest code of each sample, by its 16 bits as an unsigned number."""
+    """The nearest code for each sample; the index is the sample as unsigned 16 bits."""
     codes = sorted((law(code), code) for code in range(256))
     table = bytearray(65_536)
     place = 0
@@ -72,7 +71,7 @@ _ENCODING: dict[str, bytes] = {}
 
 
 def decode(data: bytes, kind: str) -> bytes:
-    """G.711 as PCM16 at 8 kHz."""
+    """Decode G.711 to PCM16 at 8 kHz; ``kind`` is the format's type."""
     low, high = _DECODING[kind]
     pcm = bytearray(2 * len(data))
     pcm[0::2], pcm[1::2] = data.translate(low), data.translate(high)
@@ -80,7 +79,7 @@ def decode(data: bytes, kind: str) -> bytes:
 
 
 def encode(pcm8k: bytes, kind: str) -> bytes:
-    """PCM16 at 8 kHz as G.711."""
+    """Encode PCM16 at 8 kHz as G.711; ``kind`` is the format's type."""
     table = _ENCODING.get(kind)
     if table is None:
         table = _ENCODING[kind] = _encoding(_LAWS[kind])
@@ -88,18 +87,17 @@ def encode(pcm8k: bytes, kind: str) -> bytes:
 
 
 def reader(kind: str, resampling: Resampling) -> Callable[[bytes], bytes]:
-    """Makes PCM16 at 24 kHz of G.711, as a stream, for an ear that is used to more.
+    """A decoder of a G.711 stream to PCM16 at 24 kHz, for speech recognition.
 
-    Each sample is held for two, which leaves a mirror of the telephone's band above
-    it. An ear that was trained on 16 kHz and finds nothing there makes three errors
-    where it makes one with the mirror.
+    It repeats each sample, so the telephone band has a mirror image above 4 kHz. A
+    recogniser that was trained on 16 kHz makes a third of the errors with that image.
     """
-    stream = resampling(2 * G711_RATE, VOICE_RATE)
+    stream = resampling(2 * G711_RATE, SAMPLE_RATE)
     return lambda data: stream(_held(decode(data, kind)))
 
 
 def _held(pcm: bytes) -> bytes:
-    """Each sample twice."""
+    """Repeat each sample."""
     samples = array("H", pcm)
     held = array("H", bytes(2 * len(pcm)))
     held[0::2] = held[1::2] = samples
@@ -107,18 +105,18 @@ def _held(pcm: bytes) -> bytes:
 
 
 class Writer:
-    """Makes G.711 of PCM16 at 24 kHz: an `AudioWriter`."""
+    """Encodes a stream of PCM16 at 24 kHz as G.711."""
 
     bytes_per_ms = G711_RATE // 1000
 
     def __init__(self, kind: str, resampling: Resampling) -> None:
         self._kind = kind
-        self._stream = resampling(VOICE_RATE, G711_RATE)
+        self._stream = resampling(SAMPLE_RATE, G711_RATE)
 
     def write(self, pcm24k: bytes) -> bytes:
-        """What is ready of it."""
+        """The G.711 that is complete after this input."""
         return encode(self._stream(pcm24k), self._kind)
 
     def flush(self) -> bytes:
-        """What was held back; the stream is over."""
+        """The remaining G.711 at the end of the stream."""
         return encode(self._stream.flush(), self._kind)

@@ -1,4 +1,4 @@
-"""Parts that are services elsewhere: the one module of this root that knows httpx."""
+"""Requests to external speech and chat services; the only user of httpx in `local`."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ import httpx
 
 from duologue.transports.http.credentials import Secret
 
-__all__ = ["Far", "Gone"]
+__all__ = ["Endpoint", "EndpointError"]
 
-#: Bytes of an answer that is read whole, and of a line of a stream.
+#: Bytes of a response body, and of a line of a stream.
 _LIMIT = 1024 * 1024
-#: Characters of a foreign text that a message of ours repeats.
+#: Characters of the service's text in an error message.
 _QUOTED = 200
-#: Seconds to connect, and between two pieces of an answer.
+#: Timeouts in seconds: to connect, and between two pieces of a response.
 _CONNECT, _SILENCE = 5.0, 30.0
 _LAST_PORT = 65_535
 
 
-class Gone(Exception):
-    """The service did not do it; the message is one line. ``status`` of its answer."""
+class EndpointError(Exception):
+    """A request failed. The message is one line; ``status`` is the HTTP status."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Far:
-    """One endpoint of a service that speaks OpenAI's HTTP API.
+class Endpoint:
+    """An endpoint of a service with OpenAI's HTTP API.
 
-    ``url`` is the service's base URL (``https://…/v1``) or the endpoint's own; a
-    missing ``path`` is put behind it. No redirect is followed, so a key goes to the
-    host that was named and to no other. Raises ValueError for what is no such URL.
+    ``url`` is the base URL of the service (``https://…/v1``) or the URL of the
+    endpoint; a missing ``path`` is appended. Redirects are not followed, so only the
+    configured host receives the key. ``part`` names the component in messages. Raises
+    ValueError for an invalid URL.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Far:
         except httpx.InvalidURL as error:
             raise ValueError(f"not a URL for the {part}: {error}") from None
         if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise ValueError(f"the URL of the {part} begins with http:// or https://")
+            raise ValueError(f"the URL of the {part} must begin with http(s)://")
         if (self._url.port or 0) > _LAST_PORT:
             raise ValueError(f"not a URL for the {part}: no port {self._url.port}")
         if not self._url.path.endswith(path):
@@ -59,75 +60,77 @@ class Far:
         self._client: httpx.AsyncClient | None = None
 
     @property
-    def place(self) -> str:
-        """The host, and the port where it is named."""
+    def host(self) -> str:
+        """The host, with the port if the URL has one."""
         return self._url.netloc.decode().rpartition("@")[2]
 
     @property
-    def stays(self) -> bool:
-        """Whether the service is on this machine, by an address of its own."""
+    def is_loopback(self) -> bool:
+        """Whether the host is a loopback address: no data leaves the machine."""
         try:
             return ipaddress.ip_address(self._url.host).is_loopback
         except ValueError:
             return self._url.host == "localhost"
 
-    async def ask(self, **body: Any) -> bytes:
-        """Post a request and read the whole answer. Raises `Gone`."""
+    async def post(self, **body: Any) -> bytes:
+        """Send a request and return the response body. Raises `EndpointError`."""
         async with self._answer(**body) as answer:
             read = bytearray()
             async for piece in answer.aiter_bytes():
                 read += piece
                 if len(read) > _LIMIT:
-                    raise Gone(f"the {self.part} at {self.place} answers too much")
+                    raise self._too_long()
             return bytes(read)
 
     async def stream(self, **body: Any) -> AsyncGenerator[bytes]:
-        """Post a request and give the answer as it comes. Raises `Gone`."""
+        """Send a request and stream the response body. Raises `EndpointError`."""
         async with self._answer(**body) as answer:
             async for piece in answer.aiter_bytes():
                 yield piece
 
     async def lines(self, **body: Any) -> AsyncGenerator[str]:
-        """Post a request and give the answer's lines as they come. Raises `Gone`."""
+        """Send a request and stream the lines of the body. Raises `EndpointError`."""
         rest = b""
         async with aclosing(self.stream(**body)) as pieces:
             async for piece in pieces:
                 *whole, rest = (rest + piece).split(b"\n")
                 if len(rest) > _LIMIT:
-                    raise Gone(f"the {self.part} at {self.place} answers too much")
+                    raise self._too_long()
                 for line in whole:
                     yield line.decode(errors="replace").rstrip("\r")
         if rest:
             yield rest.decode(errors="replace")
 
     async def close(self) -> None:
-        """Close what is open. Idempotent."""
+        """Close the connections. Idempotent."""
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
 
     @asynccontextmanager
     async def _answer(self, **body: Any) -> AsyncIterator[httpx.Response]:
-        """The answer to a request, once it is known to be a good one."""
+        """A response with the status 200."""
         try:
             client = self._connected()
             async with client.stream("POST", self._url, **body) as answer:
                 if answer.status_code != 200:
                     head = (await _head(answer)).decode(errors="replace")
-                    raise Gone(
+                    raise EndpointError(
                         self._refusal(answer.status_code, head), answer.status_code
                     )
                 yield answer
         except httpx.ConnectError as error:
-            raise Gone(
-                f"nothing answers at {self.place}: {_line(str(error))}"
+            raise EndpointError(
+                f"nothing answers at {self.host}: {_line(str(error))}"
             ) from error
         except (httpx.TimeoutException, TimeoutError):
-            raise Gone(f"the {self.part} at {self.place} does not answer") from None
+            raise EndpointError(
+                f"the {self.part} at {self.host} does not answer"
+            ) from None
         except (httpx.HTTPError, httpx.StreamError, OSError, ValueError) as error:
             why = _line(str(error)) or "it closed the connection"
-            raise Gone(
-                f"the exchange with the {self.part} at {self.place} broke off: {why}"
+            raise EndpointError(
+                f"the exchange with the {self.part} at {self.host} broke off: {why}"
             ) from error
 
     def _connected(self) -> httpx.AsyncClient:
@@ -138,25 +141,30 @@ class Far:
             self._client = httpx.AsyncClient(
                 headers=headers,
                 follow_redirects=False,
-                # A proxy of the environment cannot reach our loopback.
-                trust_env=not self.stays,
+                # A proxy cannot reach the loopback of this machine.
+                trust_env=not self.is_loopback,
                 timeout=httpx.Timeout(_SILENCE, connect=_CONNECT),
                 verify=self._url.scheme != "http",
             )
         return self._client
 
+    def _too_long(self) -> EndpointError:
+        return EndpointError(
+            f"the response of the {self.part} at {self.host} is too long"
+        )
+
     def _refusal(self, status: int, head: str) -> str:
         with suppress(ValueError, LookupError, TypeError, RecursionError):
             head = str(json.loads(head)["error"]["message"])
         if self._key is not None:
-            # Some services repeat the key that they refuse.
+            # Some services repeat the refused key.
             head = head.replace(self._key.reveal(), "***")
         said = _line(head) or "an empty body"
-        return f"the {self.part} at {self.place} refused ({status}): {said}"
+        return f"the {self.part} at {self.host} refused ({status}): {said}"
 
 
 async def _head(answer: httpx.Response) -> bytes:
-    """The beginning of a body."""
+    """The beginning of the body."""
     read = bytearray()
     async with asyncio.timeout(_CONNECT):
         async for piece in answer.aiter_bytes():

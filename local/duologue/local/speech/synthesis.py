@@ -1,40 +1,42 @@
-"""A blocking synthesiser as an asynchronous stream of audio.
+"""Blocking speech synthesis as an asynchronous stream of audio.
 
-Voice libraries have one global state and block: each text is spoken in a thread of
-its own, clause by clause, so that the first audio is early, another session gets
-its turn between two clauses, and stopping takes one chunk.
+The C libraries block and have global state. Each text has a thread, which locks the
+library for one clause at a time: the first audio comes early, sessions alternate, and a
+stop takes effect within one chunk.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import re
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 
-from ..interfaces import VOICE_RATE, VoiceError
+from ..interfaces import SAMPLE_RATE, SynthesiserError
 from .resample import Resampler
 
-__all__ = ["Emit", "Say", "Trim", "clauses", "stream"]
+__all__ = ["Emit", "Library", "Say", "Trim", "clauses", "stream"]
 
-#: Takes PCM16 at the library's own rate; False means: stop.
+#: Receives PCM16 at the library's sample rate; returns False to stop the synthesis.
 Emit = Callable[[bytes], bool]
-#: Speaks one clause, blocking, into an `Emit`.
+#: Synthesises one clause into an `Emit`; blocks.
 Say = Callable[[str, Emit], None]
 
-#: PCM16 up to which the audio has not begun: voices start with 0.2 s of faint noise,
-#: which a listener would wait through.
+#: The PCM16 value of the noise floor. Speech starts after 0.2 s of faint noise, which
+#: would delay the reply.
 _SILENT = 256
-#: ms kept before that: a word begins softly.
+#: ms kept before the first louder sample: a word starts softly.
 _SOFT_MS = 8
-#: Longer sentences are cut at their commas too, in characters.
+#: Characters; longer sentences are also split at commas.
 _LONG = 160
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
 _COMMA = re.compile(r"(?<=,)\s+")
 
 
 def clauses(text: str) -> list[str]:
-    """The text in pieces that can be spoken one after the other."""
+    """Split a text into clauses that can be spoken separately."""
     pieces: list[str] = []
     for sentence in _SENTENCE.split(text):
         parts = _COMMA.split(sentence) if len(sentence) > _LONG else [sentence]
@@ -43,7 +45,7 @@ def clauses(text: str) -> list[str]:
 
 
 def _joined(parts: list[str]) -> list[str]:
-    """Short parts put together again, up to the length that is worth a cut."""
+    """Join consecutive parts while they are shorter than `_LONG` together."""
     pieces = [parts[0]]
     for part in parts[1:]:
         if len(pieces[-1]) + len(part) < _LONG:
@@ -56,10 +58,11 @@ def _joined(parts: list[str]) -> list[str]:
 async def stream(
     text: str, say: Say, rate: int, lock: threading.Lock
 ) -> AsyncGenerator[bytes]:
-    """The text as PCM16 at 24 kHz, made by ``say`` at ``rate`` Hz in a thread.
+    """Run ``say`` in a thread and stream its audio as PCM16 at 24 kHz.
 
-    ``lock`` is held for one clause at a time. The thread has ended when the
-    iterator has. Raises `VoiceError` if ``say`` fails.
+    ``rate`` is the sample rate of ``say`` in Hz. ``lock`` is held for one clause at a
+    time. The thread ends before the iterator does. Raises `SynthesiserError` if ``say``
+    fails.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
@@ -68,7 +71,7 @@ async def stream(
     def put(chunk: bytes | Exception | None) -> None:
         try:
             loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-        except RuntimeError:  # the loop was closed under us: nobody listens
+        except RuntimeError:  # the event loop is closed
             stopped.set()
 
     def work() -> None:
@@ -84,14 +87,14 @@ async def stream(
     try:
         while not ended:
             ready = [await chunks.get()]
-            while not chunks.empty():  # the voice is faster than we are called
+            while not chunks.empty():
                 ready.append(chunks.get_nowait())
             ended = ready[-1] is None
             if audio := b"".join(part for part in ready if isinstance(part, bytes)):
                 yield audio
             for part in ready:
                 if isinstance(part, Exception):
-                    raise VoiceError(f"cannot speak: {part}") from part
+                    raise SynthesiserError(f"cannot speak: {part}") from part
     finally:
         stopped.set()
         while not ended:
@@ -107,8 +110,8 @@ def _speak_all(
     put: Callable[[bytes], None],
     stopped: threading.Event,
 ) -> None:
-    """Speak clause by clause until the end or the stop; runs in the thread."""
-    resampler = Resampler(rate, VOICE_RATE)
+    """Synthesise clause by clause until the end or a stop; runs in the thread."""
+    resampler = Resampler(rate, SAMPLE_RATE)
     trim = Trim(rate)
 
     def emit(pcm: bytes) -> bool:
@@ -124,8 +127,37 @@ def _speak_all(
     put(resampler.flush())
 
 
+class Library:
+    """Passes audio from the callback of a C library to an `Emit`."""
+
+    def __init__(self) -> None:
+        self._emit: Emit | None = None
+        self._failure: Exception | None = None
+
+    def take(self, address: int, size: int) -> bool:
+        """Emit the samples at an address; False stops the synthesis. Never raises."""
+        # An exception cannot pass through C, so `emitting` raises it.
+        try:
+            assert self._emit is not None
+            return self._emit(ctypes.string_at(address, 2 * size))
+        except Exception as error:
+            self._failure = error
+            return False
+
+    @contextmanager
+    def emitting(self, emit: Emit) -> Iterator[None]:
+        """Within this context, `take` calls ``emit``. Raises the error of ``emit``."""
+        self._emit, self._failure = emit, None
+        try:
+            yield
+        finally:
+            self._emit = None
+        if self._failure is not None:
+            raise self._failure
+
+
 class Trim:
-    """Drops the silence before the first word, but for its last few ms."""
+    """Removes the silence before the first word, except for a few ms."""
 
     def __init__(self, rate: int) -> None:
         self._kept = rate * _SOFT_MS // 1000 * 2

@@ -1,4 +1,4 @@
-"""A voice that says the same text once, and remembers it."""
+"""A cache of synthesised speech."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from ..interfaces import VOICE_RATE, Voice
+from ..interfaces import SAMPLE_RATE, Synthesiser
 
-__all__ = ["CachedVoice"]
+__all__ = ["CachedSynthesiser"]
 
-#: Bytes of speech that are kept: eight minutes, 23 MB.
-_KEPT = 8 * 60 * VOICE_RATE * 2
+#: The size of the cache in bytes: eight minutes, 23 MB.
+_KEPT = 8 * 60 * SAMPLE_RATE * 2
 
 
-class CachedVoice:
-    """Passes a voice on; what was spoken to its end is kept, the least used go first.
+class CachedSynthesiser:
+    """Caches complete speech of another synthesiser, with least-recently-used eviction.
 
-    Sessions that ask for a text while it is being spoken share the one synthesis,
-    which stops when the last of them has gone.
+    Concurrent requests for the same text share one synthesis. It stops when the last
+    request is closed.
     """
 
-    def __init__(self, voice: Voice, limit: int = _KEPT) -> None:
-        self._voice = voice
+    def __init__(self, synthesiser: Synthesiser, limit: int = _KEPT) -> None:
+        self._synthesiser = synthesiser
         self._limit = limit
         self._kept: OrderedDict[tuple[str | None, str], bytes] = OrderedDict()
         self._size = 0
-        self._under_way: dict[tuple[str | None, str], _Synthesis] = {}
+        self._running: dict[tuple[str | None, str], _Synthesis] = {}
 
     @property
     def name(self) -> str:
-        """Which voice this is."""
-        return self._voice.name
+        """The name of the other synthesiser."""
+        return self._synthesiser.name
 
     async def speak(
         self, text: str, *, voice: str | None = None
     ) -> AsyncGenerator[bytes]:
-        """The text as PCM16 at 24 kHz: at once where it is known."""
+        """Stream the speech as PCM16 at 24 kHz, in one chunk if it is cached."""
         key = (voice, text)
         if (pcm := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             yield pcm
             return
-        synthesis = self._under_way.get(key)
+        synthesis = self._running.get(key)
         if synthesis is None:
-            synthesis = self._under_way[key] = _Synthesis(
-                self._voice.speak(text, voice=voice)
+            synthesis = self._running[key] = _Synthesis(
+                self._synthesiser.speak(text, voice=voice)
             )
         try:
             async with aclosing(synthesis.follow()) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
-            if self._under_way.get(key) is synthesis and not synthesis.followers:
-                del self._under_way[key]
+            if self._running.get(key) is synthesis and not synthesis.followers:
+                del self._running[key]
                 await synthesis.stop()
                 if synthesis.complete:
                     self._keep(key, b"".join(synthesis.pieces))
@@ -68,7 +68,7 @@ class CachedVoice:
 
 
 class _Synthesis:
-    """A text being spoken, and those who follow it."""
+    """A running synthesis and the number of its followers."""
 
     def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
         self.pieces: list[bytes] = []
@@ -79,7 +79,7 @@ class _Synthesis:
         self._task = asyncio.create_task(self._run(pieces))
 
     async def follow(self) -> AsyncGenerator[bytes]:
-        """All pieces from the first on, as they come. Raises what the voice raised."""
+        """All pieces, from the first one. Raises the error of the synthesis."""
         self.followers += 1
         try:
             at = 0
@@ -99,7 +99,7 @@ class _Synthesis:
             self.followers -= 1
 
     async def stop(self) -> None:
-        """Stop speaking, if it still does."""
+        """Cancel the synthesis. Idempotent."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 

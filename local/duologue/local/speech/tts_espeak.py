@@ -1,8 +1,7 @@
-"""The voice of espeak-ng, from the wheel ``espeakng-loader``: needs no root.
+"""Speech synthesis with espeak-ng from the wheel ``espeakng-loader``.
 
-It sounds robotic and a recogniser reads it badly, so it stands in where flite is
-missing. espeak-ng is under the GPL-3: the wheel is an extra of its own
-(``duologue[espeak]``), and only this module knows it.
+Its speech is robotic and hard to recognise, so it is the fallback for flite. espeak-ng
+has the GPL-3: the wheel is the extra ``duologue[espeak]``, which only this module uses.
 """
 
 from __future__ import annotations
@@ -12,19 +11,19 @@ import threading
 from collections.abc import AsyncGenerator
 from functools import cache
 
-from ..interfaces import VoiceError
-from .synthesis import Emit, stream
+from ..interfaces import SynthesiserError
+from .synthesis import Emit, Library, stream
 
-__all__ = ["EspeakVoice"]
+__all__ = ["EspeakSynthesiser"]
 
 _SYNCHRONOUS = 2
 _CHARACTERS = 1
 _UTF8 = 1
 _CONTINUE, _STOP = 0, 1
-#: ms of audio between two calls back.
+#: ms of audio for each call of the callback.
 _CHUNK_MS = 50
 
-#: The library has one state for the whole process.
+#: The library has global state.
 _lock = threading.Lock()
 
 _OnChunk = ctypes.CFUNCTYPE(
@@ -32,10 +31,11 @@ _OnChunk = ctypes.CFUNCTYPE(
 )
 
 
-class _Library:
+class _Espeak(Library):
     """The loaded library; the caller holds `_lock`."""
 
     def __init__(self) -> None:
+        super().__init__()
         import espeakng_loader
 
         espeak = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -56,44 +56,30 @@ class _Library:
         espeak.espeak_SetVoiceByName(b"en-us")
         self._espeak = espeak
         # espeak keeps the pointer: the callback must live as long as the library.
-        self._on_chunk = _OnChunk(self._take)
+        self._on_chunk = _OnChunk(self._take_chunk)
         espeak.espeak_SetSynthCallback(self._on_chunk)
-        self._emit: Emit | None = None
-        self._failure: Exception | None = None
 
-    def _take(self, samples: int | None, size: int, _events: object) -> int:
-        # An exception cannot pass through C: it is kept and raised afterwards.
-        try:
-            if not samples or not size:
-                return _CONTINUE
-            assert self._emit is not None
-            pcm = ctypes.string_at(samples, 2 * size)
-            return _CONTINUE if self._emit(pcm) else _STOP
-        except Exception as error:
-            self._failure = error
-            return _STOP
+    def _take_chunk(self, samples: int | None, size: int, _events: object) -> int:
+        if not samples or not size:
+            return _CONTINUE
+        return _CONTINUE if self.take(samples, size) else _STOP
 
     def say(self, text: str, emit: Emit) -> None:
-        """Speak one clause into ``emit``; blocks."""
-        self._emit, self._failure = emit, None
+        """Synthesise one clause into ``emit``; blocks."""
         data = text.replace("\0", " ").encode()
-        try:
+        with self.emitting(emit):
             self._espeak.espeak_Synth(
                 data, len(data) + 1, 0, _CHARACTERS, 0, _UTF8, None, None
             )
-        finally:
-            self._emit = None
-        if self._failure is not None:
-            raise self._failure
 
 
 @cache
-def _library() -> _Library:
-    return _Library()
+def _library() -> _Espeak:
+    return _Espeak()
 
 
-class EspeakVoice:
-    """Speaks with espeak-ng. Raises `VoiceError` where it is not installed."""
+class EspeakSynthesiser:
+    """Speech synthesis with espeak-ng. Raises `SynthesiserError` if it is missing."""
 
     name = "espeak-ng"
 
@@ -102,9 +88,9 @@ class EspeakVoice:
             with _lock:
                 _library()
         except (ImportError, OSError, RuntimeError) as error:
-            raise VoiceError(f"espeak-ng cannot be loaded: {error}") from error
+            raise SynthesiserError(f"espeak-ng cannot be loaded: {error}") from error
 
     def speak(self, text: str, *, voice: str | None = None) -> AsyncGenerator[bytes]:
-        """The text as PCM16 at 24 kHz; there is one voice for all names."""
+        """Stream the speech as PCM16 at 24 kHz; all voices sound the same."""
         library = _library()
         return stream(text, library.say, library.rate, _lock)

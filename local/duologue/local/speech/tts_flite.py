@@ -1,7 +1,7 @@
-"""The voice of libflite (Debian ``libflite1``), by ctypes: 16 kHz, streamed.
+"""Speech synthesis with libflite (Debian: ``libflite1``) through ctypes.
 
-The one module that knows flite. Its structures are those of flite 2.x, which keeps
-them binary compatible within the library name ``.so.1``.
+The structures are those of flite 2.x; they are the same in every library named
+``.so.1``.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import threading
 import unicodedata
 from collections.abc import AsyncGenerator
 from functools import cache, partial
+from typing import Any
 
-from ..interfaces import VoiceError
-from .synthesis import Emit, stream
+from ..interfaces import SynthesiserError
+from .synthesis import Emit, Library, stream
 
-__all__ = ["FliteVoice"]
+__all__ = ["FliteSynthesiser", "FliteVoice"]
 
+#: Hz.
 _RATE = 16_000
-#: Samples between two calls back: 25 ms.
+#: Samples for each call of the callback: 25 ms.
 _CHUNK = 400
 _CONTINUE, _STOP = 0, -1
-#: Names of the protocol that sound like a man; all others get the other voice.
+#: Voices of the protocol that map to flite's voice ``rms``; the others map to ``slt``.
 _RMS = frozenset({"rms", "ash", "ballad", "cedar", "echo", "verse"})
 
-#: The library has one state for the whole process.
+#: The library has global state.
 _lock = threading.Lock()
 
 
@@ -62,10 +64,11 @@ class _Voice(ctypes.Structure):
     _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
 
 
-class _Library:
+class _Flite(Library):
     """The loaded library with its two voices; the caller holds `_lock`."""
 
     def __init__(self) -> None:
+        super().__init__()
         flite = ctypes.CDLL("libflite.so.1")
         flite.new_audio_streaming_info.restype = ctypes.POINTER(_Streaming)
         flite.audio_streaming_info_val.restype = ctypes.c_void_p
@@ -77,9 +80,7 @@ class _Library:
         flite.flite_init()
         self._flite = flite
         # flite keeps the pointer: the callback must live as long as the voices.
-        self._on_chunk = _OnChunk(self._take)
-        self._emit: Emit | None = None
-        self._failure: Exception | None = None
+        self._on_chunk = _OnChunk(self._take_chunk)
         self._voices = {name: self._register(name) for name in ("slt", "rms")}
 
     def _register(self, name: str) -> ctypes.c_void_p:
@@ -95,43 +96,33 @@ class _Library:
         self._flite.feat_set(voice.contents.features, b"streaming_info", value)
         return ctypes.cast(voice, ctypes.c_void_p)
 
-    def _take(self, wave: object, start: int, size: int, _last: int, _: object) -> int:
-        # An exception cannot pass through C: it is kept and raised afterwards.
-        try:
-            samples = wave.contents.samples  # type: ignore[attr-defined]
-            pcm = ctypes.string_at(samples + 2 * start, 2 * size)
-            assert self._emit is not None
-            return _CONTINUE if self._emit(pcm) else _STOP
-        except Exception as error:
-            self._failure = error
-            return _STOP
+    def _take_chunk(
+        self, wave: Any, start: int, size: int, _last: int, _data: object
+    ) -> int:
+        address = wave.contents.samples + 2 * start
+        return _CONTINUE if self.take(address, size) else _STOP
 
     def say(self, voice: str, text: str, emit: Emit) -> None:
-        """Speak one clause into ``emit``; blocks."""
-        self._emit, self._failure = emit, None
-        try:
+        """Synthesise one clause into ``emit``; blocks."""
+        with self.emitting(emit):
             wave = self._flite.flite_text_to_wave(_plain(text), self._voices[voice])
             if wave:
                 self._flite.delete_wave(wave)
-        finally:
-            self._emit = None
-        if self._failure is not None:
-            raise self._failure
 
 
 @cache
-def _library() -> _Library:
-    return _Library()
+def _library() -> _Flite:
+    return _Flite()
 
 
 def _plain(text: str) -> bytes:
-    """The text in the only letters that flite reads."""
+    """The text in ASCII: flite reads nothing else."""
     text = text.replace("\u2019", "'").replace("\0", " ")
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore")
 
 
-class FliteVoice:
-    """Speaks with libflite. Raises `VoiceError` where it is not installed."""
+class FliteSynthesiser:
+    """Speech synthesis with libflite. Raises `SynthesiserError` if it is missing."""
 
     name = "flite"
 
@@ -140,9 +131,13 @@ class FliteVoice:
             with _lock:
                 _library()
         except (OSError, AttributeError) as error:
-            raise VoiceError(f"libflite cannot be loaded: {error}") from error
+            raise SynthesiserError(f"libflite cannot be loaded: {error}") from error
 
     def speak(self, text: str, *, voice: str | None = None) -> AsyncGenerator[bytes]:
-        """The text as PCM16 at 24 kHz; stops when the iterator is closed."""
+        """Stream the speech as PCM16 at 24 kHz. Closing the iterator stops it."""
         name = "rms" if voice in _RMS else "slt"
         return stream(text, partial(_library().say, name), _RATE, _lock)
+
+
+#: The name in version 0.1.
+FliteVoice = FliteSynthesiser

@@ -1,71 +1,71 @@
-"""A voice by URL: any service with OpenAI's ``/audio/speech``."""
+"""Speech synthesis by a service with OpenAI's ``/audio/speech``."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from ..interfaces import VOICE_RATE, VoiceError
-from .remote import Far, Gone
+from ..interfaces import SAMPLE_RATE, SynthesiserError
+from .http_endpoint import Endpoint, EndpointError
 from .resample import Resampler
 from .synthesis import Trim
 
-__all__ = ["UrlVoice"]
+__all__ = ["HttpSynthesiser"]
 
-#: The protocol's voice where a session names none.
+#: The voice if a session names none.
 _VOICE = "alloy"
-#: Bytes of a WAV file's head at most, before its samples.
+#: The maximum length of a WAV header in bytes.
 _HEAD = 4096
 
 
-class UrlVoice:
-    """Asks for raw PCM (16 bits, mono, 24 kHz) and passes it on as it comes.
+class HttpSynthesiser:
+    """Requests raw PCM (16 bits, mono, 24 kHz) and streams it.
 
-    A service that answers with a WAV file (16 bits, mono) all the same is understood.
+    A WAV file (16 bits, mono, any rate) is accepted too.
     """
 
-    def __init__(self, far: Far) -> None:
-        self._far = far
-        self.name = f"{far.model} at {far.place}"
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.name = f"{endpoint.model} at {endpoint.host}"
 
     async def speak(
         self, text: str, *, voice: str | None = None
     ) -> AsyncGenerator[bytes]:
-        """The text as PCM16 at 24 kHz. Raises `VoiceError`."""
+        """Stream the speech as PCM16 at 24 kHz. Raises `SynthesiserError`."""
         request = {
-            "model": self._far.model,
+            "model": self._endpoint.model,
             "voice": voice or _VOICE,
             "input": text,
             "response_format": "pcm",
         }
-        reader = _Reader(self._far.place)
+        reader = _Reader(self._endpoint.host)
         try:
-            async with aclosing(self._far.stream(json=request)) as pieces:
+            async with aclosing(self._endpoint.stream(json=request)) as pieces:
                 async for piece in pieces:
                     if pcm := reader.take(piece):
                         yield pcm
-        except Gone as error:
-            raise VoiceError(str(error)) from error
+        except EndpointError as error:
+            raise SynthesiserError(str(error)) from error
         if pcm := reader.end():
             yield pcm
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._far.close()
+        await self._endpoint.close()
 
 
 class _Reader:
-    """Bytes of an answer to whole samples at 24 kHz, without silence in front."""
+    """Converts a response body to samples at 24 kHz, without leading silence."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, host: str) -> None:
+        self._host = host
         self._rest = b""
         self._begun = False
-        self._trim = Trim(VOICE_RATE)
+        self._trim = Trim(SAMPLE_RATE)
         self._resampler: Resampler | None = None
 
     def take(self, data: bytes) -> bytes:
-        """What can be played after these bytes."""
+        """The samples that are complete after these bytes."""
         self._rest += data
         if not self._begun and not self._begin():
             return b""
@@ -74,11 +74,11 @@ class _Reader:
         return self._trim(pcm if self._resampler is None else self._resampler(pcm))
 
     def end(self) -> bytes:
-        """What was held back."""
+        """The remaining samples."""
         return b"" if self._resampler is None else self._trim(self._resampler.flush())
 
     def _begin(self) -> bool:
-        """Look whether it is a WAV file. Raises `VoiceError` for one we cannot read."""
+        """Detect the format. Raises `SynthesiserError` for an unsupported one."""
         head = self._rest
         if len(head) < 4:
             return False
@@ -86,20 +86,22 @@ class _Reader:
             at = head.find(b"data", 12)
             if at < 0 or len(head) < at + 8:
                 if len(head) > _HEAD:
-                    raise VoiceError(f"the voice at {self._place} sends a broken WAV")
+                    raise SynthesiserError(
+                        f"the voice at {self._host} sends a broken WAV"
+                    )
                 return False
-            rate = _rate(head[:at], self._place)
-            if rate != VOICE_RATE:
-                self._resampler = Resampler(rate, VOICE_RATE)
+            rate = _rate(head[:at], self._host)
+            if rate != SAMPLE_RATE:
+                self._resampler = Resampler(rate, SAMPLE_RATE)
             self._rest = head[at + 8 :]
         elif head.startswith((b"ID3", b"OggS", b"fLaC", b"{")):
-            raise VoiceError(f"the voice at {self._place} sends no PCM")
+            raise SynthesiserError(f"the voice at {self._host} sends no PCM")
         self._begun = True
         return True
 
 
-def _rate(head: bytes, place: str) -> int:
-    """The sample rate in a WAV head: PCM of 16 bits, mono."""
+def _rate(head: bytes, host: str) -> int:
+    """The sample rate of a WAV file. Raises `SynthesiserError` unless 16 bits, mono."""
     at = head.find(b"fmt ", 12) + 8
     form, channels = (
         int.from_bytes(head[at + n : at + n + 2], "little") for n in (0, 2)
@@ -107,5 +109,5 @@ def _rate(head: bytes, place: str) -> int:
     rate = int.from_bytes(head[at + 4 : at + 8], "little")
     bits = int.from_bytes(head[at + 14 : at + 16], "little")
     if (form, channels, bits) != (1, 1, 16) or not 4000 <= rate <= 192_000:
-        raise VoiceError(f"the voice at {place} sends no PCM of 16 bits, mono")
+        raise SynthesiserError(f"the voice at {host} sends no PCM of 16 bits, mono")
     return rate

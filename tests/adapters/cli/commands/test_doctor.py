@@ -366,7 +366,7 @@ def test_no_voice_and_no_devices(
     def deaf() -> None:
         raise DeviceError("sudo apt-get install libportaudio2")
 
-    monkeypatch.setattr("duologue.local.speech.tts.find_voice", voiceless)
+    monkeypatch.setattr("duologue.local.components.find_synthesiser", voiceless)
     monkeypatch.setattr("duologue.adapters.audio.list_devices", deaf)
     outcome = command("doctor")
     assert outcome.status == 0

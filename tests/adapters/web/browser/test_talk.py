@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from duologue.local.speech import closed_set
-from duologue.local.speech.tts import find_voice
+from duologue.local.components import find_synthesiser
 
+from .... import closed_set
 from .visit import LOOPBACK, Served, Visit, lacking, microphone, visiting
 
 pytestmark = [pytest.mark.realtime, pytest.mark.deep]
@@ -40,7 +40,7 @@ CANDIDATES = (
 
 async def spoken(text: str) -> bytes:
     """The same sentence straight from the voice, for its duration."""
-    return b"".join([pcm async for pcm in find_voice().speak(text)])
+    return b"".join([pcm async for pcm in find_synthesiser().speak(text)])
 
 
 async def assert_says(pcm: bytes, text: str) -> None:
