@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from duologue.local import LocalService, Parts
-from duologue.local.speech.vad_silero import SileroDetector
+from duologue.local.speech.vad_silero import SileroVAD
 from duologue.transports.drivers.webrtc.peer import Peer
 
 KEY = {"Authorization": "Bearer made-up"}
@@ -263,7 +263,7 @@ async def test_sockets_that_vanish_are_forgotten(service: LocalService) -> None:
 )
 async def test_a_large_append_keeps_nobody_waiting(size: int) -> None:
     """Up to four minutes of audio in one event, with a real detector."""
-    parts = Parts(detector=SileroDetector)
+    parts = Parts(detector=SileroVAD)
     async with LocalService(parts=parts) as service, neighbour(service):
         url = service.base_url.replace("http", "ws", 1) + "/realtime?model=m"
         async with connect(url, additional_headers=KEY) as far:
