@@ -16,13 +16,13 @@ from duologue.local.engine.audio_buffers import MOST_AUDIO
 from duologue.local.faults.injector import Fault, Faults, Late, Mute
 from duologue.local.interfaces import (
     Call,
-    EarError,
-    Hearing,
     Prompt,
+    RecogniserError,
+    ReplyPart,
     Say,
-    Thought,
-    Voice,
-    VoiceError,
+    Synthesiser,
+    SynthesiserError,
+    Utterance,
     Wait,
 )
 from duologue.local.server.session_runner import new_id
@@ -52,10 +52,10 @@ def append_of(pcm: bytes) -> dict[str, str]:
 class Giving:
     """A mind that gives these thoughts to everything."""
 
-    thoughts: tuple[Thought, ...]
+    thoughts: tuple[ReplyPart, ...]
     label: str = "given"
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
         for thought in self.thoughts:
             yield thought
 
@@ -116,7 +116,7 @@ async def connect() -> AsyncGenerator[Connect]:
 
 
 async def test_a_typed_turn_needs_a_voice_only(
-    connect: Connect, tone_voice: Voice
+    connect: Connect, tone_voice: Synthesiser
 ) -> None:
     client = connect(Parts(voice=tone_voice), options=QUICK)
     client.send(TYPED, {"type": "response.create"})
@@ -149,7 +149,7 @@ class Broken:
     label: str = "broken"
     name: str = "broken"
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[Thought]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
         raise self.error
         yield
 
@@ -162,7 +162,7 @@ class Broken:
     async def start(self) -> None:
         pass
 
-    def listen(self, on_guess: Callable[[str], None]) -> Hearing:
+    def listen(self, on_guess: Callable[[str], None]) -> Utterance:
         return self
 
     def feed(self, pcm16k: bytes) -> None:
@@ -181,7 +181,7 @@ class Broken:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (VoiceError, "the voice is hoarse"),
+        (SynthesiserError, "the voice is hoarse"),
         (KeyError, "the reply could not be spoken"),
     ],
 )
@@ -206,7 +206,7 @@ async def test_a_mind_that_breaks_is_a_failed_response(connect: Connect) -> None
 async def test_an_ear_that_breaks_is_a_failed_transcription(
     connect: Connect, append: Callable[[bytes], dict[str, Any]]
 ) -> None:
-    client = connect(Parts(ear=Broken(EarError("deaf"))), session=_by_hand())
+    client = connect(Parts(ear=Broken(RecogniserError("deaf"))), session=_by_hand())
     client.send(append(bytes(48_000)), {"type": "input_audio_buffer.commit"})
     failed = await client.until("conversation.item.input_audio_transcription.failed")
     assert failed["error"]["message"] == "deaf"
@@ -256,7 +256,7 @@ async def test_a_client_that_is_gone_does_not_break_the_session() -> None:
 
 
 async def test_silence_is_sent_for_a_second_and_no_longer(
-    connect: Connect, tone_voice: Voice
+    connect: Connect, tone_voice: Synthesiser
 ) -> None:
     """At the beginning and behind each reply; a packet of it costs like any other.
 
@@ -283,7 +283,7 @@ async def test_silence_is_sent_for_a_second_and_no_longer(
 
 
 async def test_muted_audio_goes_neither_way(
-    connect: Connect, tone_voice: Voice
+    connect: Connect, tone_voice: Synthesiser
 ) -> None:
     """The events of a call go on, as if its packets were lost."""
     mute = Fault(does=Mute(), events=("response.created",))
@@ -331,7 +331,7 @@ async def test_the_ear_gets_ready_where_somebody_may_speak(connect: Connect) -> 
         async def start(self) -> None:
             self.started += 1
 
-        def listen(self, on_guess: Callable[[str], None]) -> Hearing:
+        def listen(self, on_guess: Callable[[str], None]) -> Utterance:
             raise AssertionError("nobody speaks")
 
         async def close(self) -> None:

@@ -21,7 +21,7 @@ from duologue.core.events import (
     OutputAudioBufferStopped,
 )
 
-from ..interfaces import VOICE_RATE
+from ..interfaces import SAMPLE_RATE
 from ..schema.refusal import Refusal
 from ..speech.g711 import Resampling, reader
 from .outbox import Outbox
@@ -35,7 +35,7 @@ __all__ = [
     "decoded",
 ]
 
-_BYTES_PER_MS = VOICE_RATE * 2 // 1000
+_BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 #: Characters of base64 audio in one event at most (API page "Client events",
 #: input_audio_buffer.append: "up to a maximum of 15 MiB").
 MOST_AUDIO = 15 * 1024 * 1024

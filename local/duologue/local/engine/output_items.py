@@ -34,12 +34,12 @@ from duologue.core.events import (
     TextPart,
 )
 
-from ..interfaces import VOICE_RATE, Call
+from ..interfaces import SAMPLE_RATE, Call
 from .outbox import Outbox
 
 __all__ = ["AudioWriter", "Delivery", "FunctionCall", "Message", "PcmWriter"]
 
-_BYTES_PER_MS = VOICE_RATE * 2 // 1000
+_BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 #: Audio in one delta, in ms.
 _DELTA_MS = 200
 #: Seconds of speech for a character: paces the words.

@@ -18,14 +18,14 @@ from duologue.core.events import (
     ErrorDetail,
 )
 
-from ..interfaces import EAR_RATE
+from ..interfaces import ASR_RATE
 from .effects import DropUtterance, FeedUtterance, FinishUtterance, OpenUtterance
 from .outbox import Outbox
 from .responses import ResponseInProgress
 
 __all__ = ["Transcripts"]
 
-_BYTES_PER_MS = EAR_RATE * 2 // 1000
+_BYTES_PER_MS = ASR_RATE * 2 // 1000
 #: Words at the end of a guess that are not sent, because they often change.
 _UNSETTLED = 2
 #: Seconds that ``completed`` waits for the response to begin.

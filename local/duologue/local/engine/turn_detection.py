@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import attrs
 
-from ..interfaces import EAR_RATE, Detector
+from ..interfaces import ASR_RATE, VoiceActivityDetector
 from .settings import TurnRule
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "TurnEvent",
 ]
 
-_BYTES_PER_MS = EAR_RATE * 2 // 1000
+_BYTES_PER_MS = ASR_RATE * 2 // 1000
 #: Chunks in a row that start speech (32 ms each).
 _ONSET = 2
 #: How far below the threshold a chunk still counts as speech.
@@ -69,7 +69,9 @@ TurnEvent = SpeechStarted | SpeechContinued | SpeechStopped
 class TurnDetector:
     """Finds turns in audio; takes pieces of any size."""
 
-    def __init__(self, detector: Detector, to_16k: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, detector: VoiceActivityDetector, to_16k: Callable[[bytes], bytes]
+    ) -> None:
         self._detector = detector
         self._to_16k = to_16k
         self._rest = b""

@@ -18,7 +18,7 @@ from duologue.core.events import (
     MessageItem,
 )
 
-from ..interfaces import Detector
+from ..interfaces import VoiceActivityDetector
 from ..schema.refusal import Refusal
 from ..speech.g711 import Resampling
 from .audio_buffers import InputBuffer, OutputBuffer
@@ -49,7 +49,7 @@ class TurnTaking:
         new_id: NewId,
         session: Mapping[str, Any] | None = None,
         options: EngineOptions | None = None,
-        detector: Callable[[], Detector] | None = None,
+        detector: Callable[[], VoiceActivityDetector] | None = None,
         to_16k: Callable[[bytes], bytes] | None = None,
         listen: Callable[[bool], bool] = lambda _: True,
         resampling: Resampling | None = None,

@@ -15,7 +15,7 @@ from ..components import Parts, built_in
 from ..engine.audio_buffers import MOST_FRAME
 from ..engine.settings import EngineOptions
 from ..faults.injector import NO_FAULTS, Faults
-from ..interfaces import VoiceError
+from ..interfaces import SynthesiserError
 from .calls import Calls
 from .capacity import Capacity
 from .http_app import application
@@ -164,7 +164,7 @@ def _origin(given: str) -> str:
 def _found(parts: Parts | None) -> Parts:
     try:
         return built_in() if parts is None else parts
-    except VoiceError as error:
+    except SynthesiserError as error:
         raise ServiceError(str(error)) from error
 
 

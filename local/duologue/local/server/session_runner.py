@@ -18,13 +18,13 @@ from ..engine.outbox import NewId
 from ..engine.settings import EngineOptions
 from ..faults.injector import FaultyLine, Mute, Outcome
 from ..interfaces import (
-    EAR_RATE,
-    VOICE_RATE,
-    Ear,
-    EarError,
-    Hearing,
-    MindError,
-    VoiceError,
+    ASR_RATE,
+    SAMPLE_RATE,
+    Recogniser,
+    RecogniserError,
+    ReplyModelError,
+    SynthesiserError,
+    Utterance,
     Wait,
 )
 from ..speech.resample import Resampler
@@ -94,11 +94,11 @@ class SessionRunner:
             session=session,
             options=options or EngineOptions(label=parts.mind.label),
             detector=parts.detector,
-            to_16k=Resampler(VOICE_RATE, EAR_RATE, prompt=True),
+            to_16k=Resampler(SAMPLE_RATE, ASR_RATE, prompt=True),
             listen=self._seat.listen,
             resampling=Resampler,
         )
-        self._hearings: dict[str, Hearing] = {}
+        self._utterances: dict[str, Utterance] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at: float | None = None
@@ -177,9 +177,9 @@ class SessionRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for hearing in self._hearings.values():
+        for hearing in self._utterances.values():
             hearing.drop()
-        self._hearings.clear()
+        self._utterances.clear()
 
     def _follow_up(self) -> None:
         """Carry out the engine's effects, send its events, and set its timer."""
@@ -248,14 +248,14 @@ class SessionRunner:
             case effects.OpenUtterance(utterance):
                 if self._parts.ear is not None:
                     on_guess = partial(self._guessed, utterance)
-                    self._hearings[utterance] = self._parts.ear.listen(on_guess)
+                    self._utterances[utterance] = self._parts.ear.listen(on_guess)
             case effects.FeedUtterance(utterance, pcm16k):
-                if (hearing := self._hearings.get(utterance)) is not None:
+                if (hearing := self._utterances.get(utterance)) is not None:
                     hearing.feed(pcm16k)
             case effects.FinishUtterance(utterance):
                 self._spawn(utterance, self._finish(utterance))
             case effects.DropUtterance(utterance):
-                if (hearing := self._hearings.pop(utterance, None)) is not None:
+                if (hearing := self._utterances.pop(utterance, None)) is not None:
                     hearing.drop()
             case effects.GenerateReply(response):
                 self._spawn(response, self._generate(effect))
@@ -286,18 +286,18 @@ class SessionRunner:
 
     async def _finish(self, utterance: str) -> None:
         """Wait for the final transcript of an utterance."""
-        hearing = self._hearings.get(utterance)
+        hearing = self._utterances.get(utterance)
         try:
             if hearing is None:
-                raise EarError("this service has no ear")
+                raise RecogniserError("this service has no ear")
             async with asyncio.timeout(_EAR_PATIENCE):
                 words = await hearing.finish()
         except Exception as error:
-            why = _reason(error, (EarError,), "the recogniser did not answer")
+            why = _reason(error, (RecogniserError,), "the recogniser did not answer")
             self._engine.transcription_failed(utterance, why, self._clock())
         else:
             self._engine.transcribed(utterance, words, self._clock())
-        if (hearing := self._hearings.pop(utterance, None)) is not None:
+        if (hearing := self._utterances.pop(utterance, None)) is not None:
             hearing.drop()
         self._follow_up()
 
@@ -313,8 +313,8 @@ class SessionRunner:
                         self._engine.thought(effect.response, thought, self._clock())
                         self._follow_up()
         except Exception as error:
-            why = _reason(error, (MindError,), "no reply was found")
-            code = error.code if isinstance(error, MindError) else "server_error"
+            why = _reason(error, (ReplyModelError,), "no reply was found")
+            code = error.code if isinstance(error, ReplyModelError) else "server_error"
             self._engine.mind_failed(effect.response, why, self._clock(), code=code)
         else:
             self._engine.thought_all(effect.response, self._clock())
@@ -323,21 +323,21 @@ class SessionRunner:
     async def _synthesise(self, effect: effects.Synthesise) -> None:
         try:
             if self._parts.voice is None:
-                raise VoiceError("this service has no voice")
+                raise SynthesiserError("this service has no voice")
             audio = self._parts.voice.speak(effect.text, voice=effect.voice)
             async with contextlib.aclosing(audio):
                 async for pcm in audio:
                     self._engine.voiced(effect.response, pcm, self._clock())
                     self._follow_up()
         except Exception as error:
-            why = _reason(error, (VoiceError,), "the reply could not be spoken")
+            why = _reason(error, (SynthesiserError,), "the reply could not be spoken")
             self._engine.voice_failed(effect.response, why, self._clock())
         else:
             self._engine.voiced_all(effect.response, self._clock())
         self._follow_up()
 
 
-async def _started(ear: Ear) -> None:
+async def _started(ear: Recogniser) -> None:
     try:
         await ear.start()
     except Exception as error:

@@ -21,7 +21,7 @@ from duologue.adapters.cli.doctor import service_checks as doctor_service
 from duologue.core import fold
 from duologue.local import Faults, Parts
 from duologue.local.faults.injector import Cut, Drop, Fault
-from duologue.local.interfaces import VoiceError
+from duologue.local.interfaces import SynthesiserError
 from duologue.transports import read_log_file
 
 Command = Callable[..., Any]
@@ -361,7 +361,7 @@ def test_no_voice_and_no_devices(
     """Warnings with the advice of the one who misses them."""
 
     def voiceless() -> None:
-        raise VoiceError("install the system package libflite1")
+        raise SynthesiserError("install the system package libflite1")
 
     def deaf() -> None:
         raise DeviceError("sudo apt-get install libportaudio2")

@@ -178,10 +178,10 @@ def _voice() -> Check:
     """The voice of the local service."""
     try:
         from duologue.local.components import find_synthesiser
-        from duologue.local.interfaces import VoiceError
+        from duologue.local.interfaces import SynthesiserError
     except ImportError as error:
         return _not_there("voice", error, "local")
     try:
         return ok("voice", find_synthesiser().name)
-    except VoiceError as error:
+    except SynthesiserError as error:
         return warn("voice", "none, so the local service is mute", str(error))

@@ -21,7 +21,7 @@ from duologue.local import (
 )
 from duologue.local import Options as SessionOptions
 from duologue.local.components import from_urls
-from duologue.local.interfaces import VoiceError
+from duologue.local.interfaces import SynthesiserError
 
 __all__ = ["Elsewhere", "Options", "run"]
 
@@ -89,7 +89,7 @@ def _parts(options: Options) -> Parts:
     mind = None if path is None else load_scenario(path)
     try:
         return from_urls(**attrs.asdict(options.elsewhere), mind=mind)
-    except (ValueError, VoiceError) as error:
+    except (ValueError, SynthesiserError) as error:
         raise ServiceError(str(error)) from error
 
 
