@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "house_rules.py"
+SCRIPT = Path(__file__).with_name("house_rules.py")
 
 #: A small tree of the same layout that obeys every rule.
 CLEAN = {
@@ -129,8 +129,8 @@ def write(top: Path, files: dict[str, str]) -> None:
 
 def check(top: Path) -> list[str]:
     """The lines of the script for a tree in which it is copied."""
-    script = top / "scripts" / SCRIPT.name
-    script.parent.mkdir(exist_ok=True)
+    script = top / "tests" / "packaging" / SCRIPT.name
+    script.parent.mkdir(parents=True)
     script.write_bytes(SCRIPT.read_bytes())
     run = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, check=False
