@@ -2,7 +2,7 @@
 """Check the rules of the house that no other tool checks.
 
 Run as a script, it prints one line for each breach and exits with 1 if there is one. It
-reads the source and imports nothing. The rules are in CONTRIBUTING.md, "Rules of the house"; each
+reads the source and imports nothing. CONTRIBUTING.md lists the rules; each
 function below checks one of them. `tests/packaging/test_house_rules.py` breaks each.
 """
 
