@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from duologue.transports.testing.contract_tests import (
+from duologue.transports.testing import (
     Rig,
     Script,
     TransportTests,

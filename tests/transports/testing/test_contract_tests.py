@@ -20,7 +20,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from duologue.transports import record, replay, webrtc, websocket
 from duologue.transports.drivers import memory
 from duologue.transports.drivers.memory import MemoryEnd, MemoryTransport
-from duologue.transports.testing.contract_tests import (
+from duologue.transports.testing import (
     Rig,
     Script,
     TransportTests,

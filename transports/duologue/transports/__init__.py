@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from duologue.core.old_paths import redirect
 
+from .audio.sinks import BufferSink, CallbackSink, TrimmedSink, WavSink
+from .audio.sources import CallbackSource, QueueSource, SilenceSource, WavSource
 from .contract import AudioSink, AudioSource, KeySource, Target, Transport
 from .drivers import memory
 from .errors import (
@@ -31,8 +33,6 @@ from .http.credentials import Credentials, Secret
 from .http.key_sources import EphemeralKeys, TokenEndpoint
 
 if TYPE_CHECKING:
-    from .audio.sinks import BufferSink, CallbackSink, TrimmedSink, WavSink
-    from .audio.sources import CallbackSource, QueueSource, SilenceSource, WavSource
     from .client.client import Client
     from .client.live_session import LiveSession
     from .client.tools import Tool, tool
@@ -45,19 +45,11 @@ if TYPE_CHECKING:
     from .drivers.websocket.websocket_transport import websocket
 
 _LAZY = {
-    "BufferSink": "audio.sinks",
-    "CallbackSink": "audio.sinks",
-    "CallbackSource": "audio.sources",
     "Client": "client.client",
     "IceServer": "drivers.webrtc.ice_server",
     "LiveSession": "client.live_session",
-    "QueueSource": "audio.sources",
-    "SilenceSource": "audio.sources",
     "Statistics": "drivers.webrtc.statistics",
     "Tool": "client.tools",
-    "TrimmedSink": "audio.sinks",
-    "WavSink": "audio.sinks",
-    "WavSource": "audio.sources",
     "read_log_file": "drivers.recording.log_file",
     "record": "drivers.recording.recording_transport",
     "replay": "drivers.replay.replay_transport",

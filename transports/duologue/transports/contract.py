@@ -203,9 +203,6 @@ class Audible(Flushable, Protocol):
     def set_volume(self, volume: float) -> None:
         """Scale received audio by this volume, from 0 to 1 (the default)."""
 
-    def flush_audio(self) -> None:
-        """Drop received audio that was not played yet."""
-
 
 @runtime_checkable
 class Tappable(Protocol):

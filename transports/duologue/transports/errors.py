@@ -46,7 +46,11 @@ class ConnectError(DuologueError):
 
 
 class SignallingError(ConnectError):
-    """The HTTP exchange failed. ``status`` is the HTTP status, if there was one."""
+    """The HTTP exchange failed.
+
+    ``status`` is the HTTP status, ``None`` if there was none; ``retry_after`` is in
+    seconds.
+    """
 
     def __init__(
         self,

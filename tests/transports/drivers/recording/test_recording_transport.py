@@ -27,7 +27,7 @@ from duologue.transports import (
     websocket,
 )
 from duologue.transports.contract import Tappable
-from duologue.transports.testing.contract_tests import default_target
+from duologue.transports.testing import default_target
 
 TYPED = SessionConfig(output_modalities=("text",))
 

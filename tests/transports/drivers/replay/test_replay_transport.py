@@ -35,7 +35,7 @@ from duologue.transports import (
     record,
     replay,
 )
-from duologue.transports.testing.contract_tests import default_target
+from duologue.transports.testing import default_target
 
 TYPED = SessionConfig(output_modalities=("text",))
 SHARED = Path("/work/shared/recordings")

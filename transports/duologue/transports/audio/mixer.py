@@ -54,7 +54,7 @@ class Mixer:
         self._muted = muted
 
     def set_volume(self, volume: float) -> None:
-        """See `contract.Audible`. Raises ValueError for any other."""
+        """Set the volume, from 0 to 1. Raises ValueError for any other."""
         if not 0 <= volume <= 1:
             raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
         self._volume = volume

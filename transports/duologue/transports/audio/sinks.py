@@ -7,15 +7,14 @@ in its event loop.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
 from ..contract import BYTES_PER_MS, AudioSink
 from ..errors import MediaError
-from .wav import HEADER_BYTES, header
+from .wav import WavWriter
 
 __all__ = ["BufferSink", "CallbackSink", "TrimmedSink", "WavSink"]
 
@@ -32,34 +31,27 @@ class WavSink:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = Path(path)
-        self._written = 0
-        self._in_header = 0
-        try:
-            # Readable by its owner only, as a log; an existing file or a device
-            # keeps its mode.
-            self._file = os.fdopen(_owners_only(self._path), "wb")
-        except OSError as error:
-            raise self._failure(error) from None
-        self._guarded(self._update_header)
+        with self._translated():
+            self._file = WavWriter(self._path)
 
     @property
     def duration_ms(self) -> int:
         """The duration of the file so far in ms."""
-        return self._written // BYTES_PER_MS
+        return self._file.written // BYTES_PER_MS
 
     def write(self, pcm: bytes) -> None:
         """Append to the file. Does nothing after `close`."""
         if not self._file.closed:
-            self._guarded(lambda: self._append(pcm))
+            with self._translated():
+                self._file.write(pcm)
 
     def flush(self) -> None:
         """Does nothing: the file keeps all received audio."""
 
     def close(self) -> None:
         """Complete the file. Idempotent."""
-        if not self._file.closed:
-            self._guarded(self._update_header)
-            self._guarded(self._file.close)
+        with self._translated():
+            self._file.close()
 
     def __enter__(self) -> WavSink:
         return self
@@ -72,37 +64,13 @@ class WavSink:
     ) -> None:
         self.close()
 
-    def _append(self, pcm: bytes) -> None:
-        self._file.write(pcm)
-        self._written += len(pcm)
-        if self._written - self._in_header >= 1000 * BYTES_PER_MS:
-            self._update_header()
-
-    def _update_header(self) -> None:
-        # Write the audio to disk before the header that counts it.
-        self._file.flush()
-        self._file.seek(0)
-        self._file.write(header(self._written))
-        self._file.flush()
-        self._file.seek(HEADER_BYTES + self._written)
-        self._in_header = self._written
-
-    def _guarded(self, step: Callable[[], object]) -> None:
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            step()
+            yield
         except OSError as error:
-            # Release the descriptor in any case.
-            with contextlib.suppress(OSError):
-                self._file.close()
-            raise self._failure(error) from None
-
-    def _failure(self, error: OSError) -> MediaError:
-        return MediaError(f"{self._path}: cannot be written: {error.strerror}")
-
-
-def _owners_only(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-    return os.open(path, flags, 0o600)
+            reason = f"{self._path}: cannot be written: {error.strerror}"
+            raise MediaError(reason) from None
 
 
 class CallbackSink:

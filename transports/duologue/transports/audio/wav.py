@@ -6,19 +6,21 @@ library's `wave` refuses the first and, before Python 3.12, the second.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import attrs
 
-from ..contract import SAMPLE_RATE
+from ..contract import BYTES_PER_MS, SAMPLE_RATE
 from ..errors import MediaError
 
-__all__ = ["HEADER_BYTES", "header", "read_wav"]
+__all__ = ["WavWriter", "read_wav"]
 
-#: Bytes of a `header`.
-HEADER_BYTES = 44
-
+_HEADER_BYTES = 44
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 #: The encoding names of `convert` by (format tag, bits per sample).
 _ENCODINGS = {
@@ -42,8 +44,65 @@ class _Format:
     frame_bytes: int
 
 
-def header(data_bytes: int, *, channels: int = 1) -> bytes:
-    """The header of a PCM16 file at `SAMPLE_RATE` with ``data_bytes`` of audio."""
+class WavWriter:
+    """Writes PCM16 at `SAMPLE_RATE` to a WAV file.
+
+    The header is updated once a second, so a killed process leaves a valid file. A new
+    file is readable by its owner only; an existing one keeps its mode. Raises OSError,
+    and the file is then closed.
+    """
+
+    def __init__(self, path: Path, *, channels: int = 1) -> None:
+        opener = partial(os.open, mode=0o600)
+        self._file = open(path, "wb", opener=opener)  # noqa: SIM115
+        self._channels = channels
+        #: Bytes of audio so far.
+        self.written = 0
+        self._in_header = 0
+        with self._closing_on_error():
+            self._update_header()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return self._file.closed
+
+    def write(self, pcm: bytes) -> None:
+        """Append audio; the channels are interleaved."""
+        with self._closing_on_error():
+            self._file.write(pcm)
+            self.written += len(pcm)
+            second = 1000 * BYTES_PER_MS * self._channels
+            if self.written - self._in_header >= second:
+                self._update_header()
+
+    def close(self) -> None:
+        """Complete the header and close the file. Idempotent."""
+        if not self.closed:
+            with self._closing_on_error():
+                self._update_header()
+                self._file.close()
+
+    def _update_header(self) -> None:
+        # Write the audio to disk before the header that counts it.
+        self._file.flush()
+        self._file.seek(0)
+        self._file.write(_header(self.written, self._channels))
+        self._file.flush()
+        self._file.seek(_HEADER_BYTES + self.written)
+        self._in_header = self.written
+
+    @contextlib.contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise
+
+
+def _header(data_bytes: int, channels: int) -> bytes:
     frame = 2 * channels
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",

@@ -50,15 +50,6 @@ class _Connection:
     is_greeted: bool = False
 
 
-@attrs.frozen
-class _End:
-    """The end of a connection."""
-
-    reason: str | None = None
-    code: int | None = None
-    is_lost: bool = False
-
-
 class Supervisor:
     """Runs the connections of one session."""
 
@@ -315,8 +306,8 @@ class Supervisor:
             self._outbox.hold()
             following = await self._after(following, end)
 
-    async def _receive(self, connection: _Connection) -> _End:
-        """Record received frames until the connection ends."""
+    async def _receive(self, connection: _Connection) -> ev.Disconnected:
+        """Record received frames until the connection ends; return its end."""
         transport = connection.transport
         src = transport.src if isinstance(transport, Sourced) else None
         try:
@@ -327,15 +318,18 @@ class Supervisor:
                     # Events caused by this frame are sent before the next frame.
                     await asyncio.sleep(0)
         except ConnectionLost as error:
-            return _End(str(error), error.code, is_recoverable(error.code))
+            code = error.code
+            may_retry = is_recoverable(code)
+            return ev.Disconnected(code=code, reason=str(error), retrying=may_retry)
         except DuologueError as error:
             self._records.fail(error)
-            return _End(str(error))
+            return ev.Disconnected(reason=str(error))
         finally:
             await transport.close()
         if self._refused is not None:
-            return _End(str(self._refused))
-        return _End(code=None if self._closing.is_set() else _NORMAL)
+            return ev.Disconnected(reason=str(self._refused))
+        code = None if self._closing.is_set() else _NORMAL
+        return ev.Disconnected(code=code, expected=True)
 
     def _greet(self, connection: _Connection) -> None:
         """Open the outbox after the first frame of a connection."""
@@ -348,7 +342,9 @@ class Supervisor:
         await asyncio.sleep(_GREETING)
         self._greet(connection)
 
-    async def _after(self, connection: _Connection, end: _End) -> _Connection | None:
+    async def _after(
+        self, connection: _Connection, end: ev.Disconnected
+    ) -> _Connection | None:
         """Record the end of a connection; return the next one, if there is one."""
         epoch = connection.epoch
         if self._ready is not None:
@@ -358,14 +354,9 @@ class Supervisor:
             self._records.note(ev.Disconnected(expected=True), epoch=epoch)
             return None
         else:
-            retrying = end.is_lost and self._connector.has_next
-            fact = ev.Disconnected(
-                code=end.code,
-                reason=end.reason,
-                expected=end.reason is None,
-                retrying=retrying,
-            )
-            self._records.note(fact, epoch=epoch)
+            retrying = end.retrying and self._connector.has_next
+            end = msgspec.structs.replace(end, retrying=retrying)
+            self._records.note(end, epoch=epoch)
             if not retrying:
                 return None
             await self._reconnect(connection, end.reason or "the connection was lost")

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from .contract_tests import (
-    PATIENCE,
-    Ending,
-    Rig,
-    Script,
-    Step,
-    TransportTests,
-    default_target,
-    follow,
-)
+from .contract_tests import TransportTests
+from .harness import PATIENCE, Ending, Rig, Script, Step, default_target, follow
 
 __all__ = [
     "PATIENCE",

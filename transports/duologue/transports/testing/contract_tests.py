@@ -1,4 +1,4 @@
-"""What every transport promises, as tests that your own can run.
+"""The promises of every transport, as tests that your own transport can run.
 
 ::
 
@@ -8,9 +8,9 @@
             async with my_far_side(script) as url:
                 yield Rig(MyTransport(url), received=...)
 
-Subclass `TransportTests` in a test module and say in `rig` how to make a transport
-whose far side follows a script. pytest collects the rest; no plugin is needed. The
-module imports no test library.
+Subclass `TransportTests` in a test module. Your `rig` makes a transport whose far side
+follows a script. pytest collects the tests; no plugin is needed. This module imports no
+test library.
 """
 
 from __future__ import annotations
@@ -30,18 +30,9 @@ from duologue.core import SessionConfig, SessionStatus
 from ..client.client import Client
 from ..contract import Audible, Reporting, Transport
 from ..errors import ConnectError, ConnectionLost, DuologueError, NotConnected
-from .harness import PATIENCE, Ending, Rig, Script, Step, default_target, event, follow
+from .harness import PATIENCE, Rig, Script, Step, event
 
-__all__ = [
-    "PATIENCE",
-    "Ending",
-    "Rig",
-    "Script",
-    "Step",
-    "TransportTests",
-    "default_target",
-    "follow",
-]
+__all__ = ["TransportTests"]
 
 
 def _step(way: Literal["in", "out"], frame: str | bytes) -> Step:
@@ -49,27 +40,27 @@ def _step(way: Literal["in", "out"], frame: str | bytes) -> Step:
 
 
 class TransportTests:
-    """The promises of `seam.Transport`, one a test. Subclass it."""
+    """One test for each promise of `contract.Transport`. Subclass it."""
 
-    #: Whether the far side can end a connection by agreement (WebRTC cannot).
+    #: Whether the far side can close with a handshake (WebRTC cannot).
     closes_cleanly = True
-    #: Whether text that is not UTF-8 gets through, as bytes.
+    #: Whether text that is not UTF-8 is delivered, as bytes.
     carries_broken_text = True
-    #: Bytes of the largest frame that is tried.
+    #: Bytes of the largest tested frame.
     largest = 100_000
 
     def rig(self, script: Script) -> AbstractAsyncContextManager[Rig]:
-        """A transport whose far side follows ``script``. Say how."""
-        raise NotImplementedError("say in rig() how to make a transport")
+        """Make a transport whose far side follows ``script``. Override this."""
+        raise NotImplementedError("override rig() to make your transport")
 
     def unreachable(self) -> Rig | None:
-        """A transport whose far side is not there; None if there is no such thing."""
+        """A transport without a far side; None if that is impossible."""
         return None
 
-    # -- frames
+    # Frames.
 
     def test_frames_come_in_order_as_they_were(self) -> None:
-        """Nothing is changed, joined or lost, whatever stands in a frame."""
+        """No frame is changed, joined or lost, for any content."""
         script = Script.of(
             *(_step("in", event(n, text=text)) for n, text in enumerate(_TEXTS)),
             ("in", event(9, text="x" * self.largest)),
@@ -77,19 +68,19 @@ class TransportTests:
         self._run(self._reads(script))
 
     def test_many_frames_come_in_order(self) -> None:
-        """Three hundred at once are all there."""
+        """Three hundred frames at once all arrive."""
         script = Script.of(*(_step("in", event(n)) for n in range(300)))
         self._run(self._reads(script))
 
     def test_text_that_is_not_utf8_comes_as_bytes(self) -> None:
-        """One broken frame is a frame; what follows comes too."""
+        """An invalid frame is delivered, and so is the next one."""
         if not self.carries_broken_text:
-            raise SkipTest("this transport carries no broken text")
+            raise SkipTest("this transport carries only UTF-8")
         script = Script.of(("in", b'{"type":"\xff"}'), ("in", event(1)))
         self._run(self._reads(script))
 
     def test_what_is_sent_arrives_in_order(self) -> None:
-        """The far side gets each frame once, as it was."""
+        """The far side gets each frame once and unchanged."""
         texts = [event(n, text=text) for n, text in enumerate(_TEXTS)]
         script = Script.of(*(_step("out", text) for text in texts), ("in", event(9)))
 
@@ -103,7 +94,7 @@ class TransportTests:
         self._run(self._connected(script, run))
 
     def test_an_answer_comes_after_its_question(self) -> None:
-        """Both ways at once, turn by turn."""
+        """Frames in both directions alternate."""
         script = Script.of(
             *(
                 step
@@ -120,12 +111,12 @@ class TransportTests:
 
         self._run(self._connected(script, run))
 
-    # -- the far side ends it
+    # The far side ends the connection.
 
     def test_a_far_side_that_closes_ends_the_frames(self) -> None:
-        """What came before is given out; then it is over, and nothing can be sent."""
+        """Earlier frames are delivered; then the iterator ends and `send` raises."""
         if not self.closes_cleanly:
-            raise SkipTest("this transport has no close by agreement")
+            raise SkipTest("this transport has no close handshake")
         script = Script.of(("in", event(1)), ending="closed")
 
         async def run(rig: Rig) -> None:
@@ -135,7 +126,7 @@ class TransportTests:
         self._run(self._connected(script, run))
 
     def test_a_far_side_that_is_lost_is_told(self) -> None:
-        """What came before is given out; then `ConnectionLost` says why, in a line."""
+        """Earlier frames are delivered; then `ConnectionLost` has the reason."""
         script = Script.of(("in", event(1)), ending="lost")
 
         async def run(rig: Rig) -> None:
@@ -147,10 +138,10 @@ class TransportTests:
 
         self._run(self._connected(script, run))
 
-    # -- we end it
+    # The client ends the connection.
 
     def test_closing_ends_the_frames(self) -> None:
-        """An iterator that waits stops, and nothing can be sent any more."""
+        """A waiting iterator ends, and `send` raises."""
 
         async def run(rig: Rig) -> None:
             reading = asyncio.create_task(_all(rig.transport.frames()))
@@ -162,7 +153,7 @@ class TransportTests:
         self._run(self._connected(Script(), run))
 
     def test_closing_is_idempotent_from_every_state(self) -> None:
-        """Before connecting, twice, by two at once."""
+        """Before connecting, repeated, and concurrent."""
 
         async def never_connected(rig: Rig) -> None:
             await rig.transport.close()
@@ -178,7 +169,7 @@ class TransportTests:
         self._run(self._connected(Script(), run))
 
     def test_closing_leaves_no_task(self) -> None:
-        """Whether all was read or nothing."""
+        """With unread frames in the queue."""
         script = Script.of(("in", event(1)), ("in", event(2)))
 
         async def run(rig: Rig) -> None:
@@ -188,10 +179,10 @@ class TransportTests:
 
         self._run(self._leaving_nothing(script, run))
 
-    # -- connecting
+    # Connecting.
 
     def test_it_connects_once(self) -> None:
-        """A transport is used for one connection."""
+        """A second `connect` raises."""
 
         async def run(rig: Rig) -> None:
             await _raised(ConnectError, rig.transport.connect(rig.target))
@@ -199,7 +190,7 @@ class TransportTests:
         self._run(self._connected(Script(), run))
 
     def test_nothing_is_sent_before_it_is_connected(self) -> None:
-        """There is nobody yet."""
+        """`send` raises before `connect`."""
 
         async def run(rig: Rig) -> None:
             await _refused(rig.transport)
@@ -207,7 +198,7 @@ class TransportTests:
         self._run(self._rigged(Script(), run))
 
     def test_a_connect_may_be_cancelled_at_any_await(self) -> None:
-        """It leaves nothing behind, whenever it is."""
+        """No task is left, at any point."""
 
         async def run(turns: int, rig: Rig) -> None:
             connecting = asyncio.create_task(_connect(rig))
@@ -225,7 +216,7 @@ class TransportTests:
         self._run(run_all())
 
     def test_nobody_there_is_an_error_in_one_line(self) -> None:
-        """A `ConnectError` that does not hold the key."""
+        """The message of the `ConnectError` does not contain the key."""
 
         async def run() -> None:
             rig = self.unreachable()
@@ -238,10 +229,10 @@ class TransportTests:
 
         self._run(run())
 
-    # -- what it may offer beside
+    # Optional protocols.
 
     def test_what_it_offers_beside_works_before_it_is_connected(self) -> None:
-        """Reports, mute and volume are there from the beginning, or not at all."""
+        """Reports, mute and volume work on a new transport."""
 
         async def run(rig: Rig) -> None:
             transport = rig.transport
@@ -255,10 +246,10 @@ class TransportTests:
 
         self._run(self._rigged(Script(), run))
 
-    # -- under a client
+    # With a client.
 
     def test_a_client_folds_what_comes(self) -> None:
-        """A session over it opens, knows its name, and closes."""
+        """A session opens, gets its id, and closes."""
         greeting = {"type": "realtime", "id": "sess_1", "object": "realtime.session"}
         created = {"type": "session.created", "event_id": "e1", "session": greeting}
         script = Script.of(("in", json.dumps(created)))
@@ -280,11 +271,11 @@ class TransportTests:
 
         self._run(self._rigged(script, run))
 
-    # -- how they are run
+    # Helpers.
 
     def _run(self, test: Coroutine[Any, Any, None]) -> None:
         asyncio.run(asyncio.wait_for(test, 3 * PATIENCE))
-        # What was left open warns where it is collected, not in another's test.
+        # Unclosed resources then warn in this test, not in a later one.
         gc.collect()
 
     async def _rigged(
@@ -310,7 +301,7 @@ class TransportTests:
     ) -> None:
         before = asyncio.all_tasks()
         await self._rigged(script, run)
-        # A far side may take a while to see the end.
+        # The far side may need some time to end.
         async with asyncio.timeout(PATIENCE):
             while asyncio.all_tasks() - before:
                 await asyncio.sleep(0.005)
@@ -323,7 +314,7 @@ class TransportTests:
         await self._connected(script, run)
 
 
-#: What JSON text may hold.
+#: Difficult JSON strings.
 _TEXTS = ("plain", "", "ß 語 🎧", "\u2028", '"\\\n', "\x00\x1b[31m")
 
 
@@ -343,7 +334,7 @@ async def _connect(rig: Rig) -> None:
 async def _raised(
     kind: type[DuologueError], awaited: Coroutine[Any, Any, Any]
 ) -> DuologueError:
-    """The error of this kind that must come of it."""
+    """The error of this kind that the coroutine must raise."""
     try:
         await asyncio.wait_for(awaited, PATIENCE)
     except kind as error:

@@ -1,4 +1,4 @@
-"""A transport on the bench: what its far side is to do, and what is known of it."""
+"""The harness of the contract tests: a script for the far side, and a transport."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ __all__ = [
     "follow",
 ]
 
-#: Seconds that anything may take before a test fails.
+#: Seconds until a waiting test fails.
 PATIENCE = 20.0
 
-#: "in": the far side sends this. "out": it waits until this was sent to it.
+#: "in": the far side sends this frame. "out": it waits for this frame.
 Step = tuple[Literal["in", "out"], str | bytes]
-#: How it ends: it stays, closes by agreement, or is lost.
+#: The end: the connection stays open, is closed with a handshake, or is lost.
 Ending = Literal["open", "closed", "lost"]
 
 
 def event(number: int, **fields: Any) -> str:
-    """A frame that no service sends, so that nobody makes anything of it."""
+    """A frame of an event type that does not exist."""
     return json.dumps({"type": f"test.{number}", **fields})
 
 
 @attrs.frozen
 class Script:
-    """What the far side does once the transport is connected, in this order.
+    """The steps of the far side after the transport has connected, in order.
 
     A frame of ``bytes`` is text that is not UTF-8.
     """
@@ -49,26 +49,26 @@ class Script:
 
     @classmethod
     def of(cls, *steps: Step, ending: Ending = "open") -> Script:
-        """The script of these steps."""
+        """A script with these steps."""
         return cls(steps, ending)
 
     @property
     def incoming(self) -> list[str | bytes]:
-        """What the transport is to give out."""
+        """The frames that the transport must deliver."""
         return [frame for way, frame in self.steps if way == "in"]
 
     @property
     def outgoing(self) -> list[str]:
-        """What is to be sent."""
+        """The frames that the test must send."""
         return [str(frame) for way, frame in self.steps if way == "out"]
 
 
 @attrs.define
 class Rig:
-    """A transport that is not connected yet, and what is known of its far side.
+    """A transport that is not connected yet, with its target and its far side.
 
-    ``received`` gives what the far side got so far, in order; None where it cannot be
-    asked. ``target`` is where the transport is to connect.
+    ``received`` returns the frames that the far side has received so far, in order;
+    None if the far side cannot tell.
     """
 
     transport: Transport
@@ -77,7 +77,7 @@ class Rig:
 
 
 def default_target(base_url: str = "http://127.0.0.1/v1") -> Target:
-    """A target for transports that do not look at it."""
+    """A target for transports that ignore it."""
     return Target(
         base_url=base_url,
         credentials=Credentials("sk-test"),
@@ -92,12 +92,12 @@ async def follow(
     send: Callable[[str | bytes], Coroutine[Any, Any, None]],
     received: Callable[[], Sequence[str]],
 ) -> None:
-    """Be a far side: do the steps of a script. How it ends is the caller's."""
-    waited_for = 0
+    """Run the steps of a script as the far side. The caller handles its ending."""
+    expected = 0
     for way, frame in script.steps:
         if way == "in":
             await send(frame)
             continue
-        waited_for += 1
-        while len(received()) < waited_for:
+        expected += 1
+        while len(received()) < expected:
             await asyncio.sleep(0.001)

@@ -8,9 +8,8 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from ...audio.wav import HEADER_BYTES, header
+from ...audio.wav import WavWriter
 from ...contract import BYTES_PER_MS
 
 __all__ = ["StereoWav"]
@@ -19,8 +18,6 @@ __all__ = ["StereoWav"]
 _LATE_MS = 60
 #: Delay of writing in ms, because a side may be late.
 _LAG_MS = 200
-#: Interval between updates of the header in ms.
-_HEADER_MS = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -38,20 +35,17 @@ class StereoWav:
     ) -> None:
         self._path = path
         self._clock = clock
-        self._file: BinaryIO | None = None
+        self._file: WavWriter | None = None
         self._started: float | None = None
         self._sides = (bytearray(), bytearray())
-        self._written = 0
-        self._counted = 0
 
     def start(self) -> None:
         """Create the file, or replace an existing one."""
         if self._started is None:
             self._started = self._clock()
             with self._guarded():
-                self._file = self._path.open("wb")
+                self._file = WavWriter(self._path, channels=2)
                 self._path.chmod(0o600)
-                self._count()
 
     def write_left(self, pcm: bytes) -> None:
         """Write the user's current audio, PCM16 mono."""
@@ -66,7 +60,6 @@ class StereoWav:
         with self._guarded():
             if self._file is not None:
                 self._join(max(map(len, self._sides)))
-                self._count()
                 self._file.close()
         self._file = None
 
@@ -76,15 +69,14 @@ class StereoWav:
         pcm = pcm[: len(pcm) & ~1]
         passed = int((self._clock() - self._started) * 1000) * BYTES_PER_MS
         waiting = self._sides[side]
-        late = passed - len(pcm) - self._written - len(waiting)
+        written = self._file.written // 2
+        late = passed - len(pcm) - written - len(waiting)
         if late > _LATE_MS * BYTES_PER_MS:
             waiting.extend(bytes(late))
         waiting.extend(pcm)
-        due = passed - _LAG_MS * BYTES_PER_MS - self._written
+        due = passed - _LAG_MS * BYTES_PER_MS - written
         with self._guarded():
             self._join(max(min(map(len, self._sides)), due))
-            if self._written - self._counted >= _HEADER_MS * BYTES_PER_MS:
-                self._count()
 
     def _join(self, size: int) -> None:
         """Write ``size`` bytes of each side, padded with silence."""
@@ -95,17 +87,6 @@ class StereoWav:
             both[offset::2] = array("h", bytes(side[:size]).ljust(size, b"\0"))
             del side[:size]
         self._file.write(both.tobytes())
-        self._written += size
-
-    def _count(self) -> None:
-        """Update the header, after the audio that it counts."""
-        assert self._file is not None
-        self._file.flush()
-        self._file.seek(0)
-        self._file.write(header(2 * self._written, channels=2))
-        self._file.flush()
-        self._file.seek(HEADER_BYTES + 2 * self._written)
-        self._counted = self._written
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -117,7 +98,4 @@ class StereoWav:
                 self._path,
                 error.strerror or error,
             )
-            if self._file is not None:
-                with contextlib.suppress(OSError):
-                    self._file.close()
             self._file = None

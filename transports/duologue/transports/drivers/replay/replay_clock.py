@@ -57,8 +57,9 @@ class ReplayPace:
     """The waits between the records of a log at some speed."""
 
     speed: Speed
-    #: The recorded time of the last record, and the loop's time then, in seconds.
+    #: The recorded time of the last record, in seconds since the Unix epoch.
     at: float | None = None
+    #: The loop's time when that record was delivered, in seconds.
     real: float = 0.0
 
     def until(self, at: float | None) -> float:

@@ -32,22 +32,21 @@ class Statistics:
     @classmethod
     def of(cls, report: Iterable[Any], *, rate: int) -> Statistics:
         """Convert the entries of ``getStats``; jitter is in samples at ``rate`` Hz."""
-        found: dict[str, Any] = {each.type: each for each in report}
-        inbound, outbound = found.get("inbound-rtp"), found.get("outbound-rtp")
-        far, transport = found.get("remote-inbound-rtp"), found.get("transport")
-        ms = 1000 / rate
+        found: dict[str, Any] = {entry.type: vars(entry) for entry in report}
+        inbound, outbound = found.get("inbound-rtp", {}), found.get("outbound-rtp", {})
+        far, transport = found.get("remote-inbound-rtp", {}), found.get("transport", {})
         return cls(
-            packets_sent=getattr(outbound, "packetsSent", 0),
-            packets_received=getattr(inbound, "packetsReceived", 0),
-            packets_lost=max(0, getattr(inbound, "packetsLost", 0)),
-            jitter_ms=None if inbound is None else inbound.jitter * ms,
-            round_trip_ms=_ms(getattr(far, "roundTripTime", None)),
-            far_jitter_ms=None if far is None else far.jitter * ms,
-            far_packets_lost=getattr(far, "packetsLost", None),
-            bytes_sent=getattr(transport, "bytesSent", 0),
-            bytes_received=getattr(transport, "bytesReceived", 0),
+            packets_sent=outbound.get("packetsSent", 0),
+            packets_received=inbound.get("packetsReceived", 0),
+            packets_lost=max(0, inbound.get("packetsLost", 0)),
+            jitter_ms=_ms(inbound.get("jitter"), rate),
+            round_trip_ms=_ms(far.get("roundTripTime")),
+            far_jitter_ms=_ms(far.get("jitter"), rate),
+            far_packets_lost=far.get("packetsLost"),
+            bytes_sent=transport.get("bytesSent", 0),
+            bytes_received=transport.get("bytesReceived", 0),
         )
 
 
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
+def _ms(count: float | None, rate: float = 1) -> float | None:
+    return None if count is None else count * 1000 / rate
