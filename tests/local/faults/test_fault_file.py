@@ -1,4 +1,4 @@
-"""Fault files: what they mean, and what is said of one that is wrong."""
+"""Fault files: their meaning, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read(folder: Path, text: str) -> Faults:
         ),
     ],
 )
-def test_what_a_fault_means(tmp_path: Path, line: str, fault: Fault) -> None:
+def test_a_fault_is_read_as_its_effect(tmp_path: Path, line: str, fault: Fault) -> None:
     assert read(tmp_path, f"faults: [{{{line}}}]") == Faults((fault,))
 
 
@@ -92,42 +92,54 @@ def test_the_seed(tmp_path: Path) -> None:
         ("faults:\n- event: '*'", "line 2: faults: a fault has one of drop, delay"),
         (
             "faults:\n- event: '*'\n  drop: true\n  late: 1",
-            "line 4: late: drop is there, and one is all",
+            "line 4: late: a fault has one effect, here drop",
         ),
-        ("faults:\n- drop: true", "line 2: drop: event is needed beside it"),
+        ("faults:\n- drop: true", "line 2: drop: event is required"),
         ("faults:\n- {event: '*', drop: 3}", "line 2: drop: true or false is"),
-        ("faults:\n- {event: '*', drop: no}", "line 2: drop: only true means"),
-        ("faults:\n- {at: 1, drop: true}", "line 2: at: drop needs an event"),
-        ("faults:\n- cut: true", "line 2: cut: either event or at is needed"),
+        ("faults:\n- {event: '*', drop: no}", "line 2: drop: expected true"),
+        (
+            "faults:\n- {at: 1, drop: true}",
+            "line 2: at: not allowed with drop, which needs event",
+        ),
+        ("faults:\n- cut: true", "line 2: cut: either event or at is required"),
         (
             "faults:\n- {at: 1, event: '*', cut: true}",
-            "line 2: cut: either event or at is needed",
+            "line 2: cut: either event or at is required",
         ),
         (
             "faults:\n- at: 1\n  nth: 1\n  cut: true",
-            "line 3: nth: goes with event, not with at",
+            "line 3: nth: not allowed with at",
         ),
         (
             "faults:\n- at: 1\n  cut: true\n  chance: 0.5",
-            "line 4: chance: goes with event, not with at",
+            "line 4: chance: not allowed with at",
         ),
         (
             "faults:\n- model: x\n  drop: true",
-            "line 3: drop: event is needed beside it",
+            "line 3: drop: event is required",
         ),
         (
             "faults:\n- model: x\n  cut: true",
-            "line 3: cut: either event or at is needed",
+            "line 3: cut: either event or at is required",
         ),
-        ("faults:\n- {at: 1, cut: 1005}", "line 2: cut: true, media or a close code"),
-        ("faults:\n- {at: 1, cut: no}", "line 2: cut: true, media or a close code"),
+        (
+            "faults:\n- {at: 1, cut: 1005}",
+            "line 2: cut: expected true, media or a close code",
+        ),
+        (
+            "faults:\n- {at: 1, cut: no}",
+            "line 2: cut: expected true, media or a close code",
+        ),
         ("faults:\n- {at: -1, cut: true}", "line 2: at: a number of seconds from 0"),
         (
             "faults:\n- event: response.creatd\n  drop: true",
-            "line 2: event: no event of the service is called response.creatd",
+            "line 2: event: no service event matches response.creatd",
         ),
         ("faults:\n- {event: [], drop: true}", "line 2: event: the list is empty"),
-        ("faults:\n- {event: '*', delay: [2, 1]}", "line 2: delay: seconds, or"),
+        (
+            "faults:\n- {event: '*', delay: [2, 1]}",
+            "line 2: delay: expected seconds, or",
+        ),
         ("faults:\n- {event: '*', delay: x}", "line 2: delay: a number of seconds is"),
         ("faults:\n- {event: '*', nth: 0, drop: true}", "line 2: nth: a whole number"),
         ("faults:\n- {event: '*', nth: [], drop: true}", "line 2: nth: the list is"),
@@ -137,14 +149,14 @@ def test_the_seed(tmp_path: Path) -> None:
         ),
         (
             "faults:\n- {event: response.done, fail: x}",
-            "line 2: event: fail is for conversation.item.input_audio_transcription",
+            "line 2: event: fail applies only to conversation.item.input_audio_transcr",
         ),
         ("faults:\n- fail: {code: x}", "line 2: fail: message is missing"),
         ("faults:\n- {at: 1, errors: {code: x}}", "line 2: errors: count is missing"),
         ("faults: [", "line 1: "),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(
+def test_an_error_names_file_line_and_key(
     tmp_path: Path, text: str, error: str
 ) -> None:
     """The file, the line and the key, in one line."""
@@ -160,7 +172,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load_faults(tmp_path / "none.yaml")
 
 
-def test_the_example_of_the_documentation_is_one(tmp_path: Path) -> None:
+def test_the_example_in_the_docs_is_valid(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "faults.md").read_text()
     [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert len(read(tmp_path, example).faults) == 7

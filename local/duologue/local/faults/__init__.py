@@ -1,4 +1,4 @@
-"""Faults by script: errors of a service and of a network, made on purpose."""
+"""Fault injection: errors of a service and of a network, on purpose."""
 
 from __future__ import annotations
 

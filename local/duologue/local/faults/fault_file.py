@@ -1,4 +1,4 @@
-"""Fault files. Their format is told in ``docs/faults.md``."""
+"""Reads fault files; the format is described in ``docs/faults.md``."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _TYPES = [str(event.__struct_config__.tag) for event in ServerEvent.__subclasses
 
 
 class FaultsError(YamlError):
-    """Faults cannot be used; the message names the file, the line and the key."""
+    """A fault file is invalid; the message names the file, the line and the key."""
 
 
 def load_faults(path: str | Path) -> Faults:
-    """What a file says. Raises `FaultsError`."""
+    """Read a fault file. Raises `FaultsError`."""
     text = load(path, "faults", FaultsError)
     return parse(text, _Reader(str(path), FaultsError), _Reader.faults)
 
@@ -64,7 +64,11 @@ class _Reader(Reader):
             self.fail(node, "faults", f"a fault has one of {', '.join(_DEEDS)}")
         deed, *others = deeds
         if others:
-            self.fail(fields[others[0]], others[0], f"{deed} is there, and one is all")
+            self.fail(
+                fields[others[0]],
+                others[0],
+                f"a fault has one effect, here {deed}",
+            )
         does = _DEEDS[deed](self, fields[deed], deed)
         values: dict[str, Any] = {
             name: read(self, fields[key], key)
@@ -74,24 +78,26 @@ class _Reader(Reader):
         if isinstance(does, Fail):
             events = values.setdefault("events", (TRANSCRIBED,))
             if events != (TRANSCRIBED,):
-                self.fail(fields["event"], "event", f"fail is for {TRANSCRIBED}")
+                self.fail(
+                    fields["event"], "event", f"fail applies only to {TRANSCRIBED}"
+                )
         if isinstance(does, TimedDeed):
             if ("events" in values) is ("at" in values):
-                self.fail(fields[deed], deed, "either event or at is needed beside it")
+                self.fail(fields[deed], deed, "either event or at is required")
         elif "at" in values:
-            self.fail(fields["at"], "at", f"{deed} needs an event")
+            self.fail(fields["at"], "at", f"not allowed with {deed}, which needs event")
         elif "events" not in values:
-            self.fail(fields[deed], deed, "event is needed beside it")
+            self.fail(fields[deed], deed, "event is required")
         for key in ("nth", "chance"):
             if "at" in values and key in values:
-                self.fail(fields[key], key, "goes with event, not with at")
+                self.fail(fields[key], key, "not allowed with at")
         return Fault(does=does, **values)
 
     def events(self, node: Node, key: str) -> tuple[str, ...]:
         patterns = tuple(self.text(each, key) for each in self.one_or_more(node, key))
         for pattern in patterns:
             if not any(fnmatchcase(kind, pattern) for kind in _TYPES):
-                self.fail(node, key, f"no event of the service is called {pattern}")
+                self.fail(node, key, f"no service event matches {pattern}")
         return patterns
 
     def numbers(self, node: Node, key: str) -> frozenset[int]:
@@ -105,12 +111,12 @@ class _Reader(Reader):
         return self.number(node, key, 0, _LONGEST, "a number of seconds")
 
     def span(self, node: Node, key: str) -> tuple[float, float]:
-        """Seconds, or a list of the least and the most."""
+        """Seconds, or a list of the least and the most seconds."""
         if not isinstance(node, List):
             return (self.seconds(node, key),) * 2
         ends = [self.seconds(each, key) for each in node.value]
         if len(ends) != 2 or ends[0] > ends[1]:
-            self.fail(node, key, "seconds, or [least, most] of them, are needed here")
+            self.fail(node, key, "expected seconds, or [least, most] seconds")
         return ends[0], ends[1]
 
     def times(self, node: Node, key: str) -> int:
@@ -118,7 +124,7 @@ class _Reader(Reader):
 
     def sure(self, node: Node, key: str) -> None:
         if not self.truth(node, key):
-            self.fail(node, key, "only true means something here")
+            self.fail(node, key, "expected true")
 
 
 def _failing(reader: _Reader, node: Node, key: str) -> Fail:
@@ -148,7 +154,7 @@ def _cut(reader: _Reader, node: Node, key: str) -> Cut | Mute:
     if value is True:
         return Cut()
     if type(value) is not int or value not in _CODES:
-        reader.fail(node, key, "true, media or a close code is needed here")
+        reader.fail(node, key, "expected true, media or a close code")
     return Cut(value)
 
 

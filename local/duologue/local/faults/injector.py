@@ -1,11 +1,11 @@
-"""Faults by script: what goes wrong between a session and its client.
+"""Fault injection between a session and its client.
 
-`Faults` describe it, plain values that a file or a test makes. `FaultyLine` does it for
-one session: events go in with the time, and what the client gets comes out. It has no
-clock and no task, and its dice are those of the seed: the same events at the same times
-come out as the same stream, whatever other sessions do.
+`Faults` is a plain description, from a file or a test. A `FaultyLine` applies it to one
+session: it takes each event with its time and returns the events for the client. It has
+no clock and no tasks, and its random numbers depend on the seed only: the same events
+at the same times give the same result, independent of other sessions.
 
-The session itself does not notice. What is dropped was sent, as far as it knows.
+The session does not see the faults: to it a dropped event was sent.
 """
 
 from __future__ import annotations
@@ -54,25 +54,25 @@ __all__ = [
     "TimedDeed",
 ]
 
-#: The event that `Fail` makes a failure of.
+#: The event that `Fail` turns into a failure.
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
-#: The close code that is never sent: the connection is cut (RFC 6455, section 7.4.1).
+#: The close code for an aborted connection; never sent (RFC 6455, section 7.4.1).
 NO_CLOSE_FRAME = 1006
-#: Seconds that a reordered event waits for those that are to overtake it.
+#: Seconds that a reordered event waits for the events that should overtake it.
 _PATIENCE = 1.0
-#: Seconds that a session lasts with the real service.
+#: The real service's maximum duration of a session, in seconds.
 _LIFE = 3600.0
 _AUDIO = "response.output_audio.delta"
 
 
 @attrs.frozen
 class Drop:
-    """The event does not come."""
+    """The event is lost."""
 
 
 @attrs.frozen
 class Delay:
-    """The event comes later by ``least`` to ``most`` seconds; what follows waits."""
+    """The event is ``least`` to ``most`` seconds late; later events wait for it."""
 
     least: float
     most: float
@@ -80,7 +80,7 @@ class Delay:
 
 @attrs.frozen
 class Late:
-    """The event comes later by ``least`` to ``most`` seconds; what follows does not."""
+    """The event is ``least`` to ``most`` seconds late; later events overtake it."""
 
     least: float
     most: float
@@ -88,21 +88,21 @@ class Late:
 
 @attrs.frozen
 class Duplicate:
-    """The event comes so many times more, with the same id."""
+    """The event is repeated ``times`` times, with the same id."""
 
     times: int = 1
 
 
 @attrs.frozen
 class Reorder:
-    """The event comes behind so many that follow it; after a second at the latest."""
+    """The next ``behind`` events overtake the event; it waits up to a second."""
 
     behind: int = 1
 
 
 @attrs.frozen
 class Fail:
-    """A transcription fails instead of being completed."""
+    """A transcription fails instead of completing."""
 
     message: str
     code: str = "transcription_failed"
@@ -110,12 +110,12 @@ class Fail:
 
 @attrs.frozen
 class Orphan:
-    """Behind the event comes another of a response and an item that nobody knows."""
+    """A copy with unknown response and item ids follows the event."""
 
 
 @attrs.frozen
 class Errors:
-    """So many ``error`` events, with this code and message."""
+    """``count`` ``error`` events follow, with this code and message."""
 
     count: int
     code: str = "server_error"
@@ -125,37 +125,37 @@ class Errors:
 
 @attrs.frozen
 class Expire:
-    """The session ends as if its time were over."""
+    """The session expires."""
 
 
 @attrs.frozen
 class Mute:
-    """No audio any more, neither heard nor sent; events go on."""
+    """No more audio in either direction; other events continue."""
 
 
 @attrs.frozen
 class Cut:
-    """The connection ends: with this close code, or (1006) without a close frame."""
+    """The connection closes with this code, or without a close frame (1006)."""
 
     code: int = NO_CLOSE_FRAME
 
 
-#: What happens to an event, and what may happen at a time too.
+#: Effects on an event; a `TimedDeed` can also happen at a time.
 Deed = Drop | Delay | Late | Duplicate | Reorder | Fail | Orphan
 TimedDeed = Errors | Expire | Mute | Cut
-#: What comes out of a line: events, the end of the connection, or of its audio.
+#: Output of a line: an event, the end of the connection, or the end of its audio.
 Outcome = str | CloseConnection | Mute
 
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong, and when.
+    """One fault: its effect ``does``, and the conditions for it.
 
-    It strikes the events whose type fits one of ``events`` (``*`` stands for anything):
-    all of them, the n-th ones (``nth``, from 1), or with a ``chance`` from 0 to 1 each.
-    A `TimedDeed` may have ``at`` instead, seconds from the session's start. It concerns
-    all sessions, the n-th ones of the service (``sessions``, from 1), or those whose
-    model's name fits ``model``.
+    The fault applies to events whose type matches a pattern in ``events`` (``*`` is a
+    wildcard): to all of them, to those numbered ``nth`` (from 1), or to each with the
+    probability ``chance`` (0 to 1). A `TimedDeed` may have ``at`` instead, in seconds
+    from the start of the session. ``sessions`` (numbers from 1) and ``model`` (a
+    pattern) restrict the fault to some sessions of the service.
     """
 
     does: Deed | TimedDeed
@@ -167,7 +167,7 @@ class Fault:
     model: str = "*"
 
     def concerns(self, number: int, model: object) -> bool:
-        """Whether it may strike in this session."""
+        """Whether the fault applies to this session."""
         counted = not self.sessions or number in self.sessions
         return counted and fnmatchcase(
             model if isinstance(model, str) else "", self.model
@@ -176,15 +176,15 @@ class Fault:
 
 @attrs.frozen
 class Faults:
-    """All that goes wrong in a service, and the seed of its dice."""
+    """The faults of a service, and the seed of their random numbers."""
 
     faults: tuple[Fault, ...] = ()
     seed: int = 0
 
     def line(self, number: int, model: object, new_id: NewId) -> FaultyLine | None:
-        """The line of a service's n-th session; None where nothing goes wrong.
+        """The line of the service's session ``number``; None if no fault applies.
 
-        Each fault has dice of its own, which know the seed and nothing of the session.
+        Each fault has its own random numbers, from the seed and its place in the list.
         """
         dice = (
             _Dice(fault, random.Random(f"{self.seed}:{place}"))
@@ -195,35 +195,35 @@ class Faults:
         return FaultyLine(concerned, new_id) if concerned else None
 
 
-#: Nothing goes wrong.
+#: No faults.
 NO_FAULTS = Faults()
 
 
 class _Dice:
-    """One fault in one session: counts, and throws."""
+    """One fault in one session: counts events and draws random numbers."""
 
     def __init__(self, fault: Fault, random: random.Random) -> None:
         self.fault = fault
         self._random = random
         self._count = 0
 
-    def strikes(self, kind: str) -> bool:
-        """Whether it strikes this event; to be asked about each one, in order."""
+    def applies(self, kind: str) -> bool:
+        """Whether the fault applies to this event; call it for each event in order."""
         fault = self.fault
         if not any(fnmatchcase(kind, pattern) for pattern in fault.events):
             return False
         self._count += 1
-        lucky = fault.chance < 1 and self._random.random() >= fault.chance
-        return not lucky and (not fault.nth or self._count in fault.nth)
+        spared = fault.chance < 1 and self._random.random() >= fault.chance
+        return not spared and (not fault.nth or self._count in fault.nth)
 
     def seconds(self, span: Delay | Late) -> float:
-        """So much later."""
+        """A random delay within ``span``, in seconds."""
         return self._random.uniform(span.least, span.most)
 
 
 @attrs.define
 class _Held:
-    """An event that waits for others to overtake it."""
+    """A reordered event, until ``behind`` more events have passed it."""
 
     frame: str
     behind: int
@@ -231,9 +231,9 @@ class _Held:
 
 
 class FaultyLine:
-    """The way of a session's events to its client.
+    """Applies faults to the events of one session.
 
-    The first fault that strikes an event has it; the others only count it.
+    Only the first matching fault applies to an event; the others count it.
     """
 
     def __init__(self, dice: tuple[_Dice, ...], new_id: NewId) -> None:
@@ -248,14 +248,14 @@ class FaultyLine:
         self._over = False
 
     def start(self, at: float) -> None:
-        """The session begins: times count from here."""
+        """The session starts: ``at`` in a fault counts from here."""
         for place, dice in enumerate(self._dice):
             fault = dice.fault
             if fault.at is not None and isinstance(fault.does, TimedDeed):
                 heapq.heappush(self._timed, (at + fault.at, place, fault.does))
 
     def put(self, frame: Outcome, at: float) -> None:
-        """The event that follows, as JSON text, or the session's end."""
+        """Take the next event, as JSON text, or the session's end."""
         self._pass_time(at)
         if not isinstance(frame, str):
             self._pass(frame, at)
@@ -263,14 +263,14 @@ class FaultyLine:
         kind = json.loads(frame)["type"]
         if self._muted and kind == _AUDIO:
             return
-        struck = [dice for dice in self._dice if dice.strikes(kind)]
-        if struck:
-            self._strike(struck[0], frame, at)
+        matching = [dice for dice in self._dice if dice.applies(kind)]
+        if matching:
+            self._apply(matching[0], frame, at)
         else:
             self._pass(frame, at)
 
     def take(self, at: float) -> list[Outcome]:
-        """What the client gets now. Nothing comes after a `CloseConnection`."""
+        """The output that is due; nothing follows a `CloseConnection`."""
         self._pass_time(at)
         due: list[Outcome] = []
         while not self._over and self._waiting and self._waiting[0][0] <= at:
@@ -281,7 +281,7 @@ class FaultyLine:
 
     @property
     def deadline(self) -> float | None:
-        """When `take` has something to give next."""
+        """When the next output is due."""
         if self._over:
             return None
         times = [held.until for held in self._held]
@@ -289,16 +289,16 @@ class FaultyLine:
         return min(times, default=None)
 
     def _pass_time(self, at: float) -> None:
-        """What happens by itself until then."""
+        """Apply timed faults and release held events up to ``at``."""
         while self._timed and self._timed[0][0] <= at:
             due, _, deed = heapq.heappop(self._timed)
-            # Not behind what is delayed: its time has come.
+            # A timed fault does not wait for delayed events.
             self._do(deed, due, self._queue)
         for held in [held for held in self._held if held.until <= at]:
             self._held.remove(held)
             self._queue(held.frame, max(held.until, self._free_at))
 
-    def _strike(self, dice: _Dice, frame: str, at: float) -> None:
+    def _apply(self, dice: _Dice, frame: str, at: float) -> None:
         match dice.fault.does:
             case Drop():
                 pass
@@ -341,10 +341,10 @@ class FaultyLine:
                 put(self._event(Error, error=detail), at)
                 put(CloseConnection(GOING_AWAY, message), at)
             case Cut(code):
-                put(CloseConnection(code, "This cut was asked for."), at)
+                put(CloseConnection(code, "This close was requested by a fault."), at)
 
     def _pass(self, outcome: Outcome, at: float) -> None:
-        """Let it go in its order, and behind it what was held for it."""
+        """Queue in order, and after it the held events that it releases."""
         self._free_at = max(at, self._free_at)
         self._queue(outcome, self._free_at)
         for held in list(self._held):
@@ -370,7 +370,7 @@ class FaultyLine:
         )
 
     def _orphan(self, event: dict[str, Any]) -> str | None:
-        """The event as one of a response that nobody knows; None where it has none."""
+        """A copy with unknown ids; None if the event has no response."""
         if "response_id" not in event:
             return None
         for key, prefix in (

@@ -150,13 +150,13 @@ def test_a_reply_that_is_cut_off(command: Command, serving_here: Serve) -> None:
     """What came of it is printed, why there is no more is one line; status 1."""
     url = serving_here(**with_fault(Cut(1011), "response.output_text.done"))
     outcome = command("say", "hello", "--base-url", url, "--text-only")
-    one_line(outcome, "This cut was asked for. (1011)")
+    one_line(outcome, "This close was requested by a fault. (1011)")
     assert outcome.out == f"{HELLO}\n"
     told = command("say", "hello", "--base-url", url, "--text-only", "--json")
     assert told.status == 1
     said = json.loads(told.out)
     assert said["status"] == "incomplete"
-    assert said["failure"] == "This cut was asked for. (1011)"
+    assert said["failure"] == "This close was requested by a fault. (1011)"
     assert said["text"] == HELLO
 
 
@@ -175,7 +175,7 @@ def test_the_first_trouble_and_the_last(command: Command, serving_here: Serve) -
     cut = Fault(does=Cut(1011), events=("response.output_text.done",))
     url = serving_here(parts=Parts(), faults=Faults((*odd, cut)))
     outcome = command("say", "hello", "--base-url", url, "--text-only")
-    one_line(outcome, "duologue: Odd 0.; This cut was asked for. (1011)")
+    one_line(outcome, "duologue: Odd 0.; This close was requested by a fault. (1011)")
 
 
 def test_a_reply_that_does_not_end(command: Command, serving_here: Serve) -> None:

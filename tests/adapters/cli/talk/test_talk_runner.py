@@ -126,7 +126,7 @@ async def test_one_that_fails_takes_no_other_down(
     assert outcome.status == 1
     assert re.fullmatch(
         r"duologue: 1 of 2 sessions went wrong; session \d: the session ended: "
-        r"This cut was asked for\. \(4000\)\n",
+        r"This close was requested by a fault\. \(4000\)\n",
         outcome.err,
     ), outcome.err
     summary = outcome.out.partition("\nsession ")[2]
