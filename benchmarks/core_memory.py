@@ -1,4 +1,4 @@
-"""What the core keeps in memory: T8 and T9, by `tracemalloc`."""
+"""The memory of the core: T8 and T9, by `tracemalloc`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ITEMS, _STATES = 1_000, 10_000
 
 
 def measure() -> list[Row]:
-    """KB of a live item, and of every state that is kept."""
+    """KB of a state, if all are kept, and of an item in a live session."""
     frames = opening() + _turns(0, _ITEMS // 2)
     more = _turns(_ITEMS // 2, -(-_STATES // EVENTS))[:_STATES]
     tracemalloc.start()

@@ -1,9 +1,9 @@
-"""The speed of the core beside the packages that do a part of its work: T1 to T7.
+"""The speed of the core and of packages that do part of its work: T1 to T7, F1, F2.
 
-"ingest+reduce" is bytes to a new state, by `Record.of` and `reduce`; what `Store.feed`
-takes, which also tells subscribers, stands below the table. All is measured in one
-process, interleaved, on thread CPU time.
-T10 compares with JavaScript in a process of its own and is left out.
+"reduce" is bytes to a new state by `Record.of` and `reduce` alone. "feed" is the path
+of an application: `Store.feed` with one subscriber. All cases run in one process,
+interleaved, and are timed in CPU time of the thread. T10 compares with JavaScript, in
+another process, and is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from duologue.core import Record, State, Store, reduce
 
 __all__ = ["grow", "ingest", "measure", "talking", "turns"]
 
-#: Turns in a round of a quick case.
+#: Turns in a round of a fast case.
 TURNS = 8
 
 T1 = Target("T1", 12, 22, more=True)
@@ -35,15 +35,18 @@ T4 = Target("T4", 9, 4.5)
 T5 = Target("T5", 1.9, 0.9)
 T6 = Target("T6", 1.5, 1.2)
 T7 = Target("T7", 1.2, 1.05)
+F1 = Target("F1", 12, 14, more=True)
+F2 = Target("F2", 1.25, 1.15)
 
 
 def measure() -> list[Row]:
-    """All figures of the speed of ingest and reduce, T1 to T7."""
+    """All figures of the speed of the core."""
     times, absent = _against_others()
     return [
         *_ratios(times, absent),
         *_flat_in_items(),
         *_flat_in_deltas(),
+        *_through_feed(times),
         *_absolute(times),
     ]
 
@@ -61,16 +64,21 @@ def ingest(state: State, frames: Sequence[bytes]) -> State:
 
 
 def feed(state: State, frames: Sequence[bytes]) -> State:
-    """The state after these frames, by `Store.feed`."""
+    """The state after these frames, by `Store.feed` with one subscriber."""
     store = Store(state)
+    store.subscribe(_ignore)
     for frame in frames:
         store.feed(SESSION, frame, at=1e9)
     return store.state
 
 
+def _ignore(before: State, record: Record, after: State) -> None:
+    """Do nothing."""
+
+
 @cache
 def grow(items: int) -> State:
-    """The state of one session with so many items: full turns up to a thousand."""
+    """The state of a session with this many items: full turns up to a thousand."""
     make = turn if items <= 1_000 else short_turn
     state = ingest(State(), opening())
     for number in range(items // 2):
@@ -80,18 +88,18 @@ def grow(items: int) -> State:
 
 
 def turns(items: int, count: int = TURNS) -> list[bytes]:
-    """The frames of the next turns of a session with so many items."""
+    """The frames of the next turns of a session with this many items."""
     first = items // 2
     return [frame for number in range(first, first + count) for frame in turn(number)]
 
 
-# --- Beside others -----------------------------------------------------------
+# --- Compared with others -----------------------------------------------------------
 
 
 def _against_others() -> tuple[Times, dict[str, str]]:
-    """T1 to T5 in one set of rounds, so that every ratio is of a pair.
+    """The times of all cases, in one set of rounds so that ratios are taken per round.
 
-    With the reasons for what could not be measured.
+    The second value has the cases that could not be measured, with the reason.
     """
     cases: dict[str, tuple[Callable[[], object], int]] = {}
     absent: dict[str, str] = {}
@@ -126,7 +134,10 @@ def _ratios(times: Times, absent: dict[str, str]) -> list[Row]:
             return missing(target, what, absent[peer])
         return row(target, what, times.ratio(peer, ours))
 
+    feed = "feed 1000"
     return [
+        faster(F1, f"1k items, Store.feed, faster than {openai} parse", "openai", feed),
+        row(F2, "1k items, Store.feed, by the time of reduce", times.ratio(feed, ours)),
         faster(T1, f"1k items, faster than {openai} parse", "openai"),
         faster(T2, f"1k items, faster than {agents} validation", "validation"),
         *(
@@ -143,8 +154,23 @@ def _ratios(times: Times, absent: dict[str, str]) -> list[Row]:
     ]
 
 
+def _through_feed(times: Times) -> list[Row]:
+    """T2 to T5 through `Store.feed`, for information: times of the peer by ours."""
+    peers = [("validation", 1_000), ("floor", 1_000), ("json", 1_000)]
+    peers += [(f"agents {items}", items) for items in T3]
+    return [
+        {
+            "id": "",
+            "what": f"{peer}, by the time of Store.feed at {items:,} items",
+            "value": round(times.ratio(peer, f"feed {items}"), 2),
+        }
+        for peer, items in peers
+        if peer in times
+    ]
+
+
 def _absolute(times: Times) -> list[Row]:
-    """What the ratios are made of, for information."""
+    """The times behind the ratios, for information."""
     return [
         {"id": "", "what": f"{name}, us an event", "value": round(median(figures), 2)}
         for name, figures in times.items()
@@ -183,7 +209,7 @@ def _flat_in_deltas() -> list[Row]:
 
 
 def talking(count: int) -> State:
-    """A session in whose reply so many deltas have come."""
+    """A session whose reply has received this many deltas."""
     begun = next(at for at, frame in enumerate(turn(0)) if b"transcript.delta" in frame)
     state = ingest(State(), [*opening(), *turn(0)[:begun]])
     return ingest(state, [delta(0, 10_000_000 + at) for at in range(count)])

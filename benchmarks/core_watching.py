@@ -1,4 +1,4 @@
-"""What it costs to watch a session: patches for a page (T11), subscribers (T12)."""
+"""The cost of watching a session: patches for a page (T11), subscribers (T12)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ T11_TIME = Target("T11", 1.0, 1.0, unit="us")
 T12_PLAIN = Target("T12", 60, 30, unit="ns")
 T12_OTHERS = Target("T12", 1.0, 0.1, unit="us")
 
-#: Subscribers, and records that they hear of in a round.
+#: Subscribers, and records in a round.
 _MANY, _RECORDS = 10_000, 200
 _PLAIN = 100
-#: What subscribers cost is little beside the fold: it takes more rounds to see it.
+#: More rounds, because subscribers cost little compared with the fold.
 _ROUNDS = 15
 
 
 def measure() -> list[Row]:
-    """The patch of a text delta, and being told of it."""
+    """The patch of a text delta, and the calls of subscribers."""
     return [*_patches(), *_subscribers()]
 
 
@@ -60,7 +60,7 @@ def _patches() -> list[Row]:
     timed += f" (x{flat[0]:.2f} at 10k to 100, x{flat[1]:.2f} after 10k to 10 deltas)"
     return [
         row(T11_SIZE, sized, max(sizes)),
-        # There is no must for the time: it is the second half of the stretch.
+        # The time has no must: it is the second half of the stretch.
         {**row(T11_TIME, timed, median(times["1k items"])), "must": ""},
     ]
 
@@ -107,7 +107,7 @@ def _subscribers() -> list[Row]:
 
 
 def _each(times: Times) -> float:
-    """Nanoseconds for one of the plain subscribers."""
+    """Nanoseconds for each of the plain subscribers."""
     return times.more("plain", "none") * 1000 / _PLAIN
 
 
@@ -116,7 +116,7 @@ def _has_slices() -> bool:
 
 
 def _elsewhere() -> Iterator[dict[str, Any]]:
-    """What those subscribe to who are not to hear of a delta."""
+    """The scopes of subscribers that a delta does not concern."""
     for number in range(_MANY):
         if number % 2 or not _has_slices():
             yield {"session": f"other {number}"}
@@ -148,4 +148,4 @@ def _deltas(number: int) -> list[Record]:
 
 
 def _hear(before: State, record: Record, after: State) -> None:
-    """Be told."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""How things are measured: interleaved rounds, thread CPU time, ratios, verdicts."""
+"""Measuring: interleaved rounds, CPU time of the thread, ratios, verdicts."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ ROUNDS = 9
 
 
 class Target(NamedTuple):
-    """A figure to reach: a ratio (``x``), or an amount in ``unit``."""
+    """A figure to reach: a ratio (``x``) or an amount in ``unit``."""
 
     id: str
     must: float
     stretch: float
     unit: str = "x"
-    #: Whether more is better: "so many times faster" rather than "at most so much".
+    #: Whether more is better: "at least", not "at most".
     more: bool = False
 
     def reached(self, value: float, figure: float) -> bool:
-        """Whether ``value`` is as good as a figure asks."""
+        """Whether ``value`` reaches a figure."""
         return value >= figure if self.more else value <= figure
 
     def show(self, figure: float) -> str:
-        """A figure as the table prints it."""
+        """A figure as printed in the table."""
         return f"{'>=' if self.more else '<='} {figure:g} {self.unit}".replace(
             " x", "x"
         )
 
 
 class Times(dict[str, list[float]]):
-    """Microseconds an event, by case, a figure for every round."""
+    """Microseconds per event of each case, one figure for each round."""
 
     def ratio(self, one: str, other: str) -> float:
-        """How many times longer ``one`` takes, the median over the rounds."""
+        """The time of ``one`` divided by that of ``other``: median of the rounds."""
         pairs = zip(self[one], self[other], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
     def more(self, one: str, other: str) -> float:
-        """How much longer ``one`` takes, the median over the rounds."""
+        """The time of ``one`` minus that of ``other``: median of the rounds."""
         pairs = zip(self[one], self[other], strict=True)
         return statistics.median(a - b for a, b in pairs)
 
@@ -58,11 +58,10 @@ def median(figures: list[float]) -> float:
 def interleave(
     cases: Mapping[str, tuple[Callable[[], object], int]], *, rounds: int = ROUNDS
 ) -> Times:
-    """Time every case in every round; a case is work and the events in it.
+    """Time every case in every round; a case is its work and the number of events.
 
-    Each runs once unmeasured before it is measured, so that none pays for the caches
-    that the one before it filled. Garbage is collected between, never within; what was
-    there before is set aside.
+    Each case runs once unmeasured first, to fill the caches. Garbage is collected
+    between the cases only; objects from before the measurement are frozen.
     """
     gc.collect()
     gc.freeze()
@@ -84,7 +83,7 @@ def interleave(
 
 
 def row(target: Target, what: str, value: float) -> Row:
-    """The row of a figure that was measured, with its verdict."""
+    """The row of a measured figure, with its verdict."""
     verdict = "missed"
     if target.reached(value, target.must):
         verdict = "must holds"
@@ -94,7 +93,7 @@ def row(target: Target, what: str, value: float) -> Row:
 
 
 def missing(target: Target, what: str, why: str) -> Row:
-    """The row of a figure that could not be measured, with the reason."""
+    """The row of a figure that could not be measured; ``why`` is the verdict."""
     return {
         "id": target.id,
         "what": what,

@@ -1,7 +1,7 @@
-"""What others do with a frame: the openai SDK and openai-agents, where installed.
+"""The work of other packages on a frame: the openai SDK and openai-agents.
 
-Each gives a function from the bytes of frames to nothing that does their work on them.
-Their versions differ in speed: the rows name the one that is installed.
+Each function returns one that processes the bytes of frames. The speed differs between
+versions, so the rows name the installed one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Work = Callable[[Sequence[bytes]], object]
 
 
 def version(package: str) -> str | None:
-    """The installed version of a package, None where it is not there."""
+    """The installed version of a package, None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -33,14 +33,14 @@ def version(package: str) -> str | None:
 
 
 def attempt(build: Callable[[], Work], frames: Sequence[bytes]) -> Work | str:
-    """What ``build`` gives, tried on ``frames``; or the reason why it cannot be had."""
+    """The result of ``build``, tried on ``frames``; or the reason why it fails."""
     try:
         work = build()
         work(frames)
     except ImportError:
         return "not installed"
     except Exception as error:
-        # Versions that do not fit each other; it is theirs, and no error of ours.
+        # Their versions do not fit together; it is not our error.
         return f"does not run: {type(error).__name__}"
     return work
 
@@ -69,7 +69,7 @@ def agents_validation() -> Work:
         for frame in frames:
             event = json.loads(frame)
             if event.get("previous_item_id", "") is None:
-                # As its own handler does: its types do not know the null.
+                # As its own handler does: its types do not allow null.
                 event["previous_item_id"] = ""
             validate(event)
 
@@ -77,10 +77,10 @@ def agents_validation() -> Work:
 
 
 def agents_full_path(item_ids: Sequence[str]) -> Work:
-    """openai-agents: bytes to a new history, in a session that has these items.
+    """openai-agents: bytes to a new history, in a session with these items.
 
-    Every call begins from the same items. What it would send is dropped: only the way
-    in is measured.
+    Every call starts from the same items. Only the receiving path is measured: the
+    events that it would send are dropped.
     """
     from agents.realtime import RealtimeAgent
     from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
@@ -97,7 +97,7 @@ def agents_full_path(item_ids: Sequence[str]) -> Work:
         model.add_listener(session)
         for frame in frames:
             await model._handle_ws_event(json.loads(frame))
-        # What it began beside the way in gets its turn too.
+        # The tasks that it started get their turn too.
         await asyncio.sleep(0)
         model.remove_listener(session)
         if session._stored_exception or session._history is history:
@@ -107,7 +107,7 @@ def agents_full_path(item_ids: Sequence[str]) -> Work:
 
 
 def _history(item_ids: Sequence[str]) -> list[Any]:
-    """A history of items, one of the user and one of the assistant in turn."""
+    """A history of items, alternating between the user and the assistant."""
     from agents.realtime.items import (
         AssistantAudio,
         AssistantMessageItem,

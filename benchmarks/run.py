@@ -1,10 +1,9 @@
-"""``make bench``: what is measured, as tables and as JSON.
+"""``make bench``: run the benchmarks; print tables and write JSON.
 
     python benchmarks/run.py [NAME …] [--json FILE]
 
-Figures of one machine at one time: compare within a run, not between runs. Where a
-figure has a goal, the table says what must be reached, what would be good, and which
-of the two holds.
+The figures are of one machine at one time: compare within a run, not between runs. If a
+figure has a goal, the table has the must, the stretch goal and the verdict.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ MEASUREMENTS: dict[str, Callable[[], list[Row] | Coroutine[Any, Any, list[Row]]]
 
 
 def main() -> None:
-    """Run the measurements that were asked for, or all."""
+    """Run the given measurements, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS)
@@ -72,7 +71,7 @@ def _measure(name: str) -> list[Row]:
 
 
 def _line(row: Row) -> str:
-    """A row of the table, with its goal if it has one."""
+    """A row of the table, with its goal if any."""
     if "verdict" not in row:
         return f"{row['what']:<82} {row['value']:>10}   {row.get('expected', '')}"
     value = "-" if row["value"] is None else f"{row['value']:g} {row['unit']}"

@@ -1,7 +1,7 @@
-"""The stream that the core is measured with: spoken turns as a service sends them.
+"""The stream of the core benchmarks: spoken turns, as a service sends them.
 
-One turn is 61 events over WebRTC, 40 of them transcript deltas, 269 bytes an event in
-the mean, with the field order, the ids and the ``obfuscation`` of recorded traffic.
+A turn has 61 events over WebRTC, 40 of them transcript deltas; the mean size is 269
+bytes. Field order, ids and ``obfuscation`` are as in recorded traffic.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def short_turn(number: int) -> list[bytes]:
 
 
 def opening() -> list[bytes]:
-    """What a connection begins with."""
+    """The first frame of a connection."""
     audio_format = {"type": "audio/pcm", "rate": 24000}
     detection = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}
     detection |= {"silence_duration_ms": 500, "interrupt_response": True}
@@ -75,7 +75,7 @@ def _id(kind: str, number: int, at: int = 0) -> str:
 
 
 def _turn(number: int) -> list[dict[str, Any]]:
-    """One turn's events in order, the user's words coming in during the reply."""
+    """The events of a turn in order; the user's transcript arrives during the reply."""
     words = [" " + word for word in (_WORDS * 4)[:DELTAS]]
     reply = _reply(number, words)
     middle = 3 + DELTAS // 2
@@ -85,7 +85,7 @@ def _turn(number: int) -> list[dict[str, Any]]:
 
 
 def _heard(number: int, words: list[str]) -> list[dict[str, Any]]:
-    """The user's side: voice activity, their item, and its words at the end."""
+    """The user's side: voice activity, the item, and its transcript at the end."""
     user = _id("item", number, 1)
     before = _id("item", number - 1, 2) if number else None
     part = {"type": "input_audio", "transcript": None}
@@ -179,7 +179,7 @@ def _delta(number: int, text: str, at: int) -> dict[str, Any]:
         "output_index": 0,
         "content_index": 0,
         "delta": text,
-        # As long as it takes to hide how long the delta is.
+        # Its length hides the length of the delta.
         "obfuscation": "kX1yigxefJb7Qw"[len(text) % 8 :],
     }
 
