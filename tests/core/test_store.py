@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from duologue.core import (
     Record,
@@ -24,6 +26,7 @@ from duologue.core import (
 from duologue.core.effects import commands
 from duologue.core.store import SLICES, Change, Dispatch, Resync
 from duologue.core.testing.stream import Stream
+from duologue.core.wire.frames import check
 
 from .strategies import legal
 from .talk import Service, to_record
@@ -544,6 +547,27 @@ def test_what_a_record_cannot_hold(
     with pytest.raises(error, match=message):
         store.feed(**given)
     assert store.state == State()
+
+
+@given(
+    session_id=st.text() | st.integers(),
+    at=st.floats() | st.none() | st.integers() | st.booleans() | st.just("1"),
+    dir=st.sampled_from(["in", "out", "local", "IN", None]),
+    epoch=st.integers(-2) | st.booleans() | st.floats(),
+    src=st.none() | st.text(st.characters(exclude_categories=())) | st.integers(),
+)
+def test_feed_checks_as_its_check_does(session_id: Any, **given: Any) -> None:
+    """It skips the complete check only of values that pass it."""
+    wrong: Exception | None = None
+    try:
+        check(session_id, **given)
+    except (TypeError, ValueError) as error:
+        wrong = error
+    if wrong is None:
+        Store().feed(session_id, b"{}", **given)
+        return
+    with pytest.raises(type(wrong), match=re.escape(str(wrong))):
+        Store().feed(session_id, b"{}", **given)
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode])

@@ -85,27 +85,20 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
 
 def decode_bytes(frame: bytes, kind: SessionKind) -> Event:
     """`decode` without its checks: of bytes only."""
-    # Most frames are too short to be too large or too deep. (Kinds are compared by
-    # identity because the hash of an enum member is slow.)
-    if kind is _REALTIME and len(frame) <= _SHORT and frame.isascii():
-        try:
-            event: Event = _READ_REALTIME(frame)
-        except _REFUSALS:
-            return _decode_with_care(frame, kind)
-        return event
-    return _decode_with_care(frame, kind)
-
-
-def _decode_with_care(frame: bytes, kind: SessionKind) -> Event:
     size = len(frame)
-    if size > MAX_AUDIO_FRAME:
-        return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
-    if size > _SHORT and _is_too_deep(frame):
-        return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
+    if size > _SHORT:
+        if size > MAX_AUDIO_FRAME:
+            return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
+        if _is_too_deep(frame):
+            return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
+    # The hash of an enum member is slow, so the usual kind needs no look-up.
+    read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
+    event: Event
     try:
-        # msgspec skips unknown fields without decoding their UTF-8.
-        frame.decode()
-        event: Event = _DECODERS[kind].decode(frame)
+        if not frame.isascii():
+            # msgspec does not check the UTF-8 of the fields that it skips.
+            frame.decode()
+        event = read(frame)
     except msgspec.ValidationError:
         event = _decode_slowly(frame, kind)
     except _REFUSALS as error:
