@@ -43,7 +43,7 @@ MORE: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(
     ("given", "what", "hint"),
     [
-        (None, "None", "`Store.session` gives None for an id that it does not know"),
+        (None, "None", "`Store.session` returns None for an unknown id"),
         (State(), "State", "the sessions of a state are in its `sessions`, by id"),
         (Store(), "Store", "the sessions of a state are in its `sessions`, by id"),
     ],
@@ -146,7 +146,7 @@ def test_a_coroutine_is_no_subscriber() -> None:
     async def later(*change: object) -> None:
         raise NotImplementedError
 
-    with pytest.raises(TypeError, match="must be no coroutine"):
+    with pytest.raises(TypeError, match="must not be a coroutine function"):
         Store().subscribe(later)  # type: ignore[arg-type]
 
 

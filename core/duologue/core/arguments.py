@@ -1,4 +1,4 @@
-"""Arguments of public functions: one clear error for what is of another type."""
+"""Checks of the arguments of public functions, with clear errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 def require(
     value: object, kind: type | tuple[type, ...], what: str, hint: str = ""
 ) -> None:
-    """Raise TypeError, which names ``what``, unless ``value`` is of this type."""
+    """Raise a TypeError that names ``what`` unless ``value`` is of this type."""
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = " or ".join(each.__name__ for each in kinds)
@@ -28,27 +28,27 @@ def require(
 
 
 def require_function(value: object, what: str) -> None:
-    """Raise TypeError unless ``value`` can be called, and need not be awaited."""
+    """Raise TypeError unless ``value`` can be called and is no coroutine function."""
     if not callable(value):
         given = "None" if value is None else type(value).__name__
         raise TypeError(f"{what} must be a function, not {given}")
     code = getattr(value, "__code__", None)
     if code is not None and code.co_flags & _COROUTINE:
-        raise TypeError(f"{what} must be no coroutine: nobody awaits it here")
+        raise TypeError(f"{what} must not be a coroutine function: it is not awaited")
 
 
 def require_session(value: object, what: str) -> None:
-    """Raise TypeError unless ``value`` is a session; says where sessions are."""
+    """Raise TypeError, with a hint, unless ``value`` is a session."""
     hint = "; the sessions of a state are in its `sessions`, by id"
     if value is None:
-        hint = "; `Store.session` gives None for an id that it does not know"
+        hint = "; `Store.session` returns None for an unknown id"
     require(value, Session, f"{what}: the session", hint)
 
 
 def of_session(
     function: Callable[Concatenate[Session, _P], _T],
 ) -> Callable[Concatenate[Session, _P], _T]:
-    """A function of a session that raises TypeError for anything else."""
+    """The function, which raises TypeError unless its first argument is a session."""
     name = getattr(function, "__name__", "")
 
     @wraps(function)

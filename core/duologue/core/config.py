@@ -1,4 +1,4 @@
-"""How an application wants its session, in the GA's names."""
+"""The configuration that an application requests, in the GA's names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .wire.legacy import RETIRED, retired_in, with_replacements
 __all__ = ["TURN_DETECTION", "SessionConfig"]
 
 
-#: The service finds the turns, by silence; an interruption stops the reply.
+#: The service detects turns by silence; an interruption stops the reply.
 TURN_DETECTION = ServerVad(
     threshold=0.5,
     prefix_padding_ms=300,
@@ -40,17 +40,15 @@ TURN_DETECTION = ServerVad(
 
 @attrs.frozen(kw_only=True)
 class SessionConfig:
-    """What to ask of the service.
+    """The configuration to request from the service.
 
-    ``UNSET`` leaves a field to the service, ``None`` sends null, which switches off
-    turn detection, transcription and noise reduction. ``model`` None is the client's
-    choice: that of ``DUOLOGUE_MODEL``, or that of the table of models, which is the
-    one that `to_session` takes. The other defaults: spoken answers,
-    turns found by the service after 500 ms of silence, an interruption stops the
-    reply, nothing transcribed, no tools. ``speed`` is from 0.25 to 1.5,
-    ``max_output_tokens`` a number or ``"inf"``; the formats of the audio are the
-    transport's. A name of the retired beta raises TypeError with the name that the GA
-    has for it.
+    ``UNSET`` leaves a field to the service. ``None`` sends null, which switches turn
+    detection, transcription or noise reduction off. ``model=None`` is the default:
+    ``DUOLOGUE_MODEL``, or else that of the table of models (which `to_session` takes).
+    The other defaults: spoken replies, turn detection after 500 ms of silence, an
+    interruption stops the reply, no transcription, no tools. ``speed`` is 0.25 to 1.5,
+    ``max_output_tokens`` a number or ``"inf"``. The transport sets the audio formats. A
+    name of the retired beta raises TypeError with its replacement.
     """
 
     model: str | UnsetType | None = None
@@ -71,16 +69,16 @@ class SessionConfig:
     include: tuple[str, ...] | UnsetType = UNSET
 
     def __new__(cls, **settings: Any) -> Self:
-        """Refuse retired names, before the constructor refuses all that it lacks."""
+        """Raise TypeError for retired names, with their replacements."""
         if retired := settings.keys() & RETIRED.keys():
             raise TypeError(f"retired: {with_replacements(retired)}")
         return object.__new__(cls)
 
     @classmethod
     def changing(cls, **changes: Any) -> SessionConfig:
-        """The configuration that changes these fields and leaves all others alone.
+        """A configuration that changes these fields and leaves all others unset.
 
-        Raises TypeError for a field that there is not.
+        Raises TypeError for an unknown field.
         """
         left: dict[str, Any] = {field.name: UNSET for field in attrs.fields(cls)}
         return cls(**{**left, **changes})
@@ -123,6 +121,6 @@ class SessionConfig:
 
 
 def _without_empty(session: dict[str, Any]) -> dict[str, Any]:
-    """The same without objects in which nothing is said."""
-    audio = {side: said for side, said in session.pop("audio").items() if said}
+    """The same without empty objects."""
+    audio = {side: value for side, value in session.pop("audio").items() if value}
     return {**session, "audio": audio} if audio else session

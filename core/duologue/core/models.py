@@ -1,13 +1,13 @@
-"""The one place that names models. They are retired every few months: look here."""
+"""The only table of model names. Models are retired every few months: update it."""
 
 from __future__ import annotations
 
 __all__ = ["AS_OF", "REALTIME", "TRANSCRIPTION"]
 
-#: When this table was last looked at.
+#: When this table was last checked.
 AS_OF = "2026-11"
-#: The model of a conversation where nobody names one.
+#: The default model of a conversation.
 REALTIME = "gpt-realtime-2.1"
-#: The model that writes down what the user says, if that is switched on. It takes
-#: turns found by the service; the streaming ones want turn detection off.
+#: The default model of transcription, if that is switched on. It works with turn
+#: detection by the service; the streaming models need turn detection switched off.
 TRANSCRIPTION = "gpt-transcribe"

@@ -1,4 +1,4 @@
-"""Module paths of version 0.1: an import of one gives the module at its new path."""
+"""Module paths of version 0.1: an import of one returns the module at its new path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["redirect"]
 
 
 class _Redirect:
-    """A finder and loader in one; `importlib.abc` would import `random`."""
+    """A finder and loader. Not derived from `importlib.abc`, which imports `random`."""
 
     def __init__(self, new_paths: Mapping[str, str]) -> None:
         self._new_paths = new_paths
@@ -31,19 +31,19 @@ class _Redirect:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has just replaced the module's own spec.
+        # The import system has just replaced the spec of the module.
         assert module.__spec__ is not None
         module.__spec__ = self._specs.pop(module.__spec__.name)
 
 
 def redirect(package: str, new_paths: Mapping[str, str]) -> None:
-    """Import modules of ``package`` by their old names too, both relative to it."""
+    """Make modules of ``package`` importable by their old names; both are relative."""
     public = vars(sys.modules[package])
     absolute = {
         f"{package}.{old}": f"{package}.{new}" for old, new in new_paths.items()
     }
     for old in new_paths.keys() & public.keys():
-        # An import would put the module in the place of the public name.
+        # An import by the old name would replace the public name of the package.
         name = f"{package}.{old}"
         sys.modules[name] = import_module(absolute.pop(name))
     sys.meta_path.append(_Redirect(absolute))

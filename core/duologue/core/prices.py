@@ -1,13 +1,13 @@
-"""The prices of models: data alone. `pricing` reads it.
+"""The table of prices that `select_cost` uses by default.
 
-USD per million tokens, as the provider's model pages said
-(developers.openai.com/api/docs/models/…), read in stored copies of which the dates are
-unknown: **not checked live**. Prices change, and another service that calls its model
-the same has others: an application that bills by them gives `select_cost` a table of
-its own, in this same shape, which may come from JSON.
+USD per million tokens, from stored copies of the provider's model pages
+(developers.openai.com/api/docs/models/…) of unknown dates: **not checked live**. Prices
+change, and another service may charge other prices for a model of the same name. An
+application that bills by them passes its own table to `select_cost`, in the same shape;
+it may come from JSON.
 
-A model that is not here has no price, and neither has a modality that is not named
-for a model. A dated snapshot has the price of its model only where a line says so: its
+A model that is not listed has no price, and neither has a modality that is not listed
+for a model. A dated snapshot has the price of its model only if a line says so: its
 value is then the name of that model.
 """
 
@@ -17,14 +17,14 @@ from collections.abc import Mapping
 
 __all__ = ["AS_OF", "PRICES", "Prices"]
 
-#: By model: by modality (``text``, ``audio``, ``image``) the price of ``input``,
-#: ``cached`` and ``output`` tokens, or the name of the model that costs the same.
+#: By model, then by modality (``text``, ``audio``, ``image``): the prices of ``input``,
+#: ``cached`` and ``output`` tokens; or the name of the model with the same prices.
 Prices = Mapping[str, Mapping[str, Mapping[str, float]] | str]
 
-#: When this table was last looked at.
+#: When this table was last checked.
 AS_OF = "2026-11"
 
-#: US dollars for a million tokens, by model and kind of token.
+#: USD per million tokens, by model and kind of token.
 PRICES: Prices = {
     "gpt-realtime-2.1": {
         "text": {"input": 4.00, "cached": 0.40, "output": 24.00},

@@ -1,4 +1,4 @@
-"""The names of things: event types, local facts, session kinds and statuses."""
+"""Enums: event types, local facts, session kinds and statuses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["LocalEventType", "RealtimeEventType", "SessionKind", "SessionStatus"
 class RealtimeEventType(StrEnum):
     """Every event type of the GA protocol and of translation sessions.
 
-    46 server, 11 client, 7 and 3 translation events, four names shared: 63 members.
-    Source: the API reference "Realtime", client and server events.
+    Source: the API reference "Realtime", client and server events. Translation sessions
+    share four of the types.
     """
 
-    # What a client sends.
+    # Sent by a client.
     CONVERSATION_ITEM_CREATE = "conversation.item.create"
     CONVERSATION_ITEM_DELETE = "conversation.item.delete"
     CONVERSATION_ITEM_RETRIEVE = "conversation.item.retrieve"
@@ -26,7 +26,7 @@ class RealtimeEventType(StrEnum):
     RESPONSE_CANCEL = "response.cancel"
     RESPONSE_CREATE = "response.create"
     SESSION_UPDATE = "session.update"
-    # What a service sends.
+    # Sent by a service.
     CONVERSATION_CREATED = "conversation.created"
     CONVERSATION_ITEM_ADDED = "conversation.item.added"
     CONVERSATION_ITEM_CREATED = "conversation.item.created"
@@ -91,59 +91,59 @@ class RealtimeEventType(StrEnum):
 
 
 class LocalEventType(StrEnum):
-    """Facts of a session that no wire carries, recorded in the same log."""
+    """Local facts of a session: recorded in the same log, never sent or received."""
 
-    #: A transport begins to connect: a new epoch.
+    #: A connection attempt begins, in the epoch of its record.
     CONNECTING = "duologue.connecting"
-    #: Frames can be exchanged.
+    #: The connection is open.
     CONNECTED = "duologue.connected"
-    #: The connection is gone, expected or not.
+    #: The connection has ended, expected or not.
     DISCONNECTED = "duologue.disconnected"
-    #: The user has heard this much of an item.
+    #: The user has heard an item up to this position.
     PLAYED = "duologue.played"
-    #: The microphone was muted or opened.
+    #: The microphone was muted or unmuted.
     MUTED = "duologue.muted"
     #: The speaker's volume was set.
     VOLUME = "duologue.volume"
     #: The user cleared the transcripts shown so far.
     CLEARED = "duologue.cleared"
-    #: The application wished for something that is sent when it can be.
+    #: The application requested a client event.
     REQUESTED = "duologue.requested"
-    #: A tool began to run here.
+    #: A local tool started.
     TOOL_STARTED = "duologue.tool_started"
-    #: A tool ended here.
+    #: A local tool finished.
     TOOL_FINISHED = "duologue.tool_finished"
     #: Time has passed.
     TICK = "duologue.tick"
-    #: Records are missing from here.
+    #: Records are missing here.
     GAP = "duologue.gap"
-    #: The session is over.
+    #: The session is closed.
     CLOSED = "duologue.closed"
-    #: The session is to be taken out of state.
+    #: The session is removed from the state.
     FORGOTTEN = "duologue.forgotten"
 
 
 class SessionKind(StrEnum):
-    """What a connection is for: fixed when it opens, and decides its events."""
+    """The kind of a session: fixed when it connects, and decides its events."""
 
     #: A conversation with a model.
     REALTIME = "realtime"
-    #: Words for audio, nothing said back.
+    #: Audio in, text out, no replies.
     TRANSCRIPTION = "transcription"
-    #: Audio in one language, audio and words in another.
+    #: Audio in one language, audio and text in another.
     TRANSLATION = "translation"
 
 
 class SessionStatus(StrEnum):
-    """Where the life of a session stands."""
+    """The status of a session's connection."""
 
-    #: No connection yet.
+    #: Not connected yet.
     CONNECTING = "connecting"
-    #: Frames go both ways.
+    #: Connected.
     OPEN = "open"
-    #: A connection was lost and the next one is on its way.
+    #: The connection was lost; the next attempt follows.
     RECONNECTING = "reconnecting"
-    #: Ended on purpose.
+    #: Closed as intended.
     CLOSED = "closed"
-    #: Ended, and not on purpose.
+    #: Ended by a failure.
     FAILED = "failed"
