@@ -36,15 +36,11 @@ MIRRORS = {
     "reducer/__init__": "reducer/test_dispatch",
     "wire/json_values": "views/test_view",
     "testing/__init__": "testing/test_extra",
-    "testing/wire_messages": "testing/test_streams",
     "testing/mutations": "testing/test_streams",
     "testing/naive_model": "testing/test_store_machine",
     "testing/session_script": "testing/test_streams",
     "testing/service_frames": "testing/test_streams",
-    "testing/stream_sources": "testing/test_counterexample",
     "testing/strategies": "testing/test_streams",
-    "testing/turn_plan": "testing/test_streams",
-    "testing/stream_faults": "testing/test_fixed_streams",
 }
 
 

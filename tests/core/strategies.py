@@ -19,10 +19,10 @@ from duologue.core import read_log, to_line
 from duologue.core.events import TranslationSessionCreated
 from duologue.core.testing import Script, Turn, script, to_records
 from duologue.core.testing import hostile as faulty
+from duologue.core.testing.mutations import like
 from duologue.core.testing.session_script import ASIDES, ENDS, MCP, TRANSCRIPTS
 from duologue.core.testing.strategies import translations
 from duologue.core.testing.stream import Stream
-from duologue.core.testing.stream_faults import like
 
 from .catalogue import WIRE, fields
 

@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 
 from duologue.core import Record, Session, fold
-from duologue.core.testing.service_frames import Frame, Service, message
+from duologue.core.testing.service_frames import Service, message
+from duologue.core.testing.stream import Frame
 
 __all__ = [
     "NODES",

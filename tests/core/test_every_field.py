@@ -22,7 +22,7 @@ from duologue.core import (
 )
 from duologue.core.events.base import Event, LocalEvent, Malformed
 from duologue.core.testing import Service, to_records
-from duologue.core.testing.stream_faults import like
+from duologue.core.testing.mutations import like
 from duologue.core.views.view import summary, view
 
 from .catalogue import DESCRIBED, EVERY, fields, shapes, tag

@@ -25,8 +25,7 @@ from duologue.core import (
 )
 from duologue.core.reducer.dispatch import HANDLERS
 from duologue.core.testing import Model, Script, to_records
-from duologue.core.testing.service_frames import direction
-from duologue.core.testing.stream import Stream
+from duologue.core.testing.stream import Stream, direction
 from duologue.core.views.json_patch import apply
 from duologue.core.views.patch import patch
 from duologue.core.views.view import summary, view

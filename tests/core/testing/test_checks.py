@@ -1,4 +1,4 @@
-"""The checks find what they promise to find, and name it."""
+"""The checks find the faults that they promise to find, and name them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def count(counts: Counts, record: Record) -> Counts:
 
 
 def test_ours_passes() -> None:
-    """Our reducer is total and pure, and knows an event that it had."""
+    """`reduce` is total and pure, and recognises duplicates."""
     check_reducer(reduce, State(), duplicates=True, examples=30)
 
 
 def test_a_pure_reducer_passes() -> None:
-    """So does any other, over streams of the user's choice too."""
+    """Over default streams and the user's own."""
     check_reducer(count, NONE, examples=10)
     check_reducer(count, NONE, streams=turns(), examples=5)
 
@@ -61,7 +61,7 @@ def test_one_that_raises_is_found() -> None:
 
 
 def test_one_that_changes_its_state_is_found() -> None:
-    """At the first step, or whenever it does."""
+    """At the first step or later."""
 
     def always(seen: list[str], record: Record) -> list[str]:
         seen.append(record.event.type)
@@ -73,12 +73,12 @@ def test_one_that_changes_its_state_is_found() -> None:
         return [*seen]
 
     for reducer in (always, sometimes):
-        with pytest.raises(Fault, match="changed a state that it was given"):
+        with pytest.raises(Fault, match="changed its argument at"):
             check_reducer(reducer, list[str](), examples=50)
 
 
 def test_a_late_change_of_an_early_state_is_found() -> None:
-    """A state is looked at again when the stream is over."""
+    """Every state is compared again at the end of the stream."""
     kept: list[list[int]] = []
 
     def meddles(state: list[int], record: Record) -> list[int]:
@@ -89,12 +89,12 @@ def test_a_late_change_of_an_early_state_is_found() -> None:
             kept[1].append(1)
         return kept[-1]
 
-    with pytest.raises(Fault, match="changed a state that it was given"):
+    with pytest.raises(Fault, match="changed its argument at"):
         check_reducer(meddles, list[int](), streams=turns(), examples=20)
 
 
 def test_one_that_throws_dice_is_found() -> None:
-    """The same records give the same state, or it is no reducer."""
+    """The same records must give the same state."""
     dice = itertools.count()
 
     def throws(state: int, record: Record) -> int:
@@ -104,9 +104,9 @@ def test_one_that_throws_dice_is_found() -> None:
         check_reducer(throws, 0, examples=10)
 
 
-def test_one_that_takes_duplicates_for_news_is_found() -> None:
-    """Only where it is asked for: to count is no fault."""
-    with pytest.raises(Fault, match="for an event that it knew") as found:
+def test_one_that_changes_for_a_duplicate_is_found() -> None:
+    """Only with ``duplicates``: counting is allowed otherwise."""
+    with pytest.raises(Fault, match="for a duplicate event") as found:
         check_reducer(count, NONE, duplicates=True, examples=10)
     assert len(found.value.stream) == 1
     kind = found.value.stream[0].event.type
@@ -114,7 +114,7 @@ def test_one_that_takes_duplicates_for_news_is_found() -> None:
 
 
 def test_one_that_drops_a_session_for_a_duplicate_is_found() -> None:
-    """Of a `State`, every node of every session is compared."""
+    """In a `State`, every node of every session is compared."""
 
     def drops(state: State, record: Record) -> State:
         again = getattr(record.event, "event_id", None) in seen
@@ -127,7 +127,7 @@ def test_one_that_drops_a_session_for_a_duplicate_is_found() -> None:
 
 
 def test_a_state_that_cannot_be_pickled_is_photographed_by_its_repr() -> None:
-    """Functions in a state are compared by name."""
+    """Functions in a state are compared by their repr."""
 
     def swaps(state: Callable[[], None], record: Record) -> Callable[[], None]:
         return state
@@ -135,8 +135,8 @@ def test_a_state_that_cannot_be_pickled_is_photographed_by_its_repr() -> None:
     check_reducer(swaps, lambda: None, examples=5)
 
 
-def test_one_that_reads_what_changes_elsewhere_is_found() -> None:
-    """In a step whose result a later one hides, too: every step is run twice."""
+def test_one_that_reads_a_global_is_found() -> None:
+    """Also if a later step hides the result, because every step runs twice."""
     known: set[str] = set()
 
     def remembers(last: str, record: Record) -> str:
@@ -145,26 +145,26 @@ def test_one_that_reads_what_changes_elsewhere_is_found() -> None:
         known.add(event_id)
         return record.event.type if news else last
 
-    with pytest.raises(Fault, match=r"remembers (gave two states|does not|changed)"):
+    with pytest.raises(Fault, match=r"remembers (returned two states|is not|changed)"):
         check_reducer(remembers, "", streams=turns(), examples=20)
 
 
-def test_two_answers_are_shown_with_their_place() -> None:
-    """Where they begin to differ, with the number of the list beneath."""
+def test_two_values_are_shown_with_their_place() -> None:
+    """From their first difference, with the number of the record."""
     runs = itertools.count()
 
     def grows(state: str, record: Record) -> str:
         return "x" * 300 + str(next(runs))
 
-    with pytest.raises(Fault, match="gave two states") as found:
+    with pytest.raises(Fault, match="returned two states") as found:
         check_reducer(grows, "", streams=turns(), examples=1)
     assert "at record 1 (duologue.connecting)" in str(found.value)
     assert "  first: …xxx" in str(found.value)
-    assert "  then: …xxx" in str(found.value)
+    assert "  second: …xxx" in str(found.value)
 
 
 def test_one_that_raises_the_second_time_is_found() -> None:
-    """As one that is not the same each time."""
+    """The message says that it was the second run."""
     seen: set[int] = set()
 
     def once(state: int, record: Record) -> int:
@@ -178,21 +178,21 @@ def test_one_that_raises_the_second_time_is_found() -> None:
 
 
 def test_a_forgotten_return_is_found() -> None:
-    """None is no state, unless it was one at the beginning."""
+    """None is a fault unless it is the initial state."""
 
     def forgets(state: int | None, record: Record) -> int | None:
         return None
 
     start: int | None = 0
     with pytest.raises(
-        Fault, match=r"^forgets gave None at record 1 .*a return missing"
+        Fault, match=r"^forgets returned None at record 1 .*a return missing"
     ):
         check_reducer(forgets, start, examples=5)
     check_reducer(forgets, None, examples=5)
 
 
-def test_one_of_chance_is_found_though_it_cannot_be_shown_again() -> None:
-    """What fails once and never again is not the same for the same records."""
+def test_one_that_fails_at_random_is_found() -> None:
+    """A fault that does not recur is reported as not deterministic."""
     calls = itertools.count()
 
     def once(seen: int, record: Record) -> int:
@@ -200,20 +200,20 @@ def test_one_of_chance_is_found_though_it_cannot_be_shown_again() -> None:
             raise ValueError("now and then")
         return seen
 
-    with pytest.raises(Fault, match="does not do the same"):
+    with pytest.raises(Fault, match="is not deterministic"):
         check_reducer(once, 0, examples=20)
 
 
 # --- Renders --------------------------------------------------------------------------
 
 
-def test_a_render_that_takes_all_passes() -> None:
-    """A selector is one."""
+def test_a_selector_passes() -> None:
+    """A selector passes."""
     check_render(select_transcripts, examples=20)
 
 
 def test_a_render_that_raises_is_found() -> None:
-    """On a session that it did not think of."""
+    """On an unexpected session."""
 
     def last(session: Session) -> str:
         return select_transcripts(session)[-1].text
@@ -223,42 +223,42 @@ def test_a_render_that_raises_is_found() -> None:
 
 
 def test_a_render_that_changes_its_answer_is_found() -> None:
-    """The same session is shown the same."""
+    """The same session must give the same value."""
     numbers = itertools.count()
 
     answers = (
-        r"(?s)<lambda> gave two answers for session s1, after record 1 \(.*\)\n"
-        r"  first: \d+\n  then: \d+"
+        r"(?s)<lambda> returned two values for session s1, after record 1 \(.*\)\n"
+        r"  first: \d+\n  second: \d+"
     )
     with pytest.raises(Fault, match=answers):
         check_render(lambda session: next(numbers), examples=5)
 
 
 def test_a_render_that_changes_the_session_is_found() -> None:
-    """What is frozen can be forced."""
+    """Even a frozen object can be changed by force."""
 
     def meddle(session: Session) -> None:
         type(session.dedup).__dict__["events"].__set__(session.dedup, 0)
 
-    with pytest.raises(Fault, match="changed the session"):
+    with pytest.raises(Fault, match="changed its argument,"):
         check_render(meddle, examples=5)
 
 
 def test_a_render_that_changes_an_early_session_is_found() -> None:
-    """At the end of a stream, though no state was looked at in that moment."""
+    """At the end of the stream, if the change itself was not observed."""
     legal = to_records(script([Turn(("a",), ("b",))] * 3).frames)
 
     def meddle(session: Session) -> None:
         if len(session.items) == 1:
             for item in session.items.values():
-                type(item).__dict__["role"].__set__(item, "nobody")
+                type(item).__dict__["role"].__set__(item, "other")
 
-    with pytest.raises(Fault, match="meddle changed the session that it was given"):
+    with pytest.raises(Fault, match="meddle changed its argument"):
         check_render(meddle, streams=legal)
 
 
-def test_what_is_forgotten_is_not_rendered() -> None:
-    """A session that is gone is nobody's to show."""
+def test_a_forgotten_session_is_not_rendered() -> None:
+    """A session that was removed is not passed to ``render``."""
     frames = [{"type": "duologue.connecting"}, {"type": "duologue.forgotten"}]
     shown: list[str] = []
 
@@ -268,7 +268,7 @@ def test_what_is_forgotten_is_not_rendered() -> None:
 
 
 def test_states_that_differ_from_run_to_run_and_then_raise() -> None:
-    """The search for the change that made them differ ends where it raises."""
+    """The search for the change ends if the reducer raises."""
     calls = itertools.count(1)
 
     def odd(total: int, record: Record) -> int:
@@ -276,24 +276,24 @@ def test_states_that_differ_from_run_to_run_and_then_raise() -> None:
             raise KeyError("third")
         return number
 
-    with pytest.raises(Fault, match="odd gave two states for the same records"):
+    with pytest.raises(Fault, match="odd returned two states for the same records"):
         check_reducer(odd, 0, streams=to_records([{"type": "x"}]), examples=1)
 
 
 def length_of_answers(session: Session) -> object:
-    """Takes for granted that what was begun is over."""
+    """Requires every item to be finished."""
     lines: Any = select_transcripts(session)
     return [line.finished_at - line.started_at for line in lines]
 
 
 def first_words(session: Session) -> object:
-    """Takes for granted that a message has a part."""
+    """Requires every message to have a part."""
     items = select_items(session)
     return [item.parts[0].text for item in items if item.type == "message"]
 
 
 @pytest.mark.parametrize("render", [length_of_answers, first_words])
-def test_a_render_meets_what_is_only_begun(
+def test_a_render_gets_unfinished_items(
     render: Callable[[Session], object],
 ) -> None:
     """It is called after every record, not only at the end of a stream."""
@@ -303,7 +303,7 @@ def test_a_render_meets_what_is_only_begun(
 
 
 def test_a_render_is_called_for_the_session_that_changed() -> None:
-    """Once for each record, and once more where it is looked at closely."""
+    """Once for each record, and twice for some."""
     seen: list[Session] = []
     legal = to_records(script([Turn(("a",), ("b",))] * 2).frames)
     check_render(seen.append, streams=legal)
@@ -314,7 +314,7 @@ def test_a_render_is_called_for_the_session_that_changed() -> None:
 
 
 def test_an_equal_state_is_not_the_same_object() -> None:
-    """For a duplicate the state itself is wanted, and the message says so."""
+    """A duplicate must return the state itself, and the message says so."""
 
     def copies(seen: frozenset[str], record: Record) -> frozenset[str]:
         return frozenset({*seen, getattr(record.event, "event_id", None) or ""})
@@ -323,7 +323,7 @@ def test_an_equal_state_is_not_the_same_object() -> None:
         after = copies(seen, record)
         return seen if after == seen else after
 
-    what = r"^copies gave an equal state, but not the same object, for an event"
+    what = r"^copies returned an equal state, but not the same object, for a dup"
     with pytest.raises(Fault, match=what) as found:
         check_reducer(copies, frozenset[str](), duplicates=True)
     assert "  state: frozenset({" in str(found.value)
@@ -331,11 +331,11 @@ def test_an_equal_state_is_not_the_same_object() -> None:
     check_reducer(keeps, frozenset[str](), duplicates=True, examples=20)
 
 
-# --- Streams of one's own -------------------------------------------------------------
+# --- Streams of the user ------------------------------------------------------------
 
 
-def test_a_recorded_stream_is_taken_as_it_is() -> None:
-    """A list of records does for a strategy, in every check."""
+def test_a_recorded_stream_is_used_unchanged() -> None:
+    """Every check accepts a list of records in place of a strategy."""
     legal = list(to_records(script([Turn(("a",), ("b",))]).frames))
     seen: list[Record] = []
 
@@ -350,8 +350,8 @@ def test_a_recorded_stream_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("streams", [3, "x", [3], st.text(min_size=1)])
-def test_what_is_no_stream_is_told_in_a_line(streams: Any) -> None:
-    """By every check, before or when it is used."""
+def test_an_invalid_stream_raises_type_error(streams: Any) -> None:
+    """By every check, before or during the run."""
     checks: list[Callable[[], None]] = [
         lambda: check_reducer(count, NONE, streams=streams),
         lambda: check_render(select_transcripts, streams=streams),

@@ -1,4 +1,4 @@
-"""What is found is made small, and soon."""
+"""A failing check ends soon, with a small stream."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from duologue.core.testing import counterexample as module
 from duologue.core.testing.counterexample import search
 
 
-def test_what_is_not_needed_is_left_out() -> None:
-    """Of two records that only together are wrong, all between go."""
+def test_unneeded_records_are_removed() -> None:
+    """If two records fail only together, all others are removed."""
 
     def together(stream: Stream) -> None:
         types = [record.event.type for record in stream]
@@ -30,8 +30,8 @@ def test_what_is_not_needed_is_left_out() -> None:
     assert [record.seq for record in found.value.stream] in ([1, 2], [1, 1])
 
 
-def test_what_is_always_tried_comes_first() -> None:
-    """What is found there is found without drawing any stream."""
+def test_fixed_streams_come_first() -> None:
+    """A fault in a fixed stream is found before any stream is drawn."""
 
     def never_over(stream: Stream) -> None:
         if any(record.event.type == "response.done" for record in stream):
@@ -42,8 +42,8 @@ def test_what_is_always_tried_comes_first() -> None:
     assert [record.event.type for record in found.value.stream] == ["response.done"]
 
 
-def test_another_fault_is_not_taken_for_the_same() -> None:
-    """What raised is still what raises."""
+def test_another_fault_is_not_the_same() -> None:
+    """The cause of the fault must stay the same."""
 
     def check(stream: Stream) -> None:
         if len(stream) > 3:
@@ -56,10 +56,10 @@ def test_another_fault_is_not_taken_for_the_same() -> None:
     assert len(found.value.stream) == 4
 
 
-def test_the_search_for_less_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was found by then is given."""
-    monkeypatch.setattr(module, "_SIMPLER", 300)
-    monkeypatch.setattr(module, "_FEWER", 300)
+def test_the_search_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit, the best fault so far is raised."""
+    monkeypatch.setattr(module, "_SHRINKING", 300)
+    monkeypatch.setattr(module, "_REMOVING", 300)
     calls = itertools.count()
 
     def check(stream: Stream) -> None:
@@ -72,20 +72,20 @@ def test_the_search_for_less_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None
     assert next(calls) < 100
 
 
-def test_what_does_not_happen_again_is_told_as_such() -> None:
-    """With what happened once, and without records, which do not show it."""
+def test_a_fault_that_does_not_recur() -> None:
+    """With the reason of one run, and without records."""
     calls = itertools.count()
 
     def check(stream: Stream) -> None:
         if next(calls) == 7:
             raise Fault("now and then", stream)
 
-    with pytest.raises(Fault, match=r"not do the same .*; once: now and then") as found:
+    with pytest.raises(Fault, match=r"not determin.*; one run: now and then") as found:
         search(check, records(turns=1), 20)
     assert found.value.stream == []
 
 
-def test_what_holds_is_left_alone() -> None:
+def test_a_check_that_passes() -> None:
     """The control: no fault."""
     calls = itertools.count()
 
@@ -96,21 +96,21 @@ def test_what_holds_is_left_alone() -> None:
     assert next(calls) >= 10
 
 
-def test_what_does_not_happen_again_in_a_stream_that_is_always_tried() -> None:
-    """It is told as such too, not taken for a fault of the stream."""
+def test_a_fault_that_does_not_recur_in_a_fixed_stream() -> None:
+    """A fixed stream is run again too."""
     calls = itertools.count()
 
     def check(stream: Stream) -> None:
         if next(calls) == 0:
             raise Fault("now and then", stream)
 
-    with pytest.raises(Fault, match=r"not do the same .*; once: now and then") as found:
+    with pytest.raises(Fault, match=r"not determin.*; one run: now and then") as found:
         search(check, None, 5)
     assert found.value.stream == []
 
 
-def test_a_recording_is_what_is_searched() -> None:
-    """It is given as it is, and made small like any other."""
+def test_a_recorded_stream() -> None:
+    """It is used unchanged, and reduced like any other stream."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
     seen: list[list[Record]] = []
 

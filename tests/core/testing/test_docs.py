@@ -1,4 +1,4 @@
-"""Every public name of the testing extra has an example, and the examples run."""
+"""Every public name of the testing package has an example, and the examples run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_module(name: str) -> None:
-    """What a docstring shows is what happens."""
+    """The output of every example is as shown."""
     results = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
 
     assert results.failed == 0
@@ -30,5 +30,5 @@ def test_examples_of_the_module(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(testing.__all__) - {"fold"}))
 def test_a_public_name_has_an_example(name: str) -> None:
-    """Those of `fold` stand where it is made."""
+    """`fold` has its example where it is defined."""
     assert ">>>" in (getattr(testing, name).__doc__ or "")

@@ -1,4 +1,4 @@
-"""Without Hypothesis: one clear error, and a core that does not notice."""
+"""Without Hypothesis, importing the testing package raises one clear error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3] / "core"
 
 
 def test_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has not installed it is told what to install."""
+    """The message says which extra to install."""
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     spec = importlib.util.spec_from_file_location("anew", testing.__file__)
     assert spec is not None

@@ -1,4 +1,4 @@
-"""What a check found can be read: short, with an ellipsis where it was cut."""
+"""A failure report is short and readable."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from duologue.core.testing.failure_report import (
     name_of,
     place,
     raised,
-    shown,
 )
+from duologue.core.testing.stream import shown
 
 
-def test_frames_that_are_no_text_can_be_shown() -> None:
-    """Bytes stand as escapes, long ones cut."""
+def test_frames_that_are_not_text() -> None:
+    """Bytes are escaped, and long ones shortened."""
     record = Record.of(b"\xff" * 300, seq=1, session="s", dir="in")
     fault = Fault("what", [record])
 
@@ -30,28 +30,28 @@ def test_frames_that_are_no_text_can_be_shown() -> None:
 
 
 def nothing() -> None:
-    """Cannot be pickled once it is local."""
+    """A function that does nothing."""
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, lambda: None, State()])
 def test_a_photo_is_the_same_for_the_same(value: Any) -> None:
-    """Of whatever kind a state is, and it can be read."""
+    """For every kind of state, with a readable repr."""
     assert Photo(value) == Photo(value)
     assert hash(Photo(value)) == hash(Photo(value))
     assert Photo(value) != Photo([value])
     assert repr(Photo(value))
 
 
-def test_a_photo_shows_what_was() -> None:
-    """Not what became of it."""
+def test_a_photo_keeps_the_value() -> None:
+    """A later change does not affect it."""
     value = {"a": 1}
     photo = Photo(value)
     value["a"] = 2
     assert repr(photo) == "{'a': 1}"
 
 
-def test_two_values_are_shown_from_where_they_differ() -> None:
-    """Both around the same place; short ones whole."""
+def test_two_values_from_their_first_difference() -> None:
+    """Both from the same position; short values in full."""
     assert compared(("one", "other"), [1], [2]) == "  one: [1]\n  other: [2]"
     long = compared(("one", "other"), "a" * 500 + "b", "a" * 500)
     assert long == f"  one: …{'a' * 60}b'\n  other: …{'a' * 60}'"
@@ -60,7 +60,7 @@ def test_two_values_are_shown_from_where_they_differ() -> None:
 
 
 def test_functions_have_their_own_names() -> None:
-    """Not where they were made; an object has its repr."""
+    """Without the enclosing function; an object has its repr."""
 
     class Called:
         def __call__(self) -> None: ...
@@ -79,8 +79,8 @@ def test_functions_have_their_own_names() -> None:
     assert shown(Called()).endswith("…")
 
 
-def test_what_raised_is_named_with_the_place() -> None:
-    """The function, the error, the number as it is listed, the type."""
+def test_the_reason_of_an_exception() -> None:
+    """The function, the error, the number and the type of the record."""
     record = Record.of(b'{"type":"duologue.tick"}', seq=9, session="s", dir="local")
     assert raised(nothing, KeyError("x"), place(2, record)) == (
         "nothing raised KeyError('x') at record 2 (duologue.tick)"

@@ -1,4 +1,4 @@
-"""What ordinary code takes for granted is found in every run, not by luck."""
+"""Common mistakes are found in every run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from duologue.core import Record, events
 from duologue.core.testing import Fault, check_reducer, script, to_records
 from duologue.core.testing.fixed_streams import AWAY, always
-from duologue.core.testing.stream_faults import SPARED, sparing
+from duologue.core.testing.mutations import OPTIONAL, without
 
 from .test_streams import every_turn
 
@@ -17,7 +17,7 @@ Texts = dict[str, str]
 
 
 def texts(known: Texts, record: Record) -> Texts:
-    """Wants an item to be announced before it has words."""
+    """Requires an item to be announced before its text."""
     match record.event:
         case events.ResponseOutputItemAdded(item=item):
             return {**known, str(item.id): ""}
@@ -28,19 +28,19 @@ def texts(known: Texts, record: Record) -> Texts:
 
 
 def second(last: int, record: Record) -> int:
-    """Wants a time."""
+    """Requires a time."""
     return int(cast(float, record.at))
 
 
 def spent(total: int, record: Record) -> int:
-    """Wants usage of every response."""
+    """Requires usage in every response."""
     event: Any = record.event
     is_done = event.type == "response.done"
     return total + event.response.usage.total_tokens if is_done else total
 
 
 def spent_on_whole(total: int, record: Record) -> int:
-    """Wants usage of a response that was not cut off."""
+    """Requires usage in a completed response."""
     event: Any = record.event
     is_done = event.type == "response.done"
     is_whole = is_done and event.response.status == "completed"
@@ -48,7 +48,7 @@ def spent_on_whole(total: int, record: Record) -> int:
 
 
 def complaint(last: str, record: Record) -> str:
-    """Wants an error to have words."""
+    """Requires an error to have a message."""
     event: Any = record.event
     return event.error.message.upper() if event.type == "error" else last
 
@@ -64,17 +64,17 @@ def complaint(last: str, record: Record) -> str:
         (complaint, "", "AttributeError"),
     ],
 )
-def test_what_takes_for_granted_is_found_in_every_run(
+def test_common_mistakes_are_found_in_every_run(
     reducer: Any, initial: Any, what: str, drawn: int
 ) -> None:
-    """Items without a first event, no times, no usage, no words: never by luck."""
+    """Missing announcements, times, usage and messages, without luck."""
     with pytest.raises(Fault, match=f"^{reducer.__name__} raised {what}") as found:
         check_reducer(reducer, initial)
     assert len(found.value.stream) == 1
 
 
-def test_code_that_takes_nothing_for_granted_passes() -> None:
-    """The control: the same sums with what may be missing left out."""
+def test_careful_code_passes() -> None:
+    """The control: code that accepts missing fields."""
 
     def careful(total: int, record: Record) -> int:
         event = record.event
@@ -85,24 +85,24 @@ def test_code_that_takes_nothing_for_granted_passes() -> None:
     check_reducer(careful, 0, examples=20)
 
 
-def test_what_is_always_tried_has_everything() -> None:
-    """Every kind of turn, and each field that may be missing in one of the streams."""
+def test_the_fixed_streams_hold_everything() -> None:
+    """Every kind of turn, and a stream without each optional field."""
     legal = always()[1]
     types = {record.event.type for record in legal}
     every = {record.event.type for record in to_records(script(every_turn()).frames)}
 
     assert types == every
-    assert sorted(name for names in AWAY for name in names) == sorted(SPARED)
+    assert sorted(name for names in AWAY for name in names) == sorted(OPTIONAL)
     assert sum(map(len, always())) < 2_500
 
 
-def test_what_is_no_object_has_no_fields_to_take() -> None:
-    """A frame that cannot be read stays as it came."""
+def test_fields_are_removed_from_objects_only() -> None:
+    """An invalid frame is unchanged."""
     usage = {"a": [{"code": 1}]}
     frames: list[dict[str, Any] | bytes]
     frames = [b'{"usage":', b"[1]", {"type": "x", "usage": usage}]
-    taken = sparing(to_records(frames), ("usage", "code"))
-    left_out = sparing(to_records(frames), ("code",), is_null=False)
+    taken = without(to_records(frames), ("usage", "code"))
+    left_out = without(to_records(frames), ("code",), is_null=False)
 
     assert [record.frame for record in taken] == [
         b'{"usage":',

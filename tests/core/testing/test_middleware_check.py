@@ -1,4 +1,4 @@
-"""The check of a middleware finds what it promises to find, and lets the rest be."""
+"""`check_middleware` finds the faults that it promises to find."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from duologue.core.testing import Fault, check_middleware, hostile, records, tur
 replace = msgspec.structs.replace
 
 
-def held(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Keeps what is not received from the store."""
+def dropping(store: Store, dispatch: Dispatch) -> Dispatch:
+    """Drops every record that was not received."""
 
     def go(record: Record) -> State:
         return dispatch(record) if record.dir == "in" else store.state
@@ -24,7 +24,7 @@ def held(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def hushed(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Takes the words out of deltas, in the event and in the frame."""
+    """Removes the text of deltas, in the event and in the frame."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseOutputTextDelta):
@@ -36,7 +36,7 @@ def hushed(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def tagged(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Says where all records came from."""
+    """Sets ``src`` of every record."""
 
     def go(record: Record) -> State:
         return dispatch(replace(record, src="browser"))
@@ -44,9 +44,9 @@ def tagged(store: Store, dispatch: Dispatch) -> Dispatch:
     return go
 
 
-@pytest.mark.parametrize("middleware", [held, hushed, tagged])
-def test_to_hold_back_and_to_change_is_fine(middleware: Any) -> None:
-    """Whatever comes, translations among it."""
+@pytest.mark.parametrize("middleware", [dropping, hushed, tagged])
+def test_dropping_and_changing_is_allowed(middleware: Any) -> None:
+    """For every stream, translations included."""
     legal = records(turns=2, translation=True)
     check_middleware(middleware, streams=legal | hostile(legal), examples=30)
 
@@ -109,7 +109,7 @@ def doubling(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def late(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Passes on the record before in place of the one that came."""
+    """Passes on the previous record."""
     waiting: list[Record] = []
 
     def go(record: Record) -> State:
@@ -120,7 +120,7 @@ def late(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def mixing(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Gives a record the event of the one before."""
+    """Gives a record the event of the previous one."""
     last: list[Record] = []
 
     def go(record: Record) -> State:
@@ -146,7 +146,7 @@ def renumbering(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def lying(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Changes the event and leaves the frame, which is what a log holds."""
+    """Changes the event, but not the frame, which is what the log holds."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseCreated):
@@ -160,21 +160,21 @@ def lying(store: Store, dispatch: Dispatch) -> Dispatch:
     ("middleware", "what"),
     [
         (strict, r"strict raised AssertionError.* at record \d+ \(response.done\)"),
-        (meddling, "meddling left the store with what no record says, at record 1"),
-        (meddling_before, "meddling_before left the store with what no record says"),
-        (forgetful, "forgetful gave None, not the state .*: is a return missing"),
-        (stale, "stale gave another state, not the state of the store, at record 1"),
-        (number, "number gave 7, not the state of the store"),
-        (doubling, "doubling passed on 2 records for one, at record 1"),
-        (late, "late passed on seq=1 where seq=2 came, at record 2"),
+        (meddling, "meddling changed the state of the store without .*, at record 1"),
+        (meddling_before, "meddling_before changed the state of the store without a"),
+        (forgetful, "forgetful returned None, not the state .*: is a return missing"),
+        (stale, "stale returned another state, not the state .*, at record 1"),
+        (number, "number returned 7, not the state of the store"),
+        (doubling, "doubling passed on 2 records in place of one, at record 1"),
+        (late, "late changed seq from 2 to 1, at record 2"),
         (mixing, "mixing passed on the event of record 1, at record 2"),
-        (renaming, "renaming passed on session='other' where session='s1' came"),
-        (renumbering, "renumbering passed on epoch=1 where epoch=0 came"),
-        (lying, "lying passed on a frame that does not say its event"),
+        (renaming, "renaming changed session from 's1' to 'other'"),
+        (renumbering, "renumbering changed epoch from 0 to 1"),
+        (lying, "lying passed on a frame that does not match its event"),
     ],
 )
-def test_what_is_wrong_is_found(middleware: Any, what: str) -> None:
-    """And named, with the function, and the record as it is listed."""
+def test_faults_are_found(middleware: Any, what: str) -> None:
+    """The message names the function and the record."""
     with pytest.raises(Fault, match=f"^{what}") as found:
         check_middleware(middleware, examples=50)
     assert 1 <= len(found.value.stream) <= 2
@@ -189,7 +189,7 @@ def no_factory(store: Store, dispatch: Dispatch) -> Any:
 
 
 @pytest.mark.parametrize("middleware", [function_of_a_record, no_factory])
-def test_what_makes_no_dispatch_is_told_how(middleware: Any) -> None:
-    """A function of a record is no middleware."""
+def test_a_function_that_is_not_a_middleware(middleware: Any) -> None:
+    """A function of a record is not a middleware."""
     with pytest.raises(Fault, match="a middleware is called once, with the store and"):
         check_middleware(middleware, streams=turns(), examples=5)

@@ -1,4 +1,4 @@
-"""The machine passes a store that works, and fails one that does not."""
+"""`StoreMachine` accepts a correct store, and rejects a faulty one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TestStore.settings = settings(examples(500), stateful_step_count=20)
 
 
 def forgetful(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Loses the words of the user."""
+    """Drops the transcriptions of the user."""
 
     def lossy(record: Record) -> State:
         return store.state if "transcription" in record.event.type else dispatch(record)
@@ -32,7 +32,7 @@ def forgetful(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def deaf(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Keeps deletions from the state, and tells of them."""
+    """Drops deletions."""
 
     def lossy(record: Record) -> State:
         if record.event.type == "conversation.item.deleted":
@@ -43,8 +43,8 @@ def deaf(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 @pytest.mark.parametrize("middleware", [forgetful, deaf])
-def test_a_store_that_loses_something_is_found(middleware: object) -> None:
-    """Whatever it is that goes missing."""
+def test_a_store_that_drops_records_is_found(middleware: object) -> None:
+    """Every record must reach the subscribers."""
 
     class Machine(StoreMachine):
         def make_store(self, state: State) -> Store:
@@ -52,7 +52,7 @@ def test_a_store_that_loses_something_is_found(middleware: object) -> None:
 
     Machine.__test__ = False
     with pytest.raises(
-        AssertionError, match=r"did not tell its subscribers of .* needs them all"
+        AssertionError, match=r"did not call its subscribers .* needs every record"
     ):
         run_state_machine_as_test(Machine, settings=FEW)
 
@@ -73,7 +73,7 @@ class Other(Store):
         return msgspec.structs.replace(super().feed(*args, **how), seq=99)
 
 
-class Held(Store):
+class Dropping(Store):
     def dispatch(self, record: Record) -> State:
         return self.state
 
@@ -81,20 +81,20 @@ class Held(Store):
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda state: None, r"make_store gave None, not a Store: is a return missing"),
-        (lambda state: 4, r"make_store gave 4, not a Store$"),
-        (lambda state: Store(), r"make_store gave a store that does not begin from"),
-        (Twice, r"told its subscribers of 2 records for one: .* more than once"),
-        (Mute, r"feed gave None, not the Record that it made"),
-        (Other, r"of another record than feed gave: .* changes the record"),
+        (lambda state: None, r"make_store returned None, .*: is a return missing"),
+        (lambda state: 4, r"make_store returned 4, not a Store$"),
+        (lambda state: Store(), r"make_store returned a store with another state"),
+        (Twice, r"called its subscribers 2 times for one .* more than once"),
+        (Mute, r"feed returned None, not the new Record"),
+        (Other, r"with another record than feed returned: .* changes the record"),
         (
-            Held,
-            r"did not tell its subscribers of .*\(session '[ab]', record 1\)\. It, or",
+            Dropping,
+            r"did not call its subscribers for .*\(session '[ab]', record 1\)\. It, or",
         ),
     ],
 )
-def test_a_store_of_another_kind_is_told_what_it_does(make: Any, what: str) -> None:
-    """Of one's own store the cause is named, whatever it is."""
+def test_a_faulty_store_is_explained(make: Any, what: str) -> None:
+    """The message names the cause."""
 
     class Machine(StoreMachine):
         def make_store(self, state: State) -> Store:
@@ -108,7 +108,7 @@ def test_a_store_of_another_kind_is_told_what_it_does(make: Any, what: str) -> N
 
 
 def loud(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Changes the words, in the event and in the frame."""
+    """Changes the text, in the event and in the frame."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseOutputTextDelta):
@@ -120,8 +120,8 @@ def loud(store: Store, dispatch: Dispatch) -> Dispatch:
     return go
 
 
-def test_what_a_middleware_makes_of_a_record_is_not_judged() -> None:
-    """The model takes each record as it reaches the store."""
+def test_a_middleware_may_change_records() -> None:
+    """The model applies each record as it reaches the store."""
 
     class Machine(StoreMachine):
         def make_store(self, state: State) -> Store:
@@ -131,8 +131,8 @@ def test_what_a_middleware_makes_of_a_record_is_not_judged() -> None:
     run_state_machine_as_test(Machine, settings=FEW)
 
 
-def test_the_model_takes_what_it_does_not_know() -> None:
-    """Events that say nothing of items leave it alone."""
+def test_the_model_ignores_other_events() -> None:
+    """Events without items do not change it."""
     service, model = Service(), Model()
     service.created()
     for record in to_records(service.frames):
@@ -142,8 +142,8 @@ def test_the_model_takes_what_it_does_not_know() -> None:
 
 
 def test_the_model_agrees_with_the_reducer() -> None:
-    """On tools, on what comes of items that were deleted, on a connection that is
-    lost in the middle of an answer; after every record."""
+    """After every record: tools, events of deleted items, and a connection that is lost
+    during an answer."""
     service, model, state = Service(), Model(), State()
     service.note("duologue.connecting")
     service.created()

@@ -1,21 +1,23 @@
-"""A stream can be read."""
+"""A stream is readable in a failure message."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from duologue.core import Record
 from duologue.core.testing import Service, Stream, to_records
-from duologue.core.testing.stream import recorded
-from duologue.core.testing.wire_messages import message
+from duologue.core.testing.service_frames import message
+from duologue.core.testing.stream import direction, drawn, recorded
 
 RECORD = Record.of(b"{}", seq=1, session="s", dir="in")
 
 
-def test_a_line_says_where_and_what() -> None:
-    """Session, epoch, way and source; what is cut says so, audio is not shown."""
+def test_the_fields_of_a_line() -> None:
+    """Session, epoch, direction, source, and the frame, shortened."""
     audio = b'{"type":"input_audio_buffer.append","audio":"%s"}' % (b"A" * 100)
     long = b'{"type":"%s"}' % (b"a " * 220)
     stream = Stream(
@@ -32,14 +34,14 @@ def test_a_line_says_where_and_what() -> None:
     ]
 
 
-def test_a_long_one_says_how_much_is_left() -> None:
+def test_a_long_stream_is_shortened() -> None:
     """Not all of thousands of records."""
     record = Record.of(b"{}", seq=1, session="s", dir="in")
     assert repr(Stream([record] * 152)).splitlines()[-2:] == ["  … and 2 more", "]"]
 
 
 def test_the_end_of_a_frame_is_shown() -> None:
-    """What a response cost stands behind all that it said."""
+    """The usage of a response is at the end of its frame."""
     service = Service()
     item = message("item_1", "assistant", [{"type": "output_text", "text": "a " * 900}])
     service.end("resp_1", [item])
@@ -52,12 +54,49 @@ def test_the_end_of_a_frame_is_shown() -> None:
 
 @pytest.mark.parametrize("records", [[], [RECORD], iter([RECORD]), Stream([RECORD])])
 def test_records_make_a_stream(records: Any) -> None:
-    """However they come."""
+    """Any iterable of records."""
     assert recorded(records) in ([], [RECORD])
 
 
 @pytest.mark.parametrize("records", [None, 3, "x", b"x", [RECORD, {}]])
-def test_what_is_no_record_is_refused(records: Any) -> None:
-    """In words that say what is wanted."""
+def test_other_arguments_raise_type_error(records: Any) -> None:
+    """The message says which argument is accepted."""
     with pytest.raises(TypeError, match="a sequence of records"):
         recorded(records)
+
+
+@pytest.mark.parametrize("frame", [3, "x", None, ["x"]])
+def test_an_invalid_frame_raises_type_error(frame: Any) -> None:
+    """The message is short."""
+    with pytest.raises(TypeError, match=r"^a frame is a dict or bytes, not "):
+        to_records([frame])
+
+
+def test_records_of_frames_that_are_bytes() -> None:
+    """Bytes that are not JSON are allowed."""
+    [record] = to_records([b"\xff"])
+
+    assert (record.dir, record.event.type) == ("in", "malformed")
+
+
+def test_directions_and_epochs_of_frames() -> None:
+    """Both follow from the types of the frames."""
+    connecting = {"type": "duologue.connecting"}
+    frames = [connecting, {"type": "response.create"}, connecting, {"type": "error"}]
+    records = to_records(frames, session="a", start=5.0)
+
+    assert [(record.dir, record.epoch) for record in records] == [
+        ("local", 0),
+        ("out", 0),
+        ("local", 1),
+        ("in", 1),
+    ]
+    assert direction(b"\xff") == "in"
+    assert [record.at for record in records] == [5.1, 5.2, 5.3, 5.4]
+
+
+@settings(max_examples=5, database=None)
+@given(drawn([RECORD]), drawn(st.just(Stream([RECORD]))))
+def test_streams_are_drawn(one: Stream, other: Stream) -> None:
+    """From one recorded stream, or from a strategy."""
+    assert one == other == [RECORD]

@@ -1,4 +1,4 @@
-"""The streams are what they promise: legal, long enough, with everything in them."""
+"""The streams are legal or hostile as promised, and hold every event."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from duologue.core.testing import (
     to_records,
     turns,
 )
+from duologue.core.testing.mutations import OPTIONAL, like, without
 from duologue.core.testing.session_script import ASIDES, ENDS, MCP, TRANSCRIPTS
-from duologue.core.testing.stream_faults import SPARED, like, sparing
-from duologue.core.testing.turn_plan import EVENTS
 
 from ..catalogue import LOCAL, WIRE, tag
 
@@ -37,8 +36,8 @@ BROAD = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-#: What no legal stream of a session has: names of the beta, answers to what is not
-#: asked here, audio that goes out.
+#: Events that no legal stream of a session has: beta names, confirmations of requests
+#: that are not made here, and sent audio.
 ELSEWHERE = {
     *("conversation.created", "conversation.item.created"),
     *("input_audio_buffer.append", "input_audio_buffer.clear"),
@@ -50,7 +49,7 @@ ELSEWHERE = {
 
 
 def every_turn() -> list[Turn]:
-    """Plans in which everything happens."""
+    """Plans with every value of every field."""
     words = ("one ", "two")
     found = [
         Turn(words, words, transcript=transcript, end=end, plays=True)
@@ -63,8 +62,8 @@ def every_turn() -> list[Turn]:
 
 
 @pytest.mark.parametrize("kind", [None, SessionKind.TRANSLATION])
-def test_a_bent_frame_is_of_the_same_kind(kind: Any) -> None:
-    """A fault in a translation's frame leaves it one of a translation."""
+def test_a_mutated_frame_keeps_its_kind(kind: Any) -> None:
+    """A mutated frame keeps the kind of its session."""
     created = {"type": "session.created", "session": {"type": kind or "realtime"}}
     updated = {"type": "session.updated", "session": {}}
     record = to_records([created, updated])[1]
@@ -74,7 +73,7 @@ def test_a_bent_frame_is_of_the_same_kind(kind: Any) -> None:
 
 
 def test_every_event_type_is_in_the_streams() -> None:
-    """A type that is new in the catalogue comes in here or is named as left out."""
+    """A new type of the catalogue must be added here or in `ELSEWHERE`."""
     found = {record.event.type for record in to_records(script(every_turn()).frames)}
     translation = {tag(c) for c in WIRE if c.KIND is SessionKind.TRANSLATION}
 
@@ -83,8 +82,8 @@ def test_every_event_type_is_in_the_streams() -> None:
     }
 
 
-def test_the_model_knows_everything_that_is_in_them() -> None:
-    """It agrees with the reducer after every record of all of it."""
+def test_the_model_supports_every_event() -> None:
+    """`Model` agrees with the reducer after every record."""
     model, state = Model(), State()
     for record in to_records(script(every_turn()).frames):
         state = reduce(state, record)
@@ -98,7 +97,7 @@ def kind_of(record: Record) -> str:
 
 @given(records(turns=3, sessions=3, translation=True))
 def test_legal_streams_are_legal(stream: list[Record]) -> None:
-    """Known, well formed, numbered, in order of time, each event once."""
+    """Known, well-formed and numbered events, once each, in order of time."""
     assert all(type(record.event).__name__ != "Malformed" for record in stream)
     for session in fold(stream).sessions.values():
         dedup = session.dedup
@@ -111,7 +110,7 @@ def test_legal_streams_are_legal(stream: list[Record]) -> None:
 
 
 @given(hostile(records(turns=2, sessions=2)))
-def test_hostile_streams_stand_in_one_order(stream: list[Record]) -> None:
+def test_hostile_streams_have_one_order(stream: list[Record]) -> None:
     """The frames are hostile, the log is not."""
     for name in {record.session for record in stream}:
         numbers = [record.seq for record in stream if record.session == name]
@@ -122,7 +121,7 @@ def test_hostile_streams_stand_in_one_order(stream: list[Record]) -> None:
 
 @pytest.mark.parametrize("count", [60, 200])
 def test_streams_can_be_long(count: int) -> None:
-    """Long enough to mean something."""
+    """Long streams are drawn, and their repr stays short."""
     stream = find(records(turns=4), lambda s: len(s) > count, settings=BROAD)
 
     assert len(repr(stream)) < 30_000
@@ -135,7 +134,7 @@ def test_streams_can_be_long(count: int) -> None:
     ["Unknown", "Malformed", "ConversationItemAdded", "Forgotten"],
 )
 def test_hostile_streams_have(what: str) -> None:
-    """Types that are unknown, frames that are none, and what is legal beside them."""
+    """Unknown types, invalid frames, and legal events among them."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
     stream = find(
         hostile(legal),
@@ -148,8 +147,7 @@ def test_hostile_streams_have(what: str) -> None:
 
 @pytest.mark.parametrize("faults", [0, 1])
 def test_as_many_faults_as_asked(faults: int) -> None:
-    """None leaves the stream as it is, one adds one record at most; an empty stream
-    stays empty."""
+    """With 0 faults the stream is unchanged; one fault adds at most one record."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
 
     @settings(BROAD, max_examples=50)
@@ -170,8 +168,8 @@ def test_as_many_faults_as_asked(faults: int) -> None:
         lambda s: all(r.event.type != "response.done" or not cost(r) for r in s),
     ],
 )
-def test_some_faults_take_all_of_a_stream(what: Any) -> None:
-    """No times, no event that an item begins, no usage."""
+def test_some_faults_affect_the_whole_stream(what: Any) -> None:
+    """No times, no announcement of items, no usage."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
 
     assert not what(legal)
@@ -186,16 +184,16 @@ def cost(record: Record) -> Any:
     return event.response.usage
 
 
-@given(records(turns=1), st.sets(st.sampled_from(SPARED), min_size=1), st.booleans())
-def test_what_may_be_spared_is_no_loss(
+@given(records(turns=1), st.sets(st.sampled_from(OPTIONAL), min_size=1), st.booleans())
+def test_optional_fields_can_be_missing(
     stream: Stream, names: set[str], is_null: bool
 ) -> None:
-    """Each of these fields can be null or missing: every event is still understood,
-    and of what the client said all stands."""
-    spared = sparing(stream, names, is_null=is_null)
+    """Each field can be null or missing: every event is still understood, and client
+    events are unchanged."""
+    stripped = without(stream, names, is_null=is_null)
 
-    assert [kind_of(record) for record in spared] == [*map(kind_of, stream)]
-    for before, after in zip(stream, spared, strict=True):
+    assert [kind_of(record) for record in stripped] == [*map(kind_of, stream)]
+    for before, after in zip(stream, stripped, strict=True):
         frame = after.frame.decode()
         if before.dir != "in":
             assert after is before
@@ -205,8 +203,8 @@ def test_what_may_be_spared_is_no_loss(
             assert not any(f'"{name}":' in frame for name in names)
 
 
-def test_an_answer_that_was_cut_off_has_no_usage() -> None:
-    """As one that failed; the others have."""
+def test_an_interrupted_response_has_no_usage() -> None:
+    """A cancelled or failed response has no usage."""
     for end in ENDS:
         stream = to_records(script([Turn(("a",), ("b",), end=end)]).frames)
         [done] = [record for record in stream if kind_of(record) == "response.done"]
@@ -223,12 +221,12 @@ def test_an_answer_that_was_cut_off_has_no_usage() -> None:
         ("events", ("dtmf", "nope"), tuple(ASIDES)),
     ],
 )
-def test_a_turn_has_only_what_can_be_played(
+def test_a_turn_rejects_unknown_values(
     field: str, value: Any, allowed: tuple[str, ...]
 ) -> None:
-    """Else the error names the field, the value and what is allowed."""
+    """The error names the field, the value and the allowed values."""
     fields: Any = {field: value}
-    with pytest.raises(ValueError, match=rf"^Turn\.{field} has ") as found:
+    with pytest.raises(ValueError, match=rf"^Turn\.{field} is ") as found:
         Turn(("a",), ("b",), **fields)
     assert repr(value[-1] if field == "events" else value) in str(found.value)
     assert all(repr(name) in str(found.value) for name in allowed)
@@ -238,23 +236,11 @@ def test_a_turn_has_only_what_can_be_played(
 
 
 @pytest.mark.parametrize("name", ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS"])
-def test_the_words_of_a_turn_name_what_can_stand_in_it(name: str) -> None:
-    """All of it: nobody has to look for the tables."""
+def test_the_docstring_of_a_turn_is_complete(name: str) -> None:
+    """The docstring of `Turn` lists every value."""
     doc = str(Turn.__doc__)
     table: Any = {"ASIDES": ASIDES, "ENDS": ENDS, "MCP": MCP}.get(name, TRANSCRIPTS)
     assert all(f"``{word or EMPTY}``" in doc for word in table)
-
-
-def test_what_a_turn_may_name_is_what_can_be_played() -> None:
-    """Two tables, in two files, with the same names."""
-    assert tuple(ASIDES) == EVENTS
-
-
-@pytest.mark.parametrize("frame", [3, "x", None, ["x"]])
-def test_what_is_no_frame_is_refused(frame: Any) -> None:
-    """In a line."""
-    with pytest.raises(TypeError, match=r"^a frame is a dict or bytes, not "):
-        to_records([frame])
 
 
 @pytest.mark.parametrize("stream", ["x", 3, [3]])
@@ -267,7 +253,7 @@ def test_hostility_takes_records(stream: Any) -> None:
 
 @given(st.data())
 def test_one_turn(data: st.DataObject) -> None:
-    """Is spoken or typed as it is asked for, with tools or without."""
+    """Spoken or typed, with tools or without, by the arguments."""
     spoken = data.draw(turns(spoken=True, tools=False))
     typed = data.draw(turns(spoken=False))
     begun = "input_audio_buffer.speech_started"
@@ -280,25 +266,18 @@ def test_one_turn(data: st.DataObject) -> None:
 
 @given(plans())
 def test_a_plan_is_a_turn(plan: Turn) -> None:
-    """And plays alone."""
+    """A plan can be played alone."""
     assert script([plan]).frames
 
 
 @given(scripts(turns=2, prefix="x_"))
 def test_ids_have_their_prefix(played: Script) -> None:
-    """So that two sessions share none."""
+    """So that two sessions have different ids."""
     assert all(f.get("event_id", "x_").startswith("x_") for f in played.frames)
 
 
-def test_records_of_frames_that_are_bytes() -> None:
-    """What is not JSON comes in."""
-    [record] = to_records([b"\xff"])
-
-    assert (record.dir, record.event.type) == ("in", "malformed")
-
-
 def test_a_translation_is_known_by_its_first_event() -> None:
-    """From there on shared names mean what they mean in translations."""
+    """Later events are decoded as those of a translation."""
     stream = find(
         records(translation=True),
         lambda s: any(r.event.type == "session.input_transcript.delta" for r in s),
@@ -311,7 +290,7 @@ def test_a_translation_is_known_by_its_first_event() -> None:
 
 @pytest.mark.parametrize("frame", [{}, {"a": {}}, {"a": [[]]}, {"a": [1], "b": "c"}])
 def test_bending(frame: dict[str, Any]) -> None:
-    """The frame that is bent stays as it was; one that is empty cannot be bent."""
+    """The argument is unchanged; an empty frame cannot be mutated."""
     before = repr(frame)
 
     @settings(BROAD, max_examples=100)
@@ -326,12 +305,12 @@ def test_bending(frame: dict[str, Any]) -> None:
 @settings(BROAD, max_examples=300)
 @given(hostile(hostile(records(turns=1))))
 def test_hostility_of_hostility(stream: list[Record]) -> None:
-    """What is broken can be broken again."""
+    """A hostile stream can be mutated again."""
     fold(stream)
 
 
-def test_an_event_out_of_place_is_left_alone() -> None:
-    """Asides need somebody who is there."""
+def test_an_impossible_event_is_skipped() -> None:
+    """A deletion without an item is skipped."""
     gone = ("deleted_first", "deleted_first", "deleted_last", "retrieved")
     turn = Turn(("a",), ("b",), end="failed", events=gone)
 
@@ -340,13 +319,13 @@ def test_an_event_out_of_place_is_left_alone() -> None:
 
 @settings(BROAD, max_examples=200)
 @given(hostile(to_records([b"\xff", b"[]", b"{}"]), faults=6))
-def test_what_is_broken_already_is_left_as_it_is(stream: list[Record]) -> None:
-    """Bytes that are no frame cannot be bent, only moved, doubled, lost and cut."""
+def test_invalid_frames_stay_invalid(stream: list[Record]) -> None:
+    """Invalid frames can only be moved, duplicated, lost or cut."""
     fold(stream)
 
 
-def test_a_user_who_interrupts_is_neither_cut_off_nor_cleared_away() -> None:
-    """What would do that waits until nobody speaks."""
+def test_an_interruption_delays_other_events() -> None:
+    """These events wait until the user is silent."""
     gone = ("reconnected", "cleared", "timeout", "rate_limits")
     cut = Turn(("a",), ("b",), end="truncated", events=gone)
     played = script([cut, Turn(("c",), ("d",))])
@@ -357,8 +336,8 @@ def test_a_user_who_interrupts_is_neither_cut_off_nor_cleared_away() -> None:
     assert not {"duologue.disconnected", "duologue.cleared"} & set(types)
 
 
-def test_a_stream_that_is_written_by_hand() -> None:
-    """Step by step, or a whole utterance at once."""
+def test_a_stream_written_by_hand() -> None:
+    """Step by step, or a complete utterance at once."""
     service = Service()
     service.created()
     item_id = service.spoken("what ", "time?")

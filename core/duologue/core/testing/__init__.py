@@ -1,12 +1,12 @@
-"""Streams and checks for tests: of our reducer, and of what you build on it.
+"""Streams and checks for tests of the reducer, and of your code that uses it.
 
-Needs the extra ``testing`` (Hypothesis). In three lines::
+Needs the extra ``testing`` (Hypothesis). A property test in three lines::
 
     @given(hostile(records()))
     def test_my_page_survives_anything(stream: list[Record]) -> None:
         my_page(fold(stream).sessions)
 
-Or one, for a reducer, a middleware or whatever you make of a session::
+One line for a reducer, a middleware, or any function of a session::
 
     check_reducer(my_reducer, initial=MyState())
     check_middleware(my_middleware)
@@ -30,11 +30,11 @@ from .failure_report import Fault
 from .middleware_check import check_middleware
 from .mutations import bent, hostile
 from .naive_model import Model
-from .service_frames import Service, to_records
+from .service_frames import Service
 from .session_script import Line, Script, Turn, script
 from .store_machine import StoreMachine
 from .strategies import plans, records, scripts, turns
-from .stream import Stream
+from .stream import Stream, to_records
 
 __all__ = [
     "Fault",

@@ -1,7 +1,7 @@
-"""Checks of your own code in one line each: a reducer, what you make of a session.
+"""Checks of your own code: of a reducer, and of any function of a session.
 
 Each runs your function over many streams, legal and hostile, and raises `Fault` with
-the smallest stream that shows what is wrong. That of a middleware is in `middleware`.
+the smallest stream on which it fails. See `check_middleware` for a middleware.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from duologue.core.reducer.dispatch import fold, reduce
 from duologue.core.state.model import Session, State
 
 from .counterexample import search
-from .failure_report import Fault, Photo, compared, name_of, place, raised, shown
-from .stream import Stream
-from .stream_sources import Streams
+from .failure_report import Fault, Photo, compared, name_of, place, raised
+from .stream import Stream, Streams, shown
 
 __all__ = ["check_reducer", "check_render"]
 
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
 _Render = Callable[[Session], object]
-#: Records between two states of which it is checked that they stay as they are, and
-#: how many such states a long stream has at most.
+#: Records between two states that are compared with their earlier bytes, and the most
+#: such states of a long stream.
 _STRIDE = 8
 _LOOKS = 40
-#: Streams so short that every state is checked.
+#: The length up to which every state of a stream is compared.
 _SHORT = 32
 
 
@@ -44,17 +43,16 @@ def check_reducer(
 ) -> None:
     """Raise `Fault` unless ``reducer`` is total and pure.
 
-    It must not raise, must not change a state that it was given, and must give equal
-    states for equal records: each step is run twice. None where the first state was
-    something is taken for a forgotten ``return``. With ``duplicates`` an event that
-    comes a second time must give back the same object, not only an equal one; of a
-    `State`, whose `dedup` counts it, every node but `dedup`.
+    It must not raise, must not change its argument, and must return equal states for
+    equal records: each step runs twice. None counts as a missing ``return``, unless
+    ``initial`` is None. With ``duplicates`` a duplicate event must return the same
+    object, not only an equal one. (In a `State`, `dedup` may change, because it
+    counts the duplicate.)
 
-    Without ``streams`` a few streams that are always the same come first, with all
-    that can happen in a turn, without times, without what need not be there; then
-    ``examples`` that are drawn. ``streams`` is a strategy or one recorded stream. What
-    reads something global is found only if that changes meanwhile. Raises TypeError
-    for ``streams`` that are neither.
+    ``streams`` is a strategy or one recorded stream. Without it, the check runs over a
+    few fixed streams (every event of a turn; no times; missing events and fields), then
+    over ``examples`` drawn streams. A reducer that reads a global variable fails only
+    if the variable changes during the check. Raises TypeError for other ``streams``.
 
     >>> from duologue.core import State, reduce
     >>> check_reducer(reduce, State(), duplicates=True, examples=10)
@@ -64,7 +62,7 @@ def check_reducer(
     >>> check_reducer(count, {}, examples=10)
     Traceback (most recent call last):
         ...
-    duologue.core.testing.Fault: count changed a state that it was given, at
+    duologue.core.testing.Fault: count changed its argument at
     record 1 (duologue.connecting)
       before: {}
       after: {'duologue.connecting': 1}
@@ -81,7 +79,7 @@ def check_reducer(
 
 
 def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
-    """The states from the first on; raises where one raises or is changed."""
+    """All states; raises if the reducer raises or changes its argument."""
     stride = _stride(stream)
     states, photos = [initial], {0: Photo(initial)}
     for number, record in enumerate(stream, start=1):
@@ -91,7 +89,7 @@ def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
             what = raised(reducer, error, place(number, record))
             raise Fault(what, stream[:number]) from error
         if states[-1] is None and initial is not None:
-            what = f"{name_of(reducer)} gave None {place(number, record)}"
+            what = f"{name_of(reducer)} returned None {place(number, record)}"
             raise Fault(f"{what}: is a return missing?", stream[:number])
         last = (number - 1) // stride * stride
         if number % stride == 0:
@@ -103,7 +101,7 @@ def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
 
 
 def _stride(stream: Stream) -> int:
-    """How many records lie between two states that are looked at."""
+    """The number of records between two states that are compared."""
     return 1 if len(stream) <= _SHORT else max(_STRIDE, len(stream) // _LOOKS)
 
 
@@ -113,7 +111,7 @@ def _check_photo(
     now = Photo(state)
     if photo != now:
         where = place(number, stream[number - 1])
-        what = f"{name_of(reducer)} changed a state that it was given, {where}"
+        what = f"{name_of(reducer)} changed its argument {where}"
         values = compared(("before", "after"), photo, now)
         raise Fault(f"{what}\n{values}", stream[:number])
 
@@ -123,7 +121,7 @@ def _equal(one: object, other: object) -> bool:
 
 
 def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> None:
-    """Each step once more, from the state from which it was made."""
+    """Run each step again from the same state."""
     for number, record in enumerate(stream, start=1):
         where = place(number, record)
         try:
@@ -133,24 +131,26 @@ def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> Non
             raise Fault(what, stream[:number]) from error
         if not _equal(states[number], again):
             _check_closely(reducer, states[0], stream)
-            what = f"{name_of(reducer)} gave two states for the same records, {where}"
-            values = compared(("first", "then"), states[number], again)
+            what = (
+                f"{name_of(reducer)} returned two states for the same records {where}"
+            )
+            values = compared(("first", "second"), states[number], again)
             raise Fault(f"{what}\n{values}", stream[:number])
 
 
 def _check_closely(reducer: _Reducer[_S], state: _S, stream: Stream) -> None:
-    """Each state, before and after it is given away.
+    """Compare each state with itself after the next step.
 
-    Of two states for the same records one was mostly changed, maybe by a record that
-    comes later.
+    If the same records give two states, the usual reason is a state that was changed,
+    perhaps by a later record.
     """
     for number, record in enumerate(stream, start=1):
-        photo, given = Photo(state), state
+        photo, argument = Photo(state), state
         try:
             state = reducer(state, record)
         except Exception:
             return
-        _check_photo(reducer, given, photo, stream, number)
+        _check_photo(reducer, argument, photo, stream, number)
 
 
 def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> None:
@@ -159,20 +159,20 @@ def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -
             before = states[number]
             after = reducer(before, record)
             if not _same(before, after):
-                when = f"when that of record {number} ({record.event.type}) came again"
-                what = f"{name_of(reducer)} {_news(before, after, when)}"
+                when = f"when record {number} ({record.event.type}) was repeated"
+                what = f"{name_of(reducer)} {_difference(before, after, when)}"
                 raise Fault(what, stream[:number])
 
 
-def _news(before: object, after: object, when: str) -> str:
-    """What is wrong with two states of which the second should be the first."""
+def _difference(before: object, after: object, when: str) -> str:
+    """Why the second state is not the first."""
     if _equal(before, after):
         return (
-            "gave an equal state, but not the same object, for an event that it knew, "
-            f"{when}: return the state that was given\n  state: {shown(before)}"
+            "returned an equal state, but not the same object, for a duplicate event, "
+            f"{when}: return the argument\n  state: {shown(before)}"
         )
     values = compared(("before", "after"), before, after)
-    return f"changed its state for an event that it knew, {when}\n{values}"
+    return f"returned another state for a duplicate event, {when}\n{values}"
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -192,16 +192,16 @@ def check_render(
     streams: Streams | None = None,
     examples: int = 100,
 ) -> None:
-    """Raise `Fault` unless ``render`` takes whatever a session can be.
+    """Raise `Fault` unless ``render`` accepts every session.
 
-    For all that you make of a session: a page, a line, a selector. It is called after
-    every record, with the session that the record changed. It must not raise, must
-    leave the session as it is, and must give the same for the same session; of a long
-    stream the last two are looked at now and then. What it gives is not judged: a
-    function that always gives None passes.
+    For any function of a session: a page, a line of text, a selector. It is called
+    after every record with the session that the record changed. It must not raise, must
+    not change the session, and must return equal values for the same session; in a long
+    stream the last two are checked after some records only. The values are not
+    checked: a function that always returns None passes.
 
-    ``streams`` and ``examples`` are those of `check_reducer`. Raises TypeError for
-    ``streams`` that are neither a strategy nor a sequence of records.
+    ``streams`` and ``examples`` are as in `check_reducer`. Raises TypeError if
+    ``streams`` is neither a strategy nor a sequence of records.
 
     >>> from duologue.core import select_transcripts
     >>> check_render(select_transcripts, examples=10)
@@ -217,7 +217,7 @@ def check_render(
 
 
 def _render_all(render: _Render, stream: Stream) -> None:
-    """Render each state on the way."""
+    """Render the session after each record."""
     stride, state = _stride(stream), State()
     for number, record in enumerate(stream, start=1):
         before, state = state, reduce(state, record)
@@ -228,9 +228,9 @@ def _render_all(render: _Render, stream: Stream) -> None:
         closely = number % stride == 0 or number == len(stream)
         look = _look_closely if closely else _look
         look(render, session, where, stream[:number])
-    # What was changed early and is shared by the states that follow.
+    # A change to a node that later states share shows up only here.
     was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
-    _check_kept(render, was, now, "found at the end", stream)
+    _check_kept(render, was, now, "found at the end of the stream", stream)
 
 
 def _look(render: _Render, session: Session, where: str, seen: list[Record]) -> object:
@@ -246,8 +246,8 @@ def _look_closely(
     was = _bytes(session)
     one, other = (_look(render, session, where, seen) for _ in range(2))
     if not _equal(one, other):
-        what = f"{name_of(render)} gave two answers {where}"
-        values = compared(("first", "then"), one, other)
+        what = f"{name_of(render)} returned two values {where}"
+        values = compared(("first", "second"), one, other)
         raise Fault(f"{what}\n{values}", seen)
     _check_kept(render, was, _bytes(session), where, seen)
 
@@ -261,5 +261,5 @@ def _check_kept(
 ) -> None:
     if was != now:
         values = compared(("before", "after"), was.decode(), now.decode())
-        what = f"{name_of(render)} changed the session that it was given, {where}"
+        what = f"{name_of(render)} changed its argument, {where}"
         raise Fault(f"{what}\n{values}", seen)

@@ -1,7 +1,7 @@
-"""The search for a stream on which a check fails, and for the smallest such stream.
+"""The search for the smallest stream on which a check fails.
 
-Hypothesis finds one and makes it simpler; then whatever records can go without the
-fault going too are left out. Both have a limit: a failing check ends soon.
+Hypothesis finds one and shrinks it; then records are removed as long as the same fault
+remains. Both steps have a limit, so a failing check ends soon.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ from .failure_report import Fault
 from .fixed_streams import always
 from .mutations import hostile, in_order
 from .strategies import records
-from .stream import Stream
-from .stream_sources import Streams, drawn
+from .stream import Stream, Streams, drawn
 
 __all__ = ["search"]
 
 _Check = Callable[[Stream], None]
-#: Records that are run through a check to make what it found smaller, in all: for
-#: Hypothesis, and for leaving out.
-_SIMPLER = 10_000
-_FEWER = 10_000
+#: The most records that a check runs over while Hypothesis shrinks a stream, and while
+#: records are removed.
+_SHRINKING = 10_000
+_REMOVING = 10_000
 
 
 class _EnoughError(BaseException):
-    """Hypothesis has tried for long enough to make a stream simpler."""
+    """The limit for shrinking is reached."""
 
 
 def search(check: _Check, streams: Streams | None, examples: int) -> None:
-    """Run a check over streams, and raise the fault that it finds, made small.
+    """Run a check over streams; raises the `Fault` that it finds, with few records.
 
-    Raises TypeError for ``streams`` that are none.
+    Raises TypeError if ``streams`` is neither a strategy nor a sequence of records.
     """
     if streams is None:
         legal = records(turns=2, sessions=2)
-        # What breaks code that works is in hostile ones: two of three are.
+        # Two of three are hostile, because these break code that works otherwise.
         streams = st.one_of(legal, hostile(legal), hostile(legal))
         found = _first(check)
     else:
@@ -50,7 +49,7 @@ def search(check: _Check, streams: Streams | None, examples: int) -> None:
 
 
 def _first(check: _Check) -> Fault | None:
-    """The fault in one of the streams that are always tried."""
+    """The first fault in the fixed streams."""
     for stream in always():
         if (found := _fault(check, stream)) is not None:
             if _fault(check, stream) is None:
@@ -61,14 +60,14 @@ def _first(check: _Check) -> Fault | None:
 
 def _find(check: _Check, streams: Streams, examples: int) -> Fault | None:
     best: Fault | None = None
-    left = _SIMPLER
+    left = _SHRINKING
 
     @settings(
         max_examples=examples,
         deadline=None,
         database=None,
         report_multiple_bugs=False,
-        # Without the explanation, which runs it all again under a tracer.
+        # The explain phase is slow: it runs everything again under a tracer.
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
     )
@@ -93,7 +92,7 @@ def _find(check: _Check, streams: Streams, examples: int) -> Fault | None:
     except Flaky as error:
         raise _flaky(best) from error
     except Fault:
-        # What Hypothesis adds to it is the stream once more, and longer.
+        # Hypothesis adds a longer copy of the stream to this one.
         return best
     return None
 
@@ -103,13 +102,13 @@ def _size(fault: Fault) -> tuple[int, int]:
 
 
 def _flaky(fault: Fault | None) -> Fault:
-    once = "" if fault is None else f"; once: {fault.what}"
-    return Fault(f"does not do the same for the same records{once}", [])
+    once = "" if fault is None else f"; one run: {fault.what}"
+    return Fault(f"is not deterministic: the same records differ{once}", [])
 
 
 def _with_fewer(check: _Check, fault: Fault) -> Fault:
-    """The same fault with as few records as can be told quickly."""
-    best, left = fault, _FEWER
+    """The same fault with fewer records, within the limit."""
+    best, left = fault, _REMOVING
     width = max(1, len(fault.stream) // 2)
     while True:
         at = 0
@@ -129,7 +128,7 @@ def _with_fewer(check: _Check, fault: Fault) -> Fault:
 
 
 def _kind(fault: Fault) -> tuple[object, ...]:
-    """What a fault says, without the values: another fault is not a smaller one."""
+    """The kind of a fault, without its values: it must stay the same."""
     cause = fault.__cause__
     return (type(cause), *fault.what.split()[: 3 if cause is None else 2])
 

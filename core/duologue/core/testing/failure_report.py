@@ -1,4 +1,4 @@
-"""What a check found, in words: which function, at which record, and both values."""
+"""The report of a failed check: which function, at which record, and both values."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from duologue.core.log.record import Record
 from duologue.core.log.snapshot import dump
 from duologue.core.state.model import State
 
-from .stream import Stream
+from .stream import Stream, shown
 
-__all__ = ["Fault", "Photo", "compared", "name_of", "place", "raised", "shown"]
+__all__ = ["Fault", "Photo", "compared", "name_of", "place", "raised"]
 
-#: Characters of a value that are shown, and how many of them before a difference.
+#: Characters of a value in a comparison, and how many of them before the difference.
 _SHOWN = 160
 _BEFORE = 60
 
 
 class Fault(AssertionError):
-    """What a check found: what is wrong, and the records that show it.
+    """A failed check: the reason, and the records that reproduce it.
 
     >>> raise Fault("it raised", [])
     Traceback (most recent call last):
@@ -27,19 +27,19 @@ class Fault(AssertionError):
     duologue.core.testing.Fault: it raised
     """
 
-    # Tracebacks name the public module.
+    # Tracebacks show the public module.
     __module__ = "duologue.core.testing"
 
     def __init__(self, what: str, stream: Sequence[Record]) -> None:
-        #: What is wrong, in words.
+        #: The reason.
         self.what = what
-        #: The records that show it. The message shows long frames shortened.
+        #: The records that reproduce it. The message shortens long frames.
         self.stream = Stream(stream)
         super().__init__(f"{what}\n{self.stream!r}" if stream else what)
 
 
 class Photo:
-    """What a value is now, in bytes that later can be compared."""
+    """The bytes of a value at one time, for a later comparison."""
 
     def __init__(self, value: object) -> None:
         self._kind, self._bytes = _bytes(value)
@@ -51,7 +51,7 @@ class Photo:
         return hash(self._bytes)
 
     def __repr__(self) -> str:
-        """The value as it was, in words."""
+        """The value at that time."""
         if self._kind == "pickle":
             return repr(pickle.loads(self._bytes))
         return self._bytes.decode(errors="surrogatepass")
@@ -67,29 +67,23 @@ def _bytes(value: object) -> tuple[str, bytes]:
 
 
 def name_of(function: object) -> str:
-    """A function by its name; what has none by its repr, shortened."""
+    """The name of a function; the shortened repr of an object without one."""
     name = getattr(function, "__qualname__", None)
     return name.rpartition("<locals>.")[2] if isinstance(name, str) else shown(function)
 
 
 def place(number: int, record: Record, when: str = "at") -> str:
-    """Where in the stream: the number with which it is listed, and the type."""
+    """The position in the stream: the number in its listing, and the event type."""
     return f"{when} record {number} ({record.event.type})"
 
 
 def raised(function: object, error: Exception, where: str) -> str:
-    """A function raised, here."""
+    """The reason for a function that raised."""
     return f"{name_of(function)} raised {shown(error)} {where}"
 
 
-def shown(value: object) -> str:
-    """The repr, shortened: an ellipsis says so."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
 def compared(names: tuple[str, str], one: object, other: object) -> str:
-    """Two lines with two values from where they begin to differ."""
+    """Two lines with two values, from shortly before their first difference."""
     texts = repr(one), repr(other)
     at = next(
         (n for n, (a, b) in enumerate(zip(*texts, strict=False)) if a != b),

@@ -1,23 +1,21 @@
-"""Streams that a check runs over before any are drawn: everything, each way once.
+"""The fixed streams that a check runs over before it draws any.
 
-Chance finds much, but not in every run. What an ordinary bug falls over is here: all
-that can happen in a turn, records without times, events and fields that are not there.
+Random streams do not find every bug in every run. These find the common ones: they hold
+every event of a turn once, records without times, and missing events and fields.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from .mutations import STRANGE, in_order
+from .mutations import FIRST, STRANGE, in_order, like, timeless, unannounced, without
 from .session_script import ASIDES, ENDS, MCP, TRANSCRIPTS, Turn, script
-from .stream import Stream
-from .stream_faults import FIRST, like, sparing, timeless, unannounced
-from .wire_messages import to_records
+from .stream import Stream, to_records
 
 __all__ = ["AWAY", "always"]
 
-#: Fields that are null in one stream. Where one of a group is read, the others are
-#: not what decides whether it is.
+#: Groups of fields that are null in one stream. The fields of a group do not decide
+#: whether code reads another field of it.
 AWAY = (
     ("usage", "message", "code", "metadata", "previous_item_id"),
     ("status", "transcript", "output"),
@@ -27,25 +25,25 @@ AWAY = (
 
 @cache
 def always() -> tuple[Stream, ...]:
-    """The streams: a few records, all of the legal one, and what can become of it.
+    """The streams: the first records of a legal one, all of it, and its mutations.
 
     >>> len(always()[1]) > 100
     True
     """
     legal = to_records(script(_everything()).frames, session="s1")
     return (
-        # Of a short one every state is looked at: what is found there is small at once.
+        # Checks look at every state of a short stream, so this finds small failures.
         Stream(legal[:24]),
         legal,
         timeless(legal),
         *(in_order(unannounced(legal, lost)) for lost in (FIRST[:2], FIRST[2:])),
-        *(sparing(legal, names) for names in AWAY),
+        *(without(legal, names) for names in AWAY),
         _astray(legal),
     )
 
 
 def _everything() -> list[Turn]:
-    """Turns in which each thing that a `Turn` can have is there once."""
+    """Turns that hold each value of each field of `Turn` once."""
     words, asides = ("one ", "two"), sorted(ASIDES)
     return [
         Turn(
@@ -66,7 +64,7 @@ def _everything() -> list[Turn]:
 
 
 def _astray(stream: Stream) -> Stream:
-    """With an event now and then that is strange where it stands."""
+    """The stream with an unexpected event before every seventh record."""
     mixed = Stream()
     for number, record in enumerate(stream):
         if number % 7 == 0:

@@ -1,4 +1,4 @@
-"""The check of a middleware in one line."""
+"""The check of a middleware."""
 
 from __future__ import annotations
 
@@ -14,33 +14,31 @@ from duologue.core.store import Dispatch, Middleware, Store
 from duologue.core.wire.codec import decode
 
 from .counterexample import search
-from .failure_report import Fault, name_of, place, raised, shown
-from .stream import Stream
-from .stream_sources import Streams
+from .failure_report import Fault, name_of, place, raised
+from .stream import Stream, Streams, shown
 
 __all__ = ["check_middleware"]
 
-#: What says where a record stands. A middleware leaves it as it is.
-_PLACE = ("seq", "session", "epoch", "dir", "at")
+#: The fields of a record that a middleware must not change.
+_FIXED = ("seq", "session", "epoch", "dir", "at")
 
 
 def check_middleware(
     middleware: Middleware, *, streams: Streams | None = None, examples: int = 100
 ) -> None:
-    """Raise `Fault` unless a store with this middleware still does its work.
+    """Raise `Fault` unless a store works with this middleware.
 
-    Whatever comes, it must not raise, and must give back the state of the store: what
-    the next dispatch returned, or ``store.state``. It may hold a record back, or pass
-    it on once, while it is called with it. Of what it passes on it may change the
-    event together with the frame (they must say the same, or the log folds to
-    something else) and ``src``; not the place: seq, session, epoch, dir and at. It
-    must not touch the state itself.
+    For every record it must not raise, and must return the state of the store: the
+    result of the next dispatch, or ``store.state``. It may drop the record, or pass it
+    on once, before it returns. It may change ``src``, and the event together with the
+    frame: they must agree, or the log folds to another state. It must not change seq,
+    session, epoch, dir or at, nor the state itself.
 
-    It cannot see what a middleware does elsewhere or afterwards (in a thread, by a
-    timer, to a file), nor whether what it holds back or changes is what you mean.
+    The check does not see other effects or later ones (a thread, a timer, a file), nor
+    whether the middleware drops or changes the records that you intend.
 
-    ``streams`` and ``examples`` are those of `check_reducer`. Raises TypeError for
-    ``streams`` that are neither a strategy nor a sequence of records.
+    ``streams`` and ``examples`` are as in `check_reducer`. Raises TypeError if
+    ``streams`` is neither a strategy nor a sequence of records.
 
     >>> def mute(store, dispatch):
     ...     def muted(record):
@@ -56,7 +54,7 @@ def check_middleware(
     >>> check_middleware(forgetful, examples=10)
     Traceback (most recent call last):
         ...
-    duologue.core.testing.Fault: forgetful gave None, not the state of the store,
+    duologue.core.testing.Fault: forgetful returned None, not the state of the store,
     at record 1 (duologue.connecting): is a return missing?
     ...
     """
@@ -70,20 +68,20 @@ def _check(middleware: Middleware, stream: Stream) -> None:
         probe.passed.clear()
         where = place(number, record)
         try:
-            given: Any = store.dispatch(record)
-            what = _wrong(record, probe, store.state, given)
+            result: Any = store.dispatch(record)
+            what = _wrong(record, probe, store.state, result)
         except Exception as error:
             what = raised(middleware, error, where)
             raise Fault(what, stream[:number]) from error
         if what is not None:
-            hint = ": is a return missing?" if what.startswith("gave None") else ""
+            hint = ": is a return missing?" if what.startswith("returned None") else ""
             what = f"{name_of(middleware)} {what}, {where}{hint}"
             raise Fault(what, stream[:number])
-        probe.came.setdefault(id(record.event), (number, record))
+        probe.seen.setdefault(id(record.event), (number, record))
 
 
 def _store(middleware: Middleware, probe: _Probe) -> Store:
-    """A store with the middleware, and a probe behind it."""
+    """A store with the middleware, and a probe after it."""
 
     def made(store: Store, dispatch: Dispatch) -> Dispatch:
         try:
@@ -94,7 +92,7 @@ def _store(middleware: Middleware, probe: _Probe) -> Store:
             )
             raise Fault(f"{what}: {_FACTORY}", []) from error
         if not callable(go):
-            what = f"{name_of(middleware)} gave {shown(go)} for (store, dispatch)"
+            what = f"{name_of(middleware)} returned {shown(go)} for (store, dispatch)"
             raise Fault(f"{what}: {_FACTORY}", [])
         return cast(Dispatch, go)
 
@@ -102,18 +100,18 @@ def _store(middleware: Middleware, probe: _Probe) -> Store:
 
 
 _FACTORY = (
-    "a middleware is called once, with the store and the next dispatch, and gives the "
-    "function to call with each record"
+    "a middleware is called once, with the store and the next dispatch, and returns "
+    "the function that is called with each record"
 )
 
 
 class _Probe:
-    """The innermost middleware: what comes to the store, and what it becomes."""
+    """The innermost middleware: it sees the records that reach the store."""
 
     def __init__(self) -> None:
         self.passed: list[Record] = []
-        #: The records that came, by their event.
-        self.came: dict[int, tuple[int, Record]] = {}
+        #: Earlier records by the identity of their event.
+        self.seen: dict[int, tuple[int, Record]] = {}
         self.state: State | None = None
         self.touched = False
 
@@ -129,41 +127,38 @@ class _Probe:
         return go
 
 
-def _wrong(record: Record, probe: _Probe, state: State, given: object) -> str | None:
-    """What a middleware did wrong with a record."""
+def _wrong(record: Record, probe: _Probe, state: State, result: object) -> str | None:
+    """What the middleware did wrong with a record, if anything."""
     if probe.touched or state is not probe.state:
-        return "left the store with what no record says"
+        return "changed the state of the store without a record"
     if len(probe.passed) > 1:
-        return f"passed on {len(probe.passed)} records for one"
+        return f"passed on {len(probe.passed)} records in place of one"
     for passed in probe.passed:
         if (what := _changed(record, passed, probe)) is not None:
             return what
-    if given is not state:
-        return f"gave {_named(given)}, not the state of the store"
+    if result is not state:
+        name = "another state" if isinstance(result, State) else shown(result)
+        return f"returned {name}, not the state of the store"
     return None
-
-
-def _named(given: object) -> str:
-    return "another state" if isinstance(given, State) else shown(given)
 
 
 def _changed(record: Record, passed: Record, probe: _Probe) -> str | None:
-    """What is wrong with a record that was passed on for this one."""
+    """What is wrong with a record that was passed on for this one, if anything."""
     if passed is record:
         return None
-    for name in _PLACE:
+    for name in _FIXED:
         was, now = getattr(record, name), getattr(passed, name)
         if was != now:
-            return f"passed on {name}={now!r} where {name}={was!r} came"
-    if passed.event is not record.event and id(passed.event) in probe.came:
-        return f"passed on the event of record {probe.came[id(passed.event)][0]}"
-    if not _says(passed):
-        return "passed on a frame that does not say its event: change both"
+            return f"changed {name} from {was!r} to {now!r}"
+    if passed.event is not record.event and id(passed.event) in probe.seen:
+        return f"passed on the event of record {probe.seen[id(passed.event)][0]}"
+    if not _matches(passed):
+        return "passed on a frame that does not match its event: change both"
     return None
 
 
-def _says(record: Record) -> bool:
-    """Whether the frame decodes to the event, in one kind of session or another."""
+def _matches(record: Record) -> bool:
+    """Whether the frame decodes to the event, in either kind of session."""
     if isinstance(record.event, Malformed):
         return True
     return any(

@@ -1,28 +1,39 @@
-"""What a broken network or a careless service makes of a legal stream.
+"""Mutations: the streams that a broken network or a faulty service makes.
 
-The frames are hostile, the log is not: whatever happens to them, the records stand in
-one order, with times that never decrease.
+The frames are hostile, the log is not: the records keep one order, and times never
+decrease.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
+from duologue.core.events.types import SessionKind
 from duologue.core.log.record import Direction, Record
 from duologue.core.wire.json_values import is_array, is_object
 
-from .stream import Stream
-from .stream_faults import COMBINATIONS, WHOLESALE, like, opened
-from .stream_sources import Streams, drawn
+from .stream import Stream, Streams, drawn
 
-__all__ = ["ANYTHING", "STRANGE", "bent", "hostile", "in_order"]
+__all__ = [
+    "FIRST",
+    "OPTIONAL",
+    "STRANGE",
+    "bent",
+    "hostile",
+    "in_order",
+    "like",
+    "timeless",
+    "unannounced",
+    "without",
+]
 
-#: JSON values of every type, some of them beyond what a machine word holds.
-ANYTHING: st.SearchStrategy[Any] = st.recursive(
+#: JSON values of every type; some numbers are too large for a machine word.
+_ANYTHING: st.SearchStrategy[Any] = st.recursive(
     st.sampled_from([None, True, False, -5, 0, 3, 2**70, 10**400, 1.5, -0.0, 1e308])
     | st.text("aé", max_size=3),
     lambda inner: (
@@ -31,13 +42,13 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=3,
 )
-#: Frames that no service should send.
+#: Invalid frames.
 _BROKEN: tuple[bytes, ...] = (
     *(b"", b"null", b"[]", b'"x"', b"{}", b"\xff", b"{", b'{"type":1}'),
     *(b'{"type":"error"', b'{"type":"error","error":NaN}', b"[" * 2_000),
     b'{"type":"error","error":{"message":"\\ud800"}}',
 )
-#: Frames that are well formed, and unheard of or out of place.
+#: Valid frames of unknown types, or at an unexpected time.
 STRANGE: tuple[bytes, ...] = tuple(
     msgspec.json.encode(frame)
     for frame in (
@@ -55,7 +66,7 @@ STRANGE: tuple[bytes, ...] = tuple(
         },
     )
 )
-#: What is done to one record. `WHOLESALE` is for all of a stream.
+#: Faults of one record.
 _WAYS = (
     *("double", "lose", "move", "bend", "noise", "stray", "cut", "add", "rename"),
     "turn",
@@ -65,13 +76,13 @@ _WAYS = (
 def hostile(stream: Streams, *, faults: int = 12) -> st.SearchStrategy[Stream]:
     """Streams with up to ``faults`` faults: ``stream`` is a strategy, or one stream.
 
-    Events come twice, not at all, early, late, cut off, of unknown types, with items
-    and parts of unknown types, with fields that are unknown, missing or of a wrong
-    type, on the wrong way, of a connection that is over. Some faults take a whole
-    stream: no event says that something begins, no record has a time, what a service
-    need not say is left out.
+    Events are duplicated, lost, early, late, cut off, of unknown types, with unknown
+    item or part types, with unknown or missing fields or fields of a wrong type, in the
+    wrong direction, or from a closed connection. Some faults affect the whole stream:
+    the events that begin something are missing, no record has a time, or optional
+    fields are missing.
 
-    Raises TypeError for what is neither a strategy nor a sequence of records.
+    Raises TypeError unless ``stream`` is a strategy or a sequence of records.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold
@@ -90,9 +101,9 @@ def _hostile(
 ) -> Stream:
     stream = Stream(draw(streams))
     count = draw(st.integers(0, faults))
-    every = draw(st.sampled_from(COMBINATIONS))[:count]
-    for name in every:
-        stream = WHOLESALE[name](draw, stream)
+    every = draw(st.sampled_from(_COMBINATIONS))[:count]
+    for fault in every:
+        stream = fault(draw, stream)
     for _ in range(count - len(every)):
         if not stream:
             break
@@ -110,7 +121,7 @@ def _hostile(
     return in_order(stream)
 
 
-#: Frames that no service wrote, and some that one may write at any time.
+#: Invalid frames, and frames that a service may send at any time.
 _OTHERS: dict[str, st.SearchStrategy[bytes]] = {
     "noise": st.sampled_from(_BROKEN) | st.binary(max_size=8),
     "stray": st.sampled_from(STRANGE),
@@ -125,20 +136,20 @@ def _changed(draw: st.DrawFn, record: Record, what: str) -> Record:
         epoch = draw(st.sampled_from((0, 0, 1, 5)))
         other = like(record, record.frame, way)
         return msgspec.structs.replace(other, epoch=epoch)
-    frame = opened(record)
+    frame = _opened(record)
     if frame is None:
         return record
     if what == "bend":
         frame = draw(bent(frame))
     elif what == "add":
-        _place(draw, frame)["unheard_of"] = draw(ANYTHING)
+        _place(draw, frame)["unheard_of"] = draw(_ANYTHING)
     else:
         _place(draw, frame)["type"] = "of_a_new_kind"
     return like(record, msgspec.json.encode(frame))
 
 
 def _place(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
-    """The event, or one of the objects in it."""
+    """The event, or one of the objects that it contains."""
     places = [frame]
     for place in places:
         for value in place.values():
@@ -149,7 +160,7 @@ def _place(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
-    """A frame with one value, at any depth, taken out or made something else.
+    """A frame with one value, at any depth, removed or replaced.
 
     >>> from hypothesis import given
     >>> @given(bent({"type": "error", "error": {"message": "no"}}))
@@ -173,14 +184,14 @@ def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
     if is_object(inside) and draw(st.booleans()):
         del inside[key]
     else:
-        inside[key] = draw(ANYTHING)
+        inside[key] = draw(_ANYTHING)
     return whole
 
 
 def in_order(stream: Stream) -> Stream:
-    """The records with the numbers and the times of the order in which they stand.
+    """The records with the sequence numbers and times of their present order.
 
-    One without a time stays without: an old log has none.
+    A record without a time keeps none, as in an old log.
     """
     seqs: dict[str, int] = {}
     ordered = Stream()
@@ -189,3 +200,110 @@ def in_order(stream: Stream) -> Stream:
         at = None if record.at is None else 1000.0 + n / 10
         ordered.append(msgspec.structs.replace(record, seq=seq, at=at))
     return ordered
+
+
+def like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
+    """A record with another frame, and the other fields of this one."""
+    return Record.of(
+        frame,
+        seq=record.seq,
+        session=record.session,
+        dir=dir or record.dir,
+        at=record.at,
+        epoch=record.epoch,
+        kind=record.event.KIND or SessionKind.REALTIME,
+    )
+
+
+def _opened(record: Record) -> dict[str, Any] | None:
+    """The frame as a JSON object; None if it is not one."""
+    try:
+        frame = msgspec.json.decode(record.frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return frame if is_object(frame) else None
+
+
+# Faults of a whole stream. One lost or altered event is rarely the one that your code
+# needs; these find code that requires events and fields which a service may leave out.
+
+#: Events that announce an item, a response or a connection.
+FIRST = (
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.created",
+    "response.content_part.added",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.committed",
+    "session.created",
+    "duologue.connecting",
+)
+#: Fields that may be null or missing, but rarely are.
+OPTIONAL = (
+    *("usage", "message", "code", "status", "status_details", "output", "metadata"),
+    *("transcript", "previous_item_id", "total_tokens"),
+)
+
+
+def unannounced(stream: Stream, lost: Collection[str]) -> Stream:
+    """The stream without these events, as in a log that begins too late."""
+    return Stream(record for record in stream if record.event.type not in lost)
+
+
+def timeless(stream: Stream) -> Stream:
+    """The stream without times, as in an old log."""
+    return Stream(msgspec.structs.replace(record, at=None) for record in stream)
+
+
+def without(stream: Stream, names: Collection[str], *, is_null: bool = True) -> Stream:
+    """The stream with null in these fields of the service, or without the fields."""
+    return Stream(_record_without(record, names, is_null) for record in stream)
+
+
+def _record_without(record: Record, names: Collection[str], is_null: bool) -> Record:
+    # Few frames have such a field, and decoding is slow.
+    has_one = any(b'"%s"' % name.encode() in record.frame for name in names)
+    frame = _opened(record) if has_one and record.dir == "in" else None
+    if frame is None:
+        return record
+    return like(record, msgspec.json.encode(_without(frame, names, is_null)))
+
+
+def _without(value: Any, names: Collection[str], is_null: bool) -> Any:
+    """A JSON value with null in these fields, or without them."""
+    if is_array(value):
+        return [_without(one, names, is_null) for one in value]
+    if not is_object(value):
+        return value
+    return {
+        key: None if key in names else _without(one, names, is_null)
+        for key, one in value.items()
+        if is_null or key not in names
+    }
+
+
+def _draw_unannounced(draw: st.DrawFn, stream: Stream) -> Stream:
+    return unannounced(stream, draw(st.sets(st.sampled_from(FIRST), min_size=1)))
+
+
+def _draw_timeless(draw: st.DrawFn, stream: Stream) -> Stream:
+    return timeless(stream)
+
+
+def _draw_without(draw: st.DrawFn, stream: Stream) -> Stream:
+    some = st.sets(st.sampled_from(OPTIONAL), min_size=1)
+    names = draw(st.just({*OPTIONAL}) | some)
+    return without(stream, names, is_null=draw(st.booleans()))
+
+
+#: The faults that a stream can have together; none is first, so Hypothesis prefers it.
+_COMBINATIONS: tuple[tuple[Callable[[st.DrawFn, Stream], Stream], ...], ...] = (
+    (),
+    (),
+    (_draw_timeless,),
+    (_draw_unannounced,),
+    (_draw_without,),
+    (_draw_without, _draw_timeless),
+    (_draw_without, _draw_unannounced),
+    (_draw_without, _draw_unannounced, _draw_timeless),
+)

@@ -1,7 +1,7 @@
-"""What a session must be, worked out as plainly as possible: dicts, no sharing.
+"""A naive model of a session: plain dicts, without structural sharing.
 
-It knows streams that come in order, as a service sends them, each event once. There
-it must agree with the reducer; on anything else it is not asked.
+It supports streams in order, with each event once. For these it must agree with the
+reducer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Model:
     """One session as dicts: ``items`` by id, and their ``order``.
 
     >>> from duologue.core import fold
-    >>> from .service_frames import Service, to_records
+    >>> from .service_frames import Service
+    >>> from .stream import to_records
     >>> service, model = Service(), Model()
     >>> item_id = service.spoken("hello")
     >>> stream = to_records(service.frames)
@@ -42,13 +43,13 @@ class Model:
         #: The status of each response by id.
         self.responses: dict[str, str] = {}
         self._aside: set[str] = set()
-        #: The last item of the connections before: none means behind it.
+        #: The last item of the earlier connections; new items are placed after it.
         self._anchor: str | None = None
 
-    # --- Taking -------------------------------------------------------------------
+    # --- Records ------------------------------------------------------------------
 
     def take(self, record: Record) -> None:
-        """One record more."""
+        """Apply one record."""
         frame = msgspec.json.decode(record.frame)
         handle = self._HANDLERS.get(frame["type"])
         if handle is not None and record.dir == "in":
@@ -61,7 +62,7 @@ class Model:
     def _item(
         self, item_id: str, role: str | None = None, response_id: str | None = None
     ) -> Frame:
-        """The item, made if it is new; behind all others unless it is an aside."""
+        """The item; a new one is last, or not in the order if it is out of band."""
         if item_id not in self.items:
             self.items[item_id] = {
                 "role": role,
@@ -83,14 +84,14 @@ class Model:
             self._place(frame["item_id"], frame["previous_item_id"])
 
     def _place(self, item_id: str, previous: str | None) -> None:
-        """The item behind its predecessor; only the first word on it counts."""
+        """Place the item after its predecessor; only the first placement counts."""
         previous = previous or self._anchor
         if not self.items[item_id].get("placed"):
             self.items[item_id]["placed"] = True
             self.order.remove(item_id)
             at = 0 if previous is None else self.order.index(previous) + 1
             if self._anchor is not None:
-                # What a new connection brings stands behind all that was there.
+                # Items of a new connection are placed after all earlier ones.
                 at = max(at, self.order.index(self._anchor) + 1)
             self.order.insert(at, item_id)
 
@@ -111,7 +112,7 @@ class Model:
             self._write(item, {"status": "completed", **wire})
 
     def _write(self, item: Frame, wire: Frame) -> None:
-        """What a wire item says of itself. What is final stays."""
+        """Apply a wire item; final text does not change."""
         for index, part in enumerate(wire.get("content", ())):
             text = part.get("text") or part.get("transcript") or ""
             if index not in item["final"] and part["type"] != "input_audio":
@@ -160,7 +161,7 @@ class Model:
         item.update(status="deleted", texts={}, arguments="")
 
     def _lost(self) -> None:
-        """What was under way ends where it is."""
+        """Everything in progress becomes incomplete."""
         for response_id, status in self.responses.items():
             if status == "in_progress":
                 self.responses[response_id] = "incomplete"
@@ -211,12 +212,12 @@ class Model:
         "response.mcp_call_arguments.done": _asked_all,
     }
 
-    # --- Comparing ----------------------------------------------------------------
+    # --- Comparison ---------------------------------------------------------------
 
     def check(self, session: Session) -> None:
-        """Raise `AssertionError`, with both sides, unless the session says the same."""
+        """Raise `AssertionError`, with both values, unless the session agrees."""
         assert self.order == list(session.conversation.order), "the order of items"
-        assert set(self.items) == set(session.items), "which items there are"
+        assert set(self.items) == set(session.items), "the ids of items"
         for item_id, mine in self.items.items():
             theirs = session.items[item_id]
             parts = enumerate(theirs.parts)
@@ -228,4 +229,4 @@ class Model:
             if call is not None and call.output is None:
                 assert mine["arguments"] == str(call.arguments), item_id
         statuses = {r.id: r.status for r in session.responses.by_id.values()}
-        assert self.responses == statuses, "how responses stand"
+        assert self.responses == statuses, "the statuses of responses"

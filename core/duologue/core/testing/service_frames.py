@@ -1,7 +1,7 @@
-"""Writes what a service sends, step by step, as the protocol notes say it comes.
+"""Writes the frames of a service, in the order of the protocol.
 
-Every method adds frames; none knows anything of the reducer, so what a stream must
-fold to is known from how it was written.
+No method uses the reducer, so a test knows the expected state from the calls that it
+made.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from .wire_messages import Frame, direction, message, to_records
+from .stream import Frame
 
-__all__ = ["Frame", "Service", "direction", "message", "to_records"]
+__all__ = ["Service", "message"]
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 #: Ten ms of audio.
 _AUDIO = base64.b64encode(bytes(480)).decode()
-#: What an answer costs, and how one ends that says nothing of it.
+#: The usage of a response, and the statuses of responses without usage.
 _USAGE: Frame = {"total_tokens": 3, "input_tokens": 2, "output_tokens": 1}
 _UNCOUNTED = ("cancelled", "failed")
 
 
 class Service:
-    """The service's half of a session; ``frames`` is what it has sent so far.
+    """The service's side of a session; ``frames`` are the frames so far.
 
     >>> service = Service()
     >>> service.created()
     >>> item_id = service.spoken("what ", "time is it?")
     >>> reply_id = service.reply("Three ", "o'clock.")
     >>> from duologue.core import fold, select_transcripts
+    >>> from .stream import to_records
     >>> state = fold(to_records(service.frames))
     >>> [line.text for line in select_transcripts(state.sessions["s"])]
     ['what time is it?', "Three o'clock."]
@@ -37,51 +38,51 @@ class Service:
 
     def __init__(self, prefix: str = "") -> None:
         self.frames: list[Frame] = []
-        #: The last item of the conversation.
+        #: The id of the last item of the conversation.
         self.last: str | None = None
         self._prefix = prefix
         self._count = 0
 
     def name(self, kind: str) -> str:
-        """A fresh id."""
+        """A new id."""
         self._count += 1
         return f"{self._prefix}{kind}_{self._count}"
 
     def send(self, type: str, **fields: Any) -> Frame:
-        """One more frame of the service's."""
+        """Add a frame of the service."""
         frame = {"type": type, "event_id": self.name("event"), **fields}
         self.frames.append(frame)
         return frame
 
     def note(self, fact: str, **fields: Any) -> None:
-        """A local fact, or what the client sends."""
+        """Add a local fact or a frame of the client."""
         self.frames.append({"type": fact, **fields})
 
     # --- The session --------------------------------------------------------------
 
     def created(self, **config: Any) -> None:
-        """The connection stands."""
+        """The session is created."""
         session = {"type": "realtime", "id": self.name("sess"), **config}
         self.send("session.created", session=session)
 
-    # --- What the user does -------------------------------------------------------
+    # --- The user ------------------------------------------------------------------
 
     def typed(self, text: str, role: str = "user") -> str:
-        """A whole message in text; the id of its item."""
+        """A complete text message; returns the id of its item."""
         item_id = self.name("item")
         item = message(item_id, role, [{"type": "input_text", "text": text}])
         self.put(item)
         return item_id
 
     def put(self, item: Frame, *, done: bool = True) -> None:
-        """An item at the end of the conversation."""
+        """Add an item at the end of the conversation."""
         previous, self.last = self.last, str(item["id"])
         self.send("conversation.item.added", item=item, previous_item_id=previous)
         if done:
             self.send("conversation.item.done", item=item, previous_item_id=previous)
 
     def start_speech(self) -> str:
-        """The user begins to speak; the id that is reserved."""
+        """The user begins to speak; returns the id of the future item."""
         item_id = self.name("item")
         self.send(
             "input_audio_buffer.speech_started", item_id=item_id, audio_start_ms=10
@@ -89,7 +90,7 @@ class Service:
         return item_id
 
     def end_speech(self, item_id: str) -> None:
-        """The user falls silent, and their audio becomes an item."""
+        """The user stops speaking, and the audio becomes an item."""
         self.send(
             "input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=900
         )
@@ -100,7 +101,7 @@ class Service:
         self.put(item)
 
     def hear(self, item_id: str, words: str) -> None:
-        """Some words of the user's, provisional."""
+        """A delta of the transcription."""
         self.send(
             f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=words
         )
@@ -108,7 +109,7 @@ class Service:
     def transcribe(
         self, item_id: str, chunks: Sequence[str], *, fails: bool = False
     ) -> None:
-        """The words of the user's audio, in pieces and then whole."""
+        """The transcription of the user's speech: its deltas, then the full text."""
         for chunk in chunks:
             self.hear(item_id, chunk)
         at: Frame = {"item_id": item_id, "content_index": 0}
@@ -122,16 +123,16 @@ class Service:
             )
 
     def spoken(self, *chunks: str) -> str:
-        """A whole utterance of the user; the id of its item."""
+        """A complete utterance of the user; returns the id of its item."""
         item_id = self.start_speech()
         self.end_speech(item_id)
         self.transcribe(item_id, chunks)
         return item_id
 
-    # --- What the model does ------------------------------------------------------
+    # --- The model -----------------------------------------------------------------
 
     def begin(self, *, in_band: bool = True, metadata: Any = None) -> str:
-        """A response begins; its id."""
+        """A response begins; returns its id."""
         response_id = self.name("resp")
         self.send(
             "response.created",
@@ -156,7 +157,7 @@ class Service:
     def close(
         self, response_id: str, item: Frame, *, index: int = 0, in_band: bool = True
     ) -> None:
-        """An output item is over."""
+        """An output item ends."""
         if in_band:
             self.send("conversation.item.done", item=item, previous_item_id=None)
         at: Frame = {"response_id": response_id, "output_index": index}
@@ -171,7 +172,7 @@ class Service:
         in_band: bool = True,
         index: int = 0,
     ) -> Frame:
-        """An item of the assistant's up to its last delta; give it to `finish`."""
+        """An assistant item up to its last delta; pass the result to `finish`."""
         item_id = self.name("item")
         item = message(item_id, "assistant", [], status="in_progress")
         self.open(response_id, item, index=index, in_band=in_band)
@@ -185,7 +186,7 @@ class Service:
         return said
 
     def utter(self, said: Frame, chunk: str) -> None:
-        """A little more of what the assistant says."""
+        """One more delta of an assistant item."""
         at: Frame = {key: said[key] for key in (*_ITEM, "output_index")}
         at["content_index"] = 0
         kind = "output_audio_transcript" if said["spoken"] else "output_text"
@@ -195,7 +196,7 @@ class Service:
         said["text"] += chunk
 
     def finish(self, said: Frame, status: str = "completed") -> Frame:
-        """The item is over; gives it as ``response.done`` shows it."""
+        """End the item; returns it as it is in ``response.done``."""
         at: Frame = {key: said[key] for key in (*_ITEM, "output_index")}
         at["content_index"] = 0
         text = said["text"]
@@ -225,7 +226,7 @@ class Service:
         in_band: bool = True,
         **details: Any,
     ) -> None:
-        """The response is over. What was cancelled or failed has no usage."""
+        """End the response. A cancelled or failed one has no usage."""
         self.send(
             "response.done",
             response={
@@ -239,7 +240,7 @@ class Service:
         )
 
     def reply(self, *chunks: str, **how: Any) -> str:
-        """A whole answer; the id of its item."""
+        """A complete reply; returns the id of its item."""
         in_band = how.get("in_band", True)
         response_id = self.begin(in_band=in_band)
         said = self.say(response_id, chunks, **how)
@@ -257,7 +258,7 @@ class Service:
         index: int = 0,
         status: str = "completed",
     ) -> Frame:
-        """A whole function call; its item."""
+        """A complete function call; returns its item."""
         item_id, call_id = self.name("item"), self.name("call")
         item: Frame = {"id": item_id, "type": "function_call", "name": name}
         item |= {"call_id": call_id, "arguments": "", "status": "in_progress"}
@@ -275,7 +276,7 @@ class Service:
         return item
 
     def answer(self, call_id: str, output: str) -> str:
-        """The client's function has given its output; the id of the item."""
+        """The client sends the output of a function; returns the id of the item."""
         self.note("duologue.tool_started", call_id=call_id)
         self.note("duologue.tool_finished", call_id=call_id)
         item: Frame = {"id": self.name("item"), "type": "function_call_output"}
@@ -285,7 +286,7 @@ class Service:
         return str(item["id"])
 
     def list_tools(self, label: str, *, fails: bool = False) -> str:
-        """The tools of an MCP server; the id of the item."""
+        """The tool list of an MCP server; returns the id of the item."""
         item_id = self.name("mcpl")
         self.send("mcp_list_tools.in_progress", item_id=item_id)
         item: Frame = {"id": item_id, "type": "mcp_list_tools", "server_label": label}
@@ -298,7 +299,7 @@ class Service:
     def mcp_call(
         self, response_id: str, label: str, *, index: int = 0, fails: bool = False
     ) -> Frame:
-        """A tool that the service called itself; its item."""
+        """A call of an MCP tool by the service; returns its item."""
         item: Frame = {"id": self.name("mcp"), "type": "mcp_call", "name": "look"}
         item |= {"server_label": label, "arguments": "", "status": "in_progress"}
         self.open(response_id, item, index=index)
@@ -317,7 +318,7 @@ class Service:
         return item
 
     def approval(self, label: str, response_id: str, *, index: int = 0) -> Frame:
-        """The service asks whether it may call a tool; its item."""
+        """An approval request for an MCP tool; returns its item."""
         item: Frame = {"id": self.name("mcpr"), "type": "mcp_approval_request"}
         item |= {"server_label": label, "name": "look", "arguments": "{}"}
         self.open(response_id, item, index=index)
@@ -325,7 +326,7 @@ class Service:
         return item
 
     def approve(self, request_id: str) -> str:
-        """The client allows it; the id of the item."""
+        """The client approves the request; returns the id of the item."""
         item: Frame = {"id": self.name("item"), "type": "mcp_approval_response"}
         item |= {"approval_request_id": request_id, "approve": True}
         self.note("conversation.item.create", item=item)
@@ -334,3 +335,16 @@ class Service:
 
 
 _ITEM = ("response_id", "item_id")
+
+
+def message(
+    item_id: str, role: str, content: Sequence[Frame], status: str = "completed"
+) -> Frame:
+    """A message item in wire format."""
+    return {
+        "id": item_id,
+        "type": "message",
+        "role": role,
+        "status": status,
+        "content": list(content),
+    }

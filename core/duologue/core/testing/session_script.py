@@ -1,7 +1,8 @@
-"""Whole sessions, written turn by turn, with the transcript that they must give.
+"""Whole sessions, written turn by turn, with the transcript that they must have.
 
-A `Turn` is a plan: who speaks, when the words come, what the model does, how it ends.
-`script` plays plans through a `Service`, in orders that a service really uses.
+A `Turn` is a plan: who speaks, when the transcription arrives, how the model answers,
+how the turn ends. `script` plays plans through a `Service`, in the orders of events
+that real services use.
 """
 
 from __future__ import annotations
@@ -10,15 +11,74 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from .service_frames import Frame, Service, message
-from .turn_plan import ENDS, MCP, TRANSCRIPTS, Turn
+from .service_frames import Service, message
+from .stream import Frame
 
 __all__ = ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS", "Line", "Script", "Turn", "script"]
+
+#: When the transcription of the user's speech arrives.
+TRANSCRIPTS = ("within", "early", "before", "late", "failed", "never")
+#: How the answer ends.
+ENDS = ("completed", "cancelled", "truncated", "incomplete", "failed")
+#: The result of an MCP server.
+MCP = ("", "completed", "failed", "approval")
+
+
+@attrs.frozen
+class Turn:
+    """The plan of one turn.
+
+    ``user`` and ``reply`` are texts in chunks; ``calls`` the arguments of function
+    calls, in chunks, that the model makes in parallel before it answers; ``aside`` is
+    the text of an out-of-band response in between.
+
+    * ``transcript``, when the transcription arrives: ``within`` the answer, ``early``
+      (during the speech), ``before`` the answer, ``late`` (after the next turn),
+      ``failed``, ``never``
+    * ``end``, how the answer ends: ``completed``, ``cancelled``, ``truncated``,
+      ``incomplete``, ``failed``
+    * ``mcp``, the result of an MCP server: ``""``, ``completed``, ``failed``,
+      ``approval``
+    * ``events``, other events at the end: ``deleted_first``, ``deleted_last``,
+      ``reconnected``, ``cleared``, ``retrieved``, ``rate_limits``, ``error``, ``dtmf``,
+      ``timeout``, ``system``, ``set_up``
+
+    Raises ValueError for any other value of these four.
+
+    >>> plan = Turn(user=("what ", "time?"), reply=("Three.",), end="truncated")
+    >>> [line.text for line in script([plan]).lines]
+    ['what time?', 'Three.']
+    """
+
+    user: tuple[str, ...]
+    reply: tuple[str, ...]
+    is_spoken: bool = True
+    transcript: str = "within"
+    reply_is_spoken: bool = True
+    plays: bool = False
+    end: str = "completed"
+    calls: tuple[tuple[str, ...], ...] = ()
+    mcp: str = ""
+    aside: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        _check_one("Turn.transcript", self.transcript, TRANSCRIPTS)
+        _check_one("Turn.end", self.end, ENDS)
+        _check_one("Turn.mcp", self.mcp, MCP)
+        for event in self.events:
+            _check_one("Turn.events", event, ASIDES)
+
+
+def _check_one(field: str, value: object, allowed: Iterable[str]) -> None:
+    if value not in (names := tuple(allowed)):
+        known = ", ".join(map(repr, names))
+        raise ValueError(f"{field} is {value!r}, not one of {known}")
 
 
 @attrs.frozen
 class Line:
-    """What a line of the transcript must say.
+    """An expected line of the transcript.
 
     >>> Line("item_1", "user", "hello").text
     'hello'
@@ -31,10 +91,10 @@ class Line:
 
 @attrs.frozen
 class Script:
-    """The frames of a session, and the transcript that they must fold to.
+    """The frames of a session, and the expected transcript.
 
     >>> from duologue.core import fold, select_transcripts
-    >>> from .service_frames import to_records
+    >>> from .stream import to_records
     >>> played = script([Turn(user=("hello",), reply=("Hi.",))])
     >>> session = fold(to_records(played.frames)).sessions["s"]
     >>> [line.text for line in select_transcripts(session)]
@@ -48,7 +108,7 @@ class Script:
 
 
 def script(plan: Iterable[Turn], prefix: str = "") -> Script:
-    """The session of these turns. ``prefix`` begins all its ids.
+    """The session with these turns. All its ids begin with ``prefix``.
 
     >>> script([]).lines
     ()
@@ -58,21 +118,21 @@ def script(plan: Iterable[Turn], prefix: str = "") -> Script:
     turns = list(plan)
     for number, turn in enumerate(turns, start=1):
         stage.play(turn, turns[number] if number < len(turns) else None)
-    stage.pay_debts()
+    stage.transcribe_late()
     return Script(tuple(stage.service.frames), tuple(stage.lines))
 
 
 class _Stage:
-    """A session while it is written: its service, and what is not settled yet."""
+    """A session in the making: its service, and the events that are still due."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.lines: list[Line] = []
-        #: Items of the conversation that are there, with their words.
+        #: The items of the conversation with their text.
         self.standing: dict[str, Line] = {}
-        #: Words of the user that are still to come.
-        self.debts: list[Callable[[], None]] = []
-        #: The item of a user who has already begun, by interrupting.
+        #: Transcriptions that are still due.
+        self.late: list[Callable[[], None]] = []
+        #: The item of a user who has begun the next turn by an interruption.
         self.reserved: str | None = None
 
     def connect(self) -> None:
@@ -84,22 +144,22 @@ class _Stage:
         service.send("session.updated", session={"type": "realtime", "tools": []})
 
     def play(self, turn: Turn, following: Turn | None) -> None:
-        """One turn, from the user's first word to what happens after the answer."""
-        earlier, self.debts = self.debts, []
+        """One turn, from the speech of the user to the events after the answer."""
+        earlier, self.late = self.late, []
         user = self._user(turn)
         after = self._answer(turn, following, user)
-        for pay in (*after, *earlier):
-            pay()
+        for write in (*after, *earlier):
+            write()
         for name in turn.events:
-            # A user who is speaking is neither cut off nor cleared away here.
+            # These would end or clear the speech of the user.
             if self.reserved is None or name not in _WHILE_SILENT:
                 ASIDES[name](self)
 
-    def pay_debts(self) -> None:
-        """The words that are still to come, come."""
-        debts, self.debts = self.debts, []
-        for pay in debts:
-            pay()
+    def transcribe_late(self) -> None:
+        """Write the transcriptions that are still due."""
+        late, self.late = self.late, []
+        for write in late:
+            write()
 
     def add(self, item_id: str, role: str, text: str) -> None:
         line = Line(item_id, role, text.strip())
@@ -124,7 +184,7 @@ class _Stage:
             service.transcribe(item_id, turn.user)
         self.add(item_id, "user", "" if turn.transcript == "never" else text)
         if turn.transcript == "late":
-            self.debts.append(lambda: service.transcribe(item_id, turn.user))
+            self.late.append(lambda: service.transcribe(item_id, turn.user))
         return item_id
 
     def _words_within(self, turn: Turn, user: str) -> None:
@@ -137,7 +197,7 @@ class _Stage:
     def _answer(
         self, turn: Turn, following: Turn | None, user: str
     ) -> list[Callable[[], None]]:
-        """The answer; gives what comes after it."""
+        """The answer; returns the functions that write later events."""
         service = self.service
         aside = self._begin_aside(turn)
         if turn.calls:
@@ -236,10 +296,10 @@ class _Stage:
             service.note("conversation.item.truncate", **at)
             service.send("conversation.item.truncated", **at)
 
-    # --- What else happens --------------------------------------------------------
+    # --- Other events -------------------------------------------------------------
 
     def delete(self, item_id: str) -> None:
-        """An item leaves; its words may still come, and change nothing."""
+        """Delete an item. Its transcription may still arrive, and is ignored."""
         service = self.service
         service.note("conversation.item.delete", item_id=item_id)
         service.send("conversation.item.deleted", item_id=item_id)
@@ -255,9 +315,9 @@ class _Stage:
             self.delete(next(reversed(self.standing)))
 
     def reconnect(self) -> None:
-        """The connection is lost; the next one is given what was said."""
+        """The connection is lost; the next one gets the conversation."""
         service = self.service
-        self.pay_debts()
+        self.transcribe_late()
         service.note("duologue.disconnected", code=1006, expected=False)
         service.note("duologue.tick")
         self.connect()
@@ -270,12 +330,12 @@ class _Stage:
             service.put(item)
 
     def clear(self) -> None:
-        """The user clears what is shown; what comes later shows again."""
+        """The user clears the transcripts; later lines are shown."""
         self.service.note("duologue.cleared")
         self.lines = []
 
     def retrieve(self) -> None:
-        """The client asks for the service's copy of what the assistant said last."""
+        """The client retrieves the last reply."""
         said = [one for one in self.standing.values() if one.role == "assistant"]
         for line in said[-1:]:
             self.service.note("conversation.item.retrieve", item_id=line.item_id)
@@ -294,13 +354,13 @@ class _Stage:
         self.service.send("error", error={**error, "message": "no", "event_id": "me_1"})
 
     def press(self) -> None:
-        """A telephone key; the one event without an id."""
+        """A telephone key, the only event without an id."""
         self.service.note(
             "input_audio_buffer.dtmf_event_received", event="5", received_at=1_000
         )
 
     def wait(self) -> None:
-        """Nobody speaks for so long that the silence becomes an item."""
+        """The idle timeout makes an item of the silence."""
         service = self.service
         item_id = service.name("item")
         service.send(
@@ -321,15 +381,15 @@ class _Stage:
         self.service.typed("Be brief.", role="system")
 
     def set_up(self) -> None:
-        """What the user does with microphone and speaker."""
+        """The user changes the microphone, the volume and the configuration."""
         self.service.note("duologue.muted", muted=True)
         self.service.note("duologue.volume", volume=0.5)
         self.service.note("duologue.played", item_id=self.service.last or "", ms=20)
-        wish = {"type": "session.update", "session": {"type": "realtime"}}
-        self.service.note("duologue.requested", event=wish)
+        event = {"type": "session.update", "session": {"type": "realtime"}}
+        self.service.note("duologue.requested", event=event)
 
 
-#: What else can happen after a turn: what does each that `Turn` names.
+#: The events that `Turn` names, and the functions that write them.
 ASIDES: dict[str, Callable[[_Stage], None]] = {
     "deleted_first": _Stage.delete_first,
     "deleted_last": _Stage.delete_last,

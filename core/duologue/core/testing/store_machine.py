@@ -1,4 +1,4 @@
-"""A state machine over a `Store`: whatever happens, it agrees with a naive model."""
+"""A Hypothesis state machine: a `Store` must agree with a naive model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from duologue.core.log.snapshot import dump, load
 from duologue.core.state.model import State
 from duologue.core.store import Store
 
-from .failure_report import shown
 from .mutations import hostile
 from .naive_model import Model
-from .service_frames import Frame, Service, direction, message
+from .service_frames import Service, message
 from .strategies import records
-from .stream import Stream
+from .stream import Frame, Stream, direction, shown
 
 __all__ = ["StoreMachine"]
 
@@ -27,30 +26,30 @@ _WORDS = st.sampled_from(["yes ", "no", " and", "語", "é "])
 
 
 class _Side:
-    """One session: who writes it, what it must be, and what is under way in it."""
+    """One session: its service, its model, and the work in progress."""
 
     def __init__(self, name: str) -> None:
         self.service = Service(f"{name}_")
         self.model = Model()
         self.epoch = 0
-        #: Frames of this epoch that can come again.
+        #: Frames of this epoch that can be repeated.
         self.sent: list[Frame] = []
-        #: The user's items whose words are still to come.
-        self.unheard: list[str] = []
+        #: Items of the user without a transcription.
+        self.untranscribed: list[str] = []
         self.speaking: str | None = None
-        #: Items under way, each with its response.
+        #: Assistant items in progress, each with its response.
         self.said: list[Frame] = []
-        self.told = 0
+        self.count = 0
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two sessions in one store: they speak, type, answer, are cut off, deleted,
-    reconnected, dumped and loaded, and forgotten; events come twice or are unknown.
+    """Two sessions in one store: speech, text, replies, interruption, deletion, new
+    connections, dump and load; sessions are forgotten, events repeated or unknown.
 
-    After every step the store must say what plain dicts say, and every subscriber
-    must have been told of every record once. Override `make_store` to test a store
-    of your own, with a middleware that lets every record through (`check_middleware`
-    is for one that holds some back):
+    After every step the store must agree with `Model`, and must have called every
+    subscriber once for every record. Override `make_store` to test your own store, with
+    a middleware that passes every record on (for one that drops some, use
+    `check_middleware`):
 
     >>> from hypothesis import settings
     >>> from hypothesis.stateful import run_state_machine_as_test
@@ -71,7 +70,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self._open(State())
 
     def make_store(self, state: State) -> Store:
-        """The store to test, beginning from this state."""
+        """The store to test, with this initial state."""
         return Store(state)
 
     def _open(self, state: State) -> Store:
@@ -81,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
         return store
 
     def _send(self, name: str) -> None:
-        """Feed what the service of a session has written."""
+        """Feed the new frames of a service."""
         side = self.sides[name]
         frames, side.service.frames = side.service.frames, []
         for frame in frames:
@@ -96,7 +95,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
         told, self.told = self.told, []
         _check_told(record, told)
-        side.told += 1
+        side.count += 1
         return record
 
     # --- The user -----------------------------------------------------------------
@@ -109,29 +108,29 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS)
     def speak_or_fall_silent(self, name: str) -> None:
-        """The user begins to speak, or ends."""
+        """The user begins to speak, or stops."""
         side = self.sides[name]
         if side.speaking is None:
             side.speaking = side.service.start_speech()
         else:
             side.service.end_speech(side.speaking)
-            side.unheard.append(side.speaking)
+            side.untranscribed.append(side.speaking)
             side.speaking = None
         self._send(name)
 
     @rule(name=_SESSIONS, words=st.lists(_WORDS, max_size=3), fails=st.booleans())
     def transcribe(self, name: str, words: list[str], fails: bool) -> None:
-        """The words of something that the user said come, whoever speaks by now."""
+        """The transcription of an earlier utterance arrives."""
         side = self.sides[name]
-        if side.unheard:
-            side.service.transcribe(side.unheard.pop(), words, fails=fails)
+        if side.untranscribed:
+            side.service.transcribe(side.untranscribed.pop(), words, fails=fails)
         self._send(name)
 
     # --- The model ----------------------------------------------------------------
 
     @rule(name=_SESSIONS, spoken=st.booleans(), aside=st.booleans())
     def begin(self, name: str, spoken: bool, aside: bool) -> None:
-        """The assistant begins to answer, in the conversation or beside it."""
+        """The assistant begins to answer, in the conversation or out of band."""
         service = self.sides[name].service
         response = service.begin(in_band=not aside)
         said = service.say(response, (), spoken=spoken, in_band=not aside)
@@ -140,7 +139,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS, which=st.integers(0, 3), words=_WORDS)
     def utter(self, name: str, which: int, words: str) -> None:
-        """One of the answers under way grows."""
+        """A delta of one of the answers in progress."""
         side = self.sides[name]
         if side.said:
             side.service.utter(side.said[which % len(side.said)], words)
@@ -148,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS, which=st.integers(0, 3), cut=st.booleans())
     def finish(self, name: str, which: int, cut: bool) -> None:
-        """One of the answers ends, or is cut off."""
+        """One of the answers ends, or is interrupted."""
         side = self.sides[name]
         if side.said:
             said = side.said.pop(which % len(side.said))
@@ -161,7 +160,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS, arguments=st.lists(_WORDS, max_size=3))
     def call(self, name: str, arguments: list[str]) -> None:
-        """The model calls a function, and gets its answer."""
+        """The model calls a function, and gets its output."""
         service = self.sides[name].service
         response = service.begin()
         item = service.call(response, "look", arguments)
@@ -169,11 +168,11 @@ class StoreMachine(RuleBasedStateMachine):
         service.answer(item["call_id"], "found")
         self._send(name)
 
-    # --- What goes wrong ----------------------------------------------------------
+    # --- Faults -------------------------------------------------------------------
 
     @rule(name=_SESSIONS, which=st.integers(0, 1_000))
     def repeat(self, name: str, which: int) -> None:
-        """An event comes again, and changes nothing."""
+        """A repeated event changes nothing."""
         side = self.sides[name]
         recent = [f for f in side.sent[-300:] if "event_id" in f]
         if recent:
@@ -181,12 +180,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS, frame=st.sampled_from([b"\xff", b"[]", b'{"type":"new"}']))
     def babble(self, name: str, frame: bytes) -> None:
-        """What nobody understands changes nothing."""
+        """An invalid or unknown frame changes nothing."""
         self._feed(name, frame)
 
     @rule(name=_SESSIONS, which=st.integers(0, 1_000))
     def delete(self, name: str, which: int) -> None:
-        """An item leaves, and stays away."""
+        """An item is deleted for good."""
         side = self.sides[name]
         if side.model.order:
             item_id = side.model.order[which % len(side.model.order)]
@@ -195,12 +194,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS)
     def reconnect(self, name: str) -> None:
-        """The connection is lost; the next one is given what is known."""
+        """The connection is lost; the next one gets the conversation."""
         side = self.sides[name]
         lost: Frame = {"type": "duologue.disconnected", "expected": False}
         side.model.take(self._feed(name, lost))
         side.epoch += 1
-        side.sent, side.said, side.unheard, side.speaking = [], [], [], None
+        side.sent, side.said, side.untranscribed, side.speaking = [], [], [], None
         side.service.note("duologue.connecting")
         side.service.created()
         side.service.last = None
@@ -216,19 +215,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def dump_and_load(self) -> None:
-        """A store goes on where its snapshot ends."""
+        """A new store continues from a snapshot."""
         self.store = self._open(load(dump(self.store.state)))
 
-    @precondition(lambda self: any(side.told for side in self.sides.values()))
+    @precondition(lambda self: any(side.count for side in self.sides.values()))
     @rule(name=_SESSIONS)
     def forget(self, name: str) -> None:
-        """A session leaves no trace; the other does not notice."""
+        """A session is removed; the other one stays."""
         self._feed(name, {"type": "duologue.forgotten"})
         self.sides[name] = _Side(name)
 
     @rule(stream=hostile(records(turns=1), faults=4))
     def disturb(self, stream: Stream) -> None:
-        """Another session gets whatever it gets, and is forgotten."""
+        """Another session receives a hostile stream, and is forgotten."""
         for record in stream:
             self.store.dispatch(record)
         self.store.dispatch(
@@ -240,47 +239,48 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """The store says what the model says."""
+        """The store agrees with the model."""
         for name, side in self.sides.items():
             session = self.store.session(name)
             if session is None:
-                assert side.told == 0, "a session is there once it had a record"
+                assert side.count == 0, "a session exists after its first record"
             else:
-                assert side.told == session.dedup.events, "every record counts"
+                assert side.count == session.dedup.events, "every record counts"
                 side.model.check(session)
 
     def teardown(self) -> None:
-        """The state of the end can be dumped, and read as JSON."""
+        """The final state can be dumped as JSON."""
         parsed: Any = msgspec.json.decode(dump(self.store.state))
         assert isinstance(parsed, dict)
 
 
 def _check_store(store: Any, state: State) -> None:
-    """`make_store` gave a store, and one that goes on from the state."""
+    """`make_store` must return a store with the given state."""
     if not isinstance(store, Store):
         hint = ": is a return missing?" if store is None else ""
-        raise AssertionError(f"make_store gave {shown(store)}, not a Store{hint}")
+        raise AssertionError(f"make_store returned {shown(store)}, not a Store{hint}")
     assert dump(store.state) == dump(state), (
-        "make_store gave a store that does not begin from the state that it was given: "
-        "pass it on, as in Store(state)"
+        "make_store returned a store with another state than its argument: pass the "
+        "argument on, as in Store(state)"
     )
 
 
 def _check_told(record: Any, told: list[Record]) -> None:
-    """The subscribers were told once, of the record that `feed` gave back."""
+    """The subscribers must be called once, with the record that `feed` returned."""
     if not isinstance(record, Record):
-        raise AssertionError(f"feed gave {shown(record)}, not the Record that it made")
+        raise AssertionError(f"feed returned {shown(record)}, not the new Record")
     what = f"{record.event.type} (session {record.session!r}, record {record.seq})"
     if len(told) > 1:
         raise AssertionError(
-            f"the store told its subscribers of {len(told)} records for one: {what}. "
-            "Its feed, or a middleware, feeds or passes it on more than once"
+            f"the store called its subscribers {len(told)} times for one record: "
+            f"{what}. Its feed, or a middleware, passes it on more than once"
         )
     assert told, (
-        f"the store did not tell its subscribers of {what}. It, or a middleware, holds "
-        "the record back; StoreMachine needs them all"
+        f"the store did not call its subscribers for {what}. It, or a middleware, "
+        "drops the record; StoreMachine needs every record"
     )
     assert told == [record], (
-        f"the store told its subscribers of another record than feed gave: {what}. "
-        "It, or a middleware, changes the record; StoreMachine needs it as it is"
+        f"the store called its subscribers with another record than feed returned: "
+        f"{what}. It, or a middleware, changes the record; StoreMachine needs it as "
+        "it was fed"
     )

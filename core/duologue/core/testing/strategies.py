@@ -1,4 +1,4 @@
-"""Hypothesis strategies of legal streams: one turn, many, several sessions at once."""
+"""Hypothesis strategies of legal streams: a turn, a session, several sessions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from .service_frames import Frame, Service, to_records
+from .service_frames import Service
 from .session_script import ASIDES, ENDS, MCP, TRANSCRIPTS, Script, Turn, script
-from .stream import Stream
+from .stream import Frame, Stream, to_records
 
 __all__ = ["plans", "records", "scripts", "translations", "turns"]
 
-#: Words with what makes words hard: spaces, accents, other scripts, two code units.
+#: Words with spaces, accents, other scripts, and two UTF-16 code units.
 _WORDS = st.text("ab é語🎵", min_size=1, max_size=5)
 _CHUNKS = st.lists(_WORDS, min_size=1, max_size=4).map(tuple)
 _PIECES = st.sampled_from(
@@ -23,7 +23,7 @@ _NOTHING: st.SearchStrategy[Any] = st.just(())
 
 
 def plans(*, tools: bool = True, spoken: bool | None = None) -> st.SearchStrategy[Turn]:
-    """Plans of one turn. ``spoken`` decides whether the user speaks or types.
+    """Plans of one turn. With ``spoken`` the user always speaks, or never.
 
     >>> from hypothesis import given
     >>> @given(plans(spoken=False))
@@ -51,7 +51,7 @@ def plans(*, tools: bool = True, spoken: bool | None = None) -> st.SearchStrateg
 def scripts(
     *, turns: int = 5, tools: bool = True, prefix: str = ""
 ) -> st.SearchStrategy[Script]:
-    """Whole sessions of up to ``turns`` turns, with what their transcript must say.
+    """Sessions of up to ``turns`` turns, with the expected transcript.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold, select_transcripts
@@ -69,13 +69,13 @@ def scripts(
 def records(
     *, turns: int = 5, sessions: int = 1, tools: bool = True, translation: bool = False
 ) -> st.SearchStrategy[Stream]:
-    """Legal streams, as a log holds them.
+    """Legal streams, as in a log.
 
-    Up to ``turns`` turns in each of up to ``sessions`` sessions (``s1``, ``s2``, …),
-    which mix: spoken and typed, with tools and MCP (unless ``tools`` is off),
-    interruptions, truncation, deletion, words that come early, late or not at all,
-    responses out of band, errors, new connections, local facts. With ``translation``
-    some of the sessions are translations.
+    Up to ``turns`` turns in each of up to ``sessions`` interleaved sessions (``s1``,
+    ``s2``, …): spoken and typed, with tools and MCP (unless ``tools`` is off),
+    interruption, truncation, deletion, transcriptions that are early, late or missing,
+    out-of-band responses, errors, new connections, local facts. With ``translation``
+    some sessions are translations.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold
@@ -104,7 +104,7 @@ def _records(
 
 
 def _mix(tracks: list[Stream], choices: bytes) -> Stream:
-    """All tracks in one, each in its order, none earlier than the one before it."""
+    """All tracks interleaved, each in its order, with increasing times."""
     mixed = Stream()
     left = [list(reversed(track)) for track in tracks]
     while left:
@@ -116,7 +116,7 @@ def _mix(tracks: list[Stream], choices: bytes) -> Stream:
 
 
 def translations(turns: int = 8) -> st.SearchStrategy[list[Frame]]:
-    """The frames of a translation session: two texts that run, and a clean end.
+    """The frames of a translation session: both texts, and a clean end.
 
     >>> from hypothesis import given
     >>> @given(translations())
@@ -144,14 +144,14 @@ def _translate(words: list[tuple[str, str]]) -> list[Frame]:
 def turns(
     *, tools: bool = True, spoken: bool | None = None
 ) -> st.SearchStrategy[Stream]:
-    """The stream of a session of one turn: the smallest that means something.
+    """The stream of a session of one turn: the smallest realistic stream.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold
     >>> @given(turns(spoken=True))
-    ... def test_somebody_spoke(stream):
+    ... def test_the_user_spoke(stream):
     ...     assert fold(stream).sessions["s1"].items
-    >>> test_somebody_spoke()
+    >>> test_the_user_spoke()
     """
     plan = plans(tools=tools, spoken=spoken)
     return plan.map(lambda turn: to_records(script([turn]).frames, session="s1"))

@@ -1,33 +1,51 @@
-"""A stream of records that a person can read when a test shows it."""
+"""Streams of records: made from frames, drawn by Hypothesis, readable in a failure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Union
 
-from duologue.core.log.record import Record
+import msgspec
+from hypothesis import strategies as st
 
-__all__ = ["Stream", "recorded"]
+from duologue.core.events.base import ClientEvent
+from duologue.core.events.types import SessionKind
+from duologue.core.log.record import Direction, Record, kind_after
 
-#: Records that are shown; those of a small failure are far fewer.
-_SHOWN = 150
-#: Characters of a frame that are shown: from its beginning, and from its end, where
-#: those fields stand that say how something ended.
+__all__ = [
+    "Frame",
+    "Stream",
+    "Streams",
+    "direction",
+    "drawn",
+    "recorded",
+    "shown",
+    "to_records",
+]
+
+#: One event as JSON values.
+Frame = dict[str, Any]
+
+#: The number of records in a ``repr``; a small failure has far fewer.
+_RECORDS = 150
+#: Characters of a frame in a ``repr``: its beginning, and its end, which often holds
+#: the status.
 _HEAD = 240
 _TAIL = 160
-#: Text of base64 or of the kind, that nobody reads.
+#: Long strings of base64 and the like.
 _LONG = re.compile(r'"[A-Za-z0-9+/]{40,}={0,2}"')
+#: Characters of a value in a message.
+_SHOWN = 160
 
 
 class Stream(list[Record]):
-    """A list of records, each one line of its ``repr``.
+    """A list of records whose ``repr`` has one line for each.
 
-    Number, session, ``#`` epoch if not the first, way, where it came from if not the
-    usual place, frame. An ellipsis says how many characters in the middle of a frame
-    are not shown; ``stream[number - 1].frame`` has them all.
+    A line holds the number, the session, ``#`` and the epoch unless it is 0, the
+    direction, the source if there is one, and the frame. In a long frame an ellipsis
+    says how many characters are left out; ``stream[number - 1].frame`` is complete.
 
-    >>> from .service_frames import to_records
     >>> to_records([{"type": "duologue.tick"}])
     [
       1. s local {"type":"duologue.tick"}
@@ -35,11 +53,9 @@ class Stream(list[Record]):
     """
 
     def __repr__(self) -> str:
-        lines = [
-            _line(number, record) for number, record in enumerate(self[:_SHOWN], 1)
-        ]
-        if len(self) > _SHOWN:
-            lines.append(f"  … and {len(self) - _SHOWN} more")
+        lines = [_line(number, it) for number, it in enumerate(self[:_RECORDS], 1)]
+        if len(self) > _RECORDS:
+            lines.append(f"  … and {len(self) - _RECORDS} more")
         return "\n".join(["[", *lines, "]"])
 
 
@@ -47,18 +63,91 @@ def _line(number: int, record: Record) -> str:
     epoch = f"#{record.epoch}" if record.epoch else ""
     src = f" ({record.src})" if record.src else ""
     frame = record.frame.decode(errors="backslashreplace")
-    frame = _LONG.sub(_left_out, frame)
+    frame = _LONG.sub(lambda text: f'"… ({len(text[0]) - 2})"', frame)
     if (more := len(frame) - _HEAD - _TAIL) > 0:
         frame = f"{frame[:_HEAD]}… ({more} more) …{frame[-_TAIL:]}"
     return f"  {number}. {record.session}{epoch} {record.dir}{src} {frame}"
 
 
-def _left_out(text: re.Match[str]) -> str:
-    return f'"… ({len(text[0]) - 2})"'
+def shown(value: object) -> str:
+    """The ``repr``, shortened with an ellipsis."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+# Streams from frames.
+
+_SENT = {str(cls.__struct_config__.tag) for cls in ClientEvent.__subclasses__()}
+
+
+def direction(frame: Frame | bytes) -> Direction:
+    """The direction of a frame, by its type."""
+    name = "" if isinstance(frame, bytes) else str(frame.get("type"))
+    if name.startswith("duologue."):
+        return "local"
+    return "out" if name in _SENT else "in"
+
+
+def to_records(
+    frames: Iterable[Frame | bytes], *, session: str = "s", start: float = 1000.0
+) -> Stream:
+    """The records of these frames, 0.1 s apart.
+
+    ``start`` is the time before the first, in seconds. The direction follows from the
+    type; every ``duologue.connecting`` except the first begins a new epoch. Raises
+    TypeError for a frame that is neither a dict nor bytes.
+
+    >>> [record] = to_records([{"type": "duologue.muted", "muted": True}])
+    >>> record.dir, record.seq, record.session
+    ('local', 1, 's')
+    """
+    found = Stream()
+    epoch, kind = -1, SessionKind.REALTIME
+    for seq, frame in enumerate(frames, start=1):
+        if not isinstance(frame, dict | bytes):
+            raise TypeError(f"a frame is a dict or bytes, not {shown(frame)}")
+        way = direction(frame)
+        if isinstance(frame, dict):
+            epoch += frame.get("type") == "duologue.connecting"
+            frame = msgspec.json.encode(frame)
+        record = Record.of(
+            frame,
+            seq=seq,
+            session=session,
+            dir=way,
+            at=start + seq / 10,
+            epoch=max(epoch, 0),
+            kind=kind,
+        )
+        kind = kind_after(kind, record)
+        found.append(record)
+    return found
+
+
+# The streams that a check runs over.
+
+#: A strategy of streams, or the records of one stream.
+Streams = Union["st.SearchStrategy[Stream]", Iterable[Record]]
+
+
+def drawn(streams: Streams) -> st.SearchStrategy[Stream]:
+    """A strategy of streams; for one recorded stream, a strategy that returns it.
+
+    Raises TypeError for any other argument, and later if the strategy draws another
+    type.
+
+    >>> drawn(3)
+    Traceback (most recent call last):
+        ...
+    TypeError: streams are a strategy, or a sequence of records (see to_records), not 3
+    """
+    if isinstance(streams, st.SearchStrategy):
+        return streams.map(recorded)
+    return st.just(recorded(streams))
 
 
 def recorded(records: Any) -> Stream:
-    """These records as a stream. Raises TypeError for what are none.
+    """These records as a stream. Raises TypeError unless all of them are records.
 
     >>> recorded([])
     [
@@ -69,7 +158,7 @@ def recorded(records: Any) -> Stream:
     given: list[Any] = [*records]
     for record in given:
         if not isinstance(record, Record):
-            raise TypeError(f"{_WANTED}, and {record!r:.80} is no Record")
+            raise TypeError(f"{_WANTED}, and {record!r:.80} is not a Record")
     return Stream(given)
 
 

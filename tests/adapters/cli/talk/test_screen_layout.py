@@ -10,7 +10,7 @@ from rich.console import Console
 
 from duologue.adapters.cli.talk.screen_layout import Scene, Seat, draw, grid
 from duologue.core import Session, fold
-from duologue.core.testing.service_frames import Service, to_records
+from duologue.core.testing import Service, to_records
 
 
 def session_of(service: Service, name: str = "s") -> Session:
