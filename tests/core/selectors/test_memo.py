@@ -33,8 +33,8 @@ from ..talk import fold_frames, talked, to_records
 @pytest.mark.parametrize(
     ("select", "other"),
     [
-        (select_transcripts, "ledger"),
-        (select_final_transcripts, "ledger"),
+        (select_transcripts, "problems"),
+        (select_final_transcripts, "problems"),
         (select_items, "responses"),
         (select_turns, "items"),
         (select_responses, "items"),
