@@ -2,8 +2,8 @@
 
     python examples/own_transport.py
 
-An empty line is the goodbye; a connection that ends without one was lost. The service
-at the other end is the local one, in the same process, behind a small relay.
+An empty line closes the connection; without it, the connection was lost. The far side
+is the local service, in the same process, behind a small relay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIMIT = 16 * 1024 * 1024
 
 
 class LinesTransport:
-    """One connection to ``host:port``. The four methods are all that is asked for."""
+    """One connection to ``host:port``. A transport needs these four methods."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -46,12 +46,12 @@ class LinesTransport:
                 self._host, self._port, limit=LIMIT
             )
         except OSError as error:
-            # One line, and no key in it.
+            # One line, without the key.
             place = f"{self._host}:{self._port}"
             raise ServiceUnreachable(f"nothing answers at {place}") from error
 
     async def send(self, frame: str) -> None:
-        """Send one event; waits while the far side does not read."""
+        """Send one event; wait while the far side does not read."""
         if self._writer is None or self._closed:
             raise NotConnected("this transport is not connected")
         try:
@@ -61,7 +61,7 @@ class LinesTransport:
             raise NotConnected("the connection is gone") from error
 
     async def frames(self) -> AsyncIterator[str | bytes]:
-        """What comes, in order, until the goodbye. Raises `ConnectionLost`."""
+        """Received frames, in order, until the close. Raises `ConnectionLost`."""
         assert self._reader is not None
         with contextlib.suppress(OSError):
             while (line := await self._reader.readline()).endswith(b"\n"):
@@ -82,12 +82,12 @@ class LinesTransport:
                 await self._writer.wait_closed()
 
     def again(self) -> LinesTransport:
-        """A fresh one like this: with it a session can reconnect."""
+        """A new transport to the same service: the session can reconnect."""
         return LinesTransport(self._host, self._port)
 
 
 def _text(line: bytes) -> str | bytes:
-    """The text of a line; the bytes where it is none."""
+    """The text of a line, or its bytes if it is not UTF-8."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -95,7 +95,7 @@ def _text(line: bytes) -> str | bytes:
 
 
 async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass lines on to a session of the local service, and its frames back."""
+    """Forward lines to a session of the local service, and its frames back."""
     service = in_process()
     target = Target(
         base_url="http://127.0.0.1/v1",
