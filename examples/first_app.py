@@ -1,4 +1,4 @@
-"""A first voice app: asks a question aloud, prints both sides, keeps the answer."""
+"""A first voice app: speaks a question, prints both sides, records the answer."""
 
 import asyncio
 import sys

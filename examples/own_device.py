@@ -1,13 +1,13 @@
-"""A microphone and a speaker of your own: raw sound through pipes.
+"""A custom microphone and speaker: raw audio through pipes.
 
     python examples/own_device.py < question.raw > answer.raw
 
-The sound is PCM16, mono, 24,000 Hz. On Linux with ALSA, talk to it:
+The audio is PCM16, mono, 24,000 Hz. On Linux with ALSA, use real devices:
 
     f="-t raw -f S16_LE -r 24000 -c 1"
     arecord -q $f | python examples/own_device.py | aplay -q $f
 
-The service is the local one; the words go to standard error.
+It uses the local service, and prints the transcript to standard error.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ CHUNK = 960
 
 
 class PipeMicrophone:
-    """An `AudioSource`: `read` gives what is there and never waits.
+    """An `AudioSource`: `read` never blocks.
 
-    A thread does the waiting. It reads 100 ms ahead and no more, so what a file holds
-    is not lost, and what a microphone says is not old.
+    A thread reads the pipe, at most 100 ms ahead: audio from a file is not dropped, and
+    audio from a microphone is recent.
     """
 
     def __init__(self, pipe: BinaryIO) -> None:
@@ -46,7 +46,7 @@ class PipeMicrophone:
             self._chunks.put(chunk)
 
     def read(self, samples: int) -> bytes:
-        """Up to so many samples, two bytes each; fewer are filled up with silence."""
+        """At most ``samples`` samples of two bytes; the caller adds silence."""
         while len(self._rest) < 2 * samples:
             try:
                 self._rest += self._chunks.get_nowait()
@@ -57,7 +57,7 @@ class PipeMicrophone:
 
 
 class PipeSpeaker:
-    """An `AudioSink`: `write` takes sound and never waits, `flush` forgets it."""
+    """An `AudioSink`: `write` never blocks, `flush` drops the queued audio."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
@@ -71,17 +71,17 @@ class PipeSpeaker:
             self._pipe.flush()
 
     def write(self, pcm: bytes) -> None:
-        """What follows."""
+        """Queue audio."""
         self._chunks.put(pcm)
 
     def flush(self) -> None:
-        """The user interrupted: what waits is not to be heard."""
+        """Drop the queued audio, because the user interrupted."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._chunks.get_nowait()
 
     def close(self) -> None:
-        """Play to the end."""
+        """Play the queued audio and stop."""
         self._chunks.put(None)
         self._thread.join()
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pocketsphinx import Decoder
 
 from duologue.local.interfaces import ASR_RATE, SAMPLE_RATE
-from duologue.local.speech.resample import resample
+from duologue.transports.audio.resample import Resampler
 
-__all__ = ["FEWEST", "decode", "lasts", "trimmed"]
+__all__ = ["FEWEST", "decode", "lasts", "resample", "trimmed"]
 
 #: The minimum number of candidates.
 FEWEST = 10
@@ -52,6 +52,12 @@ def decode(pcm24k: bytes, candidates: Sequence[str]) -> str | None:
     decoder.end_utt()
     hypothesis = decoder.hyp()
     return None if hypothesis is None else plain.get(hypothesis.hypstr)
+
+
+def resample(pcm: bytes, from_rate: int, to_rate: int) -> bytes:
+    """PCM16 mono at another sample rate, in Hz."""
+    resampler = Resampler(from_rate, to_rate)
+    return resampler(pcm) + resampler.flush()
 
 
 def lasts(pcm24k: bytes, expected24k: bytes) -> bool:

@@ -1,6 +1,6 @@
-"""Files in YAML, read strictly: the one module that knows the library.
+"""Strict reading of YAML files; the only user of PyYAML.
 
-A mistake is one line that names the file, the line in it and the key.
+An error message is a single line with the file name, the line number and the key.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _T = TypeVar("_T")
 
 
 class YamlError(DuologueError):
-    """A file cannot be used; the message names the file, the line and the key."""
+    """A file is invalid; the message names the file, the line and the key."""
 
 
 @attrs.frozen
 class Reader:
-    """Reads nodes, which know their lines. Raises ``error``."""
+    """Converts YAML nodes to values. Its methods raise ``error`` for invalid nodes."""
 
     name: str
     error: type[YamlError]
 
     def fail(self, node: Node | None, key: str, why: str) -> NoReturn:
-        """Raise, with the line of the node."""
+        """Raise the error, with the line of the node."""
         line = 1 if node is None else node.start_mark.line + 1
         raise self.error(f"{self.name}, line {line}: {key}: {why}")
 
     def document(self, root: Node | None, key: str, *optional: str) -> dict[str, Node]:
-        """The keys and values of the file, ``key`` among them."""
+        """The keys and values of the file, which must include ``key``."""
         if root is None:
             self.fail(root, key, "the file is empty")
         found = self.mapping(root, key, {key, *optional})
@@ -54,43 +54,43 @@ class Reader:
     def mapping(
         self, node: Node, key: str, allowed: set[str] | None, needed: str | None = None
     ) -> dict[str, Node]:
-        """Its keys and values: each key once, all allowed, ``needed`` among them."""
+        """Keys and values; each key at most once, all allowed, with the needed one."""
         if not isinstance(node, Mapping):
-            self.fail(node, key, "keys with values are needed here")
+            self.fail(node, key, "a mapping is needed here")
         found: dict[str, Node] = {}
         for name, value in node.value:
             if not isinstance(name, Scalar):
-                self.fail(name, key, "a key is a word")
+                self.fail(name, key, "a key must be a scalar")
             if allowed is not None and name.value not in allowed:
                 words = ", ".join(sorted(allowed))
                 self.fail(name, name.value, f"there is no such key; there are {words}")
             if name.value in found:
-                self.fail(name, name.value, "stands here twice")
+                self.fail(name, name.value, "is given twice")
             found[name.value] = value
         if needed is not None and needed not in found:
             self.fail(node, key, f"{needed} is missing")
         return found
 
     def sequence(self, node: Node, key: str) -> list[Node]:
-        """The elements of a list that is not empty."""
+        """The elements of a list, at least one."""
         if not isinstance(node, List) or not node.value:
             self.fail(node, key, "a list is needed here")
         return list(node.value)
 
     def one_or_more(self, node: Node, key: str) -> list[Node]:
-        """The elements of a list that is not empty, or the single value."""
+        """The elements of a list, at least one, or the value itself."""
         if isinstance(node, List) and not node.value:
             self.fail(node, key, "the list is empty")
         return list(node.value) if isinstance(node, List) else [node]
 
     def text(self, node: Node, key: str) -> str:
-        """A text, as it is written."""
+        """The text of a scalar, as in the file."""
         if not isinstance(node, Scalar):
             self.fail(node, key, "a text is needed here")
         return str(node.value)
 
     def truth(self, node: Node, key: str) -> bool:
-        """True or false."""
+        """A boolean."""
         value = self.plain(node, key)
         if not isinstance(value, bool):
             self.fail(node, key, "true or false is needed here")
@@ -108,18 +108,18 @@ class Reader:
         return float(value)
 
     def count(self, node: Node, key: str, least: int, most: int) -> int:
-        """A whole number from ``least`` to ``most``."""
+        """An integer from ``least`` to ``most``."""
         value = self.plain(node, key)
         if isinstance(value, bool) or not isinstance(value, int):
             self.fail(node, key, "a whole number is needed here")
         return int(self.number(node, key, least, most, "a whole number"))
 
     def seconds(self, node: Node, key: str) -> float:
-        """A time in seconds."""
+        """A duration in seconds, 600 at most."""
         return self.number(node, key, 0, _LONGEST_WAIT, "a number of seconds")
 
     def plain(self, node: Node, key: str) -> Any:
-        """The value as YAML means it: a number, a truth, a date."""
+        """The value of the YAML type: a number, a boolean, a date, …"""
         try:
             return yaml.SafeLoader("").construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError):
@@ -127,7 +127,7 @@ class Reader:
 
 
 def load(path: str | Path, what: str, error: type[YamlError]) -> str:
-    """The text of a file. Raises ``error``."""
+    """The text of a file. Raises ``error`` if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as cause:
@@ -136,7 +136,7 @@ def load(path: str | Path, what: str, error: type[YamlError]) -> str:
 
 
 def parse(text: str, reader: _Read, read: Callable[[_Read, Node | None], _T]) -> _T:
-    """What ``read`` makes of a text's root node. Raises the reader's error."""
+    """Call ``read`` with the root node of a text. Raises the reader's error."""
     try:
         return read(reader, yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:

@@ -1,4 +1,4 @@
-"""Scenario files: what they can say, and what is said about a wrong one."""
+"""Scenario files: their features, and the errors of invalid files."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ WEATHER = Tool(
 )
 
 
-async def ask(mind: ScriptedReplies, text: str, **more: object) -> list[ReplyPart]:
+async def ask(replies: ScriptedReplies, text: str, **more: object) -> list[ReplyPart]:
     prompt = Prompt("", (Line("user", text),), **more)  # type: ignore[arg-type]
-    return [thought async for thought in mind.reply(prompt)]
+    return [thought async for thought in replies.reply(prompt)]
 
 
-def mind_of(tmp_path: Path, text: str) -> ScriptedReplies:
+def replies_of(tmp_path: Path, text: str) -> ScriptedReplies:
     path = tmp_path / "scenario.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     return load_scenario(path)
 
 
-async def test_steps_come_in_their_order(tmp_path: Path) -> None:
-    mind = mind_of(
+async def test_steps_run_in_the_order_of_the_file(tmp_path: Path) -> None:
+    replies = replies_of(
         tmp_path,
         """
         rules:
@@ -70,7 +70,7 @@ async def test_steps_come_in_their_order(tmp_path: Path) -> None:
               - call: [get_time, {name: get_news, arguments: {}}]
         """,
     )
-    assert await ask(mind, "the weather in London please") == [
+    assert await ask(replies, "the weather in London please") == [
         Say("Let me see."),
         Wait(0.5),
         Call("get_weather", '{"city":"London","days":3}'),
@@ -79,22 +79,24 @@ async def test_steps_come_in_their_order(tmp_path: Path) -> None:
     ]
 
 
-async def test_what_is_said_twice_has_a_space_between(tmp_path: Path) -> None:
-    mind = mind_of(tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]")
-    assert await ask(mind, "") == [Say("One."), Say(" Two."), Say(" Three.")]
+async def test_a_space_separates_texts(tmp_path: Path) -> None:
+    replies = replies_of(
+        tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]"
+    )
+    assert await ask(replies, "") == [Say("One."), Say(" Two."), Say(" Three.")]
 
 
 async def test_a_failure_has_a_message_and_a_code(tmp_path: Path) -> None:
-    mind = mind_of(
+    replies = replies_of(
         tmp_path, "rules: [{fail: {message: Not now., code: rate_limit_exceeded}}]"
     )
     with pytest.raises(ReplyModelError, match="Not now") as raised:
-        await ask(mind, "hello")
+        await ask(replies, "hello")
     assert raised.value.code == "rate_limit_exceeded"
 
 
-async def test_state_belongs_to_a_session(tmp_path: Path) -> None:
-    mind = mind_of(
+async def test_each_session_has_its_own_state(tmp_path: Path) -> None:
+    replies = replies_of(
         tmp_path,
         """
         rules:
@@ -107,7 +109,7 @@ async def test_state_belongs_to_a_session(tmp_path: Path) -> None:
     )
 
     async def say(text: str, session: str = "a") -> str:
-        [said] = await ask(mind, text, session=session)
+        [said] = await ask(replies, text, session=session)
         assert isinstance(said, Say)
         return said.text
 
@@ -119,8 +121,8 @@ async def test_state_belongs_to_a_session(tmp_path: Path) -> None:
     assert await say("hello", "b") == "First."
 
 
-async def test_a_result_has_rules_of_its_own(tmp_path: Path) -> None:
-    mind = mind_of(
+async def test_a_result_needs_a_rule_with_result(tmp_path: Path) -> None:
+    replies = replies_of(
         tmp_path,
         """
         rules:
@@ -131,13 +133,15 @@ async def test_a_result_has_rules_of_its_own(tmp_path: Path) -> None:
     called = Called("c1", "get_weather", "{}")
     lines: tuple[Entry, ...] = (Line("user", "the weather"), called)
     lines += (Returned("c1", '{"sky": "foggy", "degrees": 12}'),)
-    given = [each async for each in mind.reply(Prompt("", lines))]
+    given = [each async for each in replies.reply(Prompt("", lines))]
     assert given == [Say("The weather: sky foggy, degrees 12.")]
-    assert await ask(mind, "the weather") == [Say("Else.")]
+    assert await ask(replies, "the weather") == [Say("Else.")]
 
 
-async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> None:
-    [said] = await ask(mind_of(tmp_path, "rules: [{hear: x, say: y}]"), "hello")
+async def test_without_a_rule_the_reply_says_that_it_is_scripted(
+    tmp_path: Path,
+) -> None:
+    [said] = await ask(replies_of(tmp_path, "rules: [{hear: x, say: y}]"), "hello")
     assert isinstance(said, Say)
     assert "scripted" in said.text
 
@@ -148,7 +152,7 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ("", "line 1: rules: the file is empty"),
         ("rules: {}", "line 1: rules: a list is needed here"),
         ("rule: []", "line 1: rule: there is no such key; there are rules"),
-        ("rules:\n- say: a\n  say: b", "line 3: say: stands here twice"),
+        ("rules:\n- say: a\n  say: b", "line 3: say: is given twice"),
         ("rules:\n- hear: '('\n  say: x", "line 2: hear: not a regular expression"),
         ("rules:\n- hear: x", "line 2: rules: a rule needs one of say, call"),
         ("rules:\n- sya: x", "line 2: sya: there is no such key"),
@@ -161,7 +165,7 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ("rules:\n- say: [x", "line 2: "),
         ("rules:\n- wait: !!thing 3", "line 2: wait: this value cannot be read"),
         ("rules:\n- wait: 2026-13-45", "line 2: wait: this value cannot be read"),
-        ("rules:\n- remember: {[a]: b}", "line 2: remember: a key is a word"),
+        ("rules:\n- remember: {[a]: b}", "line 2: remember: a key must be a scalar"),
         ("rules:\n\t- say: x", "line 2: "),
         ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
         ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),
@@ -176,12 +180,10 @@ async def test_without_a_rule_it_says_that_it_is_a_script(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(
-    tmp_path: Path, text: str, error: str
-) -> None:
+def test_an_error_names_its_place(tmp_path: Path, text: str, error: str) -> None:
     """The file, the line and the key, in one line."""
     with pytest.raises(ScenarioError) as raised:
-        mind_of(tmp_path, text)
+        replies_of(tmp_path, text)
     message = str(raised.value)
     assert message.startswith(f"{tmp_path / 'scenario.yaml'}, {error}")
     assert "\n" not in message
@@ -219,10 +221,10 @@ def test_a_rule_that_can_never_be_reached_is_refused(
 ) -> None:
     text = f"rules:\n- {first}\n- {second}"
     if reached:
-        mind_of(tmp_path, text)
+        replies_of(tmp_path, text)
     else:
         with pytest.raises(ScenarioError, match="line 3: rules: rule 2 is never"):
-            mind_of(tmp_path, text)
+            replies_of(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -245,8 +247,8 @@ def test_a_rule_that_can_never_be_reached_is_refused(
 async def test_a_filter_invents_no_number(
     tmp_path: Path, filtered: str, heard: str, reply: str | None
 ) -> None:
-    """Where there is none the rule does not hold; nothing of it happens."""
-    mind = mind_of(
+    """Without a number the rule does not apply: it says and remembers nothing."""
+    replies = replies_of(
         tmp_path,
         f"""
         rules:
@@ -258,23 +260,23 @@ async def test_a_filter_invents_no_number(
           - say: Else.
         """,
     )
-    assert await ask(mind, heard) == [Say(reply or "Else.")]
-    assert await ask(mind, "no more") == [Say("Kept." if reply else "Else.")]
+    assert await ask(replies, heard) == [Say(reply or "Else.")]
+    assert await ask(replies, "no more") == [Say("Kept." if reply else "Else.")]
 
 
-async def test_without_another_rule_the_reply_says_that_it_is_a_script(
+async def test_if_no_number_is_found_the_reply_says_that_it_is_scripted(
     tmp_path: Path,
 ) -> None:
-    mind = mind_of(
+    replies = replies_of(
         tmp_path, "rules: [{call: {name: t, arguments: {n: '{heard|number}'}}}]"
     )
-    [said] = await ask(mind, "no number")
+    [said] = await ask(replies, "no number")
     assert isinstance(said, Say)
     assert "scripted" in said.text
 
 
-async def test_a_value_of_any_depth_can_be_said(tmp_path: Path) -> None:
-    replies = mind_of(tmp_path, "rules: [{say: '{heard|plain}'}]")
+async def test_plain_accepts_json_of_any_depth(tmp_path: Path) -> None:
+    replies = replies_of(tmp_path, "rules: [{say: '{heard|plain}'}]")
     assert await ask(replies, '[{"a": [1, true]}, "b"]') == [Say("a 1, True, b")]
     assert await ask(replies, "[" * 5_000) == [Say("[" * 5_000)]
 
@@ -302,7 +304,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ("which day is it? what day", "Today is Friday, January 2."),
     ],
 )
-async def test_the_default_can_do_a_few_things(
+async def test_the_default_calculates_repeats_and_tells_the_time(
     heard: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
@@ -310,9 +312,11 @@ async def test_the_default_can_do_a_few_things(
 
 
 async def test_the_default_remembers_a_name() -> None:
-    mind = default_replies()
-    await ask(mind, "my name is ann", session="a")
-    assert await ask(mind, "what is my name", session="a") == [Say("Your name is Ann.")]
+    replies = default_replies()
+    await ask(replies, "my name is ann", session="a")
+    assert await ask(replies, "what is my name", session="a") == [
+        Say("Your name is Ann.")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +339,7 @@ async def test_the_default_remembers_a_name() -> None:
 async def test_the_default_calls_a_tool_by_its_words(
     heard: str, choice: str, thought: dict[str, object]
 ) -> None:
-    """Or because it must; the arguments have the types of its schema."""
+    """Or because `tool_choice` requires it. The arguments have the schema's types."""
     replies = default_replies()
     [call] = await ask(replies, heard, tools=(WEATHER,), tool_choice=choice)
     assert isinstance(call, Call)
@@ -343,7 +347,7 @@ async def test_the_default_calls_a_tool_by_its_words(
     assert json.loads(call.arguments) == thought
 
 
-async def test_the_default_calls_nothing_without_a_reason() -> None:
+async def test_the_default_makes_no_other_calls() -> None:
     for heard, choice in (("hello", "auto"), ("the weather", "none")):
         [said] = await ask(
             default_replies(), heard, tools=(WEATHER,), tool_choice=choice
@@ -356,12 +360,12 @@ TOP = Path(__file__).parents[3]
 
 async def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
     page = (TOP / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    mind = mind_of(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
-    assert await ask(mind, "the weather in London") == [
+    replies = replies_of(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
+    assert await ask(replies, "the weather in London") == [
         Say("Let me look."),
         Call("get_weather", '{"city":"London"}'),
     ]
-    assert await ask(mind, "seven green cats") == [
+    assert await ask(replies, "seven green cats") == [
         Say("I heard three words, and I am a script.")
     ]
 
@@ -382,6 +386,6 @@ VALUES = st.recursive(
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_is_read_or_refused(tmp_path: Path, text: str) -> None:
-    """Whatever stands in it."""
+    """For any content of the file."""
     with contextlib.suppress(ScenarioError):
-        mind_of(tmp_path, text)
+        replies_of(tmp_path, text)

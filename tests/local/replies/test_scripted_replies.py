@@ -1,4 +1,4 @@
-"""The script: what is answered to what."""
+"""The replies of the default scenario."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def answer(text: str) -> str:
         ),
     ],
 )
-async def test_a_pattern_has_its_reply(heard: str, reply: str) -> None:
+async def test_a_pattern_has_a_reply(heard: str, reply: str) -> None:
     assert await answer(heard) == reply
 
 
@@ -55,9 +55,7 @@ async def test_a_pattern_has_its_reply(heard: str, reply: str) -> None:
         ("count to 9999", "one hundred.", 100),
     ],
 )
-async def test_it_counts_as_far_as_it_is_told(
-    heard: str, last: str, count: int
-) -> None:
+async def test_it_counts_up_to_the_number(heard: str, last: str, count: int) -> None:
     reply = (await answer(heard)).split(", ")
     assert reply[-1] == last
     assert len(reply) == count
@@ -71,9 +69,7 @@ async def test_it_counts_as_far_as_it_is_told(
         ("seven green cats sang", "four words."),
     ],
 )
-async def test_what_it_does_not_know_it_says_it_is_a_script(
-    heard: str, words: str
-) -> None:
+async def test_other_replies_say_that_they_are_scripted(heard: str, words: str) -> None:
     reply = await answer(heard)
     assert words in reply
     assert "This is a scripted reply" in reply
@@ -83,7 +79,7 @@ def test_the_label_is_plain() -> None:
     assert default_replies().label == LABEL == "scripted, not a language model"
 
 
-def test_numbers_are_said_in_words() -> None:
+def test_numbers_in_words() -> None:
     said = [in_words(number) for number in (0, 7, 13, 20, 21, 99, 100)]
     assert said == [
         *("zero", "seven", "thirteen", "twenty", "twenty one", "ninety nine"),

@@ -1,4 +1,4 @@
-"""The recogniser of the built-in ear: what it hears is of the utterance alone."""
+"""The decoders of the worker: a text depends on its utterance only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from duologue.local.speech.asr_sphinx_worker import DecoderPool
 from duologue.local.speech.g711 import decode, encode
-from duologue.local.speech.resample import resample
+
+from ...closed_set import resample
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def example(name: str) -> bytes:
-    """An example as the ear gets it: PCM16 at 16 kHz."""
+    """An example file as PCM16 at 16 kHz."""
     with wave.open(str(EXAMPLES / name)) as file:
         return resample(file.readframes(file.getnframes()), 24_000, 16_000)
 
@@ -30,20 +31,20 @@ def by_telephone(pcm: bytes) -> bytes:
 
 
 def noise() -> bytes:
-    """Three seconds of it."""
+    """Three seconds of noise."""
     dice = random.Random(1)
     return array("h", [dice.randrange(-3000, 3000) for _ in range(48_000)]).tobytes()
 
 
 class Talk:
-    """A recogniser, and its answers to one utterance after another."""
+    """Decodes one utterance after the other."""
 
     def __init__(self) -> None:
         self._told: list[list[object]] = []
         self._recogniser = DecoderPool(self._told.append)
 
     def hear(self, pcm: bytes) -> list[list[object]]:
-        """The guesses and the final words."""
+        """The partial texts and the final text."""
         self._told.clear()
         self._recogniser.handle(["open", 1])
         for start in range(0, len(pcm), 3200):
@@ -52,14 +53,14 @@ class Talk:
         return list(self._told)
 
     def begin(self, pcm: bytes) -> None:
-        """An utterance that is dropped."""
+        """Open an utterance and drop it."""
         self._recogniser.handle(["open", 1])
         self._recogniser.handle(["feed", 1, pcm])
         self._recogniser.handle(["drop", 1])
 
 
-def test_an_utterance_is_heard_the_same_whatever_came_before() -> None:
-    """Other sessions leave nothing behind, and nor does the utterance itself."""
+def test_a_text_does_not_depend_on_earlier_utterances() -> None:
+    """Neither on utterances of other sessions nor on the same utterance."""
     question, count = example("question.wav"), example("count.wav")
     talk = Talk()
     fresh = talk.hear(question)

@@ -1,4 +1,4 @@
-"""What was spoken once is not spoken again."""
+"""The cache of synthesised speech."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def spoken(voice: CachedSynthesiser, text: str) -> bytes:
 
 
 class Counting:
-    """A voice that counts how often it speaks, and waits to be let go."""
+    """Records its texts; waits for `go` in the middle of each."""
 
     name = "counting"
 
@@ -41,8 +41,8 @@ class Counting:
             raise
 
 
-async def test_a_text_is_spoken_once() -> None:
-    """Again from memory; another voice says it anew; the oldest is forgotten."""
+async def test_a_text_is_synthesised_once() -> None:
+    """Each voice has its own entry; the least recently used entry is evicted."""
     voice = Counting()
     cached = CachedSynthesiser(voice, limit=900)
     first = await spoken(cached, "a")
@@ -54,8 +54,8 @@ async def test_a_text_is_spoken_once() -> None:
     assert voice.spoken == ["a", "a", "b", "a"]
 
 
-async def test_sessions_that_say_the_same_share_the_work() -> None:
-    """And it stops when the last of them has gone."""
+async def test_concurrent_requests_share_a_synthesis() -> None:
+    """It stops when the last request is closed."""
     voice = Counting()
     voice.go.clear()
     cached = CachedSynthesiser(voice)
@@ -75,7 +75,7 @@ async def test_sessions_that_say_the_same_share_the_work() -> None:
     assert [key for key in cached._kept] == [(None, "a")]
 
 
-async def test_what_failed_is_not_kept() -> None:
+async def test_a_failed_synthesis_is_not_cached() -> None:
     cached = CachedSynthesiser(Counting())
     for _ in range(2):
         with pytest.raises(SynthesiserError, match="no"):

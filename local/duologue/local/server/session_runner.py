@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from duologue.transports.audio.resample import Resampler
+
 from ..components import Parts
 from ..engine import effects
 from ..engine.engine import Engine
@@ -27,7 +29,6 @@ from ..interfaces import (
     Utterance,
     Wait,
 )
-from ..speech.resample import Resampler
 from .capacity import Capacity, CapacityClaim
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]

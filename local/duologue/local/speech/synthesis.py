@@ -14,8 +14,9 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
+from duologue.transports.audio.resample import Resampler
+
 from ..interfaces import SAMPLE_RATE, SynthesiserError
-from .resample import Resampler
 
 __all__ = ["Emit", "Library", "Say", "Trim", "clauses", "stream"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from duologue.transports.audio.resample import Resampler
+
 from ..interfaces import SAMPLE_RATE, SynthesiserError
 from .http_endpoint import Endpoint, EndpointError
-from .resample import Resampler
 from .synthesis import Trim
 
 __all__ = ["HttpSynthesiser"]

@@ -1,4 +1,4 @@
-"""Conversion of samples of any width, rate and channel count to PCM16 mono.
+"""Conversion of samples of any width, rate and channel count, and of streams.
 
 The only module of this root that imports numpy and soxr.
 """
@@ -16,7 +16,7 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
         "converting audio needs numpy and soxr: pip install 'duologue[webrtc]'"
     ) from missing
 
-__all__ = ["convert"]
+__all__ = ["Resampler", "convert"]
 
 #: Little-endian types in a file; 24 bits are widened first.
 _TYPES = {"u8": "u1", "s16": "<i2", "s24": "<i4", "s32": "<i4", "f32": "<f4"}
@@ -52,3 +52,28 @@ def _to_float(
     if encoding == "u8":
         return (samples - 128.0) / 128.0
     return samples / (32768.0 if encoding == "s16" else 2147483648.0)
+
+
+class Resampler:
+    """Converts a stream of PCM16 mono from one sample rate to another, in Hz.
+
+    ``prompt`` uses a less steep filter with a delay of 6 ms, for live audio.
+    """
+
+    def __init__(self, from_rate: int, to_rate: int, *, prompt: bool = False) -> None:
+        quality = "LQ" if prompt else "HQ"
+        self._stream = soxr.ResampleStream(
+            from_rate, to_rate, 1, dtype="int16", quality=quality
+        )
+
+    def __call__(self, pcm: bytes) -> bytes:
+        """The samples that are complete after this input."""
+        return self._run(pcm, last=False)
+
+    def flush(self) -> bytes:
+        """The remaining samples at the end of the stream."""
+        return self._run(b"", last=True)
+
+    def _run(self, pcm: bytes, *, last: bool) -> bytes:
+        samples = np.frombuffer(pcm, dtype="<i2")
+        return bytes(self._stream.resample_chunk(samples, last=last).tobytes())

@@ -1,4 +1,4 @@
-"""The real parts: voice, ear, speech detector, and the closed-set check."""
+"""The real parts: voice, recogniser, speech detector, and the closed-set check."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from duologue.local.engine.turn_detection import (
 from duologue.local.interfaces import RecogniserError, Synthesiser, SynthesiserError
 from duologue.local.speech.asr_sphinx import SphinxRecogniser
 from duologue.local.speech.g711 import Writer, reader
-from duologue.local.speech.resample import Resampler, resample
 from duologue.local.speech.synthesis import clauses
 from duologue.local.speech.tts_espeak import EspeakSynthesiser
 from duologue.local.speech.tts_flite import FliteSynthesiser
 from duologue.local.speech.vad_silero import SileroVAD
+from duologue.transports.audio.resample import Resampler
 
-from ...closed_set import decode, lasts
+from ...closed_set import decode, lasts, resample
 
 RULE = TurnRule(
     threshold=0.5,
@@ -89,31 +89,31 @@ async def spoken(
 
 
 @pytest.fixture
-async def ear() -> AsyncGenerator[SphinxRecogniser]:
-    ear = SphinxRecogniser()
-    await ear.start()
-    yield ear
-    await ear.close()
+async def recogniser() -> AsyncGenerator[SphinxRecogniser]:
+    recogniser = SphinxRecogniser()
+    await recogniser.start()
+    yield recogniser
+    await recogniser.close()
 
 
 async def heard(
-    ear: SphinxRecogniser, pcm24k: bytes, guesses: list[str] | None = None
+    recogniser: SphinxRecogniser, pcm24k: bytes, guesses: list[str] | None = None
 ) -> str:
     kept: list[str] = [] if guesses is None else guesses
-    hearing = ear.listen(kept.append)
+    utterance = recogniser.listen(kept.append)
     pcm = resample(bytes(14_400) + pcm24k + bytes(14_400), 24_000, 16_000)
     for start in range(0, len(pcm), 1024):
-        hearing.feed(pcm[start : start + 1024])
-    return await hearing.finish()
+        utterance.feed(pcm[start : start + 1024])
+    return await utterance.finish()
 
 
-# The voice.
+# Synthesis.
 
 
-async def test_a_voice_speaks_at_once_and_for_long_enough(
+async def test_the_first_audio_comes_early(
     any_voice: Synthesiser,
 ) -> None:
-    """The first chunk comes long before the last word could have been said."""
+    """The first chunk comes long before the speech could be complete."""
     began = time.monotonic()
     sizes = []
     first = 0.0
@@ -125,15 +125,15 @@ async def test_a_voice_speaks_at_once_and_for_long_enough(
     assert 1.5 < sum(sizes) / 48_000 < 8
 
 
-async def test_a_voice_begins_with_the_word(any_voice: Synthesiser) -> None:
-    """The silence that libraries put before it would be heard as slowness."""
+async def test_there_is_no_leading_silence(any_voice: Synthesiser) -> None:
+    """The leading silence of the libraries would delay the reply."""
     pcm = await spoken("Yes, I can.", any_voice)
     samples = array("h", pcm[: 48 * 100])
     assert max(map(abs, samples)) > 1000
 
 
-async def test_a_voice_that_nobody_listens_to_stops(any_voice: Synthesiser) -> None:
-    """Its thread has ended when the iterator is closed."""
+async def test_closing_the_iterator_ends_the_thread(any_voice: Synthesiser) -> None:
+    """The thread has ended when `aclose` returns."""
     before = threading.active_count()
     chunks = any_voice.speak("This goes on for a while. " * 50)
     await anext(chunks)
@@ -142,8 +142,8 @@ async def test_a_voice_that_nobody_listens_to_stops(any_voice: Synthesiser) -> N
     assert threading.active_count() == before
 
 
-async def test_two_sessions_speak_at_once(any_voice: Synthesiser) -> None:
-    """The library has one state: they take turns by the clause, and do not mix."""
+async def test_concurrent_texts_do_not_mix(any_voice: Synthesiser) -> None:
+    """The library has global state: the texts alternate by clause."""
     alone = await spoken("One. Two. Three.", any_voice)
     together = await asyncio.gather(
         *(spoken("One. Two. Three.", any_voice) for _ in range(3))
@@ -155,13 +155,13 @@ async def test_two_sessions_speak_at_once(any_voice: Synthesiser) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "...", "🙂", "\0", "€ 5 ", "Grüße, naïve café"]
 )
-async def test_odd_text_is_spoken_or_is_silence(
+async def test_unusual_text_gives_whole_samples(
     any_voice: Synthesiser, text: str
 ) -> None:
     assert len(await spoken(text, any_voice)) % 2 == 0
 
 
-def test_a_long_sentence_is_cut_at_its_commas() -> None:
+def test_a_long_sentence_is_split_at_commas() -> None:
     text = ", ".join(["number"] * 100) + "."
     pieces = clauses(text)
     assert len(pieces) > 3
@@ -172,12 +172,12 @@ def test_a_long_sentence_is_cut_at_its_commas() -> None:
     ]
 
 
-def test_without_flite_espeak_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_espeak_is_the_fallback_for_flite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(components, "FliteSynthesiser", _missing)
     assert components.find_synthesiser().name == "espeak-ng"
 
 
-def test_without_any_voice_the_packages_are_named(
+def test_the_error_names_the_packages_if_neither_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(components, "FliteSynthesiser", _missing)
@@ -190,7 +190,7 @@ def _missing() -> Synthesiser:
     raise SynthesiserError("not here")
 
 
-# The speech detector.
+# Voice activity detection.
 
 
 async def turns_of(pcm24k: bytes) -> list[tuple[str, int]]:
@@ -205,8 +205,8 @@ async def turns_of(pcm24k: bytes) -> list[tuple[str, int]]:
     return found
 
 
-async def test_a_spoken_turn_is_found() -> None:
-    """The offsets hold the padding before and the silence after."""
+async def test_speech_is_one_turn() -> None:
+    """Its offsets include the prefix padding and the trailing silence."""
     speech = await spoken("Can you hear me?")
     quiet = bytes(48_000)
     (began, start), (ended, end) = await turns_of(quiet + speech + quiet)
@@ -216,7 +216,7 @@ async def test_a_spoken_turn_is_found() -> None:
     assert end == pytest.approx(1000 + length + 500, abs=250)
 
 
-async def test_noise_and_hum_are_no_turn() -> None:
+async def test_noise_and_hum_are_not_a_turn() -> None:
     chance = random.Random(7)
     noise = array("h", (chance.randint(-3000, 3000) for _ in range(48_000)))
     hum = array("h", (6000 if n // 240 % 2 else -6000 for n in range(48_000)))
@@ -238,41 +238,45 @@ async def test_speech_in_noise_is_one_turn() -> None:
     assert [what for what, _ in found] == ["began", "ended"]
 
 
-# The ear.
+# Recognition.
 
 
-async def test_the_ear_reads_the_voice(ear: SphinxRecogniser) -> None:
+async def test_synthesised_speech_is_recognised(recogniser: SphinxRecogniser) -> None:
     """At most one word in ten is wrong."""
-    assert await errors(ear, lambda pcm24k: pcm24k) <= 0.1
+    assert await errors(recogniser, lambda pcm24k: pcm24k) <= 0.1
 
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
-async def test_the_ear_reads_the_voice_through_a_telephone(
-    ear: SphinxRecogniser, kind: str
+async def test_synthesised_speech_is_recognised_over_the_telephone(
+    recogniser: SphinxRecogniser, kind: str
 ) -> None:
-    """Worse, because it knows wideband speech alone; but for the mirror of the band
-    three words in four would be wrong."""
+    """The error rate is higher, because the model was trained on wideband speech.
+
+    Without the mirror image of the band, three words in four would be wrong.
+    """
 
     def through(pcm24k: bytes) -> bytes:
         writer = Writer(kind, Resampler)
         return reader(kind, Resampler)(writer.write(pcm24k) + writer.flush())
 
-    assert await errors(ear, through) <= 0.4
+    assert await errors(recogniser, through) <= 0.4
 
 
-async def errors(ear: SphinxRecogniser, through: Callable[[bytes], bytes]) -> float:
-    """Wrong words, as a part of all that are said."""
+async def errors(
+    recogniser: SphinxRecogniser, through: Callable[[bytes], bytes]
+) -> float:
+    """The word error rate over all sentences."""
     wrong = total = 0
     for sentence in SENTENCES:
         expected = sentence.lower().strip("?.").split()
-        words = (await heard(ear, through(await spoken(sentence)))).split()
+        words = (await heard(recogniser, through(await spoken(sentence)))).split()
         wrong += _distance(expected, words)
         total += len(expected)
     return wrong / total
 
 
 def _distance(expected: list[str], words: list[str]) -> int:
-    """Words to insert, delete or replace."""
+    """The number of words to insert, delete or replace."""
     row = list(range(len(words) + 1))
     for index, left in enumerate(expected, 1):
         above, row[0] = row[0], index
@@ -284,90 +288,94 @@ def _distance(expected: list[str], words: list[str]) -> int:
     return row[-1]
 
 
-async def test_the_words_come_while_the_user_speaks(ear: SphinxRecogniser) -> None:
-    """Guesses grow, and the final text is there soon after the end."""
+async def test_partial_texts_come_during_the_speech(
+    recogniser: SphinxRecogniser,
+) -> None:
+    """They grow, and the final text follows soon after the end."""
     guesses: list[str] = []
-    words = await heard(ear, await spoken("Where is the train station?"), guesses)
-    # A recogniser may add a word to the silence at the end.
+    words = await heard(
+        recogniser, await spoken("Where is the train station?"), guesses
+    )
+    # The recogniser may add a word in the silence at the end.
     assert words.startswith("where is the train station")
     assert len(guesses) > 2
     assert len(guesses[0].split()) < len(words.split())
 
 
-async def test_utterances_at_the_same_time_do_not_mix(ear: SphinxRecogniser) -> None:
-    """More of them than there are decoders: the last one waits for its turn."""
+async def test_concurrent_utterances_do_not_mix(recogniser: SphinxRecogniser) -> None:
+    """There are more utterances than decoders, so the last ones are queued."""
     speech = [await spoken(sentence) for sentence in SENTENCES[:4]]
-    alone = [await heard(ear, pcm) for pcm in speech]
-    together = await asyncio.gather(*(heard(ear, pcm) for pcm in speech))
+    alone = [await heard(recogniser, pcm) for pcm in speech]
+    together = await asyncio.gather(*(heard(recogniser, pcm) for pcm in speech))
     matches = sum(one == other for one, other in zip(alone, together, strict=True))
-    assert matches >= 3  # its mean carries over: results vary a little by order
+    assert matches >= 3  # the text may depend a little on the order
 
 
-async def test_silence_has_no_words(ear: SphinxRecogniser) -> None:
-    assert await heard(ear, bytes(48_000)) == ""
+async def test_silence_gives_no_text(recogniser: SphinxRecogniser) -> None:
+    assert await heard(recogniser, bytes(48_000)) == ""
 
 
-async def test_an_utterance_that_is_dropped_frees_its_decoder(
-    ear: SphinxRecogniser,
+async def test_a_dropped_utterance_frees_its_decoder(
+    recogniser: SphinxRecogniser,
 ) -> None:
     for _ in range(5):
-        hearing = ear.listen(lambda _: None)
-        hearing.feed(bytes(32_000))
-        hearing.drop()
-        hearing.drop()
+        utterance = recogniser.listen(lambda _: None)
+        utterance.feed(bytes(32_000))
+        utterance.drop()
+        utterance.drop()
     speech = await spoken("Can you hear me?")
-    assert "hear me" in await heard(ear, speech)
+    assert "hear me" in await heard(recogniser, speech)
 
 
-async def test_a_worker_that_dies_fails_what_it_heard_and_no_more(
-    ear: SphinxRecogniser,
+async def test_a_dead_worker_fails_its_utterances_only(
+    recogniser: SphinxRecogniser,
 ) -> None:
-    hearing = ear.listen(lambda _: None)
-    hearing.feed(bytes(3200))
-    os.kill(_process(ear), signal.SIGKILL)
+    utterance = recogniser.listen(lambda _: None)
+    utterance.feed(bytes(3200))
+    os.kill(_process(recogniser), signal.SIGKILL)
     with pytest.raises(RecogniserError, match="ended"):
-        await hearing.finish()
-    assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
+        await utterance.finish()
+    assert "hear me" in await heard(recogniser, await spoken("Can you hear me?"))
 
 
-async def test_the_worker_survives_an_interrupt(ear: SphinxRecogniser) -> None:
-    """Ctrl-C is for the program that it belongs to."""
-    os.kill(_process(ear), signal.SIGINT)
-    assert "hear me" in await heard(ear, await spoken("Can you hear me?"))
+async def test_the_worker_survives_an_interrupt(recogniser: SphinxRecogniser) -> None:
+    """The parent process handles Ctrl-C."""
+    os.kill(_process(recogniser), signal.SIGINT)
+    assert "hear me" in await heard(recogniser, await spoken("Can you hear me?"))
 
 
-async def test_a_closed_ear_leaves_no_process() -> None:
-    ear = SphinxRecogniser()
-    hearing = ear.listen(lambda _: None)
-    await ear.start()
-    process = _process(ear)
-    await ear.close()
-    await ear.close()
+async def test_close_ends_the_process() -> None:
+    recogniser = SphinxRecogniser()
+    utterance = recogniser.listen(lambda _: None)
+    await recogniser.start()
+    process = _process(recogniser)
+    await recogniser.close()
+    await recogniser.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
     with pytest.raises(RecogniserError):
-        await hearing.finish()
+        await utterance.finish()
     with pytest.raises(RecogniserError, match="closed"):
-        await ear.listen(lambda _: None).finish()
+        await recogniser.listen(lambda _: None).finish()
 
 
-def _process(ear: SphinxRecogniser) -> int:
-    starting = ear._starting
+def _process(recogniser: SphinxRecogniser) -> int:
+    starting = recogniser._starting
     assert starting is not None
     return starting.result()._process.pid
 
 
-# The closed-set check.
+# Closed-set recognition.
 
 
 @pytest.mark.parametrize("index", range(len(REPLIES)))
-async def test_the_right_reply_is_told_from_the_others(index: int) -> None:
+async def test_each_reply_is_recognised_among_all(index: int) -> None:
     pcm = await spoken(REPLIES[index], name="alloy")
     assert decode(pcm, REPLIES) == REPLIES[index]
 
 
-async def test_spoiled_audio_is_not_the_reply() -> None:
-    """The negative controls: a check that passes these would show nothing."""
+async def test_damaged_audio_is_not_the_reply() -> None:
+    """The negative controls for tests that use the closed set."""
     right = REPLIES[0]
     good = await spoken(right, name="alloy")
     other = await spoken(REPLIES[7], name="alloy")
@@ -375,7 +383,7 @@ async def test_spoiled_audio_is_not_the_reply() -> None:
     samples = array("h", good)
     swapped = array("h", good)
     swapped.byteswap()
-    spoiled = {
+    damaged = {
         "half": good[: len(good) // 4 * 2],
         "wrong": other,
         "faster": resample(good, 24_000, 13_000),
@@ -391,9 +399,9 @@ async def test_spoiled_audio_is_not_the_reply() -> None:
 
     assert passes(good)
     assert passes(bytes(9600) + good + bytes(48_000))
-    assert [name for name, pcm in spoiled.items() if passes(pcm)] == []
+    assert [name for name, pcm in damaged.items() if passes(pcm)] == []
 
 
-def test_a_small_set_proves_nothing() -> None:
+def test_a_small_set_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 10"):
         decode(bytes(48_000), REPLIES[:9])

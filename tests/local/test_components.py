@@ -1,4 +1,4 @@
-"""Parts by URL, against a real HTTP server with the built-in parts behind it."""
+"""External components, against a real HTTP server with the built-in ones behind it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ from duologue.local.replies.llm_http import HttpReplyModel
 from duologue.local.speech.asr_http import HttpRecogniser
 from duologue.local.speech.asr_sphinx import SphinxRecogniser
 from duologue.local.speech.http_endpoint import Endpoint, EndpointError
-from duologue.local.speech.resample import resample
 from duologue.local.speech.tts_http import HttpSynthesiser
 from duologue.transports.http.credentials import Secret
+
+from ..closed_set import resample
 
 Reply = Callable[[Request], Awaitable[Response]]
 WEATHER = Tool("weather", "Tells the weather.", '{"type":"object"}')
 
 
 @attrs.define
-class Elsewhere:
-    """A service: what it was asked, and what it answers with."""
+class FakeService:
+    """A service: its requests and its response."""
 
     url: str = ""
     reply: Reply | None = None
@@ -63,7 +64,7 @@ class Elsewhere:
         return await self.reply(request)
 
     def says(self, body: Response) -> None:
-        """Whatever is asked, this is the answer."""
+        """Answer each request with this response."""
 
         async def reply(_: Request) -> Response:
             return body
@@ -89,8 +90,8 @@ async def running(app: Starlette) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def elsewhere() -> AsyncIterator[Elsewhere]:
-    found = Elsewhere()
+async def service() -> AsyncIterator[FakeService]:
+    found = FakeService()
     paths = ("audio/transcriptions", "audio/speech", "chat/completions")
     routes = [Route(f"/v1/{path}", found.answer, methods=["POST"]) for path in paths]
     async with running(Starlette(routes=routes)) as url:
@@ -99,12 +100,12 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
 
 
 @pytest.fixture
-async def far(elsewhere: Elsewhere) -> AsyncIterator[Callable[[str, str], Endpoint]]:
-    """Makes endpoints of that service; closes them."""
+async def far(service: FakeService) -> AsyncIterator[Callable[[str, str], Endpoint]]:
+    """Makes endpoints of the fake service, and closes them at the end."""
     made: list[Endpoint] = []
 
     def make(part: str, path: str) -> Endpoint:
-        made.append(Endpoint(part, elsewhere.url, path, "a-model", Secret("sk-secret")))
+        made.append(Endpoint(part, service.url, path, "a-model", Secret("sk-secret")))
         return made[-1]
 
     yield make
@@ -113,7 +114,7 @@ async def far(elsewhere: Elsewhere) -> AsyncIterator[Callable[[str, str], Endpoi
 
 
 def events(*data: object, done: bool = True) -> StreamingResponse:
-    """Server-sent events, cut into pieces that are no lines."""
+    """Server-sent events, in chunks of seven bytes."""
     lines = [json.dumps(item) for item in data] + ["[DONE]"] * done
     body = "".join(f"data: {line}\r\n\r\n" for line in lines).encode()
 
@@ -128,23 +129,23 @@ def delta(**fields: object) -> dict[str, object]:
     return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
 
 
-async def thoughts(mind: HttpReplyModel, prompt: Prompt) -> list[ReplyPart]:
-    return [thought async for thought in mind.reply(prompt)]
+async def reply_of(model: HttpReplyModel, prompt: Prompt) -> list[ReplyPart]:
+    return [part async for part in model.reply(prompt)]
 
 
 def prompt(*lines: Any, **fields: Any) -> Prompt:
     return Prompt("Be brief.", lines or (Line("user", "Hello."),), **fields)
 
 
-# The ear.
+# The recogniser.
 
 
-async def test_an_ear_by_url_reads_what_was_said(
-    elsewhere: Elsewhere,
+async def test_an_utterance_is_sent_as_a_wav_file(
+    service: FakeService,
     far: Callable[[str, str], Endpoint],
     say: Callable[[str], Awaitable[bytes]],
 ) -> None:
-    """The utterance arrives as a WAV file that another ear understands."""
+    """Another recogniser understands it."""
     behind = SphinxRecogniser()
 
     async def transcribe(request: Request) -> Response:
@@ -152,19 +153,21 @@ async def test_an_ear_by_url_reads_what_was_said(
             upload: Any = form["file"]
             with wave.open(io.BytesIO(await upload.read())) as file:
                 assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
-                hearing = behind.listen(lambda _: None)
-                hearing.feed(file.readframes(file.getnframes()))
+                utterance = behind.listen(lambda _: None)
+                utterance.feed(file.readframes(file.getnframes()))
             assert (form["model"], form["response_format"]) == ("a-model", "json")
-        return JSONResponse({"text": await hearing.finish()})
+        return JSONResponse({"text": await utterance.finish()})
 
-    elsewhere.reply = transcribe
+    service.reply = transcribe
     speech = bytes(14_400) + await say("Can you hear me?") + bytes(14_400)
-    hearing = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(lambda _: None)
+    utterance = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(
+        lambda _: None
+    )
     pcm = resample(speech, 24_000, 16_000)
     for start in range(0, len(pcm), 1024):
-        hearing.feed(pcm[start : start + 1024])
-    assert "hear me" in await hearing.finish()
-    assert elsewhere.headers[0]["authorization"] == "Bearer sk-secret"
+        utterance.feed(pcm[start : start + 1024])
+    assert "hear me" in await utterance.finish()
+    assert service.headers[0]["authorization"] == "Bearer sk-secret"
     await behind.close()
 
 
@@ -182,30 +185,32 @@ async def test_an_ear_by_url_reads_what_was_said(
         (Response(bytes(2_000_000)), "is too long"),
     ],
 )
-async def test_what_an_ear_cannot_use_is_one_clear_line(
-    elsewhere: Elsewhere,
+async def test_a_failed_transcription_is_a_one_line_error(
+    service: FakeService,
     far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
 ) -> None:
-    elsewhere.says(answer)
-    hearing = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(lambda _: None)
+    service.says(answer)
+    utterance = HttpRecogniser(far("ear", "/audio/transcriptions")).listen(
+        lambda _: None
+    )
     with pytest.raises(RecogniserError, match=message) as caught:
-        await hearing.finish()
+        await utterance.finish()
     assert "\n" not in str(caught.value)
     assert "sk-secret" not in str(caught.value)
 
 
-async def test_nobody_there_is_one_clear_line() -> None:
-    ear = HttpRecogniser(
+async def test_an_unreachable_service_is_a_one_line_error() -> None:
+    recogniser = HttpRecogniser(
         Endpoint("ear", "http://127.0.0.1:9/v1", "/audio/transcriptions", "m")
     )
     with pytest.raises(RecogniserError, match=r"nothing answers at 127\.0\.0\.1:9"):
-        await ear.listen(lambda _: None).finish()
-    await ear.close()
+        await recogniser.listen(lambda _: None).finish()
+    await recogniser.close()
 
 
-# The voice.
+# The synthesiser.
 
 
 async def spoken(voice: Any, text: str = "Yes.") -> bytes:
@@ -220,22 +225,22 @@ def wav(pcm: bytes, rate: int, channels: int = 1) -> bytes:
     return file.getvalue()
 
 
-async def test_a_voice_by_url_says_what_the_service_speaks(
-    elsewhere: Elsewhere,
+async def test_speech_is_streamed(
+    service: FakeService,
     far: Callable[[str, str], Endpoint],
     say: Callable[[str], Awaitable[bytes]],
 ) -> None:
-    """As it comes, in pieces that may cut a sample in two."""
+    """A chunk may end within a sample."""
     speech = await say("Yes, I can hear you well.")
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(speech), 1001):
             yield speech[start : start + 1001]
 
-    elsewhere.says(StreamingResponse(pieces(), media_type="audio/pcm"))
+    service.says(StreamingResponse(pieces(), media_type="audio/pcm"))
     voice = HttpSynthesiser(far("voice", "/audio/speech"))
     assert await spoken(voice, "Yes, I can hear you well.") == speech
-    assert elsewhere.asked == [
+    assert service.asked == [
         {
             "model": "a-model",
             "voice": "ash",
@@ -245,12 +250,12 @@ async def test_a_voice_by_url_says_what_the_service_speaks(
     ]
 
 
-async def test_a_wav_file_is_understood_too(
-    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint], tone_voice: Any
+async def test_a_wav_file_is_accepted(
+    service: FakeService, far: Callable[[str, str], Endpoint], tone_voice: Any
 ) -> None:
-    """At its own rate: as long as it should be, and loud from the start."""
+    """Its sample rate is converted, and there is no leading silence."""
     loud = b"\x00\x20\x00\xe0" * 4000
-    elsewhere.says(Response(wav(loud, 16_000)))
+    service.says(Response(wav(loud, 16_000)))
     pcm = await spoken(HttpSynthesiser(far("voice", "/audio/speech")))
     assert len(pcm) == pytest.approx(len(loud) * 1.5, rel=0.02)
 
@@ -265,30 +270,30 @@ async def test_a_wav_file_is_understood_too(
         (Response("busy", 503), r"refused \(503\): busy"),
     ],
 )
-async def test_what_is_no_speech_is_one_clear_line(
-    elsewhere: Elsewhere,
+async def test_a_failed_synthesis_is_a_one_line_error(
+    service: FakeService,
     far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
 ) -> None:
-    elsewhere.says(answer)
+    service.says(answer)
     with pytest.raises(SynthesiserError, match=message):
         await spoken(HttpSynthesiser(far("voice", "/audio/speech")))
 
 
-# The mind.
+# The reply model.
 
 
-async def test_a_mind_by_url_says_its_text_as_it_comes(
-    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
+async def test_the_text_of_a_completion_is_streamed(
+    service: FakeService, far: Callable[[str, str], Endpoint]
 ) -> None:
-    elsewhere.says(
+    service.says(
         events(delta(role="assistant"), delta(content="Hello"), delta(content=" ü."))
     )
-    mind = HttpReplyModel(far("mind", "/chat/completions"))
-    found = await thoughts(mind, prompt(max_output_tokens=50))
+    model = HttpReplyModel(far("mind", "/chat/completions"))
+    found = await reply_of(model, prompt(max_output_tokens=50))
     assert found == [Say("Hello"), Say(" ü.")]
-    assert elsewhere.asked == [
+    assert service.asked == [
         {
             "model": "a-model",
             "messages": [
@@ -301,13 +306,13 @@ async def test_a_mind_by_url_says_its_text_as_it_comes(
     ]
 
 
-async def test_calls_come_in_pieces_and_go_on_whole(
-    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
+async def test_the_pieces_of_a_call_are_joined(
+    service: FakeService, far: Callable[[str, str], Endpoint]
 ) -> None:
-    """Two at once, each with its own arguments."""
+    """Two calls, each with its own arguments."""
     first = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": ""}}
     second = {"index": 1, "id": "c2", "function": {"name": "weather"}}
-    elsewhere.says(
+    service.says(
         events(
             delta(tool_calls=[first]),
             delta(tool_calls=[{"index": 0, "function": {"arguments": '{"at":'}}]),
@@ -315,12 +320,12 @@ async def test_calls_come_in_pieces_and_go_on_whole(
             delta(tool_calls=[{"index": 0, "function": {"arguments": '"home"}'}}]),
         )
     )
-    mind = HttpReplyModel(far("mind", "/chat/completions"))
-    assert await thoughts(mind, prompt(tools=(WEATHER,), tool_choice="weather")) == [
+    model = HttpReplyModel(far("mind", "/chat/completions"))
+    assert await reply_of(model, prompt(tools=(WEATHER,), tool_choice="weather")) == [
         Call("weather", '{"at":"home"}', "c1"),
         Call("weather", "{}", "c2"),
     ]
-    [asked] = elsewhere.asked
+    [asked] = service.asked
     function = {
         "name": "weather",
         "description": "Tells the weather.",
@@ -331,10 +336,10 @@ async def test_calls_come_in_pieces_and_go_on_whole(
 
 
 async def test_outputs_follow_their_calls(
-    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
+    service: FakeService, far: Callable[[str, str], Endpoint]
 ) -> None:
-    """Calls made together stand in one message; one without an output is left out."""
-    elsewhere.says(events(delta(content="Warm.")))
+    """Consecutive calls share a message; calls without an output are left out."""
+    service.says(events(delta(content="Warm.")))
     lines = (
         Line("user", "Weather?"),
         Called("c1", "weather", "{}"),
@@ -344,13 +349,13 @@ async def test_outputs_follow_their_calls(
         Returned("c2", "hot"),
         Returned("c1", "cold"),
     )
-    await thoughts(HttpReplyModel(far("mind", "/chat/completions")), prompt(*lines))
+    await reply_of(HttpReplyModel(far("mind", "/chat/completions")), prompt(*lines))
 
     def call(name: str, arguments: str) -> dict[str, object]:
         function = {"name": "weather", "arguments": arguments}
         return {"id": name, "type": "function", "function": function}
 
-    assert elsewhere.asked[0]["messages"][1:] == [
+    assert service.asked[0]["messages"][1:] == [
         {"role": "user", "content": "Weather?"},
         {
             "role": "assistant",
@@ -379,23 +384,23 @@ async def test_outputs_follow_their_calls(
         (JSONResponse({"no": "stream"}), "is incomplete", "server_error"),
     ],
 )
-async def test_a_mind_that_fails_is_one_clear_line(
-    elsewhere: Elsewhere,
+async def test_a_failed_completion_is_a_one_line_error(
+    service: FakeService,
     far: Callable[[str, str], Endpoint],
     answer: Response,
     message: str,
     code: str,
 ) -> None:
-    elsewhere.says(answer)
+    service.says(answer)
     with pytest.raises(ReplyModelError, match=message) as caught:
-        await thoughts(HttpReplyModel(far("mind", "/chat/completions")), prompt())
+        await reply_of(HttpReplyModel(far("mind", "/chat/completions")), prompt())
     assert caught.value.code == code
 
 
-async def test_a_reply_that_nobody_waits_for_is_given_up(
-    elsewhere: Elsewhere, far: Callable[[str, str], Endpoint]
+async def test_closing_the_iterator_ends_the_request(
+    service: FakeService, far: Callable[[str, str], Endpoint]
 ) -> None:
-    """Closing the iterator ends the request at the service too."""
+    """The service notices that the connection is closed."""
     gone = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -406,26 +411,26 @@ async def test_a_reply_that_nobody_waits_for_is_given_up(
         finally:
             gone.set()
 
-    elsewhere.says(StreamingResponse(endless()))
+    service.says(StreamingResponse(endless()))
     reply = HttpReplyModel(far("mind", "/chat/completions")).reply(prompt())
     assert await anext(reply) == Say("on ")
     await reply.aclose()
     await asyncio.wait_for(gone.wait(), 5)
 
 
-# All together.
+# All components.
 
 
 @pytest.mark.parametrize(
     "url", ["", "ftp://host/v1", "http://", "http://x:70000", "nothing"]
 )
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         Endpoint("ear", url, "/audio/transcriptions", "m")
 
 
-async def test_people_are_told_what_leaves_the_machine() -> None:
-    """Options win over the environment; an endpoint's own URL is as good as a base."""
+async def test_the_notices_name_the_data_that_leaves_the_machine() -> None:
+    """Arguments override the environment; the URL may be that of the endpoint."""
     parts = from_urls(
         ear_url="https://ear.example/v1",
         voice_url="http://127.0.0.1:8000/v1/audio/speech",
@@ -451,7 +456,7 @@ async def test_people_are_told_what_leaves_the_machine() -> None:
     await parts.close()
 
 
-async def test_the_key_of_openai_goes_to_openai_alone() -> None:
+async def test_the_key_of_openai_is_sent_to_openai_only() -> None:
     environ = {"OPENAI_API_KEY": "sk-1", "DUOLOGUE_MIND_KEY": "sk-2"}
     parts = from_urls(
         ear_url="https://api.openai.com/v1",
@@ -465,10 +470,10 @@ async def test_the_key_of_openai_goes_to_openai_alone() -> None:
     await parts.close()
 
 
-def test_a_model_has_to_be_named() -> None:
+def test_a_model_is_required() -> None:
     with pytest.raises(ValueError, match="--mind-model"):
         from_urls(mind_url="http://127.0.0.1:1/v1", environ={})
 
 
-def test_a_refusal_names_its_status() -> None:
+def test_an_endpoint_error_has_the_status() -> None:
     assert EndpointError("no", 404).status == 404
