@@ -1,4 +1,4 @@
-// The page: the pieces, put together.
+// The root component of the page.
 
 import { Desk } from "./desk.js";
 import { html, render, useEffect, useState } from "./html.js";
@@ -22,13 +22,13 @@ function App({ store, desk }) {
     return () => store.listeners.delete(setState);
   }, [store]);
   const { prefs, place, config, link } = state;
-  // Before anything is drawn, so that all of it is in one language.
+  // Before the first render, so that the whole page has one language.
   setLanguage(prefs.language);
   useEffect(() => {
     document.documentElement.dataset.theme = prefs.theme;
   }, [prefs.theme]);
   const { sessions, gone, selected, calls, busy } = state;
-  // `lang` is a prop only so that what is memoised is drawn anew in another language.
+  // `lang` is a prop, so that memoised components render again in another language.
   const lang = document.documentElement.lang;
   return html`<div class="page" data-place=${place} lang=${lang} key=${lang}>
     <${Header} ...${{ config, link, prefs, store }} />
@@ -43,7 +43,7 @@ function App({ store, desk }) {
   </div>`;
 }
 
-/** On a narrow screen: which of the three columns is shown. */
+/** On a narrow screen: the tabs of the three columns. */
 function Places({ place, store }) {
   return html`<nav class="places" aria-label=${t("places")}>
     ${Object.entries(PLACES).map(

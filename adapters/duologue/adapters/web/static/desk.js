@@ -1,16 +1,16 @@
-// What a person can do on the page, and what comes from the server.
+// The actions of the user, and the reactions to events of the client.
 
 import { connect, obstacle, openMicrophone, stopTracks } from "./duologue.js";
 import { wanted } from "./prefs.js";
 import { Travel } from "./travel.js";
 
-/** Texts of failures that the page has words for; others are told as they came. */
+/** Error codes with a translated text; other errors show their own message. */
 const TOLD = new Set([
   ...["insecure", "no-webrtc", "no-microphone", "denied", "busy", "microphone"],
   ...["unreachable"],
 ]);
 
-/** Joins the client and the state of the page. */
+/** Connects the client with the state of the page. */
 export class Desk {
   constructor(store) {
     this.store = store;
@@ -27,14 +27,14 @@ export class Desk {
     this.travel = new Travel(this.client, store);
   }
 
-  /** Looks at what this browser can do, and reads how the server is set. */
+  /** Checks the browser's abilities, and loads the settings of the server. */
   async open() {
     const why = obstacle();
     if (why) this.tell("error", why);
     await this.#configure();
   }
 
-  /** Shows a message until it is put away. */
+  /** Shows a message until the user dismisses it. */
   tell(kind, key, text = null) {
     const { notices } = this.store.state;
     const same = ({ key: k, text: x }) => k === key && x === text;
@@ -49,16 +49,16 @@ export class Desk {
     this.store.set({ notices });
   }
 
-  /** Tells of a failure. */
+  /** Shows an error. */
   fail(error) {
     if (TOLD.has(error.code)) this.tell("error", error.code);
     else if (error instanceof TypeError) this.tell("error", "server-away");
     else this.tell("error", null, error.message);
   }
 
-  /** Begins a conversation: `voice` with the microphone, otherwise typed. */
+  /** Starts a conversation: with the microphone if `voice`, else typed. */
   async start(voice = true) {
-    // Without it, it is not known whether the server records.
+    // The configuration says whether the server records.
     if (!this.store.state.config) await this.#configure();
     const { config, agreed, busy } = this.store.state;
     if (busy || !config) return;
@@ -76,7 +76,7 @@ export class Desk {
         await this.#connect(id, microphone);
       } catch (error) {
         stopTracks(microphone);
-        // A session that nobody reached would only stand in the list.
+        // A session without a call is of no use.
         if (id) await this.forget(id);
         throw error;
       }
@@ -84,14 +84,14 @@ export class Desk {
     this.store.set({ busy: false });
   }
 
-  /** The person agreed to be recorded, for as long as the page is open. */
+  /** The user consented to recording, until the page is closed. */
   agree() {
     const { voice } = this.store.state.asking;
     this.store.set({ agreed: true });
     return this.start(voice);
   }
 
-  /** Shows a session, and gives it the microphone if only one is to hear. */
+  /** Selects a session, and gives it the microphone if only one may have it. */
   select(id) {
     const { selected, prefs } = this.store.state;
     if (selected !== id) {
@@ -105,7 +105,7 @@ export class Desk {
     if (this.store.state.panel === "records") this.travel.open(id);
   }
 
-  /** Asks something of the selected session. */
+  /** Sends a command to the selected session. */
   async command(command) {
     await this.#attempt(() => this.client.command(this.store.state.selected, command));
   }
@@ -116,7 +116,7 @@ export class Desk {
     return this.command({ type: "mute", muted });
   }
 
-  /** Ends the call, if it still lives; the session stays to be read. */
+  /** Ends the call; the session stays readable. */
   hangUp() {
     return this.command({ type: "close" });
   }
@@ -137,7 +137,7 @@ export class Desk {
     });
   }
 
-  /** Changes the microphone's switches or device, in calls that are open too. */
+  /** Changes the constraints or the device of the microphone, also in open calls. */
   async ask(changes) {
     this.store.prefer(changes);
     await this.#attempt(async () => {
@@ -156,7 +156,7 @@ export class Desk {
     });
   }
 
-  /** A gesture of the person lets the reply be played. */
+  /** Starts playback after a gesture of the user. */
   unblock() {
     this.store.set({ blocked: null });
     for (const call of this.client.calls.values()) call.play();
@@ -168,7 +168,7 @@ export class Desk {
     if (panel === "records" && selected) this.travel.open(selected);
   }
 
-  /** The page goes away: calls are hung up while it still can say so. */
+  /** Hangs up all calls when the page unloads. */
   leave() {
     for (const id of [...this.client.calls.keys()]) {
       this.client.command(id, { type: "close" }).catch(() => {});
@@ -205,7 +205,7 @@ export class Desk {
     this.store.put("views", id, undefined);
   }
 
-  /** One microphone: the session in front hears, the other calls are held. */
+  /** Unmutes the selected session and mutes the other calls. */
   #focus(front) {
     for (const [id] of this.client.calls) {
       const { held, views } = this.store.state;
@@ -222,7 +222,7 @@ export class Desk {
 
   #linked(link) {
     const { link: before, wasOpen } = this.store.state;
-    // It may be another server by now.
+    // The server may have restarted with other settings.
     if (link === "open" && before !== "open" && wasOpen) this.#configure();
     this.store.set({ link, wasOpen: wasOpen || link === "open" });
   }
@@ -241,7 +241,7 @@ export class Desk {
     this.store.put("views", id, { seq, view });
   }
 
-  /** The server does not have it any more: what was said stays to be read here. */
+  /** The server has lost the session: its transcript stays on the page. */
   #lost(id) {
     const { sessions, views, gone, selected } = this.store.state;
     this.client.calls.get(id)?.close();

@@ -1,14 +1,14 @@
-// The token mode: this page is connected to the service by itself. It reports to our
-// server what came on the data channel; what commands mean, the server says it to send.
+// The mode `direct`: this page is connected to the service itself. It reports the events
+// of its data channel to the server, and sends the events that the server requests.
 
 const DELAY_MS = 40;
-/** Records in one report, and those that wait for a feed that is cut. */
+/** The most records in one report, and in the queue while the feed is lost. */
 const MOST = 64;
 const WAITING = 5_000;
 
-/** Reports of the events of direct calls, a few at a time. */
+/** Reports the events of direct calls in batches. */
 export class Direct {
-  /** @param {(report: object) => boolean} send false where it could not be sent. */
+  /** @param {(report: object) => boolean} send returns false if it was not sent. */
   constructor(send) {
     this.sendReport = send;
     this.calls = new Map();
@@ -23,7 +23,7 @@ export class Direct {
     this.calls.delete(id);
   }
 
-  /** Notes an event that came; calls that are not direct the server sees by itself. */
+  /** Queues a received event; ignores calls that are not direct. */
   note(id, event) {
     const call = this.calls.get(id);
     if (!call || call.records.length >= WAITING) return;
@@ -31,7 +31,7 @@ export class Direct {
     this.timer ??= setTimeout(() => this.flush(), DELAY_MS);
   }
 
-  /** Sends what waits; what cannot be sent goes on waiting. */
+  /** Sends the queued records, until one report fails. */
   flush() {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -40,7 +40,7 @@ export class Direct {
     }
   }
 
-  /** The feed is another: a report, be it empty, tells the server whose it is. */
+  /** Reports on a new feed, also without records, so that the server can use it. */
   resume() {
     for (const [session, call] of this.calls) this.#report(session, call);
     this.flush();

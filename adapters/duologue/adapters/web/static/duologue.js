@@ -1,5 +1,5 @@
-// The client of `duologue web`, for this page and for yours: sessions, their views as
-// they change, commands, calls, records. docs/page-client.md is its manual.
+// The client of `duologue web`, for this page and for yours: sessions, live views,
+// commands, calls and records. Documented in docs/page-client.md.
 //
 //   import { connect, openMicrophone } from "/voice/static/duologue.js";
 //   const client = connect({ onView: (id, view) => draw(view) });
@@ -27,30 +27,30 @@ export * from "./webrtc.js";
  * @property {number} created_at Seconds since the Unix epoch.
  * @property {?("user" | "assistant")} speaking
  * @property {boolean} muted
- * @property {number} first The first record that is kept.
+ * @property {number} first The first kept record.
  * @property {number} last The last record.
- * @property {number} dropped Records that are not kept any more.
+ * @property {number} dropped The number of dropped records.
  */
 
-/** What a session is at that has no call any more. */
+/** The states of a session whose call has ended. */
 const OVER = new Set(["closed", "failed"]);
 
 /**
  * Connects to a server of `duologue web`.
  *
  * @param {object} [options]
- * @param {string | URL} [options.base] where it is mounted, with a slash at the end; if
- *   left out, where this module comes from.
+ * @param {string | URL} [options.base] its URL, with a slash at the end; by default the
+ *   one that this module was loaded from.
  * @param {string} [options.session] a session to watch from the start.
  * @param {Function} [options.onLink] (link, waitMs): the feed is `connecting`, `open`
- *   or `waiting` for its next try.
+ *   or `waiting` for its next attempt.
  * @param {Function} [options.onSessions] (summaries): all sessions, when one changes.
  * @param {Function} [options.onView] (id, view, { seq, patch }): a watched session
- *   changed; `patch` is null where the view came whole.
- * @param {Function} [options.onGone] (id): a session that the server does not have.
+ *   changed; `patch` is null for a whole view.
+ * @param {Function} [options.onGone] (id): the session does not exist.
  * @param {Function} [options.onCall] (id, state, call): a call of this page.
- * @param {Function} [options.onBlocked] (id, call): the reply needs a gesture to play.
- * @param {Function} [options.onMicrophoneLost] (id, call): the device is gone.
+ * @param {Function} [options.onBlocked] (id, call): playback needs a gesture.
+ * @param {Function} [options.onMicrophoneLost] (id, call): the device was lost.
  * @param {Function} [options.onEvent] (id, event): an event on a call's data channel.
  * @param {Function} [options.onError] (error, id): the server refused a message.
  * @returns {Client}
@@ -67,16 +67,16 @@ export class Client {
     this.link = "connecting";
     /** @type {Summary[]} */
     this.sessions = [];
-    /** Sessions that are watched: id to `{ seq, view }`, empty until the view comes. */
+    /** Watched sessions: id to `{ seq, view }`, empty until the view arrives. */
     this.watched = new Map();
     /** @type {Map<string, Call>} calls of this page */
     this.calls = new Map();
-    /** Sessions whose call ended here, until the server's list says so too. */
+    /** Sessions whose call ended here, until the server lists them as ended. */
     this.ending = new Set();
     const url = new URL("api/feed", this.base);
     url.protocol = url.protocol.replace("http", "ws");
     this.feed = new Feed(url.href, {
-      // One message, or several in their order.
+      // One message, or several in order.
       onMessage: (messages) => [messages].flat().forEach((it) => this.#take(it)),
       onLink: (link, waitMs) => this.#linked(link, waitMs),
       isUrgent: () => this.calls.size > 0,
@@ -86,65 +86,65 @@ export class Client {
   }
 
   /**
-   * How the server is set: mode, service, defaults, limits, whether it records. It is
-   * asked once; `fresh` asks again.
+   * The settings of the server: mode, service, defaults, limits, recording. They are
+   * cached; `fresh` loads them again.
    */
   config({ fresh = false } = {}) {
     if (fresh || !this.configured) {
       this.configured = this.#request("GET", "api/config");
-      // What failed is asked again the next time.
+      // A failure is not cached.
       this.configured.catch(() => (this.configured = null));
     }
     return this.configured;
   }
 
   /**
-   * Makes a session; `call` connects it.
+   * Creates a session; `call` connects it.
    *
    * @param {{ config?: object, title?: string }} [wanted] `config`: fields of a GA
-   *   session that the server lets a page set.
+   *   session that the server allows a page to set.
    * @returns {Promise<Summary>}
    */
   create(wanted = {}) {
     return this.#request("POST", "api/sessions", wanted);
   }
 
-  /** Hangs up, closes and forgets a session. */
+  /** Hangs up and removes a session. */
   async remove(id) {
     this.#drop(id);
     await this.#request("DELETE", `api/sessions/${id}`);
   }
 
   /**
-   * Makes a session of a log, to be read; one of several sessions makes several.
+   * Imports a log, as one session for each in it.
    *
    * @param {string | Blob} lines JSON Lines.
    * @param {string} [title]
-   * @returns {Promise<Summary>} the first of them.
+   * @returns {Promise<Summary>} the first session.
    */
   importLog(lines, title = "") {
     const search = new URLSearchParams({ title });
     return this.#request("POST", `api/import?${search}`, lines, "application/jsonl");
   }
 
-  /** Where the log of a session is. */
+  /** The URL of the log of a session. */
   logUrl(id) {
     return new URL(`api/sessions/${id}/log`, this.base).href;
   }
 
-  /** Begins to follow a session; `onView` is called with its view, and on changes. */
+  /** Starts watching a session; `onView` is called with its view and its changes. */
   watch(id) {
     if (this.watched.has(id)) return;
     this.watched.set(id, {});
     this.feed.send({ type: "watch", session: id });
   }
 
-  /** Stops following a session. */
+  /** Stops watching a session. */
   unwatch(id) {
     if (this.watched.delete(id)) this.feed.send({ type: "unwatch", session: id });
   }
 
-  /** What was last known of a watched session. @returns {?{seq: number, view: object}} */
+  /** The last view of a watched session. @returns {?{seq: number, view: object}} */
   known(id) {
     const held = this.watched.get(id);
     return held?.view ? held : null;
@@ -154,8 +154,8 @@ export class Client {
    * Calls the service for a session.
    *
    * @param {string} id
-   * @param {{ microphone?: ?MediaStream }} [options] null or nothing: only to be heard.
-   *   The call owns the stream from here on and lets it go at its end.
+   * @param {{ microphone?: ?MediaStream }} [options] without one the call only plays.
+   *   The call owns the stream and stops it at its end.
    * @returns {Promise<Call>}
    * @throws {CallError | RequestError}
    */
@@ -195,10 +195,10 @@ export class Client {
   }
 
   /**
-   * Asks something of a session: `{ type: "text", text }`, `interrupt`, `{ type:
+   * Sends a command to a session: `{ type: "text", text }`, `interrupt`, `{ type:
    * "update", session }`, `{ type: "mute", muted }`, `{ type: "volume", level }`,
-   * `clear` or `close`. Resolves once the server took it. A call is silenced or hung
-   * up here before the server is asked, and heard again only after it agreed.
+   * `clear` or `close`. Resolves when the server has accepted it. Muting and hanging up
+   * take effect here first; unmuting only after the server has accepted it.
    */
   async command(id, command) {
     const call = this.calls.get(id);
@@ -210,8 +210,8 @@ export class Client {
   }
 
   /**
-   * Records that are kept, in their order, without their content. `type` is exact, or
-   * a beginning where it ends in `*`; `q` is searched in the line.
+   * Summaries of the kept records, in order. `type` is exact, or a prefix if it ends in
+   * `*`; `q` is searched for in the line.
    *
    * @param {{from?: number, to?: number, dir?: string, type?: string, q?: string,
    *   limit?: number}} [query]
@@ -222,12 +222,12 @@ export class Client {
     return this.#request("GET", `api/sessions/${id}/records?${search}`);
   }
 
-  /** One record, as its line of the log. */
+  /** One record, as in its line of the log. */
   record(id, seq) {
     return this.#request("GET", `api/sessions/${id}/records/${seq}`);
   }
 
-  /** The view as it was after a record, and the patch that this record made. */
+  /** The view after a record, and the patch that this record made. */
   viewAt(id, seq) {
     return this.#request("GET", `api/sessions/${id}/view?seq=${seq}`);
   }
@@ -235,7 +235,7 @@ export class Client {
   /** Hangs up all calls and closes the feed. */
   close() {
     for (const id of [...this.calls.keys()]) {
-      // A server that is away misses the page, and hangs up.
+      // If this fails, the server hangs up when it misses the page.
       this.command(id, { type: "close" }).catch(() => {});
     }
     this.feed.close();
@@ -270,7 +270,7 @@ export class Client {
     this.#tell("onEvent", id, event);
   }
 
-  /** Calls a handler; what it throws must not lose what comes behind. */
+  /** Calls a handler; its exceptions must not stop the client. */
   #tell(name, ...given) {
     try {
       this.handlers[name]?.(...given);
@@ -279,16 +279,16 @@ export class Client {
     }
   }
 
-  /** Silences a call at once; lets it be heard once the server took it. */
+  /** Mutes a call at once, or unmutes it once the server has accepted it. */
   async #mute(id, call, command, asked) {
-    // Who clicks again before the answer means the last click.
+    // If another command follows before the response, the last one counts.
     call.wished = command;
     let { muted } = command;
     if (muted) call.muted = true;
     try {
       await asked;
     } catch (error) {
-      // As the page says that it is.
+      // Restore the state of the last view.
       muted = this.known(id)?.view.activity.muted ?? !muted;
       throw error;
     } finally {
@@ -296,7 +296,7 @@ export class Client {
     }
   }
 
-  /** Ends a call of this page; whoever asks for it tells the server. */
+  /** Ends a call of this page; the caller informs the server. */
   #drop(id) {
     const call = this.calls.get(id);
     if (!call) return;
@@ -308,7 +308,7 @@ export class Client {
     if (call && this.calls.get(id) === call) this.calls.delete(id);
     this.direct.end(id);
     if (!answered || this.ending.has(id)) return;
-    // It ended by itself. By the feed, which does not mind if the server knows.
+    // It ended without a command. The feed ignores a second close.
     this.ending.add(id);
     this.#end(id);
   }
@@ -358,13 +358,13 @@ export class Client {
 
   #patch({ s: id, n: seq, p: patch }) {
     const held = this.watched.get(id);
-    // What was on its way before `unwatch`, or before the view came.
+    // Sent before `unwatch` arrived, or before the view.
     if (!held?.view) return;
     try {
       this.#show(id, seq, applyPatch(held.view, patch), patch);
     } catch (error) {
       if (!(error instanceof PatchError)) throw error;
-      // The view here is not the server's: begin again.
+      // The view differs from the server's: request it again.
       this.unwatch(id);
       this.watch(id);
     }
@@ -378,11 +378,11 @@ export class Client {
     this.#tell("onView", id, view, { seq, patch });
   }
 
-  /** Another page may have muted or changed the volume: what changed counts. */
+  /** Applies mute and volume to the call if they changed, by this page or another. */
   #obey(id, before, { muted, volume }) {
     const call = this.calls.get(id);
     if (!call) return;
-    // Never live while the view says muted.
+    // Never unmuted while the view says muted.
     if (muted || before?.muted !== muted) call.muted = muted;
     if (before?.volume !== volume) call.volume = volume;
   }

@@ -1,19 +1,19 @@
-// The feed: one WebSocket for all sessions. It comes back by itself, with back-off, and
-// beats, because a connection that is gone does not always say so.
+// The feed: one WebSocket for all sessions. It reconnects with back-off, and sends beats,
+// because a lost connection is not always reported.
 
 const BEAT_MS = 5_000;
 /**
- * The server hangs up 20 s after the last beat that it got, which may be one beat older
- * than what was heard last here: there has to be time left for some tries.
+ * The server hangs up 20 s after the last beat that it received, which can be one beat
+ * before the loss: this leaves time for several attempts.
  */
 const SILENT_MS = 10_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-/** While there is a call to lose: the longest wait between tries, and for one. */
+/** During a call: the longest wait between attempts, and the timeout of one. */
 const URGENT_WAIT_MS = 3_000;
 const URGENT_TRY_MS = 4_000;
 
-/** A WebSocket of JSON messages that is opened again until it is closed for good. */
+/** A WebSocket of JSON messages that reconnects until `close`. */
 export class Feed {
   /**
    * @param {string} url `ws:` or `wss:`.
@@ -21,8 +21,8 @@ export class Feed {
    *   onMessage: (message: object) => void,
    *   onLink: (link: "connecting" | "open" | "waiting", waitMs: number) => void,
    *   isUrgent: () => boolean,
-   * }} handlers `onLink` says "open" once the socket is, "waiting" between two tries;
-   *   `isUrgent` whether something is lost if it stays away.
+   * }} handlers `onLink` gets "open" when the socket is open, "waiting" between two
+   *   attempts; `isUrgent` returns whether a call depends on the feed.
    */
   constructor(url, { onMessage, onLink, isUrgent }) {
     this.url = url;
@@ -36,19 +36,14 @@ export class Feed {
     this.#open();
   }
 
-  /** Whether a message can be sent now. */
-  get isOpen() {
-    return this.socket?.readyState === WebSocket.OPEN;
-  }
-
-  /** Sends a message. Returns false, and sends nothing, while there is no connection. */
+  /** Sends a message. Returns false, and sends nothing, without a connection. */
   send(message) {
-    if (!this.isOpen) return false;
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(message));
     return true;
   }
 
-  /** Closes for good. */
+  /** Closes the connection and does not reconnect. */
   close() {
     this.closed = true;
     globalThis.removeEventListener?.("online", this.again);
@@ -72,7 +67,7 @@ export class Feed {
     };
     socket.onmessage = ({ data }) => {
       this.#expect(socket, SILENT_MS);
-      // Only a connection that gives something ends the waiting.
+      // Only a received message resets the back-off.
       this.tries = 0;
       const message = JSON.parse(data);
       if (message.type !== "beat") this.onMessage(message);
@@ -80,11 +75,11 @@ export class Feed {
     socket.onclose = () => this.#lost(socket);
   }
 
-  /** Gives a connection up that says nothing for so long. */
+  /** Abandons a connection that receives nothing for so long. */
   #expect(socket, ms) {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => {
-      // Closing waits for an answer that will not come.
+      // The closing handshake would never complete.
       socket.close();
       this.#lost(socket);
     }, ms);

@@ -1,12 +1,12 @@
-// Values as a person reads them.
+// Formats values for display.
 
 import { language, t } from "./i18n.js";
 
-// Embeddings, overrides and isolates turn what stands around them about; control
-// characters are not text. Letters of right-to-left scripts, and their marks, stay.
+// Bidi embeddings, overrides and isolates reorder the text around them; control
+// characters are not text. Letters and marks of right-to-left scripts are kept.
 const TRICKS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text of others, with the characters named that would disguise it. */
+/** Untrusted text, with deceptive characters replaced by their names. */
 export function visible(text) {
   return String(text ?? "").replace(TRICKS, (sign) => {
     const code = sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
@@ -36,7 +36,7 @@ export function bytes(count) {
   return `${number(kib / 1024, { maximumFractionDigits: 1 })} MiB`;
 }
 
-/** A time of day; with `fine` to the millisecond. */
+/** A time of day; with milliseconds if `fine`. */
 export function clock(at, fine = false) {
   if (!at) return "–";
   return new Date(at * 1000).toLocaleTimeString(language(), {

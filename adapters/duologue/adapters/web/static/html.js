@@ -1,4 +1,4 @@
-// The view library in one place: preact with htm's templates, no build step.
+// The view library: preact with htm's templates, without a build step.
 
 import htm from "./vendor/htm.js";
 import { Component, h, options, render } from "./vendor/preact.js";
@@ -6,16 +6,16 @@ import { Component, h, options, render } from "./vendor/preact.js";
 export { useEffect, useId, useMemo, useRef, useState } from "./vendor/hooks.js";
 export { render };
 
-/** A template: html`<p class=${name}>${text}</p>`. Text stays text, always. */
+/** A template: html`<p class=${name}>${text}</p>`. Values are always inserted as text. */
 export const html = htm.bind(h);
 
-// One drawing for all that came since the last frame; a hidden page has no frames.
+// Renders at most once a frame. A hidden page has no frames.
 options.debounceRendering = (draw) => {
   if (document.hidden) setTimeout(draw, 200);
   else requestAnimationFrame(draw);
 };
 
-/** A component that is drawn again only when one of its props is another object. */
+/** A component that renders again only if one of its props is another object. */
 export function memo(draw) {
   return class extends Component {
     shouldComponentUpdate(next) {

@@ -1,9 +1,9 @@
-// The language of the page. A language is one file of `strings/`.
+// The language of the page. Each language is one file in `strings/`.
 
 import de from "./strings/de.js";
 import en from "./strings/en.js";
 
-/** What can be chosen: code to its strings. */
+/** The available languages: code to strings. */
 export const LANGUAGES = { en, de };
 
 let current = "en";
@@ -13,19 +13,19 @@ export function language() {
   return current;
 }
 
-/** The first language of the browser that there is, or English. */
-export function detected() {
+/** The browser's first language that is available, or English. */
+function detected() {
   const codes = navigator.languages.map((code) => code.split("-")[0].toLowerCase());
   return codes.find((code) => Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
 
-/** Sets the language; an unknown one is the detected one. */
+/** Sets the language; for an unknown code, the detected one. */
 export function setLanguage(code) {
   current = Object.hasOwn(LANGUAGES, code) ? code : detected();
   document.documentElement.lang = current;
 }
 
-/** The text of a key; `{name}` in it is filled in. A key without text is shown itself. */
+/** The text of a key, with each `{name}` replaced. A key without a text is returned. */
 export function t(key, values = {}) {
   const text = LANGUAGES[current][key] ?? en[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");

@@ -1,6 +1,6 @@
-// Keys of the page. All but Escape are held with Alt, so that they are no text.
+// Keyboard shortcuts. All but Escape need Alt, so that typing does not trigger them.
 
-/** Listens for the keys of the page. */
+/** Handles the keyboard shortcuts of the page. */
 export function listenForKeys(desk, store) {
   const actions = {
     KeyN: () => desk.start(),

@@ -1,17 +1,17 @@
-// Patches of JSON documents (RFC 6902): `add`, `replace` and `remove`, which are all
-// that the feed sends. What lies on a path is copied, the rest is shared, so that what
-// did not change is the same object: a page draws again only what changed.
+// JSON Patch (RFC 6902) with `add`, `replace` and `remove`, the operations of the feed.
+// Objects on a changed path are copied and all others shared, so unchanged parts keep
+// their identity, and a page renders only the changed ones.
 
-/** A patch that cannot be applied to this document: ask for the view again. */
+/** A patch does not apply to this document: request the whole view again. */
 export class PatchError extends Error {}
 
 /**
- * The document after a patch; the one given stays as it is.
+ * The document after a patch; the given one is not modified.
  *
  * @param {any} document JSON values.
  * @param {{op: string, path: string, value?: any}[]} operations
  * @returns {any}
- * @throws {PatchError} for another operation and for a path that is not there.
+ * @throws {PatchError} for another operation and for a path that does not exist.
  */
 export function applyPatch(document, operations) {
   const own = new WeakSet();
@@ -55,7 +55,7 @@ function edited(node, keys, depth, op, value, own) {
   return copy;
 }
 
-/** The key as it stands in the node; `adds` lets it be a new one. */
+/** Checks a key of a node; `adds` allows a new one. */
 function checked(node, key, adds) {
   if (Array.isArray(node)) {
     const at = key === "-" && adds ? node.length : Number(key);

@@ -1,5 +1,5 @@
-// What the page remembers in this browser: language, colours and the switches of the
-// microphone. Nothing of a conversation.
+// Preferences in the browser's local storage: language, colours, microphone. Nothing of
+// a conversation is stored.
 
 import { MICROPHONE } from "./duologue.js";
 
@@ -14,7 +14,7 @@ const DEFAULTS = {
   asked: { ...MICROPHONE },
 };
 
-/** Reads them; a browser that keeps nothing gives the defaults. */
+/** Loads the preferences, or the defaults if storage is not available. */
 export function loadPrefs() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY)) ?? {};
@@ -28,11 +28,11 @@ export function savePrefs(prefs) {
   try {
     localStorage.setItem(KEY, JSON.stringify(prefs));
   } catch {
-    // A private window, or storage that is full: they last as long as the page.
+    // A private window, or full storage: they last until the page is closed.
   }
 }
 
-/** The constraints of the microphone: what is switched off is not asked for. */
+/** The constraints of the microphone, without those that are switched off. */
 export function wanted({ asked, input }) {
   const { sampleRate, channelCount, ...processing } = asked;
   return {

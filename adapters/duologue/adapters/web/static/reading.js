@@ -1,5 +1,4 @@
-// What the page reads out of a view. The view is made by the server; nothing here
-// decides what an event means.
+// Selectors over a view. The server computes the view; nothing here interprets events.
 
 import { keysOf } from "./duologue.js";
 
@@ -8,7 +7,7 @@ export function at(object, path) {
   return path.split(".").reduce((node, key) => node?.[key], object);
 }
 
-/** The words of an item, all parts of it. */
+/** The text of all parts of an item. */
 export function textOf(item) {
   return item.parts
     .map((part) => part.chunks.join(""))
@@ -16,14 +15,14 @@ export function textOf(item) {
     .trim();
 }
 
-/** Whether the words of an item will not change any more. */
+/** Whether the text of an item is final. */
 export function isFinal(item) {
   if (!item.parts.length)
     return item.role === "assistant" && item.status !== "in_progress";
   return item.parts.every((part) => part.final);
 }
 
-/** Text that was cut off, as what was heard and the rest; `rest` is "" if it was not. */
+/** The text of an item, split at an interruption: the played part and the rest. */
 export function heardOf(item) {
   const text = textOf(item);
   const { heard } = item;
@@ -34,8 +33,8 @@ export function heardOf(item) {
 }
 
 /**
- * The last lines of a conversation: items and, by their time, the problems between. A
- * line with neither is a gap: records are missing there.
+ * The last lines of a conversation: items and problems, ordered by time. A line with
+ * neither marks a gap in the records.
  *
  * @returns {{lines: {key: string, item?: object, problem?: object}[], earlier: number}}
  */
@@ -61,7 +60,7 @@ export function linesOf(view, most) {
   return { lines: [...lines, ...problems], earlier };
 }
 
-/** The turns with their latencies, oldest first. */
+/** The last turns with their latencies, oldest first. */
 export function turnsOf(view, most) {
   return view.response_order
     .map((id) => ({ id, ...view.responses[id] }))
@@ -69,13 +68,13 @@ export function turnsOf(view, most) {
     .slice(-most);
 }
 
-/** The items that a patch touched, by id. */
+/** The ids of the items that a patch changed. */
 export function touchedItems(patch) {
   const paths = (patch ?? []).map(({ path }) => keysOf(path));
   return new Set(paths.filter(([key]) => key === "items").map(([, id]) => id));
 }
 
-/** A name for a session that has none. */
+/** The title of a session, or a generated name. */
 export function nameOf(sessions, session, t) {
   if (session.title) return session.title;
   const sorted = sessions.toSorted((a, b) => a.created_at - b.created_at);

@@ -1,6 +1,6 @@
-// Requests to our server, and what it says when it refuses one.
+// Requests to the server, and its refusals.
 
-/** The server said no: `status` is HTTP's, `code` and `param` are its own. */
+/** The server refused a request: HTTP `status`, with its own `code` and `param`. */
 export class RequestError extends Error {
   constructor(status, { code, message, param } = {}) {
     super(message ?? `the server answered ${status}`);
@@ -9,13 +9,13 @@ export class RequestError extends Error {
 }
 
 /**
- * Asks the server; the answer is its JSON, or its text.
+ * Sends a request; resolves with JSON, or with text for other content types.
  *
  * @param {URL} url
  * @param {string} method
  * @param {string | Blob | object} [body] an object is sent as JSON.
  * @param {string} [type] of the body.
- * @throws {RequestError | TypeError} `TypeError` where the server cannot be reached.
+ * @throws {RequestError | TypeError} `TypeError` if the server cannot be reached.
  */
 export async function request(url, method, body, type = "application/json") {
   const headers = { "X-Duologue": "1" };
@@ -25,9 +25,9 @@ export async function request(url, method, body, type = "application/json") {
     method,
     headers: method === "GET" ? {} : headers,
     body: body === undefined || plain ? body : JSON.stringify(body),
-    // Cookies too where this page is of another origin that the server allows.
+    // Send cookies from pages of other allowed origins too.
     credentials: "include",
-    // The end of a call is told even when the page goes away.
+    // Deliver the end of a call even while the page unloads.
     keepalive: body?.type === "close",
   });
   if (!response.ok) {

@@ -1,11 +1,11 @@
-// The state of the page: one object, replaced where it changes.
+// The state of the page: one immutable object.
 
 import { loadPrefs, savePrefs } from "./prefs.js";
 
 const FIRST = {
   config: null,
   link: "connecting",
-  /** Whether the feed was open before: a first connection is no outage. */
+  /** Whether the feed has been open: a failed first connection is no outage. */
   wasOpen: false,
   sessions: null,
   selected: null,
@@ -13,15 +13,15 @@ const FIRST = {
   views: {},
   /** Calls of this page by id: `connecting`, `open` or `closed`. */
   calls: {},
-  /** Sessions that the server lost, as they were. */
+  /** The last summaries of sessions that the server lost. */
   gone: {},
-  /** What the browser granted of the microphone, by session. */
+  /** The granted settings of the microphone, by session. */
   granted: {},
-  /** Sessions muted because another one is in front. */
+  /** Sessions that are muted because another one is selected. */
   held: {},
   blocked: null,
   busy: false,
-  /** A start that waits until the person agrees to be recorded. */
+  /** A start that waits for consent to recording. */
   asking: null,
   agreed: false,
   notices: [],
@@ -29,11 +29,11 @@ const FIRST = {
   place: "talk",
   panel: "settings",
   help: false,
-  /** The records of the selected session and the place in them: see `travel.js`. */
+  /** The records of the selected session and the current one: see `travel.js`. */
   travel: null,
 };
 
-/** Holds the state and tells who listens. */
+/** Holds the state and notifies listeners. */
 export class Store {
   constructor() {
     this.state = { ...FIRST, prefs: loadPrefs() };
@@ -46,13 +46,13 @@ export class Store {
     for (const listener of this.listeners) listener(this.state);
   }
 
-  /** Replaces one entry of a map in the state; undefined takes it out. */
+  /** Replaces one entry of a map in the state; undefined removes it. */
   put(name, key, value) {
     const { [key]: _, ...rest } = this.state[name];
     this.set({ [name]: value === undefined ? rest : { ...rest, [key]: value } });
   }
 
-  /** Changes what this browser remembers. */
+  /** Changes preferences. */
   prefer(changes) {
     const prefs = { ...this.state.prefs, ...changes };
     savePrefs(prefs);

@@ -1,21 +1,18 @@
-// Time travel: the records of a session, a place among them, and the view as it was.
+// Time travel: the records of a session, the current one, and the view after it.
 
 const PAGE = 1_000;
 const GROW_MS = 1_000;
 const KEPT = 64;
-/** No step of a replay waits longer, whatever the pause in the recording was. */
+/** The longest pause in a replay. */
 const LONGEST_MS = 3_000;
 const FRAME_MS = 40;
-/** A step where the log does not say when its records came. */
+/** The pause between records without times. */
 const UNTIMED_MS = 250;
 
 const NO_FILTER = { dir: "", type: "", q: "" };
 export const SPEEDS = [1, 2, 5, 20, 100];
 
-/** Texts for what the server answers, by its status. */
-const WHY = { 404: "past-dropped", 410: "past-dropped" };
-
-/** Moves through the records of one session; its state is `travel` of the store. */
+/** Navigates the records of one session; its state is `travel` of the store. */
 export class Travel {
   constructor(client, store) {
     this.client = client;
@@ -31,7 +28,7 @@ export class Travel {
     if (this.#here) this.store.set({ travel: { ...this.#here, ...changes } });
   }
 
-  /** Lists the records of a session, and follows them as they come. */
+  /** Lists the records of a session, and keeps the list up to date. */
   open(session) {
     if (this.#here?.session === session) return;
     this.kept.clear();
@@ -44,7 +41,7 @@ export class Travel {
         loading: true,
         index: null,
         shown: null,
-        /** Why `shown` is not there: a key of the texts. */
+        /** Why `shown` is missing: a key of the strings. */
         lacking: null,
         playing: false,
         speed: 1,
@@ -53,7 +50,7 @@ export class Travel {
     this.#list();
   }
 
-  /** Shows only records of a direction, a type or with a text in them. */
+  /** Filters the records by direction, type or text. */
   filter(changes) {
     const filter = { ...this.#here.filter, ...changes };
     this.#set({ filter, records: [], loading: true, index: null, playing: false });
@@ -61,7 +58,7 @@ export class Travel {
     this.typing = setTimeout(() => this.#list(), 150);
   }
 
-  /** Goes to a place in the list that is shown. */
+  /** Selects a record of the list. */
   go(index) {
     const { records } = this.#here;
     if (!records.length) return;
@@ -70,13 +67,13 @@ export class Travel {
     return this.#look(records[place].seq);
   }
 
-  /** Goes some records on or back; from now it begins at the last one. */
+  /** Moves by some records; from now, to the last one. */
   step(by) {
     const { index, records } = this.#here;
     return this.go(index === null ? records.length - 1 + Math.min(0, by) : index + by);
   }
 
-  /** Back to now. */
+  /** Returns to now. */
   leave() {
     this.#set({ index: null, shown: null, lacking: null, playing: false });
   }
@@ -85,7 +82,7 @@ export class Travel {
     this.#set({ speed });
   }
 
-  /** Plays the records as they came, `speed` times as fast. */
+  /** Replays the records, `speed` times as fast as they arrived. */
   async play() {
     const { index, records } = this.#here;
     const from = index === null || index >= records.length - 1 ? 0 : index;
@@ -106,7 +103,7 @@ export class Travel {
     this.#set({ playing: false });
   }
 
-  /** The last record that falls into the same frame as the next one. */
+  /** The last record in the same animation frame as the next one. */
   #within(list, now, speed) {
     let next = now + 1;
     const begin = list[next].at;
@@ -122,14 +119,14 @@ export class Travel {
     const { session, filter, records } = this.#here ?? {};
     if (!session) return;
     const from = records.length ? records.at(-1).seq + 1 : undefined;
-    // What is typed is the beginning of a type.
+    // The filter is a prefix.
     const type = filter.type && filter.type.replace(/\*?$/, "*");
     const asked = { ...filter, type, from, limit: PAGE };
     let told;
     try {
       told = await this.client.records(session, asked);
     } catch {
-      // The server is away, which the page says already.
+      // The page already shows that the server cannot be reached.
       told = { records: [] };
     }
     const here = this.#here;
@@ -150,11 +147,11 @@ export class Travel {
     try {
       found = { shown: await this.#fetched(session, seq) };
     } catch (error) {
-      // What was shown is of another record than the banner names.
-      found = { shown: null, lacking: WHY[error.status] ?? "past-away" };
+      // Clear the view of the previous record.
+      found = { shown: null, lacking: error.status === 404 ? "past-dropped" : "past-away" };
     }
     const here = this.#here;
-    // Somebody may have gone on while this was on its way.
+    // The user may have selected another record in the meantime.
     if (here?.session !== session || here.index === null) return;
     if (here.records[here.index]?.seq === seq) this.#set({ lacking: null, ...found });
   }
@@ -171,7 +168,7 @@ export class Travel {
   }
 }
 
-/** How long a replay waits between two records at its plain speed, in ms. */
+/** The pause between two records at normal speed, in ms. */
 function pause(before, after) {
   if (before.at === null || after.at === null) return UNTIMED_MS;
   return Math.min(LONGEST_MS, Math.max(0, (after.at - before.at) * 1000));

@@ -1,12 +1,12 @@
-// A call: the microphone to the service and the reply back, over WebRTC. The sound goes
-// between browser and service; our server only passes on the two descriptions.
+// A call over WebRTC: the microphone to the service, and the reply back. Audio flows
+// between browser and service; the server only forwards the SDP offer and answer.
 
 const GATHER_MS = 3_000;
 const OPEN_MS = 15_000;
-/** What counts as silence on a meter, in dB of full scale. */
+/** The level that a meter shows as 0, in dB of full scale. */
 const FLOOR_DB = -60;
 
-/** What the microphone is asked for where nobody says otherwise. */
+/** The default constraints of the microphone. */
 export const MICROPHONE = {
   echoCancellation: true,
   noiseSuppression: true,
@@ -16,9 +16,9 @@ export const MICROPHONE = {
 };
 
 /**
- * Why there is no call. `code` is one of `insecure`, `no-webrtc`, `no-microphone`,
- * `denied`, `busy`, `microphone` (another failure of it), `refused` (the service or the
- * server said no) and `unreachable` (no connection came about).
+ * A call failed. `code` is `insecure`, `no-webrtc`, `no-microphone`, `denied`, `busy`,
+ * `microphone` (another failure of it), `refused` (by the service) or `unreachable` (no
+ * connection to the service).
  */
 export class CallError extends Error {
   constructor(code, message, options) {
@@ -27,7 +27,7 @@ export class CallError extends Error {
   }
 }
 
-/** What keeps this browser from any call: `insecure`, `no-webrtc`, or null. */
+/** Why this browser cannot call at all: `insecure`, `no-webrtc`, or null. */
 export function obstacle() {
   if (globalThis.isSecureContext === false) return "insecure";
   return typeof globalThis.RTCPeerConnection === "function" ? null : "no-webrtc";
@@ -45,8 +45,8 @@ const REFUSALS = {
 /**
  * Opens the microphone.
  *
- * @param {MediaTrackConstraints} [wanted] each is asked for, none is insisted on; with
- *   `deviceId` that device is.
+ * @param {MediaTrackConstraints} [wanted] each is optional for the browser, except
+ *   `deviceId`.
  * @returns {Promise<MediaStream>}
  * @throws {CallError}
  */
@@ -64,7 +64,7 @@ export async function openMicrophone(wanted = MICROPHONE) {
   }
 }
 
-/** How loud a stream is, by an AnalyserNode. */
+/** Measures the level of a stream with an AnalyserNode. */
 export class Meter {
   /** @param {AudioContext} context @param {MediaStream} stream */
   constructor(context, stream) {
@@ -74,7 +74,7 @@ export class Meter {
     this.source.connect(this.analyser);
   }
 
-  /** The level just now: 0 is -60 dB of full scale or less, 1 is full scale. */
+  /** The current level: 0 is -60 dB of full scale or less, 1 is full scale. */
   level() {
     this.analyser.getFloatTimeDomainData(this.samples);
     const power = this.samples.reduce((sum, sample) => sum + sample * sample, 0);
@@ -89,7 +89,7 @@ export class Meter {
 
 let sharedContext;
 
-/** The AudioContext of the meters; a page needs one, made at a gesture. */
+/** The AudioContext of all meters, created at the first gesture. */
 export function audioContext() {
   sharedContext ??= new AudioContext();
   if (sharedContext.state === "suspended") sharedContext.resume();
@@ -99,16 +99,16 @@ export function audioContext() {
 /** One call. Make it with `Call.open`. */
 export class Call {
   /**
-   * Connects: gathers addresses, posts the offer, waits for the data channel.
+   * Connects: gathers candidates, posts the offer, waits for the data channel.
    *
    * @param {object} options
-   * @param {MediaStream | null} options.microphone null: nothing is sent, only heard.
-   * @param {(sdp: string) => Promise<string>} options.post the offer to its answer.
-   * @param {(state: "connecting" | "open" | "closed") => void} [options.onState]
+   * @param {MediaStream | null} options.microphone null: send no audio.
+   * @param {(sdp: string) => Promise<string>} options.post from offer to answer.
+   * @param {(state: "open" | "closed") => void} [options.onState]
    * @param {(event: object) => void} [options.onEvent] events on the data channel.
-   * @param {() => void} [options.onBlocked] the browser plays only after a gesture:
-   *   call `play()` at one.
-   * @param {() => void} [options.onMicrophoneLost] the device is gone.
+   * @param {() => void} [options.onBlocked] playback needs a gesture: call `play()`
+   *   in one.
+   * @param {() => void} [options.onMicrophoneLost] the device was lost.
    * @returns {Promise<Call>}
    * @throws {CallError}
    */
@@ -132,7 +132,7 @@ export class Call {
     this.channel = this.peer.createDataChannel("oai-events");
     this.audio = new Audio();
     this.audio.autoplay = true;
-    // In both directions even without a microphone: one may come later.
+    // In both directions even without a microphone: one can be added later.
     const [track] = microphone?.getAudioTracks() ?? [];
     const streams = microphone ? [microphone] : [];
     this.sender = this.peer.addTransceiver(track ?? "audio", { streams }).sender;
@@ -147,13 +147,13 @@ export class Call {
     this.channel.onmessage = ({ data }) => onEvent?.(JSON.parse(data));
   }
 
-  /** Sends a client event on the data channel; nothing if that is closed. */
+  /** Sends a client event on the data channel; does nothing if it is closed. */
   send(event) {
     if (this.channel.readyState !== "open") return;
     this.channel.send(JSON.stringify(event));
   }
 
-  /** Whether the microphone is silenced here; the track stays. */
+  /** Whether the microphone is muted; the track stays open. */
   get muted() {
     return this.silent;
   }
@@ -165,17 +165,17 @@ export class Call {
     }
   }
 
-  /** How loud the reply is played, 0 to 1. */
+  /** The playback volume, 0 to 1. */
   set volume(volume) {
     this.audio.volume = volume;
   }
 
-  /** Which device plays the reply; browsers without `setSinkId` keep theirs. */
+  /** Selects the output device, in browsers with `setSinkId`. */
   async setOutput(deviceId) {
     await this.audio.setSinkId?.(deviceId);
   }
 
-  /** Plays the reply; from a gesture where the browser asked for one. */
+  /** Starts playback; after `onBlocked`, call it in a gesture. */
   async play() {
     audioContext();
     try {
@@ -185,11 +185,11 @@ export class Call {
     }
   }
 
-  /** Puts another microphone in the place of this one; the old one is let go. */
+  /** Replaces the microphone and stops the old one. */
   async replaceMicrophone(stream) {
     const old = this.microphone;
     this.coming = stream;
-    // Before it can be heard; and who mutes meanwhile mutes both.
+    // Before it is sent; muting in the meantime mutes both.
     this.muted = this.silent;
     try {
       await this.sender.replaceTrack(stream.getAudioTracks()[0]);
@@ -203,17 +203,17 @@ export class Call {
     stopTracks(old);
   }
 
-  /** What the browser granted of what the microphone was asked for. */
+  /** The settings of the microphone that the browser granted. */
   granted() {
     return this.microphone?.getAudioTracks()[0]?.getSettings() ?? null;
   }
 
-  /** Levels of microphone and reply, 0 to 1. */
+  /** The levels of microphone and reply, 0 to 1. */
   levels() {
     return { microphone: this.near?.level() ?? 0, reply: this.far?.level() ?? 0 };
   }
 
-  /** Hangs up at this end, and lets the microphone go. */
+  /** Closes the connection and stops the microphone. */
   close() {
     if (this.state === "closed") return;
     stopTracks(this.microphone);
@@ -258,7 +258,7 @@ export class Call {
   }
 }
 
-/** Ends the tracks of a stream, so that the browser's sign of recording goes out. */
+/** Stops the tracks of a stream, so that the browser's recording indicator turns off. */
 export function stopTracks(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -1,4 +1,4 @@
-// The bar of a call: meters of microphone and reply, mute, interrupt, volume, hang up.
+// The controls of a call: level meters, mute, interrupt, volume, hang up.
 
 import { html, memo, useEffect, useRef } from "../html.js";
 import { t } from "../i18n.js";
@@ -30,7 +30,7 @@ export const CallBar = memo(({ call, view, desk }) => {
   </section>`;
 });
 
-/** A level that is drawn on each frame, past the view library. */
+/** A level meter, updated on each frame without the view library. */
 function Level({ side, call, active, text }) {
   const bar = useRef(null);
   const meter = useRef(null);
@@ -39,7 +39,7 @@ function Level({ side, call, active, text }) {
     let level = 0;
     const draw = () => {
       if (!bar.current) return;
-      // It rises at once and falls slowly, so that words are seen and not syllables.
+      // Rises at once and falls slowly, to show words instead of syllables.
       level = Math.max(call?.levels()[side] ?? 0, level - 0.02);
       bar.current.style.transform = `scaleX(${level.toFixed(3)})`;
       meter.current.setAttribute("aria-valuenow", Math.round(level * 100));

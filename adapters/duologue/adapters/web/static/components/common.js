@@ -1,11 +1,11 @@
-// Small pieces that several views use.
+// Components that several others use.
 
 import { visible } from "../format.js";
 import { html, useId } from "../html.js";
 import { t } from "../i18n.js";
 import { Icon } from "./icons.js";
 
-/** A button with an icon; `label` is its name, shown unless `bare`. */
+/** A button with an icon; `label` is visible unless `bare`. */
 export function Button({ icon, label, bare, kind = "plain", keys, ...rest }) {
   const title = keys ? `${label} (${keys})` : label;
   return html`<button type="button" class="button ${kind} ${bare ? "bare" : ""}"
@@ -15,13 +15,12 @@ export function Button({ icon, label, bare, kind = "plain", keys, ...rest }) {
   </button>`;
 }
 
-/** A named choice. `options` are `[value, text]`. */
-export function Choice({ label, value, options, onChange, hidden, ...rest }) {
+/** A labelled select. `options` are `[value, text]`; `hidden` hides the label. */
+export function Choice({ label, value, options, onChange, hidden }) {
   const id = useId();
   return html`<div class="field">
     <label for=${id} class=${hidden ? "sr" : ""}>${label}</label>
-    <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}
-      ...${rest}>
+    <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}>
       ${options.map(
         ([key, text]) =>
           html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`,
@@ -30,22 +29,22 @@ export function Choice({ label, value, options, onChange, hidden, ...rest }) {
   </div>`;
 }
 
-/** A switch. `note` stands behind its name. */
-export function Switch({ label, checked, onChange, note, disabled }) {
+/** A labelled switch, with an optional note. */
+export function Switch({ label, checked, onChange, note }) {
   return html`<label class="switch">
-    <input type="checkbox" role="switch" checked=${checked} disabled=${disabled}
+    <input type="checkbox" role="switch" checked=${checked}
       onChange=${(event) => onChange(event.target.checked)} />
     <span class="switch-name">${label}</span>
     ${note && html`<span class="note">${note}</span>`}
   </label>`;
 }
 
-/** Status of a session as a small sign with its word. */
+/** The status of a session, as a coloured label. */
 export function Status({ status }) {
   return html`<span class="status ${status}">${t(`status-${status}`)}</span>`;
 }
 
-/** Messages until they are put away; errors are read out at once. */
+/** Messages until they are dismissed; screen readers announce errors at once. */
 export function Notices({ notices, desk }) {
   return html`<div class="notices">
     ${notices.map(

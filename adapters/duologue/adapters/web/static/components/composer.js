@@ -1,4 +1,4 @@
-// What is typed: Enter sends, Shift+Enter begins a new line.
+// The text field: Enter sends, Shift+Enter inserts a line break.
 
 import { html, useRef, useState } from "../html.js";
 import { t } from "../i18n.js";
@@ -8,7 +8,7 @@ export function Composer({ disabled, desk }) {
   const [text, setText] = useState("");
   const box = useRef(null);
   const send = () => {
-    // What stands there: the last letters may not have been drawn yet.
+    // The value of the element: the state may not have its last letters yet.
     const typed = box.current.value.trim();
     if (!typed || disabled) return;
     desk.command({ type: "text", text: typed });

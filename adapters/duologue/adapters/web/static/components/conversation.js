@@ -1,4 +1,4 @@
-// The conversation in front: its lines as they grow, live or as they were at a record.
+// The lines of the selected conversation, live or after a record.
 
 import { clock, visible } from "../format.js";
 import { html, memo, useEffect, useMemo, useRef, useState } from "../html.js";
@@ -55,7 +55,7 @@ function Translation({ translation }) {
   );
 }
 
-/** Keeps the end in sight, unless the person scrolled away from it. */
+/** Scrolls to the end, unless the user scrolled away from it. */
 function useFollowing(view, live) {
   const box = useRef(null);
   const following = useRef(true);
@@ -69,7 +69,7 @@ function useFollowing(view, live) {
   return [box, onScroll];
 }
 
-/** Reads out each line once, when its words are final. */
+/** Announces each line to screen readers once its text is final. */
 function Announcer({ view }) {
   const told = useRef(null);
   const [text, setText] = useState("");
@@ -90,7 +90,7 @@ function Announcer({ view }) {
   return html`<p class="sr" aria-live="polite">${text}</p>`;
 }
 
-/** Says that this is the past, and the way back. */
+/** A banner in the past, with a button back to now. */
 export function Past({ travel, desk }) {
   const { records, index } = travel;
   const record = records[index];

@@ -1,4 +1,4 @@
-// The right side of the page: one of four panels.
+// The right column of the page: one of four panels.
 
 import { html, useRef } from "../html.js";
 import { t } from "../i18n.js";

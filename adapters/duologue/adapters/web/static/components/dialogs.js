@@ -1,4 +1,4 @@
-// What stands in front of the page: consent before a recording, and the keys.
+// Dialogs: consent to recording, and help.
 
 import { html, useEffect, useRef } from "../html.js";
 import { t } from "../i18n.js";
@@ -6,7 +6,7 @@ import { Button } from "./common.js";
 
 const KEYS = ["N", "M", "T", "1", "S"];
 
-/** A dialog that the browser keeps in front, with the focus in it. */
+/** A modal dialog. */
 function Dialog({ title, onClose, children }) {
   const box = useRef(null);
   useEffect(() => box.current.showModal(), []);
@@ -15,7 +15,7 @@ function Dialog({ title, onClose, children }) {
   </dialog>`;
 }
 
-/** Nothing is recorded before this is agreed to. */
+/** Asks for consent before the first recorded call. */
 export function Consent({ store, desk }) {
   return html`<${Dialog} title=${t("consent-title")}
     onClose=${() => store.set({ asking: null })}>

@@ -1,4 +1,4 @@
-// The bar at the top: where this is, whether the feed lives, language and colours.
+// The header: service, state of the feed, language, colours and help.
 
 import { html, memo } from "../html.js";
 import { LANGUAGES, language, t } from "../i18n.js";

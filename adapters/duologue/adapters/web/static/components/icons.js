@@ -1,5 +1,5 @@
-// Icons, drawn by hand on a grid of 24. They say nothing to a screen reader: the
-// buttons around them have names.
+// Icons on a grid of 24. They are hidden from screen readers, because the buttons
+// around them have labels.
 
 import { html } from "../html.js";
 

@@ -1,21 +1,15 @@
-// JSON as a tree that can be folded; what a patch touched is marked.
+// A foldable tree of JSON, with the changes of a patch marked.
 
 import { keysOf } from "../duologue.js";
 import { visible } from "../format.js";
 import { html, useState } from "../html.js";
 import { t } from "../i18n.js";
 
-/** Members of one object or list that are drawn before the rest is asked for. */
+/** Members of an object or list that are rendered at first. */
 const MOST = 200;
 
-/** `marked` are JSON pointers; what lies on the way to one is open. */
-export function Json({
-  value,
-  name = "",
-  pointer = "",
-  marked = new Set(),
-  open = false,
-}) {
+/** `marked` are JSON pointers; the branches that lead to one are open. */
+export function Json({ value, name = "", pointer = "", marked = new Set() }) {
   const on = marked.has(pointer) ? "changed" : "";
   if (value === null || typeof value !== "object") {
     return html`<div class="json-leaf ${on}"><${Name} name=${name} />
@@ -24,7 +18,7 @@ export function Json({
   }
   const leads = [...marked].some((path) => path.startsWith(`${pointer}/`));
   return html`<${Branch}
-    key=${`${pointer}-${leads}`} ...${{ value, name, pointer, marked, on }} open=${open || leads} />`;
+    key=${`${pointer}-${leads}`} ...${{ value, name, pointer, marked, on }} open=${leads} />`;
 }
 
 function Branch({ value, name, pointer, marked, open, on }) {
@@ -60,7 +54,7 @@ function Name({ name }) {
   return name === "" ? null : html`<span class="json-name">${visible(name)}:</span> `;
 }
 
-/** The places that a patch touched in the document that it led to, as JSON pointers. */
+/** JSON pointers of the values that a patch changed, in the resulting document. */
 export function markedIn(document, patch) {
   const marked = new Set();
   for (const { op, path } of patch ?? []) {

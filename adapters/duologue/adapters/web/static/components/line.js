@@ -1,4 +1,4 @@
-// One line of a conversation: what was said, a call of a tool, a problem.
+// One line of a conversation: a message, a tool call or a problem.
 
 import { visible, clock, seconds } from "../format.js";
 import { html, memo } from "../html.js";
@@ -54,7 +54,7 @@ function Words({ item, speaking, transcribed }) {
   </p>`;
 }
 
-/** What stands in place of words that are not there. */
+/** The placeholder for a missing text. */
 function waiting(item, speaking, final, transcribed) {
   if (speaking) return "listening";
   if (item.role === "user" && !final) return transcribed ? "writing" : "spoken";
@@ -115,7 +115,7 @@ function progress(call) {
   return call.complete ? "call-pending" : "call-coming";
 }
 
-/** Records are missing here. */
+/** A gap in the records. */
 export function Gap() {
   return html`<li class="gap aside">${t("gap")}</li>`;
 }

@@ -33,7 +33,7 @@ export const Numbers = memo(({ view, summary, local }) => {
   </div>`;
 });
 
-/** Bars of the time to the first audio, with a point where the first text came. */
+/** Bars of the time to the first audio, with points for the first text. */
 function Chart({ turns }) {
   const most = Math.max(
     1000,

@@ -1,4 +1,4 @@
-// Time travel: the records, a place among them, and what the record there changed.
+// Time travel: the list of records, the player, and the changes of the current record.
 
 import { bytes, clock, number, visible } from "../format.js";
 import { html, useMemo } from "../html.js";
@@ -48,7 +48,7 @@ function Filter({ travel, desk }) {
   </div>`;
 }
 
-/** How many there are, and what is not kept any more. */
+/** The number of listed and of dropped records. */
 function Kept({ bounds, count, loading }) {
   if (!bounds) return html`<p class="note" role="status">${t("loading")}</p>`;
   const { dropped, dropped_bytes: size } = bounds;

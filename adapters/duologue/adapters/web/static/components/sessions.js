@@ -1,4 +1,4 @@
-// The list of sessions: what each is at, and who is speaking.
+// The list of sessions, with their status and speaker.
 
 import { html, memo } from "../html.js";
 import { visible } from "../format.js";

@@ -1,5 +1,5 @@
-// Which settings of a session the page shows, by their path in the GA's session object,
-// and how changes become the object of an update.
+// The settings of a session on the page, by their path in the GA session object, and the
+// session object of an update.
 
 const TURNS = "audio.input.turn_detection";
 const WRITING = "audio.input.transcription";
@@ -9,7 +9,7 @@ const isSemantic = (value) => value(`${TURNS}.type`) === "semantic_vad";
 const hasTurns = (value) => Boolean(value(`${TURNS}.type`));
 const hasWriting = (value) => Boolean(value(`${WRITING}.model`));
 
-/** Fields in groups: `when` says whether a field is shown beside the other values. */
+/** Fields in groups; `when` decides by the other values whether a field is shown. */
 export const GROUPS = [
   {
     name: "speech",
@@ -122,7 +122,7 @@ export const GROUPS = [
   },
 ];
 
-/** What belongs to a kind of turn detection alone. */
+/** The fields of only one kind of turn detection. */
 const ONLY = {
   server_vad: [
     "threshold",
@@ -134,8 +134,8 @@ const ONLY = {
 };
 
 /**
- * The session object of an update: the changes, with turn detection and transcription
- * whole, because the service replaces them as such.
+ * The session object of an update. Turn detection and transcription are complete,
+ * because the service replaces them as a whole.
  */
 export function changesOf(draft, current) {
   const session = {};
@@ -160,7 +160,7 @@ function turns(now, changes) {
   return merged;
 }
 
-/** Without what is empty: the service then takes its own default. */
+/** The object without empty values, for which the service uses its defaults. */
 function filled(object) {
   return Object.fromEntries(
     Object.entries(object).filter(

@@ -1,4 +1,4 @@
-// The settings of a session: as asked for, as confirmed, and changed in flight.
+// The settings of a session: requested, confirmed, and the draft of changes.
 
 import { visible } from "../format.js";
 import { html, useRef, useState } from "../html.js";
@@ -8,7 +8,7 @@ import { Button } from "./common.js";
 import { GROUPS, changesOf, shownValue } from "./settings-fields.js";
 
 export function Settings({ view, config, editable, desk }) {
-  // Beside the state, because several changes can come before the next drawing.
+  // In a ref too, because several changes can happen before the next render.
   const latest = useRef({});
   const [draft, setState] = useState(latest.current);
   const setDraft = (next) => setState((latest.current = next));
@@ -55,7 +55,7 @@ function Field({ field, value, dirty, view, config, onChange }) {
   </div>`;
 }
 
-/** What was asked for beside what the service confirmed. */
+/** The requested value next to the confirmed one. */
 function Agreed({ path, view, dirty }) {
   const asked = at(view.requested, path);
   const confirmed = at(view.confirmed, path);

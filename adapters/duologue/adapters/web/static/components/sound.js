@@ -1,4 +1,4 @@
-// The sound: devices, what the microphone is asked for, and what the browser granted.
+// Audio devices, and the requested and granted settings of the microphone.
 
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../i18n.js";
@@ -42,7 +42,7 @@ function grantedText(granted, name) {
   return t("granted", { value: text });
 }
 
-/** The devices; their names are known once the microphone is allowed. */
+/** The devices; browsers reveal their names once the microphone is allowed. */
 function useDevices(granted) {
   const [devices, setDevices] = useState([]);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The middle of the page: the welcome, or the conversation in front with its call.
+// The middle column: the welcome, or the selected conversation with its call.
 
 import { html } from "../html.js";
 import { t } from "../i18n.js";

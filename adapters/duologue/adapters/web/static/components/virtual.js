@@ -1,4 +1,4 @@
-// A list of which only what is in sight is in the document, however long it is.
+// A virtual list: only the visible rows are in the document.
 
 import { html, useEffect, useRef, useState } from "../html.js";
 
@@ -6,9 +6,9 @@ const ROW = 44;
 const MARGIN = 10;
 
 /**
- * Rows of one height, one of them chosen; arrows, Page, Home and End move the choice.
+ * Rows of equal height, one of them selected; arrows, Page, Home and End move it.
  *
- * `draw(index)` gives the content of a row; `onGo(index)` is asked for another choice.
+ * `draw(index)` renders a row; `onGo(index)` is called to select another.
  */
 export function VirtualList({ count, chosen, draw, onGo, label, id }) {
   const box = useRef(null);
