@@ -1,4 +1,4 @@
-"""The page's server on a port, the local service behind it, pages without a browser."""
+"""The server of the page, the local service behind it, and pages without a browser."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from duologue.local import LocalService, Parts
 from duologue.transports import Credentials
 from duologue.transports.drivers.webrtc.peer import Peer
 
-#: What must never be seen in an answer, a log or a message.
+#: A key that must not appear in any response, log or message.
 KEY = "sk-never-to-be-seen-0123456789"
 TEXT = {"output_modalities": ["text"]}
 
 
 class Page:
-    """A page without a browser: what it sends, and what it is told."""
+    """A page without a browser: its requests and its feed."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
         origin = url.rstrip("/")
@@ -117,7 +117,7 @@ async def calling() -> AsyncIterator[Call]:
 
 
 class Feed:
-    """A page's feed: folds nothing, applies patches."""
+    """The feed of a page. It applies patches and folds nothing."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -132,7 +132,7 @@ class Feed:
         await self.say(type="watch", session=session, **more)
 
     async def read(self) -> None:
-        """One message, or several."""
+        """Read one message, or an array of several."""
         found = json.loads(await self.socket.recv())
         for message in found if isinstance(found, list) else [found]:
             self.take(message)
@@ -157,7 +157,7 @@ class Feed:
     async def until_view(
         self, session: str, found: Callable[[dict[str, Any]], Any], timeout: float = 15
     ) -> dict[str, Any]:
-        """Read until the view of a session is so."""
+        """Read until the view of a session satisfies a condition."""
 
         def look() -> Any:
             return session in self.views and found(self.views[session])
@@ -167,7 +167,7 @@ class Feed:
         return view
 
     async def until_told(self, kind: str) -> dict[str, Any]:
-        """The first message of a type, from here on."""
+        """Read until the next message of a type."""
         seen = len(self.messages)
 
         def look() -> dict[str, Any] | None:
@@ -179,7 +179,7 @@ class Feed:
 
 
 def lines(view: dict[str, Any]) -> list[tuple[str, str]]:
-    """Who said what, as a page shows it."""
+    """The role and text of each item."""
     items = [view["items"][name] for name in view["order"]]
     return [
         (
@@ -192,7 +192,7 @@ def lines(view: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 async def service() -> AsyncIterator[LocalService]:
-    """The local service without ear and voice: typed turns are answered."""
+    """The local service without speech: it answers typed turns."""
     async with LocalService(parts=Parts()) as running:
         yield running
 

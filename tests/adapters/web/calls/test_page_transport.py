@@ -1,4 +1,4 @@
-"""A call that the browser places by itself: keys, reports and what is sent back."""
+"""Calls that the page places itself: keys, reports and events to send."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def token(page: Page, session: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def connected(page: Page, session: str, feed: Feed) -> AsyncIterator[Any]:
-    """A call of the browser's own, its events reported as a page does."""
+    """A call of the page itself, whose events it reports."""
     given = await token(page, session)
     async with calling() as call:
         async with httpx.AsyncClient() as http:
@@ -60,7 +60,7 @@ async def connected(page: Page, session: str, feed: Feed) -> AsyncIterator[Any]:
 
 
 async def carry(call: Any, feed: Feed, session: str, nonce: str) -> None:
-    """What the page does: reports out, commands in."""
+    """The part of the page: send reports, and send events on request."""
     sent, reported = 0, 0
     while True:
         events = call.events[reported:]
@@ -76,7 +76,7 @@ async def carry(call: Any, feed: Feed, session: str, nonce: str) -> None:
 
 
 async def test_a_typed_turn_over_the_page(direct: Served) -> None:
-    """The server folds what the page reports, and has it send what is to be sent."""
+    """The server folds the reported events, and sends its own through the page."""
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -134,7 +134,7 @@ async def test_a_wrong_nonce_reports_nothing(direct: Served) -> None:
 
 
 async def test_reports_of_nonsense_harm_nothing(direct: Served) -> None:
-    """They are the page's word about its own session: malformed is counted."""
+    """They affect only the page's own session, where malformed frames are counted."""
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -169,7 +169,7 @@ async def test_too_many_events_in_one_report_are_refused(direct: Served) -> None
 async def test_all_reports_of_a_call_are_bounded(
     direct: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though none waits: what is folded of them is kept."""
+    """Even if none is queued, because the folded records are kept."""
     monkeypatch.setattr(module, "_CALL_LIMIT", 1_000)
     page = direct.page()
     session = (await page.create())["id"]
@@ -188,7 +188,7 @@ async def test_all_reports_of_a_call_are_bounded(
 async def sending(
     frames: int,
 ) -> tuple[module.PageTransport, Subscriber, asyncio.Task[None]]:
-    """A page that does not read, and so many frames for it of 10 kB."""
+    """A page that does not read, and a task that sends it frames of 10 kB."""
     page = Subscriber(lambda: "{}", limit=50_000)
     browser = module.PageTransport("session", lambda frame: None)
     browser.receive(page, browser.nonce, [])
@@ -203,7 +203,7 @@ async def sending(
 
 
 async def test_a_page_that_does_not_read_is_not_told_without_end() -> None:
-    """What is to be sent waits here; the control: it goes on when the page reads."""
+    """Sending waits. Control: it continues when the page reads."""
     _, page, task = await sending(30)
     assert not task.done()
     assert page._size <= 50_000 + 11_000
@@ -223,7 +223,7 @@ async def test_a_page_that_does_not_read_keeps_no_end_waiting() -> None:
 
 
 async def test_a_page_that_does_not_read_may_come_back() -> None:
-    """With another feed: that one is told the rest."""
+    """With another feed, which gets the rest."""
     browser, page, task = await sending(8)
     assert not task.done()
     again = Subscriber(lambda: "{}", limit=50_000)
@@ -235,7 +235,7 @@ async def test_a_page_that_does_not_read_may_come_back() -> None:
 
 
 async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
-    """Whoever has it can call with it: a minute, and a session while it lives."""
+    """It is still usable, so it counts as a minute, and as a session until it expires."""
     limits = Limits(sessions=2, minutes=2)
     async with serve(direct=True, limits=limits) as served:
         page, registry = served.page(), served.app.state.registry
@@ -280,7 +280,7 @@ async def test_a_session_gets_one_key(direct: Served) -> None:
 async def test_the_page_may_connect_to_the_service_then_only(
     direct: Served, page: Page
 ) -> None:
-    """The control: in relay mode it may connect to us alone."""
+    """Control: in relay mode the page may only connect to this server."""
 
     def allowed(answer: httpx.Response) -> str:
         policy = answer.headers["content-security-policy"].split("; ")
@@ -346,8 +346,8 @@ async def test_a_key_that_is_not_minted_is_told(answering: Any) -> None:
 
 
 async def test_a_page_that_comes_back_carries_on(direct: Served) -> None:
-    """An empty report says which feed has the call now; until then what is to be
-    sent waits.
+    """An empty report tells which feed has the call now; until then, sending
+    waits.
     """
     page = direct.page()
     session = (await page.create())["id"]

@@ -1,4 +1,4 @@
-"""A page's call: its offer is relayed, the server watches from the side."""
+"""Relayed calls: the server forwards the offer and joins over a sideband."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GREETED = [("user", "hello"), ("assistant", "Hello there. It is good to hear you
 
 
 async def talk(page: Page, session: str) -> Any:
-    """A call with one typed turn; the feed that saw it."""
+    """Place a call with one typed turn; return the feed."""
     feed = await page.feed()
     await feed.watch(session)
     await page.call(session)
@@ -48,7 +48,7 @@ async def test_a_typed_turn_is_seen_on_the_feed(page: Page) -> None:
 
 
 async def test_what_the_feed_tells_is_the_state(page: Page, served: Served) -> None:
-    """The patches, from the first record on, lead to the view of the server's state."""
+    """All patches together give the view of the server's state."""
     session = (await page.create())["id"]
     feed = await talk(page, session)
     await feed.until_view(session, settled)
@@ -57,7 +57,7 @@ async def test_what_the_feed_tells_is_the_state(page: Page, served: Served) -> N
 
 
 async def test_the_log_is_the_session(page: Page) -> None:
-    """What is downloaded folds to what is shown, and can be imported again."""
+    """The downloaded log folds to the same view, and can be imported again."""
     session = (await page.create())["id"]
     feed = await talk(page, session)
     await feed.until_view(session, settled)
@@ -81,7 +81,7 @@ async def test_the_log_is_the_session(page: Page) -> None:
 
 
 async def test_the_configuration_in_force_is_told(page: Page) -> None:
-    """A sideband hears no session.created: the server asks, so that it knows."""
+    """A sideband gets no session.created, so the server requests a confirmation."""
     session = (await page.create(config={"instructions": "Be brief."}))["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -123,7 +123,7 @@ async def test_settings_before_the_call_go_with_it(page: Page) -> None:
 
 
 async def test_mute_and_volume_are_facts_of_the_session(page: Page) -> None:
-    """The page does it, the server records it."""
+    """The page applies them, the server records them."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -146,7 +146,7 @@ async def test_cleared_lines_are_shown_no_more(page: Page) -> None:
 
 
 async def test_an_interruption_stops_the_reply(page: Page) -> None:
-    """Nothing is said any more, and the service says that it was cancelled."""
+    """The audio stops, and the service reports the response as cancelled."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -232,7 +232,7 @@ async def test_when_the_server_ends_the_calls_are_hung_up(serve: Any) -> None:
 async def test_a_call_that_nobody_watches_is_hung_up(
     page: Page, served: Served
 ) -> None:
-    """Not before its time: a page whose feed was cut comes back."""
+    """Only after a timeout, because a page can reconnect."""
     session = (await page.create())["id"]
     call = await page.call(session)
     registry, loop = served.app.state.registry, asyncio.get_running_loop()
@@ -252,14 +252,14 @@ async def test_a_call_that_nobody_watches_is_hung_up(
 
 
 def relay_of(served: Served, session: str) -> Any:
-    """What carries a call, on the server's side."""
+    """The transport of a session's call."""
     return served.app.state.registry._sessions[session].live.transport
 
 
 async def test_a_sideband_that_is_lost_is_joined_again(
     page: Page, served: Served
 ) -> None:
-    """The call goes on, the same session; what may have been missed is said."""
+    """The call continues in the same session; a gap is recorded."""
     session = (await page.create())["id"]
     feed = await talk(page, session)
     relay_of(served, session)._sideband._socket.transport.abort()
@@ -276,7 +276,7 @@ async def test_a_sideband_that_is_lost_is_joined_again(
 async def test_a_sideband_that_cannot_be_joined_again_ends_the_session(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Because the call has ended meanwhile: nobody tries for long."""
+    """If the call has ended in the meantime, without long retries."""
     monkeypatch.setattr(_websocket, "CALL_PATIENCE", 0.2)
     session = (await page.create())["id"]
     feed = await talk(page, session)
@@ -290,7 +290,7 @@ async def test_a_sideband_that_cannot_be_joined_again_ends_the_session(
 async def test_a_page_that_gives_its_call_tools_is_hung_up(
     page: Page, served: Served
 ) -> None:
-    """By the data channel it can say anything to the service."""
+    """A page can send any event on its data channel."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -310,7 +310,7 @@ async def test_a_page_that_gives_its_call_tools_is_hung_up(
 async def test_a_response_that_was_given_tools_is_hung_up(
     page: Page, served: Served, kind: str
 ) -> None:
-    """Nothing confirms the tools of one response to us: what they do is seen."""
+    """The tools of one response are not confirmed; only their items are seen."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -327,7 +327,7 @@ async def test_a_response_that_was_given_tools_is_hung_up(
 
 
 async def test_our_own_tools_run_here(serve: Any) -> None:
-    """The control: what the server gives the call is in order."""
+    """Control: tools that the server configured are allowed."""
 
     async def get_time(city: str) -> str:
         """The time in a city."""
@@ -348,7 +348,7 @@ async def test_our_own_tools_run_here(serve: Any) -> None:
 async def test_a_call_without_a_name_that_is_safe_is_not_had(
     answering: Callable[[bytes], Awaitable[str]], location: str
 ) -> None:
-    """It could not be watched, nor hung up."""
+    """The server could neither observe it nor hang up."""
     base_url = await answering(
         b"HTTP/1.1 201 Created\r\nContent-Type: application/sdp\r\n"
         b"Content-Length: 5\r\nLocation: " + location.encode() + b"\r\n\r\nv=0\r\n"
@@ -370,8 +370,8 @@ async def test_a_call_without_a_name_that_is_safe_is_not_had(
 async def test_a_refusal_of_the_service_is_passed_on(
     answering: Callable[[bytes], Awaitable[str]], status: int, told: int
 ) -> None:
-    """Our key is our affair: the page is not told that it is not authenticated, nor
-    what the service says of the key.
+    """A 401 concerns the server's key: the page gets another status, and no text of
+    the service about the key.
     """
     body = '{"error":{"message":"No, indeed, sk-secret"}}'
     base_url = await answering(
@@ -408,7 +408,7 @@ async def test_a_service_that_is_not_there_is_told() -> None:
 async def test_a_service_that_does_not_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nor is the call had, if the answer comes too late."""
+    """The offer gets a timeout, and a late answer does not open a call."""
     monkeypatch.setattr(web_session, "_CONNECT_TIMEOUT", 0.3)
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(
@@ -439,7 +439,7 @@ async def test_a_command_that_is_not_taken_is_told(
     monkeypatch.setattr(web_session, "_COMMAND_TIMEOUT", 0.2)
     session = (await page.create())["id"]
     await talk(page, session)
-    # The sideband is away, and does not come back in this time.
+    # The sideband is lost, and does not reconnect within the timeout.
     relay_of(served, session)._ready.clear()
     answer = await page.command(session, type="text", text="count to three")
     assert (answer.status_code, answer.json()["error"]["code"]) == (
@@ -451,7 +451,7 @@ async def test_a_command_that_is_not_taken_is_told(
 async def test_a_call_that_cannot_be_hung_up_is_left_with_a_word(
     page: Page, served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A service that is gone keeps nobody waiting."""
+    """An unreachable service does not delay the command."""
     session = (await page.create())["id"]
     await page.call(session)
     relay = relay_of(served, session)
@@ -463,12 +463,12 @@ async def test_a_call_that_cannot_be_hung_up_is_left_with_a_word(
 async def test_an_offer_is_answered_though_its_call_never_begins(
     page: Page, served: Served
 ) -> None:
-    """The session is removed in the moment between the two."""
+    """The session is removed between the offer and the first step of the call."""
     session = (await page.create())["id"]
     registry, caller = served.app.state.registry, Caller("local", "127.0.0.1")
     web_session = registry.session(caller, session)
     placing = asyncio.create_task(registry.call(caller, web_session, "v=0\r\n"))
-    # One step of it: the call's task is made, and has not begun.
+    # One step: the task of the call exists, and has not run yet.
     await asyncio.sleep(0)
     assert web_session.has_call
     await registry.remove(web_session)
@@ -480,7 +480,7 @@ async def test_an_offer_is_answered_though_its_call_never_begins(
 async def test_an_offer_is_answered_though_the_session_cannot_begin(
     serve: Serve,
 ) -> None:
-    """A fault of the application's own, here two tools of one name."""
+    """An error of the application: two tools of one name."""
 
     def get_time() -> str:
         """The time."""
@@ -513,7 +513,7 @@ async def test_settings_that_come_while_it_connects_are_not_lost(
         )
         for _ in range(3):
             await asyncio.sleep(0)
-        # It has begun, with the configuration as it was.
+        # It has started with the old configuration.
         assert web_session.has_call
         change = {"type": "update", "session": {"instructions": "Be kind."}}
         assert (await page.command(session, **change)).status_code == 202

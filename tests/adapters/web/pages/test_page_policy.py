@@ -1,4 +1,4 @@
-"""Whether a call has tools that the server did not give it."""
+"""Tools that a page adds to its call are detected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS: list[Any] = [
 
 
 def found(*frames: tuple[str, dict[str, Any]]) -> list[bool]:
-    """What is said of each record, in a session that asked for tools of ours."""
+    """The result for each record, in a session that requested the tools `OURS`."""
     said: list[bool] = []
     store = Store()
 

@@ -1,4 +1,4 @@
-"""What opens something is in no record, so in nothing that a page gets."""
+"""Secrets are in no record, so in no response to a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_secrets_of_a_configuration_are_found() -> None:
 
 
 def test_they_are_in_no_record_however_they_are_written() -> None:
-    """What is short is no secret: it would be found everywhere."""
+    """Short values are not redacted, because they would match other text."""
     store = Store(middleware=(redacting([TOKEN, "1"]),))
     error = {"type": "error", "error": {"message": f"{TOKEN} is 1 of many"}}
     record = store.feed("call", error, at=1.0)
@@ -45,7 +45,7 @@ def test_they_are_in_no_record_however_they_are_written() -> None:
 
 
 def test_a_frame_of_a_translation_stays_one() -> None:
-    """The redacted frame is decoded in the kind of its session."""
+    """The redacted frame is decoded for the kind of its session."""
     store = Store(middleware=(redacting([TOKEN]),))
     created = {"type": "session.created", "session": {"type": "translation"}}
     audio = {"output": {"language": "de"}}
@@ -57,7 +57,7 @@ def test_a_frame_of_a_translation_stays_one() -> None:
 
 
 async def test_a_page_reads_no_secret_of_the_server(serve: Serve) -> None:
-    """The service gets it; the log, the records and the views do not have it."""
+    """The service gets them; the log, the records and the views do not."""
     config = SessionConfig(tools=(SERVER,), output_modalities=("text",))
     async with serve(config=config) as served:
         page = served.page()

@@ -1,4 +1,4 @@
-"""Whatever a page watches, misses and reads late, it ends with the view that is."""
+"""A page ends with the current view, however slowly it reads or reconnects."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from duologue.core import Record, SessionConfig, apply, events, view
 from duologue.core.testing import hostile, records
 from duologue.transports import Credentials
 
-#: What happens to a page between two records: it reads, reads nothing, comes anew.
+#: Steps of a page between two records: read, do nothing, reconnect, start again.
 STEPS = st.sampled_from(["read", "read", "nothing", "nothing", "cut", "anew"])
 
 
 @attrs.define
 class Reader:
-    """A page: the view that it has, by what it was told."""
+    """A page, with the view that its messages give."""
 
     subscriber: Subscriber
     view: dict[str, Any] | None = None
     seq: int = 0
 
     async def read(self) -> None:
-        """All that waits for it."""
+        """Read all queued messages."""
         while self.subscriber._queue or self.subscriber._stale:
             found = json.loads(await self.subscriber.next_batch())
             for message in found if isinstance(found, list) else [found]:
@@ -52,7 +52,7 @@ class Reader:
 def test_a_page_ends_with_the_view_that_is(
     stream: list[Record], steps: list[str], limit: int, kept: int
 ) -> None:
-    # A session that is forgotten is gone for its pages: nothing follows.
+    # A forgotten session publishes nothing more.
     assume(not any(isinstance(each.event, events.Forgotten) for each in stream))
     asyncio.run(follow(stream, steps, limit, kept))
 
@@ -83,7 +83,7 @@ async def follow(stream: list[Record], steps: list[str], limit: int, kept: int) 
             if step == "read":
                 await reader.read()
             elif step != "nothing":
-                # It comes again, with what it had read or with nothing.
+                # Reconnect, with the last record or without one.
                 reader.subscriber.leave()
                 since = reader.seq if step == "cut" and reader.view else None
                 reader.subscriber = Subscriber(lambda: "{}", limit=limit)

@@ -1,4 +1,4 @@
-"""The feed: it can be cut and resumed, and one that does not read harms nobody."""
+"""The feed: it resumes after a loss, and a page that does not read delays no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..conftest import Feed, Page, Served
 
 
 def facts(served: Served, session: str, number: int, text: str = "word ") -> None:
-    """So many deltas of text in a session, as if a service had sent them."""
+    """Feed text deltas into a session, as if a service had sent them."""
     registry = served.app.state.registry
     for n in range(number):
         at = registry.clock.now()
@@ -66,7 +66,7 @@ async def test_a_delta_is_at_most_200_bytes(page: Page, served: Served) -> None:
 async def test_a_feed_that_was_cut_goes_on_where_it_was(
     page: Page, served: Served
 ) -> None:
-    """Only what was missed comes, and no view."""
+    """Only the missed patches are sent, and no view."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -89,7 +89,7 @@ async def test_a_feed_that_was_cut_goes_on_where_it_was(
 async def test_what_is_not_kept_any_more_comes_as_a_view(
     page: Page, served: Served, since: int
 ) -> None:
-    """Too long ago, or of another server's life."""
+    """If the number is too old, or from an earlier run of the server."""
     session = (await page.create())["id"]
     facts(served, session, 20, "x" * 32_000)
     feed = await page.feed()
@@ -100,7 +100,7 @@ async def test_what_is_not_kept_any_more_comes_as_a_view(
 
 
 async def told(feed: Feed, served: Served, session: str, count: int) -> list[float]:
-    """How many seconds a page waits for each of so many deltas of 200 kB in all."""
+    """The seconds that a page waits for each of so many batches of 200 kB."""
     seconds, loop = [], asyncio.get_running_loop()
     for _ in range(count):
         facts(served, session, 200, "y" * 1_000)
@@ -117,7 +117,7 @@ async def told(feed: Feed, served: Served, session: str, count: int) -> list[flo
 async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
     page: Page, served: Served
 ) -> None:
-    """What waits for it is bounded, another gets its patches as quickly as without it,
+    """Its queue is bounded, other pages get their patches as quickly as without it,
     and it gets the whole view when it reads again.
     """
     session = (await page.create())["id"]
@@ -130,7 +130,7 @@ async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
     await slow.watch(session)
     await slow.until_view(session, lambda view: True)
     slow.socket.transport.pause_reading()
-    # The system's own buffers would take megabytes before anything waits.
+    # The buffers of the system would take megabytes before the queue fills.
     wire = slow.socket.transport.get_extra_info("socket")
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     registry = served.app.state.registry
@@ -140,7 +140,7 @@ async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
         beside += await told(quick, served, session, 1)
         sizes.append(subscriber._size)
     assert 0 < max(sizes) <= 256 * 1024
-    # The same work for both; so much more only where somebody was waited for.
+    # The work is the same for both; more time means that one waited for the other.
     assert median(beside) < 3 * median(alone) + 0.05
     assert quick.views[session] == state(served, session)
     shown = len(slow.messages)
@@ -154,7 +154,7 @@ async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
 async def test_a_page_that_does_not_beat_is_gone(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: one that beats stays."""
+    """Control: a page that sends beats stays."""
     monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.3)
     silent, beating = await page.feed(), await page.feed()
     for _ in range(8):
@@ -177,7 +177,7 @@ async def to_the_end(feed: Feed, lengths: list[int]) -> None:
 async def test_a_page_that_does_not_even_read_its_end_is_cut(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connection is full, so that a close would wait for ever."""
+    """Its buffers are full, so a closing handshake would wait forever."""
     monkeypatch.setattr(module, "PAGE_TIMEOUT", 0.5)
     monkeypatch.setattr(module, "_CLOSE_TIMEOUT", 0.2)
     session = (await page.create())["id"]
@@ -190,7 +190,7 @@ async def test_a_page_that_does_not_even_read_its_end_is_cut(
     async with asyncio.timeout(5):
         while registry._pages:
             await asyncio.sleep(0.05)
-    # The time in which it could have read that it is closed.
+    # The timeout of the closing handshake.
     await asyncio.sleep(0.6)
     feed.socket.transport.resume_reading()
     lengths: list[int] = []
@@ -255,7 +255,7 @@ async def test_the_list_is_told_again_when_it_changes(page: Page) -> None:
 async def test_changes_of_the_list_are_told_together(
     page: Page, served: Served
 ) -> None:
-    """Ten times in a second at most, however often something changes."""
+    """At most ten times a second."""
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.until_told("sessions")

@@ -1,4 +1,4 @@
-"""The way back in time over HTTP."""
+"""Records, past views, export and import over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG = {"Content-Type": "application/jsonl"}
 
 
 def log(number: int = 20, session: str = "call-7") -> bytes:
-    """A log as another program writes it: so many deltas of one text."""
+    """A log of another program, with so many deltas of one text."""
     created = {"type": "session.created", "session": {"type": "realtime", "id": "s"}}
     events: list[Any] = [created]
     for n in range(1, number):
@@ -39,7 +39,7 @@ def log(number: int = 20, session: str = "call-7") -> bytes:
         {"v": 1, "seq": n, "at": float(n), "session": session, "dir": "in", "event": e}
         for n, e in enumerate(events, start=1)
     ]
-    # Without a checksum such a line counts as torn: leave the version out.
+    # No version: a version 1 line without a checksum counts as damaged.
     for line in lines:
         del line["v"]
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
@@ -206,7 +206,7 @@ async def test_a_log_of_too_many_sessions_is_refused(page: Page) -> None:
 
 @pytest.mark.parametrize("limits", [Limits(sessions=2), Limits(starts=2)])
 async def test_a_log_is_taken_whole_or_not_at_all(serve: Serve, limits: Limits) -> None:
-    """One of three sessions where two may be; the control is one of two."""
+    """A log of three sessions with a limit of two. Control: a log of two."""
     async with serve(limits=limits) as served:
         page = served.page()
         body = b"".join(log(3, f"session {n}") for n in range(3))
@@ -236,8 +236,8 @@ async def test_who_may_have_no_more_is_refused_before_the_log_is_read(
     ids=["newlines", "spaces", "before a log"],
 )
 async def test_a_log_is_read_in_pieces(body: bytes) -> None:
-    """The others have their turn after 16 KiB, though nothing stands in them, and the
-    lines are not all there at once.
+    """Other tasks run after each 16 KiB, even of empty lines, and the lines are not
+    all in memory at once.
     """
     turns = 0
 
@@ -261,7 +261,7 @@ async def test_a_log_is_read_in_pieces(body: bytes) -> None:
 
 
 async def test_a_damaged_line_is_named_by_its_number(page: Page) -> None:
-    """Empty lines count as well, and a byte order mark does not."""
+    """Empty lines count, a byte order mark does not."""
     body = b"\xef\xbb\xbf\n\n" + log(3) + b"\n  \nno record\n"
     summary = await take(page, body)
     assert summary["last"] == 3
@@ -275,7 +275,7 @@ async def test_a_record_that_is_not_kept_is_refused(page: Page) -> None:
 
 
 async def test_numbers_that_are_not_in_order_are_given_anew(page: Page) -> None:
-    """Two logs of one session, put together."""
+    """Two concatenated logs of one session."""
     session = (await take(page, log(5) + log(5)))["id"]
     found = await get(page, session, "records")
     assert [one["seq"] for one in found["records"]] == list(range(1, 11))

@@ -1,4 +1,4 @@
-"""What no page of elsewhere may do: each threat a request, with its control."""
+"""The request guard: each threat as a request, with its control."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def client(
 
 
 async def created(page: httpx.AsyncClient, **headers: str | None) -> httpx.Response:
-    """An attempt to make a session, with headers changed or left out."""
+    """Try to create a session, with headers changed or omitted."""
     sent = {
         **page.headers,
         **{name.replace("_", "-"): v for name, v in headers.items()},
@@ -54,7 +54,7 @@ async def created(page: httpx.AsyncClient, **headers: str | None) -> httpx.Respo
 
 
 async def test_our_own_page_may() -> None:
-    """The control of all that follows."""
+    """The control of all other tests."""
     async with client(app()) as page:
         assert (await created(page)).status_code == 201
 
@@ -72,7 +72,7 @@ async def test_our_own_page_may() -> None:
     ],
 )
 async def test_a_foreign_origin_is_refused_on_post(origin: str | None) -> None:
-    """Another port is another site; a request without an origin is of no page."""
+    """Another port is another origin; a missing origin is refused too."""
     async with client(app()) as page:
         answer = await created(page, Origin=origin)
         assert answer.status_code == 403
@@ -102,7 +102,7 @@ async def test_a_foreign_origin_is_refused_on_the_feed(
     ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "", "[", "localhost.evil"],
 )
 async def test_a_wrong_host_is_refused(host: str) -> None:
-    """A name that someone points at this machine is none of ours."""
+    """Protects against a foreign name that resolves to this machine."""
     async with client(app()) as page:
         for path in ("/", "/api/config", "/static/duologue.js"):
             answer = await page.get(path, headers={"Host": host})
@@ -138,7 +138,7 @@ async def test_a_post_needs_its_type(kind: str) -> None:
 
 
 async def test_another_site_reads_nothing_of_the_api() -> None:
-    """It could not read the answer; it does not get one either."""
+    """The browser would hide the response; the server does not send one."""
     async with client(app()) as page:
         for site, status in (
             ("cross-site", 403),
@@ -179,7 +179,7 @@ async def test_others_are_served_only_with_authentication(address: Any) -> None:
     ],
 )
 async def test_a_proxy_is_served_only_with_authentication(header: str) -> None:
-    """What a proxy on this machine passes on does not come from this machine."""
+    """Requests that a local proxy forwards come from other machines."""
     async with client(app()) as page:
         answer = await page.get("/api/sessions", headers={header: "10.0.0.7"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (
@@ -189,7 +189,7 @@ async def test_a_proxy_is_served_only_with_authentication(header: str) -> None:
 
 
 async def test_a_page_of_an_allowed_origin_may_and_is_told_so() -> None:
-    """By that name we are reached as well."""
+    """The server can also be reached by that name."""
     far = "https://voice.example"
     application = app(allow_origins=[far], authenticate=lambda request: "ada")
     async with client(application, ("10.0.0.7", 5000)) as page:
@@ -210,7 +210,7 @@ async def test_a_page_of_an_allowed_origin_may_and_is_told_so() -> None:
 
 
 async def test_every_answer_tells_the_browser_to_be_careful(page: Page) -> None:
-    """Nothing inline, nothing from elsewhere, in no frame; refusals too."""
+    """No inline scripts, no other origins, no frames; also on refusals."""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
         "img-src 'self' data:; media-src 'self' blob: mediastream:; "
@@ -269,13 +269,13 @@ def test_a_service_that_is_not_safe_to_use_is_refused(base_url: str) -> None:
 
 @pytest.mark.parametrize("origin", ["voice.example", "https://x/path", "ws://x", "*"])
 def test_what_is_no_origin_is_not_allowed(origin: str) -> None:
-    """A mistake there would let nobody in, or too many."""
+    """A typo there would admit no page, or too many."""
     with pytest.raises(DuologueError, match="not an origin"):
         app(allow_origins=[origin])
 
 
 async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
-    """Where all is well."""
+    """In successful requests."""
     caplog.set_level("DEBUG")
     async with serve() as served:
         page = served.page()
@@ -294,7 +294,7 @@ async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
 async def test_no_key_where_the_service_tells_it(
     answering: Callable[[bytes], Awaitable[str]], status: int, caplog: Any
 ) -> None:
-    """A service may name the key that it refuses."""
+    """A service may quote the key that it refuses."""
     caplog.set_level("DEBUG")
     body = f'{{"error":{{"message":"Incorrect API key provided: {KEY}."}}}}'
     base_url = await answering(
@@ -316,7 +316,7 @@ async def test_no_key_where_the_service_tells_it(
 
 
 async def answers(page: Page, session: str) -> list[str]:
-    """What the server says to all that can be asked."""
+    """The responses to all requests."""
     seen = []
     records = f"api/sessions/{session}/records"
     paths = ("", "api/config", "api/sessions", f"api/sessions/{session}/log", records)

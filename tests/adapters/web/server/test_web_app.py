@@ -1,4 +1,4 @@
-"""Whose a session is, how it is mounted, and how it ends."""
+"""Ownership of sessions, limits, mounting and shutdown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ROUTES = [
 
 
 def by_header(request: HTTPConnection) -> str | None:
-    """The application's own way to know its users."""
+    """Authenticate by a header."""
     return request.headers.get("x-user")
 
 
@@ -86,7 +86,7 @@ async def test_nobody_gets_anything(serve: Serve, authenticate: Any) -> None:
 
 
 async def test_a_user_gets_nothing_of_anothers(serve: Serve) -> None:
-    """Not even that it is there; the control is the owner."""
+    """Not even whether it exists. Control: the owner."""
     async with serve(authenticate=by_header, direct=True) as served:
         ada = served.page(**{"X-User": "ada"})
         eve = served.page(**{"X-User": "eve"})
@@ -115,7 +115,7 @@ async def test_a_user_gets_nothing_of_anothers(serve: Serve) -> None:
 
 
 def test_the_service_learns_that_users_differ_and_not_who_they_are() -> None:
-    """The header `OpenAI-Safety-Identifier`; nobody is asked where nobody is known."""
+    """The header `OpenAI-Safety-Identifier`; it is omitted without authentication."""
     registry = create_app(
         base_url="http://127.0.0.1:9/v1", credentials=Credentials(KEY)
     ).state.registry
@@ -138,7 +138,7 @@ def test_the_service_learns_that_users_differ_and_not_who_they_are() -> None:
 
 
 async def test_it_works_where_it_is_mounted(service: LocalService) -> None:
-    """Its pages, its feed and its calls, under the path; the ends are tests below."""
+    """Pages, feed and calls work under the path."""
     voice = create_app(base_url=service.base_url, credentials=Credentials(KEY))
     parent = Starlette()
     parent.mount("/voice", voice)
@@ -167,7 +167,7 @@ async def test_mount_ends_it_with_its_parent(service: LocalService) -> None:
 
 
 async def test_the_end_of_the_loop_hangs_up_too(served: Served) -> None:
-    """Where no one says that the application ends: its tasks are cancelled."""
+    """Without a lifespan event, because the tasks are cancelled."""
     page = served.page()
     session = (await page.create())["id"]
     call = await page.call(session)
@@ -179,7 +179,7 @@ async def test_the_end_of_the_loop_hangs_up_too(served: Served) -> None:
 
 
 async def test_a_user_has_so_many_sessions(serve: Serve) -> None:
-    """The control: another user still may."""
+    """Control: another user may create one."""
     limits = Limits(sessions=2)
     async with serve(authenticate=by_header, limits=limits) as served:
         ada = served.page(**{"X-User": "ada"})
@@ -199,7 +199,7 @@ async def test_a_user_has_so_many_sessions(serve: Serve) -> None:
 
 
 async def test_an_address_has_so_many_sessions(serve: Serve) -> None:
-    """Whoever makes up users makes up no addresses."""
+    """Invented users share one address."""
     limits = Limits(sessions=2, per_address=2)
     async with serve(authenticate=by_header, limits=limits) as served:
         for user in ("a", "a", "b", "b"):
@@ -212,7 +212,7 @@ async def test_an_address_has_so_many_sessions(serve: Serve) -> None:
 async def test_so_many_are_made_in_a_minute(
     serve: Serve, users: str, allowed: int
 ) -> None:
-    """By a user, and from an address, though they are removed at once."""
+    """By a user, and from an address, even if they are removed at once."""
     limits = Limits(starts=3, per_address=2)
     statuses = []
     async with serve(authenticate=by_header, limits=limits) as served:
@@ -227,7 +227,7 @@ async def test_so_many_are_made_in_a_minute(
 
 
 async def test_minutes_are_counted_and_end_a_call(serve: Serve) -> None:
-    """By the user, over all calls of a day."""
+    """For the user, over all calls of 24 hours."""
     async with serve(limits=Limits(minutes=2)) as served:
         page, registry = served.page(), served.app.state.registry
         feed = await page.feed()
@@ -252,7 +252,7 @@ async def test_minutes_are_counted_and_end_a_call(serve: Serve) -> None:
 
 
 async def test_minutes_are_counted_by_address(serve: Serve) -> None:
-    """Whoever makes up users makes up no addresses; the control is the third minute."""
+    """Invented users share one address. Control: the third minute."""
     limits = Limits(minutes=2, per_address=2)
     async with serve(authenticate=by_header, limits=limits) as served:
         registry = served.app.state.registry
@@ -273,7 +273,7 @@ async def test_minutes_are_counted_by_address(serve: Serve) -> None:
 
 
 async def test_a_call_counts_though_it_is_removed_at_once(serve: Serve) -> None:
-    """The minute that has begun, by the time that the page has its answer."""
+    """The first minute is counted before the page gets its answer."""
     async with serve(limits=Limits(minutes=1)) as served:
         page = served.page()
         session = (await page.create())["id"]
@@ -318,7 +318,7 @@ async def test_what_is_no_offer_does_not_reach_the_service(page: Page) -> None:
     assert (await page.summary(session))["status"] == "connecting"
 
 
-#: What is a page's to set is in the other tests.
+#: Other tests cover the fields that a page may set.
 NOT_TO_BE_SET: list[Any] = [
     {"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x"}]},
     {"model": "another"},
@@ -351,7 +351,7 @@ async def test_what_a_page_may_not_set_is_refused(page: Page) -> None:
 
 
 async def test_a_page_may_choose_of_the_models(serve: Serve) -> None:
-    """Until it calls: then the model stays."""
+    """Before the call; then the model is fixed."""
     async with serve(models=["small"]) as served:
         page = served.page()
         assert "small" in (await page.http.get("api/config")).json()["models"]
@@ -367,7 +367,7 @@ async def test_a_page_may_choose_of_the_models(serve: Serve) -> None:
 
 
 async def test_a_page_may_choose_who_writes(serve: Serve) -> None:
-    """Of those that the server names; who writes has a price as well."""
+    """Only from the server's list, because transcription has a price too."""
 
     def writing(model: str) -> dict[str, Any]:
         chosen = {"model": model, "language": "de"}
@@ -432,7 +432,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 async def test_a_session_that_nobody_wants_any_more_is_forgotten(
     page: Page, served: Served
 ) -> None:
-    """Not one that is watched, and not one with a call."""
+    """Not a watched session, and not one with a call."""
     wanted, unwanted = [(await page.create())["id"] for _ in range(2)]
     feed = await page.feed()
     await feed.watch(wanted)
@@ -460,7 +460,7 @@ async def test_a_user_has_so_many_feeds(serve: Serve) -> None:
 async def test_a_connection_that_asks_for_nothing_is_cut(
     served: Served, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who only holds it open keeps no place; who asks is answered (the control)."""
+    """An idle connection is closed. Control: one with requests stays."""
     monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 0.3)
     url = httpx.URL(page.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -533,8 +533,8 @@ uvicorn.Server(config).run()
 async def test_a_process_that_ends_hangs_up(
     service: LocalService, how: str, number: signal.Signals
 ) -> None:
-    """Mounted by Starlette's own means ours knows of no lifespan: then the end of the
-    loop does it, which Ctrl-C brings about.
+    """A plain Starlette mount runs no lifespan of the mounted application. Ctrl-C ends
+    the event loop, which hangs up.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -1,4 +1,4 @@
-"""The history of a session: any moment of it, bounded, and equal to a fold."""
+"""The history of a session is bounded, and any moment of it equals a fold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from duologue.core.testing import hostile
 
 
 def frames(number: int) -> Iterator[str]:
-    """A conversation of so many records that change something."""
+    """The frames of a conversation with so many records."""
     yield '{"type":"duologue.connected"}'
     for n in range(1, number):
         yield (
@@ -81,7 +81,7 @@ def test_before_the_first_record_there_is_an_empty_session() -> None:
 
 
 def test_what_is_dropped_is_counted_and_the_rest_stays_right() -> None:
-    """The oldest records go; the state that they led to is still known."""
+    """The oldest records are dropped; the state after them is kept."""
     found = records(1_000)
     history = filled(found, count=600)
     assert (history.first, history.last, history.dropped) == (451, 1_000, 450)
@@ -134,7 +134,7 @@ def test_a_hole_in_the_numbers_is_the_record_before_it() -> None:
 
 
 def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
-    """Four names mean other things there, also where the line that says so is gone."""
+    """Four event names have other types there, even after the first line is dropped."""
     created = (
         '{"type":"session.created","event_id":"e0","session":{"type":"translation",'
         '"id":"sess_1","model":"gpt-realtime-translate","audio":{}}}'
@@ -159,7 +159,7 @@ def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
 
 
 def test_each_line_is_read_as_what_the_session_was_then() -> None:
-    """A session that was forgotten can come again as another kind; its past stays."""
+    """A forgotten session can return as another kind; earlier lines keep their kind."""
     told = [
         '{"type":"session.created","session":{"type":"realtime","id":"a"}}',
         '{"type":"session.updated","session":{"instructions":"Be brief."}}',
@@ -191,7 +191,7 @@ def test_each_line_is_read_as_what_the_session_was_then() -> None:
 def test_any_moment_is_the_fold_up_to_it(
     stream: list[Record], data: st.DataObject
 ) -> None:
-    """Folded from the lines and from a state on the way, in any order of asking."""
+    """Compared with a fold of the kept lines, for numbers in any order."""
     name = stream[0].session
     own = [record for record in stream if record.session == name]
     history = History(name, records=40, size=1 << 24)

@@ -1,5 +1,5 @@
-// The mode `direct`: this page is connected to the service itself. It reports the events
-// of its data channel to the server, and sends the events that the server requests.
+// The mode `direct`: this page is connected to the service itself. It reports the
+// events of its data channel to the server, and sends those that the server requests.
 
 const DELAY_MS = 40;
 /** The most records in one report, and in the queue while the feed is lost. */

@@ -1,5 +1,5 @@
-// The feed: one WebSocket for all sessions. It reconnects with back-off, and sends beats,
-// because a lost connection is not always reported.
+// The feed: one WebSocket for all sessions. It reconnects with back-off, and sends
+// beats, because a lost connection is not always reported.
 
 const BEAT_MS = 5_000;
 /**

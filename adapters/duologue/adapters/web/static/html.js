@@ -6,7 +6,7 @@ import { Component, h, options, render } from "./vendor/preact.js";
 export { useEffect, useId, useMemo, useRef, useState } from "./vendor/hooks.js";
 export { render };
 
-/** A template: html`<p class=${name}>${text}</p>`. Values are always inserted as text. */
+/** A template: html`<p class=${name}>${text}</p>`. Values are inserted as text. */
 export const html = htm.bind(h);
 
 // Renders at most once a frame. A hidden page has no frames.

@@ -258,7 +258,7 @@ export class Call {
   }
 }
 
-/** Stops the tracks of a stream, so that the browser's recording indicator turns off. */
+/** Stops the tracks of a stream, and so turns the browser's recording indicator off. */
 export function stopTracks(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -1,5 +1,5 @@
-// The settings of a session on the page, by their path in the GA session object, and the
-// session object of an update.
+// The settings of a session on the page, by their path in the GA session object, and
+// the session object of an update.
 
 const TURNS = "audio.input.turn_detection";
 const WRITING = "audio.input.transcription";
