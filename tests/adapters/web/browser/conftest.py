@@ -1,4 +1,4 @@
-"""The page in headless Chromium, beside the real server and the real local service."""
+"""The page in headless Chromium, with the real server and the real local service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from .visit import EXAMPLES, Served
 
-#: What is asked in these tests; a real ear takes one word for another now and then.
+#: The spoken sentences; the real recogniser mistakes a word now and then.
 QUESTIONS = (
     "can you hear me",
     "tell me the numbers from one to twenty",
@@ -21,7 +21,7 @@ QUESTIONS = (
 
 @pytest.fixture
 async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    """``duologue web --local`` on a free port; ``served`` marks name more options."""
+    """``duologue web --local`` on a free port; ``served`` marks add options."""
     marker = request.node.get_closest_marker("parametrize")
     options = getattr(request, "param", ()) if marker else ()
     server = Served(tuple(options))
@@ -44,7 +44,7 @@ def count() -> Path:
 
 @pytest.fixture
 def meant() -> Callable[[str], str]:
-    """The question that is nearest to what a real ear wrote down."""
+    """The sentence that is nearest to the recognised text."""
 
     def nearest(text: str) -> str:
         words = " ".join(re.findall(r"[a-z']+", text.lower()))

@@ -1,4 +1,4 @@
-"""The page's client: what happens to the microphone, to calls and to handlers."""
+"""The page's client: microphone, calls and handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .visit import Served, Visit, visiting
 
 pytestmark = [pytest.mark.realtime, pytest.mark.deep]
 
-#: Keeps the peers, channels and microphones that the page has, and what was put in.
+#: Records the page's peers, channels and microphones.
 _KEEP = """
 window.kept = { peers: [], channels: [], tracks: [], replaced: [] };
 const Peer = window.RTCPeerConnection;
@@ -46,7 +46,7 @@ _LIVE = "() => kept.tracks.at(-1).enabled"
 
 
 async def status(visit: Visit) -> str:
-    """What the first session is at, as the server says."""
+    """The status of the first session on the server."""
     found: str = (await visit.api("sessions"))["sessions"][0]["status"]
     return found
 
@@ -58,13 +58,13 @@ async def until_closed(visit: Visit) -> None:
 
 
 def closes(frames: list[Any]) -> list[str]:
-    """The sessions whose end the page told by its feed."""
+    """The sessions for which the page sent `close` over its feed."""
     told = [json.loads(frame) for frame in frames]
     return [it["session"] for it in told if it.get("command") == {"type": "close"}]
 
 
 async def test_hanging_up_needs_no_server(served: Served) -> None:
-    """The microphone is let go at once; the server is told when it is back."""
+    """The microphone stops at once; the server gets the command when it is back."""
     async with visiting(served, script=_KEEP) as visit:
         page = visit.page
         away = False
@@ -110,7 +110,7 @@ async def test_hanging_up_needs_no_server(served: Served) -> None:
 async def test_muted_before_the_server_knows_and_live_only_after(
     served: Served,
 ) -> None:
-    """While the page says muted nothing is heard, also from another microphone."""
+    """While the page shows muted, no audio is sent, also from another microphone."""
     async with visiting(served, script=_KEEP) as visit:
         page = visit.page
         held: asyncio.Queue[Any] = asyncio.Queue()
@@ -122,7 +122,7 @@ async def test_muted_before_the_server_knows_and_live_only_after(
         await label("Mute").click()
         refused = await held.get()
         assert await page.evaluate(_LIVE) is False
-        # Refused: it is heard again, as the page says.
+        # Refused: it is unmuted again, as the page shows.
         await refused.abort("connectionrefused")
         await page.wait_for_function(_LIVE)
         visit.forget_outage()
@@ -143,7 +143,7 @@ async def test_muted_before_the_server_knows_and_live_only_after(
 
 
 async def test_a_call_that_ends_by_itself_is_told(served: Served) -> None:
-    """By the feed, so that the server need not find out."""
+    """Over the feed, so that the server does not have to detect it."""
     async with visiting(served, script=_KEEP) as visit:
         page = visit.page
         frames: list[Any] = []
@@ -181,7 +181,7 @@ async def test_closing_the_client_hangs_up(served: Served) -> None:
 
 
 async def test_a_handler_that_throws_loses_nothing(served: Served) -> None:
-    """What it threw is logged, and the view goes on as the server has it."""
+    """Its exception is logged, and the view continues to follow the server's."""
     async with visiting(served) as visit:
         page = visit.page
         await visit.start("Type, do not speak")
@@ -213,7 +213,7 @@ async def test_a_handler_that_throws_loses_nothing(served: Served) -> None:
 
 @contextlib.asynccontextmanager
 async def elsewhere() -> AsyncIterator[str]:
-    """The origin of an empty page that is not ours."""
+    """The origin of an empty page of another server."""
     body = b"<!doctype html><link rel=icon href=data:,>"
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
 
@@ -245,7 +245,7 @@ async def shared() -> AsyncIterator[tuple[Served, str]]:
 async def test_a_page_of_another_origin_sends_its_cookies(
     shared: tuple[Served, str],
 ) -> None:
-    """Where the application knows its users by a cookie, it knows them there too."""
+    """Authentication by a cookie works there too."""
     served, origin = shared
     async with visiting(served) as visit:
         page = visit.page

@@ -1,4 +1,4 @@
-"""How the page looks: screenshots of each view, and axe-core's eye on each of them."""
+"""The appearance of the page: screenshots and axe-core findings of each view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PANELS = ("settings", "sound", "numbers", "records")
 
 
 class Camera:
-    """Takes each view, and asks axe about it."""
+    """Take a screenshot of each view, and run axe-core on it."""
 
     def __init__(self, visit: Visit, name: str) -> None:
         self.visit = visit
@@ -35,7 +35,7 @@ class Camera:
 
 
 async def conversation(visit: Visit, size: str, camera: Camera) -> None:
-    """A conversation with an interruption, a tool and a problem in sight."""
+    """A conversation with a visible interruption, tool call and problem."""
     page = visit.page
     await visit.start()
     await visit.until_lines(2)
@@ -76,14 +76,14 @@ async def details(visit: Visit, size: str, camera: Camera) -> None:
 async def test_each_view(
     served: Served, question: Path, tmp_path: Path, size: str, theme: str
 ) -> None:
-    """Nothing serious for axe-core, nothing wider than the window."""
+    """No serious finding of axe-core, nothing wider than the window."""
     OUT.mkdir(parents=True, exist_ok=True)
     width, height = SIZES[size]
     options: dict[str, Any] = {"viewport": {"width": width, "height": height}}
     options["color_scheme"] = theme
     sound = microphone(tmp_path / "mic.wav", 2.5, question, 3.0)
     async with visiting(served, sound=sound, **options) as visit:
-        # The eye sees: a button without a name is found.
+        # Control: a button without a name is found.
         blind = "() => document.body.append(document.createElement('button'))"
         await visit.page.evaluate(blind)
         assert any("button-name" in it for it in await visit.axe())

@@ -1,4 +1,4 @@
-"""What happens when the feed is cut, and when the server is started anew."""
+"""Loss of the feed, and a restart of the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.realtime, pytest.mark.deep]
 
 
 async def test_the_feed_is_cut_and_resumed(served: Served) -> None:
-    """It comes back by itself, behind the last record, and nothing is lost."""
+    """It reconnects after the last record, and nothing is lost."""
     async with visiting(served) as visit:
         page = visit.page
         sockets: list[Any] = []
@@ -49,7 +49,7 @@ async def test_the_feed_is_cut_and_resumed(served: Served) -> None:
         assert watches[-1]["since"] > 0
         await visit.until_lines(2)
         assert (await visit.lines())[1][1].lower().endswith("twenty nine, thirty.")
-        # What is shown is what the server has.
+        # The page shows the server's view.
         told = await visit.api(f"sessions/{await visit.session()}/view")
         said_there = [
             "".join(part["chunks"])
@@ -60,7 +60,7 @@ async def test_the_feed_is_cut_and_resumed(served: Served) -> None:
 
 
 async def test_the_server_is_started_anew(served: Served) -> None:
-    """The outage is announced; what was said stays; a new conversation can begin."""
+    """The outage is announced, the transcript stays, a new conversation can begin."""
     async with visiting(served) as visit:
         page = visit.page
         await visit.start("Type, do not speak")
@@ -87,7 +87,7 @@ async def test_the_server_is_started_anew(served: Served) -> None:
 
 
 async def test_leaving_the_page_hangs_up(served: Served) -> None:
-    """At once, not when its beats are missed 20 s later."""
+    """At once, not 20 s later when its beats are missed."""
     async with visiting(served) as visit:
         await visit.start("Type, do not speak")
         await visit.page.goto("about:blank")
@@ -99,7 +99,7 @@ async def test_leaving_the_page_hangs_up(served: Served) -> None:
 
 @pytest.mark.parametrize("served", [("--direct",)], indirect=True)
 async def test_a_quiet_call_of_the_browser_outlives_a_cut(served: Served) -> None:
-    """The server learns the new feed though nothing was said, and can send by it."""
+    """The server can send over the new feed, even if the page had nothing to report."""
     async with visiting(served) as visit:
         page = visit.page
         sockets: list[Any] = []
@@ -110,7 +110,7 @@ async def test_a_quiet_call_of_the_browser_outlives_a_cut(served: Served) -> Non
         await page.route_web_socket("**/api/feed", between)
         await page.reload()
         await visit.start("Type, do not speak")
-        await asyncio.sleep(0.5)  # what came at its start is reported
+        await asyncio.sleep(0.5)  # until the first events are reported
         for side in sockets[0]:
             await side.close()
         await page.get_by_role("alert").filter(has_text="is lost").wait_for()
@@ -126,7 +126,7 @@ ALERTED = """words => [...document.querySelectorAll("[role=alert]")].some(
 
 
 async def test_a_feed_that_falls_silent_does_not_lose_the_call(served: Served) -> None:
-    """It is noticed and opened again before the server takes the page for gone."""
+    """The page detects it and reconnects before the server counts the page as gone."""
     async with visiting(served) as visit:
         page = visit.page
         sockets: list[Any] = []
@@ -142,7 +142,7 @@ async def test_a_feed_that_falls_silent_does_not_lose_the_call(served: Served) -
 
             socket.on_message(passing(server))
             server.on_message(passing(socket))
-            # Neither end hears that the other one closed.
+            # Neither end learns that the other one closed.
             socket.on_close(lambda *_: None)
             server.on_close(lambda *_: None)
 
@@ -151,7 +151,7 @@ async def test_a_feed_that_falls_silent_does_not_lose_the_call(served: Served) -
         await visit.start("Type, do not speak")
         silent.add(0)
         cut = time.monotonic()
-        # It stands there for a quarter of a second: look at every frame.
+        # It is visible for a quarter of a second: check every frame.
         await page.wait_for_function(ALERTED, arg="is lost", polling="raf")
         await page.wait_for_selector(".link.open")
         assert time.monotonic() - cut < 14

@@ -1,4 +1,4 @@
-"""The page by itself: language, colours, messages, what it must never do."""
+"""The page without a call: language, colours, messages and untrusted text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATIC = ROOT / "adapters" / "duologue" / "adapters" / "web" / "static"
 
 
 async def test_smoke(served: Served) -> None:
-    """It opens without an error, in a language and colours that can be switched."""
+    """It opens without an error; language and colours can be changed."""
     async with visiting(served) as visit:
         page = visit.page
         await page.get_by_role("heading", name="Talk to it").wait_for()
@@ -32,13 +32,13 @@ async def test_smoke(served: Served) -> None:
         await page.wait_for_function(ground.format("18, 22, 21"))
         await page.get_by_label("Farben").select_option("light")
         await page.wait_for_function(ground.format("244, 245, 244"))
-        # Both are remembered; nothing else is.
+        # Both are stored, and nothing else.
         await page.reload()
         await page.get_by_role("heading", name="Sprechen Sie").wait_for()
         kept = json.loads(await page.evaluate("localStorage.duologue"))
         assert (kept["language"], kept["theme"]) == ("de", "light")
         assert await page.evaluate("Object.keys(localStorage)") == ["duologue"]
-        # Each language has every text, with the same places to be filled in.
+        # Each language has every string, with the same placeholders.
         keys = """async () => {
           const [de, en] = await Promise.all(["de", "en"].map(
             async (code) => (await import(`/static/strings/${code}.js`)).default));
@@ -56,13 +56,13 @@ async def test_the_browsers_language_is_taken(served: Served) -> None:
 
 
 def test_no_source_makes_markup_of_text() -> None:
-    """No module writes HTML or evaluates text, and each key it names has a text."""
+    """No module writes HTML or evaluates text, and each string key exists."""
     ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\("
     own = [path for path in STATIC.rglob("*.js") if "vendor" not in path.parts]
     assert len(own) > 20
     found = [path.name for path in own if re.search(ways, path.read_text())]
     assert found == []
-    # What the check looks for is really there where a library has it.
+    # Control: the check finds it in a library.
     assert re.search(ways, (STATIC / "vendor" / "preact.js").read_text())
     texts = (STATIC / "strings" / "en.js").read_text()
     for path in own:
@@ -71,7 +71,7 @@ def test_no_source_makes_markup_of_text() -> None:
 
 
 def _document(rng: random.Random, depth: int = 0) -> Any:
-    """JSON values with keys that a pointer has to escape."""
+    """JSON values with keys that need escapes in a pointer."""
     kind = rng.randrange(4 if depth < 3 else 2)
     if kind == 0:
         return rng.choice([None, True, 0, 1.5, "", "text", "~/"])
@@ -83,7 +83,7 @@ def _document(rng: random.Random, depth: int = 0) -> Any:
 
 
 def _operation(rng: random.Random, document: Any) -> dict[str, Any]:
-    """An operation at a place that is there, or nearly."""
+    """An operation at an existing path, or at one close to it."""
     path, node = "", document
     while isinstance(node, list | dict) and rng.random() < 0.8:
         keys = [
@@ -105,7 +105,7 @@ def _operation(rng: random.Random, document: Any) -> dict[str, Any]:
 
 
 async def test_patches_are_applied_as_the_core_applies_them(served: Served) -> None:
-    """The same document after the same patch, and the same patches refused."""
+    """Python and JavaScript give the same document, or refuse the same patch."""
     rng = random.Random(6902)
     cases: list[tuple[Any, list[dict[str, Any]]]] = []
     for _ in range(1_000):
@@ -172,7 +172,7 @@ def _refusing(name: str) -> str:
 async def test_what_is_in_the_way_is_said(
     served: Served, script: str, text: str, clicks: bool
 ) -> None:
-    """A plain message, and no session that nobody can use."""
+    """A plain message, and no unusable session."""
     async with visiting(served, script=script) as visit:
         if clicks:
             await visit.page.get_by_role("button", name="Start talking").click()
@@ -181,13 +181,13 @@ async def test_what_is_in_the_way_is_said(
         assert text in await notice.inner_text()
         assert (await visit.api("sessions"))["sessions"] == []
         if clicks:
-            # What it proposes works.
+            # The proposed alternative works.
             await visit.start("Type, do not speak")
 
 
 @pytest.mark.deep
 async def test_nothing_is_recorded_before_it_is_agreed_to(served: Served) -> None:
-    """Where the server records, that stands there, and starting asks first."""
+    """If the server records, the page says so, and asks for consent first."""
     script = """const real = window.fetch;
     window.fetch = async (url, options) => {
       const answer = await real(url, options);
@@ -209,7 +209,7 @@ async def test_nothing_is_recorded_before_it_is_agreed_to(served: Served) -> Non
 
 @pytest.mark.deep
 async def test_a_reply_that_may_not_play_asks_for_a_click(served: Served) -> None:
-    """Where the browser plays sound after a gesture only, a button is the gesture."""
+    """If the browser plays audio only after a gesture, the page offers a button."""
     script = """const real = HTMLMediaElement.prototype.play;
     HTMLMediaElement.prototype.play = function () {
       return window.gesture ? real.call(this)
@@ -231,7 +231,7 @@ HOSTILE = (
 
 
 def hostile_log(path: Path) -> Path:
-    """A log in which every text of others plays tricks."""
+    """A log in which every untrusted text is hostile."""
     item = {"id": "<b>item</b>", "type": "message", "role": "user"}
     call = {"id": "call", "type": "function_call", "status": "completed"}
     events = [
@@ -252,7 +252,7 @@ def hostile_log(path: Path) -> Path:
 
 @pytest.mark.deep
 async def test_text_of_others_is_text(served: Served, tmp_path: Path) -> None:
-    """HTML is shown as it was written; what turns text about is named, and tamed."""
+    """HTML is shown as text; bidi characters are named, and isolated."""
     log = hostile_log(tmp_path / "<i>title<i>.jsonl")
     async with visiting(served) as visit:
         page = visit.page
@@ -272,7 +272,7 @@ async def test_text_of_others_is_text(served: Served, tmp_path: Path) -> None:
         assert "<b>item</b>" in await page.locator(".difference").inner_text()
         await page.locator(".virtual .row").nth(4).click()
         await page.get_by_text("after record 5 (odd.<img").wait_for()
-        # No letter of the page is turned about by text in it, nor of a name in it.
+        # No text of the page is reordered by untrusted text or names.
         whole = await page.evaluate("() => document.documentElement.outerHTML")
         assert "[U+202E]" in whole
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", whole)

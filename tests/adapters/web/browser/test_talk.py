@@ -1,4 +1,4 @@
-"""Spoken conversations on the page: what is heard, shown, changed and cut off."""
+"""Spoken conversations on the page."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ CANDIDATES = (
 
 
 async def spoken(text: str) -> bytes:
-    """The same sentence straight from the voice, for its duration."""
+    """The same sentence directly from the synthesiser, for its duration."""
     return b"".join([pcm async for pcm in find_synthesiser().speak(text)])
 
 
 async def assert_says(pcm: bytes, text: str) -> None:
-    """The sound says this and nothing else that is like it, at the pace it has."""
+    """The audio contains this sentence, and no similar one, at its normal speed."""
     assert closed_set.decode(pcm, CANDIDATES) == text
     assert closed_set.lasts(pcm, await spoken(text))
-    # The check can say no: backwards it is not that.
+    # Control: the reversed audio does not match.
     backwards = memoryview(pcm).cast("h")[::-1].tobytes()
     assert closed_set.decode(backwards, CANDIDATES) != text
 
@@ -64,18 +64,18 @@ async def assert_answered(visit: Visit, meant: Meant) -> None:
 async def test_from_the_first_visit_to_a_heard_reply(
     served: Served, question: Path, meant: Meant, tmp_path: Path
 ) -> None:
-    """Open, click, ask; the reply is heard, and the page has what the server has."""
+    """Open, click, ask: the reply is played, and the page has the server's view."""
     sound = microphone(tmp_path / "mic.wav", 2.5, question, 3.0)
     async with visiting(served, sound=sound) as visit:
         await visit.start()
-        for side in ("Microphone", "Reply"):  # the question is seen, and the answer
+        for side in ("Microphone", "Reply"):  # question and reply move the meters
             await visit.page.wait_for_function(
                 """name => document.querySelector(`[role=meter][aria-label=${name}]`)
                   ?.getAttribute("aria-valuenow") > 40""",
                 arg=side,
             )
         await assert_answered(visit, meant)
-        # The patches that came led to the view that the server has.
+        # The patches led to the server's view.
         same = await visit.page.evaluate(
             """async () => {
               const { connect } = await import("/static/duologue.js");
@@ -96,7 +96,7 @@ async def test_from_the_first_visit_to_a_heard_reply(
 
 
 def _has_an_address() -> bool:
-    """Whether this machine has an address that is not of loopback."""
+    """Whether this machine has an address beyond loopback."""
     routes = Path("/proc/net/route").read_text().splitlines()[1:]
     return any(not line.startswith("lo") for line in routes)
 
@@ -105,7 +105,7 @@ def _has_an_address() -> bool:
 async def test_a_browser_without_the_flag_for_loopback(
     served: Served, question: Path, meant: Meant, tmp_path: Path
 ) -> None:
-    """An ordinary browser offers the host's own addresses, and is understood."""
+    """A browser with default settings offers the host's addresses, and connects."""
     if not _has_an_address():
         lacking("there is no network but loopback")
     sound = microphone(tmp_path / "mic.wav", 2.5, question, 3.0)
@@ -114,7 +114,7 @@ async def test_a_browser_without_the_flag_for_loopback(
         await assert_answered(visit, meant)
 
 
-#: The second call's microphone says what the test gives it.
+#: The second call's microphone plays audio of the test.
 _SECOND_VOICE = """
 navigator.mediaDevices.getUserMedia = new Proxy(navigator.mediaDevices.getUserMedia, {
   calls: 0,
@@ -137,7 +137,7 @@ navigator.mediaDevices.getUserMedia = new Proxy(navigator.mediaDevices.getUserMe
 async def test_two_sessions_at_once_have_their_own_words(
     served: Served, question: Path, count: Path, meant: Meant, tmp_path: Path
 ) -> None:
-    """Both are spoken to at the same time, by two microphones; neither hears both."""
+    """Two microphones speak at the same time; each call gets only one."""
     sound = microphone(tmp_path / "mic.wav", 5.0, question, 3.0)
     second = microphone(tmp_path / "second.wav", 2.5, count, 3.0)
     async with visiting(served, sound=sound, script=_SECOND_VOICE) as visit:
@@ -174,7 +174,7 @@ async def test_two_sessions_at_once_have_their_own_words(
 async def test_barge_in(
     served: Served, question: Path, count: Path, meant: Meant, tmp_path: Path
 ) -> None:
-    """Speaking over the reply stops it; what was not heard is struck through."""
+    """Barge-in stops the reply; the unplayed text is struck through."""
     sound = microphone(tmp_path / "mic.wav", 2.5, count, 3.5, question, 3.0)
     async with visiting(served, sound=sound) as visit:
         await visit.start()
@@ -198,7 +198,7 @@ async def test_barge_in(
 
 @pytest.mark.usefixtures("flite")
 async def test_a_typed_message_is_answered_aloud(served: Served) -> None:
-    """Without a microphone: what is typed is answered in sound."""
+    """Without a microphone, a typed turn gets a spoken reply."""
     async with visiting(served) as visit:
         await visit.start("Type, do not speak")
         await visit.page.get_by_label("Type a message").fill("Can you hear me?")
@@ -230,13 +230,13 @@ async def test_the_reply_is_interrupted_by_hand(served: Served) -> None:
 async def test_mute(
     served: Served, question: Path, meant: Meant, tmp_path: Path
 ) -> None:
-    """Who is muted is not heard; who is not any more, is."""
+    """Muting stops the microphone, unmuting restores it."""
     sound = microphone(tmp_path / "mic.wav", 3.0, question, 2.0)
     async with visiting(served, sound=sound, loop=True) as visit:
         await visit.start()
         await visit.page.keyboard.press("Alt+m")
         await visit.page.wait_for_selector(".session .tag >> text=muted")
-        await visit.page.wait_for_timeout(9_000)  # the question is asked in it
+        await visit.page.wait_for_timeout(9_000)  # the question is spoken meanwhile
         assert await visit.lines() == []
         await visit.page.get_by_role("button", name="Unmute").click()
         await visit.until_lines(2)
@@ -249,7 +249,7 @@ async def test_mute(
 async def test_one_microphone_is_for_the_conversation_in_front(
     served: Served, tmp_path: Path
 ) -> None:
-    """The one in front hears; the other is muted, and back when it is in front."""
+    """Only the selected session is unmuted; the other one is when it is selected."""
     sound = microphone(tmp_path / "mic.wav", 30.0)
     async with visiting(served, sound=sound) as visit:
         await visit.start()
@@ -259,7 +259,7 @@ async def test_one_microphone_is_for_the_conversation_in_front(
         await visit.choose("Conversation 1")
         await muted.filter(has_text="Conversation 2").wait_for()
         await muted.filter(has_text="Conversation 1").wait_for(state="detached")
-        # Who muted one by hand finds it so.
+        # A manual mute is kept.
         await visit.page.get_by_role("button", name="Mute", exact=True).click()
         await muted.nth(1).wait_for()
         await visit.choose("Conversation 2")
@@ -269,7 +269,7 @@ async def test_one_microphone_is_for_the_conversation_in_front(
 
 
 async def test_settings_in_flight(served: Served) -> None:
-    """What is changed is asked for, confirmed, and in force for the next turn."""
+    """Changes are requested, confirmed, and apply to the next turn."""
     async with visiting(served) as visit:
         page = visit.page
         await visit.start("Type, do not speak")
@@ -303,14 +303,14 @@ async def test_settings_in_flight(served: Served) -> None:
         await page.get_by_label("Type a message").fill("Can you hear me?")
         await page.keyboard.press("Enter")
         await visit.until_lines(2)
-        # It answers in writing now.
+        # The reply is text now.
         assert await visit.records(type="output_audio_buffer.started") == []
 
 
 async def test_the_microphone_is_asked_and_grants(
     served: Served, question: Path, tmp_path: Path
 ) -> None:
-    """The switches say what is asked for, and beside it what the browser granted."""
+    """The switches show the requested and the granted values."""
     sound = microphone(tmp_path / "mic.wav", 1.0, question, 3.0)
     async with visiting(served, sound=sound) as visit:
         page = visit.page
@@ -322,5 +322,5 @@ async def test_the_microphone_is_asked_and_grants(
         await echo.get_by_text("granted: off").wait_for()
         devices = page.get_by_role("combobox", name="Microphone").locator("option")
         assert await devices.count() > 1
-        # The call goes on with the other microphone.
+        # The call continues with the other microphone.
         assert await page.locator(".title .status.open").count() == 1

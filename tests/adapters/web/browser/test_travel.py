@@ -1,4 +1,4 @@
-"""The way back in time: records, the view at one of them, logs out and in."""
+"""Time travel: records, past views, export and import."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TURN = [("user", "Can you hear me?"), ("assistant", "Yes, I can hear you well.")
 
 
 async def test_to_a_record_and_back(served: Served) -> None:
-    """Steps by mouse, keys and slider; what a record changed is marked."""
+    """Move by mouse, keys and slider; the changes of a record are marked."""
     async with visiting(served) as visit:
         page = visit.page
         await typed_turn(visit)
@@ -49,7 +49,7 @@ async def test_to_a_record_and_back(served: Served) -> None:
         assert await page.locator(".line.changed").count() == 1
         assert "/order/-" in await page.locator(".difference").inner_text()
         assert await page.locator(".raw .changed").count() > 0
-        # Keys in the list go the same way.
+        # Keys in the list do the same.
         await page.locator(".virtual").focus()
         await page.keyboard.press("ArrowUp")
         await page.wait_for_selector(f"main[data-seq='{added}']")
@@ -92,7 +92,7 @@ async def test_the_list_is_filtered_and_searched(served: Served) -> None:
 
 
 async def test_export_import_replay(served: Served, tmp_path: Path) -> None:
-    """The log that goes out comes in again, folds to the same, and is replayed."""
+    """An exported log can be imported, gives the same view, and is replayed."""
     async with visiting(served) as visit:
         page = visit.page
         await typed_turn(visit)
@@ -127,7 +127,7 @@ async def test_export_import_replay(served: Served, tmp_path: Path) -> None:
 
 
 def long_log(path: Path, turns: int) -> Path:
-    """A log of many turns, as another program would write it."""
+    """A log of another program with many turns."""
     lines = []
     for turn in range(turns):
         for role, kind in (("user", "input_text"), ("assistant", "output_text")):
@@ -145,7 +145,7 @@ def long_log(path: Path, turns: int) -> Path:
 
 
 async def test_a_long_session_stays_fluid(served: Served, tmp_path: Path) -> None:
-    """21,000 lines: few are in the document, what is not kept is said."""
+    """21,000 lines: few are in the document, and dropped records are counted."""
     log = long_log(tmp_path / "long.jsonl", 10_500)
     async with visiting(served) as visit:
         page = visit.page
@@ -162,7 +162,7 @@ async def test_a_long_session_stays_fluid(served: Served, tmp_path: Path) -> Non
         await page.get_by_text(kept).wait_for(timeout=30_000)
         await page.get_by_text(f"{dropped:,} older records").wait_for()
         assert await page.locator(".virtual .row").count() < 60
-        # Scrolling from end to end: the longest frame is short enough to be fluid.
+        # Scroll from end to end: the longest frame is short enough.
         longest = await page.evaluate(
             """async () => {
               const box = document.querySelector(".virtual");
@@ -184,7 +184,7 @@ async def test_a_long_session_stays_fluid(served: Served, tmp_path: Path) -> Non
 
 
 async def import_log(visit: Visit, path: Path) -> None:
-    """Bring a log in, and list its records."""
+    """Import a log, and list its records."""
     await visit.page.set_input_files("input[type=file]", path)
     await visit.page.get_by_role("heading", name=path.stem).wait_for()
     await visit.page.get_by_role("tab", name="Records").click()
@@ -203,7 +203,7 @@ async def test_a_log_without_times_is_replayed_record_by_record(
 
 
 async def test_what_cannot_be_shown_is_said(served: Served, tmp_path: Path) -> None:
-    """No view of another record stands under the name of this one."""
+    """The view of another record is never shown for this one."""
     async with visiting(served) as visit:
         page = visit.page
         await import_log(visit, long_log(tmp_path / "short.jsonl", 3))
@@ -235,7 +235,7 @@ async def test_what_cannot_be_shown_is_said(served: Served, tmp_path: Path) -> N
 
 
 async def test_each_session_has_its_own_past(served: Served, tmp_path: Path) -> None:
-    """What one session's server is slow to say is not shown of another."""
+    """A slow response about one session is not shown for another."""
     first = long_log(tmp_path / "first.jsonl", 2)
     second = tmp_path / "second.jsonl"
     second.write_text(first.read_text().replace("user says", "other says"))

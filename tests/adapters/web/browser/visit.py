@@ -1,4 +1,4 @@
-"""A person with a browser: headless Chromium on the page, and what it came to hear."""
+"""A user with a browser: headless Chromium on the page, and its recorded audio."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "examples"
 RATE = 24_000
 
-#: Without it a machine that has loopback only offers no address.
+#: Without it, a machine with only loopback offers no address.
 LOOPBACK = "--allow-loopback-in-peer-connection"
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
     *("--no-first-run", "--autoplay-policy=no-user-gesture-required"),
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
-    # Names of elsewhere lead nowhere.
+    # Other host names do not resolve.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
-#: Keeps what each call's audio element is given, as a recorder hears it.
+#: Records the stream of each call's audio element.
 _LISTEN = """
 (() => {
   const heard = (window.heard = []);
@@ -75,14 +75,14 @@ _LISTEN = """
 
 
 def lacking(what: str) -> NoReturn:
-    """Leave the test out, but not where everything has to be there."""
+    """Skip the test, except under CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}, and CI=true")
     pytest.skip(what)
 
 
 def microphone(path: Path, *parts: Path | float) -> Path:
-    """A WAV of files and of seconds of silence, one behind the other."""
+    """A WAV of files and seconds of silence, concatenated."""
     pcm = b""
     for part in parts:
         if isinstance(part, Path):
@@ -135,7 +135,7 @@ class Served:
 
 
 class Visit:
-    """A page that is open, what a person does on it, and all that went wrong."""
+    """An open page, the actions of a user on it, and all its errors."""
 
     def __init__(self, page: Any, served: Served) -> None:
         self.page = page
@@ -151,10 +151,10 @@ class Visit:
             self.wrong.append(f"console {message.type}: {message.text}")
 
     def _failed(self, request: Any) -> None:
-        # A page that is left before its icon came does without.
+        # A page that was left before its icon loaded.
         if request.url.endswith("/icon.svg") and request.failure == "net::ERR_ABORTED":
             return
-        # A download is aborted as a navigation; the file comes all the same.
+        # A download aborts the navigation, and the file arrives.
         self.wrong.append(f"failed: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Any) -> None:
@@ -162,7 +162,7 @@ class Visit:
             self.wrong.append(f"{response.status}: {response.url}")
 
     def forget_outage(self) -> None:
-        """What went wrong so far was announced: connections that were refused."""
+        """Discard the errors so far: expected refused connections."""
         announced = ("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_R")
         other = [it for it in self.wrong if not any(name in it for name in announced)]
         if other:
@@ -174,7 +174,7 @@ class Visit:
         await self.page.wait_for_selector(".link.open")
 
     async def start(self, name: str = "Start talking") -> None:
-        """Start a conversation, by the button of this name, until it is open."""
+        """Start a conversation with the button of this name; wait until it is open."""
         before = await self.page.evaluate(
             "document.querySelector('main').dataset.session"
         )
@@ -184,12 +184,12 @@ class Visit:
         )
 
     async def choose(self, name: str) -> None:
-        """Bring a session to the front, by its name."""
+        """Select a session by its name."""
         await self.page.locator(".session-main").filter(has_text=name).click()
         await self.page.get_by_role("heading", name=name).wait_for()
 
     async def lines(self) -> list[tuple[str, str]]:
-        """Who said what in the conversation in front."""
+        """The role and text of each line of the selected conversation."""
         found: list[list[str]] = await self.page.eval_on_selector_all(
             ".line[data-role]",
             "lines => lines.map(it => [it.dataset.role, "
@@ -198,7 +198,7 @@ class Visit:
         return [(role, text) for role, text in found]
 
     async def until_lines(self, count: int, *, timeout: float = 30) -> None:
-        """Wait for this many lines, the last one said to the end."""
+        """Wait for this many lines, the last one final."""
         await self.page.wait_for_function(
             """count => {
               const lines = [...document.querySelectorAll(".line[data-role]")];
@@ -211,18 +211,18 @@ class Visit:
         )
 
     async def heard(self, call: int = 0) -> bytes:
-        """What the page got to play in its nth call: PCM16 at 24 kHz."""
+        """The audio that the page played in its nth call: PCM16 at 24 kHz."""
         await asyncio.sleep(0.5)  # the jitter buffer still holds the end of the reply
         return base64.b64decode(await self.page.evaluate(f"takeHeard({call})"))
 
     async def api(self, path: str) -> Any:
-        """What the server answers to this page's GET of a path."""
+        """The server's response to a GET of the page."""
         return await self.page.evaluate(
             "async path => (await fetch('api/' + path)).json()", path
         )
 
     async def session(self) -> str:
-        """The id of the session in front."""
+        """The id of the selected session."""
         found: str = await self.page.get_attribute("main", "data-session")
         return found
 
@@ -233,7 +233,7 @@ class Visit:
         return found
 
     async def axe(self) -> list[str]:
-        """What axe-core finds that is serious or critical."""
+        """The serious and critical findings of axe-core."""
         package = importlib.util.find_spec("axe_playwright_python")
         if package is None or package.origin is None:
             lacking("axe is missing: pip install axe-playwright-python")
@@ -258,7 +258,7 @@ async def visiting(
     script: str = "",
     **context: Any,
 ) -> AsyncIterator[Visit]:
-    """A browser with a fresh profile; its microphone says ``sound`` from the start on.
+    """A browser with a fresh profile; its microphone plays ``sound`` from the start.
 
     ``without`` are flags that it does not get, ``script`` runs before the page does,
     ``context`` is Playwright's. Fails at the end if anything went wrong in the page.

@@ -235,7 +235,7 @@ async def test_a_page_that_does_not_read_may_come_back() -> None:
 
 
 async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
-    """It is still usable, so it counts as a minute, and as a session until it expires."""
+    """It is still usable: it counts as a minute, and as a session until it expires."""
     limits = Limits(sessions=2, minutes=2)
     async with serve(direct=True, limits=limits) as served:
         page, registry = served.page(), served.app.state.registry
