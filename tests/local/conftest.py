@@ -1,4 +1,4 @@
-"""A local service without sound libraries, and one with them."""
+"""Fixtures: an engine on fake time, and the service with simple components."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUIET = bytes(960)
 
 
 class LoudnessDetector:
-    """Takes for speech whatever is not silent."""
+    """Treats all sound as speech."""
 
     chunk_bytes = 1024
 
@@ -36,7 +36,7 @@ class LoudnessDetector:
 
 
 class ToneVoice:
-    """Says 60 ms of a tone for each character."""
+    """Speaks a tone of 60 ms for each character."""
 
     name = "tone"
 
@@ -48,12 +48,12 @@ class ToneVoice:
 
 
 def two_thirds(pcm24k: bytes) -> bytes:
-    """24 kHz to 16 kHz, as far as a length and silence go."""
+    """24 kHz to 16 kHz, correct only in length and silence."""
     return pcm24k[: len(pcm24k) // 6 * 4]
 
 
 class Repeating:
-    """Another rate by whole factors, as far as lengths go."""
+    """Resamples by whole factors, correct only in length."""
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         common = math.gcd(from_rate, to_rate)
@@ -129,20 +129,20 @@ class Bench:
         return self.of(kind)[-1]
 
     def forget(self) -> None:
-        """Look only at what comes from here on."""
+        """Forget the events so far."""
         self.events.clear()
 
     def send(self, kind: str, **fields: Any) -> None:
-        """A client's event."""
+        """Send a client event."""
         self.raw(json.dumps({"type": kind, **fields}))
 
     def raw(self, frame: str | bytes) -> None:
-        """A client's frame, whatever it is."""
+        """Send any frame."""
         self.engine.receive(frame, self.at)
         self.follow()
 
     def hear(self, ms: int, *, loud: bool = False) -> None:
-        """So much audio in real time; the track is played meanwhile."""
+        """Send audio in real time while the track plays."""
         for _ in range(ms // 20):
             self.at += 0.02
             self.engine.hear(LOUD if loud else QUIET, self.at)
@@ -151,12 +151,12 @@ class Bench:
             self.tick()
 
     def turn(self, ms: int = 1000) -> None:
-        """The user says something and is silent until the turn is over."""
+        """Send speech and silence until the turn ends."""
         self.hear(ms, loud=True)
         self.hear(600)
 
     def run(self, seconds: float) -> None:
-        """Time passes without any audio from the user."""
+        """Let time pass without audio from the user."""
         for _ in range(round(seconds / 0.02)):
             self.at += 0.02
             self.play()
@@ -224,7 +224,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Callable[..., Bench]:
-    """Makes a `Bench`."""
+    """Creates a `Bench`."""
     return Bench
 
 
@@ -235,7 +235,7 @@ def tone_voice() -> ToneVoice:
 
 @pytest.fixture
 def append() -> Callable[[bytes], dict[str, Any]]:
-    """Makes the event that carries audio."""
+    """Creates an append event."""
 
     def make(pcm: bytes) -> dict[str, Any]:
         return {
@@ -248,7 +248,7 @@ def append() -> Callable[[bytes], dict[str, Any]]:
 
 @pytest.fixture
 def say(flite: None) -> Callable[[str], Awaitable[bytes]]:
-    """Speaks a text with the voice that the recogniser reads best."""
+    """Speaks a text with the voice that the recogniser understands best."""
     from duologue.local.components import find_synthesiser
 
     async def speak(text: str) -> bytes:

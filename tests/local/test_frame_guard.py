@@ -1,4 +1,4 @@
-"""The guard that reads every frame of the service: it lets the right ones through."""
+"""The guard that validates every frame of the service accepts valid ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_right_event_passes(frame_guard: FrameGuard) -> None:
 def test_a_wrong_event_does_not(
     frame_guard: FrameGuard, change: dict[str, Any]
 ) -> None:
-    """Another type, a missing field, a field of another type: each is found."""
+    """It finds a wrong event type, a missing field and a wrong field type."""
     frame_guard.check(json.dumps(RIGHT | change))
     assert len(frame_guard.wrong) == 1
     frame_guard.wrong.clear()
@@ -61,7 +61,7 @@ def test_a_wrong_event_does_not(
 def test_every_engine_is_behind_it(
     frame_guard: FrameGuard, bench: Callable[..., Bench]
 ) -> None:
-    """Also one in a driver that survives exceptions."""
+    """Also in a driver that catches exceptions."""
     outbox = Outbox(lambda prefix: f"{prefix}_1")
     outbox.emit(ConversationItemDeleted, item_id=3)
     outbox.take_frames()

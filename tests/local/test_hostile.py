@@ -1,4 +1,4 @@
-"""Clients that misbehave, beside one that does not and must not notice."""
+"""Hostile clients, next to a normal one without any effect on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from duologue.transports.drivers.webrtc.peer import Peer
 
 KEY = {"Authorization": "Bearer made-up"}
 SDP = {"Content-Type": "application/sdp"}
-#: Seconds that a neighbour may wait for a typed reply while others misbehave.
+#: The most seconds that the normal client waits for a typed reply.
 _NOTICED = 2.0
 
 
@@ -47,7 +47,7 @@ def address(service: LocalService) -> tuple[str, int]:
 
 @contextlib.asynccontextmanager
 async def neighbour(service: LocalService) -> AsyncIterator[None]:
-    """A session that talks all the time; its longest wait is bounded."""
+    """A session that talks all the time; its longest wait is limited."""
     waits: list[float] = []
     first, over = asyncio.Event(), asyncio.Event()
     url = service.base_url.replace("http", "ws", 1) + "/realtime?model=m"
@@ -88,9 +88,9 @@ async def an_offer() -> str:
 
 
 def mutated(offer: str, chance: random.Random) -> bytes:
-    """An offer with one to five things wrong: letters, lines, order, bytes, length.
+    """An offer with one to five errors: letters, lines, order, bytes, length.
 
-    Addresses stay as they are, because media goes to loopback only.
+    Addresses stay, because media uses loopback only.
     """
     lines = offer.splitlines()
     for _ in range(chance.randint(1, 5)):
@@ -118,7 +118,7 @@ def mutated(offer: str, chance: random.Random) -> bytes:
 
 
 async def tried(http: httpx.AsyncClient, offer: bytes) -> None:
-    """The offer is answered, and hung up, or refused as the service refuses."""
+    """Post the offer: it is accepted, then hung up, or gets a service error."""
     answer = await http.post("/realtime/calls", content=offer, headers=SDP)
     if answer.status_code == 201:
         path = answer.headers["location"].removeprefix("/v1")
@@ -132,7 +132,7 @@ async def tried(http: httpx.AsyncClient, offer: bytes) -> None:
 async def test_garbage_for_an_offer(
     service: LocalService, http: httpx.AsyncClient, count: int
 ) -> None:
-    """Each is an answer or an error of the service's own, and leaves nothing."""
+    """Each gets an answer or an error of the service, and leaves no call."""
     offer = await an_offer()
     chance = random.Random(count)
     before = len(asyncio.all_tasks())
@@ -150,7 +150,7 @@ async def test_garbage_for_an_offer(
 async def test_hundreds_of_connections_that_never_speak(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are cut after a while, and take little as long as they stand."""
+    """They are cut after the timeout and need little memory until then."""
     monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 1.0)
     host, port = address(service)
     gc.collect()
@@ -174,7 +174,7 @@ async def test_hundreds_of_connections_that_never_speak(
 async def test_heads_that_come_byte_by_byte_are_cut(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts is the request, not the byte (the attack is called slow loris)."""
+    """The timeout is for the whole request (slow loris attack)."""
     monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 0.5)
     reader, writer = await asyncio.open_connection(*address(service))
     with contextlib.suppress(ConnectionError):
@@ -190,7 +190,7 @@ async def test_heads_that_come_byte_by_byte_are_cut(
 async def test_a_connection_in_use_is_not_cut(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: requests with pauses between them go on over one connection."""
+    """The control: requests with pauses share one connection."""
     monkeypatch.setattr("duologue.local.server.listener._HEAD_PATIENCE", 0.3)
     ports = set()
     for _ in range(5):
@@ -242,7 +242,7 @@ async def test_what_is_not_http_is_closed(
 
 
 async def test_sockets_that_vanish_are_forgotten(service: LocalService) -> None:
-    """Reset without a goodbye, in the middle of a reply: no session is left."""
+    """A TCP reset during a reply: no session is left."""
     before = len(asyncio.all_tasks())
     files = len(os.listdir("/proc/self/fd"))
     url = service.base_url.replace("http", "ws", 1) + "/realtime?model=m"
@@ -262,7 +262,7 @@ async def test_sockets_that_vanish_are_forgotten(service: LocalService) -> None:
     "size", [2_000_000, pytest.param(11_500_000, marks=pytest.mark.deep)]
 )
 async def test_a_large_append_keeps_nobody_waiting(size: int) -> None:
-    """Up to four minutes of audio in one event, with a real detector."""
+    """Four minutes of audio in one event, with the built-in detector."""
     parts = Parts(detector=SileroVAD)
     async with LocalService(parts=parts) as service, neighbour(service):
         url = service.base_url.replace("http", "ws", 1) + "/realtime?model=m"
@@ -282,7 +282,7 @@ async def test_a_large_append_keeps_nobody_waiting(size: int) -> None:
 async def test_a_message_of_bad_utf8_on_a_data_channel_is_answered(
     http: httpx.AsyncClient,
 ) -> None:
-    """An error event, and the call goes on."""
+    """It gets an error event, and the call continues."""
     events: list[dict[str, Any]] = []
     peer = Peer(
         on_message=lambda text: events.append(json.loads(text)),
@@ -298,7 +298,7 @@ async def test_a_message_of_bad_utf8_on_a_data_channel_is_answered(
     channel = peer._channel
     assert channel is not None
     assert channel.id is not None
-    # As text (51, RFC 8831 section 8), which no ordinary client would do.
+    # As text (51, RFC 8831 section 8); an ordinary client cannot do this.
     sctp = channel.transport
     await sctp._send(channel.id, 51, b'{"type": "\xff\xfe"}')
     peer.send('{"type": "input_audio_buffer.clear"}')

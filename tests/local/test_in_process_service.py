@@ -1,4 +1,4 @@
-"""The service in the client's own process."""
+"""The service in the client's process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def target(**session: Any) -> Target:
 
 
 async def until(transport: Transport, kind: str) -> list[dict[str, Any]]:
-    """The events up to the first of that type."""
+    """The events up to the first of this type."""
     events = []
     async with asyncio.timeout(10):
         async for frame in transport.frames():
@@ -88,7 +88,7 @@ async def test_a_session_that_is_wrong_does_not_connect() -> None:
 
 
 async def test_ids_and_time_may_be_the_tests_own() -> None:
-    """So that two runs give the same frames."""
+    """With them, two runs give the same frames."""
 
     async def run() -> list[dict[str, Any]]:
         count = iter(range(1000))
@@ -107,7 +107,7 @@ async def test_ids_and_time_may_be_the_tests_own() -> None:
 
 
 async def test_a_reconnect_is_the_next_session() -> None:
-    """So that a fault can strike the first connection and spare the second."""
+    """A fault can apply to the first connection only."""
     cut = Fault(does=Cut(), events=("session.created",), sessions=frozenset({1}))
     first = in_process(faults=Faults((cut,)))
     second = first.again()  # type: ignore[attr-defined]
@@ -123,7 +123,7 @@ async def test_a_reconnect_is_the_next_session() -> None:
 
 
 async def test_a_session_that_is_over_ends_the_connection() -> None:
-    """After its last event, with the reason."""
+    """It closes after the last event, with the reason."""
     transport = in_process(options=Options(life=0.05))
     await transport.connect(target())
     events = await until(transport, "error")

@@ -1,8 +1,8 @@
-"""The real service's recordings, played against this one: the same types in order.
+"""Recordings of the real service, replayed here: the same event types in order.
 
-The client's frames of a recording go to an engine on fake time, each when all that the
-client had seen before it has come. The mind says what the recorded responses say; where
-audio was cut from a recording, there is sound of the length that it had.
+An engine on fake time gets the client's frames of a recording, each after all events
+that preceded it there. The reply model gives the recorded responses; sound
+of the same length replaces audio that was removed from the recording.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     Make = Callable[..., Bench]
 
 FOLDER = Path(__file__).parents[3] / "shared/recordings"
-#: Dialects of other services, and a stream that was put together by hand.
+#: Recordings of other services, and one composed by hand.
 OTHERS = ("xai", "azure-voice-live", "made")
 RECORDINGS = [
     path for path in sorted(FOLDER.glob("*.jsonl")) if not path.stem.startswith(OTHERS)
 ]
 
-#: What differs, and why. "more" is sent by this service alone, "less" by the real one.
-#: `docs/sessions.md` tells it to users.
+#: Differences and reasons; "more" is sent only here, "less" only by the real service.
+#: `docs/sessions.md` has the same list.
 DIFFERENCES = {
     ("more", "session.created"): "a sideband gets none; here it is a session's own",
     ("more", "rate_limits.updated"): (
@@ -45,12 +45,12 @@ each_recording = pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.ste
 
 
 def is_delta(kind: str) -> bool:
-    """Whether there are as many of these as it pleases the service."""
+    """Whether the number of these events varies."""
     return kind.endswith(".delta")
 
 
 class Replayed:
-    """A recording, and an engine that gets its client's frames."""
+    """Replays the client's frames of a recording to an engine."""
 
     def __init__(self, lines: list[dict[str, Any]], desk: Bench) -> None:
         self.desk = desk
@@ -83,7 +83,7 @@ class Replayed:
             self.desk.thoughts = next(self._replies)
 
     def _wait_for(self, kind: str) -> None:
-        """Until the client has seen what it had seen then, but for deltas."""
+        """Run until the client has received the same events, except deltas."""
         if is_delta(kind):
             return
         self._seen[kind] += 1
@@ -93,7 +93,7 @@ class Replayed:
             self.desk.run(0.02)
 
     def _speak(self, after: list[dict[str, Any]]) -> None:
-        """The user's turn that comes next in the recording."""
+        """Speak the next turn of the recording."""
         ins = [line["event"] for line in after if line.get("dir") == "in"]
         times = {
             event["type"]: event.get("audio_start_ms", event.get("audio_end_ms"))
@@ -134,7 +134,7 @@ def recorded(lines: list[dict[str, Any]]) -> list[str]:
 def test_the_types_come_in_the_recorded_order(
     lines: list[dict[str, Any]], recorded: list[str], bench: Make
 ) -> None:
-    """But for the differences that stand in the table."""
+    """Except for the differences in the table."""
     made = Replayed(lines, bench(transcribe=False)).desk.types
     theirs, ours = (
         [kind for kind in types if not is_delta(kind)] for types in (recorded, made)
@@ -151,6 +151,6 @@ def test_the_types_come_in_the_recorded_order(
 def test_the_same_kinds_of_deltas_come(
     lines: list[dict[str, Any]], recorded: list[str], bench: Make
 ) -> None:
-    """How many of them is up to the service."""
+    """Their number may differ."""
     made = Replayed(lines, bench(transcribe=False)).desk.types
     assert set(filter(is_delta, made)) >= set(filter(is_delta, recorded))

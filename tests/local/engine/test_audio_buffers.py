@@ -1,4 +1,4 @@
-"""The user's audio on its way in: base64, formats, and what waits for a commit."""
+"""The input audio buffer: base64, audio formats, manual commits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_what_is_not_base64_is_refused(text: str) -> None:
 
 
 def test_padding_in_the_middle_of_much_is_refused() -> None:
-    """It would end the audio for some decoders, and not for others."""
+    """Decoders disagree about the audio after the padding."""
     step = 256 * 1024
     good = "A" * step
     assert len(b"".join(decoded(good + good))) == 2 * step // 4 * 3
@@ -41,7 +41,7 @@ def test_padding_in_the_middle_of_much_is_refused() -> None:
 
 
 def test_there_is_a_most() -> None:
-    """As it is sent, so that it fits in a frame."""
+    """The limit counts base64 characters, so that the audio fits in a frame."""
     most = bytes(MOST_AUDIO // 4 * 3)
     assert sum(map(len, decoded(as_text(most)))) == len(most)
     with pytest.raises(Refusal) as raised:
@@ -58,7 +58,7 @@ def test_half_a_sample_waits_for_the_other() -> None:
 
 
 def test_the_oldest_goes_where_nobody_commits() -> None:
-    """Seven minutes are kept."""
+    """The buffer keeps seven minutes."""
     intake = InputBuffer(None)
     minute = 60 * 48_000
     for n in range(9):

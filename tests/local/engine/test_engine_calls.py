@@ -1,4 +1,4 @@
-"""Functions that the mind wants called: one, several, cut off, and answered."""
+"""Function calls of the reply model: one, several, interrupted, answered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def output(call_id: str, text: str) -> dict[str, Any]:
 
 
 def test_a_call_has_the_recorded_order(bench: Make) -> None:
-    """The arguments come in pieces that add up; the item holds all of them."""
+    """Argument deltas add up to the arguments of the item."""
     desk = bench(session=TEXT)
     desk.thoughts = (LONDON,)
     desk.forget()
@@ -85,7 +85,7 @@ def test_parallel_calls_are_items_of_one_response(bench: Make) -> None:
 
 
 def test_what_is_said_first_is_spoken_first(bench: Make) -> None:
-    """Over a track too: playback is announced once, whatever follows."""
+    """On a media track too; playback is announced once for the response."""
     desk = bench(media=True, audio_ms=500)
     desk.thoughts = (Say("Let me see."), LONDON, Say("One moment."))
     desk.send("response.create")
@@ -98,7 +98,7 @@ def test_what_is_said_first_is_spoken_first(bench: Make) -> None:
 
 
 def test_barge_in_cuts_the_arguments(bench: Make) -> None:
-    """The item is incomplete and holds what was sent; the next call never was."""
+    """The item is incomplete with the sent arguments; the next call is not added."""
     desk = bench()
     desk.thoughts = (Call("get_weather", json.dumps({"text": "x" * 2000})), PARIS)
     desk.send("response.create")
@@ -114,7 +114,7 @@ def test_barge_in_cuts_the_arguments(bench: Make) -> None:
 
 
 def test_what_was_complete_before_an_interruption_stays_complete(bench: Make) -> None:
-    """Items end together; each ends as what it is."""
+    """Items end together, each with its own status."""
     desk = bench()
     desk.thoughts = (LONDON, Call("look", json.dumps({"text": "x" * 2000})))
     desk.send("response.create")
@@ -126,7 +126,7 @@ def test_what_was_complete_before_an_interruption_stays_complete(bench: Make) ->
 
 
 def test_the_mind_reads_calls_and_their_outputs(bench: Make) -> None:
-    """And the tools that the session has, in the response's own version."""
+    """The prompt has them, and the tools that the response overrides."""
     desk = bench(session={**TEXT, "tools": [WEATHER]})
     desk.thoughts = (LONDON,)
     desk.send("conversation.item.create", item=user("the weather please"))
@@ -151,7 +151,7 @@ def test_the_mind_reads_calls_and_their_outputs(bench: Make) -> None:
 
 
 def test_a_response_may_be_given_its_own_input(bench: Make) -> None:
-    """Items of its own, and references to items of the conversation."""
+    """New items, and references to items of the conversation."""
     desk = bench(session=TEXT)
     first = {**user("first"), "id": "a"}
     desk.send("conversation.item.create", item=first)
@@ -169,7 +169,7 @@ def test_a_response_may_be_given_its_own_input(bench: Make) -> None:
 
 
 def test_a_streamed_reply_is_spoken_sentence_by_sentence(bench: Make) -> None:
-    """The voice begins with the first sentence while the mind still thinks."""
+    """Synthesis of the first sentence starts before the reply is complete."""
     desk = bench()
     desk.hold = (effects.GenerateReply, effects.Synthesise)
     desk.send("response.create")

@@ -1,4 +1,4 @@
-"""Whatever comes in, in whatever order, the engine answers and lives on."""
+"""Properties of the engine for arbitrary inputs in any order."""
 
 from __future__ import annotations
 
@@ -225,16 +225,16 @@ KINDS = st.sampled_from(["realtime", "realtime", "transcription"])
 def test_no_input_breaks_it(
     bench: Make, steps: list[tuple[str, Any]], media: bool, kind: str
 ) -> None:
-    """Nothing raises, all frames decode, every response begins and ends once.
+    """Nothing raises, all frames decode, every response starts and ends once.
 
-    `Bench` checks that frames decode and that a deadline lies in the future; a guard
-    holds every frame against the official types.
+    `Bench` checks that frames decode and that deadlines are in the future; a guard
+    checks every frame against the official types.
     """
     desk = bench(media=media, session={"type": kind}, transcribe=kind == "realtime")
     follow(desk, steps)
     desk.fails.clear()
     desk.run(20)
-    # The guard against faults of ours must not hide them here.
+    # The engine's handler of its own bugs must not hide them here.
     errors = [each["error"]["type"] for each in desk.of("error")]
     assert "server_error" not in errors
     running: set[str] = set()
@@ -260,7 +260,7 @@ def test_no_input_breaks_it(
 def test_the_same_inputs_give_the_same_frames(
     bench: Make, steps: list[tuple[str, Any]]
 ) -> None:
-    """There is no clock and no chance in it."""
+    """The engine has no clock and no randomness."""
     first, second = bench(media=True), bench(media=True)
     for desk in (first, second):
         follow(desk, steps)
@@ -271,7 +271,7 @@ def test_the_same_inputs_give_the_same_frames(
 @given(steps=st.lists(STEPS, max_size=25))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_opened_is_closed(bench: Make, steps: list[tuple[str, Any]]) -> None:
-    """Every item of a response ends once, and every playback stops or is cleared."""
+    """Every output item ends once, and every playback stops or is cleared."""
     desk = bench(media=True)
     follow(desk, steps)
     desk.run(20)
@@ -289,7 +289,7 @@ def test_what_is_opened_is_closed(bench: Make, steps: list[tuple[str, Any]]) -> 
     assert started == over
 
 
-#: Beginnings and ends, as what belongs to a part comes between those of the part.
+#: Events that open and close a level; content lies between those of its part.
 OPEN = {"response.output_item.added": "item", "response.content_part.added": "part"}
 SHUT = {"response.output_item.done": "item", "response.content_part.done": "part"}
 
@@ -299,9 +299,9 @@ SHUT = {"response.output_item.done": "item", "response.content_part.done": "part
 def test_the_events_of_a_response_nest(
     bench: Make, steps: list[tuple[str, Any]]
 ) -> None:
-    """Created, item by item its beginning and deltas, item by item its end, done.
+    """Created, the start and deltas of each item, the end of each item, done.
 
-    So the real service does it: all items are open until the last one is complete.
+    As in the real service, all items stay open until the last one is complete.
     """
     desk = bench()
     follow(desk, steps)
@@ -343,7 +343,7 @@ def test_the_events_of_a_response_nest(
 def test_deltas_add_up_to_what_is_done(
     bench: Make, steps: list[tuple[str, Any]]
 ) -> None:
-    """Of words and of arguments, whole or cut off."""
+    """Text and arguments, complete or interrupted."""
     desk = bench()
     follow(desk, steps)
     desk.run(20)

@@ -1,4 +1,4 @@
-"""What a client may ask for, and how what it may not ask is answered."""
+"""Client events: their effects, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_an_update_that_is_wrong_is_refused_whole(
 def test_a_frame_that_cannot_be_done_is_one_error(
     bench: Make, frame: str | bytes
 ) -> None:
-    """In the service's shape, and the session goes on."""
+    """The error has the service's shape, and the session continues."""
     desk = bench()
     desk.forget()
     desk.raw(frame)
@@ -158,7 +158,7 @@ def test_a_frame_that_cannot_be_done_is_one_error(
 
 @pytest.mark.parametrize("where", ["session", "response"])
 def test_a_tool_has_a_type(bench: Make, where: str) -> None:
-    """It is not taken for a function (API page "session.update")."""
+    """A tool without a type is no function (API page "session.update")."""
     desk = bench()
     config: dict[str, Any] = {"tools": [{"name": "add"}]}
     if where == "session":
@@ -226,7 +226,7 @@ def test_a_tool_has_a_type(bench: Make, where: str) -> None:
 def test_what_stands_around_an_event_is_checked(
     bench: Make, event: dict[str, Any], code: str, param: str
 ) -> None:
-    """Its type, its keys, their values and its id; in no library's words."""
+    """The type, keys, values and id, with messages of the service, not of a library."""
     desk = bench()
     desk.raw(json.dumps(event))
     error = desk.last("error")["error"]
@@ -294,7 +294,7 @@ def test_a_fault_of_ours_costs_one_event(
     caplog: pytest.LogCaptureFixture,
     broken: str,
 ) -> None:
-    """The client is told, the log has the reason, and the session goes on."""
+    """The client gets an error, the log the reason, and the session continues."""
     desk = bench()
 
     def fail(*_: object) -> None:
@@ -412,7 +412,7 @@ def test_one_response_at_a_time(bench: Make) -> None:
 
 
 def test_responses_beside_the_conversation(bench: Make) -> None:
-    """Several at once, without items in the conversation, told apart by metadata."""
+    """Several at once, without items in the conversation, identified by metadata."""
     desk = bench(session=TEXT)
     desk.hold = (effects.GenerateReply,)
     desk.send("response.create")
@@ -442,7 +442,7 @@ def test_responses_beside_the_conversation(bench: Make) -> None:
 
 
 def test_every_response_says_that_it_is_scripted(bench: Make) -> None:
-    """The mark stands under the user's own metadata, which may not be lost."""
+    """The label does not replace the client's own metadata."""
     desk = bench(session=TEXT)
     desk.send("response.create", response={"metadata": {"mine": "1"}})
     desk.run(3)
@@ -462,7 +462,7 @@ def test_a_response_may_differ_from_its_session(bench: Make) -> None:
 
 
 def test_a_mind_that_fails_is_heard_out(bench: Make) -> None:
-    """What it said before is sent whole, then the response fails."""
+    """The text before the failure is sent completely, then the response fails."""
     desk = bench()
     desk.hold = (effects.GenerateReply,)
     desk.send("response.create", response={"output_modalities": ["text"]})
@@ -480,7 +480,7 @@ def test_a_mind_that_fails_is_heard_out(bench: Make) -> None:
 
 
 def test_a_response_has_its_keys_from_the_beginning(bench: Make) -> None:
-    """Null where there is nothing to say yet, as in recorded sessions."""
+    """Keys without a value are null, as in recorded sessions."""
     desk = bench()
     desk.send("response.create", response={"output_modalities": ["text"]})
     desk.run(5)
@@ -493,7 +493,7 @@ def test_a_response_has_its_keys_from_the_beginning(bench: Make) -> None:
 
 
 def test_a_response_is_cancelled_by_hand(bench: Make) -> None:
-    """It ends as incomplete, with what was said so far, and what plays goes on."""
+    """The item is incomplete with the text so far, and playback continues."""
     desk = bench(media=True, says="one two three four " * 20, audio_ms=3000)
     desk.send("response.create")
     desk.run(1)
@@ -568,7 +568,7 @@ def test_a_truncation_forgets_the_words_and_is_clamped(bench: Make) -> None:
 def test_audio_in_events_may_be_cut_anywhere(
     bench: Make, append: Callable[[bytes], dict[str, Any]]
 ) -> None:
-    """A sample in two halves is one sample; the turn is found all the same."""
+    """A sample split between events is joined; the turn is detected."""
     desk = bench()
     pcm = b"\x01\x10" * 24_000 + bytes(48_000)
     for start in range(0, len(pcm), 777):
@@ -580,7 +580,7 @@ def test_audio_in_events_may_be_cut_anywhere(
 def test_much_audio_is_heard_in_steps(
     bench: Make, append: Callable[[bytes], dict[str, Any]], kind: str
 ) -> None:
-    """Others run between them; all of it reaches the ear, once."""
+    """Other tasks run in between; the recogniser gets all of the audio once."""
     desk = bench(session={"audio": {"input": {"turn_detection": None}}})
     minutes = bytes(3 * 60 * 48_000)
     event = append(minutes)
@@ -606,7 +606,7 @@ def _renamed(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_usage_adds_up_by_modality(bench: Make) -> None:
-    """The cached tokens are a part of the input tokens, not added to them."""
+    """Cached tokens are part of the input tokens."""
     desk = bench(audio_ms=1000)
     desk.turn()
     desk.run(3)

@@ -1,4 +1,4 @@
-"""How a session is configured, how it ends, and what its other kinds do."""
+"""Configuration and end of a session; transcription sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Bench]
 
-#: A second of sound as the client sends it.
+#: A second of sound in base64.
 SOUND = b"\x01\x10" * 24_000
 
 
@@ -66,7 +66,7 @@ def append(desk: Bench, data: bytes) -> None:
 def test_an_update_is_refused_whole(
     bench: Make, changes: dict[str, Any], code: str, param: str | None
 ) -> None:
-    """The keys of the beta, unknown ones, values out of range: nothing changes."""
+    """Beta keys, unknown keys or values out of range change nothing."""
     desk = bench(session={"model": "this"})
     changes = {"type": "realtime", "instructions": "Be brief.", **changes}
     desk.send("session.update", session=changes)
@@ -79,7 +79,7 @@ def test_an_update_is_refused_whole(
 
 
 def test_what_the_service_takes_is_kept_and_shown(bench: Make) -> None:
-    """Also what nobody here acts on."""
+    """Settings without effect are kept too."""
     desk = bench(session={"model": "this"})
     tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
     given: dict[str, Any] = {
@@ -116,7 +116,7 @@ def test_what_the_service_takes_is_kept_and_shown(bench: Make) -> None:
 
 
 def test_the_voice_is_frozen_once_it_was_heard(bench: Make) -> None:
-    """The same voice again is no change; before the first audio it may change."""
+    """The same voice is no change; before the first audio the voice can change."""
     desk = bench()
 
     def choose(voice: str) -> str:
@@ -135,7 +135,7 @@ def test_the_voice_is_frozen_once_it_was_heard(bench: Make) -> None:
 
 
 def test_push_to_talk(bench: Make) -> None:
-    """Append, commit, then a response by hand; nothing happens by itself."""
+    """Append, commit, `response.create`; nothing happens automatically."""
     desk = bench(session=push_to_talk(), transcribe=False)
     desk.forget()
     append(desk, SOUND)
@@ -156,7 +156,7 @@ def test_push_to_talk(bench: Make) -> None:
 
 @pytest.mark.parametrize("audio", [b"", bytes(4_000)])
 def test_a_commit_needs_a_tenth_of_a_second(bench: Make, audio: bytes) -> None:
-    """After a clear there is nothing either."""
+    """A cleared buffer is too short as well."""
     desk = bench(session=push_to_talk())
     append(desk, SOUND)
     desk.send("input_audio_buffer.clear")
@@ -171,7 +171,7 @@ def test_a_commit_needs_a_tenth_of_a_second(bench: Make, audio: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
 def test_the_telephones_formats(bench: Make, kind: str) -> None:
-    """A sample is a byte at 8 kHz: in appends and in deltas."""
+    """G.711 in appends and deltas: one byte per sample at 8 kHz."""
     shape = {"type": kind}
     desk = bench(
         session={
@@ -196,7 +196,7 @@ def test_the_telephones_formats(bench: Make, kind: str) -> None:
 
 
 def test_a_silent_user_is_spoken_to_again(bench: Make) -> None:
-    """After the reply was played; the silence is an item, and it is answered."""
+    """After playback of the reply, the silence becomes an item with a response."""
     desk = bench(media=True, session=vad(idle_timeout_ms=5_000), audio_ms=2000)
     desk.turn()
     desk.run(4)
@@ -229,7 +229,7 @@ def test_whoever_speaks_in_time_is_not_disturbed(bench: Make) -> None:
 
 
 def test_a_session_ends_after_its_life(bench: Make) -> None:
-    """An error, then the close; after that nothing is answered."""
+    """An error, then the close; later events get no answer."""
     desk = bench(life=60.0)
     desk.hold = (effects.CloseConnection,)
     created = desk.last("session.created")["session"]
@@ -255,7 +255,7 @@ WRITES_DOWN = {"audio": {"input": {"transcription": {"model": "any"}}}}
 def test_a_transcription_session_writes_nothing_down_until_it_is_told_to(
     bench: Make,
 ) -> None:
-    """Its defaults are those of the real service."""
+    """The defaults are those of the real service."""
     desk = bench(session=TRANSCRIPTION, transcribe=False)
     session = desk.last("session.created")["session"]
     assert session["include"] is None
@@ -293,7 +293,7 @@ def test_turn_detection_that_comes_back_has_the_defaults_of_its_kind_of_session(
 
 
 def test_a_transcription_session_has_no_model_of_its_own() -> None:
-    """The model that writes down stands in ``audio.input.transcription``."""
+    """The transcription model is in ``audio.input.transcription``."""
     with pytest.raises(Refusal) as caught:
         Settings("sess_1", {**TRANSCRIPTION, "model": "any"})
     assert (caught.value.code, caught.value.param) == ("invalid_model", "session.model")
@@ -340,7 +340,7 @@ def test_segments_come_where_the_model_tells_speakers_apart(bench: Make) -> None
 
 
 def test_words_stop_at_the_limit(bench: Make) -> None:
-    """``max_output_tokens``: the response is incomplete and says why."""
+    """``max_output_tokens``: the response is incomplete with a reason."""
     desk = bench(session={"output_modalities": ["text"]}, says="one two three four")
     desk.send("response.create", response={"max_output_tokens": 2})
     desk.run(3)
@@ -357,7 +357,7 @@ def test_words_stop_at_the_limit(bench: Make) -> None:
 def test_a_conversation_has_a_limit(
     bench: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a client adds beyond it is refused; what is said replaces the oldest."""
+    """A client's item is refused; utterances replace the oldest items."""
     monkeypatch.setattr("duologue.local.engine.conversation._MOST_ITEMS", 3)
     desk = bench()
     content = [{"type": "input_text", "text": "hello"}]
@@ -386,7 +386,7 @@ def test_responses_at_a_time_have_a_limit(bench: Make) -> None:
 
 
 def test_audio_in_an_item_is_heard(bench: Make) -> None:
-    """The words are written down, and a response waits for them."""
+    """The audio is transcribed, and a response waits for the transcript."""
     desk = bench(words="hello there")
     desk.hold = (effects.FinishUtterance, effects.GenerateReply)
     audio = base64.b64encode(SOUND).decode()

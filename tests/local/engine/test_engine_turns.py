@@ -51,7 +51,7 @@ def turn_detection(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_spoken_turn_over_a_socket_has_the_recorded_order(bench: Make) -> None:
-    """Runs of words and audio stand once; they interleave after the first of each."""
+    """Each run of deltas counts once; text and audio deltas interleave."""
     desk = bench()
     desk.turn()
     desk.run(3)
@@ -72,7 +72,7 @@ def test_a_spoken_turn_over_a_socket_has_the_recorded_order(bench: Make) -> None
 
 
 def test_a_spoken_turn_over_a_track_has_no_audio_in_events(bench: Make) -> None:
-    """``started`` comes with the first audio, ``stopped`` once all of it is played."""
+    """``started`` comes with the first audio, ``stopped`` at the end of playback."""
     desk = bench(media=True)
     desk.turn()
     desk.run(3)
@@ -92,7 +92,7 @@ def test_a_spoken_turn_over_a_track_has_no_audio_in_events(bench: Make) -> None:
 
 
 def test_an_item_is_named_when_speech_starts(bench: Make) -> None:
-    """The id of ``speech_started`` is that of the item that comes much later."""
+    """``speech_started`` has the id of the item that is added later."""
     desk = bench()
     desk.turn()
     desk.run(3)
@@ -114,7 +114,7 @@ def test_an_item_is_named_when_speech_starts(bench: Make) -> None:
 
 
 def test_offsets_count_the_audio_of_the_session(bench: Make) -> None:
-    """The start has the padding taken off, the end has the silence in it."""
+    """The start excludes the padding, the end includes the silence."""
     desk = bench()
     desk.hear(1000)
     desk.turn()
@@ -160,7 +160,7 @@ def test_the_joined_reply_is_the_final_reply(bench: Make) -> None:
 
 
 def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
-    """They are sent at the commit; the rest when the ear is done."""
+    """They are sent at the commit, the rest with the final transcript."""
     desk = bench()
     desk.hold = (effects.FinishUtterance,)
     desk.hear(500, loud=True)
@@ -179,7 +179,7 @@ def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
 
 
 def test_words_that_were_wrong_are_replaced_not_repeated(bench: Make) -> None:
-    """No delta can take a word back: the final text alone counts then."""
+    """Deltas cannot correct a word, so only the final text is right."""
     desk = bench(words="count to ten please")
     desk.hold = (effects.FinishUtterance,)
     desk.hear(500, loud=True)
@@ -206,7 +206,7 @@ def test_without_transcription_only_the_mind_hears_the_words(bench: Make) -> Non
 
 
 def test_the_transcription_ends_after_the_first_word_of_the_answer(bench: Make) -> None:
-    """By ``transcript_lag``; None lets it go first."""
+    """After ``transcript_lag``; None does not wait."""
     late = bench(transcript_lag=0.3)
     late.turn()
     late.run(3)
@@ -218,7 +218,7 @@ def test_the_transcription_ends_after_the_first_word_of_the_answer(bench: Make) 
 
 
 def test_the_transcription_does_not_wait_for_ever(bench: Make) -> None:
-    """An answer that does not begin holds it up for one second."""
+    """It waits one second for a response that does not begin."""
     desk = bench()
     desk.hold = (effects.GenerateReply,)
     desk.turn()
@@ -255,7 +255,7 @@ def test_a_reply_that_cannot_be_made_fails_as_a_response(
 
 
 def test_the_words_run_ahead_of_the_sound(bench: Make) -> None:
-    """At the pace, not all at once: here four times as fast as it is said."""
+    """Words are sent at the pace, here four times as fast as speech."""
     desk = bench(says="one two three four five six seven eight", audio_ms=4000)
     desk.turn()
     told = len(desk.of(SAID))
@@ -278,7 +278,7 @@ def test_audio_in_events_is_paced_and_complete(bench: Make) -> None:
 
 
 def test_a_click_is_no_turn(bench: Make) -> None:
-    """One chunk over the threshold is not yet speech."""
+    """One chunk above the threshold is not speech."""
     desk = bench()
     desk.hear(320)
     desk.hear(20, loud=True)
@@ -302,7 +302,7 @@ def test_the_silence_that_ends_a_turn_is_the_sessions(bench: Make) -> None:
 
 
 def test_without_create_response_the_turn_is_committed_only(bench: Make) -> None:
-    """The transcription has no answer to wait for."""
+    """The transcript does not wait, because there is no response."""
     desk = bench()
     desk.send(
         "session.update",
@@ -317,7 +317,7 @@ def test_without_create_response_the_turn_is_committed_only(bench: Make) -> None
 
 
 def test_without_turn_detection_the_client_commits(bench: Make) -> None:
-    """Push to talk: no speech events, an item at the commit, no response by itself."""
+    """Push-to-talk: no speech events, an item at the commit, no response."""
     desk = bench(
         session={
             "audio": {
@@ -336,7 +336,7 @@ def test_without_turn_detection_the_client_commits(bench: Make) -> None:
 
 
 def test_a_commit_during_speech_splits_the_turn(bench: Make) -> None:
-    """``speech_stopped`` then names another item than ``speech_started``."""
+    """``speech_stopped`` then has another item id than ``speech_started``."""
     desk = bench()
     desk.hear(600, loud=True)
     desk.send("input_audio_buffer.commit")
@@ -359,7 +359,7 @@ def test_input_that_is_cleared_is_forgotten(bench: Make) -> None:
 
 
 def test_a_turn_while_a_reply_may_not_be_interrupted_waits(bench: Make) -> None:
-    """Its own response comes when the one before it is done."""
+    """Its response begins when the previous one is done."""
     desk = bench(
         session=turn_detection(interrupt_response=False), audio_ms=8000, pace=1.0
     )
@@ -372,7 +372,7 @@ def test_a_turn_while_a_reply_may_not_be_interrupted_waits(bench: Make) -> None:
 
 
 def test_barge_in_over_a_track(bench: Make) -> None:
-    """Cancelled if not done, silent at once, cleared, truncated at what was played."""
+    """The response is cancelled, playback cleared, the item truncated there."""
     desk = bench(media=True, audio_ms=20_000, says="one two three four " * 20)
     desk.turn()
     desk.run(1)
@@ -403,7 +403,7 @@ def test_barge_in_over_a_track(bench: Make) -> None:
 
 
 def test_barge_in_after_the_response_is_done(bench: Make) -> None:
-    """It is still playing: cleared and truncated, and not cancelled."""
+    """During playback it is cleared and truncated, but not cancelled."""
     desk = bench(media=True, audio_ms=5000)
     desk.turn()
     desk.run(1)
@@ -418,7 +418,7 @@ def test_barge_in_after_the_response_is_done(bench: Make) -> None:
 
 
 def test_barge_in_before_the_reply_has_begun(bench: Make) -> None:
-    """Nothing was played: the response is cancelled, nothing is cleared."""
+    """Nothing is playing, so the response is cancelled and nothing cleared."""
     desk = bench(media=True)
     desk.hold = (effects.GenerateReply,)
     desk.turn()
@@ -439,7 +439,7 @@ def test_barge_in_before_the_reply_has_begun(bench: Make) -> None:
 def test_barge_in_over_a_socket_leaves_the_truncation_to_the_client(
     bench: Make,
 ) -> None:
-    """The client owns the playback there: it alone knows what was heard."""
+    """Over WebSocket the client plays the audio and knows its position."""
     desk = bench(audio_ms=20_000, says="one two three four " * 20)
     desk.turn()
     desk.run(1)
@@ -450,7 +450,7 @@ def test_barge_in_over_a_socket_leaves_the_truncation_to_the_client(
 
 
 def test_two_turns_make_two_pairs(bench: Make) -> None:
-    """Each answer stands behind its question."""
+    """Each response is ordered after its utterance."""
     desk = bench(media=True)
     for _ in range(2):
         desk.turn()

@@ -1,4 +1,4 @@
-"""When a turn is over, with a detector that remembers speech for a while."""
+"""The end of a turn, with a detector that reports silence late."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOUD, SOFT, QUIET = (
 
 @attrs.define
 class Lagging:
-    """A detector that says speech for some chunks after the last loud one."""
+    """A detector that reports speech for some chunks after the last loud one."""
 
     lag: int
     left: int = 0
@@ -41,7 +41,7 @@ class Lagging:
 
 
 def ends(lag: int, *chunks: bytes) -> list[int]:
-    """How many chunks had come when a turn was over, each time."""
+    """The number of chunks at the end of each turn."""
     detector = TurnDetector(Lagging(lag, left=-1), lambda pcm: pcm)
     return [
         number
@@ -53,17 +53,17 @@ def ends(lag: int, *chunks: bytes) -> list[int]:
 
 @pytest.mark.parametrize("lag", [0, 2, 4])
 def test_silence_counts_from_where_it_was_faint(lag: int) -> None:
-    """Ten chunks of silence are asked for, whatever the detector still remembers."""
+    """Ten chunks of silence end the turn, however late the detector reports it."""
     assert ends(lag, *[LOUD] * 10, *[QUIET] * 20) == [20]
 
 
 def test_a_memory_of_more_than_a_moment_is_believed() -> None:
-    """What it calls speech for longer may be soft speech: four chunks count back."""
+    """Longer reports may be soft speech: at most four chunks count back."""
     assert ends(8, *[LOUD] * 10, *[QUIET] * 30) == [24]
 
 
 def test_soft_sound_is_not_silence() -> None:
-    """18 dB under the loudest: it goes on until the detector says so."""
+    """At -18 dB only the detector's report ends the turn."""
     assert ends(0, *[LOUD] * 10, *[SOFT] * 20, *[QUIET] * 20) == [40]
 
 
@@ -74,7 +74,7 @@ def test_a_pause_is_forgotten_when_speech_goes_on() -> None:
 
 @pytest.mark.parametrize("size", [2, 50, 400, 10_000])
 def test_a_voice_begins_8_ms_before_its_first_sound(size: int) -> None:
-    """However it is cut; silence within stays."""
+    """For any split of the audio; silence inside is kept."""
     soft, loud = b"\x10\x00" * 1000, b"\x00\x10" * 300
     pcm = soft + loud + soft + loud
     trim = Trim(16_000)

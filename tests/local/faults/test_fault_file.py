@@ -159,7 +159,7 @@ def test_the_seed(tmp_path: Path) -> None:
 def test_an_error_names_file_line_and_key(
     tmp_path: Path, text: str, error: str
 ) -> None:
-    """The file, the line and the key, in one line."""
+    """The message is one line."""
     with pytest.raises(FaultsError) as raised:
         read(tmp_path, text)
     message = str(raised.value)

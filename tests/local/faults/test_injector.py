@@ -1,4 +1,4 @@
-"""What goes wrong by script: pure lines first, then sessions over real connections."""
+"""Fault injection: lines on their own, then sessions over real connections."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def line_of(*faults: Fault, seed: int = 0, number: int = 1) -> FaultyLine:
 
 
 def passed(line: FaultyLine, *frames: str, step: float = 0.1) -> list[Outcome]:
-    """What comes out when these go in, and enough time passes."""
+    """The output for these events, after enough time."""
     out: list[Outcome] = []
     at = 100.0
     for each in frames:
@@ -109,7 +109,7 @@ def test_drop() -> None:
 
 
 def test_duplicate_keeps_the_id() -> None:
-    """As a network that sends again does: the same event, not another like it."""
+    """Like a retransmission: the same event, not a new one."""
     given = frame(A)
     line = line_of(Fault(does=Duplicate(2), events=(A,)))
     assert passed(line, given) == [given] * 3
@@ -150,7 +150,7 @@ def test_what_nobody_overtakes_comes_after_a_second() -> None:
 
 
 def test_a_transcription_that_fails() -> None:
-    """`failed` instead of `completed`, for the same item."""
+    """`failed` replaces `completed`, for the same item."""
     done = {"type": TRANSCRIBED, "event_id": "e", "item_id": "i", "content_index": 0}
     line = line_of(Fault(does=Fail("No.", "busy"), events=(TRANSCRIBED,)))
     [out] = passed(line, json.dumps(done | {"transcript": "hello"}))
@@ -164,7 +164,7 @@ def test_a_transcription_that_fails() -> None:
 
 
 def test_an_orphan_is_a_stray_copy() -> None:
-    """Of a response and an item that were never announced."""
+    """Its response and item were never announced."""
     line = line_of(Fault(does=Orphan(), events=("*",)))
     out = passed(line, frame(DELTA), frame(A))
     assert types(out) == [DELTA, DELTA, A]
@@ -219,7 +219,7 @@ def test_at_a_time_it_happens_by_itself() -> None:
 
 @pytest.mark.parametrize("does", [Cut(1011), Expire(), Errors(1), Mute()])
 def test_at_a_time_it_waits_behind_no_delay(does: TimedDeed) -> None:
-    """What was delayed comes after it, if the connection lasts."""
+    """Delayed events follow it if the connection remains open."""
     delay = Fault(does=Delay(5, 5), events=(A,))
     line = line_of(delay, Fault(does=does, at=1))
     line.put(frame(A), 100.0)
@@ -233,7 +233,7 @@ def test_at_a_time_it_waits_behind_no_delay(does: TimedDeed) -> None:
 
 
 def test_the_first_that_strikes_has_the_event() -> None:
-    """The others count it all the same: what is dropped is not an n-th less."""
+    """The other faults count the event too: a dropped one is in `nth`."""
     line = line_of(
         Fault(does=Drop(), events=(A,), nth=frozenset({1})),
         Fault(does=Duplicate(), events=(A,), nth=frozenset({2})),
@@ -256,7 +256,7 @@ def test_a_session_by_its_number_or_its_model() -> None:
 
 
 def test_every_session_has_the_same_dice() -> None:
-    """Those of the seed: a test does not depend on what ran before it."""
+    """They depend on the seed, not on earlier sessions."""
     fault = Fault(does=Drop(), events=("*",), chance=0.5)
     given = [frame(A, n) for n in range(200)]
     one = passed(line_of(fault, seed=1, number=1), *given)
@@ -306,7 +306,7 @@ FAULTS = st.builds(
 
 
 def conversation(make: Make) -> list[str]:
-    """A spoken turn, a call of a function and a typed turn, as the engine has them."""
+    """A spoken turn, a function call and a typed turn, from the engine."""
     desk = make()
     desk.turn()
     desk.run(3)
@@ -323,7 +323,7 @@ def conversation(make: Make) -> list[str]:
 
 
 def texts_of(frames: list[str]) -> dict[str, str]:
-    """The texts in a stream, by item: the final one, or the deltas before the end."""
+    """The text of each item: the final text, or the deltas if there is none."""
     final: dict[str, str] = {}
     parts: dict[str, dict[str, str]] = {}
     for event in map(json.loads, frames):
@@ -339,7 +339,7 @@ def texts_of(frames: list[str]) -> dict[str, str]:
 
 
 def whole_items(frames: list[str]) -> set[str]:
-    """Assistant's items that came as a whole as well, with their text in them."""
+    """The assistant's items that also arrived complete, with their text."""
     events = list(map(json.loads, frames))
     found = [event.get("item") for event in events]
     for event in events:
@@ -356,7 +356,7 @@ def whole_items(frames: list[str]) -> set[str]:
 def test_the_core_takes_any_faulty_stream(
     bench: Make, faults: list[Fault], seed: int
 ) -> None:
-    """It never raises, and keeps the texts that arrived."""
+    """It never raises, and keeps every text that arrived."""
     out = passed(line_of(*faults, seed=seed), *conversation(bench), step=0.02)
     frames = [each for each in out if isinstance(each, str)]
     store = Store()
@@ -391,7 +391,7 @@ def test_a_stream_without_a_stroke_is_the_same(bench: Make) -> None:
 
 
 async def types_in_memory(faults: Faults) -> list[str]:
-    """Of a typed turn, up to the end of the connection."""
+    """The event types of a typed turn, until the connection ends."""
     options = Options(pace=float("inf"))
     transport = in_process(parts=Parts(), options=options, faults=faults)
     session = {"type": "realtime", "output_modalities": ["text"]}
@@ -412,7 +412,7 @@ async def types_in_memory(faults: Faults) -> list[str]:
 
 
 async def test_the_same_seed_gives_the_same_stream() -> None:
-    """Through a real session, whose ids and times are never the same."""
+    """In a real session, whose ids and times differ each time."""
     deltas = ("*.delta",)
     faults = (
         Fault(does=Drop(), events=deltas, chance=0.3),
@@ -429,7 +429,7 @@ async def test_the_same_seed_gives_the_same_stream() -> None:
 
 @pytest.mark.realtime
 async def test_the_media_stops_and_the_channel_stays() -> None:
-    """Over WebRTC no packet comes any more, not even of silence."""
+    """Over WebRTC no more packets arrive, not even silence."""
     mute = Fault(
         does=Mute(), events=("input_audio_buffer.cleared",), nth=frozenset({1})
     )

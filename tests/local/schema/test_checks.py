@@ -1,4 +1,4 @@
-"""Checks of JSON values: what each lets through, and the error for the rest."""
+"""Checks of JSON values: accepted values, and the errors for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call to the whole service: WebRTC on loopback, the real ear and the real voice."""
+"""A call to the complete service: WebRTC on loopback, built-in components."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def samples(name: str) -> bytes:
 async def converse(
     base_url: str, question: bytes
 ) -> tuple[list[dict[str, Any]], bytes]:
-    """Ask, and listen until the reply is played; the events and what was heard."""
+    """Ask and wait for the end of the reply; returns the events and the audio."""
     events: list[dict[str, Any]] = []
     heard = bytearray()
     stopped = asyncio.Event()
@@ -80,16 +80,16 @@ async def converse(
     await peer.accept(answer.text)
     async with asyncio.timeout(20):
         await stopped.wait()
-    await asyncio.sleep(0.3)  # what is still in the jitter buffer
+    await asyncio.sleep(0.3)  # the rest of the jitter buffer
     await peer.close()
     return events, bytes(heard)
 
 
 @pytest.mark.realtime
 async def test_a_spoken_question_is_answered() -> None:
-    """The words are read, and the audio that comes back says the reply.
+    """The question is recognised, and the audio of the response is the reply.
 
-    The closed-set check is shown to be one by audio that it must refuse.
+    Other audio shows that the closed-set check can fail.
     """
     threads = set(threading.enumerate())
     async with LocalService() as service:
@@ -114,7 +114,7 @@ async def test_a_spoken_question_is_answered() -> None:
 
 
 def test_the_questions_are_what_the_script_made() -> None:
-    """Mono, 24 kHz, a few seconds, with silence around the words."""
+    """Mono, 24 kHz, a few seconds, with silence at both ends."""
     for name in ("question.wav", "count.wav"):
         pcm = samples(name)
         assert 1.5 < len(pcm) / 48_000 < 5

@@ -1,4 +1,4 @@
-"""Who is listened to, where not everybody can be."""
+"""The limit of sessions that the service listens to."""
 
 from __future__ import annotations
 

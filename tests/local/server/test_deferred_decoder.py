@@ -1,4 +1,4 @@
-"""Sound that nobody listens to stays in its packets."""
+"""Packets are decoded only when the session needs the audio."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Listener:
 
 
 class Decoder:
-    """Counts; a packet's sound is its own text, twice."""
+    """Counts packets; the audio of a packet is its text, twice."""
 
     def __init__(self) -> None:
         self.decoded = 0
@@ -52,7 +52,7 @@ def test_what_is_listened_to_goes_on_at_once() -> None:
 
 
 def test_what_nobody_hears_is_not_decoded() -> None:
-    """Until the client says something; then all of it is there, once."""
+    """The client's next event decodes all packets, once."""
     listener = Listener()
     calls, decoder = unheard(listener)
     for packet in (b"a", b"b"):
@@ -73,7 +73,7 @@ def test_what_came_before_the_listening_comes_first() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """Seven minutes, as much as waits for a commit by hand: the oldest goes."""
+    """Seven minutes, as in the input audio buffer; the oldest is dropped."""
     listener = Listener()
     calls, decoder = unheard(listener)
     for _ in range(30_000):
@@ -83,7 +83,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_much_of_it_leaves_room_for_others() -> None:
-    """A pause for each five seconds of sound."""
+    """Decoding yields after each five seconds of audio."""
     calls, decoder = unheard(Listener())
     for _ in range(1_100):
         calls.take(b"a")
@@ -93,7 +93,7 @@ def test_much_of_it_leaves_room_for_others() -> None:
 
 @pytest.mark.realtime
 async def test_what_was_said_before_a_commit_by_hand_is_understood() -> None:
-    """Push to talk over WebRTC: the packets become the item's audio."""
+    """Push-to-talk over WebRTC: the packets become the item's audio."""
     source = WavSource(QUESTION)
     config = SessionConfig(
         turn_detection=None, transcription=Transcription(model=models.TRANSCRIPTION)

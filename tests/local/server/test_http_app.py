@@ -1,4 +1,4 @@
-"""The service over HTTP on loopback, spoken to by an ordinary HTTP client."""
+"""The service over HTTP on loopback, with an ordinary HTTP client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def http(service: LocalService) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 class Caller:
-    """A WebRTC client that keeps the events it gets."""
+    """A WebRTC client that collects the events it receives."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -87,7 +87,7 @@ async def call(
 
 
 async def test_a_call_by_form(http: httpx.AsyncClient, caller: Caller) -> None:
-    """201, the answer, where the call lives; and the session that was asked for."""
+    """201 with the answer and `Location`; the session is as requested."""
     answer = await call(http, caller, TEXT)
     assert answer.status_code == 201
     assert answer.headers["content-type"].startswith("application/sdp")
@@ -114,7 +114,7 @@ async def test_the_candidates_are_loopback_only(
 async def test_a_call_by_bare_offer(
     service: LocalService, http: httpx.AsyncClient, caller: Caller
 ) -> None:
-    """With an ephemeral key the session is the one that the key was made for."""
+    """With an ephemeral key, the session is that of the key."""
     made = await http.post("/realtime/client_secrets", json={"session": TEXT})
     key = made.json()["value"]
     answer = await http.post(
@@ -270,7 +270,7 @@ async def test_an_offer_that_is_none_is_a_400(
 async def test_mutated_offers_never_break_it(
     http: httpx.AsyncClient, caller: Caller
 ) -> None:
-    """Each is an answer or an error of the service's own; then a good one works."""
+    """Each gets an answer or an error of the service; then a valid offer works."""
     lines = (await caller.peer.offer()).splitlines()
     chance = random.Random(5)
     for _ in range(40):
@@ -287,7 +287,7 @@ async def test_mutated_offers_never_break_it(
 
 
 def _mutated(line: str, chance: random.Random) -> str:
-    """A line with a letter changed, or cut, or gone; addresses stay as they are."""
+    """One line changed, cut or removed; addresses stay."""
     if "127.0.0.1" in line or not line or chance.random() > 0.1:
         return line
     place = chance.randrange(len(line))
@@ -319,7 +319,7 @@ async def test_a_secret_is_for_a_session_that_could_be(
 
 @pytest.mark.parametrize("key", ["", " "])
 def test_an_empty_key_locks_nobody_out(key: str) -> None:
-    """It is refused at the start."""
+    """The service refuses to start."""
     with pytest.raises(ServiceError, match="the key is empty"):
         LocalService(key=key)
 
@@ -380,7 +380,7 @@ async def test_a_form_that_is_wrong(
 async def test_an_offer_may_come_as_a_file(
     http: httpx.AsyncClient, caller: Caller
 ) -> None:
-    """The unified form as browsers and curl send it: a part with a file name."""
+    """A form part with a file name, as browsers and curl send it."""
     offer = await caller.peer.offer()
     files = {"sdp": ("offer.sdp", offer, "application/sdp")}
     assert (await http.post("/realtime/calls", files=files)).status_code == 201
@@ -396,7 +396,7 @@ async def test_a_path_that_is_not_there(http: httpx.AsyncClient) -> None:
         "param": None,
         "code": None,
     }
-    # It is not guessed what was meant: a redirect would lose the offer.
+    # There is no redirect, because it would lose the offer.
     assert (await http.post("/realtime/calls/")).status_code == 404
 
 
@@ -460,7 +460,7 @@ async def test_a_caller_that_hangs_up_is_forgotten(caller: Caller) -> None:
 
 @pytest.fixture
 async def connected(caller: Caller) -> AsyncGenerator[Calls]:
-    """Calls of which one is up."""
+    """Calls with one active call."""
     calls = Calls(SessionFactory(Parts(), Options()), loopback=True)
     push_to_talk = {"audio": {"input": {"turn_detection": None}}}
     _, answer = await calls.answer(await caller.peer.offer(), push_to_talk)
@@ -484,7 +484,7 @@ async def test_what_waits_for_a_client_that_does_not_read_is_bounded(
     times: int,
     left: int,
 ) -> None:
-    """8 MiB on the data channel: 1 MB is let wait, with 10 MB the call ends."""
+    """The limit is 8 MiB: the call survives 1 MB in the queue, not 10 MB."""
 
     async def deaf(chunk: object) -> None:
         pass
@@ -507,7 +507,7 @@ async def test_what_waits_for_a_client_that_does_not_read_is_bounded(
 async def test_what_a_client_sends_at_once_is_bounded(
     connected: Calls, times: int, left: int
 ) -> None:
-    """8 MiB of events wait for their turn on a data channel, no more."""
+    """The queue of a data channel's events has a limit of 8 MiB."""
     [call] = connected._calls.values()
     for _ in range(times):
         call._put(" " * 1024 * 1024)
@@ -563,7 +563,7 @@ async def test_a_host_that_cannot_be_bound_is_one_line(
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``import duologue.local`` works; what needs the extra says so."""
+    """``import duologue.local`` works; a name that needs the extra raises."""
     import sys
 
     import duologue.local

@@ -1,4 +1,4 @@
-"""Who may call."""
+"""Authentication by API keys and ephemeral keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_key_that_is_none_is_a_401() -> None:
 
 
 def test_only_a_key_that_was_given_vouches_for_a_page() -> None:
-    """A service that takes any key learns nothing from one."""
+    """If any key is accepted, a key is no secret."""
     now = [0.0]
     own, open_ = Keys("sk-right", lambda: now[0]), Keys(None, lambda: now[0])
     secret = open_.mint({}, 10)

@@ -1,4 +1,4 @@
-"""What pages of a browser may do. The guard alone, spoken to in ASGI's messages."""
+"""Requests from browser pages, as ASGI messages to the guard alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVIL = "http://evil.example"
 
 
 class App:
-    """Answers 200 and counts."""
+    """Answers 200 and counts requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -43,7 +43,7 @@ async def ask(
     subprotocols: tuple[str, ...] = (),
     **headers: str,
 ) -> tuple[int, dict[str, str]]:
-    """The status and the headers of the answer."""
+    """The status and the headers of the response."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ async def test_this_machine_is_served(host: str) -> None:
     ],
 )
 async def test_a_foreign_host_is_refused(host: str) -> None:
-    """A name that somebody else may point here is not ours (DNS rebinding)."""
+    """Another host name may point here by DNS rebinding."""
     guarded = guard()
     for kind in ("http", "websocket"):
         status, _ = await ask(guarded, host=host, kind=kind)
@@ -129,7 +129,7 @@ async def test_a_page_elsewhere_makes_no_keys() -> None:
     [
         (Keys("sk-right", lambda: 0.0), "sk-right", 200),
         (Keys("sk-right", lambda: 0.0), "sk-wrong", 403),
-        # Without a key of its own the service takes any, so none says anything.
+        # A service without a key accepts any, so no key is secret.
         (Keys(None, lambda: 0.0), "sk-any", 403),
     ],
 )

@@ -1,4 +1,4 @@
-"""The driver: an engine with its jobs in real time, with scripted and real parts."""
+"""The driver of an engine in real time, with scripted and built-in components."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Giving:
 
 
 class Deaf:
-    """A detector that never hears anybody speak."""
+    """A detector that never reports speech."""
 
     chunk_bytes = 1024
 
@@ -73,7 +73,7 @@ class Deaf:
 
 
 class Client:
-    """Collects what a runner sends."""
+    """Collects the events of a runner."""
 
     def __init__(self, parts: Parts, **options: Any) -> None:
         self.events: list[dict[str, Any]] = []
@@ -143,7 +143,7 @@ async def test_without_a_voice_speech_fails_as_a_response(connect: Connect) -> N
 
 @attrs.frozen
 class Broken:
-    """A mind, a voice and an ear that raise what they are told to."""
+    """A reply model, synthesiser and recogniser that raise the given errors."""
 
     error: Exception
     label: str = "broken"
@@ -188,7 +188,7 @@ class Broken:
 async def test_a_voice_that_breaks_is_a_failed_response(
     connect: Connect, kind: type[Exception], message: str
 ) -> None:
-    """What was not meant for people does not reach the client."""
+    """The text of an unexpected error does not reach the client."""
     client = connect(Parts(voice=Broken(kind("the voice is hoarse"))), options=QUICK)
     client.send(TYPED, {"type": "response.create"})
     response = (await client.until("response.done"))["response"]
@@ -258,9 +258,9 @@ async def test_a_client_that_is_gone_does_not_break_the_session() -> None:
 async def test_silence_is_sent_for_a_second_and_no_longer(
     connect: Connect, tone_voice: Synthesiser
 ) -> None:
-    """At the beginning and behind each reply; a packet of it costs like any other.
+    """At the start and after each reply; a silent packet costs as much as any.
 
-    Whoever asks is told when there is something to say again.
+    `on_sound` is called when there is audio again.
     """
     client = connect(
         Parts(voice=tone_voice), options=Options(media=True, pace=float("inf"))
@@ -285,7 +285,7 @@ async def test_silence_is_sent_for_a_second_and_no_longer(
 async def test_muted_audio_goes_neither_way(
     connect: Connect, tone_voice: Synthesiser
 ) -> None:
-    """The events of a call go on, as if its packets were lost."""
+    """The call's events continue, as if its packets were lost."""
     mute = Fault(does=Mute(), events=("response.created",))
     heard: list[bytes] = []
 
@@ -313,7 +313,7 @@ async def test_muted_audio_goes_neither_way(
 
 
 async def test_what_is_late_comes_by_itself(connect: Connect) -> None:
-    """Without anything else that happens in the session."""
+    """Even if nothing else happens in the session."""
     late = Fault(does=Late(0.05, 0.05), events=("session.created",))
     client = connect(Parts(), line=Faults((late,)).line(1, "m", new_id))
     client.send({"type": "input_audio_buffer.clear"})
@@ -323,7 +323,7 @@ async def test_what_is_late_comes_by_itself(connect: Connect) -> None:
 
 
 async def test_the_ear_gets_ready_where_somebody_may_speak(connect: Connect) -> None:
-    """Before the first word: its model takes 0.5 s to load."""
+    """It loads its model, for 0.5 s, before the first utterance."""
 
     class Ready:
         started = 0
@@ -366,7 +366,7 @@ async def _in_real_time(step: Callable[[], object], seconds: float) -> None:
 async def test_a_spoken_turn_with_the_real_parts(
     connect: Connect, parts: Parts, say: Callable[[str], Awaitable[bytes]]
 ) -> None:
-    """The words are heard, the answer is spoken, and all in the protocol's order."""
+    """Recognition, reply and speech, in the order of the protocol."""
     session = {"audio": {"input": {"transcription": {"model": "any"}}}}
     client = connect(parts, session=session, options=Options(media=True))
     question = bytes(24_000) + await say("Can you hear me?") + bytes(38_400)
@@ -395,7 +395,7 @@ async def test_a_spoken_turn_with_the_real_parts(
 
 
 async def test_a_mind_may_wait_and_call(connect: Connect) -> None:
-    """A wait passes time; what follows comes as it is given."""
+    """A wait delays the output after it."""
     mind = Giving((Say("One "), Wait(0.05), Say("moment."), Call("look", "{}")))
     client = connect(Parts(mind=mind), session=TEXT, options=QUICK)
     began = asyncio.get_running_loop().time()
@@ -407,7 +407,7 @@ async def test_a_mind_may_wait_and_call(connect: Connect) -> None:
 
 
 async def test_a_session_that_is_over_says_so(connect: Connect) -> None:
-    """To whoever has the connection, after the last event."""
+    """`on_over` is called after the last event."""
     over: list[tuple[int, str, str]] = []
     client: Client = connect(
         Parts(),
@@ -424,7 +424,7 @@ async def test_a_session_that_is_over_says_so(connect: Connect) -> None:
 
 
 async def test_much_audio_does_not_keep_others_waiting(connect: Connect) -> None:
-    """The most that one append may hold, while somebody else counts the time."""
+    """One append of the largest size, while another task measures delays."""
     client = connect(Parts(detector=Deaf), session=TEXT)
     pcm = bytes(MOST_AUDIO // 4 * 3)
     frame = json.dumps(append_of(pcm))
@@ -466,7 +466,7 @@ async def test_more_audio_than_that_is_refused_whole(connect: Connect) -> None:
 async def test_barge_in_with_the_real_parts(
     connect: Connect, parts: Parts, say: Callable[[str], Awaitable[bytes]]
 ) -> None:
-    """The user speaks over a long reply: silence within 300 ms of the first sound."""
+    """Speech during a long reply silences it within 300 ms."""
     client = connect(parts, options=Options(media=True))
     count, again = (
         await say("Tell me the numbers from one to twenty."),

@@ -1,4 +1,4 @@
-"""The service over WebSocket on loopback, spoken to by an ordinary client."""
+"""The service over WebSocket on loopback, with an ordinary client."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def send(far: ClientConnection, kind: str, **fields: Any) -> None:
 
 
 async def until(far: ClientConnection, kind: str) -> dict[str, Any]:
-    """The next event of that type."""
+    """The next event of this type."""
     async with asyncio.timeout(10):
         while True:
             event: dict[str, Any] = json.loads(await far.recv())
@@ -70,7 +70,7 @@ async def until(far: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 async def say(far: ClientConnection, text: str) -> str:
-    """What is answered to a typed line."""
+    """The reply to a typed line."""
     part = {"type": "input_text", "text": text}
     item = {"type": "message", "role": "user", "content": [part]}
     await send(far, "conversation.item.create", item=item)
@@ -81,7 +81,7 @@ async def say(far: ClientConnection, text: str) -> str:
 
 
 async def raw(service: LocalService) -> asyncio.StreamWriter:
-    """A WebSocket of a client that reads nothing."""
+    """A WebSocket of a client that does not read."""
     host = service.base_url.removeprefix("http://").removesuffix("/v1")
     _, writer = await asyncio.open_connection(*host.split(":"), limit=1024)
     writer.get_extra_info("socket").setsockopt(
@@ -98,7 +98,7 @@ async def raw(service: LocalService) -> asyncio.StreamWriter:
 
 
 async def refusal(dialled: connect) -> tuple[int, dict[str, Any]]:
-    """The answer to an upgrade that is not made."""
+    """The response to a refused upgrade."""
     with pytest.raises(InvalidStatus) as caught:
         await dialled
     answer = caught.value.response
@@ -108,7 +108,7 @@ async def refusal(dialled: connect) -> tuple[int, dict[str, Any]]:
 
 
 async def let_go(dialled: connect) -> tuple[dict[str, Any], int | None, str]:
-    """The error that a refused session gets alone, and how it is closed."""
+    """The only event of a refused session, its error, and the close."""
     async with dialled as far, asyncio.timeout(10):
         event = json.loads(await far.recv())
         assert event["type"] == "error"
@@ -127,7 +127,7 @@ async def test_a_typed_turn(service: LocalService) -> None:
 
 
 async def test_a_browser_sends_its_key_as_a_subprotocol() -> None:
-    """``realtime`` is selected; the entry that holds the key is never echoed."""
+    """The service selects ``realtime`` and never echoes the key."""
     async with LocalService(parts=Parts(), key="sk-right") as service:
         offered = ["realtime", "openai-insecure-api-key.sk-right", "other.v1"]
         async with dial(service, headers={}, subprotocols=offered) as far:
@@ -161,7 +161,7 @@ async def test_who_asks_in_a_wrong_way_is_told_and_let_go(
     close: int,
     code: str,
 ) -> None:
-    """The upgrade is made first; the reason is the error's type and code."""
+    """The upgrade succeeds first; the close reason is the error's type and code."""
     error, closed, reason = await let_go(dial(service, query, headers=headers))
     assert set(error) == {"message", "type", "param", "code", "event_id"}
     kind = "invalid_request_error"
@@ -183,7 +183,7 @@ async def test_an_upgrade_that_is_not_made(
     status: int,
     code: str | None,
 ) -> None:
-    """It is answered as a request would be."""
+    """It gets the error of an HTTP request."""
     answer = await refusal(dial(service, query, headers=headers))
     assert (answer[0], answer[1]["code"]) == (status, code)
 
@@ -198,7 +198,7 @@ async def test_there_is_one_path(service: LocalService) -> None:
 async def test_what_a_client_does_wrong_is_not_our_trouble(
     service: LocalService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is logged of refused sessions, bad text and what is not HTTP."""
+    """Refused sessions, bad UTF-8 and invalid HTTP are not logged."""
     await let_go(dial(service, headers={}))
     await refusal(dial(service, "call_id=rtc_x"))
     await refusal(dial(service, headers={**KEY, "Origin": "http://evil.example"}))
@@ -236,7 +236,7 @@ async def test_a_name_that_somebody_pointed_here_is_refused(
 async def test_the_beta_is_gone(
     service: LocalService, headers: dict[str, str], subprotocols: tuple[str, ...]
 ) -> None:
-    """A client in its shape is let go."""
+    """A client of the beta API is refused."""
     dialled = dial(service, headers=headers, subprotocols=subprotocols)
     error, closed, reason = await let_go(dialled)
     assert error["code"] == "beta_api_shape_disabled"
@@ -249,7 +249,7 @@ async def test_another_beta_is_nothing_to_us(service: LocalService) -> None:
 
 
 async def test_an_ephemeral_key_brings_its_session(service: LocalService) -> None:
-    """Its model too, so that the address need not name one."""
+    """Its model too, so the URL needs none."""
     session = {**TEXT, "model": "of-the-key"}
     async with httpx.AsyncClient(base_url=service.base_url, headers=KEY) as http:
         made = await http.post("/realtime/client_secrets", json={"session": session})
@@ -267,7 +267,7 @@ async def test_a_transcription_session(service: LocalService) -> None:
 
 
 async def test_binary_frames_are_not_taken(service: LocalService) -> None:
-    """An event in one gets an error; the session goes on."""
+    """A binary frame gets an error; the session continues."""
     async with dial(service) as far:
         await until(far, "session.created")
         await far.send(json.dumps({"type": "session.update", "session": TEXT}).encode())
@@ -281,7 +281,7 @@ async def test_binary_frames_are_not_taken(service: LocalService) -> None:
 
 
 class Caller:
-    """A WebRTC client that keeps the types of the events it gets."""
+    """A WebRTC client that collects the types of its events."""
 
     def __init__(self) -> None:
         self.types: list[str] = []
@@ -295,7 +295,7 @@ class Caller:
         )
 
     async def call(self, service: LocalService, **session: str) -> str:
-        """The id of a call whose answer is not taken yet, and the answer."""
+        """The id of a call, and its answer, which the client has not applied yet."""
         files = {
             "sdp": (None, await self.peer.offer()),
             "session": (None, json.dumps(TEXT | session)),
@@ -321,7 +321,7 @@ async def caller() -> AsyncGenerator[Caller]:
 async def test_a_sideband_sees_and_does_what_the_call_does(
     service: LocalService, caller: Caller
 ) -> None:
-    """It joins without ``session.created``, and waits for the call's own client."""
+    """It gets no ``session.created`` and waits for the call's own client."""
     call_id = await caller.call(service)
     async with dial(service, f"call_id={call_id}") as side:
         await send(side, "session.update", session={**TEXT, "instructions": "Hi"})
@@ -356,13 +356,13 @@ async def test_a_sideband_ends_with_its_call_and_not_the_other_way(
     assert (await refusal(dial(service, f"call_id={call_id}")))[0] == 404
 
 
-# How many are listened to
+# Capacity
 
 
 async def test_beyond_the_limit_a_new_session_is_told_to_come_later(
     caller: Caller,
 ) -> None:
-    """A session is listened to while it finds turns or writes down what it hears."""
+    """A session counts while turn detection or transcription is on."""
     async with LocalService(parts=Parts(), max_listening=1) as service:
         async with dial(service) as first:
             await until(first, "session.created")
@@ -394,19 +394,19 @@ async def test_beyond_the_limit_a_new_session_is_told_to_come_later(
                     await asyncio.sleep(0.02)
 
 
-# The end, and bad input
+# The end of a session, and bad input
 
 
 async def test_a_client_that_answers_no_ping_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Half-open: its machine is there, its program is not."""
+    """A half-open connection: the client's program hangs."""
     monkeypatch.setattr("duologue.local.server.listener._PING", 0.2)
     monkeypatch.setattr("duologue.local.server.listener._GRACE", 0.2)
     async with LocalService(parts=Parts(), max_listening=1) as service:
         writer = await raw(service)
         async with asyncio.timeout(10):
-            # It has the one place, and then it has not.
+            # The client takes the only capacity and then loses it.
             while await is_served(service):
                 pass
             while not await is_served(service):
@@ -415,7 +415,7 @@ async def test_a_client_that_answers_no_ping_is_let_go(
 
 
 async def is_served(service: LocalService) -> bool:
-    """Whether there is a place for another session."""
+    """Whether another session is accepted."""
     await asyncio.sleep(0.05)
     try:
         async with dial(service):
@@ -445,7 +445,7 @@ async def test_the_next_requests_fail_as_the_script_says() -> None:
 
 
 async def test_the_end_of_the_service_is_a_clean_close() -> None:
-    """1012, service restart: a client may try again."""
+    """1012 (service restart) means that a client may try again."""
     before = asyncio.all_tasks()
     async with LocalService(parts=Parts()) as service:
         far = await dial(service)
@@ -457,7 +457,7 @@ async def test_the_end_of_the_service_is_a_clean_close() -> None:
 
 
 async def test_a_session_that_has_lasted_long_enough_is_closed(caller: Caller) -> None:
-    """An error says so, then 1001; a call ends, and so do its sidebands."""
+    """An error, then 1001; a call ends with its sidebands."""
     options = Options(life=1.0)
     async with LocalService(parts=Parts(), options=options) as service:
         async with dial(service) as far:
@@ -518,7 +518,7 @@ async def test_a_message_that_is_too_large_ends_its_connection_alone(
 
 
 async def test_a_client_that_does_not_read_is_cut(service: LocalService) -> None:
-    """What waits for it is bounded. Its events stand for any large answer."""
+    """The queue is limited; these events are an example of a large response."""
     text = "x" * (WAITING_LIMIT // 4)
     item = {
         "id": "big",
@@ -550,7 +550,7 @@ async def test_a_client_that_does_not_read_is_cut(service: LocalService) -> None
 
 @pytest.mark.parametrize(("code", "seen"), [(1011, 1011), (NO_CLOSE_FRAME, 1006)])
 async def test_a_connection_that_is_cut_by_script(code: int, seen: int) -> None:
-    """With a close code, or without a close frame; the next session is whole."""
+    """With a close code or without a close frame; the next session works."""
     cut = Fault(does=Cut(code), events=("session.updated",), sessions=frozenset({1}))
     async with LocalService(parts=Parts(), faults=Faults((cut,))) as service:
         async with dial(service) as far:
@@ -567,7 +567,7 @@ async def test_a_connection_that_is_cut_by_script(code: int, seen: int) -> None:
 async def test_a_cut_that_comes_by_itself_ends_a_call_and_its_sideband(
     caller: Caller,
 ) -> None:
-    """The peer says goodbye; the model's name chooses the session."""
+    """The peer closes DTLS; the fault selects the session by its model."""
     cut = Fault(does=Cut(1013), at=0.3, model="flaky")
     async with (
         LocalService(parts=Parts(), faults=Faults((cut,))) as service,
