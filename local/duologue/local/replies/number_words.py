@@ -21,11 +21,9 @@ _DIGITS = r"(?<!\d[.,])\d{1,6}(?![.,]?\d)"
 _ANY = "|".join((*sorted(_VALUES, key=len, reverse=True), _DIGITS))
 _FLAGS = re.IGNORECASE | re.ASCII
 _NUMBER = re.compile(rf"\b(?:{_ANY})(?:[ -]+(?:{_ANY}))*\b", _FLAGS)
-_OPERATORS = {
-    **{word: word for word in ("plus", "minus", "times", "divided by")},
-    **{"+": "plus", "-": "minus", "*": "times", "x": "times", "/": "divided by"},
-    **{"multiplied by": "times", "over": "divided by"},
-}
+_OPERATORS = {word: word for word in ("plus", "minus", "times", "divided by")}
+_OPERATORS |= {"+": "plus", "-": "minus", "*": "times", "x": "times"}
+_OPERATORS |= {"multiplied by": "times", "/": "divided by", "over": "divided by"}
 _SUM = re.compile(
     rf"({_NUMBER.pattern})\s*({'|'.join(map(re.escape, _OPERATORS))})"
     rf"\s*({_NUMBER.pattern})",

@@ -32,7 +32,7 @@ def load_scenario(path: str | Path) -> ScriptedReplies:
 
 
 def default_replies() -> ScriptedReplies:
-    """The scripted replies of the default scenario."""
+    """The scripted replies of ``default.yaml``."""
     return ScriptedReplies(_default_rules())
 
 
@@ -150,10 +150,9 @@ class _RuleReader(Reader):
         if isinstance(node, Scalar):
             return {needed: self.template(node, key)}
         fields = self.mapping(node, key, {needed, other}, needed=needed)
+        read = {"arguments": self.json_object}
         return {
-            name: (self.json_object if name == "arguments" else self.template)(
-                each, name
-            )
+            name: read.get(name, self.template)(each, name)
             for name, each in fields.items()
         }
 

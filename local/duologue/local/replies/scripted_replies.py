@@ -75,13 +75,15 @@ class ScriptedReplies:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
         """The parts of the reply. Raises `ReplyModelError` for ``fail``."""
-        for part in self._parts(prompt):
+        for part in _spaced(self._parts(prompt)):
             yield part
 
-    def _parts(self, prompt: Prompt) -> Iterator[ReplyPart]:
-        if tool := _required_tool(prompt):
-            yield Call(tool.name, arguments_for(tool, prompt.heard))
-            return
+    def _parts(self, prompt: Prompt) -> Iterable[ReplyPart | ReplyModelError]:
+        tool = prompt.forced
+        if prompt.tool_choice == "required" and prompt.tools:
+            tool = tool_named_in(prompt.heard, prompt.tools) or prompt.tools[0]
+        if tool is not None:
+            return [Call(tool.name, arguments_for(tool, prompt.heard))]
         session = self._session(prompt.session)
         for number, rule in enumerate(self._rules):
             uses = session.uses[number]
@@ -99,9 +101,8 @@ class ScriptedReplies:
                 continue  # the rule must not invent a number: try the next one
             session.uses[number] += 1
             session.values |= remembered
-            yield from _spaced(parts)
-            return
-        yield Say(_NO_RULE)
+            return parts
+        return [Say(_NO_RULE)]
 
     def _session(self, session_id: str) -> _Session:
         session = self._sessions.setdefault(session_id, _Session())
@@ -113,12 +114,6 @@ class ScriptedReplies:
 
 #: The name in version 0.1.
 ScriptedMind = ScriptedReplies
-
-
-def _required_tool(prompt: Prompt) -> Tool | None:
-    if prompt.tool_choice == "required" and prompt.tools:
-        return tool_named_in(prompt.heard, prompt.tools) or prompt.tools[0]
-    return prompt.forced
 
 
 def _match(

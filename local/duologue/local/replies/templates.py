@@ -57,9 +57,9 @@ def clock_values(at: float) -> dict[str, str]:
     """The local date and time in words; ``at`` is in seconds since the Unix epoch."""
     now = time.localtime(at)
     minute = ("oh " if now.tm_min < 10 else "") + in_words(now.tm_min)
+    minute = minute if now.tm_min else "o'clock"
     return {
-        "time": f"{in_words((now.tm_hour - 1) % 12 + 1)} "
-        + (minute if now.tm_min else "o'clock"),
+        "time": f"{in_words((now.tm_hour - 1) % 12 + 1)} {minute}",
         "day": time.strftime("%A", now),
         "date": f"{time.strftime('%A, %B', now)} {now.tm_mday}",
         "year": str(now.tm_year),
@@ -67,7 +67,7 @@ def clock_values(at: float) -> dict[str, str]:
 
 
 def mistake(template: str, known: Collection[str]) -> str | None:
-    """What is wrong with a template: an unknown name or filter, an unpaired brace."""
+    """The error in a template, if any: a name, a filter or an unpaired brace."""
     if re.search("[{}]", _FIELD.sub("", template)):
         return "a brace stands alone here; {{ and }} are braces"
     for name, *filters in _fields(template):
@@ -81,9 +81,7 @@ def mistake(template: str, known: Collection[str]) -> str | None:
 
 def needs_number(template: str) -> bool:
     """Whether `fill` may raise `NoNumber` for this template."""
-    return any(
-        each in _NUMBER_FILTERS for _, *used in _fields(template) for each in used
-    )
+    return any(_NUMBER_FILTERS.keys() & set(used) for _, *used in _fields(template))
 
 
 def _fields(template: str) -> list[list[str]]:
