@@ -1,4 +1,4 @@
-"""The web page: several conversations at once, served here or by your application.
+"""The web page for several conversations, served alone or by your application.
 
 ::
 

@@ -53,7 +53,8 @@ def test_a_frame_of_a_translation_stays_one() -> None:
     store.feed("call", created, at=1.0)
     event = store.feed("call", updated, at=2.0).event
     assert isinstance(event, events.TranslationSessionUpdated)
-    assert (event.session.id, event.session.audio.output.language) == ("***", "de")
+    session: Any = event.session
+    assert (session.id, session.audio.output.language) == ("***", "de")
 
 
 async def test_a_page_reads_no_secret_of_the_server(serve: Serve) -> None:

@@ -25,7 +25,7 @@ import msgspec
 
 from ..pages.refusals import Refused
 
-__all__ = ["Guard", "is_loopback_host", "reject"]
+__all__ = ["RequestGuard", "is_loopback_host", "reject"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,7 +48,7 @@ _FORWARDED_PREFIXES = (
 )
 
 
-class Guard:
+class RequestGuard:
     """Wraps an ASGI application.
 
     ``origins`` are public origins of this server, and origins of other pages that may

@@ -31,7 +31,7 @@ from ..sessions.limits import Limits
 from ..sessions.registry import Registry
 from .feed import Feed
 from .records_api import Records
-from .request_guard import Guard
+from .request_guard import RequestGuard
 from .routes import Api, Authenticate, json_reply
 
 __all__ = ["create_app", "mount"]
@@ -95,7 +95,7 @@ def create_app(
     )
     api = Api(registry, authenticate, _about(registry, service or host, direct=direct))
     guard = Middleware(
-        Guard,
+        RequestGuard,
         origins=tuple(map(_checked_origin, allow_origins)),
         authenticated=authenticate is not None,
         connect_to=(_origin(url),) if direct else (),

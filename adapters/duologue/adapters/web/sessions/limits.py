@@ -22,10 +22,10 @@ USED_UP = "all call minutes of the last 24 hours are used up"
 class Limits:
     """The limits of one user; those of an address are ``per_address`` times as high.
 
-    ``sessions`` and ``feeds`` that are open at once, imported logs included; ``starts``
-    of sessions a minute; ``minutes`` of calls in 24 hours; ``call_minutes`` of one
-    call. Of each session the last ``records`` and ``bytes`` are kept, until it has had
-    no call and no subscriber for ``idle_minutes``.
+    ``sessions`` (imported logs included) and ``feeds`` (open pages) at the same time;
+    ``starts`` of sessions a minute; ``minutes`` of calls in 24 hours; ``call_minutes``
+    of one call. Each session keeps the last ``records`` and ``bytes`` of its log. It is
+    removed after ``idle_minutes`` without a call and without a subscriber.
     """
 
     sessions: int = 16
