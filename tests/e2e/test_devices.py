@@ -104,7 +104,7 @@ async def talk(sound: SoundServer) -> AsyncIterator[Talk]:
         running.append(process)
         talking = Talking(process)
         if "--json" not in arguments:
-            await talking.until_printed("speak; Ctrl-C ends it")
+            await talking.until_printed("speak; press Ctrl-C to stop")
         return talking
 
     yield start
@@ -139,7 +139,7 @@ async def test_from_a_microphone_to_a_speaker(
     talking = await talk()
     async with sound.listening() as heard:
         await sound.say(spoken(question))
-        await talking.until_printed("(you are heard)", "you:", REPLY)
+        await talking.until_printed("(speech detected)", "you:", REPLY)
         await until_quiet(heard)
     status, printed, errors = await talking.stop()
 
@@ -202,7 +202,7 @@ async def test_without_cancellation_it_is(
     await sound.echo()
     talking = await talk("--no-aec")
     await sound.say(spoken(count))
-    await talking.until_printed("(you are heard)", "assistant", "(you are heard)")
+    await talking.until_printed("(speech detected)", "assistant", "(you are heard)")
     status, printed, _ = await talking.stop()
     assert status == 0
     assert "[interrupted after" in printed

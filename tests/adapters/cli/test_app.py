@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: what it prints, and how it ends."""
+"""The command line from outside: output, exit status, files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFUSED = (
 
 
 def one_line(outcome: Any, *parts: str) -> None:
-    """The command failed with one line that has these parts, and no traceback."""
+    """Check that it failed with one line that has these parts and no traceback."""
     assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome
     assert outcome.err.startswith("duologue: ")
     for part in parts:
@@ -47,7 +47,7 @@ def one_line(outcome: Any, *parts: str) -> None:
 
 @pytest.mark.realtime
 async def test_a_spoken_turn(duologue: Run, question: Path, tmp_path: Path) -> None:
-    """``talk WAV`` prints the words as they come and a summary, and writes files."""
+    """``talk WAV`` prints the transcript and a summary, and writes files."""
     outcome = await duologue(
         *("talk", "--local", question),
         *("--output", "reply.wav", "--record", "session.jsonl"),
@@ -71,7 +71,7 @@ async def test_a_spoken_turn(duologue: Run, question: Path, tmp_path: Path) -> N
 async def test_live_and_replayed_state_print_the_same(
     duologue: Run, question: Path, tmp_path: Path, frame_guard: FrameGuard
 ) -> None:
-    """``replay --json`` of a log says what ``talk --json`` said of the session.
+    """``replay --json`` prints the same session as ``talk --json`` did.
 
     The service ran in the command's process: its events are read from the log.
     """
@@ -113,7 +113,7 @@ async def test_typed_lines_are_turns(duologue: Run) -> None:
 async def test_an_interruption_is_clean(
     started: Start, duologue: Run, question: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C ends ``talk`` with 130 and no traceback; the log keeps what was."""
+    """Ctrl-C ends ``talk`` with 130 and no traceback; the log is complete."""
     process = await started(
         "talk", "--local", question, "--record", tmp_path / "session.jsonl"
     )
@@ -131,7 +131,7 @@ async def test_an_interruption_is_clean(
 
 
 @pytest.mark.realtime
-async def test_a_polite_kill_is_clean(
+async def test_sigterm_is_clean(
     started: Start, duologue: Run, question: Path, tmp_path: Path
 ) -> None:
     """SIGTERM ends ``talk`` as Ctrl-C does, with the status of the signal."""
@@ -150,10 +150,10 @@ async def test_a_polite_kill_is_clean(
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("option", ["--record", "--output"])
-async def test_a_full_disk_is_said(
+async def test_a_full_disk_is_reported(
     duologue: Run, question: Path, tmp_path: Path, option: str
 ) -> None:
-    """The talk goes on to its end; then one line says which file is not whole."""
+    """The conversation continues; then one line names the incomplete file."""
     outcome = await duologue("talk", "--local", question, option, "/dev/full")
     one_line(outcome, "/dev/full", "No space left on device")
     assert "Yes, I can hear you well." in outcome.out
@@ -161,8 +161,8 @@ async def test_a_full_disk_is_said(
 
 
 @pytest.mark.realtime
-async def test_what_is_not_utf8_is_typed_all_the_same(duologue: Run) -> None:
-    """Bytes that are no text show as such; what follows is read."""
+async def test_invalid_utf8_is_replaced(duologue: Run) -> None:
+    """The rest of the input is read."""
     outcome = await duologue(
         *("talk", "--text", "--local", "--json"),
         stdin=b"hello \xff\n",
@@ -176,7 +176,7 @@ async def test_what_is_not_utf8_is_typed_all_the_same(duologue: Run) -> None:
 async def test_a_failed_attempt_leaves_old_files(
     duologue: Run, question: Path, tmp_path: Path
 ) -> None:
-    """Who cannot connect does not lose the last log and the last reply."""
+    """Without a connection the files of ``--record`` and ``--output`` do not change."""
     for name in ("reply.wav", "session.jsonl"):
         (tmp_path / name).write_text("precious")
     outcome = await duologue(
@@ -189,8 +189,8 @@ async def test_a_failed_attempt_leaves_old_files(
         assert (tmp_path / name).read_text() == "precious"
 
 
-async def test_an_output_that_takes_nothing(tmp_path: Path, started: Start) -> None:
-    """Standard output on a full disk is one line, status 1."""
+async def test_a_full_standard_output(tmp_path: Path, started: Start) -> None:
+    """The error is one line; status 1."""
     write_log(tmp_path / "session.jsonl")
     with open("/dev/full", "wb") as full:
         process = await started("replay", "session.jsonl", stdout=full)
@@ -200,12 +200,14 @@ async def test_an_output_that_takes_nothing(tmp_path: Path, started: Start) -> N
 
 
 async def test_the_version(duologue: Run) -> None:
-    """``--version`` is the one of the distribution."""
+    """``--version`` prints the version of the distribution."""
     assert (await duologue("--version")).out == f"duologue {__version__}\n"
 
 
-async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
-    """Without a key and without ``--local`` the two ways on are named."""
+async def test_without_a_key_the_error_has_advice(
+    duologue: Run, question: Path
+) -> None:
+    """It names the variable and ``--local``."""
     one_line(await duologue("talk", question), "OPENAI_API_KEY", "--local")
 
 
@@ -218,10 +220,10 @@ async def test_no_key_says_what_to_do(duologue: Run, question: Path) -> None:
         ("aiortc", ("talk", "--text"), "webrtc"),
     ],
 )
-def test_a_missing_extra_is_the_one_that_is_needed(
+def test_a_missing_extra_is_named(
     missing: str, args: tuple[str, ...], extra: str
 ) -> None:
-    """One that brings all of it, not the first part of it that was missed."""
+    """It is the extra that brings all libraries of the command."""
     code = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = {[*args]!r}; "
         "from duologue.adapters.cli import main; main()"
@@ -252,7 +254,7 @@ def test_a_missing_extra_is_the_one_that_is_needed(
     ],
 )
 async def test_wrong_usage_is_status_2(duologue: Run, args: tuple[str, ...]) -> None:
-    """What cannot be meant is refused before anything starts."""
+    """Invalid options are rejected before a session starts."""
     outcome = await duologue(*args)
     assert outcome.status == 2
     assert "Usage: " in outcome.err
@@ -268,18 +270,18 @@ async def test_wrong_usage_is_status_2(duologue: Run, args: tuple[str, ...]) -> 
         (b"ID3\x04 this is an mp3", ""),
     ],
 )
-async def test_a_wav_that_is_none(
+async def test_an_invalid_wav(
     duologue: Run, tmp_path: Path, content: bytes | None, why: str
 ) -> None:
-    """A file that cannot be played is named, with what is wrong with it."""
+    """The error names the file and the reason."""
     path = tmp_path / "bad.wav"
     if content is not None:
         path.write_bytes(content)
     one_line(await duologue("talk", path, "--local"), "bad.wav", why)
 
 
-async def test_a_service_that_is_not_there(duologue: Run, question: Path) -> None:
-    """Nobody listening is said with the address."""
+async def test_an_unreachable_service(duologue: Run, question: Path) -> None:
+    """The error names the address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -287,10 +289,8 @@ async def test_a_service_that_is_not_there(duologue: Run, question: Path) -> Non
     one_line(await duologue("talk", question, "--base-url", url), f"127.0.0.1:{port}")
 
 
-async def test_a_key_that_is_refused(
-    duologue: Run, question: Path, answering: Serve
-) -> None:
-    """A 401 names the status and the service's reason, never the key."""
+async def test_a_refused_key(duologue: Run, question: Path, answering: Serve) -> None:
+    """The error names the status and the service's reason, never the key."""
     url = await answering(REFUSED)
     outcome = await duologue(
         *("talk", question, "--base-url", url),
@@ -300,10 +300,10 @@ async def test_a_key_that_is_refused(
     assert "very-secret" not in outcome.out + outcome.err
 
 
-async def test_a_page_instead_of_an_answer(
+async def test_an_html_page_as_the_answer(
     duologue: Run, question: Path, answering: Serve
 ) -> None:
-    """HTML is recognised as such."""
+    """The error says that it is HTML."""
     url = await answering(HTML)
     one_line(await duologue("talk", question, "--base-url", url), "html")
 
@@ -312,7 +312,7 @@ async def test_a_page_instead_of_an_answer(
 async def test_a_channel_that_never_opens(
     duologue: Run, question: Path, answering: Serve, dead_answer: str
 ) -> None:
-    """A valid answer with nobody behind it ends at the timeout, by name."""
+    """After a valid SDP answer the timeout names the data channel."""
     body = dead_answer.encode()
     url = await answering(
         b"HTTP/1.1 201 Created\r\nContent-Type: application/sdp\r\n"
@@ -325,7 +325,7 @@ async def test_a_channel_that_never_opens(
 
 
 async def test_a_port_in_use(duologue: Run) -> None:
-    """``local`` names the address that it could not have."""
+    """The error of ``local`` names the address."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -335,17 +335,17 @@ async def test_a_port_in_use(duologue: Run) -> None:
 
 
 async def test_an_output_that_cannot_be_written(duologue: Run, question: Path) -> None:
-    """A folder that is not there is an error before anyone is called."""
+    """A missing folder is an error before the session starts."""
     for option in ("--output", "--record"):
         outcome = await duologue("talk", question, "--local", option, "no/where.x")
         one_line(outcome, "no/where.x", "No such file or directory")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_local_says_where_it_is_and_ends_cleanly(
+async def test_local_prints_its_url_and_ends_cleanly(
     started: Start, number: int
 ) -> None:
-    """The base URL stands alone on standard output; a signal ends with status 0."""
+    """Only the base URL is on standard output; a signal ends it with status 0."""
     process = await started("local")
     async with asyncio.timeout(20):
         first = await process.stdout.readline()
@@ -385,10 +385,10 @@ def write_log(path: Path) -> bytes:
         (lambda log: log[:-80] + bytes([log[-80] ^ 1]) + log[-79:], "checksum"),
     ],
 )
-async def test_a_damaged_log_gives_what_it_can(
+async def test_a_damaged_log_is_read_up_to_the_damage(
     duologue: Run, tmp_path: Path, spoil: Callable[[bytes], bytes], why: str
 ) -> None:
-    """All before the damage is shown, then one line names file and line."""
+    """Then one line names the file and the line."""
     path = tmp_path / "session.jsonl"
     path.write_bytes(spoil(write_log(path)))
     outcome = await duologue("replay", path, "--json")
@@ -398,18 +398,18 @@ async def test_a_damaged_log_gives_what_it_can(
 
 
 async def test_an_empty_log(duologue: Run, tmp_path: Path) -> None:
-    """A file without a record is no log."""
+    """A file without records is an error."""
     (tmp_path / "empty.jsonl").write_bytes(b"\n")
     one_line(await duologue("replay", "empty.jsonl"), "empty.jsonl: holds no records")
 
 
 async def test_a_missing_log(duologue: Run) -> None:
-    """A log that is not there is named."""
+    """The error names the file."""
     one_line(await duologue("replay", "none.jsonl"), "none.jsonl", "No such file")
 
 
 async def test_a_log_is_read_from_standard_input(duologue: Run, tmp_path: Path) -> None:
-    """``-`` in place of a file, for what comes out of another program."""
+    """``-`` in place of a file, for pipes."""
     log = write_log(tmp_path / "session.jsonl")
     named = await duologue("replay", "session.jsonl", "--json")
     piped = await duologue("replay", "-", "--json", stdin=log)
@@ -419,8 +419,8 @@ async def test_a_log_is_read_from_standard_input(duologue: Run, tmp_path: Path) 
     one_line(await duologue("replay", "-"), "standard input: holds no records")
 
 
-async def test_a_log_of_what_says_nothing_is_named_as_such(duologue: Run) -> None:
-    """How many of its events were not believed, not known, or there before."""
+async def test_ignored_events_are_counted(duologue: Run) -> None:
+    """The summary counts malformed, unknown and duplicate events."""
     events = [
         '{"type":7}',
         '{"type":"new"}',
@@ -431,12 +431,12 @@ async def test_a_log_of_what_says_nothing_is_named_as_such(duologue: Run) -> Non
     outcome = await duologue("replay", "-", stdin=log)
     assert outcome.status == 0, outcome.err
     assert (
-        "  of 5 events: 2 malformed, 1 of an unknown type, 1 twice\n" in outcome.out
+        "  of 5 events: 2 malformed, 1 of an unknown type, 1 duplicate\n" in outcome.out
     ), outcome.out
 
 
-async def test_the_summary_says_what_was_used_and_what_is_open(duologue: Run) -> None:
-    """Tokens and dollars, calls that wait, the codes of problems."""
+async def test_the_summary_has_usage_and_pending_calls(duologue: Run) -> None:
+    """Tokens, cost, calls without output, and the codes of problems."""
     call = {"type": "function_call", "id": "i", "call_id": "c1", "name": "look[b]"}
     call |= {"arguments": "{}", "status": "completed"}
     usage = {
@@ -468,10 +468,10 @@ async def test_the_summary_says_what_was_used_and_what_is_open(duologue: Run) ->
     assert session["cost"]["usd"] == 0.00132
 
 
-async def test_model_text_cannot_command_the_terminal(
+async def test_model_text_cannot_control_the_terminal(
     duologue: Run, tmp_path: Path
 ) -> None:
-    """Escape sequences and marks that turn the writing are left out."""
+    """Escape sequences and Bidi_Control characters are removed."""
     path = tmp_path / "evil.jsonl"
     item = {
         "type": "message",

@@ -1,4 +1,4 @@
-"""Every command helps itself, and its page names all that it takes."""
+"""Each command has help, and the page names all of its options."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ each_command = pytest.mark.parametrize("name", sorted(COMMANDS))
 
 
 @each_command
-def test_help_says_what_it_does(command: Callable[..., Any], name: str) -> None:
-    """``--help`` has a sentence about the command and one about each option."""
+def test_help_describes_the_command(command: Callable[..., Any], name: str) -> None:
+    """``--help`` has a sentence for the command and for each option."""
     outcome = command(name, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert f"Usage: duologue {name}" in outcome.out.replace(
         "python -m pytest.duologue", "duologue"
     )
     assert COMMANDS[name].help.strip().splitlines()[0].endswith(".")
-    speechless = [each.name for each in COMMANDS[name].params if not each.help]
-    assert speechless == []
+    without_help = [each.name for each in COMMANDS[name].params if not each.help]
+    assert without_help == []
 
 
 @each_command

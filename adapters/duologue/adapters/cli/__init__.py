@@ -8,25 +8,25 @@ import sys
 
 __all__ = ["main"]
 
-#: What a shell gives for a command that Ctrl-C ended.
+#: The exit status after Ctrl-C.
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line and exit with its status.
 
-    0 is success, 1 an error said in one line on standard error, 2 wrong usage,
-    130 an interruption by Ctrl-C, 143 one by SIGTERM.
+    The status is 0 for success, 1 for an error (one line on standard error), 2 for
+    wrong usage, 130 after Ctrl-C and 143 after SIGTERM.
     """
     try:
         _run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
-        # Files of the user's were dealt with where they are opened: this is our own
-        # output that nobody takes. What is left in its buffer must not be tried again.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
+        # Errors of the user's files are handled where the files are opened, so this
+        # is standard output. Redirect it, because Python flushes it again at exit.
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 1)
         if not isinstance(error, BrokenPipeError):
             sys.exit(f"duologue: standard output: {error.strerror or error}")
         sys.exit(1)
@@ -35,11 +35,11 @@ def main() -> None:
 def _run() -> None:
     from duologue.core.errors import DuologueError
 
-    from .shared.escape import plain
+    from .shared.escape import strip_controls
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What a locale cannot show is shown as such, not as an error.
+            # Replace characters that the locale cannot encode instead of raising.
             stream.reconfigure(errors="replace")
     try:
         from .app import app
@@ -47,8 +47,8 @@ def _run() -> None:
         app()
         sys.stdout.flush()
     except DuologueError as error:
-        # Some of it can be what a service said.
-        sys.exit(f"duologue: {' '.join(plain(str(error)).split())}")
+        # The message may quote the service.
+        sys.exit(f"duologue: {' '.join(strip_controls(str(error)).split())}")
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise

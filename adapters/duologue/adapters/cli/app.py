@@ -1,4 +1,8 @@
-"""The commands. Each does its work in a module of its own, imported when it runs."""
+"""The typer application: all commands, one module each in `commands`.
+
+A command imports its implementation when it runs, so that ``--help`` is fast and needs
+no extra except ``cli``.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ import typer
 
 from duologue.core import __version__
 
-from .commands.doctor import doctor, say, token
-from .commands.export import export, replay
+from .commands.devices import devices
+from .commands.doctor import doctor
+from .commands.export import export
 from .commands.local import local
+from .commands.replay import replay
+from .commands.say import say
 from .commands.talk import talk
+from .commands.token import token
 from .commands.web import web
-from .shared.options import Json
 
 __all__ = ["app"]
 
@@ -37,26 +44,15 @@ def duologue(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print it."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
     """Spoken conversations over the OpenAI Realtime API."""
 
 
-app.command()(talk)
-app.command()(say)
-app.command()(local)
-app.command()(web)
-app.command()(replay)
-app.command()(export)
-app.command()(token)
-app.command()(doctor)
-
-
-@app.command()
-def devices(json: Json = False) -> None:
-    """List the microphones and speakers of this machine."""
-    from .commands.devices import run
-
-    run(json=json)
+for _command in (talk, say, local, web, replay, export, token, doctor, devices):
+    app.command()(_command)

@@ -1,7 +1,7 @@
-"""``duologue devices`` and ``talk --mic``, where devices are missing or named.
+"""``duologue devices`` and ``talk --mic`` with missing and with named devices.
 
-The module ``sounddevice`` of these tests has the devices that it is given, because
-those of the machine are not known. With real ones: ``tests/e2e/test_devices.py``.
+A stub replaces ``sounddevice``, because the devices of the machine are unknown.
+``tests/e2e/test_devices.py`` uses real ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from duologue.adapters.audio import can_process
 Run = Callable[..., Awaitable[Any]]
 ROOT = Path(__file__).parents[4]
 
-#: As the wheel of sounddevice does on Linux without the system's library.
+#: The error of sounddevice on Linux without the system's library.
 NO_PORTAUDIO = "raise OSError('PortAudio library not found')"
 NO_DEVICE = """
 from types import SimpleNamespace
@@ -45,7 +45,7 @@ def query_devices():
 
 
 def sounddevice(folder: Path, source: str) -> dict[str, str]:
-    """The environment in which that is ``sounddevice``."""
+    """An environment with this source as ``sounddevice``."""
     (folder / "stub").mkdir()
     (folder / "stub" / "sounddevice.py").write_text(source)
     roots = [ROOT / root for root in ("core", "transports", "local", "adapters")]
@@ -53,7 +53,7 @@ def sounddevice(folder: Path, source: str) -> dict[str, str]:
 
 
 async def test_devices_are_listed(duologue: Run, tmp_path: Path) -> None:
-    """With the defaults marked; a device's name cannot command the terminal."""
+    """The defaults are marked; a device's name cannot control the terminal."""
     outcome = await duologue("devices", env=sounddevice(tmp_path, HEADSET))
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
@@ -81,7 +81,7 @@ async def test_devices_as_json(duologue: Run, tmp_path: Path) -> None:
 
 
 async def test_a_machine_without_devices(duologue: Run, tmp_path: Path) -> None:
-    """A list without entries is no error; to speak without a microphone is one."""
+    """An empty list is no error; ``talk --mic`` without a microphone is one."""
     env = sounddevice(tmp_path, NO_DEVICE)
     listed = await duologue("devices", env=env)
     as_json = await duologue("devices", "--json", env=env)
@@ -99,7 +99,7 @@ async def test_a_machine_without_devices(duologue: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("devices",), ("talk", "--mic", "--local")])
-async def test_without_the_library_it_is_named(
+async def test_a_missing_library_is_named(
     duologue: Run, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     outcome = await duologue(*command, env=sounddevice(tmp_path, NO_PORTAUDIO))
@@ -110,8 +110,8 @@ async def test_without_the_library_it_is_named(
     )
 
 
-async def test_a_device_that_is_not_there(duologue: Run, tmp_path: Path) -> None:
-    """The message names those that are."""
+async def test_an_unknown_device(duologue: Run, tmp_path: Path) -> None:
+    """The message names the existing devices."""
     outcome = await duologue(
         *("talk", "--mic", "--local", "--input-device", "webcam"),
         env=sounddevice(tmp_path, HEADSET),
@@ -124,9 +124,9 @@ async def test_a_device_that_is_not_there(duologue: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "args",
     [
-        pytest.param(("--mic", "--text"), id="two ways to say something"),
-        pytest.param(("--mic", "some.wav"), id="two others"),
-        pytest.param(("--text", "--input-device", "1"), id="a device for nothing"),
+        pytest.param(("--mic", "--text"), id="keyboard and microphone"),
+        pytest.param(("--mic", "some.wav"), id="microphone and file"),
+        pytest.param(("--text", "--input-device", "1"), id="a device without --mic"),
     ],
 )
 async def test_wrong_usage_is_status_2(duologue: Run, args: tuple[str, ...]) -> None:

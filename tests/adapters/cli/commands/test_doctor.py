@@ -1,4 +1,4 @@
-"""``duologue doctor``: each line says how it is and what to do, and shows no key."""
+"""``duologue doctor``: a result and advice for each check, and no key."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SECRET = {"OPENAI_API_KEY": "sk-very-secret"}
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the turns with a service of its own, which take their time."""
+    """Skip the turns with a local service, which take time."""
     monkeypatch.setattr(doctor_service, "_CARRIERS", ())
 
 
 def checks(outcome: Any) -> dict[str, list[tuple[str, str]]]:
-    """Name of a check to how it is and all that it says; from the printed lines."""
+    """The printed status and text by the name of the check."""
     found: dict[str, list[tuple[str, str]]] = {}
     for line in outcome.out.splitlines():
         status, rest = line.split(" ", 1)
@@ -48,8 +48,8 @@ def checks(outcome: Any) -> dict[str, list[tuple[str, str]]]:
 
 
 @pytest.mark.realtime
-def test_what_works(command: Command, serving_here: Serve) -> None:
-    """Python, libraries, codec, voice, a turn over each transport, key and service."""
+def test_a_complete_installation(command: Command, serving_here: Serve) -> None:
+    """Python, extras, codec, voice, a turn over each transport, key and service."""
     url = serving_here(parts=Parts(), key="sk-very-secret")
     outcome = command("doctor", "--base-url", url, env=SECRET)
     assert (outcome.status, outcome.err) == (0, ""), outcome.out
@@ -64,14 +64,12 @@ def test_what_works(command: Command, serving_here: Serve) -> None:
     assert "aiortc 1." in found["extra webrtc"][0][1]
     assert found["service"][0][1] == f"{url}, from --base-url"
     assert found["key"][0][1] == "in OPENAI_API_KEY"
-    assert re.fullmatch(
-        r"it answers and takes the key, in \d+ ms", found["reach"][0][1]
-    )
+    assert re.fullmatch(r"the service accepts the key, in \d+ ms", found["reach"][0][1])
     assert re.fullmatch(r"a spoken reply in \d+ ms", found["local webrtc"][0][1])
 
 
-def test_one_object(command: Command, serving_here: Serve, quick: None) -> None:
-    """``--json``: whether all is well, and the same checks as objects."""
+def test_the_json_object(command: Command, serving_here: Serve, quick: None) -> None:
+    """``--json``: the result and the checks as objects."""
     url = serving_here(parts=Parts())
     outcome = command("doctor", "--base-url", url, "--json")
     assert (outcome.status, outcome.err) == (0, "")
@@ -81,16 +79,16 @@ def test_one_object(command: Command, serving_here: Serve, quick: None) -> None:
     assert key == {
         "name": "key",
         "status": "ok",
-        "found": "none, and none is needed on loopback",
+        "found": "none, and a service on loopback needs none",
         "advice": None,
     }
 
 
-# -- the network
+# The network.
 
 
-def test_without_a_key_nobody_is_asked(command: Command, quick: None) -> None:
-    """The guard of the network would fail it; the missing key is no failure."""
+def test_without_a_key_no_request_is_sent(command: Command, quick: None) -> None:
+    """The network guard would fail the test; a missing key is only a warning."""
     outcome = command("doctor")
     assert outcome.status == 0
     found = checks(outcome)
@@ -102,20 +100,20 @@ def test_without_a_key_nobody_is_asked(command: Command, quick: None) -> None:
             "service; --local needs none",
         )
     ]
-    assert found["reach"] == [("ok", "not asked for: --reach asks the service")]
+    assert found["reach"] == [("ok", "not checked: --reach contacts the service")]
 
 
-def test_nobody_is_asked_against_the_users_will(command: Command, quick: None) -> None:
-    """``--no-reach`` with a key: the guard of the network sees to it."""
+def test_no_reach_sends_no_request(command: Command, quick: None) -> None:
+    """Also with a key; the network guard would fail the test."""
     outcome = command("doctor", "--no-reach", env=SECRET)
     assert outcome.status == 0
-    assert checks(outcome)["reach"][0][1].startswith("not asked for")
+    assert checks(outcome)["reach"][0][1].startswith("not checked")
 
 
-def test_only_the_service_is_asked(
+def test_the_service_of_the_environment(
     command: Command, serving_here: Serve, quick: None
 ) -> None:
-    """That of ``OPENAI_BASE_URL``, if no option names another."""
+    """Without an option ``OPENAI_BASE_URL`` names the service."""
     url = serving_here(parts=Parts())
     outcome = command("doctor", env={**SECRET, "OPENAI_BASE_URL": url})
     assert outcome.status == 0
@@ -125,12 +123,12 @@ def test_only_the_service_is_asked(
 def test_reach_without_a_key(
     command: Command, serving_here: Serve, quick: None
 ) -> None:
-    """An answer is an answer, though it is a refusal."""
+    """A refusal shows that the service answers."""
     url = serving_here(parts=Parts(), key="sk-right")
     outcome = command("doctor", "--base-url", url, "--reach")
     assert outcome.status == 0
     assert checks(outcome)["reach"] == [
-        ("ok", "it answers (401); there is no key to try")
+        ("ok", "the service answers (401); there is no key to check")
     ]
 
 
@@ -151,7 +149,7 @@ def test_a_service_that_refuses(
     status: str,
     said: str,
 ) -> None:
-    """The line says what it answered and what to do; status 1 where it is useless."""
+    """The line has the answer and advice; some answers are only a warning."""
     url = serving_here(parts=Parts(), **answers)
     outcome = command("doctor", "--base-url", url, env=SECRET)
     [(found, text)] = checks(outcome)["reach"]
@@ -160,7 +158,7 @@ def test_a_service_that_refuses(
     assert "very-secret" not in outcome.out
 
 
-def test_a_service_that_is_not_there(command: Command, quick: None) -> None:
+def test_an_unreachable_service(command: Command, quick: None) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -175,7 +173,7 @@ async def test_no_part_of_a_key_is_shown(
     answering: Callable[[bytes], Awaitable[str]],
     quick: None,
 ) -> None:
-    """A service repeats a key with its middle left out: its end is a part of it too."""
+    """Also if the service repeats the beginning and the end of the key."""
     body = (
         b'{"error": {"message": "Incorrect API key: sk-very********CRET, not '
         b'ek_AbCd or sk-very-secret."}}'
@@ -194,17 +192,17 @@ async def test_no_part_of_a_key_is_shown(
 @pytest.mark.parametrize(
     ("key", "status", "said"),
     [
-        ("ek_abc", "warn", "an ephemeral one"),
-        ("sk-a b", "fail", "with characters that no key has"),
-        ("“sk-a”", "fail", "with characters that no key has"),
+        ("ek_abc", "warn", "an ephemeral key"),
+        ("sk-a b", "fail", "with invalid characters"),
+        ("“sk-a”", "fail", "with invalid characters"),
         ("", "warn", "is not set"),
         ("  ", "warn", "is not set"),
     ],
 )
-def test_a_key_that_is_odd(
+def test_an_invalid_key(
     command: Command, quick: None, key: str, status: str, said: str
 ) -> None:
-    """What is wrong with it is said without it."""
+    """The line names the problem without the key."""
     outcome = command("doctor", "--no-reach", env={"OPENAI_API_KEY": key})
     [(found, text)] = checks(outcome)["key"]
     assert found == status
@@ -213,11 +211,11 @@ def test_a_key_that_is_odd(
     assert not key.strip() or key not in outcome.out
 
 
-def test_an_ephemeral_key_is_not_tried_out(command: Command, quick: None) -> None:
-    """It mints no other, and a session may be what it is good for once."""
+def test_an_ephemeral_key_is_not_used(command: Command, quick: None) -> None:
+    """It cannot create a key, and may be valid for only one session."""
     outcome = command("doctor", env={"OPENAI_API_KEY": "ek_abc"})
     assert checks(outcome)["reach"] == [
-        ("ok", "not asked: an ephemeral key is for sessions; try --live")
+        ("ok", "not checked: an ephemeral key can only start a session; try --live")
     ]
 
 
@@ -229,15 +227,15 @@ def test_a_password_in_the_address_is_not_shown(command: Command, quick: None) -
     ]
 
 
-# -- a live turn
+# A live turn.
 
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("transport", ["websocket", "webrtc"])
-def test_a_live_turn_as_expected(
+def test_a_live_turn_without_differences(
     command: Command, serving_here: Serve, quick: None, tmp_path: Path, transport: str
 ) -> None:
-    """One turn, its time and its text; ``--record`` keeps the log of it."""
+    """One turn with its time and its text; ``--record`` writes its log."""
     url = serving_here()
     outcome = command(
         *("doctor", "--base-url", url, "--live", "--transport", transport),
@@ -246,34 +244,32 @@ def test_a_live_turn_as_expected(
     assert outcome.status == 0, outcome.out
     reply, verdict = checks(outcome)["live"]
     assert re.fullmatch(r"a reply in \d+ ms: Hello in five words\.", reply[1])
-    assert verdict == ("ok", "all was as expected")
+    assert verdict == ("ok", "no differences from the expected protocol")
     [session] = fold(read_log_file(tmp_path / "log.jsonl")).sessions.values()
     assert session.connection.status == "closed"
 
 
 @pytest.mark.realtime
-def test_what_differs_in_a_live_turn(
+def test_a_live_turn_with_differences(
     command: Command, serving_here: Serve, quick: None
 ) -> None:
-    """Each difference is a line of its own; the turn went well all the same."""
+    """Each difference is a warning on its own line."""
     lost = Fault(does=Drop(), events=("response.content_part.*",))
     url = serving_here(faults=Faults((lost,)))
     outcome = command("doctor", "--base-url", url, "--live", "--model", "new")
     assert outcome.status == 0
     assert [said for status, said in checks(outcome)["live"] if status == "warn"] == [
-        f"{difference}: a report needs the log of --record"
+        f"{difference}: to report it, attach the log of --record"
         for difference in (
-            "response.content_part.added did not come",
-            "response.content_part.done did not come",
-            "no price is known for the model new, so the cost is not",
+            "response.content_part.added is missing",
+            "response.content_part.done is missing",
+            "the cost is unknown: there is no price for the model new",
         )
     ]
 
 
-def test_a_live_turn_that_fails(
-    command: Command, serving_here: Serve, quick: None
-) -> None:
-    """It fails the command, and what came until then is looked at."""
+def test_a_failed_live_turn(command: Command, serving_here: Serve, quick: None) -> None:
+    """The command fails, and the received events are still compared."""
     cut = Fault(does=Cut(1011), events=("response.created",))
     url = serving_here(parts=Parts(), faults=Faults((cut,)))
     outcome = command("doctor", "--base-url", url, "--live")
@@ -281,7 +277,7 @@ def test_a_live_turn_that_fails(
     first, *others = checks(outcome)["live"]
     assert first[0] == "fail"
     assert "This cut was asked for. (1011)" in first[1]
-    assert any("response.done did not come" in said for _, said in others)
+    assert any("response.done is missing" in said for _, said in others)
 
 
 def test_a_live_turn_needs_a_key(command: Command, quick: None) -> None:
@@ -292,13 +288,13 @@ def test_a_live_turn_needs_a_key(command: Command, quick: None) -> None:
     ]
 
 
-# -- what is missing on this machine
+# Missing parts of this machine.
 
 
 def test_a_library_that_is_missing(
     command: Command, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning with the line that installs it: not everybody needs it."""
+    """A warning with the command that installs it."""
     version = importlib.metadata.version
 
     def without_av(name: str) -> str:
@@ -314,10 +310,10 @@ def test_a_library_that_is_missing(
     ]
 
 
-def test_a_library_that_does_not_load(
+def test_a_library_that_cannot_be_imported(
     command: Command, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is installed and useless: a failure."""
+    """It is installed but broken, which is a failure."""
     monkeypatch.setitem(
         sys.modules, "duologue.transports.drivers.websocket.websocket_transport", None
     )
@@ -336,7 +332,7 @@ def test_a_library_that_does_not_load(
     ],
 )
 def test_an_install_without_sessions(missing: str, said: str) -> None:
-    """Where nothing but the command line is installed, it says what is missing."""
+    """With the extra ``cli`` alone, it names the missing extra."""
     code = (
         f"import sys; sys.modules[{missing!r}] = None; "
         "sys.argv = ['duologue', 'doctor', '--json']; "
@@ -358,16 +354,16 @@ def test_an_install_without_sessions(missing: str, said: str) -> None:
 def test_no_voice_and_no_devices(
     command: Command, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Warnings with the advice of the one who misses them."""
+    """Warnings with the advice of the error."""
 
-    def voiceless() -> None:
+    def no_voice() -> None:
         raise SynthesiserError("install the system package libflite1")
 
-    def deaf() -> None:
+    def no_devices() -> None:
         raise DeviceError("sudo apt-get install libportaudio2")
 
-    monkeypatch.setattr("duologue.local.components.find_synthesiser", voiceless)
-    monkeypatch.setattr("duologue.adapters.audio.list_devices", deaf)
+    monkeypatch.setattr("duologue.local.components.find_synthesiser", no_voice)
+    monkeypatch.setattr("duologue.adapters.audio.list_devices", no_devices)
     outcome = command("doctor")
     assert outcome.status == 0
     found = checks(outcome)
@@ -399,10 +395,8 @@ def test_wrong_usage(command: Command, args: tuple[str, ...], why: str) -> None:
     assert why in " ".join(outcome.err.replace("│", " ").split())
 
 
-def test_a_base_url_of_the_environment_that_is_none(
-    command: Command, quick: None
-) -> None:
-    """A line names the variable and what is wrong with it; the others are there."""
+def test_an_invalid_base_url_in_the_environment(command: Command, quick: None) -> None:
+    """One line names the variable and the problem; the other checks still run."""
     outcome = command("doctor", "--live", env={"OPENAI_BASE_URL": "api.openai.com"})
     assert (outcome.status, outcome.err) == (1, "")
     found = checks(outcome)

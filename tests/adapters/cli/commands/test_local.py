@@ -1,4 +1,4 @@
-"""The options of ``duologue local``, as a user gives them."""
+"""The options of ``duologue local``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @pytest.fixture
 def serving(started: Start) -> Serve:
-    """``async with serving("--key", …) as http``: a client of the command."""
+    """``async with serving("--key", …) as http``: an HTTP client of the service."""
 
     @contextlib.asynccontextmanager
     async def run(
@@ -42,8 +42,8 @@ def serving(started: Start) -> Serve:
     return run
 
 
-async def test_one_key_is_taken(serving: Serve) -> None:
-    """From the option, or from the environment, which no list of processes shows."""
+async def test_only_the_given_key_is_accepted(serving: Serve) -> None:
+    """From the option or the environment, which a list of processes does not show."""
     for options, environment in (
         (("--key", "sk-right"), {}),
         ((), {"DUOLOGUE_LOCAL_KEY": "sk-right"}),

@@ -1,4 +1,4 @@
-"""``duologue say``: one turn, and how it can end."""
+"""``duologue say``: complete and failed turns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCRIPTED = "duologue say: the reply is scripted, not a language model\n"
 
 
 def one_line(outcome: Any, *parts: str) -> None:
-    """The command failed with one line that has these parts."""
+    """Check that it failed with one line that has these parts."""
     err = outcome.err.removeprefix(SCRIPTED)
     assert (outcome.status, err.count("\n")) == (1, 1), outcome
     assert err.startswith("duologue: ")
@@ -40,7 +40,7 @@ def one_line(outcome: Any, *parts: str) -> None:
 
 
 def test_text_in_text_out(command: Command) -> None:
-    """The reply stands alone on standard output; that it is scripted is said beside."""
+    """Only the reply is on standard output, the note is on standard error."""
     outcome = command("say", "hello", "--local", "--text-only")
     assert outcome.status == 0, outcome.err
     assert outcome.out == f"{HELLO}\n"
@@ -49,10 +49,10 @@ def test_text_in_text_out(command: Command) -> None:
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("transport", ["websocket", "webrtc"])
-def test_the_sound_of_the_reply(
+def test_the_audio_of_the_reply(
     command: Command, tmp_path: Path, transport: str
 ) -> None:
-    """``--output`` has all of it, whatever carries it, and ``--record`` the log."""
+    """``--output`` writes all of it over both transports, ``--record`` the log."""
     outcome = command(
         *("say", "hello", "--local", "--transport", transport),
         *("--output", "reply.wav", "--record", "log.jsonl"),
@@ -68,7 +68,7 @@ def test_the_sound_of_the_reply(
     assert [line.text for line in select_transcripts(session)] == ["hello", HELLO]
 
 
-def test_one_object(command: Command, tmp_path: Path) -> None:
+def test_the_json_object(command: Command, tmp_path: Path) -> None:
     """``--json``: ids, text, status, latencies, usage, cost and problems."""
     outcome = command(
         *("say", "hello", "--local", "--text-only", "--json"),
@@ -96,8 +96,8 @@ def test_one_object(command: Command, tmp_path: Path) -> None:
     }
 
 
-def test_what_the_session_is_to_be(command: Command, tmp_path: Path) -> None:
-    """Model, voice, instructions and modality are asked for, turn detection is not."""
+def test_the_configuration_of_the_session(command: Command, tmp_path: Path) -> None:
+    """It has model, voice, instructions and modality, and no turn detection."""
     command(
         *("say", "hello", "--local", "--text-only", "--record", "log.jsonl"),
         *("--model", "m", "--voice", "marin", "--instructions", "Be kind."),
@@ -121,15 +121,15 @@ def test_what_the_session_is_to_be(command: Command, tmp_path: Path) -> None:
 
 
 def test_the_text_from_standard_input(command: Command) -> None:
-    """``-`` is all of it, UTF-8 whatever the locale says."""
+    """``-`` reads all of it, as UTF-8 in every locale."""
     outcome = command("say", "-", "--local", "--text-only", stdin="say grüß gott\n")
     assert (outcome.status, outcome.out) == (0, "Grüß gott\n"), outcome
 
 
-def test_a_reply_cannot_command_the_terminal(
+def test_a_reply_cannot_control_the_terminal(
     command: Command, serving_here: Serve, tmp_path: Path
 ) -> None:
-    """Escape sequences are gone; line breaks are the reply's own."""
+    """Escape sequences are removed, line breaks are kept."""
     scenario = tmp_path / "evil.yaml"
     scenario.write_text(
         'rules:\n  - say: "\\e[31mred\\e]0;title\\a\\nnext\\u202e line"\n'
@@ -139,15 +139,15 @@ def test_a_reply_cannot_command_the_terminal(
     assert (outcome.status, outcome.out) == (0, "red\nnext line\n"), outcome
 
 
-# -- turns that fail
+# Failed turns.
 
 
 def with_fault(does: Any, *events: str) -> dict[str, Any]:
     return {"parts": Parts(), "faults": Faults((Fault(does=does, events=events),))}
 
 
-def test_a_reply_that_is_cut_off(command: Command, serving_here: Serve) -> None:
-    """What came of it is printed, why there is no more is one line; status 1."""
+def test_an_incomplete_reply(command: Command, serving_here: Serve) -> None:
+    """The received text is printed, the reason is one line; status 1."""
     url = serving_here(**with_fault(Cut(1011), "response.output_text.done"))
     outcome = command("say", "hello", "--base-url", url, "--text-only")
     one_line(outcome, "This close was requested by a fault. (1011)")
@@ -160,8 +160,8 @@ def test_a_reply_that_is_cut_off(command: Command, serving_here: Serve) -> None:
     assert said["text"] == HELLO
 
 
-def test_the_first_trouble_and_the_last(command: Command, serving_here: Serve) -> None:
-    """What led to the end is told with it, and what lies between is not."""
+def test_the_first_and_the_last_problem(command: Command, serving_here: Serve) -> None:
+    """Both are reported, the problems between them are not."""
     odd = [
         Fault(does=Errors(1, message=f"Odd {n}."), events=(event,))
         for n, event in enumerate(
@@ -179,7 +179,7 @@ def test_the_first_trouble_and_the_last(command: Command, serving_here: Serve) -
 
 
 def test_a_reply_that_does_not_end(command: Command, serving_here: Serve) -> None:
-    """``--timeout`` bounds the wait."""
+    """``--timeout`` limits the wait."""
     url = serving_here(**with_fault(Drop(), "response.done"))
     outcome = command(
         "say", "hello", "--base-url", url, "--text-only", "--timeout", "2"
@@ -188,8 +188,8 @@ def test_a_reply_that_does_not_end(command: Command, serving_here: Serve) -> Non
     assert outcome.out == f"{HELLO}\n"
 
 
-def test_an_error_beside_the_reply(command: Command, serving_here: Serve) -> None:
-    """A whole reply is a reply: the error is among the problems."""
+def test_an_error_with_a_complete_reply(command: Command, serving_here: Serve) -> None:
+    """The turn succeeds; the error is among the problems."""
     fault = with_fault(Errors(1, message="Odd."), "response.created")
     url = serving_here(**fault)
     outcome = command("say", "hello", "--base-url", url, "--text-only", "--json")
@@ -199,8 +199,8 @@ def test_an_error_beside_the_reply(command: Command, serving_here: Serve) -> Non
     assert (said["status"], said["text"]) == ("completed", HELLO)
 
 
-def test_a_response_that_fails(command: Command, serving_here: Serve) -> None:
-    """Without a voice a spoken reply fails, and the service's reason is told."""
+def test_a_failed_response(command: Command, serving_here: Serve) -> None:
+    """A spoken reply fails without a synthesiser; the service's reason is printed."""
     url = serving_here(parts=Parts())
     outcome = command("say", "hello", "--base-url", url)
     one_line(outcome, "voice")
@@ -209,10 +209,8 @@ def test_a_response_that_fails(command: Command, serving_here: Serve) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "webrtc"])
-def test_a_key_that_is_refused(
-    command: Command, serving_here: Serve, transport: str
-) -> None:
-    """One line says so, and nothing of the key; the object says failed."""
+def test_a_refused_key(command: Command, serving_here: Serve, transport: str) -> None:
+    """One line names the refusal without the key; the JSON status is failed."""
     url = serving_here(parts=Parts(), key="sk-right")
     for json_too in ((), ("--json",)):
         outcome = command(
@@ -225,8 +223,8 @@ def test_a_key_that_is_refused(
     assert json.loads(outcome.out)["status"] == "failed"
 
 
-def test_a_service_that_is_not_there(command: Command, tmp_path: Path) -> None:
-    """Its address is named, and files that were there stay as they were."""
+def test_an_unreachable_service(command: Command, tmp_path: Path) -> None:
+    """Its address is named, and existing files do not change."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -241,15 +239,15 @@ def test_a_service_that_is_not_there(command: Command, tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == "precious"
 
 
-def test_no_key_says_what_to_do(command: Command) -> None:
-    """Nobody is asked without a key: the guard of the network sees to that."""
+def test_without_a_key_the_error_has_advice(command: Command) -> None:
+    """No request is sent: the network guard would fail the test."""
     one_line(command("say", "hello"), "OPENAI_API_KEY", "--local")
 
 
 async def test_an_interruption_is_clean(
     started: Callable[..., Awaitable[Any]], serving_here: Serve, tmp_path: Path
 ) -> None:
-    """Ctrl-C ends it with 130 and no traceback; the log keeps what was."""
+    """Ctrl-C ends it with 130 and no traceback; the log is complete."""
     url = serving_here(**with_fault(Drop(), "response.done"))
     log = tmp_path / "log.jsonl"
     process = await started(
@@ -267,7 +265,7 @@ async def test_an_interruption_is_clean(
 
 @pytest.mark.parametrize("option", ["--output", "--record"])
 def test_a_file_that_cannot_be_written(command: Command, option: str) -> None:
-    """Said before anything is."""
+    """The error comes before the session starts."""
     outcome = command("say", "hello", "--local", option, "no/where.x")
     one_line(outcome, "no/where.x", "No such file or directory")
 
@@ -276,7 +274,7 @@ def test_a_file_that_cannot_be_written(command: Command, option: str) -> None:
     ("missing", "transport"), [("websockets", "websocket"), ("aiortc", "webrtc")]
 )
 def test_a_missing_extra_is_named(missing: str, transport: str) -> None:
-    """The one of the transport that was asked for."""
+    """It is the extra of the requested transport."""
     args = ["duologue", "say", "x", "--transport", transport]
     code = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = {args!r}; "
@@ -303,7 +301,7 @@ def test_a_missing_extra_is_named(missing: str, transport: str) -> None:
         (("say", "-"), b"\xff\xfe", "the text is not UTF-8"),
         (("say", "bad \udcff byte"), b"", "the text is not UTF-8"),
         (("say", "x", "--transport", "udp"), b"", "webrtc or websocket"),
-        (("say", "x", "--text-only", "--output", "r.wav"), b"", "has no sound"),
+        (("say", "x", "--text-only", "--output", "r.wav"), b"", "--output needs audio"),
         (("say", "x", "--output", "a", "--record", "./a"), b"", "the same file"),
         (("say", "x", "--base-url", "127.0.0.1/v1"), b"", "http://"),
         (
@@ -317,7 +315,7 @@ def test_a_missing_extra_is_named(missing: str, transport: str) -> None:
 def test_bad_input_is_status_2(
     command: Command, args: tuple[str, ...], stdin: bytes, why: str
 ) -> None:
-    """What cannot be said is refused before anybody is asked."""
+    """It is rejected before a session starts."""
     outcome = command(*args, stdin=stdin)
     assert (outcome.status, outcome.out) == (2, "")
     assert why in " ".join(outcome.err.replace("│", " ").split())

@@ -1,4 +1,4 @@
-"""``duologue token``: an ephemeral key, and nothing of the key that mints it."""
+"""``duologue token``: an ephemeral key, without showing the API key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = {"OPENAI_API_KEY": "sk-very-secret"}
 
 
 def one_line(outcome: Any, *parts: str) -> None:
-    """The command failed with one line that has these parts, and prints no key."""
+    """Check that it failed with one line that has these parts and no key."""
     assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)
     assert outcome.err.startswith("duologue: ")
     assert "very-secret" not in outcome.err
@@ -27,10 +27,9 @@ def one_line(outcome: Any, *parts: str) -> None:
         assert part in outcome.err
 
 
-def test_the_key_stands_alone_and_opens_a_session(
+def test_only_the_key_is_printed_and_it_starts_a_session(
     command: Command, serving_here: Serve
 ) -> None:
-    """What is printed is the ephemeral key; a session begins by it."""
     url = serving_here(parts=Parts(), key="sk-very-secret")
     minted = command("token", "--base-url", url, env=KEY)
     assert (minted.status, minted.err) == (0, "")
@@ -44,8 +43,8 @@ def test_the_key_stands_alone_and_opens_a_session(
     assert (said.status, said.out) == (0, "Hello there. It is good to hear you.\n")
 
 
-def test_one_object(command: Command, serving_here: Serve) -> None:
-    """``--json`` has the key, how long it is good for, and what it is for."""
+def test_the_json_object(command: Command, serving_here: Serve) -> None:
+    """``--json`` has the key, its lifetime, its service and its model."""
     url = serving_here(parts=Parts())
     outcome = command(
         *("token", "--base-url", url, "--json"),
@@ -59,10 +58,10 @@ def test_one_object(command: Command, serving_here: Serve) -> None:
     assert "very-secret" not in outcome.out
 
 
-def test_the_configuration_goes_with_the_key(
+def test_the_key_carries_the_configuration(
     command: Command, serving_here: Serve, tmp_path: Path
 ) -> None:
-    """A session that begins by the key has it."""
+    """A session that starts with the key has it."""
     url = serving_here(parts=Parts())
     minted = command("token", "--base-url", url, "--instructions", "Be kind.", env=KEY)
     command(
@@ -87,22 +86,22 @@ def test_a_service_on_this_machine_needs_no_key(
 
 
 def test_no_key(command: Command) -> None:
-    """Nobody is asked without one: the guard of the network sees to that."""
+    """No request is sent: the network guard would fail the test."""
     one_line(command("token"), "OPENAI_API_KEY is not set")
 
 
-def test_an_ephemeral_key_mints_none(command: Command) -> None:
+def test_an_ephemeral_key_cannot_create_one(command: Command) -> None:
     outcome = command("token", env={"OPENAI_API_KEY": "ek_very-secret"})
     one_line(outcome, "OPENAI_API_KEY holds an ephemeral key")
 
 
-def test_a_key_that_is_refused(command: Command, serving_here: Serve) -> None:
+def test_a_refused_key(command: Command, serving_here: Serve) -> None:
     url = serving_here(parts=Parts(), key="sk-right")
     outcome = command("token", "--base-url", url, env=KEY)
     one_line(outcome, "the service refused the key (401)")
 
 
-def test_a_key_that_no_header_can_carry(command: Command, serving_here: Serve) -> None:
+def test_a_key_with_invalid_characters(command: Command, serving_here: Serve) -> None:
     url = serving_here(parts=Parts())
     env = {"OPENAI_API_KEY": "sk-very-secret\nX-Evil: 1"}
     outcome = command("token", "--base-url", url, env=env)
@@ -113,7 +112,7 @@ async def test_a_service_that_repeats_the_key(
     duologue: Callable[..., Awaitable[Any]],
     answering: Callable[[bytes], Awaitable[str]],
 ) -> None:
-    """One that gives the API key back, in a key's place or in an error, is no leak."""
+    """An API key in the answer, as key or in an error, is not printed."""
     for status, body in (
         ("200 OK", b'{"value": "sk-very-secret"}'),
         ("401 No", b'{"error": {"message": "Wrong key: sk-very-secret"}}'),

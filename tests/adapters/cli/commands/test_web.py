@@ -1,4 +1,4 @@
-"""``duologue web``, as a user starts and ends it."""
+"""Start and end of ``duologue web``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def who(request):
 
 
 async def ready(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """The one line that it prints."""
+    """The line on standard output."""
     assert process.stdout is not None
     async with asyncio.timeout(30):
         found: dict[str, Any] = json.loads(await process.stdout.readline())
@@ -33,7 +33,7 @@ async def ready(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_serves_the_page_until_it_is_told_to_stop(
+async def test_it_serves_the_page_until_it_is_stopped(
     started: Start, number: signal.Signals
 ) -> None:
     process = await started("web", "--local", "--port", "0", "--json")
@@ -52,7 +52,7 @@ async def test_it_serves_the_page_until_it_is_told_to_stop(
     assert (process.returncode, out) == (0, b"")
 
 
-async def test_it_prints_its_url_alone(started: Start) -> None:
+async def test_only_its_url_is_printed(started: Start) -> None:
     process = await started("web", "--local", "--port", "0", "--no-open")
     assert process.stdout is not None
     async with asyncio.timeout(30):
@@ -61,8 +61,8 @@ async def test_it_prints_its_url_alone(started: Start) -> None:
     assert line.endswith("/")
 
 
-async def test_an_application_says_who_asks(started: Start, tmp_path: Path) -> None:
-    """From a module of the current folder."""
+async def test_requests_are_authenticated(started: Start, tmp_path: Path) -> None:
+    """By a function that is imported from the current folder."""
     (tmp_path / "mine.py").write_text(AUTH)
     process = await started(
         *("web", "--local", "--port", "0", "--json", "--auth", "mine:who", "--direct")
@@ -75,10 +75,8 @@ async def test_an_application_says_who_asks(started: Start, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
-async def test_nobody_else_is_served_without_authentication(
-    duologue: Run, host: str
-) -> None:
-    """It does not start; nor without a name by which others may reach it."""
+async def test_other_machines_need_authentication(duologue: Run, host: str) -> None:
+    """Without it the command does not start, nor without an allowed origin."""
     outcome = await duologue("web", "--local", "--host", host, "--port", "0")
     assert outcome.status == 1
     assert "--auth" in outcome.err
@@ -97,7 +95,7 @@ async def test_nobody_else_is_served_without_authentication(
         ((), "OPENAI_API_KEY is not set"),
     ],
 )
-async def test_what_cannot_be_served_is_said_in_one_line(
+async def test_an_error_at_the_start_is_one_line(
     duologue: Run, options: tuple[str, ...], message: str
 ) -> None:
     key = {"OPENAI_API_KEY": "sk-any"} if options else {}
@@ -107,7 +105,7 @@ async def test_what_cannot_be_served_is_said_in_one_line(
     assert outcome.err.count("\n") == 1
 
 
-async def test_a_port_that_is_taken_is_named(started: Start, duologue: Run) -> None:
+async def test_a_used_port_is_named(started: Start, duologue: Run) -> None:
     process = await started("web", "--local", "--port", "0", "--json")
     port = httpx.URL((await ready(process))["url"]).port
     outcome = await duologue("web", "--local", "--no-open", "--port", str(port))

@@ -1,4 +1,4 @@
-"""What `doctor --live` calls a difference: a service held against the protocol."""
+"""The differences of `doctor --live` between a turn and the expected protocol."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ USAGE = {
     "output_token_details": {"text_tokens": 3},
 }
 DONE = {"id": "r", "status": "completed", "output": [ITEM], "usage": USAGE}
-WISH = {
+REQUEST = {
     "type": "session.update",
     "session": {"type": "realtime", "model": MODEL, "instructions": "Be.", "tools": []},
 }
 
 Event = dict[str, Any]
-#: A typed turn with a written reply, as the service plays it.
+#: The events of the service in a typed turn with a written reply.
 TURN: list[Event] = [
     {"type": "session.created", "session": SESSION},
     {"type": "session.updated", "session": SESSION},
@@ -68,7 +68,9 @@ TURN: list[Event] = [
 
 def found(turn: list[Event]) -> tuple[str, ...]:
     """The differences of a turn with a written reply over WebSocket."""
-    lines = [{"dir": "local", "event": {"type": "duologue.requested", "event": WISH}}]
+    lines = [
+        {"dir": "local", "event": {"type": "duologue.requested", "event": REQUEST}}
+    ]
     for number, event in enumerate(turn):
         lines.append({"dir": "in", "event": {"event_id": f"e{number}", **event}})
     turn_records = list(read_log([json.dumps(line) for line in lines]))
@@ -85,33 +87,33 @@ def without(kind: str) -> list[Event]:
 
 
 def changed(kind: str, **fields: Any) -> list[Event]:
-    """The turn with other fields in the first event of this type."""
+    """The turn with these fields in the first event of this type."""
     at = named(kind)
     return [*TURN[:at], {**TURN[at], **fields}, *TURN[at + 1 :]]
 
 
-def test_a_turn_as_it_should_be_has_none() -> None:
-    """The padding of a delta and the limits, which come anywhere, are none either."""
+def test_an_expected_turn_has_no_differences() -> None:
+    """Nor has one with padded deltas or without rate limits."""
     assert found(TURN) == ()
     assert found([*without("rate_limits.updated")]) == ()
 
 
-def test_what_does_not_come() -> None:
+def test_a_missing_event() -> None:
     assert found(without("response.content_part.added")) == (
-        "response.content_part.added did not come",
+        "response.content_part.added is missing",
     )
 
 
-def test_what_comes_in_another_order() -> None:
+def test_events_in_another_order() -> None:
     at = named("response.output_text.delta")
     swapped = [*TURN[:at], TURN[at + 1], TURN[at], *TURN[at + 2 :]]
     assert found(swapped) == (
-        "response.output_text.done came before response.output_text.delta",
+        "response.output_text.done arrived before response.output_text.delta",
     )
 
 
-def test_what_nobody_knows() -> None:
-    """Types that are not in the catalogue, counted; known ones that do not belong."""
+def test_unknown_and_unexpected_types() -> None:
+    """Unknown types are counted; known types may be unexpected in a turn."""
     more = [
         *TURN,
         {"type": "ping"},
@@ -119,68 +121,66 @@ def test_what_nobody_knows() -> None:
         {"type": "input_audio_buffer.cleared"},
     ]
     assert found(more) == (
-        "an event of an unknown type: ping (2 of them)",
-        "input_audio_buffer.cleared came, which a typed turn has not",
+        "an unknown event type: ping (2 times)",
+        "input_audio_buffer.cleared is unexpected in a typed turn",
     )
 
 
-def test_a_field_that_nobody_knows() -> None:
-    """Wherever it stands in the event."""
+def test_an_unknown_field() -> None:
+    """At any depth of the event."""
     part = {**PART, "mood": "gay"}
     spiced = changed("response.content_part.added", part=part, rid=7)
     assert found(spiced) == (
-        "response.content_part.added has what is not known: part.mood, rid",
+        "response.content_part.added has unknown fields: part.mood, rid",
     )
 
 
-def test_a_frame_that_cannot_be_read() -> None:
-    """A value of a wrong type makes it so, and then the event did not come."""
+def test_a_malformed_frame() -> None:
+    """A value of the wrong type makes the frame malformed and the event missing."""
     broken = changed("response.output_text.done", text=7)
     first, second = found(broken)
-    assert first.startswith("a frame that cannot be read: ")
-    assert second == "response.output_text.done did not come"
+    assert first.startswith("a malformed frame: ")
+    assert second == "response.output_text.done is missing"
 
 
-def test_the_name_of_the_beta() -> None:
-    """It is understood, and said."""
+def test_a_name_of_the_beta_protocol() -> None:
+    """It is decoded, and reported."""
     at = named("response.output_text.delta")
     old = [*TURN[:at], {**TURN[at], "type": "response.text.delta"}, *TURN[at + 1 :]]
     assert found(old) == (
-        "the name of another version of the protocol: response.text.delta",
+        "a name of another version of the protocol: response.text.delta",
     )
 
 
-def test_a_configuration_that_is_not_what_was_asked_for() -> None:
-    """The last word of the service counts; nothing in place of an empty list is it."""
+def test_a_configuration_unlike_the_requested_one() -> None:
+    """The last confirmed configuration counts; null is equal to an empty list."""
     other = changed("session.updated", session={**SESSION, "instructions": None})
-    assert found(other) == ('instructions is null, "Be." was asked for',)
+    assert found(other) == ('instructions is null, not "Be." as requested',)
     longer = changed("session.updated", session={**SESSION, "model": "m" * 99})
-    assert found(longer)[0] == f'model is "{"m" * 59}…, "{MODEL}" was asked for'
+    assert found(longer)[0] == f'model is "{"m" * 59}…, not "{MODEL}" as requested'
 
 
-def test_what_cannot_be_reckoned() -> None:
-    """A model without a price, and usage that is not told."""
+def test_an_unknown_cost() -> None:
+    """A model without a price, and a response without usage."""
     session = {**SESSION, "model": "new"}
     priceless = changed("session.updated", session=session)
     assert found(priceless)[-1] == (
-        "no price is known for the model new, so the cost is not"
+        "the cost is unknown: there is no price for the model new"
     )
     response = {"id": "r", "status": "completed", "output": [ITEM]}
     assert found(changed("response.done", response=response)) == (
-        "the service told no usage",
+        "the service reported no usage",
     )
 
 
 @given(
     hostile(records(turns=2)), st.sampled_from(["websocket", "webrtc"]), st.booleans()
 )
-def test_whatever_a_service_does_is_told(
-    stream: Stream, carrier: str, spoken: bool
-) -> None:
-    """Each difference is a text; none comes twice."""
+def test_any_stream_can_be_compared(stream: Stream, carrier: str, spoken: bool) -> None:
+    """Each difference is reported once."""
     [session] = fold(stream).sessions.values()
-    told = differences(stream, session, carrier=carrier, spoken=spoken)
-    assert len(set(told)) == len(told)
+    lines = differences(stream, session, carrier=carrier, spoken=spoken)
+    assert len(set(lines)) == len(lines)
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="needs ../shared")
@@ -188,17 +188,17 @@ def test_whatever_a_service_does_is_told(
     "name",
     ["openai-ws-text-in-audio-out-turn", "gateway-ws-gateway-openai-text-in-audio-out"],
 )
-def test_a_recorded_turn_of_the_real_service_has_none(name: str) -> None:
+def test_a_recorded_turn_of_the_real_service_has_no_differences(name: str) -> None:
     turn = list(read_log_file(FOLDER / f"{name}.jsonl"))
     [session] = fold(turn).sessions.values()
     assert differences(turn, session, carrier="websocket", spoken=True) == ()
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="needs ../shared")
-def test_a_dialect_has_many() -> None:
-    """The control: a service that speaks otherwise is seen to."""
+def test_a_turn_of_another_service_has_differences() -> None:
+    """Control: its protocol differs from OpenAI's."""
     turn = list(read_log_file(FOLDER / "xai-ws-text-in-audio-out-turn.jsonl"))
     [session] = fold(turn).sessions.values()
     seen = differences(turn, session, carrier="websocket", spoken=True)
-    assert "an event of an unknown type: ping" in seen
-    assert "conversation.item.done did not come" in seen
+    assert "an unknown event type: ping" in seen
+    assert "conversation.item.done is missing" in seen

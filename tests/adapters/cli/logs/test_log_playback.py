@@ -1,4 +1,4 @@
-"""``duologue replay`` with a hand on the time: as recorded, faster, step by step."""
+"""``duologue replay`` in real time, faster, and step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from rich.console import Console
 
 from duologue.adapters.cli.logs.log_playback import paced, stepped
-from duologue.adapters.cli.shared.escape import plain
+from duologue.adapters.cli.shared.escape import strip_controls
 from duologue.core import Record, Store, read_log, to_line
 from duologue.core.testing import Stream, hostile
 from duologue.core.testing import records as streams
@@ -67,7 +67,7 @@ def records(log: Path) -> list[Record]:
 
 
 class FakeTime:
-    """A clock that only moves when somebody sleeps."""
+    """A clock that only advances in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -82,7 +82,7 @@ class FakeTime:
 def test_the_pace_is_that_of_the_recording(
     log: Path, speed: float, seconds: float
 ) -> None:
-    """``speed`` divides its time, and each record comes when it is due."""
+    """Each record is due at its recorded time divided by ``speed``."""
     time, due = FakeTime(), []
     for record in paced(
         iter(records(log)),
@@ -93,11 +93,11 @@ def test_the_pace_is_that_of_the_recording(
     ):
         due.append((record.at, round((time.now - 100.0) * speed + 10.0, 6)))
     assert time.now - 100.0 == pytest.approx(seconds)
-    assert all(at == came for at, came in due), due
+    assert all(at == shown for at, shown in due), due
 
 
-def test_time_that_was_spent_elsewhere_is_made_up_for(log: Path) -> None:
-    """Who is late for a record does not sleep, and the next one is on time again."""
+def test_a_delay_of_the_consumer_is_made_up_for(log: Path) -> None:
+    """A late record is not delayed, so that the next one is on time."""
     time = FakeTime()
     for record in paced(
         iter(records(log)),
@@ -112,14 +112,14 @@ def test_time_that_was_spent_elsewhere_is_made_up_for(log: Path) -> None:
     assert sum(time.slept) == pytest.approx(5.0)
 
 
-def test_words_come_as_they_were_recorded(command: Command, log: Path) -> None:
+def test_the_transcript_is_printed_as_recorded(command: Command, log: Path) -> None:
     """Deltas on one line, each speaker on another, with the time since the start."""
     outcome = command("replay", log, "--speed", "10000")
     assert (outcome.status, outcome.err) == (0, "")
     words, _, summary = outcome.out.partition("\nsession ")
     assert words == (
         "  0.000 s session me: open\n"
-        "  1.000 s (you are heard)\n"
+        "  1.000 s (speech detected)\n"
         "  3.000 s assistant: Hello there.\n"
         "  4.000 s you: good morning\n"
         "  6.000 s problem: Too slow.\n"
@@ -128,7 +128,7 @@ def test_words_come_as_they_were_recorded(command: Command, log: Path) -> None:
     assert f"\nsession {summary}" == command("replay", log).out
 
 
-def test_a_log_without_times_comes_at_once(command: Command, tmp_path: Path) -> None:
+def test_a_log_without_times_is_not_delayed(command: Command, tmp_path: Path) -> None:
     lines = (
         {"dir": "in", "event": {"type": "session.created", "session": {}}},
         {"close": {"code": 1006, "reason": "gone"}},
@@ -140,14 +140,14 @@ def test_a_log_without_times_comes_at_once(command: Command, tmp_path: Path) -> 
 
 
 def test_step_by_step(command: Command, log: Path) -> None:
-    """Enter lets one record through, a number so many, and q ends it.
+    """Enter shows one record, a number that many, and q ends.
 
-    The summary is that of the records so far.
+    The summary is that of the shown records.
     """
     outcome = command("replay", log, "--step", stdin="\n5\nwhat\nq\n")
     assert (outcome.status, outcome.err) == (0, "")
     shown, _, summary = outcome.out.partition("\nsession ")
-    hint = "Enter shows the next record, a number so many, q ends it."
+    hint = "Enter shows the next record, a number that many, q ends."
     assert shown.splitlines() == [
         hint,
         "    1   0.000 s local duologue.connecting",
@@ -172,7 +172,7 @@ def test_the_end_of_the_input_ends_the_steps(command: Command, log: Path) -> Non
 
 
 def test_up_to_a_record(command: Command, log: Path) -> None:
-    """``--until`` is the last record that counts, with and without a pace."""
+    """``--until`` is the last record, with and without ``--speed``."""
     states = [
         json.loads(command("replay", log, "--json", *until).out)["sessions"][0]
         for until in ((), ("--until", "7"), ("--until", "99"))
@@ -190,23 +190,23 @@ def test_up_to_a_record(command: Command, log: Path) -> None:
 
 
 @given(hostile(streams(turns=2, sessions=2, translation=True)))
-def test_whatever_was_recorded_can_be_shown(stream: Stream) -> None:
-    """At a pace and step by step every record is passed on, and nothing commands."""
+def test_any_stream_can_be_shown(stream: Stream) -> None:
+    """Every record is yielded, and the output has no control characters."""
     shown = io.StringIO()
     console = Console(file=shown, soft_wrap=True)
     assert list(paced(iter(stream), console, 1e9)) == list(stream)
     steps = stepped(iter(stream), console, lines=iter(["9999"]))
     assert list(steps) == list(stream)
-    assert plain(shown.getvalue()) == shown.getvalue()
+    assert strip_controls(shown.getvalue()) == shown.getvalue()
 
 
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (("--speed", "0"), "--speed is a number above 0"),
-        (("--speed", "-1"), "--speed is a number above 0"),
-        (("--speed", "nan"), "--speed is a number above 0"),
-        (("--speed", "inf"), "--speed is a number above 0"),
+        (("--speed", "0"), "--speed must be a number above 0"),
+        (("--speed", "-1"), "--speed must be a number above 0"),
+        (("--speed", "nan"), "--speed must be a number above 0"),
+        (("--speed", "inf"), "--speed must be a number above 0"),
         (("--speed", "fast"), "Invalid value for '--speed'"),
         (("--until", "0"), "Invalid value for '--until'"),
         (("--speed", "2", "--step"), "--speed and --step exclude each other"),
@@ -222,15 +222,14 @@ def test_wrong_usage(
     assert why in " ".join(outcome.err.split())
 
 
-def test_steps_need_the_keyboard(command: Command, log: Path) -> None:
-    """Standard input cannot be the log and the hand that goes through it."""
+def test_step_needs_a_file(command: Command, log: Path) -> None:
     outcome = command("replay", "-", "--step", stdin=log.read_bytes())
     assert outcome.status == 2
     assert "give the log as a file" in " ".join(outcome.err.split())
 
 
-def test_a_damaged_log_goes_to_its_damage(command: Command, log: Path) -> None:
-    """At any pace: what can be read is shown, then one line says where it ends."""
+def test_a_damaged_log_is_shown_up_to_the_damage(command: Command, log: Path) -> None:
+    """With each option; then one line names the damaged line."""
     log.write_bytes(log.read_bytes()[:-40])
     for options in (("--speed", "10000"), ("--step",), ("--until", "5")):
         outcome = command("replay", log, *options, stdin="\n" * 20)

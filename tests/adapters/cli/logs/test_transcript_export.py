@@ -1,4 +1,4 @@
-"""``duologue export``: what a transcript shows, in each of its forms."""
+"""``duologue export``: the transcript in each of its formats."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from duologue.adapters.cli.logs.transcript_export import Said, as_json, transcripts
-from duologue.adapters.cli.logs.transcript_formats import as_markdown, as_text
-from duologue.adapters.cli.shared.escape import plain
+from duologue.adapters.cli.logs.transcript_export import MessageEntry, transcripts
+from duologue.adapters.cli.logs.transcript_formats import as_json, as_markdown, as_text
+from duologue.adapters.cli.shared.escape import strip_controls
 from duologue.core import Store, fold, select_transcripts, to_line
 from duologue.core.testing import Stream, hostile, records
 
@@ -47,7 +47,7 @@ def output(response_id: str, item_id: str) -> dict[str, Any]:
     return {"type": kind, "response_id": response_id, "output_index": 0, "item": item}
 
 
-#: A conversation with all that a transcript tells apart: (seconds, event).
+#: A conversation with every kind of entry: (seconds, event).
 TALK: list[tuple[float, dict[str, Any]]] = [
     (0, {"type": "duologue.connecting"}),
     (0, {"type": "session.created", "session": SESSION}),
@@ -189,10 +189,10 @@ gave
 def test_a_transcript_for_people(
     command: Command, log: Path, form: str, shown: str
 ) -> None:
-    """Speakers, times, calls with their output, what was heard of an interrupted text.
+    """Speakers, times, calls with output, and the heard part of an interrupted text.
 
-    A second line of a text cannot pass for another speaker's, and an escape sequence
-    is gone as a whole.
+    A second line of a text cannot look like another entry, and escape sequences are
+    removed.
     """
     outcome = command("export", log, "--format", form)
     assert (outcome.status, outcome.err) == (0, "")
@@ -254,10 +254,10 @@ EVIL = "\x1b]0;title\x07a\x9b31mb\x1b(Bc\u202ed\u2066e\u200ff\rg\x00h\x85i\x1bPz
 
 
 @pytest.mark.parametrize("form", ["txt", "md", "json"])
-def test_nothing_in_a_transcript_commands(
+def test_a_transcript_has_no_control_characters(
     command: Command, tmp_path: Path, form: str
 ) -> None:
-    """No C0, C1, escape sequence or mark of direction is left of any text."""
+    """No C0, C1, escape sequence or Bidi_Control character in any text."""
     call = {
         "type": "function_call",
         "id": "f",
@@ -281,8 +281,8 @@ def test_nothing_in_a_transcript_commands(
     assert "31m" not in outcome.out
 
 
-def test_what_is_said_is_no_markup(command: Command, tmp_path: Path) -> None:
-    """Markdown shows a text as it is, and a fence is longer than those in it."""
+def test_markdown_in_a_text_is_escaped(command: Command, tmp_path: Path) -> None:
+    """And a fence is longer than those in the text."""
     text = "# *a* [b](http://c) <img src=x> `d`\n1. e\n- f | g"
     call = {
         "type": "function_call",
@@ -307,10 +307,10 @@ def test_what_is_said_is_no_markup(command: Command, tmp_path: Path) -> None:
     )
 
 
-def test_the_name_of_the_output_says_the_form(
+def test_the_name_of_the_output_gives_the_format(
     command: Command, log: Path, tmp_path: Path
 ) -> None:
-    """A new file is readable by its owner only: it holds what was said."""
+    """Only the owner may read a new file."""
     outcome = command("export", log, "--output", "talk.md")
     assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
     assert (tmp_path / "talk.md").read_text() == MARKDOWN
@@ -322,10 +322,10 @@ def test_a_log_is_read_from_standard_input(command: Command, log: Path) -> None:
     assert command("export", "-", stdin=log.read_bytes()).out == TEXT
 
 
-def test_a_damaged_log_gives_what_it_can(
+def test_a_damaged_log_is_written_up_to_the_damage(
     command: Command, log: Path, tmp_path: Path
 ) -> None:
-    """What can be read is written, then one line says where the log ends; status 1."""
+    """Then one line names the damaged line; the status is 1."""
     log.write_bytes(log.read_bytes()[:-40])
     outcome = command("export", log, "--output", "talk.txt")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
@@ -333,7 +333,7 @@ def test_a_damaged_log_gives_what_it_can(
     assert (tmp_path / "talk.txt").read_text().endswith("problem: No way.\n")
 
 
-def test_sessions_stand_in_the_order_in_which_they_began(
+def test_sessions_are_in_the_order_of_their_first_records(
     command: Command, tmp_path: Path
 ) -> None:
     names = [f"s{number}" for number in range(20)]
@@ -346,8 +346,8 @@ def test_sessions_stand_in_the_order_in_which_they_began(
     assert [each["id"] for each in json.loads(outcome.out)["sessions"]] == names
 
 
-def test_missing_records_are_said(command: Command, tmp_path: Path) -> None:
-    """A gap in the records stands where it is; a log without times shows none."""
+def test_a_gap_is_marked(command: Command, tmp_path: Path) -> None:
+    """At its place; the entries of a log without times have none."""
     lines = (
         {"dir": "in", "event": added(None, message("u", "user", "one"))},
         {"dir": "local", "event": {"type": "duologue.gap", "reason": "lost"}},
@@ -357,13 +357,13 @@ def test_missing_records_are_said(command: Command, tmp_path: Path) -> None:
     outcome = command("export", "t.jsonl")
     assert outcome.out.splitlines()[3:6] == [
         "user: one",
-        "(records are missing here, and words perhaps)",
+        "(records are missing here, and possibly text)",
         "user: two",
     ]
 
 
 def test_a_translation_has_two_texts(command: Command, tmp_path: Path) -> None:
-    """What was said, and what it means."""
+    """The speech and its translation."""
     session = {"type": "translation", "model": "gpt-realtime-translate"}
     talk: list[tuple[float, dict[str, Any]]] = [
         (0.0, {"type": "session.created", "session": session}),
@@ -376,23 +376,25 @@ def test_a_translation_has_two_texts(command: Command, tmp_path: Path) -> None:
 
 
 @given(hostile(records(turns=2, sessions=2, translation=True)))
-def test_whatever_was_recorded_has_a_transcript(stream: Stream) -> None:
-    """In each form, with every word that the state shows, and nothing that commands."""
+def test_any_stream_has_a_transcript(stream: Stream) -> None:
+    """In each format, with every text of the state and no control characters."""
     sessions = transcripts(stream)
     assert {each.id for each in sessions} == set(fold(stream).sessions)
     for write in (as_text, as_markdown, as_json):
         written = write(sessions)
-        assert plain(written) == written
+        assert strip_controls(written) == written
     for session in sessions:
         shown = select_transcripts(fold(stream).sessions[session.id])
-        texts = {entry.text for entry in session.entries if isinstance(entry, Said)}
-        assert {plain(line.text) for line in shown} <= texts
+        texts = {
+            entry.text for entry in session.entries if isinstance(entry, MessageEntry)
+        }
+        assert {strip_controls(line.text) for line in shown} <= texts
 
 
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (("talk.jsonl", "--format", "pdf"), "it is txt, md or json"),
+        (("talk.jsonl", "--format", "pdf"), "must be txt, md or json"),
         (("talk.jsonl", "--format", "md", "--json"), "exclude each other"),
         (("talk.jsonl", "--output", "./talk.jsonl"), "the same file"),
         ((), "Missing argument"),
@@ -401,7 +403,7 @@ def test_whatever_was_recorded_has_a_transcript(stream: Stream) -> None:
 def test_wrong_usage(
     command: Command, log: Path, args: tuple[str, ...], why: str
 ) -> None:
-    """Refused before anything is read or written, with the usage; status 2."""
+    """Rejected with the usage before a file is read or written; status 2."""
     before = log.read_bytes()
     outcome = command("export", *args)
     assert outcome.status == 2
@@ -419,7 +421,7 @@ def test_wrong_usage(
         (("talk.jsonl", "--output", "/dev/full"), "/dev/full: No space left"),
     ],
 )
-def test_what_fails_is_one_line(
+def test_an_error_is_one_line(
     command: Command, log: Path, tmp_path: Path, args: tuple[str, ...], why: str
 ) -> None:
     """It names the file; status 1."""

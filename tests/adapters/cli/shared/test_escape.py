@@ -1,4 +1,4 @@
-"""Text of others: what is taken out of it, and what stays."""
+"""Foreign text loses its control characters and nothing else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.adapters.cli.shared.escape import as_line, plain
+from duologue.adapters.cli.shared.escape import json_line, single_line, strip_controls
 
 #: Unicode's Bidi_Control.
 BIDI = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F))} | {
     *map(chr, range(0x2066, 0x206A))
 }
-#: Texts in which what is looked for is likely.
+#: Texts in which escape sequences are likely.
 texts = st.text(st.characters() | st.sampled_from("\x1b\x9b\x9d\x9c\x07[]0;mP\\\r\n"))
 
 
@@ -37,41 +37,44 @@ texts = st.text(st.characters() | st.sampled_from("\x1b\x9b\x9d\x9c\x07[]0;mP\\\
         ("", ""),
     ],
 )
-def test_what_is_left(text: str, left: str) -> None:
-    """Sequences go whole; a string that is never ended loses its beginning alone."""
-    assert plain(text) == left
+def test_sequences_and_controls_are_removed(text: str, left: str) -> None:
+    """Complete sequences are removed; an unterminated string loses only its start."""
+    assert strip_controls(text) == left
 
 
 @given(texts)
-def test_nothing_that_commands_is_left(text: str) -> None:
-    """No control character but tab and line feed, no mark of direction; ever."""
-    left = plain(text)
+def test_no_control_character_is_left(text: str) -> None:
+    """Except tab and line feed; and no Bidi_Control character."""
+    left = strip_controls(text)
     assert not [
         sign
         for sign in left
         if (unicodedata.category(sign) == "Cc" and sign not in "\t\n") or sign in BIDI
     ]
-    assert plain(left) == left
+    assert strip_controls(left) == left
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"])))
-def test_what_commands_nothing_stays(text: str) -> None:
-    """All else is what it was."""
-    assert plain(text) == "".join(sign for sign in text if sign not in BIDI)
+def test_all_other_characters_stay(text: str) -> None:
+    assert strip_controls(text) == "".join(sign for sign in text if sign not in BIDI)
 
 
 @pytest.mark.parametrize("piece", ["\x9d", "\x1b]", "\x1b[", "\x9b0", "\x1b] "])
-def test_it_takes_no_longer_than_the_text_is_long(piece: str) -> None:
-    """A text made to keep a regular expression busy does not."""
+def test_the_time_is_linear_in_the_length(piece: str) -> None:
+    """Also for text that is made to slow down a regular expression."""
     began = time.process_time()
-    plain(piece * 100_000)
+    strip_controls(piece * 100_000)
     assert time.process_time() - began < 2.0
 
 
 @given(texts.filter(lambda text: not any("\ud800" <= x <= "\udfff" for x in text)))
-def test_a_line_of_json_says_the_same(text: str) -> None:
-    """It is one line, commands nothing, and is read as what it was."""
-    line = as_line({"text": text})
-    assert plain(line) == line
+def test_a_json_line_keeps_its_values(text: str) -> None:
+    """It is one line without control characters."""
+    line = json_line({"text": text})
+    assert strip_controls(line) == line
     assert line.count("\n") == 1
     assert json.loads(line) == {"text": text}
+
+
+def test_text_on_a_single_line() -> None:
+    assert single_line("a\nb\tc\r\nd\x1b]0;title\x07") == "a b c d"

@@ -1,4 +1,4 @@
-"""What ``talk`` shows on a terminal, printed where it can be read."""
+"""The screen of ``talk``, rendered to text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from duologue.adapters.cli.talk.screen_layout import Scene, Seat, draw, grid
+from duologue.adapters.cli.talk.screen_layout import PanelState, ScreenState, draw, grid
 from duologue.core import Session, fold
 from duologue.core.testing import Service, to_records
 
@@ -18,7 +18,7 @@ def session_of(service: Service, name: str = "s") -> Session:
 
 
 def console(width: int = 60, height: int = 12) -> Console:
-    """A terminal that keeps what it is given."""
+    """A terminal that records its output."""
     return Console(
         record=True,
         file=io.StringIO(),
@@ -31,20 +31,22 @@ def console(width: int = 60, height: int = 12) -> Console:
     )
 
 
-def shown(scene: Scene, *, styles: bool = False, **size: int) -> list[str]:
-    """The lines of the screen, without the blanks at their ends."""
+def shown(state: ScreenState, *, styles: bool = False, **size: int) -> list[str]:
+    """The lines of the screen without trailing blanks."""
     terminal = console(**size)
-    terminal.print(draw(scene), end="")
+    terminal.print(draw(state), end="")
     text = terminal.export_text(styles=styles)
     return [line.rstrip() for line in text.split("\n")][:-1]
 
 
-def of(service: Service, **more: Any) -> Scene:
-    return Scene(seats=(Seat(number=1, session=session_of(service), **more),))
+def of(service: Service, **more: Any) -> ScreenState:
+    return ScreenState(
+        panels=(PanelState(number=1, session=session_of(service), **more),)
+    )
 
 
 def inside(lines: list[str]) -> list[str]:
-    """What a panel has between its borders."""
+    """The lines of a panel without its borders."""
     return [line[2:-1].rstrip() for line in lines[1:-1]]
 
 
@@ -58,7 +60,7 @@ def talked() -> Service:
 
 
 def test_both_speakers_with_the_latency_of_the_turn() -> None:
-    """A reply as far as it came, who speaks, and what it cost so far."""
+    """An unfinished reply, its speaker, and the usage so far."""
     service = talked()
     response = service.begin(metadata={"duologue": "scripted"})
     service.say(response, ["Yes, ", "I "], spoken=False)
@@ -75,8 +77,8 @@ def test_both_speakers_with_the_latency_of_the_turn() -> None:
     assert "3 tokens" in shown(of(service), height=7)[-1]
 
 
-def test_what_was_not_heard_of_an_interrupted_reply_is_struck() -> None:
-    """What was heard is not; the time says when it was cut off."""
+def test_the_unheard_part_of_a_reply_is_struck_through() -> None:
+    """The heard part is not; the time is that of the interruption."""
     service = talked()
     response = service.begin()
     said = service.say(response, ["one two ", "three four"])
@@ -87,10 +89,10 @@ def test_what_was_not_heard_of_an_interrupted_reply_is_struck() -> None:
         content_index=0,
         audio_end_ms=10,
     )
-    scene = of(service)
-    (line,) = (line for line in inside(shown(scene, width=90)) if "not heard" in line)
+    state = of(service)
+    (line,) = (line for line in inside(shown(state, width=90)) if "not heard" in line)
     (styled,) = (
-        line for line in shown(scene, styles=True, width=90) if "not heard" in line
+        line for line in shown(state, styles=True, width=90) if "not heard" in line
     )
 
     heard, _, rest = line.partition(" [interrupted after 10 ms, not heard: ")
@@ -101,7 +103,7 @@ def test_what_was_not_heard_of_an_interrupted_reply_is_struck() -> None:
 
 
 def test_a_call_with_its_arguments_and_its_state() -> None:
-    """While it runs, and with what it gave."""
+    """While it runs, and with its output."""
     service = talked()
     response = service.begin()
     call = service.call(response, "route", ['{"to":', '"Oslo"}'])
@@ -150,29 +152,33 @@ def test_the_state_of_the_connection(facts: list[dict[str, Any]], title: str) ->
 
 
 def test_levels_of_both_sides() -> None:
-    """From -60 dBFS to full scale; nothing where nothing is measured."""
+    """From -60 dBFS to full scale; no meter without a level."""
     service = talked()
     (loud,) = (
-        line for line in shown(of(service, said=0.0, heard=-30.0)) if "━" in line
+        line
+        for line in shown(of(service, input_dbfs=0.0, output_dbfs=-30.0))
+        if "━" in line
     )
-    (deaf,) = (line for line in shown(of(service, heard=-96.0)) if "assistant" in line)
+    (silent,) = (
+        line for line in shown(of(service, output_dbfs=-96.0)) if "assistant" in line
+    )
 
     you, _, assistant = loud.partition("assistant")
     assert you.count("━") > 15
     assert "╸" not in you
-    # Half of the bar, whose other half is there in another colour.
+    # Half of the bar; the other half has another colour.
     assert "╸" in assistant or "╺" in assistant
-    assert "━" not in deaf.partition("assistant")[0]
+    assert "━" not in silent.partition("assistant")[0]
 
 
-def test_who_is_muted_is_told() -> None:
+def test_a_muted_microphone_is_marked() -> None:
     service = talked()
     service.note("duologue.muted", muted=True)
     assert any("you (muted)" in line for line in shown(of(service)))
 
 
-def test_the_last_problems_stay_in_sight() -> None:
-    """Two of them, in one line each, whatever is in them."""
+def test_the_last_problems_are_always_shown() -> None:
+    """Two of them, on one line each."""
     service = talked()
     for number in range(3):
         message = f"no {number}\n\x1b[31m{'x' * 100}"
@@ -188,18 +194,20 @@ def test_the_last_problems_stay_in_sight() -> None:
     assert lines[-4] == "you: line 19"
 
 
-def test_nothing_that_a_model_says_commands_the_terminal() -> None:
-    """Escapes, C1 and marks of direction are left out wherever they stand."""
+def test_foreign_text_cannot_control_the_terminal() -> None:
+    """Escape sequences, C1 and Bidi_Control characters are removed everywhere."""
     evil = "a\x1b[2Jb\x9b31mc\u202ed[bold]e\x07"
     service = talked()
     response = service.begin(metadata={"duologue": evil})
     service.end(response, [service.call(response, evil, [f'"{evil}"'])])
     service.typed(evil)
     service.send("error", error={"type": "t", "message": evil})
-    scene = Scene(
-        seats=(Seat(number=1, session=session_of(service)),), typed=evil, notes=(evil,)
+    state = ScreenState(
+        panels=(PanelState(number=1, session=session_of(service)),),
+        typed=evil,
+        messages=(evil,),
     )
-    text = "\n".join(shown(scene))
+    text = "\n".join(shown(state))
 
     assert not set(text) & {"\x1b", "\x9b", "\u202e", "\x07"}
     assert text.count("abcd[bold]e") == 6
@@ -207,7 +215,7 @@ def test_nothing_that_a_model_says_commands_the_terminal() -> None:
 
 @pytest.mark.parametrize("length", [5, 500])
 def test_the_last_lines_that_fit_are_shown(length: int) -> None:
-    """However long the talk is, and however long one line of it."""
+    """For any number of lines, and for a line of any length."""
     service = talked()
     for number in range(length):
         service.typed(f"line {number}")
@@ -219,27 +227,27 @@ def test_the_last_lines_that_fit_are_shown(length: int) -> None:
     assert f"w{40 * length - 1}" in " ".join(inside(lines))
 
 
-def test_several_sessions_have_a_panel_each() -> None:
-    """With their numbers; beneath them who is spoken to, and what is typed."""
-    seats = tuple(
-        Seat(number=number, session=session_of(talked(), f"s{number}"))
+def test_each_of_several_sessions_has_a_panel() -> None:
+    """With its number; below them the focus and the input line."""
+    panels = tuple(
+        PanelState(number=number, session=session_of(talked(), f"s{number}"))
         for number in (1, 2, 3)
     )
-    lines = shown(Scene(seats=seats, focus=2, typed="hel"), width=90, height=22)
+    lines = shown(ScreenState(panels=panels, focus=2, typed="hel"), width=90, height=22)
 
     titles = [line.split("─")[1].strip() for line in lines if "╭" in line]
     assert titles == [f"{n} of 3  open  gpt-realtime" for n in (1, 2, 3)]
     assert lines[-1] == "to 2> hel▏"
 
 
-def test_where_not_all_fit_the_one_spoken_to_is_shown() -> None:
-    seats = tuple(
-        Seat(number=number, session=session_of(talked(), f"s{number}"))
+def test_if_not_all_panels_fit_the_one_with_the_focus_is_shown() -> None:
+    panels = tuple(
+        PanelState(number=number, session=session_of(talked(), f"s{number}"))
         for number in range(1, 8)
     )
-    lines = shown(Scene(seats=seats, focus=5), width=50, height=15)
+    lines = shown(ScreenState(panels=panels, focus=5), width=50, height=15)
     titles = [line.split("  ")[0] for line in lines if "╭" in line]
-    beside = shown(Scene(seats=seats, focus=7), width=80, height=8)
+    beside = shown(ScreenState(panels=panels, focus=7), width=80, height=8)
 
     assert titles == ["╭─ 5 of 7", "╭─ 6 of 7"]
     assert beside[0].startswith("╭─ 7 of 7")
@@ -258,38 +266,48 @@ def test_where_not_all_fit_the_one_spoken_to_is_shown() -> None:
         (5, 10, 3, (1, 1)),
     ],
 )
-def test_how_panels_are_set(
+def test_rows_and_columns_of_panels(
     count: int, width: int, height: int, places: tuple[int, int]
 ) -> None:
-    """Beneath each other as long as there is room, then beside each other."""
+    """One column as long as there is room, then several."""
     assert grid(count, width, height) == places
 
 
 def test_a_screen_of_any_size_is_filled_and_not_exceeded() -> None:
-    scene = Scene(
-        seats=(Seat(number=1, session=session_of(talked()), said=-3.0, heard=-9.0),),
+    panel = PanelState(
+        number=1, session=session_of(talked()), input_dbfs=-3.0, output_dbfs=-9.0
+    )
+    state = ScreenState(
+        panels=(panel,),
         typed="hello",
-        notes=("one", "two", "three", "four"),
+        messages=("one", "two", "three", "four"),
     )
     for width, height in ((1, 1), (3, 2), (12, 5), (40, 7), (200, 60)):
-        lines = shown(scene, width=width, height=height)
+        lines = shown(state, width=width, height=height)
         assert len(lines) == height, (width, height)
         assert max(map(len, lines)) <= width, (width, height)
 
 
-def test_before_there_is_a_session_there_are_notes() -> None:
-    assert shown(Scene(seats=(), notes=("wait",)), height=3) == ["", "", "wait"]
+def test_messages_are_shown_before_there_is_a_session() -> None:
+    assert shown(ScreenState(panels=(), messages=("wait",)), height=3) == [
+        "",
+        "",
+        "wait",
+    ]
 
 
-def test_scenes_look_alike_as_long_as_nothing_changed() -> None:
-    """Told by identity: what is compared must not cost more as the talk grows."""
+def test_states_look_alike_if_nothing_changed() -> None:
+    """Compared by identity, so the cost does not grow with the conversation."""
     session = session_of(talked())
 
-    def scene(**seat: Any) -> Scene:
-        return Scene(seats=(Seat(**{"number": 1, "session": session, **seat}),))
+    def state(**more: Any) -> ScreenState:
+        panel = PanelState(**{"number": 1, "session": session, **more})
+        return ScreenState(panels=(panel,))
 
-    assert scene(said=-3.0).is_like(scene(said=-3.0))
-    assert not scene(said=-3.0).is_like(scene(said=-4.0))
-    assert not scene().is_like(scene(session=session_of(talked())))
-    assert not scene().is_like(Scene(seats=()))
-    assert not Scene(seats=(), typed="a").is_like(Scene(seats=(), typed="b"))
+    assert state(input_dbfs=-3.0).is_like(state(input_dbfs=-3.0))
+    assert not state(input_dbfs=-3.0).is_like(state(input_dbfs=-4.0))
+    assert not state().is_like(state(session=session_of(talked())))
+    assert not state().is_like(ScreenState(panels=()))
+    assert not ScreenState(panels=(), typed="a").is_like(
+        ScreenState(panels=(), typed="b")
+    )

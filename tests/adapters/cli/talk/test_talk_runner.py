@@ -38,10 +38,8 @@ def said(session: dict[str, Any]) -> list[tuple[str, str]]:
     return [(line["role"], line["text"]) for line in session["transcript"]]
 
 
-async def test_lines_go_to_the_session_that_they_are_for(
-    duologue: Run, tmp_path: Path
-) -> None:
-    """Each has a log of its own; the object has them in their order."""
+async def test_each_line_goes_to_its_session(duologue: Run, tmp_path: Path) -> None:
+    """Each session has its own log; the JSON object has them in order."""
     outcome = await duologue(
         *(*TYPED, "--sessions", "3", "--json", "--record", "log.jsonl"),
         stdin="/2 hello\n/focus 3\nthank you\n/9 nobody\n/1 goodbye\n",
@@ -64,8 +62,8 @@ async def test_lines_go_to_the_session_that_they_are_for(
         assert json.loads(record)["session"] == name
 
 
-async def test_what_several_say_is_told_apart(duologue: Run, tmp_path: Path) -> None:
-    """Whole lines with the number of the session, and the calls of tools."""
+async def test_printed_lines_are_numbered(duologue: Run, tmp_path: Path) -> None:
+    """Complete lines and tool calls, each with the number of the session."""
     (tmp_path / "mine.py").write_text(TOOLS)
     outcome = await duologue(
         *(*TYPED, "--sessions", "2", "--tools", "mine:tools"),
@@ -96,7 +94,7 @@ async def test_what_several_say_is_told_apart(duologue: Run, tmp_path: Path) -> 
 async def test_a_file_is_played_to_all(
     duologue: Run, question: Path, tmp_path: Path, transport: str
 ) -> None:
-    """Over either transport; what each session said is in a file of its own."""
+    """Over both transports; each session writes its own file."""
     outcome = await duologue(
         *("talk", "--local", question, "--sessions", "2", "--json"),
         *("--transport", transport, "--output", "reply.wav"),
@@ -109,10 +107,10 @@ async def test_a_file_is_played_to_all(
             assert file.getnframes() / file.getframerate() > 1.0
 
 
-async def test_one_that_fails_takes_no_other_down(
+async def test_a_failed_session_does_not_end_the_others(
     duologue: Run, started: Start, tmp_path: Path
 ) -> None:
-    """The others hold their talk to its end; then one line says how many failed."""
+    """The others continue; at the end one line says how many failed."""
     (tmp_path / "cut.yaml").write_text(
         "faults:\n- {event: response.created, session: 1, cut: 4000}\n"
     )
@@ -125,7 +123,7 @@ async def test_one_that_fails_takes_no_other_down(
     )
     assert outcome.status == 1
     assert re.fullmatch(
-        r"duologue: 1 of 2 sessions went wrong; session \d: the session ended: "
+        r"duologue: 1 of 2 sessions failed; session \d: the session ended: "
         r"This close was requested by a fault\. \(4000\)\n",
         outcome.err,
     ), outcome.err
@@ -134,10 +132,10 @@ async def test_one_that_fails_takes_no_other_down(
     assert summary.count("(failed)") == 1
 
 
-async def test_a_session_that_is_over_ends_typing(
+async def test_the_end_of_the_only_session_ends_the_input(
     duologue: Run, started: Start, tmp_path: Path
 ) -> None:
-    """Though standard input has not ended: nobody would answer."""
+    """Although standard input is still open."""
     (tmp_path / "cut.yaml").write_text("faults:\n- {at: 0.3, cut: 4000}\n")
     service = await started("local", "--faults", "cut.yaml")
     url = (await service.stdout.readline()).decode().strip()
@@ -161,15 +159,15 @@ async def test_a_session_that_is_over_ends_typing(
     ],
 )
 async def test_wrong_usage_is_status_2(duologue: Run, args: tuple[str, ...]) -> None:
-    """What cannot be meant is refused before anything starts."""
+    """Invalid options are rejected before a session starts."""
     outcome = await duologue("talk", "--local", *args)
     assert outcome.status == 2, outcome
     assert "Usage: " in outcome.err
     assert "Traceback" not in outcome.err
 
 
-async def test_tools_that_are_none_are_refused(duologue: Run, tmp_path: Path) -> None:
-    """In one line, before anyone is called; what it quotes cannot command."""
+async def test_invalid_tools_are_rejected(duologue: Run, tmp_path: Path) -> None:
+    """In one line without control characters, before a session starts."""
     (tmp_path / "mine.py").write_text("raise ValueError('no\\x1b[2J\\nway')")
     outcome = await duologue(*TYPED, "--tools", "mine:tools")
     assert (outcome.status, outcome.out, outcome.err) == (
@@ -179,8 +177,8 @@ async def test_tools_that_are_none_are_refused(duologue: Run, tmp_path: Path) ->
     )
 
 
-async def test_json_says_all_and_commands_nothing(duologue: Run) -> None:
-    """C1 and marks of direction are escaped, as JSON can: the values are whole."""
+async def test_json_is_complete_and_escaped(duologue: Run) -> None:
+    """C1 and Bidi_Control characters are escaped, so the values do not change."""
     evil = "a\x1b[31m\x9b2J\u202eb\x7f\u2028c\U0001f600ä"
     item = {
         "type": "message",
@@ -200,7 +198,7 @@ async def test_json_says_all_and_commands_nothing(duologue: Run) -> None:
     assert "\U0001f600ä" in outcome.out
 
 
-async def test_an_error_of_the_service_cannot_command_the_terminal(
+async def test_an_error_of_the_service_cannot_control_the_terminal(
     duologue: Run, answering: Serve
 ) -> None:
     body = json.dumps({"error": {"message": "no \x1b[31m\x9b2Jentry\u202e"}}).encode()
@@ -214,10 +212,10 @@ async def test_an_error_of_the_service_cannot_command_the_terminal(
     assert not set(outcome.err) & set("\x1b\x9b\u202e")
 
 
-async def test_a_session_that_gets_no_reply_takes_no_other_with_it(
+async def test_a_session_without_a_reply_does_not_end_the_others(
     duologue: Run, serving_here: Callable[..., str]
 ) -> None:
-    """The one fails in a line, the others talk on."""
+    """It fails with one line."""
     replies = tuple(name for name in RealtimeEventType if name.startswith("response."))
     silent = Fault(does=Drop(), events=replies, sessions=frozenset({1}))
     outcome = await duologue(

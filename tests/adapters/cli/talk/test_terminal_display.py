@@ -1,4 +1,4 @@
-"""``duologue talk`` on a terminal: a real one, as far as the command can tell."""
+"""The screen of ``duologue talk``, also on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from duologue.adapters.cli.talk.screen_layout import ScreenState
+from duologue.adapters.cli.talk.terminal_display import TerminalDisplay
+
 from ...conftest import environment, heed_interrupts
 
 pytest.importorskip("termios")
 
-#: Runs a command on a pseudo-terminal of its own, whose other end is our pipes.
+#: Runs a command on a pseudo-terminal that is connected to our pipes.
 ON_TERMINAL = """
 import os, pty, sys
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 """
-#: Says afterwards how it ended, and how it left the terminal.
+#: Prints the exit status and the settings of the terminal afterwards.
 AND_THEN = 'trap : INT; "$@"; echo "status $?"; stty -a'
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
 class Terminal:
-    """What a person at a terminal sees and does."""
+    """The user's side of the terminal."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -34,7 +37,7 @@ class Terminal:
 
     @property
     def seen(self) -> str:
-        """All that was written, without what sets colours and moves the cursor."""
+        """All output without escape sequences."""
         return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", self.output)
 
     def type(self, keys: str) -> None:
@@ -42,7 +45,7 @@ class Terminal:
         self._process.stdin.write(keys.encode())
 
     async def until(self, text: str) -> None:
-        """Read until this was seen."""
+        """Read until this text appears."""
         async with asyncio.timeout(30):
             while text not in self.seen:
                 await self._read()
@@ -64,7 +67,7 @@ Open = Callable[..., Awaitable[Terminal]]
 
 @pytest.fixture
 async def terminal(tmp_path: Path) -> AsyncIterator[Open]:
-    """``await terminal("talk", …)``: the command on a terminal of 100 by 24."""
+    """``await terminal("talk", …)``: the command on a terminal with 100 by 24 cells."""
     processes: list[asyncio.subprocess.Process] = []
 
     async def open(*args: str, **changes: str) -> Terminal:
@@ -92,7 +95,7 @@ TALK = ("talk", "--text", "--local", "--transport", "websocket")
 
 
 async def test_a_talk_of_two_on_a_terminal(terminal: Open, tmp_path: Path) -> None:
-    """Panels, lines that are edited, tools that print; then the summary stands."""
+    """Panels, edited lines and printing tools; then the summary."""
     (tmp_path / "mine.py").write_text(
         "def weather() -> str:\n"
         "    'The weather.'\n"
@@ -124,12 +127,12 @@ async def test_a_talk_of_two_on_a_terminal(terminal: Open, tmp_path: Path) -> No
     assert re.search(r"session \w+-002 \(closed\)\s+you: hello\s", after)
     assert "Traceback" not in after
     assert "status 0" in after
-    # The terminal is as it was: it shows what is typed, and waits for whole lines.
+    # The settings of the terminal are restored: it echoes and edits lines.
     assert {"echo", "icanon"} <= set(after.split())
 
 
 async def test_ctrl_c_in_the_middle_of_a_reply(terminal: Open, tmp_path: Path) -> None:
-    """The screen is left, the log is whole, what was not heard is struck."""
+    """The screen is closed, the log is complete, unheard text is struck through."""
     talk = await terminal(*TALK, "--record", "log.jsonl")
     await talk.until("> ")
     talk.type("count to forty please\r")
@@ -148,10 +151,10 @@ async def test_ctrl_c_in_the_middle_of_a_reply(terminal: Open, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("changes", [{"TERM": "dumb"}, {}])
-async def test_where_nothing_can_be_drawn_there_are_lines(
+async def test_without_a_screen_lines_are_printed(
     terminal: Open, changes: dict[str, str]
 ) -> None:
-    """A terminal without a cursor, and an object for a program."""
+    """With a dumb terminal, and with ``--json``."""
     more = () if changes else ("--json",)
     talk = await terminal(*TALK, *more, **changes)
     talk.type("hello\r\x04")
@@ -160,3 +163,30 @@ async def test_where_nothing_can_be_drawn_there_are_lines(
     assert ENTER_SCREEN not in talk.output
     assert "Hello there. It is good to hear you." in talk.output
     assert "status 0" in talk.output
+
+
+def test_printed_lines_are_passed_to_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The output of a tool neither spoils the screen nor gets lost."""
+    printed: list[str] = []
+    with TerminalDisplay(lambda: ScreenState(panels=()), printed.append):
+        print("one\ntwo", end="")
+        print(" three\nfour", end="", file=sys.stderr)
+    print("five")
+
+    assert printed == ["one", "two three", "four"]
+    assert capsys.readouterr() == ("five\n", "")
+
+
+def test_an_error_while_drawing_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> ScreenState:
+        raise RuntimeError("no state")
+
+    with TerminalDisplay(broken, print):
+        pass
+    assert [record.getMessage() for record in caplog.records] == [
+        "the screen cannot be drawn"
+    ]

@@ -1,1 +1,1 @@
-"""The options of each command."""
+"""The commands, one module each, with their options."""

@@ -1,41 +1,53 @@
-"""``duologue devices``: what there is to speak into and to hear from."""
+"""``duologue devices``: the microphones and speakers of this machine."""
 
 from __future__ import annotations
 
-import attrs
-import msgspec
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING
 
-from duologue.adapters.audio import Device, can_process, list_devices
+from ..shared.options import Json
 
-from ..shared.session_report import clean
+if TYPE_CHECKING:
+    from rich.text import Text
 
-__all__ = ["run"]
+    from duologue.adapters.audio import Device
+
+__all__ = ["devices"]
 
 
-def run(*, json: bool) -> None:
-    """Print the devices. Raises `DeviceError` where PortAudio is missing."""
-    devices = list_devices()
+def devices(json: Json = False) -> None:
+    """List the microphones and speakers of this machine."""
+    import attrs
+    from rich.console import Console
+
+    from duologue.adapters.audio import can_process, list_devices
+
+    from ..shared.escape import json_line
+
+    found = list_devices()
     if json:
-        found = [attrs.asdict(device) for device in devices]
-        line = {"devices": found, "echo_cancellation": can_process()}
-        print(msgspec.json.encode(line).decode())
+        listed = [attrs.asdict(device) for device in found]
+        line = {"devices": listed, "echo_cancellation": can_process()}
+        print(json_line(line), end="")
         return
     console = Console(highlight=False, soft_wrap=True)
-    for device in devices:
+    for device in found:
         console.print(_line(device))
-    for direction, name in (("input", "microphone"), ("output", "speaker")):
-        if not any(getattr(device, f"{direction}_channels") for device in devices):
-            console.print(f"there is no {name} on this machine")
+    if not any(device.input_channels for device in found):
+        console.print("there is no microphone on this machine")
+    if not any(device.output_channels for device in found):
+        console.print("there is no speaker on this machine")
     if not can_process():
         console.print("no echo cancellation: pip install 'duologue[aec]'", markup=False)
 
 
 def _line(device: Device) -> Text:
+    from rich.text import Text
+
+    from ..shared.escape import single_line
+
     line = Text(f"{device.index:>3} ", style="dim")
-    line.append(clean(device.name), style="not dim")
-    line.append(f"  {clean(device.api)}, {device.rate} Hz", style="dim")
+    line.append(single_line(device.name), style="not dim")
+    line.append(f"  {single_line(device.api)}, {device.rate} Hz", style="dim")
     for channels, default, name in (
         (device.input_channels, device.default_input, "microphone"),
         (device.output_channels, device.default_output, "speaker"),

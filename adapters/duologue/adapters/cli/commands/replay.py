@@ -1,38 +1,54 @@
-"""``duologue replay``: a log, folded through the reducer that runs live."""
+"""``duologue replay``: the state of a recorded log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from math import isfinite
+from typing import Annotated, Optional
 
-from rich.console import Console
+import typer
 
-from duologue.core import Record, fold
+from ..shared.options import STDIN, Json, Log, check_exclusive
 
-from ..logs.log_input import LogInput
-from ..logs.log_playback import paced, stepped
-from ..shared.session_report import print_json, print_summary
-
-__all__ = ["run"]
+__all__ = ["replay"]
 
 
-def run(
-    path: Path,
-    *,
-    json: bool = False,
-    speed: float | None = None,
-    step: bool = False,
-    until: int | None = None,
+def replay(
+    log: Log,
+    speed: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(
+            metavar="X", help="Play the transcript at X times the recorded speed."
+        ),
+    ] = None,
+    step: Annotated[
+        bool,
+        typer.Option("--step", help="Show record by record; Enter shows the next."),
+    ] = False,
+    until: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1, metavar="SEQ", help="Ignore records after this sequence number."
+        ),
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """Print what the readable part of the log says, up to the record ``until``.
+    """Fold a recorded log and show its conversation."""
+    if speed is not None and not (isfinite(speed) and speed > 0):
+        raise typer.BadParameter("--speed must be a number above 0")
+    check_exclusive({"--speed": speed is not None, "--step": step, "--json": json})
+    if step and log == STDIN:
+        raise typer.BadParameter("--step reads standard input: give the log as a file")
+    from rich.console import Console
 
-    With ``speed`` the words come as they were recorded, so many times as fast, before
-    the summary; with ``step`` each record waits for a line of standard input. Raises
-    `LogError` afterwards where the log ends early or holds nothing.
-    """
-    log = LogInput(path)
+    from duologue.core import fold
+
+    from ..logs.log_input import LogInput
+    from ..logs.log_playback import paced, stepped
+    from ..shared.session_report import print_json, print_summary
+
+    source = LogInput(log)
     console = Console(soft_wrap=True, highlight=False)
-    records: Iterator[Record] = log.records(until)
+    records = source.records(until)
     if step:
         records = stepped(records, console)
     elif speed is not None:
@@ -42,4 +58,4 @@ def run(
         print_json(state)
     else:
         print_summary(console, state, counts=True)
-    log.check()
+    source.check()

@@ -1,75 +1,160 @@
-"""``duologue say``: one turn, for scripts."""
+"""``duologue say``: one typed turn, for scripts."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-from duologue.core import select_metadata, summary
-from duologue.core.errors import DuologueError
+import typer
 
-from ..shared.escape import as_line, plain
-from ..shared.one_turn import Ask, Turn, hold_turn
-from ..shared.service import reached
+from ..shared.options import (
+    BaseUrl,
+    Instructions,
+    Json,
+    Local,
+    Model,
+    Record,
+    Transport,
+    Voice,
+    check_carrier,
+    check_distinct,
+    check_service,
+)
 
-__all__ = ["as_json", "run"]
+if TYPE_CHECKING:
+    from ..shared.one_turn import TurnRequest, TurnResult
+
+__all__ = ["say"]
 
 
-def run(ask: Ask, *, local: bool, base_url: str | None, json: bool) -> None:
-    """Say it and print the reply. Raises a `DuologueError` where none came whole."""
-    turn = asyncio.run(_hold(ask, local, base_url))
+def say(
+    text: Annotated[
+        str, typer.Argument(help="The text to send; - reads it from standard input.")
+    ],
+    local: Local = False,
+    base_url: BaseUrl = None,
+    transport: Transport = "websocket",
+    model: Model = None,
+    voice: Voice = None,
+    instructions: Instructions = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="Request a reply in text, not in audio.")
+    ] = False,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option(
+            metavar="WAV",
+            help="Write the audio of the reply to this file, in real time.",
+        ),
+    ] = None,
+    record: Record = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds to wait for the connection (at most 15), and for the reply.",
+        ),
+    ] = 30.0,
+    json: Json = False,
+) -> None:
+    """Send a text and print the text of the reply.
+
+    The exit status is 0 for a complete reply, 1 if the turn failed, and 2 for a text
+    that cannot be sent.
+    """
+    check_service(local=local, base_url=base_url)
+    carrier = check_carrier(transport)
+    if text_only and output is not None:
+        raise typer.BadParameter("--output needs audio, which --text-only excludes")
+    check_distinct({"--output": output, "--record": record})
+    text = _read(text)
+    from duologue.core.errors import DuologueError
+
+    from ..shared.escape import json_line, strip_controls
+    from ..shared.one_turn import TurnRequest
+
+    request = TurnRequest(
+        text=text,
+        carrier=carrier,
+        modalities=("text",) if text_only else ("audio",),
+        model=model,
+        voice=voice,
+        instructions=instructions,
+        output=output,
+        record=record,
+        timeout=timeout,
+    )
+    turn = asyncio.run(_run(request, local, base_url))
     if json:
-        sys.stdout.buffer.write(as_line(as_json(turn)).encode())
+        sys.stdout.buffer.write(json_line(_as_json(turn)).encode())
     else:
         if turn.reply:
-            print(plain(turn.reply))
+            print(strip_controls(turn.reply))
         if note := _note(turn):
-            print(f"duologue say: the reply is {plain(note)}", file=sys.stderr)
+            print(f"duologue say: the reply is {strip_controls(note)}", file=sys.stderr)
     sys.stdout.flush()
     if turn.failure is not None:
-        raise DuologueError(plain(turn.failure))
+        raise DuologueError(strip_controls(turn.failure))
 
 
-async def _hold(ask: Ask, local: bool, base_url: str | None) -> Turn:
-    async with reached(local=local, base_url=base_url) as service:
-        return await hold_turn(ask, service)
+def _read(text: str) -> str:
+    """The text to send. Raises BadParameter if it is empty or not UTF-8."""
+    try:
+        if text == "-":
+            text = sys.stdin.buffer.read().decode()
+        text.encode()
+    except UnicodeError:
+        raise typer.BadParameter("the text is not UTF-8") from None
+    if not text.strip():
+        raise typer.BadParameter("the text is empty")
+    return text.strip()
 
 
-def _note(turn: Turn) -> str | None:
-    """What the service says of its reply: that it is scripted."""
+async def _run(request: TurnRequest, local: bool, base_url: str | None) -> TurnResult:
+    from ..shared.one_turn import run_turn
+    from ..shared.service import open_service
+
+    async with open_service(local=local, base_url=base_url) as service:
+        return await run_turn(request, service)
+
+
+def _note(turn: TurnResult) -> str | None:
+    """The service's note on its reply, such as that it is scripted."""
+    from duologue.core import select_metadata
+
     for item_id in turn.session.conversation.order:
         if note := select_metadata(turn.session, item_id).get("duologue"):
             return note
     return None
 
 
-def as_json(turn: Turn) -> dict[str, Any]:
-    """The turn as JSON values; ids and texts as they came."""
-    told = summary(turn.session)
-    said = {line["role"]: line for line in told["transcript"]}
-    response = told["responses"][-1] if told["responses"] else {}
-    times = told["turns"][-1] if told["turns"] else {}
+def _as_json(turn: TurnResult) -> dict[str, Any]:
+    """The turn as JSON values; ids and texts are unchanged."""
+    from duologue.core import summary
+
+    from ..shared.session_report import model_name
+
+    values = summary(turn.session)
+    lines = {line["role"]: line for line in values["transcript"]}
+    response = values["responses"][-1] if values["responses"] else {}
+    times = values["turns"][-1] if values["turns"] else {}
     status = "completed" if turn.failure is None else response.get("status")
     return {
         "status": "failed" if status in (None, "in_progress") else status,
         "failure": turn.failure,
         "text": turn.reply,
-        "item_id": said.get("assistant", {}).get("item_id"),
+        "item_id": lines.get("assistant", {}).get("item_id"),
         "response_id": response.get("id"),
-        "user_item_id": said.get("user", {}).get("item_id"),
-        "model": _model(turn),
+        "user_item_id": lines.get("user", {}).get("item_id"),
+        "model": model_name(turn.session),
         "note": _note(turn),
         "connect_ms": turn.connect_ms,
         "first_text_ms": times.get("first_text_ms"),
         "first_audio_ms": times.get("first_audio_ms"),
         "reply_ms": turn.reply_ms,
-        "usage": told["usage"],
-        "cost": told["cost"],
-        "problems": told["problems"],
+        "usage": values["usage"],
+        "cost": values["cost"],
+        "problems": values["problems"],
     }
-
-
-def _model(turn: Turn) -> str | None:
-    model = getattr(turn.session.connection.confirmed, "model", None)
-    return model if isinstance(model, str) else None

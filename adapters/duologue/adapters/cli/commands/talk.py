@@ -1,4 +1,4 @@
-"""``duologue talk``: its options."""
+"""``duologue talk``: conversations by microphone, WAV file or keyboard."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..shared.options import (
     Record,
     Voice,
     check_distinct,
+    check_exclusive,
     check_service,
 )
 
 __all__ = ["talk"]
 
-
-#: The most sessions that one talk holds.
-_MOST = 100
+#: The most sessions of one run.
+_MOST_SESSIONS = 100
 
 
 class _Carrier(StrEnum):
-    """What `Carrier` names, as typer wants it."""
+    """`Carrier` as typer needs it for an option with choices."""
 
     webrtc = "webrtc"
     websocket = "websocket"
@@ -41,10 +41,10 @@ def talk(
         typer.Argument(help="A WAV file to play as the microphone.", readable=False),
     ] = None,
     text: Annotated[
-        bool, typer.Option("--text", help="Type instead, line by line.")
+        bool, typer.Option("--text", help="Type lines instead of speaking.")
     ] = False,
     mic: Annotated[
-        bool, typer.Option("--mic", help="Speak: microphone and speaker.")
+        bool, typer.Option("--mic", help="Use the microphone and the speaker.")
     ] = False,
     input_device: Annotated[
         Optional[str],  # noqa: UP045
@@ -56,20 +56,20 @@ def talk(
     ] = None,
     aec: Annotated[
         bool,
-        typer.Option(help="Take the speaker's sound out of the microphone's."),
+        typer.Option(help="Cancel the echo of the speaker."),
     ] = True,
     sessions: Annotated[
         int,
-        typer.Option(min=1, max=_MOST, help="Hold so many conversations at once."),
+        typer.Option(min=1, max=_MOST_SESSIONS, help="The number of conversations."),
     ] = 1,
     transport: Annotated[
-        _Carrier, typer.Option(help="What carries events and sound.")
+        _Carrier, typer.Option(help="The transport of the session.")
     ] = _Carrier.webrtc,
     tools: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
             metavar="MODULE:OBJECT",
-            help="A function that the model may call, or a list of them.",
+            help="A function that the model may call, or a list of functions.",
         ),
     ] = None,
     local: Local = False,
@@ -78,18 +78,16 @@ def talk(
     voice: Voice = None,
     instructions: Instructions = None,
     silence_ms: Annotated[
-        int, typer.Option(min=0, help="The silence that ends a turn, in ms.")
+        int, typer.Option(min=0, help="The silence in ms that ends your turn.")
     ] = 500,
-    transcribe: Annotated[
-        bool, typer.Option(help="Have what you say written down.")
-    ] = True,
+    transcribe: Annotated[bool, typer.Option(help="Transcribe your speech.")] = True,
     language: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="The language you speak (such as en); else it is detected."),
+        typer.Option(help="Your language, such as en; by default it is detected."),
     ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(metavar="WAV", help="Write what was heard to this file."),
+        typer.Option(metavar="WAV", help="Write the assistant's audio to this file."),
     ] = None,
     record: Record = None,
     timeout: Annotated[
@@ -97,34 +95,35 @@ def talk(
         typer.Option(
             min=0.1,
             help="Seconds to wait for the connection (at most 15), and for the reply "
-            "to end once you have been silent for long enough.",
+            "to end after the silence that ends your turn.",
         ),
     ] = 30.0,
     json: Json = False,
 ) -> None:
-    """Hold a conversation: speak, play a WAV file as the microphone, or type."""
+    """Talk to the service: speak, play a WAV file as the microphone, or type."""
     check_service(local=local, base_url=base_url)
-    from ..talk.audio_devices import Devices
-    from ..talk.talk_options import Options, numbered
+    from ..talk.talk_options import DeviceOptions, TalkOptions, numbered_path
     from ..talk.talk_runner import run
 
-    _check_input({"a WAV file": wav is not None, "--text": text, "--mic": mic})
+    if wav is None and not text and not mic:
+        raise typer.BadParameter("give a WAV file, --mic to speak or --text to type")
+    check_exclusive({"a WAV file": wav is not None, "--text": text, "--mic": mic})
     if not mic and (input_device or output_device):
         raise typer.BadParameter("--input-device and --output-device need --mic")
     if mic and sessions > 1 and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise typer.BadParameter(
-            "--mic with --sessions needs a terminal, to say whom you speak to"
+            "--mic with --sessions needs a terminal, to select a session"
         )
     files: dict[str, Path | None] = {"the WAV file": wav}
     for number in range(1, sessions + 1):
         which = f" of session {number}" if sessions > 1 else ""
         for name, path in (("--output", output), ("--record", record)):
-            files[f"{name}{which}"] = path and numbered(path, number, sessions)
+            files[f"{name}{which}"] = path and numbered_path(path, number, sessions)
     check_distinct(files)
     run(
-        Options(
+        TalkOptions(
             wav=wav,
-            mic=Devices(input=input_device, output=output_device, aec=aec)
+            mic=DeviceOptions(input=input_device, output=output_device, aec=aec)
             if mic
             else None,
             sessions=sessions,
@@ -144,12 +143,3 @@ def talk(
             json=json,
         )
     )
-
-
-def _check_input(given: dict[str, bool]) -> None:
-    """One way to say something, no more."""
-    names = [name for name, there in given.items() if there]
-    if not names:
-        raise typer.BadParameter("give a WAV file, --mic to speak or --text to type")
-    if len(names) > 1:
-        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other")

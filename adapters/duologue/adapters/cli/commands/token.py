@@ -1,80 +1,89 @@
-"""``duologue token``: an ephemeral key, for a browser or another program."""
+"""``duologue token``: an ephemeral key for a browser or another program."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import attrs
+import typer
 
-from duologue.core import SessionConfig
-from duologue.core.errors import DuologueError
-from duologue.transports import Credentials, EphemeralKeys
-from duologue.transports.client.client import default_config
+from ..shared.options import (
+    BaseUrl,
+    Instructions,
+    Json,
+    Model,
+    Voice,
+    check_service,
+)
 
-from ..shared.escape import as_line
-from ..shared.service import KEY_VARIABLE, Service, find_service
+if TYPE_CHECKING:
+    from ..shared.service import Service
 
-__all__ = ["Options", "run"]
+__all__ = ["token"]
 
-#: Seconds for the service to answer.
-_PATIENCE = 15.0
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """What the command line asks for; None leaves it to the service."""
-
-    base_url: str | None
-    expires_after: int
-    model: str | None
-    voice: str | None
-    instructions: str | None
-    json: bool
+#: Seconds to wait for the service.
+_TIMEOUT = 15.0
 
 
-def run(options: Options) -> None:
-    """Mint a key and print it alone. Raises a `DuologueError`."""
-    service = find_service(options.base_url)
-    _check(service)
-    config = _config(options)
-    key = asyncio.run(_mint(service, config, options.expires_after))
-    value = key.key.reveal()
+def token(
+    base_url: BaseUrl = None,
+    expires_after: Annotated[
+        int,
+        typer.Option(
+            min=10,
+            max=7200,
+            metavar="S",
+            help="Seconds until the key can no longer start a session.",
+        ),
+    ] = 600,
+    model: Model = None,
+    voice: Voice = None,
+    instructions: Instructions = None,
+    json: Json = False,
+) -> None:
+    """Create an ephemeral key and print it.
+
+    It needs the API key of OPENAI_API_KEY. Sessions that start with the ephemeral
+    key have the given configuration.
+    """
+    check_service(local=False, base_url=base_url)
+    from duologue.core.errors import DuologueError
+    from duologue.transports import EphemeralKeys
+
+    from ..shared.escape import json_line
+    from ..shared.service import find_service
+    from ..shared.session_setup import configure
+
+    service = find_service(base_url)
+    _check_key(service)
+    config = configure(model=model, voice=voice, instructions=instructions)
+    keys = EphemeralKeys(credentials=service.credentials, lifetime=expires_after)
+    fetched = keys.fetch(service.base_url, config.to_session(), _TIMEOUT)
+    value = asyncio.run(fetched).key.reveal()
     if value == service.credentials.key.reveal():
-        raise DuologueError("the service gave the API key back, not an ephemeral one")
-    if not options.json:
+        raise DuologueError("the service returned the API key, not an ephemeral key")
+    if not json:
         print(value)
         return
-    told = {
+    values = {
         "value": value,
-        "expires_after": options.expires_after,
+        "expires_after": expires_after,
         "base_url": service.base_url,
         "model": config.model,
     }
-    print(as_line(told), end="")
+    print(json_line(values), end="")
 
 
-def _check(service: Service) -> None:
-    if not service.may_be_asked:
+def _check_key(service: Service) -> None:
+    from duologue.core.errors import DuologueError
+
+    from ..shared.service import KEY_VARIABLE
+
+    if not service.is_usable:
         raise DuologueError(
-            f"{KEY_VARIABLE} is not set: an API key is what mints ephemeral ones"
+            f"{KEY_VARIABLE} is not set: an ephemeral key is created with an API key"
         )
     if service.credentials.ephemeral:
         raise DuologueError(
-            f"{KEY_VARIABLE} holds an ephemeral key: an API key is what mints them"
+            f"{KEY_VARIABLE} holds an ephemeral key: only an API key can create one"
         )
-
-
-def _config(options: Options) -> SessionConfig:
-    given: dict[str, Any] = {
-        "model": options.model,
-        "voice": options.voice,
-        "instructions": options.instructions,
-    }
-    named = {name: value for name, value in given.items() if value is not None}
-    return attrs.evolve(default_config(), **named)
-
-
-async def _mint(service: Service, config: SessionConfig, lifetime: int) -> Credentials:
-    keys = EphemeralKeys(credentials=service.credentials, lifetime=lifetime)
-    return await keys.fetch(service.base_url, config.to_session(), _PATIENCE)

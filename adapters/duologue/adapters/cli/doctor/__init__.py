@@ -1,1 +1,1 @@
-"""``duologue doctor``: what works on this machine and what does not."""
+"""The checks of ``duologue doctor``."""

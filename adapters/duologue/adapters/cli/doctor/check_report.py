@@ -1,75 +1,47 @@
-"""``duologue doctor``: what works here, what does not, and what to do about it."""
+"""The checks of ``doctor`` and how they are printed."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import attrs
-import typer
 from rich.console import Console
 from rich.text import Text
 
-from duologue.transports import MissingExtra
+from ..shared.escape import json_line, strip_controls
 
-from ..shared.escape import as_line, plain
-from .machine_checks import Check, machine_checks, warn
-
-if TYPE_CHECKING:
-    from ..shared.one_turn import Carrier
-
-__all__ = ["Options", "run"]
+__all__ = ["Check", "CheckReport", "fail", "ok", "warn"]
 
 
-@attrs.frozen(kw_only=True)
-class Options:
-    """What the command line asks for.
+@attrs.frozen
+class Check:
+    """One line: the name of the check, its result, the details, and what to do."""
 
-    ``reach`` None asks the service where there is a key, or where it is on this
-    machine.
-    """
-
-    base_url: str | None
-    reach: bool | None
-    live: bool
-    carrier: Carrier
-    model: str | None
-    record: Path | None
-    json: bool
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    found: str
+    advice: str | None = None
 
 
-def run(options: Options) -> None:
-    """Print a line for each check. Raises `typer.Exit` with 1 where one fails."""
-    report = _Report(json=options.json)
-    for check in machine_checks():
-        report.add(check)
-    asyncio.run(_ask(options, report))
-    report.end()
-    if report.has_failed:
-        raise typer.Exit(1)
+def ok(name: str, found: str) -> Check:
+    """A check that succeeded."""
+    return Check(name, "ok", found)
 
 
-async def _ask(options: Options, report: _Report) -> None:
-    async for check in _services(options):
-        report.add(check)
+def warn(name: str, found: str, advice: str) -> Check:
+    """A missing part that not every user needs."""
+    return Check(name, "warn", found, advice)
 
 
-async def _services(options: Options) -> AsyncIterator[Check]:
-    try:
-        from . import service_checks as doctor_service
-    except MissingExtra as error:
-        yield warn("service", "no session can be held", str(error))
-        return
-    async for check in doctor_service.service_checks(options):
-        yield check
+def fail(name: str, found: str, advice: str) -> Check:
+    """A check that failed."""
+    return Check(name, "fail", found, advice)
 
 
-class _Report:
-    """The lines, printed as they are known; a key in them is masked."""
+class CheckReport:
+    """Prints each check at once, or all of them as JSON; keys are masked."""
 
     def __init__(self, *, json: bool) -> None:
         self._key = os.environ.get("OPENAI_API_KEY", "").strip()
@@ -79,13 +51,15 @@ class _Report:
 
     @property
     def has_failed(self) -> bool:
+        """Whether a check failed."""
         return any(check.status == "fail" for check in self._checks)
 
     def add(self, check: Check) -> None:
+        """Print a check."""
         check = attrs.evolve(
             check,
-            found=self._shown(check.found),
-            advice=None if check.advice is None else self._shown(check.advice),
+            found=self._masked(check.found),
+            advice=None if check.advice is None else self._masked(check.advice),
         )
         self._checks.append(check)
         colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
@@ -97,14 +71,14 @@ class _Report:
         self._console.print(line)
 
     def end(self) -> None:
+        """Print the JSON object, if it was requested."""
         if self._json:
             checks = [attrs.asdict(check) for check in self._checks]
-            told = {"ok": not self.has_failed, "checks": checks}
-            print(as_line(told), end="")
+            print(json_line({"ok": not self.has_failed, "checks": checks}), end="")
 
-    def _shown(self, text: str) -> str:
-        """One line without controls, and without what looks like a key or password."""
-        text = " ".join(plain(text).split())
+    def _masked(self, text: str) -> str:
+        """One line without control characters and without keys or passwords."""
+        text = " ".join(strip_controls(text).split())
         if self._key:
             text = text.replace(self._key, "***")
         text = re.sub(r"\b(sk-|ek_)[\w*-]+", r"\1***", text)

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at on this machine. Nothing here goes to the network."""
+"""The checks of this machine: Python, libraries, audio. They use no network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import platform
 import re
 import sys
 from collections.abc import Iterator
-from typing import Literal
-
-import attrs
 
 from duologue.core import __version__
 from duologue.core.errors import DuologueError
 
-__all__ = ["Check", "fail", "machine_checks", "ok", "warn"]
+from .check_report import Check, fail, ok, warn
 
-Status = Literal["ok", "warn", "fail"]
+__all__ = ["machine_checks"]
 
 _OLDEST = (3, 11)
-#: The extras that people run, and the module that needs all of each.
+#: The extras to check, each with a module that imports all of its libraries.
 _EXTRAS = {
     "webrtc": "duologue.transports.drivers.webrtc.webrtc_transport",
     "websocket": "duologue.transports.drivers.websocket.websocket_transport",
@@ -32,33 +29,8 @@ _EXTRAS = {
 }
 
 
-@attrs.frozen
-class Check:
-    """One line: what was looked at, how it is, what was found, and what to do."""
-
-    name: str
-    status: Status
-    found: str
-    advice: str | None = None
-
-
-def ok(name: str, found: str) -> Check:
-    """All is well."""
-    return Check(name, "ok", found)
-
-
-def warn(name: str, found: str, advice: str) -> Check:
-    """Something is missing that not everybody needs."""
-    return Check(name, "warn", found, advice)
-
-
-def fail(name: str, found: str, advice: str) -> Check:
-    """Something does not work."""
-    return Check(name, "fail", found, advice)
-
-
 def machine_checks() -> Iterator[Check]:
-    """Python, libraries, sound and voice of this machine."""
+    """Check Python, the extras, the devices and the local voice."""
     yield _python()
     yield ok("duologue", __version__)
     for extra, module in _EXTRAS.items():
@@ -75,11 +47,11 @@ def _python() -> Check:
     return ok("python", found)
 
 
-# -- libraries
+# Libraries.
 
 
 def _extra(extra: str, module: str) -> Check:
-    """Whether the libraries of an extra are there, and load."""
+    """Check that the libraries of an extra are installed and can be imported."""
     found, missing = [], []
     for name in _libraries(extra):
         try:
@@ -94,14 +66,14 @@ def _extra(extra: str, module: str) -> Check:
     except (ImportError, OSError) as error:
         return fail(
             f"extra {extra}",
-            f"installed, but does not load: {error}",
-            f"install it anew: pip install --force-reinstall 'duologue[{extra}]'",
+            f"installed, but cannot be imported: {error}",
+            f"reinstall it: pip install --force-reinstall 'duologue[{extra}]'",
         )
     return ok(f"extra {extra}", ", ".join(found))
 
 
 def _libraries(extra: str) -> list[str]:
-    """The distributions that an extra asks for itself, without their versions."""
+    """The names of the distributions that the extra requires directly."""
     marker = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]")
     try:
         requirements = importlib.metadata.requires("duologue") or []
@@ -116,47 +88,52 @@ def _libraries(extra: str) -> list[str]:
 
 
 def _opus() -> Check:
-    """Whether sound comes through the codec of WebRTC."""
+    """Encode and decode 20 ms with Opus, the codec of WebRTC."""
     try:
         from duologue.transports.drivers.webrtc.opus import OpusDecoder, OpusSender
     except (ImportError, OSError) as error:
-        return _not_there("opus", error, "webrtc")
+        return _missing("opus", error, "webrtc")
     try:
         packet = bytes(asyncio.run(OpusSender(None).next()))
         pcm = OpusDecoder().decode(packet)
     except Exception as error:
-        # Whatever a build of FFmpeg may lack.
+        # A build of FFmpeg can fail in many ways.
         return fail(
             "opus",
             f"cannot encode and decode: {type(error).__name__}: {error}",
             "install the wheel of PyAV: pip install --force-reinstall av",
         )
-    return ok("opus", f"20 ms in {len(packet)} bytes, and {len(pcm)} bytes back")
+    return ok("opus", f"20 ms encoded to {len(packet)} bytes, decoded to {len(pcm)}")
 
 
-def _not_there(name: str, error: Exception, extra: str) -> Check:
-    """Something whose library does not load; our own errors say what to install."""
+def _missing(name: str, error: Exception, extra: str) -> Check:
+    """A library that cannot be imported; a `DuologueError` names the extra itself."""
     install = f"pip install 'duologue[{extra}]'"
     advice = str(error) if isinstance(error, DuologueError) else install
-    return warn(name, "not there", advice)
+    return warn(name, "not installed", advice)
 
 
-# -- sound
+# Audio.
 
 
 def _devices() -> Iterator[Check]:
     from duologue.adapters.audio import list_devices
+    from duologue.adapters.audio.devices import Direction
 
     try:
         devices = list_devices()
     except DuologueError as error:
         yield warn("devices", "cannot be listed", str(error))
         return
-    for direction, name in (("input", "microphone"), ("output", "speaker")):
-        there = [d for d in devices if getattr(d, f"{direction}_channels")]
-        usual = [d.name for d in there if getattr(d, f"default_{direction}")]
-        if there:
-            yield ok(name, f"{len(there)}, by default {(usual or ['none'])[0]}")
+    directions: tuple[tuple[Direction, str], ...] = (
+        ("input", "microphone"),
+        ("output", "speaker"),
+    )
+    for direction, name in directions:
+        able = [device for device in devices if device.channels(direction)]
+        default = [device.name for device in able if device.is_default(direction)]
+        if able:
+            yield ok(name, f"{len(able)}, default: {(default or ['none'])[0]}")
         else:
             advice = f"connect a {name} to use talk --mic; files and text need none"
             yield warn(name, "none on this machine", advice)
@@ -169,19 +146,19 @@ def _echo() -> Check:
     try:
         Processing()
     except Exception as error:
-        # Whatever a binary library may say of this machine.
-        return warn("echo", f"not cancelled ({error})", "use headphones")
+        # A binary library can fail in many ways.
+        return warn("echo", f"cannot be cancelled ({error})", "use headphones")
     return ok("echo", "cancelled by WebRTC's audio processing")
 
 
 def _voice() -> Check:
-    """The voice of the local service."""
+    """Check that the local service has a speech synthesiser."""
     try:
         from duologue.local.components import find_synthesiser
         from duologue.local.interfaces import SynthesiserError
     except ImportError as error:
-        return _not_there("voice", error, "local")
+        return _missing("voice", error, "local")
     try:
         return ok("voice", find_synthesiser().name)
     except SynthesiserError as error:
-        return warn("voice", "none, so the local service is mute", str(error))
+        return warn("voice", "none, so the local service cannot speak", str(error))

@@ -1,8 +1,8 @@
-"""What a service did in a typed turn that duologue does not expect of it.
+"""Differences between a recorded turn and the protocol that duologue expects.
 
-The expectation is the protocol as the API pages and recorded traffic have it: these
-types of events, in this order, with these fields, and the configuration in force that
-was asked for. Nothing here opens anything: a list of records goes in.
+The expectation comes from the API pages and from recorded traffic: the types of events,
+their order and their fields, and a confirmed configuration equal to the requested one.
+The functions are pure: they take records and open no connection.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import msgspec
 
 from duologue.core import Record, Session, events, select_cost, select_usage
 
+from ..shared.session_report import model_name
+
 __all__ = ["differences"]
 
-#: The types of a typed turn with a spoken reply over WebSocket, in the order in which
-#: the first of each comes. Those of the user's item stand before the response.
+#: The event types of a typed turn with a spoken reply over WebSocket, in the order of
+#: their first appearance.
 _SPOKEN = (
     "session.created",
     "session.updated",
@@ -42,14 +44,14 @@ _WRITTEN = (
     "response.output_text.done",
     *_SPOKEN[11:],
 )
-#: Over WebRTC the sound goes by its own way, and the configuration with the offer.
+#: Over WebRTC the audio is a media track, and the configuration is part of the offer.
 _TRACK = tuple(
     name
     for name in _SPOKEN
     if name != "session.updated" and not name.startswith("response.output_audio.")
 )
 _HEARD = ("output_audio_buffer.started", "output_audio_buffer.stopped")
-#: What may come or not, anywhere: the API pages do not agree where.
+#: Optional events; the API pages do not agree on their places.
 _ANYWHERE = {
     "rate_limits.updated",
     "conversation.created",
@@ -57,7 +59,7 @@ _ANYWHERE = {
     "session.updated",
     "error",
 }
-#: A field of deltas that hides their length from those who watch the network.
+#: Padding of deltas that hides their length from observers of the network.
 _PADDING = "obfuscation"
 _QUOTED = 60
 
@@ -65,10 +67,11 @@ _QUOTED = 60
 def differences(
     records: Iterable[Record], session: Session, *, carrier: str, spoken: bool
 ) -> tuple[str, ...]:
-    """One line for each thing that was not as expected; none where all was.
+    """Return a line for each difference.
 
-    ``records`` are those of one connection, ``session`` its state at the end.
-    ``carrier`` is ``webrtc`` or ``websocket``; ``spoken`` whether the reply was to be.
+    ``records`` are those of one connection, ``session`` is its final state.
+    ``carrier`` is ``webrtc`` or ``websocket``; ``spoken`` says whether audio was
+    requested.
     """
     received = [record for record in records if record.dir == "in"]
     types = [record.event.type for record in received]
@@ -76,32 +79,32 @@ def differences(
     if spoken:
         expected = (*_TRACK, *_HEARD) if carrier == "webrtc" else _SPOKEN
     return (
-        *_unread(received),
+        *_unknown_events(received),
         *_missing(types, expected),
         *_unexpected(received, expected),
         *_disordered(types, expected),
         *_unknown_fields(received),
-        *_configured_otherwise(session, received),
+        *_unlike_requested(session, received),
         *_unpriced(session),
     )
 
 
-def _unread(received: Sequence[Record]) -> Iterator[str]:
-    """Frames that could not be believed, and types that are not in the catalogue."""
+def _unknown_events(received: Sequence[Record]) -> Iterator[str]:
+    """Malformed frames, unknown event types and retired names."""
     found = Counter(
-        f"a frame that cannot be read: {record.event.reason}"
+        f"a malformed frame: {record.event.reason}"
         if isinstance(record.event, events.Malformed)
-        else f"an event of an unknown type: {record.event.type}"
+        else f"an unknown event type: {record.event.type}"
         for record in received
         if _is_unknown(record)
     )
-    for what, count in found.items():
-        yield what if count == 1 else f"{what} ({count} of them)"
+    for text, count in found.items():
+        yield text if count == 1 else f"{text} ({count} times)"
     old = {_wire_type(r) for r in received if not _is_unknown(r)} - {
         record.event.type for record in received
     }
     for name in sorted(old - {None}):
-        yield f"the name of another version of the protocol: {name}"
+        yield f"a name of another version of the protocol: {name}"
 
 
 def _is_unknown(record: Record) -> bool:
@@ -115,26 +118,26 @@ def _wire_type(record: Record) -> Any:
 def _missing(types: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
     for name in expected:
         if name not in types:
-            yield f"{name} did not come"
+            yield f"{name} is missing"
 
 
 def _unexpected(received: Sequence[Record], expected: Sequence[str]) -> Iterator[str]:
     known = dict.fromkeys(r.event.type for r in received if not _is_unknown(r))
     for name in known:
         if name not in expected and name not in _ANYWHERE:
-            yield f"{name} came, which a typed turn has not"
+            yield f"{name} is unexpected in a typed turn"
 
 
 def _disordered(types: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
-    """Neighbours of the expected order whose first ones came the other way round."""
-    came = [name for name in expected if name in types and name not in _HEARD]
-    for first, second in pairwise(came):
+    """Pairs of adjacent expected types whose first events arrived in reverse order."""
+    arrived = [name for name in expected if name in types and name not in _HEARD]
+    for first, second in pairwise(arrived):
         if types.index(first) > types.index(second) and not _are_twins(first, second):
-            yield f"{second} came before {first}"
+            yield f"{second} arrived before {first}"
 
 
 def _are_twins(first: str, second: str) -> bool:
-    """Whether they say the same of the text and of the sound, in either order."""
+    """Whether one is for audio and one for its transcript: their order is open."""
     stem, _, first_kind = first.rpartition(".")
     other, _, second_kind = second.rpartition(".")
     sound = "response.output_audio"
@@ -149,17 +152,17 @@ def _unknown_fields(received: Sequence[Record]) -> Iterator[str]:
         if not _is_unknown(record) and _wire_type(record) == record.event.type:
             raw = msgspec.json.decode(record.frame)
             paths = found.setdefault(record.event.type, {})
-            paths.update(dict.fromkeys(_beyond(raw, record.event)))
+            paths.update(dict.fromkeys(_unknown_paths(raw, record.event)))
     for name, paths in found.items():
         if paths:
-            yield f"{name} has what is not known: {', '.join(paths)}"
+            yield f"{name} has unknown fields: {', '.join(paths)}"
 
 
-def _beyond(raw: Any, known: Any, path: str = "") -> Iterator[str]:
-    """The paths of ``raw`` that the structure in ``known`` has no place for."""
+def _unknown_paths(raw: Any, known: Any, path: str = "") -> Iterator[str]:
+    """The paths in ``raw`` for which the struct ``known`` has no field."""
     if isinstance(known, tuple | list) and isinstance(raw, list):
         for one, other in zip(raw, known, strict=False):
-            yield from _beyond(one, other, f"{path}[]")
+            yield from _unknown_paths(one, other, f"{path}[]")
     if not isinstance(known, msgspec.Struct) or not isinstance(raw, dict):
         return
     names = dict(
@@ -169,35 +172,33 @@ def _beyond(raw: Any, known: Any, path: str = "") -> Iterator[str]:
     for key, value in raw.items():
         place = f"{path}.{key}" if path else key
         if key in names:
-            yield from _beyond(value, getattr(known, names[key]), place)
+            yield from _unknown_paths(value, getattr(known, names[key]), place)
         elif key not in (tag, _PADDING):
             yield place
 
 
-def _configured_otherwise(
-    session: Session, received: Sequence[Record]
-) -> Iterator[str]:
-    """Where what is in force is not what was asked for."""
-    asked = session.connection.requested
-    told = [
+def _unlike_requested(session: Session, received: Sequence[Record]) -> Iterator[str]:
+    """Fields whose confirmed value differs from the requested one."""
+    requested = session.connection.requested
+    confirmed = [
         msgspec.json.decode(record.frame).get("session")
         for record in received
         if isinstance(record.event, events.SessionCreated | events.SessionUpdated)
     ]
-    if asked is not None and told:
-        yield from _unlike(msgspec.json.decode(asked), told[-1])
+    if requested is not None and confirmed:
+        yield from _unequal(msgspec.json.decode(requested), confirmed[-1])
 
 
-def _unlike(asked: Any, told: Any, path: str = "") -> Iterator[str]:
-    if isinstance(asked, dict):
-        for key, value in asked.items():
-            inside = told.get(key) if isinstance(told, dict) else None
-            yield from _unlike(value, inside, f"{path}.{key}" if path else key)
-    elif (asked or None) != (told or None):
-        yield f"{path} is {_shown(told)}, {_shown(asked)} was asked for"
+def _unequal(requested: Any, confirmed: Any, path: str = "") -> Iterator[str]:
+    if isinstance(requested, dict):
+        for key, value in requested.items():
+            inner = confirmed.get(key) if isinstance(confirmed, dict) else None
+            yield from _unequal(value, inner, f"{path}.{key}" if path else key)
+    elif (requested or None) != (confirmed or None):
+        yield f"{path} is {_quoted(confirmed)}, not {_quoted(requested)} as requested"
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
 
@@ -205,8 +206,7 @@ def _shown(value: Any) -> str:
 def _unpriced(session: Session) -> Iterator[str]:
     usage = select_usage(session)
     if not usage.total:
-        yield "the service told no usage"
+        yield "the service reported no usage"
     elif select_cost(session) is None:
-        model = getattr(session.connection.confirmed, "model", None)
-        named = model if isinstance(model, str) else "that has no name"
-        yield f"no price is known for the model {named}, so the cost is not"
+        model = model_name(session) or "(unnamed)"
+        yield f"the cost is unknown: there is no price for the model {model}"

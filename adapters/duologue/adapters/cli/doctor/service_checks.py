@@ -1,4 +1,4 @@
-"""What ``doctor`` asks of services: one of its own, and the one that the user means."""
+"""The checks that use a service: a local one, and the configured one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from duologue.core import Record
 from duologue.core.errors import DuologueError
@@ -20,83 +20,94 @@ from duologue.transports import (
 )
 from duologue.transports.client.client import default_config
 
-from ..shared.one_turn import Ask, Carrier, Turn, hold_turn
-from ..shared.service import KEY_VARIABLE, Service, find_service, reached
-from .machine_checks import Check, fail, ok, warn
+from ..shared.one_turn import TurnRequest, TurnResult, run_turn
+from ..shared.options import Carrier
+from ..shared.service import KEY_VARIABLE, Service, find_service, open_service
+from .check_report import Check, fail, ok, warn
 from .protocol_differences import differences
-
-if TYPE_CHECKING:
-    from .check_report import Options
 
 __all__ = ["service_checks"]
 
-#: Seconds for the service to answer.
-_PATIENCE = 15.0
-#: The shortest life of a key that is minted only to see whether one is.
-_BRIEF = 10
+#: Seconds to wait for the service.
+_TIMEOUT = 15.0
+#: The shortest lifetime of an ephemeral key in seconds; the key is not used.
+_KEY_LIFETIME = 10
 _QUESTION = "Say hello in five words."
 _CARRIERS: tuple[Carrier, ...] = ("websocket", "webrtc")
 
 
-async def service_checks(options: Options) -> AsyncIterator[Check]:
-    """The service of this machine, then the one that a session would go to."""
-    async for check in _own_service():
+async def service_checks(
+    *,
+    base_url: str | None,
+    reach: bool | None,
+    live: bool,
+    carrier: Carrier,
+    model: str | None,
+    record: Path | None,
+) -> AsyncIterator[Check]:
+    """Check a local service, then the service that a session would use.
+
+    With ``reach`` None the service is contacted if `Service.is_usable`.
+    """
+    async for check in _local_service():
         yield check
     try:
-        service = find_service(options.base_url)
+        service = find_service(base_url)
     except SignallingError as error:
         yield fail("service", str(error), "a base URL is like https://host/v1")
         return
     for check in _settings(service):
         yield check
-    wanted = options.reach
-    if wanted if wanted is not None else service.may_be_asked:
+    if service.is_usable if reach is None else reach:
         yield await _reach(service)
     else:
-        yield ok("reach", "not asked for: --reach asks the service")
-    if options.live:
-        async for check in _live(service, options):
+        yield ok("reach", "not checked: --reach contacts the service")
+    if live:
+        request = TurnRequest(
+            text=_QUESTION, carrier=carrier, model=model, record=record
+        )
+        async for check in _live(service, request):
             yield check
 
 
-# -- the service of this machine
+# The local service.
 
 
-async def _own_service() -> AsyncIterator[Check]:
-    """One turn with a local service of its own over each transport."""
+async def _local_service() -> AsyncIterator[Check]:
+    """Run a turn with a local service over each transport."""
     async with contextlib.AsyncExitStack() as stack:
         try:
             service = await stack.enter_async_context(
-                reached(local=True, base_url=None)
+                open_service(local=True, base_url=None)
             )
         except DuologueError as error:
-            # Only those who use it need what it lacks here.
+            # Only a warning: not every user needs the local service.
             yield warn("local service", "does not start", str(error))
             return
         for carrier in _CARRIERS:
-            yield await _own_turn(service, carrier)
+            yield await _local_turn(service, carrier)
 
 
-async def _own_turn(service: Service, carrier: Carrier) -> Check:
+async def _local_turn(service: Service, carrier: Carrier) -> Check:
     name = f"local {carrier}"
     try:
-        turn = await hold_turn(Ask(text="hello", carrier=carrier), service)
+        turn = await run_turn(TurnRequest(text="hello", carrier=carrier), service)
     except ImportError as error:
-        return warn(name, "not there", str(error))
+        return warn(name, "not installed", str(error))
     if turn.failure is None:
         return ok(name, f"a spoken reply in {turn.reply_ms:.0f} ms")
-    advice = "a firewall may be in the way on loopback"
+    advice = "a firewall may block loopback"
     if carrier == "webrtc":
-        advice += " (WebRTC needs UDP there)"
+        advice += " (WebRTC needs UDP)"
     return fail(name, turn.failure, advice)
 
 
-# -- the service that the user means
+# The configured service.
 
 
 def _settings(service: Service) -> Iterator[Check]:
-    """Which service a session would go to, and with what key."""
-    yield ok("service", f"{service.base_url}, from {service.named_by}")
+    """The service, key and model that a session would use."""
+    yield ok("service", f"{service.base_url}, from {service.url_from}")
     yield _key(service)
     model, where = default_config().model, f"the table of {AS_OF}"
     if os.environ.get("DUOLOGUE_MODEL"):
@@ -105,10 +116,10 @@ def _settings(service: Service) -> Iterator[Check]:
 
 
 def _key(service: Service) -> Check:
-    """Whether there is a key, and where it comes from; nothing of the key itself."""
+    """Check that there is a key, and name its source; the key is not shown."""
     if service.key_from is None:
-        if service.is_here:
-            return ok("key", "none, and none is needed on loopback")
+        if service.is_loopback:
+            return ok("key", "none, and a service on loopback needs none")
         return warn(
             "key",
             f"{KEY_VARIABLE} is not set",
@@ -118,77 +129,79 @@ def _key(service: Service) -> Check:
     if not re.fullmatch(r"[!-~]+", service.credentials.key.reveal()):
         return fail(
             "key",
-            f"{found}, with characters that no key has",
+            f"{found}, with invalid characters",
             "copy it again, without quotation marks or spaces",
         )
     if service.credentials.ephemeral:
-        advice = "an API key (sk-…) lasts; only it mints others"
-        return warn("key", f"{found}, an ephemeral one: it expires", advice)
+        advice = "use an API key (sk-…) to create ephemeral keys"
+        return warn("key", f"{found}, an ephemeral key, which expires", advice)
     return ok("key", found)
 
 
 async def _reach(service: Service) -> Check:
-    """Whether the service answers, and takes the key: it is asked for another one."""
+    """Check that the service accepts the key, by creating an ephemeral key."""
     if service.credentials.ephemeral:
-        return ok("reach", "not asked: an ephemeral key is for sessions; try --live")
-    keys = EphemeralKeys(credentials=service.credentials, lifetime=_BRIEF)
+        return ok(
+            "reach",
+            "not checked: an ephemeral key can only start a session; try --live",
+        )
+    keys = EphemeralKeys(credentials=service.credentials, lifetime=_KEY_LIFETIME)
     session = default_config().to_session()
     began = time.perf_counter()
     try:
-        await keys.fetch(service.base_url, session, _PATIENCE)
+        await keys.fetch(service.base_url, session, _TIMEOUT)
     except AuthenticationError as error:
         if service.key_from is None and error.status is not None:
-            return ok("reach", f"it answers ({error.status}); there is no key to try")
-        return fail("reach", str(error), f"put a key that it takes in {KEY_VARIABLE}")
+            return ok(
+                "reach",
+                f"the service answers ({error.status}); there is no key to check",
+            )
+        return fail("reach", str(error), f"set {KEY_VARIABLE} to a key that it accepts")
     except SignallingError as error:
-        return _answered(error)
+        return _refused(error)
     except ConnectError as error:
-        advice = "look at the base URL, the network and the proxy"
+        advice = "check the base URL, the network and the proxy"
         return fail("reach", str(error), advice)
     took = (time.perf_counter() - began) * 1000
-    return ok("reach", f"it answers and takes the key, in {took:.0f} ms")
+    return ok("reach", f"the service accepts the key, in {took:.0f} ms")
 
 
-def _answered(error: SignallingError) -> Check:
-    """What an answer that is no key says."""
+def _refused(error: SignallingError) -> Check:
+    """The check for an answer without a key."""
     if error.status == 429:
-        return warn("reach", str(error), "wait, or look at the limits of the account")
+        return warn("reach", str(error), "wait, or check the limits of the account")
     if error.status in (404, 405):
-        advice = "a base URL ends in /v1; a service may have no ephemeral keys"
+        advice = "a base URL ends in /v1; some services have no ephemeral keys"
         return warn("reach", str(error), advice)
-    return fail("reach", str(error), "look at the base URL, then try again later")
+    return fail("reach", str(error), "check the base URL, then try again later")
 
 
-async def _live(service: Service, options: Options) -> AsyncIterator[Check]:
-    """One turn, and what was not as expected."""
-    if not service.may_be_asked:
+async def _live(service: Service, request: TurnRequest) -> AsyncIterator[Check]:
+    """Run one turn and compare it with the expected protocol."""
+    if not service.is_usable:
         yield fail("live", "there is no key", f"export {KEY_VARIABLE}=…")
         return
     records: list[Record] = []
-    ask = Ask(
-        text=_QUESTION,
-        carrier=options.carrier,
-        model=options.model,
-        record=options.record,
-    )
     try:
-        turn = await hold_turn(ask, service, told=records.append)
+        turn = await run_turn(request, service, on_record=records.append)
     except (DuologueError, ImportError) as error:
-        yield fail("live", str(error), "nothing was asked")
+        yield fail("live", str(error), "no turn was run")
         return
-    for check in _judged(turn, records, options.carrier):
+    for check in _turn_checks(turn, records, request.carrier):
         yield check
 
 
-def _judged(turn: Turn, records: list[Record], carrier: Carrier) -> Iterator[Check]:
+def _turn_checks(
+    turn: TurnResult, records: list[Record], carrier: Carrier
+) -> Iterator[Check]:
     if turn.failure is not None:
-        yield fail("live", turn.failure, "look at reach and at the key above")
+        yield fail("live", turn.failure, "see reach and key above")
     else:
         yield ok("live", f"a reply in {turn.reply_ms:.0f} ms: {turn.reply}")
     if turn.connect_ms is None:
         return
     found = differences(records, turn.session, carrier=carrier, spoken=True)
     for difference in found:
-        yield warn("live", difference, "a report needs the log of --record")
+        yield warn("live", difference, "to report it, attach the log of --record")
     if not found:
-        yield ok("live", "all was as expected")
+        yield ok("live", "no differences from the expected protocol")

@@ -1,1 +1,1 @@
-"""``duologue replay`` and ``export``: what is made of recorded logs."""
+"""Recorded logs, as ``replay`` and ``export`` read and print them."""

@@ -1,4 +1,4 @@
-"""Recorded logs as commands take them: a file or standard input, read up to its end."""
+"""A recorded log from a file or from standard input, read as far as possible."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from duologue.core import Record, read_log
 from duologue.core.errors import LogError
 from duologue.transports import read_log_file
 
-__all__ = ["STDIN", "LogInput"]
+from ..shared.options import STDIN
 
-#: In place of a file.
-STDIN = Path("-")
+__all__ = ["LogInput"]
 
 
 class LogInput:
-    """A log that may be damaged: its readable part, and then what is wrong with it."""
+    """A log that may be damaged: first its readable records, then the error."""
 
     def __init__(self, path: Path) -> None:
         self.name = "standard input" if path == STDIN else str(path)
         self._path = path
-        self._problem: LogError | None = None
+        self._error: LogError | None = None
         self._is_empty = True
 
     def records(self, until: int | None = None) -> Iterator[Record]:
-        """The records, up to the first line that cannot be read.
+        """Yield the records before the first damaged line.
 
-        With ``until`` those alone whose ``seq`` in their session is at most that.
-        Raises `LogError` for a file that cannot be read at all.
+        ``until`` is the highest ``seq`` of a session to yield. Raises `LogError` if the
+        file cannot be opened.
         """
         records = _from_stdin() if self._path == STDIN else read_log_file(self._path)
         try:
@@ -40,12 +39,12 @@ class LogInput:
         except LogError as error:
             if error.line is None:
                 raise
-            self._problem = error
+            self._error = error
 
     def check(self) -> None:
-        """Raise `LogError` where the log ended early, or gave nothing."""
-        if self._problem is not None:
-            raise self._problem
+        """Raise `LogError` if a line was damaged or there were no records."""
+        if self._error is not None:
+            raise self._error
         if self._is_empty:
             raise LogError(f"{self.name}: holds no records")
 

@@ -1,4 +1,4 @@
-"""A recording as it goes by: its words at the pace of the recording, or its records."""
+"""Playback of a log in real time (``--speed``) or record by record (``--step``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -18,15 +19,17 @@ from duologue.core import (
     SessionStatus,
     State,
     Transcript,
+    events,
     reduce,
 )
 from duologue.core.views.notices import notices
 
-from ..shared.session_report import clean, speaker
+from ..shared.escape import single_line
+from ..shared.transcript_printer import TranscriptPrinter
 
 __all__ = ["paced", "stepped"]
 
-_HINT = "Enter shows the next record, a number so many, q ends it."
+_HINT = "Enter shows the next record, a number that many, q ends."
 
 
 def paced(
@@ -37,11 +40,11 @@ def paced(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
-    """Pass the records on when they are due, ``speed`` times as fast as recorded.
+    """Print and yield each record at its time, ``speed`` times as fast as recorded.
 
-    Prints what they say. Records without a time come at once.
+    Records without a time are not delayed.
     """
-    words = _Words(console)
+    printer = _NoticePrinter(console)
     state = State()
     began: tuple[float, float] | None = None
     for record in records:
@@ -51,9 +54,9 @@ def paced(
             if wait > 0:
                 sleep(wait)
         before, state = state, reduce(state, record)
-        words.tell(before, record, state)
+        printer.print_record(before, record, state)
         yield record
-    words.end_line()
+    printer.end_line()
 
 
 def stepped(
@@ -62,26 +65,26 @@ def stepped(
     *,
     lines: Iterator[str] | None = None,
 ) -> Iterator[Record]:
-    """Print each record and pass it on, as ``lines`` (standard input) let them.
+    """Print and yield records as requested by ``lines`` (default: standard input).
 
-    The end of the lines, or ``q``, is the end of the records.
+    ``q`` and the end of the lines end the records.
     """
     lines = iter(sys.stdin) if lines is None else lines
     console.print(_HINT, style="dim")
     due, first = 1, None
     for record in records:
         while due == 0:
-            due = _wanted(next(lines, "q").strip(), console)
+            due = _requested(next(lines, "q").strip(), console)
         if due < 0:
             return
         due -= 1
         first = record.at if first is None else first
-        console.print(_described(record, first))
+        console.print(_record_text(record, first))
         yield record
 
 
-def _wanted(line: str, console: Console) -> int:
-    """How many records a line asks for; -1 to end."""
+def _requested(line: str, console: Console) -> int:
+    """The number of records that a line requests; -1 ends the playback."""
     if line == "q":
         return -1
     if not line or (line.isascii() and line.isdecimal() and len(line) < 10):
@@ -90,123 +93,83 @@ def _wanted(line: str, console: Console) -> int:
     return 0
 
 
-def _described(record: Record, first: float | None) -> Text:
+def _record_text(record: Record, first: float | None) -> Text:
     line = Text(f"{record.seq:>5} ")
-    line.append(f"{_since(record.at, first):>9} {record.dir:<5} ", style="dim")
+    line.append(f"{_elapsed(record.at, first):>9} {record.dir:<5} ", style="dim")
     if record.epoch:
         line.append(f"epoch {record.epoch} ", style="dim")
-    line.append(clean(record.event.type))
+    line.append(single_line(record.event.type))
     if record.audio_bytes:
         line.append(f"  {record.audio_bytes} bytes of audio", style="dim")
     else:
-        line.append(f"  {clean(_detail(record.event))}".rstrip(), style="dim")
+        line.append(f"  {single_line(_detail(record.event))}".rstrip(), style="dim")
     return line
 
 
-#: The fields that say most of an event, the first that there is.
-_TELLING = ("delta", "transcript", "text", "arguments", "reason", "name")
+#: The fields that describe an event best; the first that it has is shown.
+_DETAILS = ("delta", "transcript", "text", "arguments", "reason", "name")
 
 
-def _detail(event: Any) -> str:
-    for name in _TELLING:
-        if isinstance(value := getattr(event, name, None), str):
+def _detail(event: msgspec.Struct) -> str:
+    fields = msgspec.structs.asdict(event)
+    for name in _DETAILS:
+        if isinstance(value := fields.get(name), str):
             return value
-    return str(getattr(getattr(event, "error", None), "message", "") or "")
+    error = fields.get("error")
+    return error.message or "" if isinstance(error, events.ErrorDetail) else ""
 
 
-def _since(at: float | None, first: float | None) -> str:
+def _elapsed(at: float | None, first: float | None) -> str:
     return "" if at is None or first is None else f"{at - first:.3f} s"
 
 
-class _Words:
-    """Prints what the notices of a session tell, deltas as they come."""
+class _NoticePrinter(TranscriptPrinter):
+    """Prints the notices of a session with their times."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._current: tuple[str, str] | None = None
-        self._shown: set[tuple[str, str]] = set()
+        super().__init__(console)
         self._first: float | None = None
-        self._at: float | None = None
+        self._time = ""
 
-    def tell(self, before: State, record: Record, after: State) -> None:
-        """Print what this record brought."""
+    def print_record(self, before: State, record: Record, after: State) -> None:
+        """Print the notices of this record."""
         session = after.sessions.get(record.session)
         if session is None:
             return
-        self._at = record.at
         self._first = record.at if self._first is None else self._first
+        self._time = f"{_elapsed(record.at, self._first):>9} "
         for notice in notices(before.sessions.get(session.id), record, session):
-            if (show := _SHOWN.get(notice.name)) is not None:
-                show(self, session, *notice.args)
+            if (on_notice := _HANDLERS.get(notice.name)) is not None:
+                on_notice(self, session, *notice.args)
 
     def on_delta(self, session: Session, line: Transcript, delta: str) -> None:
-        """A piece of a text."""
-        key = (session.id, line.item_id)
-        if key != self._current:
-            self._begin(session, line)
-            # After a change of speaker the line goes on where it was. The text of a
-            # line is trimmed, what follows is not.
-            trailing = delta[len(delta.rstrip()) :]
-            delta = delta.lstrip() if key in self._shown else line.text + trailing
-        self._shown.add(key)
-        self._console.print(Text(clean(delta)), end="")
+        self.print_delta(session, line, delta, self._time)
 
     def on_final(self, session: Session, line: Transcript) -> None:
-        """All of a text."""
-        key = (session.id, line.item_id)
-        if key not in self._shown and line.text:
-            self._begin(session, line)
-            self._console.print(Text(clean(line.text)), end="")
-            self._shown.add(key)
-        if key == self._current:
-            self.end_line()
+        self.print_final(session, line, self._time)
 
     def on_speech(self, session: Session, item_id: str) -> None:
-        """The user begins to speak."""
-        self._note("(you are heard)")
+        self.print_note("(speech detected)", self._time)
 
     def on_cleared(self, session: Session, response_id: str) -> None:
-        """The reply is cut off."""
-        self._note("(interrupted)")
+        self.print_note("(interrupted)", self._time)
 
     def on_call(self, session: Session, call: Call) -> None:
-        """A function is to be run."""
-        self._note(f"call: {call.name}({call.arguments})")
+        self.print_note(f"call: {call.name}({call.arguments})", self._time)
 
     def on_status(self, session: Session, status: SessionStatus) -> None:
-        """A session comes or goes."""
-        self._note(f"session {session.id}: {status.value}")
+        self.print_note(f"session {session.id}: {status.value}", self._time)
 
     def on_problem(self, session: Session, problem: Problem) -> None:
-        """Something went wrong."""
-        self._note(f"problem: {problem.message}")
-
-    def end_line(self) -> None:
-        """End the line that is being written."""
-        if self._current is not None:
-            self._console.print()
-            self._current = None
-
-    def _begin(self, session: Session, line: Transcript) -> None:
-        self.end_line()
-        self._current = (session.id, line.item_id)
-        name = speaker(session, line)
-        self._console.print(self._time(), Text(f"{name}: ", style="bold"), end="")
-
-    def _note(self, note: str) -> None:
-        self.end_line()
-        self._console.print(self._time(), Text(clean(note), style="dim"))
-
-    def _time(self) -> Text:
-        return Text(f"{_since(self._at, self._first):>9}", style="dim")
+        self.print_note(f"problem: {problem.message}", self._time)
 
 
-_SHOWN: dict[str, Callable[..., None]] = {
-    "transcript_delta": _Words.on_delta,
-    "transcript": _Words.on_final,
-    "speech_started": _Words.on_speech,
-    "playback_cleared": _Words.on_cleared,
-    "tool_call": _Words.on_call,
-    "status": _Words.on_status,
-    "error": _Words.on_problem,
+_HANDLERS: dict[str, Callable[..., Any]] = {
+    "transcript_delta": _NoticePrinter.on_delta,
+    "transcript": _NoticePrinter.on_final,
+    "speech_started": _NoticePrinter.on_speech,
+    "playback_cleared": _NoticePrinter.on_cleared,
+    "tool_call": _NoticePrinter.on_call,
+    "status": _NoticePrinter.on_status,
+    "error": _NoticePrinter.on_problem,
 }

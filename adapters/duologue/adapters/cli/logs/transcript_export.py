@@ -1,11 +1,8 @@
-"""``duologue export``: the transcript of a recorded log, to be kept and read."""
+"""The transcript of a recorded log, as ``export`` writes it."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -22,23 +19,22 @@ from duologue.core import (
     select_words_missing,
     summary,
 )
-from duologue.core.errors import DuologueError
 from duologue.core.selectors.transcript import transcript_of
 
-from ..shared.escape import as_line, plain
-from .log_input import LogInput
+from ..shared.escape import strip_controls
+from ..shared.session_report import model_name
 
-__all__ = ["Called", "Gap", "Said", "Transcript", "as_json", "run", "transcripts"]
+__all__ = ["CallEntry", "Gap", "MessageEntry", "SessionTranscript", "transcripts"]
 
 
 @attrs.frozen(kw_only=True)
-class Said:
-    """What somebody said or wrote.
+class MessageEntry:
+    """A message of the user, the assistant or the system.
 
-    ``interrupted_ms`` is when it was cut off, ``heard`` what was heard of it by then
-    (None where that is not known) and ``not_heard`` the rest. ``note`` is what a
-    service says of its reply, ``failure`` why speech was not written down. Times here
-    are seconds since the Unix epoch, None where the log has none.
+    ``interrupted_ms`` is the audio position at which it was interrupted, ``heard``
+    the text played by then (None if unknown) and ``not_heard`` the rest. ``note`` is
+    the service's note on its reply, ``failure`` why the transcription failed. Times
+    are seconds since the Unix epoch; None if the log has no times.
     """
 
     type: str = "message"
@@ -56,8 +52,8 @@ class Said:
 
 
 @attrs.frozen(kw_only=True)
-class Called:
-    """A call of a tool, with what it gave; or what an MCP server asks or offers."""
+class CallEntry:
+    """A tool call with its output, or another item of an MCP server."""
 
     type: str
     id: str
@@ -72,14 +68,14 @@ class Called:
 
 @attrs.frozen
 class Gap:
-    """Records are missing here, and words with them perhaps."""
+    """Records are missing here, and possibly text."""
 
     type: str = "gap"
 
 
 @attrs.frozen(kw_only=True)
-class Transcript:
-    """One session as it is read; control characters are stripped from every text."""
+class SessionTranscript:
+    """The transcript of one session; all texts are without control characters."""
 
     id: str
     kind: str
@@ -88,57 +84,15 @@ class Transcript:
     model: str | None
     started_at: float | None
     ended_at: float | None
-    entries: tuple[Said | Called | Gap, ...]
+    entries: tuple[MessageEntry | CallEntry | Gap, ...]
     translation: dict[str, str] | None
     problems: tuple[Mapping[str, Any], ...]
     usage: Mapping[str, int]
     cost: Mapping[str, Any] | None
 
 
-def run(log: Path, *, format: str, output: Path | None) -> None:
-    """Write the transcript of the log in this format, to standard output or a file.
-
-    Raises `LogError` afterwards where the log ends early, `DuologueError` for a file
-    that cannot be written.
-    """
-    source = LogInput(log)
-    if found := transcripts(source.records()):
-        _write(_writers()[format](found), output)
-    source.check()
-
-
-def _writers() -> dict[str, Callable[[tuple[Transcript, ...]], str]]:
-    from .transcript_formats import as_markdown, as_text
-
-    return {"txt": as_text, "md": as_markdown, "json": as_json}
-
-
-def as_json(sessions: Iterable[Transcript]) -> str:
-    """One JSON object: ``{"sessions": […]}``."""
-    return as_line({"sessions": [attrs.asdict(each) for each in sessions]})
-
-
-def _write(text: str, output: Path | None) -> None:
-    """UTF-8 whatever the locale; a new file is its owner's only, as a log is."""
-    content = text.encode(errors="replace")
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(output, flags, 0o600), "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise DuologueError(f"{output}: {error.strerror or error}") from None
-
-
-# -- from the state
-
-
-def transcripts(records: Iterable[Record]) -> tuple[Transcript, ...]:
-    """Those of the sessions, in the order in which they began."""
+def transcripts(records: Iterable[Record]) -> tuple[SessionTranscript, ...]:
+    """The transcripts of all sessions, in the order of their first records."""
     state = State()
     times: dict[str, tuple[float | None, float | None]] = {}
     for record in records:
@@ -157,102 +111,104 @@ def transcripts(records: Iterable[Record]) -> tuple[Transcript, ...]:
 
 def _transcript(
     session: Session, started_at: float | None, ended_at: float | None
-) -> Transcript:
-    connection, told = session.connection, summary(session)
-    model = getattr(connection.confirmed, "model", None)
+) -> SessionTranscript:
+    connection, values = session.connection, summary(session)
     translation = select_translation(session)
-    return Transcript(
-        id=plain(session.id),
+    return SessionTranscript(
+        id=strip_controls(session.id),
         kind=connection.kind.value,
         status=connection.status.value,
-        reason=_plain(connection.reason),
-        model=plain(model) if isinstance(model, str) else None,
+        reason=_stripped(connection.reason),
+        model=_stripped(model_name(session)),
         started_at=started_at,
         ended_at=ended_at,
         entries=tuple(_entries(session)),
         translation=None
         if translation is None
-        else {"input": plain(translation.input), "output": plain(translation.output)},
-        problems=tuple(map(_problem, told["problems"])),
-        usage=told["usage"],
-        cost=told["cost"],
+        else {
+            "input": strip_controls(translation.input),
+            "output": strip_controls(translation.output),
+        },
+        problems=tuple(map(_problem, values["problems"])),
+        usage=values["usage"],
+        cost=values["cost"],
     )
 
 
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else strip_controls(text)
 
 
 def _problem(problem: Mapping[str, Any]) -> Mapping[str, Any]:
-    message, code = plain(problem["message"]), _plain(problem["code"])
+    message, code = strip_controls(problem["message"]), _stripped(problem["code"])
     return {**problem, "message": message, "code": code}
 
 
-def _entries(session: Session) -> Iterator[Said | Called | Gap]:
+def _entries(session: Session) -> Iterator[MessageEntry | CallEntry | Gap]:
     gaps = select_words_missing(session)
     if "" in gaps:
         yield Gap()
     for item in select_items(session):
-        # By what it holds: a type of item that is new may have words too.
+        # By its fields and not by its type: a new type of item may have text too.
         if item.call is None or item.role is not None:
-            yield _said(session, item)
-        elif not _is_shown_with_its_call(session, item):
-            yield _called(session, item)
+            yield _message(session, item)
+        elif not _is_merged_with_its_call(session, item):
+            yield _call(session, item)
         if item.id in gaps:
             yield Gap()
 
 
-def _said(session: Session, item: Item) -> Said:
+def _message(session: Session, item: Item) -> MessageEntry:
     line = transcript_of(item)
     failures = [part.failure for part in item.parts if part.failure]
     cut = line.interrupted is not None and line.heard is not None
-    # A line is trimmed, what was heard of it is not.
+    # `text` is stripped, `heard` is not.
     heard = (line.heard or "").strip()
     rest = line.text[len(heard) :] if line.text.startswith(heard) else ""
-    return Said(
+    return MessageEntry(
         id=item.id,
-        role=plain(item.role or item.type),
-        text=plain(line.text),
+        role=strip_controls(item.role or item.type),
+        text=strip_controls(line.text),
         final=line.final,
         interrupted_ms=line.interrupted,
-        heard=plain(heard) if cut else None,
-        not_heard=plain(rest).strip() if cut else None,
-        note=_plain(select_metadata(session, item.id).get("duologue")),
-        failure=_plain(failures[0]) if failures else None,
+        heard=strip_controls(heard) if cut else None,
+        not_heard=strip_controls(rest).strip() if cut else None,
+        note=_stripped(select_metadata(session, item.id).get("duologue")),
+        failure=_stripped(failures[0]) if failures else None,
         started_at=line.started_at,
         finished_at=line.finished_at,
     )
 
 
-def _is_shown_with_its_call(session: Session, item: Item) -> bool:
-    """Whether this is the output of a call that is there too."""
+def _is_merged_with_its_call(session: Session, item: Item) -> bool:
+    """Whether this is the output of a call that has its own entry."""
     if item.type != "function_call_output" or item.call is None:
         return False
     link = session.conversation.calls.get(item.call.call_id or "")
-    return link is not None and _alive(session, link.call) is not None
+    return link is not None and _existing(session, link.call) is not None
 
 
-def _alive(session: Session, item_id: str | None) -> Item | None:
+def _existing(session: Session, item_id: str | None) -> Item | None:
     item = session.items.get(item_id or "")
     return None if item is None or item.status == "deleted" else item
 
 
-def _called(session: Session, item: Item) -> Called:
+def _call(session: Session, item: Item) -> CallEntry:
     call = item.call
     link = session.conversation.calls.get((call.call_id if call else None) or "")
-    given = _alive(session, link.output) if link else None
+    given = _existing(session, link.output) if link else None
     if item.type != "function_call" or given is None or given.call is None:
         given = item
     result = given.call
     error = (call.error if call else None) or (result.error if result else None)
-    return Called(
-        type=plain(item.type),
+    return CallEntry(
+        type=strip_controls(item.type),
         id=item.id,
-        name=plain(call.name) if call else "",
+        name=strip_controls(call.name) if call else "",
         call_id=call.call_id if call else None,
-        arguments=plain(str(call.arguments)) if call else "",
-        output=_plain(result.output) if result else None,
-        error=_plain(error),
+        arguments=strip_controls(str(call.arguments)) if call else "",
+        output=_stripped(result.output) if result else None,
+        error=_stripped(error),
         started_at=item.placement.started_at,
         finished_at=given.placement.finished_at,
     )

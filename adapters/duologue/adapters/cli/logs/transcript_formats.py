@@ -1,4 +1,4 @@
-"""Transcripts as plain text and as Markdown."""
+"""Transcripts as plain text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from .transcript_export import Called, Gap, Said, Transcript
+import attrs
 
-__all__ = ["as_markdown", "as_text"]
+from ..shared.escape import json_line
+from .transcript_export import CallEntry, Gap, MessageEntry, SessionTranscript
 
-_MISSING = "(records are missing here, and words perhaps)"
+__all__ = ["as_json", "as_markdown", "as_text"]
+
+_MISSING = "(records are missing here, and possibly text)"
 _WORDLESS = "(no words)"
-#: What goes before the further lines of a text.
+#: The indentation of all lines of a text but the first.
 _INDENT = " " * 8
 
 
-def as_text(sessions: Iterable[Transcript]) -> str:
-    """A line for each thing said, with its time since the beginning of the session.
+def as_json(sessions: Iterable[SessionTranscript]) -> str:
+    """One JSON object: ``{"sessions": […]}``."""
+    return json_line({"sessions": [attrs.asdict(each) for each in sessions]})
 
-    A text of several lines is indented, so that none can pass for somebody's else.
+
+def as_text(sessions: Iterable[SessionTranscript]) -> str:
+    """A line for each entry, with its time since the start of the session.
+
+    Further lines of a text are indented, so that they cannot look like an entry.
     """
     return "\n".join("\n".join(_session_text(each)) + "\n" for each in sessions)
 
 
-def _session_text(session: Transcript) -> Iterator[str]:
+def _session_text(session: SessionTranscript) -> Iterator[str]:
     yield f"session {_flat(session.id)}"
     yield " · ".join(_facts(session))
     yield ""
@@ -32,7 +40,11 @@ def _session_text(session: Transcript) -> Iterator[str]:
         if isinstance(entry, Gap):
             yield _MISSING
             continue
-        words = _said(entry) if isinstance(entry, Said) else _called(entry)
+        words = (
+            _message_text(entry)
+            if isinstance(entry, MessageEntry)
+            else _call_text(entry)
+        )
         time = _time(session, entry)
         yield _indented(f"[{time}] {words}" if time else words)
     if session.translation is not None:
@@ -42,7 +54,7 @@ def _session_text(session: Transcript) -> Iterator[str]:
         yield _indented(f"problem: {problem['message']}")
 
 
-def _said(entry: Said) -> str:
+def _message_text(entry: MessageEntry) -> str:
     speaker = entry.role if entry.note is None else f"{entry.role} ({entry.note})"
     words = entry.text or _WORDLESS
     if entry.failure is not None:
@@ -57,7 +69,7 @@ def _said(entry: Said) -> str:
     return f"{_flat(speaker)}: {words}"
 
 
-def _called(entry: Called) -> str:
+def _call_text(entry: CallEntry) -> str:
     words = f"{_kind(entry)}: {_flat(entry.name)}({entry.arguments})"
     if entry.output is not None:
         words += f" gave {entry.output}"
@@ -66,10 +78,9 @@ def _called(entry: Called) -> str:
     return words
 
 
-def _kind(entry: Called) -> str:
-    """``call`` for the usual ones."""
-    called = ("function_call", "mcp_call")
-    return "call" if entry.type in called else _flat(entry.type)
+def _kind(entry: CallEntry) -> str:
+    """``call`` for functions and MCP tools, else the type."""
+    return "call" if entry.type in ("function_call", "mcp_call") else _flat(entry.type)
 
 
 def _indented(text: str) -> str:
@@ -77,12 +88,12 @@ def _indented(text: str) -> str:
 
 
 def _flat(text: str) -> str:
-    """On one line."""
+    """The text on one line."""
     return " ".join(text.split())
 
 
-def _facts(session: Transcript) -> Iterator[str]:
-    """What stands in a heading."""
+def _facts(session: SessionTranscript) -> Iterator[str]:
+    """The facts of a heading."""
     start, end = session.started_at, session.ended_at
     if start is not None and end is not None:
         yield _date(start)
@@ -100,8 +111,8 @@ def _date(seconds: float) -> str:
         return f"at {seconds:g} s"
 
 
-def _time(session: Transcript, entry: Said | Called) -> str:
-    """``01:07``: minutes and seconds since the beginning; empty if not known."""
+def _time(session: SessionTranscript, entry: MessageEntry | CallEntry) -> str:
+    """Minutes and seconds since the start, such as ``01:07``; empty if unknown."""
     if entry.started_at is None or session.started_at is None:
         return ""
     seconds = max(0, int(entry.started_at - session.started_at))
@@ -111,26 +122,27 @@ def _time(session: Transcript, entry: Said | Called) -> str:
     return f"{shown}:{seconds:02}"
 
 
-def as_markdown(sessions: Iterable[Transcript]) -> str:
-    """A section for each session, a paragraph for each thing said.
+def as_markdown(sessions: Iterable[SessionTranscript]) -> str:
+    """A section for each session, a paragraph for each entry.
 
-    What was not heard is struck through. What is said is text, never markup.
+    Text that was not heard is struck through. Markdown in the texts is escaped.
     """
     return "\n".join("\n".join(_session_markdown(each)) for each in sessions)
 
 
-def _session_markdown(session: Transcript) -> Iterator[str]:
+def _session_markdown(session: SessionTranscript) -> Iterator[str]:
     yield f"# Session {_escaped(_flat(session.id))}\n"
     yield _escaped(" · ".join(_facts(session))) + "\n"
     for entry in session.entries:
         if isinstance(entry, Gap):
             yield f"*{_MISSING}*\n"
-        elif isinstance(entry, Said):
-            yield f"{_head(session, entry, entry.role.capitalize())}{_words(entry)}\n"
+        elif isinstance(entry, MessageEntry):
+            head = _head(session, entry, entry.role.capitalize(), entry.note)
+            yield f"{head}{_words(entry)}\n"
         else:
             yield from _call_markdown(session, entry)
     if session.translation is not None:
-        yield f"**Said:** {_escaped(session.translation['input'])}\n"
+        yield f"**MessageEntry:** {_escaped(session.translation['input'])}\n"
         yield f"**Translated:** {_escaped(session.translation['output'])}\n"
     if session.problems:
         yield "## Problems\n"
@@ -139,14 +151,18 @@ def _session_markdown(session: Transcript) -> Iterator[str]:
         yield ""
 
 
-def _head(session: Transcript, entry: Said | Called, name: str) -> str:
-    note = getattr(entry, "note", None)
-    told = f" ({_escaped(_flat(note))})" if note else ""
+def _head(
+    session: SessionTranscript,
+    entry: MessageEntry | CallEntry,
+    name: str,
+    note: str | None = None,
+) -> str:
+    shown = f" ({_escaped(_flat(note))})" if note else ""
     time = _time(session, entry)
-    return f"{f'{time} ' if time else ''}**{_escaped(name)}**{told}: "
+    return f"{f'{time} ' if time else ''}**{_escaped(name)}**{shown}: "
 
 
-def _words(entry: Said) -> str:
+def _words(entry: MessageEntry) -> str:
     words = _escaped(entry.text) or f"*{_WORDLESS}*"
     if entry.failure is not None:
         words += f" *[not written down: {_escaped(_flat(entry.failure))}]*"
@@ -161,7 +177,7 @@ def _words(entry: Said) -> str:
     return words
 
 
-def _call_markdown(session: Transcript, entry: Called) -> Iterator[str]:
+def _call_markdown(session: SessionTranscript, entry: CallEntry) -> Iterator[str]:
     head = _head(session, entry, _kind(entry).capitalize())
     yield f"{head}{_escaped(_flat(entry.name))}\n"
     if entry.arguments:
@@ -173,24 +189,24 @@ def _call_markdown(session: Transcript, entry: Called) -> Iterator[str]:
 
 
 def _block(text: str) -> str:
-    """Text as it is, in a fence that it cannot close."""
+    """The text unchanged, in a fence longer than any in it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}\n"
 
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>~|&$])")
-#: What begins a heading, a list, a quotation, a rule or a table at a line's start.
+#: The start of a heading, list, quotation or rule at the beginning of a line.
 _OPENING = re.compile(r"^([#+=-]|\d+(?=[.)]))")
 
 
 def _escaped(text: str) -> str:
-    """Text of somebody's as Markdown that shows just that: one paragraph, its lines."""
+    """The text as one Markdown paragraph, with its lines and without markup."""
     lines = (_MARKUP.sub(r"\\\1", line.strip()) for line in text.split("\n"))
     return "  \n".join(_OPENING.sub(_opened, line) for line in lines if line)
 
 
 def _opened(found: re.Match[str]) -> str:
-    """An opening that opens nothing: ``\\#``, ``1\\.``."""
+    """The start of a line, escaped: ``\\#``, ``1\\.``."""
     word = found[1]
     return f"{word}\\" if word.isdigit() else f"\\{word}"

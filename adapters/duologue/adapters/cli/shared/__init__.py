@@ -1,1 +1,1 @@
-"""Parts that several commands share."""
+"""Modules that several commands use."""

@@ -1,4 +1,4 @@
-"""What becomes of the sound of a talk: written, measured, shared."""
+"""Audio sinks and sources of a session: file, level meter, shared devices."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from duologue.adapters.audio import FLOOR_DBFS, Meter
 from duologue.core.errors import DuologueError
 from duologue.transports import AudioSink, AudioSource, WavSink
 
-__all__ = ["Gauge", "HeardFile", "Metered", "Several", "Shared"]
+__all__ = ["FanOutSink", "FocusGate", "LevelMeter", "MeteredSource", "OutputWav"]
 
-#: Seconds without sound after which it is silent.
+#: Seconds without audio after which the level is that of silence.
 _STALE = 0.3
 
 
-class HeardFile:
-    """The file of what is heard: begun with the first sound, its trouble kept.
+class OutputWav:
+    """The WAV file of ``--output``, begun with the first audio.
 
-    A conversation without a reply leaves what was there before. Raises a
-    `DuologueError` where the file cannot be written.
+    Without any audio an existing file is not overwritten. An error while writing is
+    kept in ``failure``. Raises a `DuologueError` if the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,19 +34,19 @@ class HeardFile:
             raise DuologueError(f"{path}: {error.strerror or error}") from None
 
     def write(self, pcm: bytes) -> None:
-        """Write PCM16, until that fails."""
+        """Append PCM16; after a failure it is dropped."""
         if self.failure is None:
-            self._try(lambda: self._file().write(pcm))
+            self._try(lambda: self._open().write(pcm))
 
     def flush(self) -> None:
-        """A file plays nothing."""
+        """Do nothing: written audio stays in the file."""
 
     def close(self) -> None:
         """Complete the file."""
         if self.file is not None and self.failure is None:
             self._try(self.file.close)
 
-    def _file(self) -> WavSink:
+    def _open(self) -> WavSink:
         if self.file is None:
             self.file = WavSink(self.path)
         return self.file
@@ -55,31 +55,32 @@ class HeardFile:
         try:
             step()
         except DuologueError as error:
-            # It comes from within the track: it is raised when the talk is over.
+            # Raised later: an error here would only stop the transport's audio.
             self.failure = error
 
 
-class Several:
-    """Sinks that get the same."""
+class FanOutSink:
+    """Passes audio to several sinks."""
 
     def __init__(self, *sinks: AudioSink) -> None:
         self._sinks = sinks
 
     def write(self, pcm: bytes) -> None:
-        """Give it to all."""
+        """Write to all sinks."""
         for sink in self._sinks:
             sink.write(pcm)
 
     def flush(self) -> None:
-        """Flush all."""
+        """Flush all sinks."""
         for sink in self._sinks:
             sink.flush()
 
 
-class Gauge:
-    """How loud it is just now; a sink that plays nothing.
+class LevelMeter:
+    """A sink that measures the current level.
 
-    Sound that stops coming is silence, though nobody says so.
+    A transport may stop sending instead of sending silence, so the level falls to
+    `FLOOR_DBFS` after 0.3 s without audio.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,51 +96,51 @@ class Gauge:
         return self._meter.level.peak_dbfs
 
     def write(self, pcm: bytes) -> None:
-        """Take the PCM16 that follows."""
+        """Measure the next piece of PCM16."""
         self._meter.add(pcm)
         self._at = self._clock()
 
     def flush(self) -> None:
-        """What was measured was measured."""
+        """Do nothing: a level is not buffered."""
 
 
-class Metered:
-    """A source whose sound a gauge sees."""
+class MeteredSource:
+    """A source whose audio a level meter measures."""
 
-    def __init__(self, source: AudioSource, gauge: Gauge) -> None:
+    def __init__(self, source: AudioSource, meter: LevelMeter) -> None:
         self._source = source
-        self._gauge = gauge
+        self._meter = meter
 
     def read(self, samples: int) -> bytes:
-        """What the source gives."""
+        """Read from the source and measure it."""
         pcm = self._source.read(samples)
-        self._gauge.write(pcm)
+        self._meter.write(pcm)
         return pcm
 
 
-class Shared:
-    """Microphone and speaker as one session of several has them: while it is its turn.
+class FocusGate:
+    """Microphone and speaker for one of several sessions: open while it has the focus.
 
-    A source and a sink; ``is_mine`` says whether it is.
+    It is a source and a sink.
     """
 
     def __init__(
-        self, source: AudioSource, sink: AudioSink, is_mine: Callable[[], bool]
+        self, source: AudioSource, sink: AudioSink, has_focus: Callable[[], bool]
     ) -> None:
         self._source = source
         self._sink = sink
-        self._is_mine = is_mine
+        self._has_focus = has_focus
 
     def read(self, samples: int) -> bytes:
-        """What the source gives, or silence."""
-        return self._source.read(samples) if self._is_mine() else b""
+        """Read from the microphone; without the focus, no audio."""
+        return self._source.read(samples) if self._has_focus() else b""
 
     def write(self, pcm: bytes) -> None:
-        """Play it, or not."""
-        if self._is_mine():
+        """Play the audio; without the focus, drop it."""
+        if self._has_focus():
             self._sink.write(pcm)
 
     def flush(self) -> None:
-        """Flush what is ours."""
-        if self._is_mine():
+        """Flush the speaker, if this session has the focus."""
+        if self._has_focus():
             self._sink.flush()

@@ -1,4 +1,4 @@
-"""Text of others as it may stand in a file or on a screen: nothing in it commands."""
+"""Escaping of foreign text, so that it cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["as_line", "plain"]
+__all__ = ["json_line", "single_line", "strip_controls"]
 
-#: Sequences of ECMA-48, whole: those that set something (CSI), those that carry a
-#: string (OSC, DCS, SOS, PM, APC), and those of two or three characters.
+#: Complete sequences of ECMA-48: control sequences (CSI), control strings (OSC, DCS,
+#: SOS, PM, APC), and escape sequences of two or three characters.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])"
@@ -18,9 +18,9 @@ _SEQUENCES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-#: What is left of C0 and C1, and Unicode's Bidi_Control, which turns the direction
-#: of writing.
-_HARMFUL = dict.fromkeys(
+#: The other control characters (C0, C1), and Unicode's Bidi_Control characters, which
+#: change the direction of text.
+_CONTROLS = dict.fromkeys(
     number
     for span in (
         range(0x09),
@@ -34,22 +34,28 @@ _HARMFUL = dict.fromkeys(
 )
 
 
-def plain(text: str) -> str:
-    """``text`` without control characters, escape sequences and marks of direction.
+def strip_controls(text: str) -> str:
+    """Remove escape sequences, control characters and Bidi_Control characters.
 
-    Tabs stay, and line breaks of all kinds as ``\\n``.
+    Tabs stay. Each kind of line break becomes ``\\n``.
     """
-    return _BREAKS.sub("\n", _SEQUENCES.sub("", text)).translate(_HARMFUL)
+    return _BREAKS.sub("\n", _SEQUENCES.sub("", text)).translate(_CONTROLS)
 
 
-#: msgspec escapes C0 by itself; the rest of what `plain` changes is below U+2070.
+def single_line(text: str) -> str:
+    """`strip_controls`, with a space for each tab and line break."""
+    return strip_controls(text).translate({0x0A: " ", 0x09: " "})
+
+
+#: msgspec escapes C0. All other characters that `strip_controls` changes are below
+#: U+2070.
 _ESCAPED = {
     code: f"\\u{code:04x}"
     for code in range(0x7F, 0x2070)
-    if plain(chr(code)) != chr(code)
+    if strip_controls(chr(code)) != chr(code)
 }
 
 
-def as_line(value: Any) -> str:
-    """``value`` as a line of JSON. The texts in it stay what they are, but escaped."""
+def json_line(value: Any) -> str:
+    """One line of JSON. Control characters are escaped, so the values do not change."""
     return msgspec.json.encode(value).decode().translate(_ESCAPED) + "\n"

@@ -1,4 +1,4 @@
-"""``module:object`` on the command line: something of the user's own."""
+"""Import of a user's object that an option names as ``module:object``."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 
 from duologue.core.errors import DuologueError
 
-__all__ = ["imported"]
+__all__ = ["import_object"]
 
 
-def imported(option: str, name: str) -> Any:
-    """The object that ``module:object`` names; the object may have dots.
+def import_object(option: str, name: str) -> Any:
+    """Import the object that ``module:object`` names; ``object`` may have dots.
 
-    The module is looked for in the current folder first. Raises a `DuologueError`
-    that names the option, where it cannot be imported or has no such object.
+    The current folder is searched first. Raises a `DuologueError` that names the
+    option if the import fails or the object does not exist.
     """
     module, colon, path = name.partition(":")
     if not colon or not module or not path:
-        raise DuologueError(f"{option} {name}: it must be module:object")
-    found = _module(module, f"{option} {name}")
+        raise DuologueError(f"{option} {name}: must be module:object")
+    found = _import(module, f"{option} {name}")
     for part in path.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            said = f"{option} {name}: there is no {part} in {module}"
-            raise DuologueError(said) from None
+            message = f"{option} {name}: there is no {part} in {module}"
+            raise DuologueError(message) from None
     return found
 
 
-def _module(module: str, where: str) -> Any:
+def _import(module: str, option: str) -> Any:
     if (folder := os.getcwd()) not in sys.path:
         sys.path.insert(0, folder)
     try:
         return importlib.import_module(module)
     except Exception as error:
-        # It is the user's code: whatever it raises is said in one line.
+        # The user's module may raise anything.
         why = f"{type(error).__name__}: {error}"
-        raise DuologueError(f"{where}: cannot be imported: {why}") from error
+        raise DuologueError(f"{option}: cannot be imported: {why}") from error

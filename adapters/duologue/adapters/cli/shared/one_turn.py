@@ -1,4 +1,4 @@
-"""One typed turn with a service: what ``say`` says, and what ``doctor`` listens to."""
+"""One typed turn with a service, for ``say`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import attrs
 
 from duologue.core import (
     Record,
     Session,
-    SessionConfig,
-    SessionStatus,
     Store,
     select_is_settled,
     select_problems,
@@ -29,27 +26,24 @@ from duologue.transports import (
     LogError,
     Transport,
     TrimmedSink,
-    record,
 )
-from duologue.transports.client.client import default_config
 
-from .audio_sinks import HeardFile
+from .audio_sinks import OutputWav
+from .options import Carrier
 from .service import Service
+from .session_setup import configure, is_closed, make_transport
 
-__all__ = ["Ask", "Carrier", "Turn", "hold_turn"]
+__all__ = ["TurnRequest", "TurnResult", "run_turn"]
 
-Carrier = Literal["webrtc", "websocket"]
-
-#: Seconds for what is still on its way through a jitter buffer.
+#: Seconds to wait after the reply for audio that is still in a jitter buffer.
 _TAIL = 0.6
 
 
 @attrs.frozen(kw_only=True)
-class Ask:
-    """What is said, how it is to be answered, and what is kept of it.
+class TurnRequest:
+    """The text of the user, and the options of the session; None is the default.
 
-    None leaves it to the service; ``timeout`` in seconds is for the connection (at
-    most 15 of them) and for the reply.
+    ``timeout`` in seconds applies to the connection (at most 15 s) and to the reply.
     """
 
     text: str
@@ -64,11 +58,12 @@ class Ask:
 
 
 @attrs.frozen(kw_only=True)
-class Turn:
-    """What became of it.
+class TurnResult:
+    """The session after the turn, and its times in ms.
 
-    ``failure`` says in one line why there is no whole reply. ``reply_ms`` is the time
-    from the text to the end of the reply: of its sound, where that is heard.
+    ``failure`` is the reason in one line if the reply is not complete. ``reply_ms``
+    is the time from the text to the end of the reply; if its audio is played, to the
+    end of the audio.
     """
 
     session: Session
@@ -78,121 +73,109 @@ class Turn:
 
     @property
     def reply(self) -> str:
-        """The text of the reply, as far as it came."""
+        """The text of the reply, which may be incomplete."""
         lines = select_transcripts(self.session)
         return "\n".join(line.text for line in lines if line.role == "assistant")
 
 
-async def hold_turn(
-    ask: Ask, service: Service, *, told: Callable[[Record], None] | None = None
-) -> Turn:
-    """Say it, wait for the whole reply, and close the session.
+async def run_turn(
+    request: TurnRequest,
+    service: Service,
+    *,
+    on_record: Callable[[Record], None] | None = None,
+) -> TurnResult:
+    """Send the text, wait for the complete reply, and close the session.
 
-    A turn that fails is a `Turn` with a ``failure``. ``told`` is called with each
-    record. Raises a `DuologueError` for a file that cannot be written.
+    A failed turn is returned as a `TurnResult` with a ``failure``. ``on_record`` is
+    called with each record. Raises a `DuologueError` for a file that cannot be written.
     """
-    return await _OneTurn(ask, service, told).hold()
+    return await _Turn(request, service, on_record).run()
 
 
-class _OneTurn:
+class _Turn:
     def __init__(
-        self, ask: Ask, service: Service, told: Callable[[Record], None] | None
+        self,
+        request: TurnRequest,
+        service: Service,
+        on_record: Callable[[Record], None] | None,
     ) -> None:
-        self._ask = ask
+        self._request = request
         self._service = service
         self._store = Store()
-        if told is not None:
-            self._store.subscribe(lambda before, record, after: told(record))
-        self._heard = HeardFile(ask.output) if ask.output is not None else None
+        if on_record is not None:
+            self._store.subscribe(lambda before, record, after: on_record(record))
+        self._output = None if request.output is None else OutputWav(request.output)
         self._connect_ms: float | None = None
         self._reply_ms: float | None = None
         self._session: LiveSession | None = None
 
-    async def hold(self) -> Turn:
-        transport = self._transport()
+    async def run(self) -> TurnResult:
+        sink = None if self._output is None else TrimmedSink(self._output)
+        request = self._request
+        transport = make_transport(request.carrier, None, sink, request.record)
         failure: str | None = None
         client = Client(
             credentials=self._service.credentials,
             base_url=self._service.base_url,
             store=self._store,
-            # A turn that begins anew would be another one.
+            # After a reconnect it would be another turn.
             backoff=None,
         )
         try:
             async with client:
-                failure = await self._say(client, transport)
+                failure = await self._talk(client, transport)
         except DuologueError as error:
             failure = str(error)
         finally:
-            if self._heard is not None:
-                self._heard.close()
-        self._raise_file_trouble()
+            if self._output is not None:
+                self._output.close()
+        self._raise_file_error()
         [session] = self._store.state.sessions.values()
-        return Turn(
+        return TurnResult(
             session=session,
             connect_ms=self._connect_ms,
             reply_ms=self._reply_ms,
             failure=failure,
         )
 
-    def _transport(self) -> Transport:
-        sink = None if self._heard is None else TrimmedSink(self._heard)
-        transport: Transport
-        if self._ask.carrier == "webrtc":
-            from duologue.transports import webrtc
-
-            transport = webrtc(sink=sink)
-        else:
-            from duologue.transports import websocket
-
-            transport = websocket(sink=sink)
-        if self._ask.record is not None:
-            transport = record(transport, self._ask.record)
-        return transport
-
-    def _config(self) -> SessionConfig:
-        given: dict[str, Any] = {
-            "model": self._ask.model,
-            "voice": self._ask.voice,
-            "instructions": self._ask.instructions,
-        }
-        return attrs.evolve(
-            default_config(),
-            output_modalities=self._ask.modalities,
-            # Nobody speaks.
-            turn_detection=None,
-            **{name: value for name, value in given.items() if value is not None},
+    async def _talk(self, client: Client, transport: Transport) -> str | None:
+        """Run the turn; return why it failed, or None."""
+        request = self._request
+        config = configure(
+            model=request.model,
+            voice=request.voice,
+            instructions=request.instructions,
+            output_modalities=request.modalities,
         )
-
-    async def _say(self, client: Client, transport: Transport) -> str | None:
-        """Why it failed, if it did."""
         began = time.perf_counter()
-        timeout = min(15.0, self._ask.timeout)
         session = await client.start_session(
-            self._config(), transport=transport, timeout=timeout
+            # The user types, so no turn has to be detected.
+            attrs.evolve(config, turn_detection=None),
+            transport=transport,
+            timeout=min(15.0, request.timeout),
         )
         self._session = session
         self._connect_ms = _ms_since(began)
         began = time.perf_counter()
         try:
-            await session.send_text(self._ask.text)
-            state = await session.until(_is_over, timeout=self._ask.timeout)
+            await session.send_text(request.text)
+            state = await session.until(_is_over, timeout=request.timeout)
             self._reply_ms = _ms_since(began)
         except TimeoutError:
-            return f"the reply was not over after {self._ask.timeout:g} s"
+            return f"the reply was not over after {request.timeout:g} s"
         except ConnectionLost as error:
-            return _told(session.state) or str(error)
-        if self._heard is not None and self._ask.carrier == "webrtc":
+            return _problems(session.state) or str(error)
+        if self._output is not None and request.carrier == "webrtc":
             await asyncio.sleep(_TAIL)
-        return _why_not(state)
+        return _why_incomplete(state)
 
-    def _raise_file_trouble(self) -> None:
-        """A file that is not whole is an error, though the turn went well."""
-        if self._heard is not None and self._heard.failure is not None:
-            raise self._heard.failure
+    def _raise_file_error(self) -> None:
+        """Raise if a file is incomplete, even if the turn itself succeeded."""
+        if self._output is not None and self._output.failure is not None:
+            raise self._output.failure
         failure = None if self._session is None else self._session.failure
         if isinstance(failure, LogError):
-            raise DuologueError(f"{self._ask.record}: {failure}")
+            raise DuologueError(f"{self._request.record}: {failure}")
 
 
 def _ms_since(began: float) -> float:
@@ -200,28 +183,26 @@ def _ms_since(began: float) -> float:
 
 
 def _is_over(session: Session) -> bool:
-    status = session.connection.status
-    if status in (SessionStatus.CLOSED, SessionStatus.FAILED):
-        return True
-    return select_is_settled(session) and bool(
-        select_responses(session) or select_problems(session)
+    return is_closed(session) or (
+        select_is_settled(session)
+        and bool(select_responses(session) or select_problems(session))
     )
 
 
-def _why_not(session: Session) -> str | None:
-    """Why there is no whole reply; None where there is one."""
+def _why_incomplete(session: Session) -> str | None:
+    """Why the reply is not complete; None if it is."""
     responses = select_responses(session)
     if responses and responses[-1].status == "completed":
         return None
-    if told := _told(session):
-        return told
+    if problems := _problems(session):
+        return problems
     if not responses:
         return session.connection.reason or "there was no reply"
     reason = f": {responses[-1].reason}" if responses[-1].reason else ""
     return f"the response is {responses[-1].status}{reason}"
 
 
-def _told(session: Session) -> str | None:
-    """The first thing that went wrong and the last, which often is its end."""
+def _problems(session: Session) -> str | None:
+    """The first problem and the last one, which is often why the session ended."""
     messages = list(dict.fromkeys(p.message for p in select_problems(session)))
     return "; ".join([*messages[:1], *messages[1:][-1:]]) or None

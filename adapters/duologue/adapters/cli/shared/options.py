@@ -1,26 +1,40 @@
-"""Options that several commands take, and the checks of them."""
+"""Options that several commands have, and checks of their values."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional, cast
 
 import typer
 
 __all__ = [
+    "STDIN",
     "BaseUrl",
+    "Carrier",
+    "Host",
     "Instructions",
     "Json",
     "Local",
+    "Log",
     "Model",
+    "Port",
     "Record",
+    "Transport",
     "Voice",
+    "check_carrier",
     "check_distinct",
+    "check_exclusive",
     "check_service",
 ]
 
+#: The transport of a session.
+Carrier = Literal["webrtc", "websocket"]
+
+#: Stands for standard input in place of a file; a file of this name is ``./-``.
+STDIN = Path("-")
+
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, nothing else.")
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
 ]
 Local = Annotated[
     bool,
@@ -30,33 +44,40 @@ Local = Annotated[
 ]
 BaseUrl = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
-    typer.Option(metavar="URL", help="The service to use, up to /v1."),
+    typer.Option(metavar="URL", help="Base URL of the service, ending in /v1."),
 ]
 Model = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="The model of the conversation."),
+    typer.Option(help="The model of the session."),
 ]
 Voice = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="The assistant's voice."),
+    typer.Option(help="The voice of the assistant."),
 ]
 Instructions = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="What the assistant is to be."),
+    typer.Option(help="Instructions for the assistant."),
+]
+Transport = Annotated[
+    str, typer.Option(metavar="webrtc|websocket", help="The transport of the session.")
 ]
 Record = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(metavar="LOG", help="Write the log of the session to this file."),
 ]
+Log = Annotated[Path, typer.Argument(help="The log file; - reads standard input.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65535, help="The port; 0 selects a free one.")
+]
 
 
 def check_service(*, local: bool, base_url: str | None) -> None:
-    """Refuse a service that is named twice, or by what is no URL."""
+    """Reject ``--local`` together with ``--base-url``, and an invalid URL."""
     if local:
-        # First, so that what is missing is asked for by the extra that brings it all.
+        # Imported first, so that a missing library is reported with the extra "local".
         from duologue.local import LocalService  # noqa: F401
-    if local and base_url is not None:
-        raise typer.BadParameter("--local and --base-url exclude each other")
+    check_exclusive({"--local": local, "--base-url": base_url is not None})
     if base_url is not None:
         _check_url(base_url)
 
@@ -71,8 +92,24 @@ def _check_url(base_url: str) -> None:
         raise typer.BadParameter(f"--base-url {base_url!r}: {error}") from None
 
 
+def check_carrier(transport: str) -> Carrier:
+    """Return the value of ``--transport``; reject unknown ones."""
+    if transport not in ("webrtc", "websocket"):
+        raise typer.BadParameter(
+            f"--transport {transport!r}: must be webrtc or websocket"
+        )
+    return cast("Carrier", transport)
+
+
+def check_exclusive(given: dict[str, bool]) -> None:
+    """Reject more than one of these options."""
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other")
+
+
 def check_distinct(paths: dict[str, Path | None]) -> None:
-    """Refuse to write over what is read, or two things into one file."""
+    """Reject two options that name the same file."""
     seen: dict[Path, str] = {}
     for name, path in paths.items():
         if path is None:

@@ -1,4 +1,4 @@
-"""Which service a command talks to, and with what key."""
+"""The service that a command uses, and its key."""
 
 from __future__ import annotations
 
@@ -13,68 +13,67 @@ from duologue.transports import Credentials, SignallingError
 from duologue.transports.client.client import DEFAULT_BASE_URL
 from duologue.transports.http.signalling import is_loopback
 
-__all__ = ["KEY_VARIABLE", "Service", "find_service", "reached"]
+__all__ = ["KEY_VARIABLE", "Service", "find_service", "open_service"]
 
-#: Where the key comes from.
 KEY_VARIABLE = "OPENAI_API_KEY"
 _URL_VARIABLE = "OPENAI_BASE_URL"
-#: A key for services that check none; it opens nothing.
-_MADE_UP_KEY = "made-up-key-for-the-local-service"
+#: The key for services that accept any key.
+_PLACEHOLDER_KEY = "made-up-key-for-the-local-service"
 
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """A base URL, who named it, and the key for it.
+    """A base URL, the option or variable that gave it, and the credentials for it.
 
-    ``key_from`` is where the key comes from; None where there is none, and
-    ``credentials`` are made up: good enough for a service on this machine.
+    ``key_from`` is the variable that holds the key. It is None without a key; then
+    ``credentials`` are a placeholder, which a service on this machine accepts.
     """
 
     base_url: str
-    named_by: str
+    url_from: str
     credentials: Credentials
     key_from: str | None
 
     @property
-    def is_here(self) -> bool:
-        """Whether it is on this machine's loopback."""
+    def is_loopback(self) -> bool:
+        """Whether the service runs on this machine."""
         return is_loopback(self.base_url)
 
     @property
-    def may_be_asked(self) -> bool:
-        """Whether there is a key, or none is needed."""
-        return self.key_from is not None or self.is_here
+    def is_usable(self) -> bool:
+        """Whether there is a key, or the service needs none."""
+        return self.key_from is not None or self.is_loopback
 
 
 def find_service(base_url: str | None) -> Service:
-    """The service of an option, or of the environment, or the real one.
+    """Return the service of the option, else of the environment, else OpenAI's.
 
-    Raises `SignallingError` with who named it for what is no base URL.
+    Raises `SignallingError`, which names the source, for an invalid base URL.
     """
-    named_by, url = "the default", DEFAULT_BASE_URL
+    url_from, url = "the default", DEFAULT_BASE_URL
     if base_url is not None:
-        named_by, url = "--base-url", base_url
+        url_from, url = "--base-url", base_url
     elif in_environment := os.environ.get(_URL_VARIABLE):
-        named_by, url = _URL_VARIABLE, in_environment
+        url_from, url = _URL_VARIABLE, in_environment
     credentials = Credentials.from_environment(KEY_VARIABLE)
     has_key = bool(credentials.key.reveal())
     try:
         is_loopback(url)
     except SignallingError as error:
-        raise SignallingError(f"{named_by} {url!r}: {error}") from None
+        raise SignallingError(f"{url_from} {url!r}: {error}") from None
     return Service(
         base_url=url.rstrip("/"),
-        named_by=named_by,
-        credentials=credentials if has_key else Credentials(_MADE_UP_KEY),
+        url_from=url_from,
+        credentials=credentials if has_key else Credentials(_PLACEHOLDER_KEY),
         key_from=KEY_VARIABLE if has_key else None,
     )
 
 
 @contextlib.asynccontextmanager
-async def reached(*, local: bool, base_url: str | None) -> AsyncIterator[Service]:
-    """The service for a turn: a local one of its own, or that of `find_service`.
+async def open_service(*, local: bool, base_url: str | None) -> AsyncIterator[Service]:
+    """Start a local service, or return the result of `find_service`.
 
-    Raises a `DuologueError` where it needs a key and there is none.
+    Raises a `DuologueError` if the service needs a key and there is none.
     """
     if local:
         from duologue.local import LocalService
@@ -82,13 +81,13 @@ async def reached(*, local: bool, base_url: str | None) -> AsyncIterator[Service
         async with LocalService() as service:
             yield Service(
                 base_url=service.base_url,
-                named_by="--local",
-                credentials=Credentials(_MADE_UP_KEY),
+                url_from="--local",
+                credentials=Credentials(_PLACEHOLDER_KEY),
                 key_from=None,
             )
         return
     found = find_service(base_url)
-    if not found.may_be_asked:
+    if not found.is_usable:
         raise DuologueError(
             f"{KEY_VARIABLE} is not set: set it to talk to the service, "
             "or use --local to talk to the local one without a key"

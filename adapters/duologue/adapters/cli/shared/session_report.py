@@ -1,4 +1,4 @@
-"""What a command prints at its end: the state, for a person or for a program."""
+"""The state at the end of a command, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from duologue.core import (
     Session,
     State,
     Transcript,
+    events,
     select_cost,
     select_metadata,
     select_pending_calls,
@@ -24,38 +25,45 @@ from duologue.core import (
     summary,
 )
 
-from .escape import as_line, plain
+from .escape import json_line, single_line
 
-__all__ = ["clean", "print_json", "print_summary", "speaker", "spent", "spoken"]
+__all__ = [
+    "model_name",
+    "print_json",
+    "print_summary",
+    "speaker",
+    "usage_text",
+    "words_of",
+]
 
 
 def print_json(state: State, **more: Any) -> None:
-    """Print one line of JSON, UTF-8 whatever the locale: ``{"sessions": […], …}``.
-
-    The values are as they came. What could command a terminal is escaped, as JSON can.
-    """
+    """Print one line of JSON: ``{"sessions": […], …}``, in UTF-8 in every locale."""
     sessions = [summary(session) for session in _in_order(state)]
     sys.stdout.flush()
-    sys.stdout.buffer.write(as_line({"sessions": sessions, **more}).encode())
+    sys.stdout.buffer.write(json_line({"sessions": sessions, **more}).encode())
     sys.stdout.buffer.flush()
 
 
 def _in_order(state: State) -> list[Session]:
-    """The sessions by their ids: the order of a map is another one each time."""
+    """The sessions sorted by id: the order of a map is not stable."""
     return [state.sessions[session_id] for session_id in sorted(state.sessions)]
 
 
-def clean(text: str) -> str:
-    """Text of a model on one line, without what could command a terminal."""
-    return plain(text).translate({0x0A: " ", 0x09: " "})
+def model_name(session: Session) -> str | None:
+    """The model that the service has confirmed."""
+    confirmed = session.connection.confirmed
+    if not isinstance(confirmed, events.RealtimeSessionConfig):
+        return None
+    return confirmed.model if isinstance(confirmed.model, str) else None
 
 
 def speaker(session: Session, line: Transcript) -> str:
-    """Whose line it is; a scripted reply says so."""
+    """The speaker of a line, with the service's note on a scripted reply."""
     if line.role == "user":
         return "you"
     note = select_metadata(session, line.item_id).get("duologue")
-    return f"assistant ({clean(note)})" if note else "assistant"
+    return f"assistant ({single_line(note)})" if note else "assistant"
 
 
 def print_summary(
@@ -65,24 +73,26 @@ def print_summary(
     *,
     counts: bool = False,
 ) -> None:
-    """The transcript in order, the latency of each turn, what is open or went wrong.
+    """Print transcript, latencies, pending calls and problems of each session.
 
-    With ``counts`` what was used, and how much of the log said nothing.
+    With ``counts`` also print usage and the number of ignored events.
     """
     for session in _in_order(state):
         status = session.connection.status
-        console.print(f"\n[bold]session {escape(clean(session.id))}[/] ({status})")
+        name = escape(single_line(session.id))
+        console.print(f"\n[bold]session {name}[/] ({status})")
         for line in select_transcripts(session):
-            console.print(_spoken(session, line))
-        for words in _latencies(session):
-            console.print(f"  {words}")
+            text = Text(f"  {speaker(session, line)}: ", style="bold")
+            console.print(text.append_text(words_of(line)))
+        for latency in _latencies(session):
+            console.print(f"  {latency}")
         for call in select_pending_calls(session):
-            name, call_id = clean(call.name), clean(call.call_id or "no id")
+            name, call_id = single_line(call.name), single_line(call.call_id or "no id")
             console.print(f"  call without output: {escape(f'{name} ({call_id})')}")
         for problem in select_problems(session):
             code = f" ({problem.code})" if problem.code else ""
-            words = escape(clean(problem.message + code))
-            console.print(f"  [red]problem:[/] {words}")
+            message = escape(single_line(problem.message + code))
+            console.print(f"  [red]problem:[/] {message}")
         if counts:
             _print_counts(console, session)
     if connect_ms is not None:
@@ -91,11 +101,11 @@ def print_summary(
 
 def _latencies(session: Session) -> Iterator[str]:
     for number, turn in enumerate(select_turns(session), start=1):
-        since = "the end of speech" if turn.item_id else "the request"
+        start = "the end of speech" if turn.item_id else "the request"
         if turn.first_audio_ms is not None:
             yield (
                 f"turn {number}: {turn.first_audio_ms:.0f} ms "
-                f"from {since} to the first audio"
+                f"from {start} to the first audio"
             )
         if turn.barge_in_ms is not None:
             yield (
@@ -105,14 +115,14 @@ def _latencies(session: Session) -> Iterator[str]:
 
 
 def _print_counts(console: Console, session: Session) -> None:
-    """What was used, and events that say nothing, each where there is any."""
+    """Print usage and ignored events, unless there are none."""
     dedup = session.dedup
-    if used := spent(session):
+    if used := usage_text(session):
         console.print(f"  {escape(used)}")
     counted = {
         "malformed": dedup.malformed,
         "of an unknown type": dedup.unknown,
-        "twice": dedup.duplicate,
+        "duplicate": dedup.duplicate,
         "too late": dedup.late,
     }
     ignored = ", ".join(f"{number} {why}" for why, number in counted.items() if number)
@@ -120,38 +130,33 @@ def _print_counts(console: Console, session: Session) -> None:
         console.print(f"  of {dedup.events} events: {ignored}")
 
 
-def spent(session: Session) -> str:
-    """Tokens so far, and what they cost where that is known; empty for none."""
+def usage_text(session: Session) -> str:
+    """The number of tokens, and their cost if it is known; empty without usage."""
     usage, cost = select_usage(session), select_cost(session)
     if not usage.total:
         return ""
-    money = "" if cost is None else f", {cost.usd:.4f} USD by {clean(cost.model)}"
-    return f"{usage.total} tokens{money}"
+    price = "" if cost is None else f", {cost.usd:.4f} USD by {single_line(cost.model)}"
+    return f"{usage.total} tokens{price}"
 
 
-def _spoken(session: Session, line: Transcript) -> Text:
-    text = Text(f"  {speaker(session, line)}: ", style="bold")
-    return text.append_text(spoken(line))
-
-
-def spoken(
-    line: Transcript, room: int | None = None, *, silent: str = "(spoken, no words)"
+def words_of(
+    line: Transcript, room: int | None = None, *, empty: str = "(spoken, no words)"
 ) -> Text:
-    """The words of a line; those of an interrupted one that were not heard are struck.
+    """The text of a line; the unplayed part of an interrupted one is struck through.
 
-    With ``room`` at most the last so many characters; ``silent`` in place of none.
+    ``room`` limits it to the last so many characters. ``empty`` is shown for a line
+    without text.
     """
     words = line.text
     first = 0 if room is None else max(0, len(words) - room)
     if line.interrupted is None:
-        return Text(clean(words[first:]) or silent, style="not bold")
-    # A transcript is trimmed, and so begins with its first word; where nobody knows
-    # what was heard, nothing is struck.
+        return Text(single_line(words[first:]) or empty, style="not bold")
+    # `text` is stripped and `heard` is not. Without `heard` nothing is struck through.
     heard = len(words) if line.heard is None else len(line.heard.lstrip())
-    text = Text(clean(words[first:heard]), style="not bold")
+    text = Text(single_line(words[first:heard]), style="not bold")
     text.append(" " if text else "")
     text.append(f"[interrupted after {line.interrupted} ms", style="dim")
-    if unheard := clean(words[max(first, heard) :]).strip():
+    if unheard := single_line(words[max(first, heard) :]).strip():
         text.append(", not heard: ", style="dim")
         text.append(unheard, style="strike")
     return text.append("]", style="dim")

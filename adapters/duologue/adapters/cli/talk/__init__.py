@@ -1,1 +1,1 @@
-"""``duologue talk``: its options, the sessions of it, and what a terminal shows."""
+"""``duologue talk``: sessions, devices, keyboard and screen."""

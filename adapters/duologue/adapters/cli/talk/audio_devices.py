@@ -1,4 +1,4 @@
-"""``duologue talk --mic``: the devices of a conversation, and its end."""
+"""Microphone and speaker of ``talk --mic``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import signal
 from collections.abc import Callable
 from typing import Any
-
-import attrs
 
 from duologue.adapters.audio import (
     DeviceError,
@@ -17,77 +15,71 @@ from duologue.adapters.audio import (
     can_process,
 )
 
-__all__ = ["Devices", "Headset"]
+from .talk_options import DeviceOptions
 
-#: Seconds between two looks at whether the devices are still there.
-_LOOK = 0.25
-#: A microphone whose loudest sample is below this is muted or not plugged in.
+__all__ = ["AudioDevices"]
+
+#: Seconds between two checks for a failed device.
+_INTERVAL = 0.25
+#: Below this peak a microphone is muted or not connected.
 _SILENT_DBFS = -60.0
 
 
-@attrs.frozen(kw_only=True)
-class Devices:
-    """What the command line asked for: an index, a name or a part of it, or None."""
-
-    input: str | None
-    output: str | None
-    aec: bool
-
-
-class Headset:
-    """Microphone and speaker of a talk; ``note`` gets what there is to say of them.
+class AudioDevices:
+    """An open microphone and speaker; ``log`` gets messages about them.
 
     Raises `DeviceError`.
     """
 
-    def __init__(self, devices: Devices, note: Callable[[str], None]) -> None:
-        self._note = note
-        self._done = asyncio.Event()
+    def __init__(self, options: DeviceOptions, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._stopped = asyncio.Event()
         self._processing = None
-        if devices.aec and can_process():
+        if options.aec and can_process():
             self._processing = Processing()
-        elif devices.aec:
-            self._note("no echo cancellation: use headphones, or install duologue[aec]")
-        self.microphone = Microphone(_named(devices.input), processing=self._processing)
+        elif options.aec:
+            self._log("no echo cancellation: use headphones, or install duologue[aec]")
+        self.microphone = Microphone(
+            _index_or_name(options.input), processing=self._processing
+        )
         try:
-            self.speaker = Speaker(_named(devices.output), processing=self._processing)
+            self.speaker = Speaker(
+                _index_or_name(options.output), processing=self._processing
+            )
         except Exception:
             self.microphone.close()
             raise
-        self._note(f"microphone: {self.microphone.device.name}")
-        self._note(f"speaker: {self.speaker.device.name}")
+        self._log(f"microphone: {self.microphone.device.name}")
+        self._log(f"speaker: {self.speaker.device.name}")
 
     async def until_stopped(self) -> None:
-        """Until Ctrl-C. Raises `DeviceError` when a device goes away.
+        """Wait for Ctrl-C. Raises `DeviceError` if a device fails.
 
-        The second Ctrl-C ends the command, as it does elsewhere.
+        A second Ctrl-C interrupts the command as usual.
         """
         loop = asyncio.get_running_loop()
-        self._note("speak; Ctrl-C ends it")
-        loop.add_signal_handler(signal.SIGINT, self._done.set)
+        self._log("speak; press Ctrl-C to stop")
+        loop.add_signal_handler(signal.SIGINT, self._stopped.set)
         try:
-            while not self._done.is_set():
-                self._check()
+            while not self._stopped.is_set():
+                if failure := self.microphone.failure or self.speaker.failure:
+                    raise DeviceError(str(failure))
                 try:
-                    await asyncio.wait_for(self._done.wait(), _LOOK)
+                    await asyncio.wait_for(self._stopped.wait(), _INTERVAL)
                 except TimeoutError:
                     continue
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    def _check(self) -> None:
-        if failure := self.microphone.failure or self.speaker.failure:
-            raise DeviceError(str(failure))
-
     def close(self) -> None:
-        """Give both devices back, and say if the microphone gave nothing."""
+        """Release both devices, and warn if the microphone was silent."""
         self.microphone.close()
         self.speaker.close()
         if self.microphone.loudest_dbfs < _SILENT_DBFS:
-            self._note("the microphone gave only silence: is it muted?")
+            self._log("the microphone gave only silence: is it muted?")
 
     def figures(self) -> dict[str, Any]:
-        """What ``--json`` says of them."""
+        """The values for ``--json``."""
         return {
             "input": self.microphone.device.name,
             "output": self.speaker.device.name,
@@ -101,6 +93,5 @@ class Headset:
         }
 
 
-def _named(wanted: str | None) -> int | str | None:
-    """A number is an index."""
+def _index_or_name(wanted: str | None) -> int | str | None:
     return int(wanted) if wanted is not None and wanted.isdecimal() else wanted

@@ -1,4 +1,4 @@
-"""What a command says beside the talk: its own notes, and warnings of the libraries."""
+"""Messages of the command and warnings of libraries during a talk."""
 
 from __future__ import annotations
 
@@ -9,44 +9,43 @@ from types import TracebackType
 
 from rich.console import Console
 
-from ..shared.escape import plain
-from ..shared.session_report import clean
+from ..shared.escape import single_line, strip_controls
 
-__all__ = ["Notes"]
+__all__ = ["ConsoleLog"]
 
-#: Notes that are kept while a screen is drawn.
-_KEPT = 100
+#: The most messages that are held back.
+_MOST_HELD = 100
 
 
-class Notes(logging.Handler):
-    """Prints notes to a console and warnings to standard error.
+class ConsoleLog(logging.Handler):
+    """Prints messages to a console and warnings to standard error.
 
-    With ``keep`` it holds them back while it is in use, for whoever draws the screen
-    (`latest`), and prints them at the end.
+    With ``hold`` they are held back while the context is entered, so that the screen
+    can show them (`recent`), and printed when it exits.
     """
 
-    def __init__(self, console: Console, *, keep: bool) -> None:
+    def __init__(self, console: Console, *, hold: bool) -> None:
         super().__init__(logging.WARNING)
         self._console = console
-        self._kept: deque[tuple[str, bool]] | None = None
-        self._keep = keep
+        self._held: deque[tuple[str, bool]] | None = None
+        self._hold = hold
 
     @property
-    def latest(self) -> tuple[str, ...]:
-        """What is held back, the oldest first."""
-        return tuple(text for text, _ in tuple(self._kept or ()))
+    def recent(self) -> tuple[str, ...]:
+        """The messages that are held back, oldest first."""
+        return tuple(text for text, _ in tuple(self._held or ()))
 
-    def say(self, text: str) -> None:
-        """A note of the command itself."""
-        self._take(text, False)
+    def message(self, text: str) -> None:
+        """Print a message of the command itself."""
+        self._add(text, False)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A warning, or worse, of whatever is running."""
-        self._take(self.format(record), True)
+        """Print a warning or an error of a library."""
+        self._add(self.format(record), True)
 
-    def __enter__(self) -> Notes:
-        if self._keep:
-            self._kept = deque(maxlen=_KEPT)
+    def __enter__(self) -> ConsoleLog:
+        if self._hold:
+            self._held = deque(maxlen=_MOST_HELD)
         logging.getLogger().addHandler(self)
         return self
 
@@ -57,18 +56,18 @@ class Notes(logging.Handler):
         trace: TracebackType | None,
     ) -> None:
         logging.getLogger().removeHandler(self)
-        kept, self._kept = self._kept, None
-        for text, is_warning in kept or ():
+        held, self._held = self._held, None
+        for text, is_warning in held or ():
             self._print(text, is_warning)
 
-    def _take(self, text: str, is_warning: bool) -> None:
-        if self._kept is None:
+    def _add(self, text: str, is_warning: bool) -> None:
+        if self._held is None:
             self._print(text, is_warning)
         else:
-            self._kept.append((text, is_warning))
+            self._held.append((text, is_warning))
 
     def _print(self, text: str, is_warning: bool) -> None:
         if is_warning:
-            print(plain(text), file=sys.stderr, flush=True)
+            print(strip_controls(text), file=sys.stderr, flush=True)
         else:
-            self._console.print(clean(text), style="dim", markup=False)
+            self._console.print(single_line(text), style="dim", markup=False)

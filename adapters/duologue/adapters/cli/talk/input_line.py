@@ -1,4 +1,4 @@
-"""What a typed line means where several sessions are spoken to."""
+"""The syntax of a typed line: text for a session, or a change of focus."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import re
 
 import attrs
 
-__all__ = ["Typed", "read_line"]
+__all__ = ["InputLine", "parse_line"]
 
 _FOCUS = re.compile(r"/(?:focus\s+)?(\d{1,9})\s*")
-_TO = re.compile(r"/(\d{1,9})\s+(.*)", re.DOTALL)
+_TEXT = re.compile(r"/(\d{1,9})\s+(.*)", re.DOTALL)
 
 
 @attrs.frozen
-class Typed:
-    """``text`` for the session of this number; no text: speak to it from now on."""
+class InputLine:
+    """Text for the session of this number; without text, the new focus."""
 
     number: int
     text: str = ""
 
 
-def read_line(line: str, *, focus: int, sessions: int) -> Typed | None:
-    """Who is meant, and what is said; None for an empty line.
+def parse_line(line: str, *, focus: int, sessions: int) -> InputLine | None:
+    """Parse a typed line; an empty one is None.
 
-    With one session every line is said as it is. With several ``/2 hello`` is for the
-    second one, ``/focus 2`` or ``/2`` turns to it, and any other line is for the one
-    in ``focus``. Raises ValueError where there is no such session.
+    With several sessions, ``/2 hello`` is for session 2, ``/focus 2`` and ``/2`` move
+    the focus there, and any other line is for the session in ``focus``. With one
+    session each line is sent unchanged. Raises ValueError for an unknown session.
     """
     line = line.strip()
     if not line:
         return None
     if sessions == 1:
-        return Typed(1, line)
-    typed = Typed(focus, line)
+        return InputLine(1, line)
+    parsed = InputLine(focus, line)
     if match := _FOCUS.fullmatch(line):
-        typed = Typed(int(match[1]))
-    elif match := _TO.fullmatch(line):
-        typed = Typed(int(match[1]), match[2])
-    if not 1 <= typed.number <= sessions:
+        parsed = InputLine(int(match[1]))
+    elif match := _TEXT.fullmatch(line):
+        parsed = InputLine(int(match[1]), match[2])
+    if not 1 <= parsed.number <= sessions:
         raise ValueError(
-            f"there is no session {typed.number}: they are 1 to {sessions}"
+            f"there is no session {parsed.number}: they are 1 to {sessions}"
         )
-    return typed
+    return parsed

@@ -1,6 +1,6 @@
-"""Lines of standard input: typed where a screen is drawn, or read from anything else.
+"""Lines of standard input, from the keys of a terminal or from a file or pipe.
 
-While `Keyboard` is in use the terminal neither echoes nor edits: `LineEditor` does.
+While `Keyboard` is active, the terminal does not echo and `LineEditor` edits the line.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _END, _CLEAR, _WORD, _ESCAPE = "\x04", "\x15", "\x17", "\x1b"
 
 
 class LineEditor:
-    """What is typed, as a line: rubbed out (also whole, or a word), ended by Enter.
+    """A minimal line editor: Backspace, Ctrl-W, Ctrl-U, Enter and Ctrl-D.
 
-    Keys without a character (arrows, and the like) do nothing.
+    Keys without a character, such as arrows, are ignored.
     """
 
     def __init__(self) -> None:
         self.text = ""
-        #: Ctrl-D on an empty line: there will be no more.
+        #: Whether Ctrl-D was typed on an empty line.
         self.ended = False
         self._sequence: str | None = None
 
     def feed(self, typed: str) -> list[str]:
-        """Take what was typed; the lines that it ends."""
+        """Process typed characters and return the lines that they complete."""
         lines: list[str] = []
         for key in typed:
             if self._sequence is not None or key == _ESCAPE:
@@ -68,7 +68,7 @@ class LineEditor:
             self.text += key
 
     def _skip(self, key: str) -> None:
-        """A sequence of ECMA-48: escape, ``[`` or ``O``, up to its last character."""
+        """Skip an ECMA-48 sequence: escape, ``[`` or ``O``, to its last character."""
         if self._sequence is None or key == _ESCAPE:
             self._sequence = ""
         elif not self._sequence and key in "[O":
@@ -78,9 +78,9 @@ class LineEditor:
 
 
 class Keyboard:
-    """Reads a terminal key by key, until `__exit__` gives it back as it was.
+    """Reads a terminal key by key while the context is entered, then restores it.
 
-    ``on_line`` gets each line, ``on_end`` is called once when there are no more.
+    ``on_line`` is called with each line, ``on_end`` once after the last.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Keyboard:
 
     @property
     def typed(self) -> str:
-        """The line that is being typed."""
+        """The unfinished line."""
         return self._editor.text
 
     def __enter__(self) -> Keyboard:
@@ -119,7 +119,7 @@ class Keyboard:
         try:
             data = os.read(self._fd, 4096)
         except OSError:
-            data = b""  # the terminal is gone
+            data = b""  # the terminal is closed
         for line in self._editor.feed(self._decode(data)):
             self._on_line(line)
         if not data or self._editor.ended:
@@ -133,18 +133,17 @@ class Keyboard:
 
 
 async def read_lines(fd: int) -> AsyncIterator[str]:
-    """Lines of a file, a pipe or a terminal, to its end.
+    """Yield the lines of a file, a pipe or a terminal; invalid UTF-8 is replaced.
 
-    What is not UTF-8 shows as such, whatever the locale. It is read in a thread that
-    nobody has to wait for, and not through a buffered file: at the end of the process
-    Python would wait for the lock of that.
+    A daemon thread reads the descriptor. It does not use a buffered file, because
+    Python would wait for its lock when the process exits.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-            with contextlib.suppress(OSError):  # the terminal is gone
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            with contextlib.suppress(OSError):  # the terminal is closed
                 while data := os.read(fd, 65536):
                     loop.call_soon_threadsafe(queue.put_nowait, data)
             loop.call_soon_threadsafe(queue.put_nowait, None)

@@ -1,77 +1,41 @@
-"""Both sides' words as they come, as lines: for what is no terminal."""
+"""The transcript of live sessions, line by line, if there is no screen."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from rich.console import Console
-from rich.text import Text
-
 from duologue.core import Call, Transcript
 from duologue.transports import LiveSession
 
-from ..shared.session_report import clean, speaker
+from ..shared.transcript_printer import TranscriptPrinter
 
-__all__ = ["LiveWords"]
+__all__ = ["LiveTranscript"]
 
 
-class LiveWords:
-    """Writes what is said to a console.
+class LiveTranscript(TranscriptPrinter):
+    """Prints the transcripts of sessions.
 
-    Of one session the deltas, a new line whenever the speaker changes. Of several the
-    whole lines, each with the number of its session: words between each other's words
-    could not be read.
+    Deltas of one session are printed as they arrive. Of several sessions only complete
+    lines are printed, each with the number of its session, so that they do not mix.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        #: Session and item.
-        self._current: tuple[str, str] | None = None
-        self._shown: set[tuple[str, str]] = set()
-
     def follow(self, session: LiveSession, number: int | None) -> None:
-        """Write what this session says; ``number`` where it is one of several."""
-        whole = number is not None
-        start = f"{number} " if whole else ""
-        session.on("transcript", partial(self._on_final, session, start))
-        session.on("tool_call", partial(self._on_call, start))
-        if not whole:
+        """Print this session; ``number`` is None for a single one."""
+        prefix = "" if number is None else f"{number} "
+        session.on("transcript", partial(self._on_final, session, prefix))
+        session.on("tool_call", partial(self._on_call, prefix))
+        if number is None:
             session.on("transcript_delta", partial(self._on_delta, session))
-            session.on("speech_started", lambda item_id: self._note("(you are heard)"))
+            session.on("speech_started", self._on_speech)
 
     def _on_delta(self, session: LiveSession, line: Transcript, delta: str) -> None:
-        key = (session.id, line.item_id)
-        if self._current != key:
-            self._begin(session, "", line)
-            # After a change of speaker the line goes on where it was.
-            delta = delta.lstrip() if key in self._shown else line.text
-        self._shown.add(key)
-        self._console.print(Text(clean(delta)), end="", soft_wrap=True)
+        self.print_delta(session.state, line, delta)
 
-    def _on_final(self, session: LiveSession, start: str, line: Transcript) -> None:
-        key = (session.id, line.item_id)
-        if key not in self._shown and line.text:
-            self._begin(session, start, line)
-            self._console.print(Text(clean(line.text)), end="", soft_wrap=True)
-            self._shown.add(key)
-        if key == self._current:
-            self.end()
+    def _on_final(self, session: LiveSession, prefix: str, line: Transcript) -> None:
+        self.print_final(session.state, line, prefix)
 
-    def _on_call(self, start: str, call: Call) -> None:
-        self._note(f"{start}({call.name} is called with {call.arguments})")
+    def _on_call(self, prefix: str, call: Call) -> None:
+        self.print_note(f"({call.name} is called with {call.arguments})", prefix)
 
-    def _begin(self, session: LiveSession, start: str, line: Transcript) -> None:
-        self.end()
-        self._current = (session.id, line.item_id)
-        name = speaker(session.state, line)
-        self._console.print(Text(f"{start}{name}: ", style="bold"), end="")
-
-    def _note(self, note: str) -> None:
-        self.end()
-        self._console.print(Text(clean(note), style="dim"))
-
-    def end(self) -> None:
-        """End the line that is being written."""
-        if self._current is not None:
-            self._console.print()
-            self._current = None
+    def _on_speech(self, item_id: str) -> None:
+        self.print_note("(speech detected)")

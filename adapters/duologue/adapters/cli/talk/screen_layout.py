@@ -1,7 +1,7 @@
-"""What ``talk`` shows on a terminal: a panel for each session, drawn from its state.
+"""The screen of ``talk``: a panel for each session.
 
-Pure: a `Scene` goes in, `draw` gives what rich can print. Only the last lines that fit
-are drawn, so a long talk costs no more than a short one.
+Pure functions of a `ScreenState`. Only the last lines that fit are rendered, so the
+cost does not grow with the conversation.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from duologue.core import (
     select_turn,
 )
 
-from ..shared.session_report import clean, speaker, spent, spoken
+from ..shared.escape import single_line
+from ..shared.session_report import model_name, speaker, usage_text, words_of
 
-__all__ = ["QUIETEST_DBFS", "Scene", "Seat", "draw"]
+__all__ = ["QUIETEST_DBFS", "PanelState", "ScreenState", "draw", "grid"]
 
-#: What a level meter shows as nothing.
+#: The lower end of the level meters.
 QUIETEST_DBFS = -60.0
 #: The smallest panel: two borders, the meters, and some lines.
 _MIN_WIDTH, _MIN_HEIGHT = 40, 7
-#: Problems of a session that are kept in sight, and notes of the command.
-_PROBLEMS, _NOTES = 2, 3
+#: The number of problems and of messages that are shown.
+_PROBLEMS, _MESSAGES = 2, 3
 
 _STATUS = {
     SessionStatus.CONNECTING: ("connecting …", "yellow"),
@@ -56,50 +57,51 @@ _CALL_STYLE = {
 
 
 @attrs.frozen(kw_only=True)
-class Seat:
-    """One session on the screen; its levels in dBFS, None where nothing is measured."""
+class PanelState:
+    """One session with its audio levels in dBFS; None if the level is not measured."""
 
     number: int
     session: Session
-    said: float | None = None
-    heard: float | None = None
+    input_dbfs: float | None = None
+    output_dbfs: float | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Scene:
-    """All that is on the screen.
+class ScreenState:
+    """The content of the screen.
 
-    ``focus`` is the number of the session that is spoken to; ``typed`` the line that
-    is being typed, None where nothing is; ``notes`` what the command itself has said.
+    ``focus`` is the number of the session that gets the user's input, ``typed`` the
+    unfinished input line (None without typing), ``messages`` those of the command.
     """
 
-    seats: tuple[Seat, ...]
+    panels: tuple[PanelState, ...]
     focus: int = 1
     typed: str | None = None
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
-    def is_like(self, other: Scene) -> bool:
-        """Whether both look the same, told by what is the same object."""
+    def is_like(self, other: ScreenState) -> bool:
+        """Whether both look the same; sessions are compared by identity."""
         return (
-            (self.focus, self.typed, self.notes)
-            == (other.focus, other.typed, other.notes)
-            and len(self.seats) == len(other.seats)
+            (self.focus, self.typed, self.messages)
+            == (other.focus, other.typed, other.messages)
+            and len(self.panels) == len(other.panels)
             and all(
                 mine.session is its.session
-                and (mine.said, mine.heard) == (its.said, its.heard)
-                for mine, its in zip(self.seats, other.seats, strict=True)
+                and (mine.input_dbfs, mine.output_dbfs)
+                == (its.input_dbfs, its.output_dbfs)
+                for mine, its in zip(self.panels, other.panels, strict=True)
             )
         )
 
 
-def draw(scene: Scene) -> RenderableType:
-    """The screen, for whatever size it is printed at."""
-    return _Screen(scene)
+def draw(state: ScreenState) -> RenderableType:
+    """Return a renderable that fills the screen at any size."""
+    return _Screen(state)
 
 
 class _Screen:
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, state: ScreenState) -> None:
+        self._state = state
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -107,7 +109,7 @@ class _Screen:
         width, height = options.max_width, options.height or console.height
         footer = self._footer()
         free = max(1, height - len(footer))
-        rows, columns = grid(len(self._scene.seats), width, free)
+        rows, columns = grid(len(self._state.panels), width, free)
         layout = Layout()
         layout.split_column(
             *(self._row(row, columns) for row in self._shown(rows, columns)),
@@ -115,45 +117,46 @@ class _Screen:
         )
         yield from console.render(layout, options.update(height=height))
 
-    def _shown(self, rows: int, columns: int) -> list[tuple[Seat, ...]]:
-        """Rows of seats; where not all fit, the page with the focus."""
-        seats, page = self._scene.seats, rows * columns
-        first = (self._scene.focus - 1) // page * page
-        shown = seats[first : first + page]
+    def _shown(self, rows: int, columns: int) -> list[tuple[PanelState, ...]]:
+        """The panels in rows; if not all fit, the page with the focus."""
+        panels, page = self._state.panels, rows * columns
+        first = (self._state.focus - 1) // page * page
+        shown = panels[first : first + page]
         return [shown[at : at + columns] for at in range(0, len(shown), columns)] or [
             ()
         ]
 
-    def _row(self, seats: tuple[Seat, ...], columns: int) -> Layout:
+    def _row(self, panels: tuple[PanelState, ...], columns: int) -> Layout:
         row = Layout()
-        panels = [Layout(self._panel(seat)) for seat in seats]
-        blank = [Layout(Text(" ")) for _ in range(columns - len(panels))]
-        row.split_row(*panels, *blank)
+        cells = [Layout(self._panel(panel)) for panel in panels]
+        blank = [Layout(Text(" ")) for _ in range(columns - len(cells))]
+        row.split_row(*cells, *blank)
         return row
 
-    def _panel(self, seat: Seat) -> Panel:
-        is_focus = seat.number == self._scene.focus
-        count = len(self._scene.seats)
+    def _panel(self, panel: PanelState) -> Panel:
+        is_focus = panel.number == self._state.focus
+        count = len(self._state.panels)
         return Panel(
-            _Talk(seat),
-            title=_title(seat, count),
+            _PanelBody(panel),
+            title=_title(panel, count),
             title_align="left",
-            subtitle=Text(spent(seat.session) or "no tokens yet", style="dim"),
+            subtitle=Text(usage_text(panel.session) or "no tokens yet", style="dim"),
             subtitle_align="right",
             border_style="cyan" if is_focus and count > 1 else "dim",
             padding=(0, 1),
         )
 
     def _footer(self) -> list[Text]:
-        scene = self._scene
-        lines = [_line(clean(note), style="dim") for note in scene.notes[-_NOTES:]]
-        if scene.typed is not None:
-            lines.append(_prompt(scene.typed, scene.focus, len(scene.seats)))
+        state = self._state
+        shown = state.messages[-_MESSAGES:]
+        lines = [_line(single_line(message), style="dim") for message in shown]
+        if state.typed is not None:
+            lines.append(_prompt(state.typed, state.focus, len(state.panels)))
         return lines
 
 
 def grid(count: int, width: int, height: int) -> tuple[int, int]:
-    """Rows and columns for so many panels; fewer places where there is no room."""
+    """The rows and columns for so many panels, or as many as fit."""
     count = max(1, count)
     most = max(1, width // _MIN_WIDTH)
     for columns in range(1, min(count, most) + 1):
@@ -168,30 +171,31 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _prompt(typed: str, focus: int, count: int) -> Text:
-    """The end of what is typed, where the cursor is."""
+    """The input line, cropped to its end, with the cursor."""
     to = f"to {focus}> " if count > 1 else "> "
     prompt = Text(to, style="bold", no_wrap=True, overflow="crop")
-    return prompt.append(clean(typed)[-200:], style="not bold").append("▏")
+    return prompt.append(single_line(typed)[-200:], style="not bold").append("▏")
 
 
-def _title(seat: Seat, count: int) -> Text:
-    session = seat.session
+def _title(panel: PanelState, count: int) -> Text:
+    session = panel.session
     name, style = _STATUS[session.connection.status]
-    title = Text(f"{seat.number} of {count}  " if count > 1 else "", style="bold")
+    title = Text(f"{panel.number} of {count}  " if count > 1 else "", style="bold")
     title.append(name, style=style)
     if session.connection.reason:
-        title.append(f" ({clean(session.connection.reason)})", style="not bold dim")
-    model = getattr(session.connection.confirmed, "model", None)
-    if isinstance(model, str):
-        title.append(f"  {clean(model)}", style="not bold dim")
+        title.append(
+            f" ({single_line(session.connection.reason)})", style="not bold dim"
+        )
+    if model := model_name(session):
+        title.append(f"  {single_line(model)}", style="not bold dim")
     return title
 
 
-class _Talk:
-    """The inside of a panel: the talk, its problems, and how loud both sides are."""
+class _PanelBody:
+    """The content of a panel: the last lines, the last problems, the level meters."""
 
-    def __init__(self, seat: Seat) -> None:
-        self._seat = seat
+    def __init__(self, panel: PanelState) -> None:
+        self._panel = panel
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -209,71 +213,71 @@ class _Talk:
     def _latest(
         self, console: Console, options: ConsoleOptions, height: int
     ) -> list[list[Segment]]:
-        """The last lines of the talk, at most ``height``."""
-        session = self._seat.session
+        """The last lines of the conversation, at most ``height``."""
+        session = self._panel.session
         room = height * options.max_width
         latest: list[list[Segment]] = []
         for entry in reversed(select_latest(session, height)):
             if len(latest) >= height:
                 break
             if isinstance(entry, Transcript):
-                text = _said(session, entry, room)
+                text = _message_text(session, entry, room)
             else:
-                text = called(entry, room)
+                text = _call_text(entry, room)
             latest[:0] = console.render_lines(text, options)
         return latest[max(0, len(latest) - height) :]
 
     def _below(self) -> list[RenderableType]:
-        problems = select_problems(self._seat.session)[-_PROBLEMS:]
-        return [*map(_problem, problems), _meters(self._seat)]
+        problems = select_problems(self._panel.session)[-_PROBLEMS:]
+        return [*map(_problem, problems), _meters(self._panel)]
 
 
-def _said(session: Session, line: Transcript, room: int) -> Text:
+def _message_text(session: Session, line: Transcript, room: int) -> Text:
     text = Text(speaker(session, line), style="bold")
     if times := select_turn(session, line.item_id):
         ms = times.first_audio_ms
         ms = times.first_text_ms if ms is None else ms
         if ms is not None:
             text.append(f" {ms:.0f} ms", style="not bold cyan")
-    return text.append(": ").append_text(spoken(line, room, silent="…"))
+    return text.append(": ").append_text(words_of(line, room, empty="…"))
 
 
-def called(call: CallLine, room: int) -> Text:
-    """A call of a tool: its name, its arguments, and how far it is."""
+def _call_text(call: CallLine, room: int) -> Text:
+    """A tool call: its name, arguments, state, and output or error."""
     text = Text("→ ", style="dim")
     where = f"{call.server}: " if call.server else ""
-    text.append(clean(f"{where}{call.name}"), style="not dim bold")
-    text.append(clean(f"({call.arguments[:room]})"), style="not dim")
+    text.append(single_line(f"{where}{call.name}"), style="not dim bold")
+    text.append(single_line(f"({call.arguments[:room]})"), style="not dim")
     text.append(f"  {call.state.value}", style=_CALL_STYLE.get(call.state, ""))
     if call.error:
-        text.append(f": {clean(call.error[:room])}")
+        text.append(f": {single_line(call.error[:room])}")
     elif call.output is not None:
-        text.append(f": {clean(call.output[:room])}")
+        text.append(f": {single_line(call.output[:room])}")
     return text
 
 
 def _problem(problem: Problem) -> Text:
-    return _line(f"problem: {clean(problem.message)}", style="red")
+    return _line(f"problem: {single_line(problem.message)}", style="red")
 
 
-def _meters(seat: Seat) -> Table:
-    """One line: who speaks is set in bold."""
-    speaks = select_is_speaking(seat.session)
+def _meters(panel: PanelState) -> Table:
+    """Both level meters on one line; the current speaker is bold."""
+    speaks = select_is_speaking(panel.session)
     meters = Table.grid(expand=True, padding=(0, 1, 0, 0))
     cells: list[RenderableType] = []
-    muted = select_is_muted(seat.session)
+    muted = select_is_muted(panel.session)
     for name, role, level in (
-        ("you (muted)" if muted else "you", "user", seat.said),
-        ("assistant", "assistant", seat.heard),
+        ("you (muted)" if muted else "you", "user", panel.input_dbfs),
+        ("assistant", "assistant", panel.output_dbfs),
     ):
         meters.add_column(no_wrap=True)
         meters.add_column(ratio=1)
         cells.append(Text(name, style="bold green" if speaks == role else "dim"))
-        cells.append(Text() if level is None else _meter(level))
+        cells.append(Text() if level is None else _level_meter(level))
     meters.add_row(*cells)
     return meters
 
 
-def _meter(level: float) -> ProgressBar:
-    loud = max(0.0, level - QUIETEST_DBFS)
-    return ProgressBar(total=-QUIETEST_DBFS, completed=loud, complete_style="green")
+def _level_meter(level: float) -> ProgressBar:
+    shown = max(0.0, level - QUIETEST_DBFS)
+    return ProgressBar(total=-QUIETEST_DBFS, completed=shown, complete_style="green")

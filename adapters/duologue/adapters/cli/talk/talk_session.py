@@ -1,107 +1,142 @@
-"""One session of ``talk``: its sound, its files, and its turns until they are over."""
+"""One session of ``talk``: its audio, its files, and its turns."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from duologue.core import (
     Session,
     SessionConfig,
-    SessionStatus,
+    events,
+    models,
     select_is_settled,
     select_problems,
 )
+from duologue.core.config import TURN_DETECTION
 from duologue.core.errors import DuologueError
 from duologue.transports import (
     AudioSink,
     AudioSource,
     Client,
     LiveSession,
-    Transport,
     TrimmedSink,
     WavSource,
-    record,
 )
+from duologue.transports.clock import new_id
 
-from ..shared.audio_sinks import Gauge, HeardFile, Metered, Several, Shared
-from ..shared.one_turn import Carrier
+from ..shared.audio_sinks import (
+    FanOutSink,
+    FocusGate,
+    LevelMeter,
+    MeteredSource,
+    OutputWav,
+)
+from ..shared.session_setup import configure, is_closed, make_transport
+from .talk_options import TalkOptions, numbered_path
 
-__all__ = ["Plan", "Talker"]
+__all__ = ["TalkSession", "create_sessions"]
 
-#: Seconds of quiet after which a conversation counts as over: what is still on its
-#: way through the jitter buffer is heard by then.
+#: Seconds without activity after which a conversation is over. By then a jitter buffer
+#: has been played.
 _QUIET = 0.6
-#: Seconds after the end of a file in which speech must have been noticed.
-_NOTICE = 2.0
+#: Seconds after the end of a file within which speech must have been detected.
+_DETECTION = 2.0
 
 
-@attrs.frozen(kw_only=True)
-class Plan:
-    """What the sessions of a talk have in common; ``silence`` and ``timeout`` in s.
+def create_sessions(
+    options: TalkOptions,
+    tools: Sequence[Any],
+    devices_for: Callable[[int], FocusGate | None],
+) -> Iterator[TalkSession]:
+    """Create the sessions; several have ids with a common prefix and a number.
 
-    ``wav`` is the file that is played as the microphone of each.
+    Raises a `DuologueError` for a file that cannot be read or written.
     """
+    prefix, count = new_id(), options.sessions
+    for number in range(1, count + 1):
+        yield TalkSession(
+            number,
+            prefix if count == 1 else f"{prefix}-{number:03}",
+            options,
+            tools,
+            devices=devices_for(number),
+        )
 
-    wav: Path | None
-    config: SessionConfig
-    carrier: Carrier
-    tools: Sequence[Any]
-    silence: float
-    timeout: float
+
+def _config(options: TalkOptions) -> SessionConfig:
+    transcription = None
+    if options.transcribe:
+        transcription = events.Transcription(model=models.TRANSCRIPTION)
+        if options.language is not None:
+            transcription = replace(transcription, language=options.language)
+    config = configure(
+        model=options.model, voice=options.voice, instructions=options.instructions
+    )
+    return attrs.evolve(
+        config,
+        transcription=transcription,
+        turn_detection=replace(TURN_DETECTION, silence_duration_ms=options.silence_ms),
+    )
 
 
-class Talker:
-    """One session of a talk.
+class TalkSession:
+    """One session; ``failure`` is why it ended too early.
 
-    ``failure`` is why it ended, where that was not meant. Raises a `DuologueError` for
-    a file that cannot be written.
+    Raises a `DuologueError` for a file that cannot be read or written.
     """
 
     def __init__(
         self,
         number: int,
         id: str,
-        plan: Plan,
+        options: TalkOptions,
+        tools: Sequence[Any],
         *,
-        headset: Shared | None = None,
-        output: Path | None = None,
-        log: Path | None = None,
+        devices: FocusGate | None = None,
     ) -> None:
+        def path(given: Path | None) -> Path | None:
+            return given and numbered_path(given, number, options.sessions)
+
         self.number = number
         self.id = id
-        self.log = log
-        self.file = HeardFile(output) if output is not None else None
+        self.log = path(options.record)
+        output = path(options.output)
+        self.output = OutputWav(output) if output is not None else None
         self.failure: DuologueError | None = None
         self.session: LiveSession | None = None
         self.connect_ms: float | None = None
-        #: What there is to see of it before it begins.
-        self.unborn = Session(id)
-        self._plan = plan
-        self._wav = None if plan.wav is None else WavSource(plan.wav)
+        #: The state to show before the session starts.
+        self.initial_state = Session(id)
+        self._options = options
+        self._tools = tools
+        self._silence = options.silence_ms / 1000
+        self._wav = None if options.wav is None else WavSource(options.wav)
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        source: AudioSource | None = headset if self._wav is None else self._wav
-        #: How loud it is; without a source nobody is heard.
-        self.said = None if source is None else Gauge()
-        self.heard = Gauge()
-        if source is not None and self.said is not None:
-            source = Metered(source, self.said)
-        sinks: list[AudioSink] = [self.heard]
-        if self.file is not None:
-            sinks.append(TrimmedSink(self.file))
-        if headset is not None:
-            sinks.append(headset)
-        transport = _carried(plan.carrier, source, Several(*sinks))
-        self._transport = transport if log is None else record(transport, log)
+        source: AudioSource | None = devices if self._wav is None else self._wav
+        #: The level of the user; None if the user types.
+        self.input_meter = None if source is None else LevelMeter()
+        self.output_meter = LevelMeter()
+        if source is not None and self.input_meter is not None:
+            source = MeteredSource(source, self.input_meter)
+        sinks: list[AudioSink] = [self.output_meter]
+        if self.output is not None:
+            sinks.append(TrimmedSink(self.output))
+        if devices is not None:
+            sinks.append(devices)
+        self._transport = make_transport(
+            options.carrier, source, FanOutSink(*sinks), self.log
+        )
 
     async def attempt(self, *steps: Callable[[], Awaitable[None]]) -> None:
-        """Take these steps; what goes wrong is kept in ``failure``."""
+        """Run these steps and store the first error in ``failure``."""
         try:
             for step in steps:
                 await step()
@@ -109,117 +144,116 @@ class Talker:
             self.failure = error
 
     async def start(
-        self, client: Client, opened: Callable[[int, LiveSession], None]
+        self, client: Client, on_open: Callable[[int, LiveSession], None]
     ) -> None:
-        """Connect, and tell who asked. Raises a `ConnectError`."""
+        """Connect, then call ``on_open``. Raises a `ConnectError`."""
         began = time.perf_counter()
         self.session = await client.start_session(
-            self._plan.config,
+            _config(self._options),
             id=self.id,
             transport=self._transport,
-            tools=self._plan.tools,
-            timeout=min(15.0, self._plan.timeout),
+            tools=self._tools,
+            timeout=min(15.0, self._options.timeout),
         )
         self.connect_ms = round((time.perf_counter() - began) * 1000, 1)
-        opened(self.number, self.session)
+        on_open(self.number, self.session)
 
-    def put(self, line: str | None) -> None:
-        """Say this when what was said before is answered; None: that was all."""
+    def put_line(self, line: str | None) -> None:
+        """Queue a line to send after the previous ones are answered; None ends them."""
         self._lines.put_nowait(line)
 
-    async def type(self) -> None:
-        """A line is a turn, until there are no more."""
+    async def send_lines(self) -> None:
+        """Run a turn for each line, until the last."""
         while (line := await self._next_line()) is not None:
-            session, timeout = self._live(), self._plan.timeout
+            session, timeout = self._live(), self._options.timeout
             known = len(select_problems(session.state))
             await session.send_text(line)
-            has_begun = partial(_has_begun, known)
             try:
-                await session.until(has_begun, timeout=timeout)
+                await session.until(partial(_has_begun, known), timeout=timeout)
             except TimeoutError:
                 raise DuologueError(f"no reply began in {timeout:g} s") from None
             await self._settle()
 
     async def _next_line(self) -> str | None:
-        """The next line; raises a `DuologueError` if the session ends before."""
+        """The next line; raises a `DuologueError` if the session ends before it."""
         line = asyncio.ensure_future(self._lines.get())
-        await self._first_of(line)
+        await self._wait_unless_closed(line)
         self._check()
         return line.result()
 
-    async def play(self) -> None:
-        """Until the file is played and the reply to it is over."""
+    async def play_wav(self) -> None:
+        """Wait until the file is played and the reply to it is over."""
         assert self._wav is not None, "there is no file"
-        await self._first_of(asyncio.ensure_future(self._wav.wait_ended()))
+        await self._wait_unless_closed(asyncio.ensure_future(self._wav.wait_ended()))
         self._check()
         try:
             await self._live().until(
-                lambda s: bool(s.items) or _is_over(s),
-                timeout=self._plan.silence + _NOTICE,
+                lambda s: bool(s.items) or is_closed(s),
+                timeout=self._silence + _DETECTION,
             )
         except TimeoutError:
             raise DuologueError(
-                f"{self._plan.wav}: the service heard no speech in it"
+                f"{self._options.wav}: the service heard no speech in it"
             ) from None
         await self._settle()
 
-    async def listen(self) -> None:
-        """Until the session is over, which was not meant: raises a `DuologueError`."""
-        await self._live().until(_is_over)
+    async def until_lost(self) -> None:
+        """Wait until the session ends, then raise a `DuologueError`."""
+        await self._live().until(is_closed)
         self._check()
 
-    async def _first_of(self, awaited: asyncio.Future[Any]) -> None:
-        """Until there is what is waited for, or the session is over."""
-        gone = asyncio.ensure_future(self._live().until(_is_over))
+    async def _wait_unless_closed(self, awaited: asyncio.Future[Any]) -> None:
+        """Wait for the future or for the end of the session."""
+        closed = asyncio.ensure_future(self._live().until(is_closed))
         try:
-            await asyncio.wait({awaited, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({awaited, closed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            gone.cancel()
+            closed.cancel()
             if not awaited.done():
                 awaited.cancel()
 
     def close(self) -> None:
-        """Complete the file of what was heard."""
-        if self.file is not None:
-            self.file.close()
+        """Complete the output file."""
+        if self.output is not None:
+            self.output.close()
 
-    def trouble(self) -> DuologueError | None:
-        """Why it failed; or, though the talk went well, which file is not whole."""
+    def error(self) -> DuologueError | None:
+        """Why the session failed; else why a file is incomplete."""
         if self.failure is not None:
             return self.failure
-        if self.file is not None and self.file.failure is not None:
-            return self.file.failure
+        if self.output is not None and self.output.failure is not None:
+            return self.output.failure
         if self.session is not None and self.session.failure is not None:
             return DuologueError(f"{self.log}: {self.session.failure}")
         return None
 
     def written(self) -> list[Path]:
-        """The files that are there and whole."""
+        """The files that exist and are complete."""
         paths: list[Path] = []
-        if self.file is not None and self.file.file and not self.file.failure:
-            paths.append(self.file.path)
+        if self.output is not None and self.output.file and not self.output.failure:
+            paths.append(self.output.path)
         session = self.session
         if session is not None and session.failure is None and self.log is not None:
             paths.append(self.log)
         return paths
 
     async def _settle(self) -> None:
-        """Until nothing has been under way for a while.
+        """Wait until nothing has been pending for a while.
 
         Raises a `DuologueError` after ``timeout`` seconds, or if the session ended.
         """
-        session, timeout = self._live(), self._plan.timeout
-        deadline = time.monotonic() + self._plan.silence + timeout
-        quiet = max(_QUIET, self._plan.silence + 0.2)
+        session, timeout = self._live(), self._options.timeout
+        deadline = time.monotonic() + self._silence + timeout
+        quiet = max(_QUIET, self._silence + 0.2)
         while True:
             try:
                 await session.until(
-                    lambda s: select_is_settled(s) or _is_over(s),
+                    lambda s: select_is_settled(s) or is_closed(s),
                     timeout=deadline - time.monotonic(),
                 )
                 self._check()
                 await session.until(
-                    lambda s: not select_is_settled(s) or _is_over(s), timeout=quiet
+                    lambda s: not select_is_settled(s) or is_closed(s), timeout=quiet
                 )
                 self._check()
             except TimeoutError:
@@ -230,36 +264,18 @@ class Talker:
                 ) from None
 
     def _check(self) -> None:
-        """Raise if the session is over before the conversation is."""
+        """Raise if the session has ended."""
         state = self._live().state
-        if _is_over(state):
+        if is_closed(state):
             reason = state.connection.reason or "the service closed it"
             raise DuologueError(f"the session ended: {reason}")
 
     def _live(self) -> LiveSession:
-        assert self.session is not None, "it has to be started"
+        assert self.session is not None, "the session has not been started"
         return self.session
 
 
 def _has_begun(known: int, session: Session) -> bool:
-    """Whether there is a reply, a problem beside those known, or nothing any more."""
-    begun = session.responses.active is not None
-    return begun or len(select_problems(session)) > known or _is_over(session)
-
-
-def _carried(
-    carrier: Carrier, source: AudioSource | None, sink: AudioSink
-) -> Transport:
-    # Imported here: what is not installed is missed only by those who want it.
-    if carrier == "webrtc":
-        from duologue.transports import webrtc
-
-        return webrtc(source=source, sink=sink)
-    from duologue.transports import websocket
-
-    return websocket(source=source, sink=sink)
-
-
-def _is_over(state: Session) -> bool:
-    status = state.connection.status
-    return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
+    """Whether a reply has begun, a new problem was reported, or the session ended."""
+    has_reply = session.responses.active is not None
+    return has_reply or len(select_problems(session)) > known or is_closed(session)

@@ -1,4 +1,4 @@
-"""Draws a scene on the terminal, again whenever it has changed."""
+"""The thread that redraws the terminal screen when its state changes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from .screen_layout import Scene, draw
+from .screen_layout import ScreenState, draw
 
-__all__ = ["Display"]
+__all__ = ["TerminalDisplay"]
 
-#: Seconds between two looks at whether anything has changed.
-_LOOK = 0.1
+#: Seconds between two checks for changes.
+_INTERVAL = 0.1
 
 _log = logging.getLogger("duologue")
 
 
-class Display:
-    """The screen of a terminal, from `__enter__` to `__exit__`.
+class TerminalDisplay:
+    """The terminal's alternate screen, while the context is entered.
 
-    ``take`` gives the scene as it is now. It is called, and the screen drawn, in a
-    thread of its own: a terminal that takes nothing (Ctrl-S) keeps no one from talking.
-    What else is printed meanwhile, by a tool for example, goes to ``note``.
+    ``current`` returns the state to draw. It is called in a thread that also draws, so
+    that a stopped terminal (Ctrl-S) does not block the sessions. Lines that other code
+    prints meanwhile, such as a tool, are passed to ``log``.
     """
 
-    def __init__(self, take: Callable[[], Scene], note: Callable[[str], None]) -> None:
-        # The terminal itself: what is printed goes elsewhere.
+    def __init__(
+        self, current: Callable[[], ScreenState], log: Callable[[str], None]
+    ) -> None:
+        # Created first: it keeps the real standard output.
         self._console = Console(file=sys.stdout, highlight=False)
-        self._take = take
+        self._current = current
         self._live = Live(
             console=self._console,
             screen=True,
@@ -43,11 +45,11 @@ class Display:
             redirect_stderr=False,
         )
         self._redirected = contextlib.ExitStack()
-        self._lines = _Lines(note)
+        self._lines = _LineWriter(log)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="screen")
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> TerminalDisplay:
         self._live.start()
         self._redirected.enter_context(contextlib.redirect_stdout(self._lines))
         self._redirected.enter_context(contextlib.redirect_stderr(self._lines))
@@ -64,39 +66,39 @@ class Display:
         self._thread.join()
         self._redirected.close()
         self._lines.end()
-        with contextlib.suppress(OSError):  # the terminal is gone
+        with contextlib.suppress(OSError):  # the terminal is closed
             self._live.stop()
 
     def _run(self) -> None:
-        drawn: tuple[object, Scene] | None = None
+        drawn: tuple[object, ScreenState] | None = None
         try:
             while True:
-                size, scene = self._console.size, self._take()
-                if drawn is None or size != drawn[0] or not scene.is_like(drawn[1]):
-                    self._live.update(draw(scene), refresh=True)
-                    drawn = size, scene
-                if self._done.wait(_LOOK):
+                size, state = self._console.size, self._current()
+                if drawn is None or size != drawn[0] or not state.is_like(drawn[1]):
+                    self._live.update(draw(state), refresh=True)
+                    drawn = size, state
+                if self._done.wait(_INTERVAL):
                     return
         except OSError:
-            return  # the terminal is gone; who writes to it next says so
+            return  # the terminal is closed; the next write to it reports that
         except Exception:
             _log.exception("the screen cannot be drawn")
 
 
-class _Lines(io.TextIOBase):
-    """Standard output and error while the screen is drawn: whole lines, as notes."""
+class _LineWriter(io.TextIOBase):
+    """Passes complete lines to a function; replaces standard output and error."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self._note = note
-        self._begun = ""
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._partial = ""
 
     def write(self, text: str) -> int:
-        *lines, self._begun = (self._begun + text).split("\n")
+        *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
-            self._note(line)
+            self._log(line)
         return len(text)
 
     def end(self) -> None:
-        """What was begun is a line too."""
-        if self._begun:
+        """Pass on the last line if it is incomplete."""
+        if self._partial:
             self.write("\n")

@@ -1,4 +1,4 @@
-"""``--tools module:object``: functions of the user's own that the model may call."""
+"""``--tools module:object``: the user's functions that the model may call."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from duologue.core.errors import DuologueError
 from duologue.core.events import McpToolServer
 from duologue.transports import Tool, tool
 
-from ..shared.import_object import imported
+from ..shared.import_object import import_object
 
 __all__ = ["load_tools"]
 
 
 def load_tools(name: str) -> tuple[Tool | McpToolServer, ...]:
-    """The tools that ``module:object`` names: a function, a `Tool`, or several of them.
+    """Import the tools that ``module:object`` names: a function, a `Tool`, or several.
 
-    The module is looked for in the current folder first. Raises a `DuologueError`
-    where it cannot be imported, or has no such object, or that is something else.
+    The current folder is searched first. Raises a `DuologueError` if the import fails,
+    the object does not exist, or is not a tool.
     """
-    return _tools(imported("--tools", name), name)
-
-
-def _tools(found: Any, name: str) -> tuple[Tool | McpToolServer, ...]:
-    several = isinstance(found, Iterable) and not isinstance(found, str | bytes)
-    made = tuple(_tool(one, name) for one in (found if several else (found,)))
-    names = [one.name for one in made if isinstance(one, Tool)]
+    found = import_object("--tools", name)
+    is_several = isinstance(found, Iterable) and not isinstance(found, str | bytes)
+    tools = tuple(_tool(one, name) for one in (found if is_several else (found,)))
+    names = [one.name for one in tools if isinstance(one, Tool)]
     for one in names:
         if names.count(one) > 1:
             raise DuologueError(f"--tools {name}: there are two tools {one!r}")
-    return made
+    return tools
 
 
 def _tool(one: Any, name: str) -> Tool | McpToolServer:
@@ -39,7 +36,7 @@ def _tool(one: Any, name: str) -> Tool | McpToolServer:
     if not callable(one):
         kind = type(one).__name__
         raise DuologueError(
-            f"--tools {name}: {kind} is no tool; a function is one, or a list of them"
+            f"--tools {name}: {kind} is not a tool; give a function or a list of them"
         )
     try:
         return tool(one)

@@ -1,0 +1,51 @@
+"""Configuration and transport of a session, from the options of a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from duologue.core import Session, SessionConfig, SessionStatus
+from duologue.transports import AudioSink, AudioSource, Transport, record
+from duologue.transports.client.client import default_config
+
+from .options import Carrier
+
+__all__ = ["configure", "is_closed", "make_transport"]
+
+
+def configure(**given: Any) -> SessionConfig:
+    """The default configuration with these fields; None keeps the default."""
+    fields = {name: value for name, value in given.items() if value is not None}
+    return attrs.evolve(default_config(), **fields)
+
+
+def make_transport(
+    carrier: Carrier,
+    source: AudioSource | None,
+    sink: AudioSink | None,
+    log: Path | None,
+) -> Transport:
+    """Return a transport; with ``log`` it records to that file.
+
+    Raises `MissingExtra` if its libraries are not installed.
+    """
+    # Each import needs an extra, so only the requested one runs.
+    transport: Transport
+    if carrier == "webrtc":
+        from duologue.transports import webrtc
+
+        transport = webrtc(source=source, sink=sink)
+    else:
+        from duologue.transports import websocket
+
+        transport = websocket(source=source, sink=sink)
+    return transport if log is None else record(transport, log)
+
+
+def is_closed(session: Session) -> bool:
+    """Whether the session has ended, on purpose or not."""
+    status = session.connection.status
+    return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
