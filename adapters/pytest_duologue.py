@@ -1,8 +1,8 @@
-"""Where pytest finds the plugin `duologue.adapters.pytest_plugin`.
+"""The entry point of the pytest plugin `duologue.adapters.pytest_plugin`.
 
-A module at the top, because pytest looks there for what it may rewrite: of a
-distribution that has only a namespace it takes the names below that, and so warned of
-``__main__`` on each run.
+pytest rewrites the assertions of the top-level modules of a plugin's distribution. If
+the distribution has only a namespace package, pytest takes the modules below it and
+warns about ``__main__`` on each run. This top-level module prevents the warning.
 """
 
 __all__ = ["pytest_plugins"]

@@ -1,4 +1,4 @@
-"""Runs the command as a user does, and services that misbehave."""
+"""Fixtures that run the command, and services with fixed answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOTS = ("core", "transports", "local", "adapters")
 
 @attrs.frozen
 class Outcome:
-    """How a command ended."""
+    """Exit status and output of a command."""
 
     status: int
     out: str
@@ -38,7 +38,7 @@ Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This one without keys, with the four roots on the path."""
+    """The environment of a command: without keys, with the four roots on the path."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -49,13 +49,13 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def heed_interrupts() -> None:
-    """What a shell runs in its background, these tests too, is told to ignore them."""
+    """Restore SIGINT, which shells ignore for background processes such as tests."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
 async def started(tmp_path: Path) -> AsyncIterator[Start]:
-    """``await started("local")``: the command, running."""
+    """``await started("local")``: a running command."""
     processes: list[asyncio.subprocess.Process] = []
 
     async def start(
@@ -84,7 +84,7 @@ async def started(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def duologue(started: Start) -> Run:
-    """``await duologue("talk", …)``: the command, in an empty folder."""
+    """``await duologue("talk", …)``: run the command in an empty folder."""
 
     async def run(
         *args: str | Path, stdin: str | bytes = "", env: dict[str, str] | None = None
@@ -100,13 +100,13 @@ def duologue(started: Start) -> Run:
 
 @pytest.fixture
 def question() -> Path:
-    """A WAV file that asks "Can you hear me?"."""
+    """A WAV file with the question "Can you hear me?"."""
     return ROOT / "examples" / "question.wav"
 
 
 @pytest.fixture
 async def dead_answer() -> str:
-    """A well-formed SDP answer of a peer that is gone."""
+    """A valid SDP answer of a peer that is closed."""
     asking = Peer(
         on_message=print, on_audio=None, next_audio=None, on_closed=print, loopback=True
     )
@@ -125,7 +125,7 @@ Serve = Callable[[bytes], Awaitable[str]]
 
 @pytest.fixture
 async def answering() -> AsyncIterator[Serve]:
-    """``await answering(b"HTTP/1.1 …")``: the base URL of a service that says that."""
+    """``await answering(b"HTTP/1.1 …")``: the URL of a service with this answer."""
     servers: list[asyncio.Server] = []
 
     async def serve(answer: bytes) -> str:
@@ -162,9 +162,9 @@ def command(
     tmp_path: Path,
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> Command:
-    """``command("say", …)``: the command in this process, in an empty folder.
+    """``command("say", …)``: run the command in this process, in an empty folder.
 
-    The guards of the network and of the service's frames are around it.
+    The guards of the network and of the service's frames are active.
     """
 
     def run(

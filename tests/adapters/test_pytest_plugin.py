@@ -1,4 +1,4 @@
-"""The pytest plugin: tests of a small app, run by pytest itself."""
+"""The pytest plugin, in tests of a small app that pytest runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-#: An app that says one line and hands back what stands then.
+#: An app that sends one line and returns the transcript.
 APP = """
 from duologue.core import SessionConfig, select_is_settled, select_transcripts
 
@@ -46,16 +46,16 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    """Runs the tests of the small app, after one of them was written anew."""
+    """``run(source, …)``: run pytest with this test of the small app."""
     pytester.makeini("[pytest]\npythonpath = .\n" + ASYNC)
     pytester.makepyfile(app=APP)
 
     def run(source: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_app=source)
-        # Blocked by the name of its entry point, it is not loaded twice.
+        # The entry point is blocked, so that the plugin is not loaded twice.
         plugin = ("-p", "no:duologue", "-p", "duologue.adapters.pytest_plugin")
         if "--duologue-record" in options:
-            # The service loads what one process can load only once.
+            # The service loads libraries that a process can load only once.
             return pytester.runpytest_subprocess(*plugin, *options)
         return pytester.runpytest_inprocess(*plugin, *options)
 
@@ -64,7 +64,7 @@ def run(pytester: pytest.Pytester) -> Run:
 
 @pytest.fixture(scope="module")
 def kept() -> dict[str, bytes]:
-    """What was recorded once for all tests here."""
+    """The recording, which is made once for all tests of this module."""
     return {}
 
 
@@ -80,8 +80,8 @@ def recorded(run: Run, kept: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_recording_is_made_and_then_replayed(run: Run, recorded: Path) -> None:
-    """Once made, the recording stands in for the service, times and ids included."""
+def test_a_recording_is_replayed(run: Run, recorded: Path) -> None:
+    """It replaces the service, with the recorded times and ids."""
     before = recorded.read_bytes()
     source = TEST.format(text="hello") + (
         "    folded = fold(read_log_file(duologue.path))\n"
@@ -96,8 +96,8 @@ def test_a_recording_is_made_and_then_replayed(run: Run, recorded: Path) -> None
     assert recorded.read_bytes() == before
 
 
-def test_an_app_that_says_something_else_fails(run: Run, recorded: Path) -> None:
-    """The first difference is what is shown."""
+def test_a_different_event_fails(run: Run, recorded: Path) -> None:
+    """The failure shows the first difference."""
     result = run(TEST.format(text="goodbye"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -108,8 +108,8 @@ def test_an_app_that_says_something_else_fails(run: Run, recorded: Path) -> None
     )
 
 
-def test_an_app_that_says_less_fails(run: Run, recorded: Path) -> None:
-    """A test that would pass fails for what it did not send."""
+def test_a_missing_event_fails(run: Run, recorded: Path) -> None:
+    """Even if the test itself passes."""
     result = run(
         """
 import pytest
@@ -127,8 +127,8 @@ async def test_hello(duologue):
     )
 
 
-def test_an_app_that_waits_for_ever_fails(run: Run, recorded: Path) -> None:
-    """The recording has patience, and says what it waited for."""
+def test_an_app_that_waits_forever_fails(run: Run, recorded: Path) -> None:
+    """After ``patience`` seconds the failure names the expected event."""
     result = run(
         """
 import pytest
@@ -146,7 +146,7 @@ async def test_hello(duologue):
 
 
 def test_types_alone_can_be_compared(run: Run, recorded: Path) -> None:
-    """The marker says how what is sent is compared."""
+    """The option ``sends`` of the marker selects the comparison."""
     source = TEST.format(text="hello")
     source = source.replace('"hello.jsonl")', '"hello.jsonl", sends="order")')
     source = source.replace(
@@ -156,19 +156,19 @@ def test_types_alone_can_be_compared(run: Run, recorded: Path) -> None:
 
 
 def test_a_missing_recording_is_named(run: Run) -> None:
-    """With what makes it; the default name is that of the test."""
+    """With the option that creates it; the default name is that of the test."""
     source = TEST.format(text="hello").replace(
         '@pytest.mark.duologue("hello.jsonl")', ""
     )
     result = run(source)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*no recording */recordings/test_hello.jsonl: --duologue-record makes it*"]
+        ["*no recording */recordings/test_hello.jsonl: --duologue-record creates it*"]
     )
 
 
-def test_a_failed_test_keeps_the_recording_that_was(run: Run, recorded: Path) -> None:
-    """Nothing is replaced by what is not known to be right."""
+def test_a_failed_test_keeps_the_old_recording(run: Run, recorded: Path) -> None:
+    """Only a passed test replaces it."""
     before = recorded.read_bytes()
     source = TEST.format(text="hello").replace("It is good", "It is bad")
     run(source, "--duologue-record").assert_outcomes(failed=1)
@@ -176,8 +176,7 @@ def test_a_failed_test_keeps_the_recording_that_was(run: Run, recorded: Path) ->
     assert sorted(path.name for path in Path.cwd().glob(".*.new")) == []
 
 
-def test_a_failure_of_its_own_is_shown_as_it_is(run: Run, recorded: Path) -> None:
-    """Without drift a test fails by what it says."""
+def test_a_failure_without_drift_is_not_changed(run: Run, recorded: Path) -> None:
     source = TEST.format(text="hello").replace("It is good", "It is bad")
     result = run(source)
     result.assert_outcomes(failed=1)
@@ -185,7 +184,7 @@ def test_a_failure_of_its_own_is_shown_as_it_is(run: Run, recorded: Path) -> Non
 
 
 def test_the_options_are_explained(run: Run) -> None:
-    """Marker, fixtures and options are where pytest's users look for them."""
+    """The marker and the options are in the help of pytest."""
     result = run("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.duologue(path=None*"])
     result = run("", "--help")
@@ -193,7 +192,7 @@ def test_the_options_are_explained(run: Run) -> None:
 
 
 def test_pytest_finds_it_by_its_entry_point() -> None:
-    """Whoever installs duologue has the fixture, without a line of configuration."""
+    """So an installation has the fixture without configuration."""
     top = Path(__file__).parents[2]
     project = tomllib.loads((top / "pyproject.toml").read_text(encoding="utf-8"))
     [module] = project["project"]["entry-points"]["pytest11"].values()

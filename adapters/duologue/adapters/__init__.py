@@ -1,1 +1,1 @@
-"""Thin faces over the state: the command line, and a web page later."""
+"""Adapters: the command line, the web page, audio devices, the pytest plugin."""

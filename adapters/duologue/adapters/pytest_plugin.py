@@ -1,4 +1,4 @@
-"""Voice apps tested against recordings: a fixture and a marker for pytest.
+"""A pytest fixture and a marker for tests of voice apps against recordings.
 
 ::
 
@@ -7,9 +7,9 @@
         async with duologue.client() as client:
             await app(client, duologue.transport())
 
-Under replay nothing is waited for, and what the app sends is compared: the first
-difference fails the test. ``pytest --duologue-record`` makes the recordings anew
-against a live service. pytest loads this by its entry point; the only module of the
+A replay runs without delays and compares the events that the app sends; the first
+difference fails the test. ``pytest --duologue-record`` records again from a live
+service. pytest loads this module by its entry point. It is the only module of the
 project that imports pytest.
 """
 
@@ -30,45 +30,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "duologue", "duologue_live"]
 
-#: Seconds that a recording waits for what the app is to send.
+#: Seconds that a replay waits for the next event of the app.
 PATIENCE = 5.0
 
 _STAGE = pytest.StashKey["Stage"]()
 _SERVICE = pytest.StashKey["_Service"]()
 
-#: Its assertions are to show values; where it is imported already they cannot.
+#: Rewritten so that its assertions show values, unless it is already imported.
 _SUITE = "duologue.transports.testing.contract_tests"
 if _SUITE not in sys.modules:
     pytest.register_assert_rewrite(_SUITE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--duologue-record`` and ``--duologue-base-url``."""
+    """Add ``--duologue-record`` and ``--duologue-base-url``."""
     group = parser.getgroup("duologue", "recordings of voice sessions")
     group.addoption(
         "--duologue-record",
         action="store_true",
-        help="make the recordings anew, against a live service",
+        help="record again, from a live service",
     )
     group.addoption(
         "--duologue-base-url",
         metavar="URL",
-        help="that service, up to /v1 (default: the local one, scripted)",
+        help="base URL of that service, up to /v1 (default: a local one, scripted)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "duologue(path=None, *, sends='strict', patience=5.0): the recording that "
-        "the fixture `duologue` replays, beside the test module; by default "
+        "duologue(path=None, *, sends='strict', patience=5.0): the recording for the "
+        "fixture `duologue`, relative to the folder of the test module; by default "
         "recordings/<test>.jsonl",
     )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the service, if one was needed."""
+    """Stop the local service, if a test has started it."""
     service = config.stash.get(_SERVICE, None)
     if service is not None:
         service.close()
@@ -76,7 +76,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail with the drift: it is why whatever else went wrong did."""
+    """Fail with the drift if there is one: it is the cause of later errors."""
     try:
         result = yield
     except (Exception, pytest.fail.Exception) as error:
@@ -95,9 +95,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def duologue_live() -> Callable[[], Transport]:
-    """How a live transport is made, for ``--duologue-record``; override it.
+    """Make a live transport for ``--duologue-record``; override it for another.
 
-    The default is WebSocket without sound.
+    The default is WebSocket without audio.
     """
     from duologue.transports import websocket
 
@@ -108,7 +108,7 @@ def duologue_live() -> Callable[[], Transport]:
 def duologue(
     request: pytest.FixtureRequest, duologue_live: Callable[[], Transport]
 ) -> Iterator[Stage]:
-    """The recording of the test's marker in place of a live service: a `Stage`."""
+    """A `Stage` with the recording of the test's marker."""
     marker = request.node.get_closest_marker("duologue")
     args, options = (marker.args, dict(marker.kwargs)) if marker else ((), {})
     name = args[0] if args else options.pop("path", None)
@@ -120,10 +120,10 @@ def duologue(
 
 
 class Stage:
-    """What the fixture `duologue` gives: transports and a client for one test.
+    """The fixture `duologue`: transports and a client for one test.
 
-    ``path`` is the log of the first session; ``recording`` says whether it is being
-    made. Options of the marker: ``sends`` as in `replay`, ``patience`` in seconds.
+    ``path`` is the log of the first session; ``recording`` is whether the test records.
+    The marker's options are ``sends`` as in `replay` and ``patience`` in seconds.
     """
 
     def __init__(
@@ -145,10 +145,10 @@ class Stage:
         self._made: list[tuple[Path, Path]] = []
 
     def transport(self, name: str | None = None) -> Transport:
-        """The transport of one session, to be used once.
+        """Return the transport of one session.
 
-        Sessions beyond the first have a ``name``, which is part of their file's.
-        Fails the test where there is no recording.
+        Each session after the first needs a ``name``, which becomes part of the file
+        name. Fails the test if the recording does not exist.
         """
         path = self.path
         if name is not None:
@@ -156,7 +156,7 @@ class Stage:
         return self._recorder(path) if self.recording else self._replayed(path)
 
     def client(self, **options: Any) -> Client:
-        """A client for those transports; options as of `Client`."""
+        """Return a client for these transports; the options are those of `Client`."""
         from duologue.transports import Client, Credentials
 
         if not self.recording:
@@ -169,7 +169,7 @@ class Stage:
         return Client(**options)
 
     def drift(self, *, ended: bool = False) -> str | None:
-        """The first difference; once the test ended, what was not sent is one too."""
+        """Return the first difference; with ``ended`` also count unsent events."""
         from duologue.transports import ReplayDrift
 
         for path, replay in self._replays:
@@ -180,18 +180,18 @@ class Stage:
                 except ReplayDrift as error:
                     found = error
             if found is not None:
-                return f"{path.name}: {found}; --duologue-record makes it anew"
+                return f"{path.name}: {found}; --duologue-record records it again"
         return None
 
     def keep(self) -> None:
-        """Put what was recorded in its place: the test has passed."""
+        """Replace the recordings by the new ones, after the test has passed."""
         while self._made:
             new, path = self._made.pop()
             if new.exists():
                 new.replace(path)
 
     def discard(self) -> None:
-        """Remove what was recorded and is not to be kept."""
+        """Remove new recordings of a failed test."""
         while self._made:
             self._made.pop()[0].unlink(missing_ok=True)
 
@@ -200,7 +200,7 @@ class Stage:
 
         if not path.exists():
             pytest.fail(
-                f"there is no recording {path}: --duologue-record makes it",
+                f"there is no recording {path}: --duologue-record creates it",
                 pytrace=False,
             )
         transport = replay(path, sends=self._sends, patience=self._patience)
@@ -224,7 +224,7 @@ class Stage:
 
 
 class _Service:
-    """The local service in a thread of its own, for tests with any event loop."""
+    """The local service in its own thread, so that any event loop can use it."""
 
     def __init__(self) -> None:
         self.base_url = ""
@@ -240,7 +240,7 @@ class _Service:
             pytest.fail(f"the local service: {self._failure}", pytrace=False)
 
     def close(self) -> None:
-        """End the service. Idempotent."""
+        """Stop the service. Idempotent."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join()

@@ -47,7 +47,7 @@ class TranscriptPrinter:
             self.end_line()
 
     def print_note(self, note: str, prefix: str = "") -> None:
-        """Print a line that nobody spoke."""
+        """Print a line that is not part of the transcript."""
         self.end_line()
         text = Text(prefix, style="dim").append(single_line(note))
         self._console.print(text, soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from types import TracebackType
 
 from rich.console import Console
 
@@ -49,12 +48,7 @@ class ConsoleLog(logging.Handler):
         logging.getLogger().addHandler(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         logging.getLogger().removeHandler(self)
         held, self._held = self._held, None
         for text, is_warning in held or ():

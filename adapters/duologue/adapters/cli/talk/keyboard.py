@@ -11,7 +11,6 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 from typing import Any
 
 try:
@@ -106,12 +105,7 @@ class Keyboard:
         self._loop.add_reader(self._fd, self._read)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop_reading()
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
