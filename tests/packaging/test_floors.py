@@ -33,7 +33,7 @@ HOMES = {
     "hypothesis": "duologue.core.testing",
     "rich": "duologue.adapters.cli",
     "typer": "duologue.adapters.cli",
-    "livekit": "duologue.adapters.audio.processing",
+    "livekit": "duologue.adapters.audio.echo_cancellation",
     "sounddevice": "duologue.adapters.audio.portaudio",
 }
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .devices import Device, DeviceError, find_device
+from .echo_cancellation import Processing, can_process
 from .levels import FLOOR_DBFS, Level, Meter, measure
 from .microphone import Microphone
 from .portaudio import list_devices
-from .processing import Processing, can_process
 from .speaker import Speaker
 
 __all__ = [

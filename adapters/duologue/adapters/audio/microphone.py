@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .echo_cancellation import Processing
 from .open_device import OpenDevice
 from .pipelines import CapturePipeline
 from .portaudio import open_input
-from .processing import Processing
 
 __all__ = ["Microphone"]
 

@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Self
 
 from .devices import Device, DeviceError
+from .echo_cancellation import Processing
 from .levels import Level
 from .pipelines import CapturePipeline, PlaybackPipeline
 from .portaudio import Stream
-from .processing import Processing
 
 __all__ = ["OpenDevice"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .echo_cancellation import Processing
 from .open_device import OpenDevice
 from .pipelines import PlaybackPipeline
 from .portaudio import open_output
-from .processing import Processing
 
 __all__ = ["Speaker"]
 

@@ -23,7 +23,7 @@ _EXTRAS = {
     "webrtc": "duologue.transports.drivers.webrtc.webrtc_transport",
     "websocket": "duologue.transports.drivers.websocket.websocket_transport",
     "audio": "duologue.adapters.audio.resampler",
-    "aec": "duologue.adapters.audio.processing",
+    "aec": "duologue.adapters.audio.echo_cancellation",
     "local": "duologue.local.server.service",
     "web": "duologue.adapters.web",
 }
