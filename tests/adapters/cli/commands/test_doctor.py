@@ -403,4 +403,4 @@ def test_an_invalid_base_url_in_the_environment(command: Command, quick: None) -
     assert found["python"][0][0] == "ok"
     [(status, said)] = found["service"]
     assert status == "fail"
-    assert said.startswith("OPENAI_BASE_URL 'api.openai.com': the base URL has to")
+    assert said.startswith("OPENAI_BASE_URL 'api.openai.com': the base URL must")
