@@ -276,7 +276,7 @@ def test_a_failed_live_turn(command: Command, serving_here: Serve, quick: None) 
     assert outcome.status == 1
     first, *others = checks(outcome)["live"]
     assert first[0] == "fail"
-    assert "This cut was asked for. (1011)" in first[1]
+    assert "This close was requested by a fault. (1011)" in first[1]
     assert any("response.done is missing" in said for _, said in others)
 
 

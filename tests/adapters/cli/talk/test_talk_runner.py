@@ -144,7 +144,7 @@ async def test_the_end_of_the_only_session_ends_the_input(
     )
     async with asyncio.timeout(20):
         assert await talk.wait() == 1
-    assert b"duologue: the session ended: This cut" in await talk.stderr.read()
+    assert b"duologue: the session ended: This close" in await talk.stderr.read()
 
 
 @pytest.mark.parametrize(
