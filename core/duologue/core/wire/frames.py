@@ -15,9 +15,10 @@ from .codec import encode
 
 __all__ = ["DIRECTIONS", "MAX_TIME", "as_bytes", "check"]
 
+#: The directions of a record.
 DIRECTIONS = get_args(Direction)
-#: Limit of a time in seconds: up to here, floats are exact to the second.
-MAX_TIME = 1 << 53
+#: Limit of a time in seconds. Below it, floats are exact to the second.
+MAX_TIME = 2.0**53
 
 
 def as_bytes(frame: object) -> bytes:
