@@ -1,4 +1,4 @@
-"""What the transports' tests share: tones, raw HTTP, and a small WebRTC service."""
+"""Helpers of the transports' tests: tones, raw HTTP, and a small WebRTC service."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from duologue.transports.contract import SAMPLE_RATE, Target
 from duologue.transports.drivers.webrtc.peer import Peer
 from duologue.transports.http.credentials import Credentials
 
-#: Seconds that anything may take before a test gives up.
+#: Seconds until a waiting test fails.
 PATIENCE = 20.0
 
 
 def tone(hertz: float, samples: int, start: int = 0) -> bytes:
-    """A sine as PCM16 at `SAMPLE_RATE`, from sample number ``start``."""
+    """A sine as PCM16 at `SAMPLE_RATE`, beginning at sample ``start``."""
     step = 2 * math.pi * hertz / SAMPLE_RATE
     wave = (int(9000 * math.sin(step * (start + i))) for i in range(samples))
     return array.array("h", wave).tobytes()
@@ -49,14 +49,14 @@ class ToneSource:
 
 
 def frequency(pcm: bytes) -> float:
-    """Hz, by the zero crossings of a clean tone."""
+    """The frequency of a clean tone in Hz, from its zero crossings."""
     wave = array.array("h", pcm)
     rises = sum(a < 0 <= b for a, b in itertools.pairwise(wave))
     return rises * SAMPLE_RATE / len(wave)
 
 
 class Heard:
-    """Sound that came, and a wait until it is enough."""
+    """Received audio, with a wait for a duration of it."""
 
     def __init__(self) -> None:
         self.pcm = bytearray()
@@ -70,7 +70,7 @@ class Heard:
         self.pcm.clear()
 
     async def enough(self, ms: int) -> bytes:
-        """The last ``ms`` of it, after as much of the beginning was skipped."""
+        """The last ``ms`` of audio, after at least as much was skipped."""
         size = ms * SAMPLE_RATE // 1000 * 2
         async with asyncio.timeout(PATIENCE):
             while len(self.pcm) < 2 * size:
@@ -80,7 +80,7 @@ class Heard:
 
 
 class End:
-    """A `Peer` and all that it said."""
+    """A `Peer` and everything it received."""
 
     def __init__(self, **options: Any) -> None:
         self.messages: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -101,7 +101,7 @@ class End:
         return await asyncio.wait_for(self.messages.get(), PATIENCE)
 
     async def send_raw(self, kind: int, data: bytes) -> None:
-        """Send on the events' channel past aiortc's encoding (RFC 8831 section 8)."""
+        """Send on the data channel without aiortc's encoding (RFC 8831 section 8)."""
         sctp, channel = self.peer._pc.sctp, self.peer._channel
         assert sctp is not None
         assert channel is not None
@@ -137,7 +137,7 @@ async def join(client: End, server: End) -> None:
 
 @attrs.frozen
 class Seen:
-    """One request as a server saw it."""
+    """A request that a server received."""
 
     line: str
     headers: dict[str, str]
@@ -148,7 +148,7 @@ Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class RawServer:
-    """An HTTP server that says exactly the bytes that a test wants."""
+    """An HTTP server that responds with the exact bytes of a test."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -214,12 +214,12 @@ async def serving(app: Starlette) -> AsyncIterator[str]:
 
 
 class Service:
-    """The server's half of a call: answers offers with a `Peer`, echoes nothing."""
+    """The server side of a call: answers offers with a `Peer`."""
 
     def __init__(self) -> None:
         self.ends: list[End] = []
         self.options: dict[str, Any] = {}
-        #: What becomes of an answer before it is sent.
+        #: Changes an answer before it is sent.
         self.altered: Callable[[End, str], Awaitable[str]] | None = None
         self.forms: list[dict[str, str]] = []
         self.url = ""
@@ -274,7 +274,7 @@ def target(base_url: str, *, key: str = "sk-test", timeout: float = PATIENCE) ->
 
 @attrs.frozen
 class Left:
-    """What a process holds: to compare before and after."""
+    """The files, threads and tasks of a process, for a comparison."""
 
     files: int
     threads: int
@@ -290,7 +290,7 @@ class Left:
 
 
 async def settled(tasks: int = 1) -> Left:
-    """What is held once no more than ``tasks`` run (aiortc's last one takes 20 ms)."""
+    """Wait until at most ``tasks`` tasks run (aiortc's last one takes 20 ms)."""
     async with asyncio.timeout(PATIENCE):
         while len(asyncio.all_tasks()) > tasks:
             await asyncio.sleep(0.005)
@@ -304,7 +304,7 @@ def kit() -> type[Kit]:
 
 
 class Kit:
-    """Names for what the tests use."""
+    """The names that tests use."""
 
     End = End
     Heard = Heard

@@ -29,7 +29,7 @@ AUDIO = {Audible, Flushable, Repeatable, Tappable}
 
 
 def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
-    """A protocol that a driver loses would cost a reconnect, a mute or a log."""
+    """Without a protocol, a driver could not reconnect, mute or write a log."""
     log = tmp_path / "log.jsonl"
     log.write_text('{"dir": "in", "event": {"type": "session.created"}}\n')
     wrapped = record(websocket(), tmp_path / "new.jsonl")

@@ -1,4 +1,4 @@
-"""Frames that wait: their order, their bound, their end."""
+"""The inbox: order, limit, and end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from duologue.transports.inbox import Inbox
 
 
 async def test_order_is_kept_and_the_end_comes_last() -> None:
-    """What came before the end is still given out, then the iterator stops."""
+    """Queued frames are delivered, then the iterator stops."""
     inbox: Inbox[str] = Inbox()
     assert [inbox.put_nowait(frame) for frame in "abc"] == [True] * 3
     inbox.end()
@@ -19,7 +19,7 @@ async def test_order_is_kept_and_the_end_comes_last() -> None:
 
 
 async def test_a_waiting_reader_is_woken() -> None:
-    """By a frame, and by the end."""
+    """A frame and the end both wake it."""
     inbox: Inbox[str] = Inbox()
 
     async def read() -> list[str]:
@@ -34,7 +34,7 @@ async def test_a_waiting_reader_is_woken() -> None:
 
 
 async def test_the_first_end_is_the_one() -> None:
-    """A close after a loss does not hide the loss, from any later reader either."""
+    """A close after a loss does not hide the loss from any reader."""
     inbox: Inbox[str] = Inbox()
     inbox.end(ConnectionLost("gone"))
     inbox.end()
@@ -44,7 +44,7 @@ async def test_the_first_end_is_the_one() -> None:
 
 
 async def test_there_is_a_bound() -> None:
-    """A full inbox takes nothing until something was read."""
+    """A full inbox accepts nothing until a frame is read."""
     inbox: Inbox[str] = Inbox(limit=1)
     assert inbox.put_nowait("a")
     assert not inbox.put_nowait("b")
@@ -57,7 +57,7 @@ async def test_there_is_a_bound() -> None:
 
 
 async def test_nothing_enters_after_the_end() -> None:
-    """Putting is refused, also for who waited for room."""
+    """`put` raises, also in a task that waits for space."""
     inbox: Inbox[str] = Inbox(limit=1)
     await inbox.put("a")
     putting = asyncio.create_task(inbox.put("b"))

@@ -1,6 +1,6 @@
-"""An event loop whose time is not real: what would be waited for is there at once.
+"""An event loop in virtual time: timers expire without waiting.
 
-Nothing but timers may be waited for: no socket, no thread.
+Tests may wait for timers only, not for sockets or threads.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, ParamSpec
 __all__ = ["VirtualClock", "virtually"]
 
 _P = ParamSpec("_P")
-#: What a virtual loop begins at, seconds since the Unix epoch.
+#: The start of a virtual loop, seconds since the Unix epoch.
 START = 1_790_000_000.0
 
 
 class _Selector(selectors.BaseSelector):
-    """Passes time in place of waiting."""
+    """Advances the time instead of waiting."""
 
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The wall clock of the running loop; ``skew`` seconds beside the others'."""
+    """The wall clock of the running loop, ``skew`` seconds ahead."""
 
     def __init__(self, skew: float = 0.0) -> None:
         self.skew = skew
@@ -89,6 +89,6 @@ def virtually(
 
 
 def ids() -> Callable[[str], str]:
-    """Ids of a service that nobody has used, in their order."""
+    """New ids of a service, in order."""
     count: Iterator[int] = iter(range(1 << 30))
     return lambda prefix: f"{prefix}_{next(count)}"

@@ -1,4 +1,4 @@
-"""Both sides of a transport's mixer: turned down and listened to."""
+"""The mixer: mute, volume and taps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def source(pcm: bytes) -> QueueSource:
 
 
 def test_a_frame_is_filled_up_with_silence() -> None:
-    """Whatever a source gives, what goes out has 20 ms."""
+    """A frame always has 20 ms."""
     mixer = Mixer(source(b"\x01\x02" * 500), None)
     assert [mixer.read(ME), mixer.read(ME), Mixer(None, None).read(ME)] == [
         b"\x01\x02" * 480,
@@ -31,7 +31,7 @@ def test_a_frame_is_filled_up_with_silence() -> None:
 
 
 def test_muted_is_silence_and_the_source_goes_on() -> None:
-    """What was said while muted is not said later."""
+    """Audio of a muted source is not sent later."""
     mixer = Mixer(source(b"\x01\x02" * 960), None)
     mixer.set_muted(True)
     muted = mixer.read(ME)
@@ -44,7 +44,7 @@ def test_muted_is_silence_and_the_source_goes_on() -> None:
 
 
 def test_one_connection_has_the_source_until_it_ends() -> None:
-    """The next one that stands beside it takes no frame away from it."""
+    """A concurrent connection takes no frame from the first."""
     mixer = Mixer(source(b"\1\1" * 480 + b"\2\2" * 480 + b"\3\3" * 480), None)
     said: list[bytes] = []
     mixer.tap(said.append, lambda pcm: None)
@@ -61,7 +61,7 @@ def test_one_connection_has_the_source_until_it_ends() -> None:
 
 
 def test_volume_scales_what_is_heard() -> None:
-    """From silence to as it came; odd bytes of half a sample are no mixer."""
+    """From silence to full volume; half a sample is dropped."""
     sink = BufferSink()
     mixer = Mixer(None, sink)
     pcm = array("h", [1000, -1000, 32767, -32768]).tobytes()
@@ -79,7 +79,7 @@ def test_a_volume_is_from_0_to_1(volume: float) -> None:
 
 
 def test_both_sides_can_be_listened_to() -> None:
-    """As the service hears it, and as it came before the volume."""
+    """Sent audio as sent, received audio before the volume."""
     said: list[bytes] = []
     heard: list[bytes] = []
     mixer = Mixer(source(b"\x01\x02" * 480), None)
@@ -94,7 +94,7 @@ def test_both_sides_can_be_listened_to() -> None:
 
 
 def test_flushing_reaches_the_sink() -> None:
-    """A transport without one has nothing to drop."""
+    """Without a sink, a flush does nothing."""
     sink = BufferSink()
     Mixer(None, sink).flush()
     Mixer(None, None).flush()

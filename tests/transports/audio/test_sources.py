@@ -56,14 +56,14 @@ def s16(*values: int) -> bytes:
 
 
 def read_all(source: AudioSource) -> bytes:
-    """Frame by frame until nothing comes."""
+    """All frames of a source."""
     whole = b""
     while part := source.read(480):
         whole += part
     return whole
 
 
-# -- reading files
+# Files.
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def read_all(source: AudioSource) -> bytes:
 def test_every_encoding_is_read(
     tmp_path: Path, form: tuple[bytes, bytes], data: bytes
 ) -> None:
-    """Integers of four widths, floats, and the extensible header mean the same."""
+    """Integers of four widths, floats and the extensible header are equal."""
     path = tmp_path / "a.wav"
     path.write_bytes(riff(form, (b"LIST", b"odd"), (b"data", data)))
     assert read_all(WavSource(path)) == s16(0, 16384, -32768, 32512)
@@ -112,7 +112,7 @@ def test_every_encoding_is_read(
 def test_the_duration_is_kept(
     rate: int, channels: int, encoding: tuple[str, int], ms: int
 ) -> None:
-    """Whatever the format, the sound is as long after as before."""
+    """The duration does not depend on the format."""
     frames = rate * ms // 1000
     data = bytes(frames * channels * encoding[1])
     pcm = convert(data, encoding=encoding[0], channels=channels, rate=rate)
@@ -121,7 +121,7 @@ def test_the_duration_is_kept(
 
 @given(pairs=st.lists(st.tuples(*[st.integers(-32768, 32767)] * 2), max_size=50))
 def test_stereo_is_averaged(pairs: list[tuple[int, int]]) -> None:
-    """A mono sample is the mean of its channels, rounded."""
+    """A mono sample is the rounded mean of the channels."""
     data = s16(*(value for pair in pairs for value in pair))
     mono = array.array("h", convert(data, encoding="s16", channels=2, rate=RATE))
     assert list(mono) == [round((left + right) / 2) for left, right in pairs]
@@ -129,14 +129,14 @@ def test_stereo_is_averaged(pairs: list[tuple[int, int]]) -> None:
 
 @given(values=st.lists(st.integers(-32768, 32767), max_size=50), channels=st.just(3))
 def test_equal_channels_come_out_unchanged(values: list[int], channels: int) -> None:
-    """A mono recording in a file of several channels loses nothing."""
+    """A mono recording in several channels is unchanged."""
     data = s16(*(value for value in values for _ in range(channels)))
     assert convert(data, encoding="s16", channels=channels, rate=RATE) == s16(*values)
 
 
 @given(values=st.lists(st.floats(width=32), max_size=50))
 def test_any_float_becomes_a_sample(values: list[float]) -> None:
-    """Infinity is clipped and NaN is silence: a float file cannot crash the reader."""
+    """Infinity is clipped and NaN is silence."""
     data = struct.pack(f"<{len(values)}f", *values)
     pcm = array.array("h", convert(data, encoding="f32", channels=1, rate=RATE))
 
@@ -149,7 +149,7 @@ def test_any_float_becomes_a_sample(values: list[float]) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
 def test_the_pitch_is_kept(kit: type[Kit], tmp_path: Path, rate: int) -> None:
-    """A tone of another rate sounds the same, within a hertz in a second."""
+    """A tone of another rate keeps its pitch, within 1 Hz."""
     path = tmp_path / "a.wav"
     samples = kit.tone(440 * RATE / rate, rate)  # 440 Hz when played at `rate`
     path.write_bytes(riff(fmt(PCM, 16, rate=rate), (b"data", samples)))
@@ -159,7 +159,7 @@ def test_the_pitch_is_kept(kit: type[Kit], tmp_path: Path, rate: int) -> None:
 
 
 def test_a_cut_off_file_gives_what_is_there(tmp_path: Path) -> None:
-    """A writer that died leaves a size that is too large, and half a sample."""
+    """A killed writer leaves a wrong size and half a sample."""
     path = tmp_path / "a.wav"
     whole = riff(fmt(PCM, 16), (b"data", s16(*range(100))))
     path.write_bytes(whole[:-101])
@@ -225,7 +225,7 @@ GOOD = s16(*range(10))
     ],
 )
 def test_what_is_no_sound_is_named(tmp_path: Path, content: bytes, wrong: str) -> None:
-    """One line with the file and what is wrong with it."""
+    """The message has the file and the reason in one line."""
     path = tmp_path / "a.wav"
     path.write_bytes(content)
     with pytest.raises(MediaError) as caught:
@@ -234,7 +234,7 @@ def test_what_is_no_sound_is_named(tmp_path: Path, content: bytes, wrong: str) -
 
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
-    """A missing file, a directory and a name that cannot be one."""
+    """A missing file, a directory and an invalid name."""
     for path, wrong in [
         (tmp_path / "none.wav", "no such file"),
         (tmp_path, "not a file"),
@@ -250,7 +250,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
 def test_no_header_crashes_the_reader(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, data: st.DataObject
 ) -> None:
-    """Any change to a good file gives sound or a `MediaError`, nothing else."""
+    """Any change to a valid file gives audio or a `MediaError`."""
     good = riff(fmt(PCM, 16), (b"data", GOOD))
     at = data.draw(st.integers(0, len(good)))
     path = tmp_path_factory.mktemp("junk") / "a.wav"
@@ -263,7 +263,7 @@ def test_no_header_crashes_the_reader(
 
 
 async def test_the_end_is_told(tmp_path: Path) -> None:
-    """`ended` and `wait_ended` speak when the last sample was read, not before."""
+    """`ended` and `wait_ended` report the end after the last sample."""
     path = tmp_path / "a.wav"
     path.write_bytes(riff(fmt(PCM, 16), (b"data", GOOD)))
     source = WavSource(path)
@@ -277,16 +277,16 @@ async def test_the_end_is_told(tmp_path: Path) -> None:
     assert source.read(9) == b""
 
 
-# -- the other sources
+# Other sources.
 
 
 def test_silence_has_the_length_asked_for() -> None:
-    """Silence is samples of zero."""
+    """Silence has samples of zero."""
     assert SilenceSource().read(3) == bytes(6)
 
 
 def test_a_callback_is_asked_for_samples() -> None:
-    """The callable learns how many are due."""
+    """The function gets the number of samples."""
     assert CallbackSource(lambda samples: b"\1\0" * samples).read(2) == b"\1\0\1\0"
 
 
@@ -294,7 +294,7 @@ def test_a_callback_is_asked_for_samples() -> None:
     parts=st.lists(st.integers(0, 40)), reads=st.lists(st.integers(1, 40), max_size=20)
 )
 def test_a_queue_gives_what_was_pushed(parts: list[int], reads: list[int]) -> None:
-    """In order, nothing twice, nothing lost below the limit."""
+    """In order and completely, below the limit."""
     source, pushed = QueueSource(), b""
     for number, size in enumerate(parts):
         part = s16(*[number] * size)
@@ -306,7 +306,7 @@ def test_a_queue_gives_what_was_pushed(parts: list[int], reads: list[int]) -> No
 
 
 def test_a_full_queue_drops_the_oldest() -> None:
-    """What was said last is kept; how much is gone can be asked."""
+    """The newest audio is kept; the dropped duration is counted."""
     source = QueueSource(limit_ms=2)
     source.push(s16(*range(48)))
     source.push(s16(*range(48, 96)))
@@ -316,13 +316,13 @@ def test_a_full_queue_drops_the_oldest() -> None:
 
 
 def test_half_a_sample_is_refused() -> None:
-    """An odd number of bytes would turn all that follows into noise."""
+    """An odd number of bytes would turn later audio into noise."""
     with pytest.raises(MediaError, match="3 bytes are not whole samples"):
         QueueSource().push(b"abc")
 
 
 def test_a_queue_takes_from_other_threads() -> None:
-    """A microphone's thread pushes while the loop reads: no sample is lost."""
+    """A thread pushes while the loop reads: no sample is lost."""
     source, total = QueueSource(limit_ms=60_000), 20_000
 
     def push() -> None:

@@ -1,4 +1,4 @@
-"""Live sessions over the engine in process: no network, no audio."""
+"""Live sessions with the local service in the process: no network, no audio."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ HELLO = [
 
 
 async def test_a_typed_turn_gives_both_lines_in_order(client: Client) -> None:
-    """What was typed and what was answered stand in the state, final."""
+    """The state has the typed text and the answer, both final."""
     session = await client.start_session(TYPED, transport=in_process())
     await session.send_text("hello")
     assert words(await session.until(is_answered, timeout=10)) == HELLO
 
 
 async def test_sessions_have_their_own_words(client: Client) -> None:
-    """Two sessions at once in one store do not mix."""
+    """Two concurrent sessions in one store do not mix."""
     one = await client.start_session(TYPED, id="one", transport=in_process())
     two = await client.start_session(TYPED, id="two", transport=in_process())
     await asyncio.gather(one.send_text("hello"), two.send_text("count to three"))
@@ -91,14 +91,14 @@ async def test_sessions_have_their_own_words(client: Client) -> None:
 
 
 async def test_an_id_is_used_once(client: Client) -> None:
-    """A second session of the same id is refused."""
+    """A second session with the same id is refused."""
     await client.start_session(TYPED, id="one", transport=in_process())
     with pytest.raises(ValueError, match="'one' exists"):
         await client.start_session(TYPED, id="one", transport=in_process())
 
 
 async def test_close_leaves_the_session_in_state(client: Client) -> None:
-    """A closed session can still be read, and says that it is closed."""
+    """A closed session stays readable, with the status ``closed``."""
     session = await client.start_session(TYPED, transport=in_process())
     await session.close()
     await session.close()
@@ -107,7 +107,7 @@ async def test_close_leaves_the_session_in_state(client: Client) -> None:
 
 
 async def test_close_session_gives_the_last_value_and_forgets(client: Client) -> None:
-    """The state does not keep a session that was handed to the caller."""
+    """The store drops the session that the caller gets."""
     session = await client.start_session(TYPED, id="one", transport=in_process())
     await session.send_text("hello")
     await session.until(is_answered, timeout=10)
@@ -121,7 +121,7 @@ async def test_close_session_gives_the_last_value_and_forgets(client: Client) ->
 async def test_all_who_close_wait_for_the_same_end(
     client: Client, tmp_path: Path
 ) -> None:
-    """None of them ends the log before the session has."""
+    """No caller ends the log before the session has ended."""
     path = tmp_path / "session.jsonl"
     session = await client.start_session(TYPED, transport=record(in_process(), path))
     await asyncio.gather(session.close(), session.close(), client.close())
@@ -130,7 +130,7 @@ async def test_all_who_close_wait_for_the_same_end(
 
 
 async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> None:
-    """Two at once: both get it; who comes later finds no session."""
+    """Two concurrent callers both get it; a later one gets KeyError."""
     session = await client.start_session(TYPED, id="one", transport=in_process())
     await session.send_text("hello")
     await session.until(is_answered, timeout=10)
@@ -144,7 +144,7 @@ async def test_all_who_close_and_forget_get_the_last_value(client: Client) -> No
 
 
 async def test_a_cancelled_close_goes_on(client: Client) -> None:
-    """Who gives up waiting for the end does not keep others from it."""
+    """A cancelled caller does not stop the close for others."""
     session = await client.start_session(TYPED, transport=in_process())
     closing = asyncio.create_task(session.close())
     await asyncio.sleep(0)
@@ -156,7 +156,7 @@ async def test_a_cancelled_close_goes_on(client: Client) -> None:
 
 
 async def test_nothing_is_sent_after_close(client: Client) -> None:
-    """Sending on a closed session raises and records nothing."""
+    """Sending on a closed session raises, and records nothing."""
     session = await client.start_session(TYPED, transport=in_process())
     await session.close()
     before = session.state
@@ -176,14 +176,14 @@ async def test_nothing_is_sent_after_close(client: Client) -> None:
 async def test_only_a_clients_events_are_sent(
     client: Client, event: events.Event | dict[str, str], why: str
 ) -> None:
-    """What is the service's to say, or not an event, is refused by name."""
+    """Server events and invalid events are refused with a reason."""
     session = await client.start_session(TYPED, transport=in_process())
     with pytest.raises(ValueError, match=why):
         await session.send_event(event)
 
 
 async def test_event_ids_are_reproducible(client: Client) -> None:
-    """The id of what is sent derives from the session and its place in the log."""
+    """An event id derives from the session and the position in the log."""
     sent: list[str | None] = []
     client.store.subscribe(
         lambda before, record, after: (
@@ -201,7 +201,7 @@ async def test_event_ids_are_reproducible(client: Client) -> None:
 
 
 class Refusing:
-    """A transport to nowhere."""
+    """A transport that cannot connect."""
 
     async def connect(self, target: Target) -> None:
         raise ConnectError("nobody is at home")
@@ -218,7 +218,7 @@ class Refusing:
 
 
 async def test_a_failed_connect_is_a_failed_session(client: Client) -> None:
-    """Who cannot connect gets the error, and the store says what happened."""
+    """The caller gets the error, and the state has the reason."""
     with pytest.raises(ConnectError, match="nobody"):
         await client.start_session(TYPED, id="one", transport=Refusing())
     state = client.get_session("one").state
@@ -227,7 +227,7 @@ async def test_a_failed_connect_is_a_failed_session(client: Client) -> None:
 
 
 async def test_a_lost_connection_is_a_failed_session(client: Client) -> None:
-    """A far end that goes away ends the session with its reason, nothing else."""
+    """A lost connection ends only its own session, with a reason."""
     ours, theirs = pair()
     other = await client.start_session(TYPED, id="other", transport=in_process())
     session = await client.start_session(TYPED, transport=ours)
@@ -242,7 +242,7 @@ async def test_a_lost_connection_is_a_failed_session(client: Client) -> None:
 
 
 async def test_a_cancelled_start_leaves_no_task(client: Client) -> None:
-    """Cancelling while connecting frees everything and says so in the state."""
+    """Cancelling a connect frees everything and is recorded."""
 
     class Endless(Refusing):
         closed = False
@@ -267,7 +267,7 @@ async def test_a_cancelled_start_leaves_no_task(client: Client) -> None:
 
 
 async def test_notices_come_by_name(client: Client) -> None:
-    """Deltas, final lines and the end of a response reach those who asked."""
+    """Callbacks get deltas, final lines and the end of a response."""
     session = await client.start_session(TYPED, transport=in_process())
     deltas: list[str] = []
     finals: list[Transcript] = []
@@ -283,7 +283,7 @@ async def test_notices_come_by_name(client: Client) -> None:
 
 
 async def test_a_raising_callback_hurts_nobody(client: Client) -> None:
-    """A callback that raises is set aside; the others and the state go on."""
+    """Other callbacks and the state are not affected."""
     session = await client.start_session(TYPED, transport=in_process())
     seen: list[Transcript] = []
 
@@ -300,7 +300,7 @@ async def test_a_raising_callback_hurts_nobody(client: Client) -> None:
 async def test_a_failing_callback_is_logged_and_kept(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing that a callback raises vanishes; one that nobody awaits is refused."""
+    """Its error is logged and stored; a coroutine function is refused."""
     session = await client.start_session(TYPED, transport=in_process())
     error = RuntimeError("mine")
 
@@ -320,7 +320,7 @@ async def test_a_failing_callback_is_logged_and_kept(
 
 
 async def test_waiting_ends_with_the_session(client: Client) -> None:
-    """Who waits for what can come no more is told, with the reason."""
+    """`until` raises with the reason when the session is over."""
     ours, theirs = pair()
     session = await client.start_session(TYPED, transport=ours)
     waiting = asyncio.create_task(session.until(lambda state: False))
@@ -333,7 +333,7 @@ async def test_waiting_ends_with_the_session(client: Client) -> None:
 
 
 async def test_a_closed_client_starts_nothing() -> None:
-    """No session begins that nobody would close."""
+    """`start_session` raises after `close`."""
     client = Client(base_url="http://127.0.0.1/v1")
     await client.close()
     with pytest.raises(NotConnected):
@@ -344,7 +344,7 @@ async def test_a_closed_client_starts_nothing() -> None:
 async def test_what_is_no_text_is_refused(
     client: Client, text: str, kind: type[Exception]
 ) -> None:
-    """Only text goes out, and nothing of what is not."""
+    """Invalid text is refused, and nothing is sent."""
     session = await client.start_session(TYPED, transport=in_process())
     before = session.state
     with pytest.raises(kind):
@@ -355,7 +355,7 @@ async def test_what_is_no_text_is_refused(
 async def test_a_log_is_replaced_by_a_session_only(
     client: Client, tmp_path: Path
 ) -> None:
-    """An attempt that fails leaves the log of the session before."""
+    """A failed attempt keeps the log of an earlier session."""
     path = tmp_path / "session.jsonl"
     path.write_text("precious")
     with pytest.raises(ConnectError):
@@ -366,14 +366,14 @@ async def test_a_log_is_replaced_by_a_session_only(
 
 
 async def test_an_unknown_notice_is_refused(client: Client) -> None:
-    """A name that will never be told is a mistake, said at once."""
+    """An unknown name raises at once."""
     session = await client.start_session(TYPED, transport=in_process())
     with pytest.raises(ValueError, match="'transcripts'"):
         session.on("transcripts", print)
 
 
 async def recorded_hello(path: Path) -> tuple[Store, str]:
-    """A recording of one typed turn; the store it was folded into live."""
+    """Record one typed turn; return the store of the live session."""
     store = Store()
     async with Client(base_url="http://127.0.0.1/v1", store=store) as client:
         transport = record(in_process(), path)
@@ -384,7 +384,7 @@ async def recorded_hello(path: Path) -> tuple[Store, str]:
 
 
 async def test_the_fold_of_a_recording_is_the_live_state(tmp_path: Path) -> None:
-    """The same records give the same state, and its dump the same bytes."""
+    """The same records give the same state and the same dump."""
     path = tmp_path / "session.jsonl"
     store, _ = await recorded_hello(path)
     assert dump(fold(read_log_file(path))) == dump(store.state)
@@ -392,7 +392,7 @@ async def test_the_fold_of_a_recording_is_the_live_state(tmp_path: Path) -> None
 
 
 async def test_a_function_that_records(tmp_path: Path, client: Client) -> None:
-    """The log has the whole session, also what came on later connections."""
+    """The log has the whole session, also later connections."""
     path = tmp_path / "session.jsonl"
     ends: list[MemoryEnd] = []
 
@@ -412,7 +412,7 @@ async def test_a_function_that_records(tmp_path: Path, client: Client) -> None:
 
 
 async def test_a_function_that_replays(tmp_path: Path, client: Client) -> None:
-    """What is replayed has the name, the times and the ids that it had."""
+    """A replayed session has its recorded id, times and event ids."""
     path = tmp_path / "session.jsonl"
     live, name = await recorded_hello(path)
     session = await client.start_session(TYPED, transport=lambda: replay(path))
@@ -442,7 +442,7 @@ async def test_which_model_is_asked_for(
     variable: str | None,
     model: str | None,
 ) -> None:
-    """That of the options, then that of the environment, then that of the table."""
+    """From the options, else the environment, else the table."""
     monkeypatch.delenv("DUOLOGUE_MODEL", raising=False)
     if variable is not None:
         monkeypatch.setenv("DUOLOGUE_MODEL", variable)
@@ -456,7 +456,7 @@ async def test_which_model_is_asked_for(
 async def test_a_recording_stands_in_for_the_service(
     tmp_path: Path, client: Client, sends: str
 ) -> None:
-    """The same application over the replay of a session gives the same words."""
+    """The same application over a replay gives the same text."""
     path = tmp_path / "session.jsonl"
     await recorded_hello(path)
     transport: Transport = replay(path, sends=sends)  # type: ignore[arg-type]
@@ -466,7 +466,7 @@ async def test_a_recording_stands_in_for_the_service(
 
 
 async def test_drift_from_a_recording_is_shown(tmp_path: Path, client: Client) -> None:
-    """Sending other than what was recorded raises with the first difference."""
+    """A different event raises with the first difference."""
     path = tmp_path / "session.jsonl"
     await recorded_hello(path)
     session = await client.start_session(TYPED, transport=replay(path))
@@ -475,7 +475,7 @@ async def test_drift_from_a_recording_is_shown(tmp_path: Path, client: Client) -
 
 
 async def test_typing_while_the_assistant_answers(client: Client) -> None:
-    """The text goes out at once; its answer is asked for when the other has ended."""
+    """The text is sent at once, its response requested after the current one."""
     ours, theirs = pair()
     session = await client.start_session(TYPED, transport=ours)
     sent = theirs.frames()

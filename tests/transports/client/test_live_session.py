@@ -1,4 +1,4 @@
-"""What an application does with one session."""
+"""The methods of a live session."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def ask(session: LiveSession, text: str) -> None:
 
 
 class Audible(MemoryTransport):
-    """A transport with sound, as far as it is turned down."""
+    """A transport with mute and volume."""
 
     levels: list[Any]
 
@@ -62,7 +62,7 @@ class Audible(MemoryTransport):
 
 @virtually
 async def test_a_change_names_what_changes() -> None:
-    """All else stays; the service confirms it, and the state says so."""
+    """Other fields stay; the service confirms the change in the state."""
     async with client() as live:
         session = await live.start_session(TYPED, transport=service())
         await session.update(instructions="Be brief.", turn_detection=None)
@@ -90,7 +90,7 @@ async def test_a_change_names_what_changes() -> None:
     ],
 )
 def test_a_change_that_is_none(changes: Any, error: type[Exception], why: str) -> None:
-    """Is refused before anything is sent, with the name that the GA has."""
+    """An invalid change is refused before sending, with the GA name."""
 
     @virtually
     async def run() -> None:
@@ -106,7 +106,7 @@ def test_a_change_that_is_none(changes: Any, error: type[Exception], why: str) -
 
 @virtually
 async def test_a_change_holds_on_later_connections() -> None:
-    """The next one is opened with it, while it is away too."""
+    """The next connection uses it, also if it was made while disconnected."""
     opened: list[Any] = []
     ends: list[Any] = []
 
@@ -136,10 +136,10 @@ async def test_a_change_holds_on_later_connections() -> None:
 
 @virtually
 async def test_tools_change_in_flight() -> None:
-    """Functions are told to the service as what they are."""
+    """Functions are sent to the service as specifications."""
 
     def now() -> str:
-        """The time."""
+        """The current time."""
         return "noon"
 
     async with client() as live:
@@ -152,12 +152,12 @@ async def test_tools_change_in_flight() -> None:
         assert (told.name, told.description) == ("now", "The time.")
 
 
-# What is heard and shown.
+# Volume and transcripts.
 
 
 @virtually
 async def test_both_sides_can_be_turned_down() -> None:
-    """The state says it, the transport does it; once for each change."""
+    """The state has each change, and the transport carries it out once."""
     plain, _ = pair()
     ours = Audible(plain._end, inbox=plain._inbox, outbox=plain._outbox)
     ours.levels = []
@@ -186,7 +186,7 @@ async def test_both_sides_can_be_turned_down() -> None:
 
 @virtually
 async def test_cleared_transcripts_are_not_shown() -> None:
-    """Those that come later are."""
+    """Later lines are shown."""
     async with client() as live:
         session = await live.start_session(TYPED, transport=service())
         await ask(session, "hello")
@@ -199,7 +199,7 @@ async def test_cleared_transcripts_are_not_shown() -> None:
 
 @virtually
 async def test_lines_can_be_iterated() -> None:
-    """Those that are final, then each as it becomes so, until the session ends."""
+    """The final lines so far, then each new one, until the end."""
     async with client() as live:
         session = await live.start_session(TYPED, transport=service())
         await ask(session, "hello")
@@ -227,7 +227,7 @@ async def test_lines_can_be_iterated() -> None:
 
 @virtually
 async def test_a_new_item_has_an_id_of_ours() -> None:
-    """So that it can be known again; one that has an id keeps it."""
+    """So it can be recognised later; an existing id is kept."""
     sent: list[Any] = []
     ours, _ = pair()
     async with client() as live:
@@ -246,7 +246,7 @@ async def test_a_new_item_has_an_id_of_ours() -> None:
 
 @virtually
 async def test_a_cancelled_send_sends_nothing() -> None:
-    """While there is no room, whoever gives up has said nothing."""
+    """A sender cancelled while the queue is full sends nothing."""
     from duologue.transports.drivers.memory import LIMIT
 
     ours, theirs = pair()
@@ -267,7 +267,7 @@ async def test_a_cancelled_send_sends_nothing() -> None:
 
 @virtually
 async def test_nothing_more_after_the_end() -> None:
-    """Every way to say something says so."""
+    """Every send method raises."""
     async with client() as live:
         session = await live.start_session(TYPED, transport=service())
         await session.close()
@@ -282,7 +282,7 @@ async def test_nothing_more_after_the_end() -> None:
 
 @virtually
 async def test_nothing_is_noted_after_the_end() -> None:
-    """The log has ended with the session, and a forgotten one stays forgotten."""
+    """The log has ended, and a forgotten session stays forgotten."""
     async with client() as live:
         session = await live.start_session(TYPED, transport=service())
         await ask(session, "hello")
@@ -304,7 +304,7 @@ async def test_nothing_is_noted_after_the_end() -> None:
 
 @virtually
 async def test_an_interrupted_reply_is_stopped() -> None:
-    """Nothing is sent where nobody speaks."""
+    """Nothing is sent if the assistant is silent."""
     ours, theirs = pair()
     async with client() as live:
         session = await live.start_session(TYPED, transport=ours)

@@ -1,4 +1,4 @@
-"""Sessions that survive: lost connections, hand-over, nothing said twice or never."""
+"""Lost connections and hand-over: every event is sent, and none twice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def client(**options: Any) -> Client:
 
 
 def service(**options: Any) -> Callable[[], Transport]:
-    """What makes connections to sessions of the local service, in virtual time."""
+    """A function that connects to the local service in virtual time."""
     made = ids()
     kind = Options(pace=float("inf"), **options)
     return lambda: in_process(clock=VirtualClock(), options=kind, ids=made)
@@ -87,13 +87,13 @@ async def status(session: LiveSession, wanted: SessionStatus) -> Session:
 
 
 class Line:
-    """Makes transports to a far side that the test plays."""
+    """Makes transports to a far side that the test controls."""
 
     def __init__(self) -> None:
         self.ends: list[MemoryEnd] = []
         self.refusals: list[Exception] = []
         self.targets: list[Target] = []
-        #: Nobody connects before it is set.
+        #: Connecting waits until it is set.
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -116,17 +116,17 @@ class Line:
         return ours
 
     async def sent(self, count: int, number: int = -1) -> list[dict[str, Any]]:
-        """The next events that one of the connections sent."""
+        """The next events sent on one of the connections."""
         frames = self.ends[number].frames()
         return [json.loads(await anext(frames)) for _ in range(count)]
 
     async def say(self, *events: dict[str, Any], number: int = 0) -> None:
-        """Let the far side of one of the connections say this."""
+        """Send this from the far side of one of the connections."""
         for event in events:
             await self.ends[number].send(json.dumps(event))
 
     async def expire_in(self, seconds: float) -> None:
-        """Let the first connection end then."""
+        """Let the first connection expire after this time."""
         expires = VirtualClock().now() + seconds
         session = {"type": "realtime", "id": "sess_1", "expires_at": expires}
         await self.say({"type": "session.updated", "session": session})
@@ -143,7 +143,7 @@ ANSWER = {"id": "resp_1", "conversation_id": "conv_1"}
 
 @virtually
 async def test_a_lost_connection_is_followed_by_another() -> None:
-    """The same session goes on: status, transcript, a problem that says why."""
+    """The session continues, with a problem that has the reason."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -161,7 +161,7 @@ async def test_a_lost_connection_is_followed_by_another() -> None:
 
 @virtually
 async def test_the_conversation_is_told_to_the_next_connection() -> None:
-    """Before all else, and the model answers what is asked after it."""
+    """It is sent first, so the model answers the next question."""
     make = service(life=60.0)
     transports: list[Any] = []
 
@@ -197,7 +197,7 @@ async def test_the_conversation_is_told_to_the_next_connection() -> None:
     ],
 )
 def test_codes_that_are_worth_it(code: int | None, recovers: bool) -> None:
-    """Others end the session with their reason."""
+    """All other codes end the session with their reason."""
 
     @virtually
     async def run() -> None:
@@ -220,7 +220,7 @@ def test_codes_that_are_worth_it(code: int | None, recovers: bool) -> None:
 
 @virtually
 async def test_without_a_way_to_make_another_one() -> None:
-    """A transport that is one connection ends with it; so does a client without."""
+    """A transport that cannot be made again, and a client without back-off."""
     ours, theirs = pair()
     async with client() as live:
         session = await live.start_session(TYPED, transport=ours)
@@ -235,7 +235,7 @@ async def test_without_a_way_to_make_another_one() -> None:
 
 @pytest.mark.parametrize(("cut", "end"), [(3.0, "open"), (40.0, "failed")])
 def test_a_cut_of_the_network(cut: float, end: str) -> None:
-    """F7: a short one is survived, a long one is said; each attempt waits longer."""
+    """F7: a short one is survived, a long one fails; delays grow."""
 
     @virtually
     async def run() -> None:
@@ -285,7 +285,7 @@ def test_a_cut_of_the_network(cut: float, end: str) -> None:
 
 @virtually
 async def test_connections_that_are_lost_at_once_are_not_made_without_end() -> None:
-    """One that is not steady was no success: pauses grow, and patience ends."""
+    """A connection that ends too soon counts as an attempt."""
     made: list[float] = []
 
     def flaky() -> Transport:
@@ -311,7 +311,7 @@ async def test_connections_that_are_lost_at_once_are_not_made_without_end() -> N
 
 @virtually
 async def test_a_refusal_ends_the_trying() -> None:
-    """A key that is refused, a 404: no attempt after it."""
+    """No attempt follows a refused key or a 404."""
     for refusal in (
         AuthenticationError("no", status=401),
         SignallingError("no", status=404),
@@ -326,12 +326,12 @@ async def test_a_refusal_ends_the_trying() -> None:
             assert [p.message for p in select_problems(state)] == ["gone", "no"]
 
 
-# What was said meanwhile.
+# Events sent while disconnected.
 
 
 @virtually
 async def test_what_is_said_while_it_is_away_is_said_later() -> None:
-    """In its order, after what the new connection must know, and asked once."""
+    """In order, after the restored conversation, with one response."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -354,7 +354,7 @@ async def test_what_is_said_while_it_is_away_is_said_later() -> None:
 
 @virtually
 async def test_what_was_sent_and_not_confirmed_is_sent_again() -> None:
-    """Under its own id: one that did arrive is not said twice."""
+    """With the same id, so an item that did arrive is not doubled."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -374,7 +374,7 @@ async def test_what_was_sent_and_not_confirmed_is_sent_again() -> None:
 
 @virtually
 async def test_what_could_never_be_sent_is_a_problem() -> None:
-    """Accepted and not sent: the state says how much."""
+    """The state has the number of unsent events."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -396,7 +396,7 @@ async def test_what_could_never_be_sent_is_a_problem() -> None:
 
 @virtually
 async def test_too_much_is_held_back() -> None:
-    """F13 for what is sent: memory stays bounded, whoever says more waits."""
+    """F13 for sending: memory stays bounded, further senders wait."""
     from duologue.transports.client.outbox import LIMIT
 
     line = Line()
@@ -415,12 +415,12 @@ async def test_too_much_is_held_back() -> None:
         assert len(await line.sent(LIMIT + 2)) == LIMIT + 2
 
 
-# The end of a connection's time.
+# Expiry of a connection.
 
 
 @virtually
 async def test_a_talk_of_two_hours_is_one_transcript() -> None:
-    """Connections last an hour at most; nobody notices when one takes over."""
+    """A connection lasts an hour at most; the hand-over has no effect."""
     records: list[Record] = []
     async with client() as live:
         live.store.subscribe(lambda before, record, after: records.append(record))
@@ -442,7 +442,7 @@ async def test_a_talk_of_two_hours_is_one_transcript() -> None:
 
 @virtually
 async def test_a_turn_is_not_cut_by_a_hand_over() -> None:
-    """It waits for the end of the turn, and for no more than that."""
+    """The hand-over waits for the end of the turn only."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -463,7 +463,7 @@ async def test_a_turn_is_not_cut_by_a_hand_over() -> None:
 
 @virtually
 async def test_a_turn_that_begins_while_the_next_one_connects() -> None:
-    """It is not cut: what connected in its midst is given up for another."""
+    """The turn continues; the new connection is closed and made again."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -490,7 +490,7 @@ async def test_a_turn_that_begins_while_the_next_one_connects() -> None:
 
 @virtually
 async def test_a_turn_without_end_is_cut_at_the_last_moment() -> None:
-    """Half a minute before its end the connection is given up whatever goes on."""
+    """Half a minute before expiry the hand-over does not wait."""
     line = Line()
     loop = asyncio.get_running_loop()
     async with client() as live:
@@ -507,7 +507,7 @@ async def test_a_turn_without_end_is_cut_at_the_last_moment() -> None:
 
 @virtually
 async def test_a_service_that_is_down_at_the_hand_over() -> None:
-    """The old connection is kept while it stands; its end is survived as any other."""
+    """The old connection is kept, and its end causes a reconnect."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -527,8 +527,8 @@ async def test_a_service_that_is_down_at_the_hand_over() -> None:
 
 @pytest.mark.parametrize("skew", [3600.0, -3600.0, 3500.0])
 def test_clocks_that_differ(skew: float) -> None:
-    """F15: an hour is no reason to go over all the time; a connection that seems to
-    have 100 s left has half of them.
+    """F15: an hour of difference causes no repeated hand-over; a connection
+    that seems to have 100 s left has half of them.
     """
 
     @virtually
@@ -554,12 +554,12 @@ def test_clocks_that_differ(skew: float) -> None:
     run()
 
 
-# Ends.
+# The end of a session.
 
 
 @virtually
 async def test_closing_while_it_reconnects() -> None:
-    """Ends the trying; the session is closed, not failed."""
+    """The attempts end; the session is closed, not failed."""
     line = Line()
     async with client() as live:
         session = await live.start_session(TYPED, transport=line)
@@ -579,7 +579,7 @@ async def test_closing_while_it_reconnects() -> None:
 
 @pytest.mark.parametrize("way", ["client", "session", "forget"])
 def test_closing_while_it_connects(way: str) -> None:
-    """The start ends with it and says why; nothing is left, nothing has failed."""
+    """`start_session` raises with the reason; nothing has failed."""
 
     @virtually
     async def run() -> None:
@@ -608,7 +608,7 @@ def test_closing_while_it_connects(way: str) -> None:
 
 @pytest.mark.parametrize("steps", range(6))
 def test_closing_at_the_moment_at_which_it_stands(steps: int) -> None:
-    """Whichever is first: it ends closed, and nobody waits for ever."""
+    """The session ends as closed in either order, without a deadlock."""
 
     @virtually
     async def run() -> None:
@@ -632,7 +632,7 @@ def test_closing_at_the_moment_at_which_it_stands(steps: int) -> None:
 
 @virtually
 async def test_a_cancelled_application_leaves_nothing() -> None:
-    """As by Ctrl-C: every session is closed, whatever it is at."""
+    """After Ctrl-C every session is closed, in any state."""
     line, other = Line(), Line()
     live = client()
 
@@ -657,7 +657,7 @@ async def test_a_cancelled_application_leaves_nothing() -> None:
 
 @virtually
 async def test_a_middleware_that_raises_ends_its_session_and_says_so() -> None:
-    """By the error itself, not by what held it; the state and `failure` say it."""
+    """The state and `failure` name the original error."""
 
     def strict(store: Store, dispatch: Dispatch) -> Dispatch:
         def checked(record: Record) -> State:
@@ -678,7 +678,7 @@ async def test_a_middleware_that_raises_ends_its_session_and_says_so() -> None:
 
 @virtually
 async def test_sessions_that_fail_take_nobody_with_them() -> None:
-    """Fifty at once, one of them failing each second: the others talk on."""
+    """Fifty sessions, one failing every second: the others continue."""
     async with client(backoff=None) as live:
         good = [await live.start_session(TYPED, transport=service()) for _ in range(25)]
         lines = [Line() for _ in range(25)]
@@ -718,7 +718,7 @@ async def test_sessions_that_fail_take_nobody_with_them() -> None:
     ],
 )
 def test_a_busy_service_is_asked_again(refusals: list[int], attempts: int) -> None:
-    """F9: 429 and 5xx up to three times, what is refused for good once."""
+    """F9: 429 and 5xx up to three times, a refusal once."""
 
     @virtually
     async def run() -> None:
@@ -740,7 +740,7 @@ def test_a_busy_service_is_asked_again(refusals: list[int], attempts: int) -> No
 
 @pytest.mark.parametrize("hangs", ["connect", "key", "both"])
 def test_what_hangs_is_given_up(hangs: str) -> None:
-    """All of the connecting has its time, whatever the transport makes of it."""
+    """The timeout holds for every transport."""
 
     class Slow:
         renews = True
@@ -771,7 +771,7 @@ def test_what_hangs_is_given_up(hangs: str) -> None:
 
 @virtually
 async def test_a_service_says_when_to_come_again() -> None:
-    """F9: ``Retry-After`` is kept, up to a limit and to the time that there is."""
+    """F9: ``Retry-After`` is obeyed up to a limit and the timeout."""
     line = Line()
     line.refusals = [SignallingError("busy", status=429, retry_after=7.0)]
     loop = asyncio.get_running_loop()
@@ -786,7 +786,7 @@ async def test_a_service_says_when_to_come_again() -> None:
 
 @virtually
 async def test_how_to_try_is_the_applications_to_say() -> None:
-    """Times are `Backoff`'s."""
+    """The delays are those of `Backoff`."""
     line = Line()
     loop = asyncio.get_running_loop()
     patient = Backoff(first=1.0, longest=1.0, patience=100.0)

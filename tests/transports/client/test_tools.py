@@ -1,4 +1,4 @@
-"""Functions that the model calls."""
+"""Tools: functions that the model calls."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def service(tmp_path: Any) -> Transport:
 
 
 def test_the_schema_comes_from_the_annotations() -> None:
-    """Types, defaults, descriptions and choices; nothing else may be given."""
+    """Types, defaults, descriptions and choices; no other arguments."""
 
     def find(
         what: Annotated[str, msgspec.Meta(description="the words")],
@@ -84,7 +84,7 @@ def test_the_schema_comes_from_the_annotations() -> None:
 
 
 def test_nested_types_stand_in_the_schema() -> None:
-    """By their names, beside the arguments."""
+    """By name, next to the arguments."""
 
     class Place(msgspec.Struct):
         city: str
@@ -105,13 +105,13 @@ def spread(*a: int) -> None: ...
 
 @pytest.mark.parametrize("function", [positional, spread])
 def test_arguments_have_names(function: Any) -> None:
-    """The model gives them by name."""
+    """The model passes arguments by name."""
     with pytest.raises(TypeError, match="by name"):
         tool(function)
 
 
 async def test_what_a_tool_gives() -> None:
-    """Text as it is, all else as JSON; functions of both kinds."""
+    """Text unchanged, other results as JSON; functions of both kinds."""
 
     async def later(a: int) -> int:
         return a + 1
@@ -133,7 +133,7 @@ async def test_what_a_tool_gives() -> None:
 
 
 async def test_calls_of_one_response_have_one_answer(tmp_path: Any) -> None:
-    """Both run, both outputs go back, and the answer is asked for once."""
+    """Both run, both outputs are sent, and one response is requested."""
     records: list[Record] = []
     async with Client(base_url="http://127.0.0.1/v1") as client:
         client.store.subscribe(lambda before, record, after: records.append(record))
@@ -171,7 +171,7 @@ async def test_calls_of_one_response_have_one_answer(tmp_path: Any) -> None:
 async def test_the_model_is_told_what_went_wrong(
     tmp_path: Any, ask: str, problem: str
 ) -> None:
-    """As the output, and the state says it too; the session goes on."""
+    """In the output and in the state; the session continues."""
     outputs: list[str] = []
     async with Client(base_url="http://127.0.0.1/v1") as client:
         facts: list[Any] = []
@@ -181,7 +181,7 @@ async def test_the_model_is_told_what_went_wrong(
             TYPED, transport=service(tmp_path), tools=[weather, broken, nowhere]
         )
         if ask == "unknown":
-            # The service still knows it, the application does no more.
+            # The service still has the tool, the application does not.
             session._tools.replace([weather])
         await session.send_text(f"{ask} please")
         await session.until(
@@ -207,7 +207,7 @@ async def call(end: Any, name: str, status: str = "completed") -> None:
 
 
 async def test_a_tool_that_takes_too_long() -> None:
-    """The model is told, and nobody waits for it."""
+    """The model gets the error, and nothing waits for the tool."""
 
     async def slow() -> str:
         await asyncio.sleep(60)
@@ -226,7 +226,7 @@ async def test_a_tool_that_takes_too_long() -> None:
 
 
 async def test_an_interrupted_call_is_not_run() -> None:
-    """Its arguments may be cut off: nothing is done with them."""
+    """Its arguments may be incomplete."""
     ran: list[str] = []
 
     def act() -> None:
@@ -242,7 +242,7 @@ async def test_an_interrupted_call_is_not_run() -> None:
 
 
 async def test_a_tool_ends_with_its_session() -> None:
-    """It is cancelled, and the state says so."""
+    """It is cancelled, and the state has the error."""
     ours, theirs = pair()
     started = asyncio.Event()
 
@@ -266,7 +266,7 @@ async def test_a_tool_ends_with_its_session() -> None:
 
 
 async def test_a_thread_holds_nobody_up() -> None:
-    """A plain function may take its time: the loop goes on."""
+    """A slow plain function does not block the loop."""
 
     def slow() -> str:
         time.sleep(0.1)
@@ -280,7 +280,7 @@ async def test_a_thread_holds_nobody_up() -> None:
 
 
 def test_names_come_once() -> None:
-    """Which of two would be run?"""
+    """Two tools with one name are refused."""
     box = Toolbox(lambda work: None, lambda fact: None, lambda event: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(ValueError, match="duplicate"):
         box.replace([weather, FunctionTool(name="weather")])

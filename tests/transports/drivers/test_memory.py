@@ -1,4 +1,4 @@
-"""Both ends in one process: what a transport promises, and nothing else."""
+"""Both ends in one process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ URL = "http://127.0.0.1/v1"
 
 
 async def test_connect_tells_the_far_side_the_target(kit: type[Kit]) -> None:
-    """The far side sees what the client asked for."""
+    """The far side gets the target of the client."""
     client, end = memory.pair()
     assert end.target is None
     waiting = asyncio.create_task(end.wait_connected())
@@ -34,7 +34,7 @@ async def test_connect_tells_the_far_side_the_target(kit: type[Kit]) -> None:
 async def test_frames_keep_their_order_both_ways(
     kit: type[Kit], sent: list[str]
 ) -> None:
-    """What is sent arrives, as it was, in the order of sending."""
+    """Frames arrive unchanged and in order."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     for frame in sent:
@@ -46,7 +46,7 @@ async def test_frames_keep_their_order_both_ways(
 
 
 async def test_bad_utf_8_comes_as_bytes(kit: type[Kit]) -> None:
-    """The far side can play a service that sends broken text."""
+    """The far side can send invalid text."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     await end.send(b"\xff")
@@ -54,7 +54,7 @@ async def test_bad_utf_8_comes_as_bytes(kit: type[Kit]) -> None:
 
 
 async def test_the_client_closes(kit: type[Kit]) -> None:
-    """After the client's close both iterators stop and nobody can send."""
+    """Both iterators stop, and both sides raise on send."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     await client.send("last")
@@ -69,7 +69,7 @@ async def test_the_client_closes(kit: type[Kit]) -> None:
 
 
 async def test_the_far_side_closes(kit: type[Kit]) -> None:
-    """A far side that closes without a reason ends the frames, that is all."""
+    """A close without a reason ends the frames."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     await end.send("last")
@@ -80,7 +80,7 @@ async def test_the_far_side_closes(kit: type[Kit]) -> None:
 
 
 async def test_the_far_side_breaks(kit: type[Kit]) -> None:
-    """With a reason the client loses the connection, after what came before."""
+    """With a reason, the client gets `ConnectionLost` after earlier frames."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     await end.send("last")
@@ -92,7 +92,7 @@ async def test_the_far_side_breaks(kit: type[Kit]) -> None:
 
 
 async def test_a_transport_connects_once(kit: type[Kit]) -> None:
-    """It is used once: a second connect, or one after close, is refused."""
+    """A second connect, or one after close, is refused."""
     client, _ = memory.pair()
     await client.connect(kit.target(URL))
     with pytest.raises(ConnectError):
@@ -104,14 +104,14 @@ async def test_a_transport_connects_once(kit: type[Kit]) -> None:
 
 
 async def test_nothing_is_sent_before_connect() -> None:
-    """A transport that was never connected sends nothing."""
+    """`send` raises before `connect`."""
     client, _ = memory.pair()
     with pytest.raises(NotConnected):
         await client.send("early")
 
 
 async def test_a_full_queue_holds_the_sender_back(kit: type[Kit]) -> None:
-    """Beyond the limit `send` waits until the other side has read."""
+    """At the limit, `send` waits until the other side reads."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     for number in range(memory.LIMIT):
@@ -126,7 +126,7 @@ async def test_a_full_queue_holds_the_sender_back(kit: type[Kit]) -> None:
 
 
 async def test_a_sender_held_back_learns_of_the_end(kit: type[Kit]) -> None:
-    """Closing frees whoever waits for room."""
+    """Closing wakes a waiting sender."""
     client, end = memory.pair()
     await client.connect(kit.target(URL))
     for _ in range(memory.LIMIT):
@@ -139,7 +139,7 @@ async def test_a_sender_held_back_learns_of_the_end(kit: type[Kit]) -> None:
 
 
 async def test_it_is_a_transport() -> None:
-    """The checker holds it: the client's half fits the seam."""
+    """For the type checker."""
     client, _ = memory.pair()
     transport: Transport = client
     await transport.close()

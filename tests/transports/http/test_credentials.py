@@ -1,4 +1,4 @@
-"""A key shows itself to nobody but the header that needs it."""
+"""Only the header shows a key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "sk-very-private-0123456789"
 def test_no_text_of_it_holds_the_key(
     subject: object, show: Callable[[object], str]
 ) -> None:
-    """Whatever turns a credential into text gets stars."""
+    """Every conversion to text gives stars."""
     text = show(subject)
     assert KEY not in text
     assert "***" in text
@@ -32,7 +32,7 @@ def test_no_text_of_it_holds_the_key(
 
 @pytest.mark.parametrize("subject", [Secret(KEY), Credentials(KEY)], ids=["one", "all"])
 def test_there_is_no_dict_to_print(subject: object) -> None:
-    """`vars` finds nothing: both have slots."""
+    """`vars` raises: both classes have slots."""
     with pytest.raises(TypeError):
         vars(subject)
 
@@ -40,25 +40,25 @@ def test_there_is_no_dict_to_print(subject: object) -> None:
 @pytest.mark.parametrize("subject", [Secret(KEY), Credentials(KEY)], ids=["one", "all"])
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_it_cannot_be_pickled(subject: object, protocol: int) -> None:
-    """A credential never gets into a file or to another process by accident."""
+    """A key does not get into a file or another process by accident."""
     with pytest.raises(TypeError) as caught:
         pickle.dumps(subject, protocol)
     assert KEY not in str(caught.value)
 
 
 def test_it_cannot_be_copied_deeply() -> None:
-    """Copying goes the way of pickling."""
+    """Copying uses pickling."""
     with pytest.raises(TypeError, match="cannot be pickled"):
         copy.deepcopy(Credentials(KEY))
 
 
 def test_as_a_dictionary_it_still_hides() -> None:
-    """`attrs.asdict`, as a logger may use it, gives the secret, not the string."""
+    """`attrs.asdict`, as in a logger, gives the `Secret`."""
     assert attrs.asdict(Credentials(KEY)) == {"key": Secret(KEY)}
 
 
 def test_a_traceback_with_locals_hides_it() -> None:
-    """Even a traceback that prints every local variable holds no key."""
+    """A traceback with all local variables does not contain the key."""
 
     def fail(credentials: Credentials) -> None:
         raise RuntimeError(f"refused {credentials}")
@@ -81,7 +81,7 @@ def test_the_prefix_says_what_a_key_is(key: str, ephemeral: bool) -> None:
 
 
 def test_the_header_is_a_bearer() -> None:
-    """The one place where the key comes out."""
+    """The only place that shows the key."""
     assert Credentials(Secret("ek_abc")).header == "Bearer ek_abc"
 
 

@@ -1,4 +1,4 @@
-"""Keys that are fetched for each connection, and where no key ever shows."""
+"""Key sources, and the places where a key must not appear."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Fussy:
 
 
 async def test_a_key_is_minted_for_each_connection(raw_server: RawServer) -> None:
-    """With the configuration, by the API key, and the connection gets that one only."""
+    """With the configuration, by the API key, for one connection only."""
     raw_server.reply = answer(200, {"value": MINTED, "expires_at": 1})
     keys = EphemeralKeys(credentials=Credentials(API), lifetime=10)
     fussy = Fussy()
@@ -87,7 +87,7 @@ async def test_a_key_is_minted_for_each_connection(raw_server: RawServer) -> Non
 async def test_a_key_that_expired_on_the_way(
     raw_server: RawServer, refusals: int, attempts: int
 ) -> None:
-    """F8: another one is minted, once; then the refusal is the application's."""
+    """F8: another one is minted, once; the second refusal is raised."""
     raw_server.reply = answer(200, {"value": MINTED})
     keys = EphemeralKeys(credentials=Credentials(API))
     fussy = Fussy(refusals)
@@ -104,7 +104,7 @@ async def test_a_key_that_expired_on_the_way(
 async def test_who_may_not_mint_is_not_asked_again(
     raw_server: RawServer, status: int
 ) -> None:
-    """Only a key that was minted can have expired on the way."""
+    """Only a minted key can have expired on the way."""
     raw_server.reply = answer(status, {})
     keys = EphemeralKeys(credentials=Credentials(API))
     fussy = Fussy()
@@ -115,7 +115,7 @@ async def test_who_may_not_mint_is_not_asked_again(
 
 
 async def test_what_is_forbidden_is_not_asked_again(raw_server: RawServer) -> None:
-    """403 is not about the key's age."""
+    """403 does not depend on the key's age."""
     raw_server.reply = answer(200, {"value": MINTED})
     keys = EphemeralKeys(credentials=Credentials(API))
     fussy = Fussy(1, status=403)
@@ -126,7 +126,7 @@ async def test_what_is_forbidden_is_not_asked_again(raw_server: RawServer) -> No
 
 
 async def test_a_key_of_ones_own_is_not_tried_twice() -> None:
-    """There is no other."""
+    """There is no other key."""
     fussy = Fussy(1)
     async with Client(credentials=Credentials(API), base_url="http://x/v1") as client:
         with pytest.raises(AuthenticationError):
@@ -138,7 +138,7 @@ async def test_a_key_of_ones_own_is_not_tried_twice() -> None:
     "body", [{"value": MINTED}, {"client_secret": {"value": MINTED}}]
 )
 async def test_an_endpoint_of_ones_own(raw_server: RawServer, body: Any) -> None:
-    """It is asked as it wants, and may answer as the beta did."""
+    """With its headers; it may respond in the form of the beta."""
     raw_server.reply = answer(200, body)
     keys = TokenEndpoint(f"{raw_server.url}/token", headers={"X-User": "me"})
     fussy = Fussy()
@@ -166,7 +166,7 @@ async def test_an_endpoint_of_ones_own(raw_server: RawServer, body: Any) -> None
 async def test_an_endpoint_that_gives_none(
     raw_server: RawServer, status: int, body: Any, error: type[Exception]
 ) -> None:
-    """The message repeats nothing of what it said."""
+    """The message quotes nothing of the body."""
     raw_server.reply = answer(status, body)
     keys = TokenEndpoint(f"{raw_server.url}/token")
     with pytest.raises(error) as caught:
@@ -175,7 +175,7 @@ async def test_an_endpoint_that_gives_none(
 
 
 def test_a_key_in_a_file(tmp_path: Path) -> None:
-    """All of it, and nobody else's to read."""
+    """The key is the whole file, readable by its owner only."""
     path = tmp_path / "key"
     path.write_text(f"{API}\n")
     path.chmod(0o600)
@@ -193,20 +193,20 @@ def test_a_key_in_a_file(tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name is the provider's."""
+    """The variable can be named."""
     monkeypatch.setitem(os.environ, "OPENAI_API_KEY", API)
     assert Credentials.from_environment() == Credentials(API)
     assert Credentials.from_environment("NO_SUCH_NAME") == Credentials("")
 
 
 def test_a_life_that_no_key_has() -> None:
-    """10 s to 2 h."""
+    """From 10 s to 2 h."""
     with pytest.raises(ValueError, match="7200"):
         EphemeralKeys(credentials=Credentials(API), lifetime=5)
 
 
 def minting(works: bool) -> bytes:
-    """A service that mints, or one that repeats the key that it refuses."""
+    """A service that mints, or one that repeats the refused key."""
     if works:
         return answer(200, {"value": MINTED})
     return answer(401, {"error": {"message": f"Incorrect API key provided: {API}"}})
@@ -216,7 +216,7 @@ def minting(works: bool) -> bytes:
 async def test_no_key_shows_anywhere(
     raw_server: RawServer, tmp_path: Path, works: bool
 ) -> None:
-    """Not in a repr, a log line, a traceback with locals, a record, a snapshot."""
+    """In no repr, log line, traceback with locals, record or snapshot."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     root = logging.getLogger()
@@ -272,7 +272,7 @@ async def mint(url: str) -> None:
 
 
 async def ask_endpoint(url: str) -> None:
-    # No variable of this frame, which is the application's own, holds the key.
+    # No local variable of this frame has the key.
     await TokenEndpoint(
         f"{url}/token", headers={"Authorization": f"Bearer {API}"}
     ).fetch("", {}, 5.0)
@@ -283,7 +283,7 @@ async def ask_endpoint(url: str) -> None:
 async def test_no_key_in_the_frames_of_a_failure(
     raw_server: RawServer, attempt: Callable[[str], Awaitable[None]], answers: bool
 ) -> None:
-    """A tool that reports crashes prints the variables of all of them."""
+    """Crash reporters print the variables of all frames."""
     with pytest.raises(ConnectError) as caught:
         await attempt(raw_server.url if answers else CLOSED)
     shown = traceback.TracebackException.from_exception(

@@ -1,4 +1,4 @@
-"""What a message of ours repeats of foreign texts, and headers that hide their key."""
+"""Foreign text in messages, and headers that hide their values."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from duologue.transports.http.redaction import Headers, one_line
     ],
 )
 def test_a_foreign_text(text: str, shown: str) -> None:
-    """In one line of at most 200 characters, without the key or what looks like one."""
+    """In one line of at most 200 characters, without keys."""
     assert one_line(text, Secret("odd")) == shown
 
 
 def test_no_key_to_hide() -> None:
-    """An empty one stands nowhere."""
+    """An empty key changes nothing."""
     assert one_line("odd", Secret("")) == one_line("odd") == "odd"
 
 
 def test_headers_show_no_value() -> None:
-    """The later ones win."""
+    """Later headers win."""
     headers = Headers({"A": "1", "B": "2"}, {"B": "3"})
     assert dict(headers) == {"A": "1", "B": "3"}
     assert repr(headers) == "Headers(A, B)"

@@ -1,4 +1,4 @@
-"""The exchange over HTTP, against real servers on loopback."""
+"""Signalling over HTTP, against real servers on loopback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEY = "sk-very-private-0123456789"
 
 
 def reply(status: str, body: bytes | str = b"", **headers: str) -> bytes:
-    """An HTTP response, byte by byte."""
+    """The bytes of an HTTP response."""
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status}", f"content-length: {len(data)}", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -50,7 +50,7 @@ def reply(status: str, body: bytes | str = b"", **headers: str) -> bytes:
 CREATED = reply("201 Created", ANSWER, location="/v1/realtime/calls/rtc_u1-A_b")
 
 
-# -- what is sent
+# Requests.
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ CREATED = reply("201 Created", ANSWER, location="/v1/realtime/calls/rtc_u1-A_b")
 async def test_the_key_decides_the_form(
     kit: type[Kit], key: str, parts: list[tuple[str, str, str]]
 ) -> None:
-    """Ephemeral: the SDP is the body. API key: a form that holds the session too."""
+    """Ephemeral: the SDP is the body. API key: a form with the session."""
     seen: list[object] = []
 
     async def calls(request: Request) -> Response:
@@ -105,7 +105,7 @@ def _part(text: str) -> tuple[str, str, str]:
     return name, fields["Content-Type"], content
 
 
-# -- what comes back
+# Responses.
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def _part(text: str) -> tuple[str, str, str]:
 async def test_the_call_id_is_the_end_of_the_location(
     kit: type[Kit], raw_server: RawServer, location: str, call_id: str | None
 ) -> None:
-    """An id that could mean something else in a URL is none."""
+    """An id that is unsafe in a URL is ignored."""
     raw_server.reply = reply("201 Created", ANSWER, location=location)
     answer = await create_call(kit.target(raw_server.url), OFFER)
     assert answer == Answer(sdp=ANSWER, call_id=call_id)
@@ -136,7 +136,7 @@ async def test_the_call_id_is_the_end_of_the_location(
 async def test_200_is_tolerated_and_the_location_may_lack(
     kit: type[Kit], raw_server: RawServer
 ) -> None:
-    """Compatible servers answer so."""
+    """Compatible servers respond like this."""
     raw_server.reply = reply("200 OK", ANSWER)
     answer = await create_call(kit.target(raw_server.url), OFFER)
     assert answer == Answer(sdp=ANSWER, call_id=None)
@@ -230,7 +230,7 @@ async def test_a_refusal_says_why_in_one_line(
     kind: type[SignallingError],
     message: str,
 ) -> None:
-    """The table from status and body to error. The key is never in it."""
+    """Status and body give an error without the key."""
     raw_server.reply = response
     with pytest.raises(SignallingError) as caught:
         await create_call(kit.target(raw_server.url, key=KEY), OFFER)
@@ -247,7 +247,7 @@ async def test_a_refusal_says_why_in_one_line(
 async def test_a_broken_exchange_is_a_signalling_error(
     kit: type[Kit], raw_server: RawServer, response: bytes
 ) -> None:
-    """What breaks off before its end names the place and has no status."""
+    """The message names the place; there is no status."""
     raw_server.reply = response
     with pytest.raises(SignallingError, match="broke off: ") as caught:
         await create_call(kit.target(raw_server.url), OFFER)
@@ -258,7 +258,7 @@ async def test_a_broken_exchange_is_a_signalling_error(
 async def test_a_compressed_body_is_not_unpacked(
     kit: type[Kit], raw_server: RawServer
 ) -> None:
-    """A small body cannot grow in our memory: we ask for none and unpack none."""
+    """A small body cannot expand in memory: no compression is accepted."""
     raw_server.reply = reply("201 Created", b"\x1f\x8b", content_encoding="gzip")
     with pytest.raises(SignallingError, match="not with an SDP"):
         await create_call(kit.target(raw_server.url), OFFER)
@@ -279,7 +279,7 @@ async def test_nobody_listens(kit: type[Kit]) -> None:
 async def test_a_slow_service_ends_by_the_timeout(
     kit: type[Kit], raw_server: RawServer, drip: bool
 ) -> None:
-    """One time for all of it: bytes that trickle in do not extend it."""
+    """The timeout covers the whole exchange, also a slow body."""
 
     async def slow(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 9999\r\n\r\n" * drip)
@@ -308,7 +308,7 @@ async def test_a_slow_service_ends_by_the_timeout(
 async def test_what_is_no_url_is_named(
     kit: type[Kit], base_url: str, message: str
 ) -> None:
-    """A base URL that cannot be used fails before anything is sent."""
+    """An invalid base URL fails before anything is sent."""
     with pytest.raises(SignallingError) as caught:
         await create_call(kit.target(base_url), OFFER)
     assert str(caught.value) == message
@@ -329,7 +329,7 @@ async def test_what_is_no_url_is_named(
 async def test_a_key_goes_in_clear_to_this_machine_only(
     kit: type[Kit], base_url: str, message: str
 ) -> None:
-    """Refused before anything is sent, whoever asks; a password is not repeated."""
+    """Every request is refused before sending; no password is quoted."""
     target = kit.target(base_url)
     for asking in (
         create_call(target, OFFER),
@@ -348,7 +348,7 @@ async def test_a_key_goes_in_clear_to_this_machine_only(
 async def test_a_key_that_no_header_can_carry(
     kit: type[Kit], raw_server: RawServer, key: str
 ) -> None:
-    """It is refused here, without repeating it, and nothing is sent."""
+    """It is refused without quoting it, and nothing is sent."""
     with pytest.raises(AuthenticationError) as caught:
         await create_call(kit.target(raw_server.url, key=key), OFFER)
     assert str(caught.value) == "the key has characters that are invalid in a header"
@@ -356,7 +356,7 @@ async def test_a_key_that_no_header_can_carry(
 
 
 async def test_no_key(kit: type[Kit], raw_server: RawServer) -> None:
-    """It says how to give one, and nothing is sent."""
+    """The message explains how to set one, and nothing is sent."""
     with pytest.raises(AuthenticationError) as caught:
         await create_call(kit.target(raw_server.url, key=""), OFFER)
     assert str(caught.value) == "there is no key: set OPENAI_API_KEY, or pass one"
@@ -365,7 +365,7 @@ async def test_no_key(kit: type[Kit], raw_server: RawServer) -> None:
 async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
     kit: type[Kit], raw_server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The local service is reached whatever proxy the shell names."""
+    """The local service is reached with any proxy variable."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     raw_server.reply = CREATED
@@ -376,18 +376,18 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
 async def test_an_unusable_proxy_is_named(
     kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shell that names a proxy of an unknown kind gets one line, not a trace."""
+    """An unknown kind of proxy gives a one-line message."""
     monkeypatch.setenv("https_proxy", "nonsense://127.0.0.1:9")
     with pytest.raises(SignallingError, match=r"^cannot send a request to 192\.0\.2"):
         await create_call(kit.target("https://192.0.2.9/v1"), OFFER)
 
 
-# -- hanging up
+# Hanging up.
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "404 Not Found"])
 async def test_hanging_up(kit: type[Kit], raw_server: RawServer, status: str) -> None:
-    """A POST without a body; a call that is gone already is fine."""
+    """A POST without a body; an ended call is accepted."""
     raw_server.reply = reply(status)
     await hang_up(kit.target(raw_server.url, key=KEY), "rtc_1")
     [seen] = raw_server.seen
@@ -396,7 +396,7 @@ async def test_hanging_up(kit: type[Kit], raw_server: RawServer, status: str) ->
 
 
 async def test_hanging_up_is_refused(kit: type[Kit], raw_server: RawServer) -> None:
-    """Other answers are errors, by the same table."""
+    """Other responses raise the same errors."""
     raw_server.reply = reply("500 No", SAID)
     with pytest.raises(SignallingError, match=r"^the service refused \(500\): no mon"):
         await hang_up(kit.target(raw_server.url), "rtc_1")
@@ -405,7 +405,7 @@ async def test_hanging_up_is_refused(kit: type[Kit], raw_server: RawServer) -> N
 async def test_only_an_id_is_put_into_a_url(
     kit: type[Kit], raw_server: RawServer
 ) -> None:
-    """What is no call id goes nowhere."""
+    """An invalid call id is refused."""
     with pytest.raises(SignallingError, match="invalid call id"):
         await hang_up(kit.target(raw_server.url), "rtc_1/../../admin")
     assert raw_server.seen == []
@@ -424,7 +424,7 @@ async def test_only_an_id_is_put_into_a_url(
     ],
 )
 def test_loopback_is_told_by_the_host(url: str, is_it: bool) -> None:
-    """Only this machine's own addresses are loopback, and the name of them."""
+    """Only loopback addresses and ``localhost``."""
     assert is_loopback(url) is is_it
 
 
@@ -434,7 +434,7 @@ def test_loopback_is_told_by_the_host(url: str, is_it: bool) -> None:
 async def test_no_error_holds_the_key(
     kit: type[Kit], raw_server: RawServer, response: bytes
 ) -> None:
-    """Neither the message nor the whole chain of causes."""
+    """Neither the message nor the chain of causes."""
     raw_server.reply = response
     target = kit.target(raw_server.url, key=KEY)
     with pytest.raises(DuologueError) as caught:

@@ -1,4 +1,4 @@
-"""The promises of a transport, kept by each that there is; and what breaks them."""
+"""Every transport passes the contract tests; broken ones fail them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def be_memory(end: MemoryEnd, script: Script, got: list[str]) -> None:
-    """The far side of a pair."""
+    """Run the far side of a pair."""
 
     async def read() -> None:
         async for frame in end.frames():
@@ -61,14 +61,14 @@ async def memory_rig(script: Script) -> AsyncIterator[Rig]:
 
 
 class TestMemory(TransportTests):
-    """Both ends in one process."""
+    """A pair in one process."""
 
     def rig(self, script: Script) -> contextlib.AbstractAsyncContextManager[Rig]:
         return memory_rig(script)
 
 
 class TestRecord(TransportTests):
-    """A recording of such a one."""
+    """A recording of a pair."""
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ class TestRecord(TransportTests):
 
 
 class TestReplay(TransportTests):
-    """A log of frames alone."""
+    """A log with frames only."""
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ class TestWebRTC(TransportTests):
         return Rig(webrtc(), default_target("http://127.0.0.1:9/v1"))
 
 
-# -- the control: what breaks a promise is found
+# Transports that break a promise.
 
 
 class Doubling(MemoryTransport):
@@ -210,7 +210,7 @@ class Lasting(MemoryTransport):
 
 
 class Blurring(MemoryTransport):
-    """Gives out what it likes."""
+    """Delivers changed frames."""
 
     async def frames(self) -> AsyncIterator[str | bytes]:
         async for frame in super().frames():
@@ -225,7 +225,7 @@ BREAKS = {
 
 @pytest.mark.parametrize("kind", [Doubling, Blurring])
 def test_a_broken_promise_fails(kind: type[MemoryTransport]) -> None:
-    """The suite can fail, and where it should."""
+    """The right tests fail."""
 
     class Broken(TransportTests):
         @contextlib.asynccontextmanager
@@ -241,7 +241,7 @@ def test_a_broken_promise_fails(kind: type[MemoryTransport]) -> None:
 
 
 def test_a_transport_that_lasts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that does not end its frames on close is found."""
+    """A transport whose frames do not end on close fails."""
     monkeypatch.setattr("duologue.transports.testing.contract_tests.PATIENCE", 0.3)
 
     class Broken(TransportTests):
@@ -257,6 +257,6 @@ def test_a_transport_that_lasts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_said_is_asked_for() -> None:
-    """A subclass without a rig is told what it lacks."""
+    """A subclass without `rig` gets a helpful error."""
     with pytest.raises(NotImplementedError, match=r"rig\(\)"):
         TransportTests().rig(Script())

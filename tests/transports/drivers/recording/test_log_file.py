@@ -1,4 +1,4 @@
-"""A log on disk."""
+"""Log files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAMES = (
 
 @pytest.fixture
 def written(tmp_path: Path) -> tuple[Path, list[Record]]:
-    """A log of three records, the last one malformed."""
+    """A log with three records, the last one malformed."""
     store = Store()
     records = [store.feed("me", frame, at=float(i)) for i, frame in enumerate(FRAMES)]
     writer = LogWriter(tmp_path / "me.jsonl")
@@ -31,7 +31,7 @@ def written(tmp_path: Path) -> tuple[Path, list[Record]]:
 
 
 def test_what_was_written_is_read(written: tuple[Path, list[Record]]) -> None:
-    """Each record comes back whole, in order."""
+    """Each record is read back completely and in order."""
     path, records = written
     read = list(read_log_file(path))
     assert [(r.seq, r.at, r.frame) for r in read] == [
@@ -40,7 +40,7 @@ def test_what_was_written_is_read(written: tuple[Path, list[Record]]) -> None:
 
 
 def test_every_record_is_on_its_way_at_once(tmp_path: Path) -> None:
-    """Nothing waits in a buffer of ours: a process that dies loses no record."""
+    """Nothing is buffered: a killed process loses no record."""
     record = Store().feed("me", FRAMES[0], at=0.0)
     writer = LogWriter(tmp_path / "me.jsonl")
     writer.write(record)
@@ -49,7 +49,7 @@ def test_every_record_is_on_its_way_at_once(tmp_path: Path) -> None:
 
 
 def test_an_end_in_the_middle_is_named(written: tuple[Path, list[Record]]) -> None:
-    """A torn line ends the readable part; the error names file and line."""
+    """A cut-off line ends the readable part; the error has file and line."""
     path, _ = written
     path.write_bytes(path.read_bytes()[:-10])
     read: list[Record] = []
@@ -59,7 +59,7 @@ def test_an_end_in_the_middle_is_named(written: tuple[Path, list[Record]]) -> No
 
 
 def test_a_log_that_is_not_there(tmp_path: Path) -> None:
-    """What cannot be opened is named, and has no line."""
+    """The error of a missing file names it and has no line."""
     with pytest.raises(LogError, match=r"none\.jsonl: No such file") as caught:
         list(read_log_file(tmp_path / "none.jsonl"))
     assert caught.value.line is None

@@ -1,4 +1,4 @@
-"""A transport that also writes what happens."""
+"""A transport that writes a log of its session."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def client() -> AsyncIterator[Client]:
 async def test_sound_is_left_out_of_the_log_and_counted(
     client: Client, tmp_path: Path
 ) -> None:
-    """What the transport sent by itself is in it; its fold is the live state."""
+    """The log has the transport's own events; its fold is the live state."""
     path = tmp_path / "log.jsonl"
     source = QueueSource()
     transport = record(websocket(source=source, sink=BufferSink()), path)
@@ -74,7 +74,7 @@ async def test_sound_is_left_out_of_the_log_and_counted(
 async def test_both_sides_in_a_wav_beside_the_log(
     client: Client, tmp_path: Path
 ) -> None:
-    """It plays, has two channels, and what was said is in the left one."""
+    """A valid file with two channels, the user in the left one."""
     source = QueueSource()
     source.push(array("h", [5000] * 4800).tobytes())
     wav = tmp_path / "both.wav"
@@ -103,7 +103,7 @@ def test_a_transport_without_sound_has_no_wav(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
-    """The log, and the WAV beside it."""
+    """For the log and for the WAV file."""
     nowhere = tmp_path / "no" / "where"
     with pytest.raises(LogError, match="No such file"):
         record(in_process(), nowhere)
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
 
 
 async def test_what_is_asked_of_it_is_asked_of_the_transport_inside() -> None:
-    """Mute, volume, flush and taps; where there is no sound nothing happens."""
+    """Mute, volume, flush and taps; without audio they do nothing."""
     sink = BufferSink()
     inside = websocket(sink=sink)
     outside = record(inside, os.devnull)
@@ -131,7 +131,7 @@ async def test_what_is_asked_of_it_is_asked_of_the_transport_inside() -> None:
 
 
 async def test_the_replay_of_a_log_can_be_recorded(tmp_path: Path) -> None:
-    """With the times and the name that it had: the second log is the first."""
+    """With the recorded times and id: the second log equals the first."""
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
 
     async def application(transport: Transport) -> None:
@@ -151,7 +151,7 @@ async def test_the_replay_of_a_log_can_be_recorded(tmp_path: Path) -> None:
 
 
 async def test_it_is_a_transport(tmp_path: Path) -> None:
-    """The checker holds it; and it connects what is inside."""
+    """For the type checker; and it connects the inner transport."""
     transport: Transport = record(in_process(), tmp_path / "log.jsonl")
     await transport.connect(default_target())
     await transport.close()

@@ -1,4 +1,4 @@
-"""A log that cannot be written: the conversation goes on, and so does the log."""
+"""A log that cannot be written: the session continues, and so does the log."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ APPEND = b'{"type":"input_audio_buffer.append","audio":"AAAA"}'
 
 
 class Disk:
-    """The file of a log on a disk that takes so many bytes more, and then fails."""
+    """A log file on a disk that accepts some more bytes and then fails."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
         self.room: int | None = None
         self.error = errno.ENOSPC
-        #: Whether nothing can be taken back either.
+        #: Whether truncating fails too.
         self.stuck = False
 
     def truncate(self, size: int) -> None:
@@ -80,14 +80,14 @@ def write_often(writer: LogWriter, record: Record) -> None:
         writer.write(record)
 
 
-# -- the file
+# The file.
 
 
 @pytest.mark.parametrize("room", [0, 1, 40, 150])
 def test_a_line_that_was_cut_off_by_the_disk_is_taken_back(
     tmp_path: Path, room: int
 ) -> None:
-    """What stands in the file is whole lines, also where writing goes on later."""
+    """The file has complete lines, also if writing continues later."""
     one, two, three = records(3)
     writer = LogWriter(tmp_path / "log.jsonl")
     writer._file = disk = Disk(writer._file)  # type: ignore[assignment]
@@ -104,7 +104,7 @@ def test_a_line_that_was_cut_off_by_the_disk_is_taken_back(
 
 
 def test_a_file_that_cannot_even_be_cut(tmp_path: Path) -> None:
-    """It is cut before the next record; a reader in between sees where it ends."""
+    """It is truncated before the next record; a reader finds the end."""
     one, two, three = records(3)
     writer = LogWriter(tmp_path / "log.jsonl")
     disk = Disk(writer._file)
@@ -127,13 +127,13 @@ def test_a_file_that_cannot_even_be_cut(tmp_path: Path) -> None:
     writer.close()
 
 
-# -- what a session makes of it
+# The session log.
 
 
 def test_what_waits_is_bounded_and_a_gap_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first ones are kept; the numbers of those that are missing are noted."""
+    """The first records are kept, the numbers of missing ones recorded."""
     monkeypatch.setattr(_session_log, "LIMIT", 3)
     log = Flaky()
     session_log = SessionLog(log)
@@ -152,7 +152,7 @@ def test_what_waits_is_bounded_and_a_gap_says_what_is_missing(
 
 
 def test_sound_is_not_what_is_kept() -> None:
-    """The log would leave it out, and memory is bounded."""
+    """The log leaves audio out, and memory is bounded."""
     log = Flaky()
     session_log = SessionLog(log)
     log.error = OSError(errno.EIO, os.strerror(errno.EIO))
@@ -165,7 +165,7 @@ def test_sound_is_not_what_is_kept() -> None:
 
 
 def test_a_log_that_stays_unwritable_is_said_at_the_end() -> None:
-    """From which record on it is not there, and why."""
+    """With the first missing record and the reason."""
     log = Flaky()
     session_log = SessionLog(log)
     one, two = records(2)
@@ -181,7 +181,7 @@ def test_a_log_that_stays_unwritable_is_said_at_the_end() -> None:
 def test_a_log_that_can_be_written_again_at_the_very_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What waits is written, and what is missing is said."""
+    """Kept records are written, missing ones are reported."""
     monkeypatch.setattr(_session_log, "LIMIT", 1)
     log = Flaky()
     session_log = SessionLog(log)
@@ -195,7 +195,7 @@ def test_a_log_that_can_be_written_again_at_the_very_end(
 
 
 def test_without_a_log_nothing_is_kept() -> None:
-    """A transport that does not log."""
+    """A transport that is no `Recorder`."""
     session_log = SessionLog(object())
     assert [session_log.write(each) for each in records(2)] == [None, None]
     assert session_log.end() is None
@@ -219,7 +219,7 @@ class Flaky:
         self.ended = True
 
 
-# -- live
+# Live sessions.
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def problems(session: Session) -> list[str]:
 async def test_a_call_goes_on_and_its_log_is_whole_again(
     client: Client, tmp_path: Path, error: int
 ) -> None:
-    """F16: a problem says so; when it can be written again nothing is missing."""
+    """F16: a problem reports it; later the log is complete."""
     path = tmp_path / "log.jsonl"
     recording = record(in_process(), path)
     why = f"the log cannot be written: {os.strerror(error)}"
@@ -286,7 +286,7 @@ async def test_a_call_goes_on_and_its_log_is_whole_again(
 async def test_a_log_that_has_a_gap_is_marked(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than can be kept: the log says what is missing, and where."""
+    """Beyond the limit, the log has the numbers of the missing records."""
     monkeypatch.setattr(_session_log, "LIMIT", 5)
     path = tmp_path / "log.jsonl"
     recording = record(in_process(), path)
@@ -312,7 +312,7 @@ async def test_a_log_that_has_a_gap_is_marked(
 
 
 async def test_a_disk_that_stays_full(client: Client, tmp_path: Path) -> None:
-    """The state says from where on the log is not there; the log reads to there."""
+    """The state has the first missing record; the log is readable up to there."""
     path = tmp_path / "log.jsonl"
     recording = record(in_process(), path)
     async with client:
@@ -331,7 +331,7 @@ async def test_a_disk_that_stays_full(client: Client, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB; for who may mount one."""
+    """A file system of 256 KiB, if the user may mount one."""
     import subprocess
 
     place = tmp_path / "disk"
@@ -345,7 +345,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_disk_that_is_really_full(client: Client, small_disk: Path) -> None:
-    """As the kernel has it: a part of a line is taken, then none."""
+    """The kernel accepts a part of a line, then nothing."""
     path = small_disk / "log.jsonl"
     ballast = small_disk / "ballast"
     async with client:
@@ -369,7 +369,7 @@ async def test_a_disk_that_is_really_full(client: Client, small_disk: Path) -> N
 async def test_who_interrupts_a_record_keeps_it_from_no_log(
     client: Client, tmp_path: Path
 ) -> None:
-    """F14: a subscriber's interrupt ends the session; what happened is in its log."""
+    """F14: a subscriber's interrupt ends the session; the log is complete."""
     path = tmp_path / "log.jsonl"
 
     class Interrupt(BaseException):

@@ -1,4 +1,4 @@
-"""A WAV of both sides, each when it sounded."""
+"""A WAV file of both sides in real time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from duologue.transports.drivers.recording.stereo_wav import StereoWav
 
 
 class Clock:
-    """Time that a test sets, in seconds."""
+    """A clock that a test sets, in seconds."""
 
     def __init__(self) -> None:
         self.at = 100.0
@@ -26,7 +26,7 @@ def ms(count: int, value: int) -> bytes:
 
 
 def sides(path: Path) -> tuple[list[int], list[int]]:
-    """One sample of each ms, left and right."""
+    """One sample for each ms, left and right."""
     with wave.open(str(path), "rb") as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (
             2,
@@ -52,7 +52,7 @@ def wav(tmp_path: Path, clock: Clock) -> StereoWav:
 def test_each_side_stands_where_it_sounded(
     wav: StereoWav, clock: Clock, tmp_path: Path
 ) -> None:
-    """The user speaks all the time, the reply comes after 400 ms, for 40 ms."""
+    """Continuous user audio, and a reply after 400 ms for 40 ms."""
     for number in range(50):
         clock.at = 100 + number * 0.02
         wav.write_left(ms(20, 1))
@@ -81,7 +81,7 @@ def test_two_that_speak_at_once_are_both_whole(
 def test_a_killed_process_leaves_a_file_that_plays(
     wav: StereoWav, clock: Clock, tmp_path: Path
 ) -> None:
-    """The header counts all but the last second."""
+    """The header counts everything but the last second."""
     for number in range(60):
         clock.at = 100 + number * 0.02
         wav.write_left(ms(20, 1))
@@ -95,7 +95,7 @@ def test_a_killed_process_leaves_a_file_that_plays(
 
 
 def test_nothing_is_written_before_it_starts(tmp_path: Path) -> None:
-    """What was there stays, until the session is worth it."""
+    """An existing file stays until the session is connected."""
     path = tmp_path / "both.wav"
     path.write_bytes(b"precious")
     wav = StereoWav(path)
@@ -107,7 +107,7 @@ def test_nothing_is_written_before_it_starts(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_given_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With one warning; the conversation goes on."""
+    """With one warning; the session continues."""
     wav = StereoWav(tmp_path / "none" / "both.wav")
     wav.start()
     wav.start()

@@ -1,4 +1,4 @@
-"""What is sent, held against what was sent when it was recorded."""
+"""Comparing sent events with the recorded ones."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def take(compared: EventComparison, *events: dict[str, Any]) -> None:
 
 
 def test_the_same_is_no_drift() -> None:
-    """Whatever the order of its keys, and without the ids that a client chooses."""
+    """In any order of keys, and without ids that the client chooses."""
     compared = comparison(say("hi", id="a") | {"event_id": "one"}, say("ho"))
     take(compared, {"event_id": "two"} | say("hi", id="b"), say("ho", id="c"))
     assert (compared.sent, compared.next) == (2, None)
 
 
 def test_audio_is_not_compared() -> None:
-    """A log has it left out."""
+    """A log has no audio."""
     compared = comparison(
         {"type": "input_audio_buffer.append", "audio": ""},
         say("") | {"item": {"content": [{"type": "input_audio", "audio": ""}]}},
@@ -58,7 +58,7 @@ def test_audio_is_not_compared() -> None:
 
 
 def test_what_is_named_again_has_to_be_the_same() -> None:
-    """An id of the client's may differ; what it names may not."""
+    """A client's id may differ, but not the object that it names."""
     recorded = (
         say("hi", id="a"),
         say("ho", id="b"),

@@ -1,4 +1,4 @@
-"""A log in place of a service: its frames, its times, its ids, and what drifts."""
+"""A log instead of a service: frames, times, ids and drift."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def hello(tmp_path: Path) -> Path:
 
 
 async def rehearse(path: Path, *, config: SessionConfig = TYPED, **options: Any) -> Any:
-    """The same turn over the recording; the store's state."""
+    """Replay the same turn; return the state of the store."""
     async with Client(credentials=Credentials("x")) as client:
         session = await client.start_session(config, transport=replay(path, **options))
         await session.send_text("hello")
@@ -86,7 +86,7 @@ async def rehearse(path: Path, *, config: SessionConfig = TYPED, **options: Any)
 
 
 def target_of(path: Path) -> Target:
-    """A target that asks for what was asked for then."""
+    """A target with the recorded configuration."""
     for each in read_log_file(path):
         if isinstance(each.event, events.Requested):
             session = each.event.event["session"]
@@ -94,16 +94,16 @@ def target_of(path: Path) -> Target:
     raise AssertionError
 
 
-# -- what comes
+# Received frames.
 
 
 async def test_times_and_ids_are_those_of_the_recording(hello: Path) -> None:
-    """So the state is the same, and its dump the same bytes."""
+    """So the state and its dump are equal."""
     assert dump(await rehearse(hello)) == dump(fold(read_log_file(hello)))
 
 
 async def test_two_replays_of_one_log_have_two_names(hello: Path) -> None:
-    """The second takes a new id; the clock is the recording's all the same."""
+    """The second gets a new id and the recorded clock."""
     async with Client(credentials=Credentials("x")) as client:
         one = await client.start_session(TYPED, transport=replay(hello))
         two = await client.start_session(TYPED, transport=replay(hello))
@@ -115,7 +115,7 @@ async def test_two_replays_of_one_log_have_two_names(hello: Path) -> None:
 
 
 async def test_what_the_transport_did_it_does_again(tmp_path: Path) -> None:
-    """Sound that it sent and what was heard are told, in their order and time."""
+    """Sent audio and played durations are reported, in order and in time."""
     path = log(
         tmp_path / "log.jsonl",
         line("local", "duologue.connecting", at=1.0),
@@ -168,7 +168,7 @@ async def test_speed(tmp_path: Path, speed: float, recorded: float) -> None:
 
 
 async def test_closing_ends_a_long_wait(tmp_path: Path) -> None:
-    """A pause of the recording holds nobody up."""
+    """A close does not wait for a recorded pause."""
     path = log(
         tmp_path / "log.jsonl", line("in", "x", at=1.0), line("in", "x", at=9999.0)
     )
@@ -182,7 +182,7 @@ async def test_closing_ends_a_long_wait(tmp_path: Path) -> None:
 
 
 async def test_step_by_step(tmp_path: Path) -> None:
-    """As many records as are asked for, and `step` says when they have come."""
+    """`step` returns after that many records."""
     path = log(tmp_path / "log.jsonl", *(line("in", f"n{n}") for n in range(4)))
     transport = replay(path, speed="step")
     await transport.connect(default_target())
@@ -206,7 +206,7 @@ async def test_step_by_step(tmp_path: Path) -> None:
 
 
 async def test_up_to_a_record(tmp_path: Path) -> None:
-    """Nothing comes after it, and the session stays as it is."""
+    """No frame follows it, and the session stays open."""
     path = log(tmp_path / "log.jsonl", *(line("in", f"n{n}") for n in range(4)))
     transport = replay(path, until=2)
     await transport.connect(default_target())
@@ -220,7 +220,7 @@ async def test_up_to_a_record(tmp_path: Path) -> None:
 
 
 async def test_one_session_of_a_log_and_one_connection_of_it(tmp_path: Path) -> None:
-    """The first there is, unless another is named."""
+    """The first one by default."""
     path = log(
         tmp_path / "log.jsonl",
         line("in", "a0", session="a"),
@@ -244,7 +244,7 @@ async def test_one_session_of_a_log_and_one_connection_of_it(tmp_path: Path) -> 
 
 
 async def test_a_log_of_a_sideband_alone(tmp_path: Path) -> None:
-    """As a page's: its frames are the session's. What a browser told is not."""
+    """The sideband's frames are used; the browser's are not."""
     path = log(
         tmp_path / "log.jsonl",
         line("local", "duologue.connecting"),
@@ -265,7 +265,7 @@ async def test_a_log_of_a_sideband_alone(tmp_path: Path) -> None:
 
 
 async def test_the_next_connection_of_a_session(tmp_path: Path) -> None:
-    """It comes after the first one, with the same clock; the last one has none."""
+    """It has the same clock; the last one has none after it."""
     gone = {"type": "duologue.disconnected", "reason": "it broke"}
     path = log(
         tmp_path / "log.jsonl",
@@ -299,7 +299,7 @@ def test_an_empty_log_is_none(tmp_path: Path) -> None:
         replay(log(tmp_path / "log.jsonl"))
 
 
-# -- how it ends
+# The end.
 
 
 async def test_a_lost_connection_is_lost_again(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ async def test_a_lost_connection_is_lost_again(tmp_path: Path) -> None:
 
 
 async def test_a_far_side_that_closed_closes(tmp_path: Path) -> None:
-    """The session ends as it did; where we closed it is ours to close again."""
+    """The session ends as recorded; a client's close is not repeated."""
     lines = (line("local", "duologue.connected"), {"dir": "in", "event": CREATED})
     path = log(tmp_path / "theirs.jsonl", *lines, {"close": {"code": 1000}})
     async with Client(credentials=Credentials("x")) as client:
@@ -335,11 +335,11 @@ async def test_a_far_side_that_closed_closes(tmp_path: Path) -> None:
         assert session.state.connection.status is SessionStatus.OPEN
 
 
-# -- what is sent
+# Sent events.
 
 
 async def test_another_configuration_is_drift(hello: Path) -> None:
-    """But for the model, whose default changes with the times."""
+    """Except the model, whose default changes over time."""
     await rehearse(hello, config=SessionConfig(model="m", output_modalities=("text",)))
     brief = SessionConfig(output_modalities=("text",), instructions="Be brief.")
     message = r'at \$.instructions: recorded nothing, sent "Be brief."'
@@ -349,7 +349,7 @@ async def test_another_configuration_is_drift(hello: Path) -> None:
 
 
 async def test_what_drifted_is_kept(hello: Path) -> None:
-    """Whoever swallowed the exception: `check` raises it once more."""
+    """`check` raises it again if the first exception was caught."""
     transport = replay(hello)
     async with Client(credentials=Credentials("x")) as client:
         session = await client.start_session(TYPED, transport=transport)
@@ -361,7 +361,7 @@ async def test_what_drifted_is_kept(hello: Path) -> None:
 
 
 async def test_what_was_not_sent_is_drift(hello: Path) -> None:
-    """At the end, and where the recording has waited long enough."""
+    """At the end, and after `patience`."""
     transport = replay(hello, patience=0.05)
     async with Client(credentials=Credentials("x")) as client:
         session = await client.start_session(TYPED, transport=transport)
@@ -396,7 +396,7 @@ async def test_it_connects_once(hello: Path) -> None:
     ],
 )
 async def test_logs_of_other_programs(name: str, text: str) -> None:
-    """Frames alone, of real services: the app says the same and gets its answer."""
+    """Frames only, from real services: the client gets its answer."""
     transport = replay(SHARED / f"{name}.jsonl", patience=5)
     async with Client(credentials=Credentials("x")) as client:
         session = await client.start_session(TYPED, transport=transport)

@@ -17,7 +17,7 @@ from duologue.transports.drivers.webrtc.jitter_buffer import DEPTH, JitterBuffer
 
 
 def delivered(numbers: Iterable[int]) -> list[int]:
-    """Which packets come out; each carries its own number."""
+    """The delivered packets; each has its number as data."""
     out: list[int] = []
     buffer = JitterBuffer(lambda data: out.append(int(data)))
     for number in numbers:
@@ -47,7 +47,7 @@ def test_packets_come_out_in_their_order(came: list[int], out: list[int]) -> Non
 
 @given(st.integers(0, 65535), st.lists(st.integers(0, 30), max_size=60))
 def test_whatever_comes_goes_out_rising_and_once(start: int, came: list[int]) -> None:
-    """No packet twice and none behind a later one, wherever the numbers begin."""
+    """Each packet once, in rising order, from any first number."""
     out = [
         (number - start) % (1 << 16) for number in delivered(start + n for n in came)
     ]
@@ -57,7 +57,7 @@ def test_whatever_comes_goes_out_rising_and_once(start: int, came: list[int]) ->
 
 
 def test_what_is_empty_is_no_packet() -> None:
-    """Padding alone takes its place in the order and nothing more."""
+    """A packet with padding only is skipped."""
     out: list[bytes] = []
     buffer = JitterBuffer(out.append)
     for number, data in ((1, b"a"), (2, b""), (3, b"c")):

@@ -1,4 +1,4 @@
-"""The clock of the packets, without waiting for it."""
+"""Pacing, encoding and decoding of Opus, with a fake clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from duologue.transports.drivers.webrtc.opus import (
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that only sleeping advances."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def test_frames_are_due_each_20_ms_without_drift(clock: Clock) -> None:
-    """Work between the frames does not add up."""
+    """Work between frames does not accumulate."""
     pacer = Pacer()
     due = []
     for _ in range(1000):
@@ -51,7 +51,7 @@ async def test_frames_are_due_each_20_ms_without_drift(clock: Clock) -> None:
 
 
 async def test_a_short_stall_is_made_up_for(clock: Clock) -> None:
-    """A few frames late: they follow at once, and no number is left out."""
+    """Late frames follow at once, and no number is skipped."""
     pacer = Pacer()
     await pacer.next()
     clock.now += 0.02 * CATCH_UP
@@ -60,7 +60,7 @@ async def test_a_short_stall_is_made_up_for(clock: Clock) -> None:
 
 
 async def test_a_long_stall_is_skipped(clock: Clock) -> None:
-    """The numbers jump to the present, so that no burst follows."""
+    """The numbers skip ahead, so no burst follows."""
     pacer = Pacer()
     await pacer.next()
     clock.now += 2.001
@@ -69,7 +69,7 @@ async def test_a_long_stall_is_skipped(clock: Clock) -> None:
 
 
 async def test_packets_are_stamped_by_their_number(clock: Clock) -> None:
-    """480 samples a frame, from zero, in units of 24 kHz; a gap after a stall."""
+    """480 samples a frame, from zero, at 24 kHz; a gap after a stall."""
     speaker = OpusSender(lambda: b"\1\0" * 480)
     packets = [await speaker.next(), await speaker.next()]
     clock.now += 1.001
@@ -83,14 +83,14 @@ async def test_packets_are_stamped_by_their_number(clock: Clock) -> None:
 
 @pytest.mark.parametrize("pcm", [b"", b"\1", b"\1\0" * 100, bytes(5000)])
 async def test_any_length_makes_a_packet(clock: Clock, pcm: bytes) -> None:
-    """Too short is filled with silence, too long is cut."""
+    """Short audio is padded, long audio is cut."""
     assert (await OpusSender(lambda: pcm).next()).size > 0
 
 
 async def test_a_source_that_fails_is_silence(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once, with its trace, and not asked again."""
+    """The error is logged once, and the source not called again."""
     calls = []
 
     def fail() -> bytes:
@@ -106,7 +106,7 @@ async def test_a_source_that_fails_is_silence(
 
 
 async def test_while_a_source_gives_none_nothing_is_sent(clock: Clock) -> None:
-    """Nor is it asked until it is woken; what comes then stands at its time."""
+    """It is not called until `wake`; later audio has the right time."""
     given = iter([b"", None, None, b""])
     asked: list[float] = []
 
@@ -135,7 +135,7 @@ async def test_while_a_source_gives_none_nothing_is_sent(clock: Clock) -> None:
 async def test_a_receiver_that_fails_gets_no_more(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once; what is no Opus is not handed on at all."""
+    """The error is logged once; invalid packets are not delivered."""
     calls = []
 
     def fail(pcm: bytes) -> None:
@@ -153,7 +153,7 @@ async def test_a_receiver_that_fails_gets_no_more(
 
 
 async def test_packets_are_heard_as_24_khz_mono(clock: Clock) -> None:
-    """All of it, but for what the codec and the filter hold back at first."""
+    """All samples but those that codec and filter hold back at first."""
     heard = bytearray()
     listener = OpusReceiver(heard.extend)
     for packet in await packets(50):
@@ -162,7 +162,7 @@ async def test_packets_are_heard_as_24_khz_mono(clock: Clock) -> None:
 
 
 async def test_stereo_is_heard_too() -> None:
-    """What a browser or an aiortc of others sends."""
+    """Browsers and plain aiortc send stereo."""
     codec = av.CodecContext.create("libopus", "w")
     codec.sample_rate, codec.layout, codec.format = 48_000, "stereo", "s16"
     heard = bytearray()
@@ -178,7 +178,7 @@ async def test_stereo_is_heard_too() -> None:
 
 @pytest.mark.parametrize("packet", [b"", b"\xff", b"\xff" * 50, bytes(1500)])
 async def test_what_is_no_opus_does_no_harm(clock: Clock, packet: bytes) -> None:
-    """What comes after it is heard."""
+    """Later packets are decoded."""
     decoder = OpusDecoder()
     decoder.decode(packet)
     heard = b"".join(map(decoder.decode, await packets(10)))
@@ -205,6 +205,6 @@ async def test_what_is_decoded_is_what_was_said(clock: Clock) -> None:
 
 
 async def packets(count: int) -> list[bytes]:
-    """So many packets of sound."""
+    """This many packets of audio."""
     speaker = OpusSender(lambda: b"\1\x10" * 480)
     return [bytes(await speaker.next()) for _ in range(count)]

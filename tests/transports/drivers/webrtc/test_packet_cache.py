@@ -1,4 +1,4 @@
-"""What was encoded once is not encoded again."""
+"""Equal audio is encoded once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def frame(number: int) -> bytes:
 
 
 class Encoders:
-    """Counts the work; a packet tells its encoder's frames."""
+    """Counts the work; a packet has the number of frames of its encoder."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -48,7 +48,7 @@ def test_a_stream_is_encoded_by_one_encoder_in_order() -> None:
 
 
 def test_the_same_utterance_costs_once() -> None:
-    """In another stream, and again in the same one after silence."""
+    """In another stream, and in the same stream after silence."""
     encoders, cache = Encoders(), PacketCache()
     utterance = [frame(n) for n in (1, 2, 3)] + [SILENCE] * 10
     one, two = CachedEncoder(encoders, cache), CachedEncoder(encoders, cache)
@@ -60,7 +60,7 @@ def test_the_same_utterance_costs_once() -> None:
 
 
 def test_lasting_silence_is_one_packet() -> None:
-    """Whatever was before; the few frames that end the sound belong to it."""
+    """After any audio; the first silent frames belong to that audio."""
     encoders = Encoders()
     packets = CachedEncoder(encoders, PacketCache())
     quiet = packets.encode(SILENCE)
@@ -73,7 +73,7 @@ def test_lasting_silence_is_one_packet() -> None:
 
 
 def test_a_new_ending_is_encoded_in_its_context() -> None:
-    """A new encoder is shown the last frames before it is asked for the packet."""
+    """A new encoder gets the last frames first."""
     encoders, cache = Encoders(), PacketCache()
     for ending in (9, 8):
         packets = CachedEncoder(encoders, cache)
@@ -85,7 +85,7 @@ def test_a_new_ending_is_encoded_in_its_context() -> None:
 
 
 def test_the_cache_is_bounded() -> None:
-    """The least used goes first."""
+    """The least recently used packet is dropped."""
     cache = PacketCache(limit=2)
     cache.put(b"a", b"1")
     cache.put(b"b", b"2")

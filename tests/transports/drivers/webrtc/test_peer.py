@@ -1,4 +1,4 @@
-"""Two ends in one process, over real WebRTC on loopback."""
+"""Two peers in one process, over real WebRTC on loopback."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 CONTROL, STRING = 50, 51
 
 
-# -- messages
+# Messages.
 
 
 @pytest.mark.realtime
 async def test_messages_pass_both_ways_before_and_after_open(
     make_end: MakeEnd, kit: type[Kit]
 ) -> None:
-    """What was sent while connecting comes first, in its order."""
+    """Messages sent while connecting arrive first, in order."""
     client, server = make_end(), make_end()
     for number in range(3):
         client.peer.send(f"early {number}")
@@ -70,7 +70,7 @@ async def test_messages_pass_both_ways_before_and_after_open(
 
 @pytest.mark.realtime
 async def test_the_largest_message_arrives(make_end: MakeEnd, kit: type[Kit]) -> None:
-    """The limit itself passes; one byte more is refused with one line."""
+    """One more byte is refused with a one-line message."""
     client, server = make_end(), make_end()
     await kit.join(client, server)
     client.peer.send("x" * MESSAGE_LIMIT)
@@ -86,7 +86,7 @@ async def test_the_largest_message_arrives(make_end: MakeEnd, kit: type[Kit]) ->
 async def test_the_far_sides_limit_counts(
     make_end: MakeEnd, kit: type[Kit], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A service that takes less gets no more: refused, or dropped from the queue."""
+    """A message above it is refused, or dropped from the queue."""
     client, server = make_end(), make_end()
     client.peer.send("x" * 2000)
     client.peer.send("short")
@@ -100,7 +100,7 @@ async def test_the_far_sides_limit_counts(
 
 
 async def test_the_queue_before_open_is_bounded(make_end: MakeEnd) -> None:
-    """A connection that never comes cannot take all the memory."""
+    """A connection that never opens cannot exhaust memory."""
     end = make_end()
     for _ in range(PENDING_LIMIT // MESSAGE_LIMIT):
         end.peer.send("x" * MESSAGE_LIMIT)
@@ -111,7 +111,7 @@ async def test_the_queue_before_open_is_bounded(make_end: MakeEnd) -> None:
 
 @pytest.mark.realtime
 async def test_bad_utf_8_is_survived(make_end: MakeEnd, kit: type[Kit]) -> None:
-    """It arrives as bytes, and the connection lives on."""
+    """It arrives as bytes, and the connection stays open."""
     client, server = make_end(), make_end()
     await kit.join(client, server)
     await client.send_raw(STRING, b'{"a":"\xff\xfe"}')
@@ -148,7 +148,7 @@ async def test_bad_control_is_survived(
 async def test_a_receiver_that_raises_is_survived(
     make_end: MakeEnd, kit: type[Kit], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of ours in handling a message does not end the call."""
+    """An error in the message callback does not end the call."""
     seen: asyncio.Queue[str | bytes] = asyncio.Queue()
 
     def receive(message: str | bytes) -> None:
@@ -178,14 +178,14 @@ async def test_other_channels_are_left_alone(make_end: MakeEnd, kit: type[Kit]) 
     assert server.messages.empty()
 
 
-# -- sound
+# Audio.
 
 
 @pytest.mark.realtime
 async def test_a_tone_is_heard_at_the_other_side(
     make_end: MakeEnd, kit: type[Kit]
 ) -> None:
-    """Each end hears the other's pitch: encoded, paced, decoded, resampled."""
+    """Each end receives the other's pitch."""
     low, high = kit.ToneSource(440), kit.ToneSource(880)
     client = make_end(next_audio=lambda: low.read(480))
     server = make_end(next_audio=lambda: high.read(480))
@@ -199,7 +199,7 @@ async def test_a_tone_is_heard_at_the_other_side(
 async def test_a_track_that_nobody_hears_is_drained(
     make_end: MakeEnd, kit: type[Kit]
 ) -> None:
-    """Decoded frames do not pile up."""
+    """Decoded frames do not accumulate."""
     client, server = make_end(), make_end(on_audio=None)
     await kit.join(client, server)
     await client.heard.enough(200)
@@ -207,11 +207,11 @@ async def test_a_track_that_nobody_hears_is_drained(
     assert receiver.track._queue.qsize() <= 1  # type: ignore[attr-defined]
 
 
-# -- addresses
+# Addresses.
 
 
 async def test_loopback_offers_nothing_but_loopback(make_end: MakeEnd) -> None:
-    """Offer and answer name 127.0.0.1 and no other address, in every section."""
+    """Offer and answer have only 127.0.0.1, in every section."""
     client, server = make_end(), make_end()
     offer = await client.peer.offer()
     answer = await server.peer.answer(offer)
@@ -222,7 +222,7 @@ async def test_loopback_offers_nothing_but_loopback(make_end: MakeEnd) -> None:
 
 
 async def test_other_hosts_are_offered_real_addresses(make_end: MakeEnd) -> None:
-    """Without ``loopback`` the usual gathering takes place, and asks no server."""
+    """Without ``loopback``, aioice gathers as usual, without a server."""
     client = make_end(loopback=False)
     offer = await client.peer.offer()
     assert "typ srflx" not in offer
@@ -230,7 +230,7 @@ async def test_other_hosts_are_offered_real_addresses(make_end: MakeEnd) -> None
 
 
 async def test_the_offer_is_what_services_expect(make_end: MakeEnd) -> None:
-    """One Opus section both ways, one data channel, in a bundle (API page "WebRTC")."""
+    """One Opus section, one data channel, in a bundle (API page "WebRTC")."""
     offer = await make_end().peer.offer()
     assert re.findall(r"a=rtpmap:\d+ (\S+)", offer) == ["opus/48000/2"]
     assert re.findall(r"m=(\S+) ", offer) == ["audio", "application"]
@@ -239,7 +239,7 @@ async def test_the_offer_is_what_services_expect(make_end: MakeEnd) -> None:
 
 
 async def test_ice_servers_are_the_callers(make_end: MakeEnd) -> None:
-    """None are asked unless named; their password is a secret; bad ones are refused."""
+    """None by default; passwords are secret, invalid ones refused."""
     server = IceServer("turn:127.0.0.1:3478", "user", "password")
     assert server.urls == ("turn:127.0.0.1:3478",)
     assert server.credential == Secret("password")
@@ -249,7 +249,7 @@ async def test_ice_servers_are_the_callers(make_end: MakeEnd) -> None:
         make_end(loopback=False, ice_servers=[IceServer(["http://x"])])
 
 
-# -- what is no SDP
+# Unusable SDP.
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ async def test_garbage_is_a_signalling_error(
 async def test_an_sdp_without_usable_media_is_refused(
     make_end: MakeEnd, change: Callable[[str], str], message: str
 ) -> None:
-    """What aiortc would wait on for ever, or fail on later, fails at once."""
+    """It fails at once; aiortc would wait forever or fail later."""
     offer = await make_end().peer.offer()
     with pytest.raises(SignallingError, match=message) as caught:
         await make_end().peer.answer(change(offer))
@@ -299,7 +299,7 @@ async def test_an_sdp_without_usable_media_is_refused(
 
 @st.composite
 def mutations(draw: st.DrawFn) -> str:
-    """An offer with lines left out, doubled or moved, and a few characters changed."""
+    """An offer with lines removed, repeated or moved, and characters changed."""
     lines = OFFER.splitlines(keepends=True)
     for _ in range(draw(st.integers(0, 3))):
         line = lines[draw(st.integers(0, len(lines) - 1))]
@@ -318,7 +318,7 @@ def mutations(draw: st.DrawFn) -> str:
 async def test_any_change_of_an_offer_is_answered_or_refused(
     kit: type[Kit], offer: str
 ) -> None:
-    """No mutation raises anything foreign, or leaves the peer unable to close."""
+    """No mutation raises a foreign error or prevents the close."""
     end = kit.End()
     try:
         said = await end.peer.answer(offer)
@@ -329,12 +329,12 @@ async def test_any_change_of_an_offer_is_answered_or_refused(
     assert said.startswith("v=0") or "\n" not in said
 
 
-# -- the end
+# The end.
 
 
 @pytest.mark.realtime
 async def test_the_far_side_closing_is_told(make_end: MakeEnd, kit: type[Kit]) -> None:
-    """Once, with a reason, to the one side that did not close."""
+    """Once, with a reason, to the side that did not close."""
     client, server = make_end(), make_end()
     await kit.join(client, server)
     await server.peer.close()
@@ -351,7 +351,7 @@ async def test_the_far_side_closing_is_told(make_end: MakeEnd, kit: type[Kit]) -
 async def test_a_peer_that_vanishes_is_noticed(
     make_end: MakeEnd, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By consent checks (RFC 7675), here sped up from their 30 s."""
+    """By consent checks (RFC 7675), here faster than 30 s."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
     monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
     client, server = make_end(), make_end()
@@ -367,7 +367,7 @@ async def test_a_peer_that_vanishes_is_noticed(
 async def test_a_peer_that_vanishes_is_asked_for(
     make_end: MakeEnd, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long before consent expires: 13 s of silence are enough, here sped up."""
+    """Before consent expires: after 13 s of silence, here faster."""
     monkeypatch.setattr(_aiortc, "SILENCE", 0.1)
     monkeypatch.setattr(_aiortc, "LOOK", 0.05)
     monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.02)
@@ -383,7 +383,7 @@ async def test_a_peer_that_vanishes_is_asked_for(
 async def test_a_peer_that_is_silent_and_answers_is_there(
     make_end: MakeEnd, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing to say is no reason to give it up."""
+    """Silence alone does not end the connection."""
     monkeypatch.setattr(_aiortc, "SILENCE", 0.0)
     monkeypatch.setattr(_aiortc, "LOOK", 0.02)
     monkeypatch.setattr(_aiortc, "packets_received", lambda dtls: 0)
@@ -399,7 +399,7 @@ async def test_a_peer_that_is_silent_and_answers_is_there(
 async def test_a_connection_that_fails_ends_the_wait(
     make_end: MakeEnd, kit: type[Kit]
 ) -> None:
-    """A wrong certificate: `wait_open` raises instead of waiting for ever."""
+    """With a wrong certificate, `wait_open` raises."""
     client, server = make_end(), make_end()
     other = await make_end().peer.offer()
     answer = await server.peer.answer(await client.peer.offer())
@@ -469,8 +469,8 @@ async def _open(client: End, server: End) -> None:
 async def test_closing_from_any_state_leaves_nothing(
     kit: type[Kit], reach: Any
 ) -> None:
-    """No descriptor, thread or task; twice is fine; a wait for open ends."""
-    await _reach_and_close(kit, reach)  # the first round warms up
+    """No descriptor, thread or task; twice; a wait for open ends."""
+    await _reach_and_close(kit, reach)  # The first round warms up.
     before = await kit.settled()
     await _reach_and_close(kit, reach)
     assert await kit.settled() == before
@@ -495,7 +495,7 @@ async def _reach_and_close(kit: type[Kit], reach: Any) -> None:
 
 @pytest.mark.realtime
 async def test_a_close_that_is_cancelled_still_closes(kit: type[Kit]) -> None:
-    """Whoever waits may leave; the closing goes on."""
+    """A cancelled caller does not stop the close."""
     before = await kit.settled()
     client, server = kit.End(), kit.End()
     await kit.join(client, server)
@@ -506,7 +506,7 @@ async def test_a_close_that_is_cancelled_still_closes(kit: type[Kit]) -> None:
     assert await kit.settled() == before
 
 
-# -- the private parts that we use
+# Private parts of aiortc and aioice.
 
 
 async def test_the_private_parts_are_where_we_look(make_end: MakeEnd) -> None:
@@ -532,7 +532,7 @@ async def test_the_private_parts_are_where_we_look(make_end: MakeEnd) -> None:
 
 
 async def test_the_guard_turns_bad_strings_into_binary() -> None:
-    """Per transport: the class stays as it was."""
+    """For one transport: the class is not changed."""
     seen: list[tuple[int, int, bytes]] = []
 
     class Sctp:
@@ -548,7 +548,7 @@ async def test_the_guard_turns_bad_strings_into_binary() -> None:
 
 
 async def test_loopback_is_gathered_once(make_end: MakeEnd) -> None:
-    """After ours, aioice's own gathering adds nothing."""
+    """aioice's own gathering then adds no candidate."""
     pc = make_end().peer._pc
     [transceiver] = pc.getTransceivers()
     transport = transceiver.receiver.transport.transport
@@ -559,7 +559,7 @@ async def test_loopback_is_gathered_once(make_end: MakeEnd) -> None:
 
 
 def _unplug(end: End) -> None:
-    """Close the sockets of an end without a word to the other."""
+    """Close the sockets of an end without notice."""
     for transport in _ice(end.peer):
         for protocol in transport._connection._protocols:
             protocol.transport.abort()
@@ -569,7 +569,7 @@ def _ice(peer: Peer) -> list[aiortc.RTCIceTransport]:
     return [each.receiver.transport.transport for each in peer._pc.getTransceivers()]
 
 
-#: An offer of ours without candidates, so that no mutation of an address is spoken to.
+#: An offer without candidates, so that no mutated address is contacted.
 OFFER = """\
 v=0
 o=- 4004199173 4004199173 IN IP4 0.0.0.0

@@ -1,4 +1,4 @@
-"""The WebRTC driver against a small service of the same parts, on loopback."""
+"""The WebRTC transport against a small service on loopback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.realtime
 async def test_a_call_from_connect_to_close(
     kit: type[Kit], service: Service, key: str
 ) -> None:
-    """Connect, exchange frames in order, close; the service learns of the end."""
+    """Connect, exchange frames in order, close; the service sees the end."""
     transport = webrtc()
     await transport.connect(kit.target(service.url, key=key))
     assert transport.call_id == "rtc_1"
@@ -64,7 +64,7 @@ async def test_a_call_from_connect_to_close(
 async def test_the_service_gets_offer_and_session(
     kit: type[Kit], service: Service
 ) -> None:
-    """With an API key the session object goes along; the offer names loopback only."""
+    """An API key also sends the session; the offer has loopback only."""
     transport = webrtc(ice_servers=[IceServer("stun:192.0.2.9")])
     await transport.connect(kit.target(service.url))
     await transport.close()
@@ -78,7 +78,7 @@ async def test_the_service_gets_offer_and_session(
 
 
 async def test_sound_passes_both_ways(kit: type[Kit], service: Service) -> None:
-    """The source is heard by the service, the service by the sink."""
+    """The service gets the source's audio, the sink gets the service's."""
     voice = kit.ToneSource(880)
     service.options["next_audio"] = lambda: voice.read(480)
     heard = kit.Heard()
@@ -91,7 +91,7 @@ async def test_sound_passes_both_ways(kit: type[Kit], service: Service) -> None:
 
 
 async def test_the_source_is_asked_in_frames(kit: type[Kit], service: Service) -> None:
-    """480 samples at a time, and a source that ends is followed by silence."""
+    """480 samples at a time; an ended source gives silence."""
     asked: list[int] = []
 
     def read(samples: int) -> bytes:
@@ -107,7 +107,7 @@ async def test_the_source_is_asked_in_frames(kit: type[Kit], service: Service) -
 
 
 async def test_flushing_reaches_the_sink() -> None:
-    """The client says when; a transport without a sink has nothing to drop."""
+    """Without a sink, a flush does nothing."""
     sink = BufferSink()
     webrtc(sink=sink).flush_audio()
     webrtc().flush_audio()
@@ -117,7 +117,7 @@ async def test_flushing_reaches_the_sink() -> None:
 async def test_frames_sent_while_connecting_arrive(
     kit: type[Kit], service: Service
 ) -> None:
-    """They wait for the channel; before `connect` there is nothing to wait for."""
+    """They are queued for the channel; before `connect`, `send` raises."""
     transport = webrtc()
     with pytest.raises(NotConnected):
         await transport.send("too early")
@@ -130,7 +130,7 @@ async def test_frames_sent_while_connecting_arrive(
 
 
 async def test_bad_utf_8_comes_as_bytes(kit: type[Kit], service: Service) -> None:
-    """A frame that is no text is still a frame."""
+    """An invalid frame is delivered."""
     transport = webrtc()
     await transport.connect(kit.target(service.url))
     await service.end.send_raw(51, b"\xff")
@@ -141,7 +141,7 @@ async def test_bad_utf_8_comes_as_bytes(kit: type[Kit], service: Service) -> Non
 async def test_sending_waits_for_a_service_that_does_not_read(
     kit: type[Kit], service: Service
 ) -> None:
-    """What waits is bounded; closing frees those who send."""
+    """The buffer is bounded; closing wakes the senders."""
     transport = webrtc()
     await transport.connect(kit.target(service.url))
     peer = transport._peer
@@ -159,7 +159,7 @@ async def test_sending_waits_for_a_service_that_does_not_read(
 
 
 async def test_what_waited_arrives_in_order(kit: type[Kit], service: Service) -> None:
-    """None overtakes another where several send at once."""
+    """Concurrent senders do not overtake each other."""
     transport = webrtc()
     await transport.connect(kit.target(service.url))
     frames = [f"{n}".ljust(100_000) for n in range(12)]
@@ -171,7 +171,7 @@ async def test_what_waited_arrives_in_order(kit: type[Kit], service: Service) ->
 async def test_one_source_goes_over_to_the_next_connection(
     kit: type[Kit], service: Service
 ) -> None:
-    """While both stand the first one has all of it; then the second, without a gap."""
+    """The first connection has it, then the second, without a gap."""
     transport = webrtc(source=kit.ToneSource(440))
     await transport.connect(kit.target(service.url))
     heir = transport.again()
@@ -190,7 +190,7 @@ async def test_one_source_goes_over_to_the_next_connection(
 
 
 async def test_losing_the_service_is_told(kit: type[Kit], service: Service) -> None:
-    """What came before is given out, then `ConnectionLost` names the reason."""
+    """Earlier frames, then `ConnectionLost` with the reason."""
     transport = webrtc()
     await transport.connect(kit.target(service.url))
     service.end.peer.send("last")
@@ -210,7 +210,7 @@ async def test_losing_the_service_is_told(kit: type[Kit], service: Service) -> N
 async def test_frames_that_nobody_reads_are_bounded(
     kit: type[Kit], service: Service
 ) -> None:
-    """A reader that never comes costs the connection, not the memory."""
+    """Without a reader, the connection ends and memory stays bounded."""
     transport = webrtc()
     transport._inbox._limit = 2
     await transport.connect(kit.target(service.url))
@@ -225,13 +225,13 @@ async def test_frames_that_nobody_reads_are_bounded(
 
 
 def unplug(end: End) -> None:
-    """Close the sockets of an end without a word to the other."""
+    """Close the sockets of an end without notice."""
     for each in end.peer._pc.getTransceivers():
         for protocol in each.receiver.transport.transport._connection._protocols:
             protocol.transport.abort()
 
 
-# -- failures of connect
+# Failures of connect.
 
 
 async def _refused(kit: type[Kit], raw: RawServer, service: Service) -> str:
@@ -261,7 +261,7 @@ async def _hanging(kit: type[Kit], raw: RawServer, service: Service) -> str:
 
 
 async def _silent(kit: type[Kit], raw: RawServer, service: Service) -> str:
-    """The service answers and is gone: its port is dead."""
+    """The service answers and its port is then dead."""
 
     async def altered(end: End, answer: str) -> str:
         await end.peer.close()
@@ -334,7 +334,7 @@ async def test_a_failed_connect_says_why_and_leaves_nothing(
     kind: type[DuologueError],
     message: str,
 ) -> None:
-    """One line that names the step, and no descriptor, thread or task of ours."""
+    """A one-line message names the step; everything is freed."""
     url = await arrange(kit, raw_server, service)
     transport = webrtc(source=kit.ToneSource(440), sink=BufferSink())
     with pytest.raises(kind) as caught:
@@ -354,7 +354,7 @@ async def test_a_failed_connect_says_why_and_leaves_nothing(
 async def test_a_connect_may_end_at_any_await(
     kit: type[Kit], service: Service, how: str, turns: int
 ) -> None:
-    """After so many turns of the loop: cancelled, or closed by someone else."""
+    """Cancelled, or closed by another task, after some turns of the loop."""
     transport = webrtc()
     connecting = asyncio.create_task(transport.connect(kit.target(service.url)))
     for _ in range(turns):
@@ -374,7 +374,7 @@ async def test_a_connect_may_end_at_any_await(
 
 
 async def test_ten_calls_leave_nothing(kit: type[Kit], service: Service) -> None:
-    """Descriptors, threads and tasks are as before, after the first call."""
+    """Descriptors, threads and tasks are as after the first call."""
     async with asyncio.timeout(60):
         await _call(kit, service)
         await _until(lambda: not _ours())
@@ -386,7 +386,7 @@ async def test_ten_calls_leave_nothing(kit: type[Kit], service: Service) -> None
 
 
 async def test_connecting_is_quick(kit: type[Kit], service: Service) -> None:
-    """On loopback a second is plenty (0.04 to 0.06 s measured on two shared cores)."""
+    """Below a second on loopback (0.04 to 0.06 s measured on two cores)."""
     transport = webrtc()
     started = time.perf_counter()
     await transport.connect(kit.target(service.url))
@@ -396,7 +396,7 @@ async def test_connecting_is_quick(kit: type[Kit], service: Service) -> None:
 
 
 async def test_it_is_a_transport() -> None:
-    """The checker holds it: the driver fits the seam."""
+    """For the type checker."""
     transport: Transport = webrtc()
     assert isinstance(transport, WebRTCTransport)
     await transport.close()
@@ -423,11 +423,11 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-# -- what it offers beside
+# Optional protocols.
 
 
 async def test_statistics_count_what_passes(kit: type[Kit], service: Service) -> None:
-    """Packets both ways, and what the far side reports once it has."""
+    """Packets both ways, and the far side's reports."""
     voice = kit.ToneSource(880)
     service.options["next_audio"] = lambda: voice.read(480)
     transport = webrtc(source=kit.ToneSource(440), sink=BufferSink())
@@ -451,7 +451,7 @@ async def test_statistics_count_what_passes(kit: type[Kit], service: Service) ->
 
 
 async def test_muted_is_silence(kit: type[Kit], service: Service) -> None:
-    """The packets go on; the service hears nothing in them."""
+    """Packets continue; they contain silence."""
     transport = webrtc(source=kit.ToneSource(440))
     transport.set_muted(True)
     await transport.connect(kit.target(service.url))
@@ -465,7 +465,7 @@ async def test_muted_is_silence(kit: type[Kit], service: Service) -> None:
 
 
 async def test_both_sides_can_be_listened_to(kit: type[Kit], service: Service) -> None:
-    """As it goes out and as it comes, also where no sink is."""
+    """Sent and received audio, also without a sink."""
     voice = kit.ToneSource(880)
     service.options["next_audio"] = lambda: voice.read(480)
     said, heard = kit.Heard(), kit.Heard()
@@ -481,7 +481,7 @@ async def test_both_sides_can_be_listened_to(kit: type[Kit], service: Service) -
 async def test_ice_servers_are_asked_by_configuration(
     kit: type[Kit], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """STUN and TURN, with their secrets; what is no server is said by its name."""
+    """STUN and TURN with their secrets; an invalid one is named."""
     servers: list[aiortc.RTCIceServer] = []
     gatherer = aiortc.RTCIceGatherer
 

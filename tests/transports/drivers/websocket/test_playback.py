@@ -1,4 +1,4 @@
-"""Playing what came at once, in real time, and counting what was heard."""
+"""Playback in real time, and reports of the played duration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def until_silent(playback: Playback) -> None:
 
 
 async def test_parts_follow_each_other_without_a_gap() -> None:
-    """All of each is heard; the beginning and the end of each is told."""
+    """All audio is played; the beginning and end of parts are reported."""
     sink = BufferSink()
     async with playing(Mixer(None, sink)) as (playback, heard):
         playback.add("a", 0, ms(50))
@@ -54,7 +54,7 @@ async def test_parts_follow_each_other_without_a_gap() -> None:
 
 
 async def test_sound_that_comes_in_pieces_is_one_part() -> None:
-    """Cut anywhere, within a sample too, and with pauses between."""
+    """Cut anywhere, also within a sample, and with pauses."""
     sink = BufferSink()
     pcm = bytes(range(1, 201)) * 24
     async with playing(Mixer(None, sink)) as (playback, heard):
@@ -67,7 +67,7 @@ async def test_sound_that_comes_in_pieces_is_one_part() -> None:
 
 
 async def test_half_a_sample_at_the_end_is_dropped() -> None:
-    """It holds nobody up."""
+    """It does not delay later audio."""
     sink = BufferSink()
     async with playing(Mixer(None, sink)) as (playback, _):
         playback.add("a", 0, ms(20) + b"\x09")
@@ -77,7 +77,7 @@ async def test_half_a_sample_at_the_end_is_dropped() -> None:
 
 
 async def test_stopping_all_drops_what_waits_and_what_comes_late() -> None:
-    """What was heard until then stays told."""
+    """The reports so far stay."""
     sink = BufferSink()
     async with playing(Mixer(None, sink)) as (playback, heard):
         playback.add("a", 0, ms(1000))
@@ -113,7 +113,7 @@ async def test_stopping_one_lets_the_others_be_heard() -> None:
 async def test_a_sink_that_fails_ends_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is logged, and nothing counts as heard that was not."""
+    """The error is logged, and unplayed audio is not reported."""
 
     def fail(pcm: bytes) -> None:
         raise RuntimeError("mine")
@@ -126,7 +126,7 @@ async def test_a_sink_that_fails_ends_alone(
 
 
 async def test_a_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a pause of the process sound goes on at its own speed."""
+    """After a stall of the process, audio continues in real time."""
     monkeypatch.setattr(_playback, "_CATCH_UP", 0.0)
     loop = asyncio.get_running_loop()
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""The WebSocket driver: the local service where it can, a small server where not."""
+"""The WebSocket transport against the local service, and against a small server."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def words(session: Session) -> list[tuple[str, str]]:
 
 @attrs.define
 class Far:
-    """A small server: what it was asked, what it got, and what it does."""
+    """A small server: its requests, its received frames, and its script."""
 
     url: str = ""
     requests: list[Request] = attrs.field(factory=list)
@@ -95,7 +95,7 @@ class Far:
                 self.got.append(json.loads(frame))
 
     async def until(self, count: int, kind: str | None = None) -> list[dict[str, Any]]:
-        """What came, of a type or of all, once there is so much of it."""
+        """Wait until there are so many events, of one type or of all."""
         async with asyncio.timeout(20):
             while True:
                 found = [e for e in self.got if kind in (None, e["type"])]
@@ -132,11 +132,11 @@ def with_session(target: Target, **session: Any) -> Target:
     return attrs.evolve(target, session=session)
 
 
-# -- against the local service
+# The local service.
 
 
 async def test_a_typed_turn(client: Client) -> None:
-    """Text both ways, and the configuration is in force before the first line."""
+    """Text both ways; the configuration is in effect before the first line."""
     config = SessionConfig(output_modalities=("text",), instructions="Be brief.")
     session = await client.start_session(config, transport=websocket())
     await session.send_text("hello")
@@ -148,7 +148,7 @@ async def test_a_typed_turn(client: Client) -> None:
 
 
 async def test_a_transcription_session_is_one_by_its_address(client: Client) -> None:
-    """Its kind is fixed by the URL, so it is asked for there, without a model."""
+    """The URL fixes its type, without a model."""
     transport = websocket()
     target = Target(
         base_url=client.base_url,
@@ -167,7 +167,7 @@ async def test_a_transcription_session_is_one_by_its_address(client: Client) -> 
 
 
 async def test_a_wrong_key_is_refused_by_an_error_and_a_close() -> None:
-    """As the real service does it, behind the upgrade; the key is never repeated."""
+    """After the upgrade, as by the real service; the key is not repeated."""
     async with LocalService(parts=Parts(), key="sk-right") as service:
         target = Target(
             base_url=service.base_url,
@@ -188,7 +188,7 @@ async def test_a_wrong_key_is_refused_by_an_error_and_a_close() -> None:
 async def test_a_refusal_is_an_error_of_connecting(
     far: Far, kit: type[Kit], code: int, kind: type[Exception], status: int, told: bool
 ) -> None:
-    """With what the event says, or with the reason of the close where none came."""
+    """With the text of the event, or of the close without one."""
 
     async def refuse(socket: ServerConnection) -> None:
         if told:
@@ -208,7 +208,7 @@ async def test_a_refusal_is_an_error_of_connecting(
 async def test_a_refusal_does_not_repeat_the_key(
     far: Far, kit: type[Kit], told: bool
 ) -> None:
-    """Whether the event says it or the close, and whosever key it is."""
+    """In the event or in the close, for any key."""
     said = "wrong key odd-key-1, not sk-proj-Ab_9 or Bearer abc.def-1"
 
     async def refuse(socket: ServerConnection) -> None:
@@ -226,7 +226,7 @@ async def test_a_refusal_does_not_repeat_the_key(
 
 
 async def test_a_close_does_not_repeat_the_key(far: Far, kit: type[Kit]) -> None:
-    """Its reason stands in the state and in the log."""
+    """Its reason is in the state and in the log."""
 
     async def close(socket: ServerConnection) -> None:
         await socket.close(1008, "ek_12ab expired, odd-key-1 too")
@@ -245,7 +245,7 @@ async def test_a_close_does_not_repeat_the_key(far: Far, kit: type[Kit]) -> None
 async def test_an_error_that_ends_nothing_is_given_out(
     far: Far, kit: type[Kit]
 ) -> None:
-    """The first event may be one, and the session goes on."""
+    """The first event may be an error in a session that continues."""
 
     async def complain(socket: ServerConnection) -> None:
         await socket.send('{"type":"error"}')
@@ -265,7 +265,7 @@ async def test_an_error_that_ends_nothing_is_given_out(
 
 @pytest.mark.realtime
 async def test_a_sideband_sees_and_sends_as_the_call_does(client: Client) -> None:
-    """It joins by the call's id, without `session.created` and without configuring."""
+    """It joins by the call id, without `session.created` and configuration."""
     transport = webrtc()
     call = await client.start_session(TYPED, transport=transport)
     assert transport.call_id is not None
@@ -282,11 +282,11 @@ async def test_a_sideband_sees_and_sends_as_the_call_does(client: Client) -> Non
     assert ended.connection.status is SessionStatus.CLOSED
 
 
-# -- connecting
+# Connecting.
 
 
 async def test_address_and_key(far: Far, kit: type[Kit]) -> None:
-    """The model goes in the address, the key in a header and nowhere else."""
+    """The model is in the URL, the key in a header only."""
     transport = websocket()
     target = with_session(
         kit.target(far.url, key="sk-secret"),
@@ -311,7 +311,7 @@ async def test_address_and_key(far: Far, kit: type[Kit]) -> None:
 async def test_a_call_that_is_not_known_yet_is_asked_for_again(
     far: Far, kit: type[Kit]
 ) -> None:
-    """A sideband can be quicker than its call."""
+    """A sideband may connect before its call."""
     far.statuses = [404, 404]
     transport = websocket(call_id="rtc_one")
     await transport.connect(kit.target(far.url))
@@ -323,7 +323,7 @@ async def test_a_call_that_is_not_known_yet_is_asked_for_again(
 async def test_a_call_that_there_is_not_is_an_error(
     far: Far, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a while; and nothing but 404 is asked for again."""
+    """After a while; only a 404 is repeated."""
     monkeypatch.setattr(_websocket, "CALL_PATIENCE", 0.1)
     far.statuses = [404] * 10
     with pytest.raises(SignallingError) as caught:
@@ -338,7 +338,7 @@ async def test_a_call_that_there_is_not_is_an_error(
 async def test_a_session_of_ones_own_is_not_asked_for_again(
     far: Far, kit: type[Kit]
 ) -> None:
-    """404 without a call is a wrong address."""
+    """Without a call, a 404 is a wrong URL."""
     far.statuses = [404]
     with pytest.raises(SignallingError, match=r"404.*a base URL ends in /v1"):
         await websocket().connect(kit.target(far.url))
@@ -346,7 +346,7 @@ async def test_a_session_of_ones_own_is_not_asked_for_again(
 
 
 async def test_a_redirect_is_not_followed(far: Far, kit: type[Kit]) -> None:
-    """The key goes to the host that was named and to no other."""
+    """The key is sent only to the named host."""
     far.statuses, far.headers = [307], {"Location": "/elsewhere"}
     with pytest.raises(SignallingError, match="redirects"):
         await websocket().connect(kit.target(far.url))
@@ -354,7 +354,7 @@ async def test_a_redirect_is_not_followed(far: Far, kit: type[Kit]) -> None:
 
 
 async def test_a_refusal_says_what_the_service_said(far: Far, kit: type[Kit]) -> None:
-    """In one line, and without the key that it repeats."""
+    """In one line, without the repeated key."""
     far.statuses = [429]
     far.headers = {"Retry-After": "7"}
     far.body = json.dumps({"error": {"message": "no money for sk-test\n\x1b[31m"}})
@@ -380,7 +380,7 @@ async def test_an_address_that_leads_nowhere(
 
 
 async def test_what_is_no_websocket_is_said(raw_server: Any, kit: type[Kit]) -> None:
-    """A service that speaks another language, and one that never answers."""
+    """A service of another protocol, and one that never answers."""
     raw_server.reply = b"SSH-2.0-OpenSSH\r\n\r\n"
     with pytest.raises(SignallingError, match="does not speak WebSocket"):
         await websocket().connect(kit.target(raw_server.url))
@@ -405,7 +405,7 @@ async def test_a_key_that_no_header_carries(kit: type[Kit], far: Far) -> None:
 async def test_the_key_is_not_logged(
     far: Far, kit: type[Kit], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not even where everything is."""
+    """Not even at debug level."""
     caplog.set_level(logging.DEBUG)
     transport = websocket()
     await transport.connect(kit.target(far.url, key="sk-secret"))
@@ -429,7 +429,7 @@ def test_a_sideband_is_a_call_and_has_no_sound(options: dict[str, Any]) -> None:
         websocket(**options)
 
 
-# -- how it ends
+# The end.
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_a_sideband_is_a_call_and_has_no_sound(options: dict[str, Any]) -> None:
 async def test_close_codes_are_told(
     far: Far, kit: type[Kit], code: int, reason: str, message: str
 ) -> None:
-    """With the code, for whoever decides whether to try again."""
+    """With the code, which decides about a reconnect."""
 
     async def close(socket: ServerConnection) -> None:
         await socket.close(code, reason)
@@ -464,7 +464,7 @@ async def test_close_codes_are_told(
 
 
 async def test_a_cable_that_is_cut(far: Far, kit: type[Kit]) -> None:
-    """No close frame: code 1006, in the state too."""
+    """Without a close frame: code 1006, in the state too."""
 
     async def cut(socket: ServerConnection) -> None:
         await far.until(1)
@@ -487,7 +487,7 @@ async def test_a_cable_that_is_cut(far: Far, kit: type[Kit]) -> None:
 async def test_a_service_that_answers_no_ping_is_given_up(
     far: Far, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer that vanished is noticed."""
+    """An unreachable peer is detected."""
     monkeypatch.setattr(_websocket, "PING", 0.05)
 
     async def fall_silent(socket: ServerConnection) -> None:
@@ -504,7 +504,7 @@ async def test_a_service_that_answers_no_ping_is_given_up(
 async def test_a_frame_that_is_too_large_ends_it(
     far: Far, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is taken is bounded."""
+    """The size of received frames is bounded."""
     monkeypatch.setattr(_websocket, "FRAME_LIMIT", 1000)
 
     async def shout(socket: ServerConnection) -> None:
@@ -522,7 +522,7 @@ async def test_a_frame_that_is_too_large_ends_it(
 async def test_sending_waits_for_a_service_that_does_not_read(
     far: Far, kit: type[Kit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits is bounded; closing frees the sender."""
+    """The buffer is bounded; closing wakes the sender."""
     monkeypatch.setattr(_websocket, "SEND_LIMIT", 1000)
     monkeypatch.setattr(_websocket, "CLOSE_PATIENCE", 0.1)
 
@@ -546,7 +546,7 @@ async def test_sending_waits_for_a_service_that_does_not_read(
 
 
 async def test_a_lone_surrogate_is_refused(far: Far, kit: type[Kit]) -> None:
-    """It has no UTF-8; the connection lives on."""
+    """It is not valid UTF-8; the connection stays open."""
     transport = websocket()
     await transport.connect(kit.target(far.url))
     with pytest.raises(ValueError, match="Unicode"):
@@ -556,7 +556,7 @@ async def test_a_lone_surrogate_is_refused(far: Far, kit: type[Kit]) -> None:
     await transport.close()
 
 
-# -- sound
+# Audio.
 
 
 def delta(pcm: bytes, item: str = "item_1") -> str:
@@ -574,7 +574,7 @@ def delta(pcm: bytes, item: str = "item_1") -> str:
 
 
 class Reports:
-    """What a transport does by itself."""
+    """The events and facts that a transport reports."""
 
     def __init__(self, transport: Any) -> None:
         self.all: list[tuple[str, dict[str, Any]]] = []
@@ -587,7 +587,7 @@ class Reports:
 
 
 async def test_the_source_is_sent_in_frames_of_20_ms(far: Far, kit: type[Kit]) -> None:
-    """Once the service is configured; each is reported as it is sent."""
+    """After the configuration; each frame is reported as it is sent."""
 
     async def configured(socket: ServerConnection) -> None:
         await far.until(1, "session.update")
@@ -618,7 +618,7 @@ async def test_the_source_is_sent_in_frames_of_20_ms(far: Far, kit: type[Kit]) -
 
 
 async def test_muted_is_silence(far: Far, kit: type[Kit]) -> None:
-    """The service hears silence, and what was said meanwhile is not said later."""
+    """The service gets silence; muted audio is not sent later."""
 
     async def configured(socket: ServerConnection) -> None:
         await socket.send(json.dumps({"type": "session.created"}))
@@ -647,7 +647,7 @@ async def test_muted_is_silence(far: Far, kit: type[Kit]) -> None:
 async def test_a_source_that_fails_ends_alone(
     far: Far, kit: type[Kit], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The conversation goes on without it."""
+    """The session continues."""
 
     class Broken:
         def read(self, samples: int) -> bytes:
@@ -670,7 +670,7 @@ async def test_a_source_that_fails_ends_alone(
 
 
 async def test_what_came_is_played_in_real_time(far: Far, kit: type[Kit]) -> None:
-    """A second that came at once takes a second, and how much was heard is told."""
+    """A second takes a second, and the played duration is reported."""
 
     async def say(socket: ServerConnection) -> None:
         await socket.send(delta(SECOND[:24_001]))
@@ -705,7 +705,7 @@ async def test_what_came_is_played_in_real_time(far: Far, kit: type[Kit]) -> Non
 async def test_where_the_user_begins_to_speak_is_told_first(
     far: Far, kit: type[Kit]
 ) -> None:
-    """The record of what was heard stands before that of the interruption."""
+    """The played duration is recorded before the interruption."""
     go = asyncio.Event()
 
     async def say(socket: ServerConnection) -> None:
@@ -727,13 +727,13 @@ async def test_where_the_user_begins_to_speak_is_told_first(
     await anext(frames)
     began, *_, played = reports.of("duologue.played")
     assert began["ms"] == 0
-    # All but the frame that sounds just now, and one that may have come since.
+    # All but the current frame, and one that may have followed.
     assert 0 <= len(heard.pcm) // 48 - played["ms"] <= 40
     await transport.close()
 
 
 async def test_what_is_cut_off_is_played_no_more(far: Far, kit: type[Kit]) -> None:
-    """Neither what waits, nor what comes of it late; another item is heard."""
+    """Neither queued nor late audio of it; another item is played."""
     go = asyncio.Event()
 
     async def say(socket: ServerConnection) -> None:
@@ -769,7 +769,7 @@ async def test_what_is_cut_off_is_played_no_more(far: Far, kit: type[Kit]) -> No
 async def test_sound_that_is_not_pcm_is_refused(
     far: Far, kit: type[Kit], way: str
 ) -> None:
-    """It would be noise; without sound of ours any format is the app's affair."""
+    """It would be noise; without audio any format is accepted."""
     audio = {way: {"format": {"type": "audio/pcmu"}}}
     target = with_session(kit.target(far.url), type="realtime", model="m", audio=audio)
     sounding = websocket(source=QueueSource(), sink=BufferSink())
@@ -803,7 +803,7 @@ async def test_a_service_that_goes_over_to_another_format_is_not_played(
 
 
 async def test_events_that_are_none_do_no_harm(far: Far, kit: type[Kit]) -> None:
-    """Sound is looked for in all that comes; what is broken is passed on."""
+    """Invalid frames are delivered unchanged."""
     broken = [
         "[]",
         "1",
@@ -827,6 +827,6 @@ async def test_events_that_are_none_do_no_harm(far: Far, kit: type[Kit]) -> None
 
 
 async def test_it_is_a_transport() -> None:
-    """The checker holds it: the driver fits the seam."""
+    """For the type checker."""
     transport: Transport = websocket()
     await transport.close()
