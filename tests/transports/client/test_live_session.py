@@ -139,7 +139,7 @@ async def test_tools_change_in_flight() -> None:
     """Functions are sent to the service as specifications."""
 
     def now() -> str:
-        """The current time."""
+        """The time."""
         return "noon"
 
     async with client() as live:
