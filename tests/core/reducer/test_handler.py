@@ -5,10 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from immutables import Map
+from msgspec.structs import replace
 
-from duologue.core.reducer.handler import is_fact
+from duologue.core import (
+    Item,
+    Problem,
+    Session,
+    fold,
+)
+from duologue.core.reducer.handler import (
+    add_problem,
+    is_fact,
+    put_activity,
+    put_connection,
+    put_item,
+    put_problem,
+    put_turn,
+)
+from duologue.core.state.model import (
+    Activity,
+    Connection,
+)
 
-from ..talk import to_record
+from ..talk import to_record, to_records
 
 
 @pytest.mark.parametrize(
@@ -27,3 +47,52 @@ def test_things_count_from_where_they_come_from(type: str, dir: Any) -> None:
     assert [dir] == [
         way for way in ("in", "out", "local") if is_fact(to_record(frame, dir=way))
     ]
+
+
+def test_an_item_takes_its_place() -> None:
+    """That of its id, and of no other."""
+    other, old, new = Item("o"), Item("i"), Item("i", role="user")
+    session = Session("s", items=Map({"o": other, "i": old}))
+
+    assert put_item(session, new) == Session("s", items=Map({"o": other, "i": new}))
+
+
+def test_the_same_session_where_the_node_says_the_same() -> None:
+    """So that "nothing changed" is a question of identity."""
+    session = Session("s")
+
+    assert session is put_activity(session, Activity())
+    assert session is put_connection(session, Connection())
+
+
+def test_another_session_where_it_does_not() -> None:
+    """All its other nodes are the same objects."""
+    session = Session("s")
+    activity, connection = Activity(muted=True), Connection(epoch=1)
+
+    assert Session("s", activity=activity) == put_activity(session, activity)
+    assert Session("s", connection=connection) == put_connection(session, connection)
+
+
+def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
+    """Of the same kind and item; others are left alone."""
+    bare, other = Problem("k", "failed", None, "i"), Problem("k", "oh", None, "j")
+    session = add_problem(add_problem(Session("s"), other), bare)
+    blamed = put_problem(session, Problem("k", "why", "c", "i", 5.0))
+
+    assert blamed.problems == (other, Problem("k", "why", "c", "i"))
+    assert put_problem(Session("s"), bare).problems == (bare,)
+
+
+CREATED: Any = {"type": "response.created", "response": {"id": "r"}}
+
+
+def test_times_that_are_known() -> None:
+    """A response that has them is left as it is."""
+    session = fold(to_records([CREATED])).sessions["s"]
+    response = session.responses.by_id["r"]
+
+    assert put_turn(session, response, replace(response.turn)) is session
+    later = replace(response.turn, first_text_at=9.0)
+    after = put_turn(session, response, later)
+    assert after.responses.by_id["r"] == replace(response, turn=later)

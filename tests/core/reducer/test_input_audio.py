@@ -113,110 +113,6 @@ def test_without_times_there_are_none() -> None:
     assert (TurnTimes(response_id, user, None, None, None),) == select_turns(session)
 
 
-def turn() -> tuple[Service, str, str]:
-    """A user who spoke, and a reply that began."""
-    service = Service()
-    user = service.start_speech()
-    service.end_speech(user)
-    response = service.begin()
-    return service, user, response
-
-
-def test_the_times_of_a_turn() -> None:
-    """First text and audio since the end of speech; silence since the barge-in."""
-    service, user, response = turn()
-    said = service.say(response, ["Hello there"])
-    session = timed(
-        *((1.0, frame) for frame in service.frames[:1]),
-        *((2.0, frame) for frame in service.frames[1:6]),
-        *((2.5, f) for f in service.frames[6:] if "audio.delta" not in f["type"]),
-        (3.0, playing("started", response)),
-        (3.1, playing("started", response)),
-        (4.0, speech("speech_started", "v")),
-        (4.1, speech("speech_started", "w")),
-        (4.25, playing("cleared", response)),
-        (4.5, playing("cleared", response)),
-    )
-
-    assert (TurnTimes(response, user, 1000.0, 500.0, 250.0),) == select_turns(session)
-    assert (
-        session.items[said["item_id"]].truncation.audio_end_ms,  # type: ignore[union-attr]
-        session.items[said["item_id"]].truncation.heard,  # type: ignore[union-attr]
-    ) == (1250, "Hello there")
-
-
-def test_audio_that_is_played_out() -> None:
-    """The turn knows when; a second time does not count."""
-    service, _, response = turn()
-    session = timed(
-        *((1.0, frame) for frame in service.frames),
-        (2.0, playing("started", response)),
-        (5.0, playing("stopped", response)),
-        (6.0, playing("stopped", response)),
-    )
-
-    assert session.responses.by_id[response].turn.audio_finished_at == 5.0
-
-
-@pytest.mark.parametrize(
-    ("start", "end"), [(5.0, 1.0), (-1e308, 1e308), (float("nan"), 5.0), (0.0, 1e9)]
-)
-def test_times_that_cannot_be(start: float, end: float) -> None:
-    """They tell of no interruption, and raise nothing."""
-    service, _, response = turn()
-    said = service.say(response, ["Hello"])
-    session = timed(
-        *((start, frame) for frame in service.frames),
-        (start, playing("started", response)),
-        (end, playing("cleared", response)),
-    )
-
-    assert session.items[said["item_id"]].truncation is None
-
-
-def test_a_cut_marks_the_message_not_the_call() -> None:
-    """The last thing said was cut off, whatever else the response made."""
-    service, _, response = turn()
-    said = service.say(response, ["Hello"])
-    call = {"id": "c", "type": "function_call", "status": "in_progress"}
-    service.send("response.output_item.added", response_id=response, item=call)
-    service.send("output_audio_buffer.started", response_id=response)
-    service.send("output_audio_buffer.cleared", response_id=response)
-    session = fold_frames(*service.frames)
-
-    assert session.items["c"].truncation is None
-    assert session.items[said["item_id"]].truncation is not None
-
-
-def test_a_cut_of_nothing() -> None:
-    """A response without a message has nothing to mark."""
-    service, _, response = turn()
-    service.send("output_audio_buffer.started", response_id=response)
-    service.send("output_audio_buffer.cleared", response_id=response)
-
-    assert [
-        item.truncation for item in fold_frames(*service.frames).items.values()
-    ] == [None]
-
-
-def test_the_services_time_replaces_ours() -> None:
-    """What we worked out from the clock gives way to ``truncated``."""
-    service, _, response = turn()
-    said = service.say(response, ["Hello there you"])
-    service.send("output_audio_buffer.started", response_id=response)
-    service.send("output_audio_buffer.cleared", response_id=response)
-    ours = fold_frames(*service.frames)
-    at = {"item_id": said["item_id"], "content_index": 0}
-    service.send("conversation.item.truncated", **at, audio_end_ms=420)
-    theirs = fold_frames(*service.frames)
-
-    assert [
-        (cut.audio_end_ms, cut.confirmed)
-        for session in (ours, theirs)
-        if (cut := session.items[said["item_id"]].truncation)
-    ] == [(200, False), (420, True)]
-
-
 def test_local_facts() -> None:
     """Mute, volume, the playing position and cleared transcripts are in state."""
     service = Service()
@@ -261,16 +157,6 @@ def test_the_same_again_changes_nothing(frame: Frame) -> None:
     before, after = state.sessions["s"], again.sessions["s"]
 
     assert changed(before, after) == []
-
-
-def test_later_lines_show_after_clearing() -> None:
-    """Only what stood when the user cleared is gone."""
-    service = Service()
-    service.typed("old")
-    service.frames.append({"type": "duologue.cleared"})
-    service.typed("new")
-
-    assert [t.text for t in select_transcripts(fold_frames(*service.frames))] == ["new"]
 
 
 CLEARED: Frame = {"type": "input_audio_buffer.cleared"}
@@ -354,22 +240,20 @@ def test_a_commit_of_what_was_deleted() -> None:
     assert changed(state.sessions["s"], after.sessions["s"]) == []
 
 
-def test_an_answer_without_audio_is_not_cut_off() -> None:
-    """Its playback was cleared, and nothing that could be heard was lost."""
-    service, _, response = turn()
-    said = service.say(response, ["Hello"], spoken=False)
-    session = fold_frames(*service.frames, playing("cleared", response))
-
-    assert session.items[said["item_id"]].truncation is None
-    assert session.responses.by_id[response].turn.interrupted_at is not None
+FACTS: list[Frame] = [
+    {"type": "duologue.muted", "muted": True},
+    {"type": "duologue.volume", "volume": 0.5},
+    {"type": "duologue.cleared"},
+    {"type": "duologue.tick"},
+]
 
 
-def test_what_was_played_to_its_end_is_not_cut_off() -> None:
-    """Clearing an empty buffer interrupts nobody."""
-    service, _, response = turn()
-    said = service.say(response, ["Hello"])
-    frames = [playing("started", response), playing("stopped", response)]
-    session = fold_frames(*service.frames, *frames, playing("cleared", response))
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact["type"])
+def test_the_same_fact_again_changes_nothing(fact: Frame) -> None:
+    """Every node but the dedup is the same object."""
+    service = Service()
+    service.typed("hello")
+    before = fold(to_records([*service.frames, fact]))
+    after = fold([to_record(fact, at=0.0)], before)
 
-    assert session.items[said["item_id"]].truncation is None
-    assert session.responses.by_id[response].turn.interrupted_at is None
+    assert changed(before.sessions["s"], after.sessions["s"]) == []

@@ -6,14 +6,31 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Problem, Session, Transcript, fold, select_transcripts
+from duologue.core import (
+    Item,
+    Problem,
+    Session,
+    fold,
+    select_transcripts,
+)
+from duologue.core.reducer.items import MAX_GAPS, finish_item
 from duologue.core.reducer.parts import MAX_SEGMENTS
-from duologue.core.state.model import Part, Segment, Truncation
+from duologue.core.state.model import (
+    Call,
+    McpCall,
+    Part,
+    Segment,
+)
 from duologue.core.state.rope import Rope
 
-from ..talk import Frame, Service, fold_frames, message, to_record, to_records
+from ..talk import Frame, Service, changed, fold_frames, message, to_record, to_records
+
+ONE, TWO = Segment("1", "A", 0.5, 1.0, "hello"), Segment("2", "B", 0.5, 1.0, "you")
+
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
 AT: Frame = {"item_id": "u", "content_index": 0}
 
 
@@ -210,17 +227,6 @@ def said(text: str, item_id: str = "a") -> Frame:
     return {"type": "conversation.item.done", "item": item}
 
 
-def test_truncation_keeps_the_text() -> None:
-    """The line is marked with the time and with what was heard by then."""
-    session = fold_frames(said("one two three four"), truncated(500))
-
-    assert (
-        Transcript(
-            "a", "assistant", "one two three four", True, 500, "one two", 1000.1, 1000.1
-        ),
-    ) == select_transcripts(session)
-
-
 @pytest.mark.parametrize("text", ["", None])
 @pytest.mark.parametrize("type", ["output_audio", "output_text"])
 def test_an_empty_text_does_not_blank_it(type: str, text: str | None) -> None:
@@ -233,33 +239,6 @@ def test_an_empty_text_does_not_blank_it(type: str, text: str | None) -> None:
     session = fold_frames(said("one two"), truncated(100), echo)
 
     assert lines(session) == [("assistant", "one two", True)]
-
-
-@pytest.mark.parametrize(
-    ("ms", "expected"),
-    [(-5, 0), (420.0, 420), (420.9, 420), (10**400, 86_400_000), (None, 0)],
-)
-def test_strange_times_of_truncation(ms: Any, expected: int) -> None:
-    """Negative, broken and endless times are brought back to what can be."""
-    session = fold_frames(said("one two"), truncated(ms))
-
-    assert [expected] == [t.interrupted for t in select_transcripts(session)]
-
-
-def test_the_services_truncation_counts() -> None:
-    """Its first word replaces what we worked out; a second one does not."""
-    session = fold_frames(said("one two three"), truncated(400), truncated(900))
-
-    assert Truncation(400, "one") == session.items["a"].truncation
-
-
-def test_truncation_of_an_item_that_is_not_known() -> None:
-    """It stands there, without words, and takes them when they come."""
-    session = fold_frames(truncated(300), said("one two"))
-
-    assert [
-        (t.item_id, t.text, t.interrupted, t.heard) for t in select_transcripts(session)
-    ] == [("a", "one two", 300, None)]
 
 
 def test_a_re_seeded_echo_changes_nothing() -> None:
@@ -360,9 +339,6 @@ def test_the_conversation_has_a_name() -> None:
 def segment(name: str, text: str, **fields: Any) -> Frame:
     place = {"speaker": "A", "start": 0.5, "end": 1, **fields}
     return {"type": f"{TRANSCRIPTION}.segment", **AT, "id": name, "text": text, **place}
-
-
-ONE, TWO = Segment("1", "A", 0.5, 1.0, "hello"), Segment("2", "B", 0.5, 1.0, "you")
 
 
 @pytest.mark.parametrize(
@@ -467,3 +443,191 @@ def test_the_phase_of_an_item() -> None:
     placement = fold_frames(*frames).items["a"].placement
 
     assert placement.phase == "commentary"
+
+
+def test_a_gap_is_marked() -> None:
+    """A problem to show, and the item behind which words may be missing."""
+    service = Service()
+    gap = {"type": "duologue.gap", "reason": "overrun"}
+    item_id = service.typed("hello")
+    session = fold_frames(gap, *service.frames, {**gap, "reason": ""})
+
+    assert session.conversation.gaps == ("", item_id)
+    assert session.problems == (
+        Problem("gap", "overrun", at=1000.1),
+        Problem("gap", "records are missing", at=1000.4),
+    )
+
+
+def test_the_last_gaps() -> None:
+    """Older ones are in the log."""
+    gaps = [{"type": "duologue.gap", "reason": "x"}] * (MAX_GAPS + 5)
+
+    assert len(fold_frames(*gaps).conversation.gaps) == MAX_GAPS
+
+
+def test_later_lines_show_after_clearing() -> None:
+    """Only what stood when the user cleared is gone."""
+    service = Service()
+    service.typed("old")
+    service.frames.append({"type": "duologue.cleared"})
+    service.typed("new")
+
+    assert [t.text for t in select_transcripts(fold_frames(*service.frames))] == ["new"]
+
+
+HELLO = [{"type": "output_text", "text": "hello"}]
+
+
+def shown(item: Frame, what: str = "done") -> Frame:
+    return {"type": f"conversation.item.{what}", "item": item}
+
+
+def output_delta(item_id: str = "i") -> Frame:
+    at = {"response_id": "r", "item_id": item_id, "content_index": 0}
+    return {"type": "response.output_text.delta", **at, "delta": "hel"}
+
+
+def wire_call(status: str, arguments: str) -> Frame:
+    item = {"id": "i", "type": "function_call", "call_id": "c", "name": "f"}
+    return {**item, "status": status, "arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("frames", "status"),
+    [
+        ([shown(message("i", "assistant", []), "added")], "in_progress"),
+        ([shown(message("i", "user", [], "in_progress"), "added")], "in_progress"),
+        ([shown(message("i", "user", []), "added")], "completed"),
+        ([shown(message("i", "assistant", [], "in_progress"))], "completed"),
+        ([shown(message("i", "assistant", HELLO, "incomplete"))], "incomplete"),
+        ([shown(message("i", "user", [], "odd"), "added")], "in_progress"),
+        ([shown(wire_call("completed", ""), "added")], "in_progress"),
+        ([shown(wire_call("completed", "{}"), "added")], "completed"),
+        ([shown(wire_call("in_progress", "{}"))], "in_progress"),
+    ],
+)
+def test_when_an_item_is_over(frames: list[Frame], status: str) -> None:
+    """When it is done, or comes complete and nobody is still to say it."""
+    assert status == fold_frames(*frames).items["i"].status
+
+
+def test_incomplete_once_is_incomplete_for_good() -> None:
+    """A late echo does not heal it."""
+    cut = shown(message("i", "assistant", HELLO, "incomplete"))
+    echo = shown(message("i", "assistant", HELLO))
+
+    assert fold_frames(cut, echo).items["i"].status == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (message("i", "system", []), ("message", "system")),
+        ({"id": "i", "type": "function_call"}, ("function_call", "assistant")),
+        ({"id": "i", "type": "new"}, ("new", "assistant")),
+        (message("i", "", []), ("message", "assistant")),
+    ],
+)
+def test_its_type_and_role(item: Frame, expected: tuple[str, str]) -> None:
+    """As the service shows them, whatever a delta had made of it."""
+    found = fold_frames(output_delta(), shown(item, "added")).items["i"]
+
+    assert expected == (found.type, found.role)
+
+
+@pytest.mark.parametrize("what", ["added", "done", "retrieved"])
+@pytest.mark.parametrize(
+    "item",
+    [
+        message("i", "assistant", HELLO),
+        {"id": "i", "type": "function_call", "call_id": "c", "arguments": "{}"},
+        {"id": "i", "type": "function_call_output", "call_id": "c", "output": "5"},
+        {"id": "i", "type": "mcp_call", "error": {"type": "t"}},
+        {"id": "i", "type": "mcp_list_tools", "tools": [{"name": "f"}]},
+        {"id": "i", "type": "mcp_approval_request"},
+        {"id": "i", "type": "mcp_approval_response", "approve": True},
+        {"id": "i", "type": "new", "status": "completed"},
+        {"type": "message"},
+    ],
+)
+def test_the_same_again_changes_nothing(item: Frame, what: str) -> None:
+    """Every node but the dedup is the same object."""
+    before = fold([to_record(shown(item, what))])
+    after = fold([to_record(shown(item, what))], before)
+
+    assert changed(before.sessions["s"], after.sessions["s"]) == []
+
+
+def test_a_tombstone_stays_one() -> None:
+    """Whatever is shown of it."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "i"}
+    item = {"id": "i", "type": "mcp_call", "error": {"type": "t"}}
+    session = fold_frames(deleted, shown(item), shown(message("i", "user", HELLO)))
+
+    assert (session.items["i"].status, session.items["i"].parts) == ("deleted", ())
+    assert session.problems == ()
+
+
+def test_an_echo_of_an_epoch_before() -> None:
+    """What we put in again changes neither its words nor its end."""
+    again = shown(message("i", "user", [{"type": "input_text", "text": "other"}]))
+    session = fold(
+        [
+            to_record(shown(message("i", "user", HELLO)), at=1.0),
+            to_record({"type": "duologue.connected"}, epoch=1),
+            to_record(again, at=9.0, epoch=1),
+        ]
+    ).sessions["s"]
+
+    assert (Part("output_text", Rope("hello"), True),) == session.items["i"].parts
+    assert session.items["i"].placement.finished_at == 1.0
+
+
+@pytest.mark.parametrize("item_id", [None, ""])
+def test_an_item_without_an_id(item_id: Any) -> None:
+    """It cannot be kept."""
+    assert len(fold_frames(shown(message(item_id, "user", []))).items) == 0
+
+
+def test_the_phase() -> None:
+    """It stays when a later copy leaves it out."""
+    item = message("i", "assistant", HELLO)
+    frames = [shown({**item, "phase": "commentary"}), shown(item)]
+
+    assert fold_frames(*frames, frames[0]).items["i"].placement.phase == "commentary"
+
+
+def test_why_a_call_failed() -> None:
+    """It is told once, and again when the reason is another."""
+    wire_call = {"id": "i", "type": "mcp_call", "error": {"type": "t"}}
+    other = {**wire_call, "error": {"type": "t", "message": "m"}}
+    session = fold_frames(
+        shown(wire_call),
+        shown(wire_call),
+        shown(other),
+        shown({**wire_call, "error": None}),
+    )
+
+    assert [(p.kind, p.message, p.code) for p in session.problems] == [
+        ("mcp_failed", "m", "t")
+    ]
+
+
+def test_finishing_closes_what_grows() -> None:
+    """The parts of an assistant's message and the arguments of a call."""
+    item = Item("i", role="assistant", parts=(Part("output_text", Rope("a")),))
+    wire_call = Item("c", "mcp_call", call=Call(running=True, mcp=McpCall("maps")))
+
+    assert (Part("output_text", Rope("a"), True),) == finish_item(
+        item, 5.0, "completed"
+    ).parts
+    assert Call(final=True, complete=True, mcp=McpCall("maps")) == (
+        finish_item(wire_call, 5.0, "failed").call
+    )
+    assert (
+        finish_item(
+            finish_item(wire_call, 5.0, "failed"), 6.0, "failed"
+        ).placement.finished_at
+        == 5
+    )

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from immutables import Map
-from msgspec.structs import replace
 
-from duologue.core import Item, Record, events
+from duologue.core import Item, events
 from duologue.core.reducer.parts import (
     MAX_PARTS,
     MAX_SEGMENTS,
     add_segment,
     close_part,
-    estimate_heard,
+    close_parts,
     grow_audio,
     grow_text,
-    growing,
     merge_content,
-    put_item,
-    settle,
 )
 from duologue.core.state.model import Part, Segment, Session
 from duologue.core.state.rope import Rope
@@ -40,69 +32,6 @@ def said(text: str, audio: int = 0, status: str = "completed") -> Item:
     return Item("a", role="assistant", status=status, parts=(part,))
 
 
-def more(part: Part, *others: Part, **fields: Any) -> Session | None:
-    """The session after a delta of an item of these parts; None for the long way."""
-    item = Item("a", parts=(part, *others))
-    session = Session("s", items=Map({"a": item}))
-    at: dict[str, Any] = {"item_id": "a", "content_index": 0, "delta": "x", **fields}
-    event = events.ResponseOutputTextDelta(response_id="r", output_index=0, **at)
-    record = Record(1, "s", "in", event, b"")
-    return growing(lambda session, event, record: None)(session, event, record)
-
-
-def test_words_behind_words_take_a_short_way() -> None:
-    """They are appended to the one part of their item, and nothing else changes."""
-    said = Part("output_text", Rope("a"), audio_bytes=3)
-    after = more(said)
-
-    assert after is not None
-    assert after.items["a"].parts == (Part("output_text", Rope("ax"), audio_bytes=3),)
-    # All else is for others to look at.
-    assert more(said, item_id="unknown") is None
-    assert more(said, content_index=1) is None
-    assert more(said, said) is None
-    assert more(said, delta="") is None
-    assert more(replace(said, final=True)) is None
-    assert more(Part("output_text")) is None
-
-
-@pytest.mark.parametrize(
-    ("item", "ms", "expected"),
-    [
-        # One second of audio, 10 of 20 characters after half of it.
-        (said("abcd fghi klmn pqrst", 48_000), 500, "abcd fghi"),
-        (said("abcd fghi klmn pqrst", 48_000), 999, "abcd fghi klmn"),
-        (said("abcd fghi klmn pqrst", 48_000), 1000, "abcd fghi klmn pqrst"),
-        (said("abcd fghi klmn pqrst", 48_000), 9000, "abcd fghi klmn pqrst"),
-        (said("abcd fghi klmn pqrst", 48_000), 0, ""),
-        # No audio came by here: 15 characters a second.
-        (said("abcd fghi klmn pqrst"), 700, "abcd fghi"),
-        (said("abcd fghi klmn pqrst"), 9000, "abcd fghi klmn pqrst"),
-        # Cut off while it was made: the words ran ahead of the audio.
-        (said("abcd fghi klmn pqrst", 9600, "incomplete"), 200, ""),
-        (said("abcd fghi klmn pqrst", 9600, "incomplete"), 400, "abcd"),
-        (said("word", 48_000), 500, ""),
-        (said("今日はいい天気です", 48_000), 500, "今日はい"),
-        (said("line\nbreak", 48_000), 700, "line"),
-        (said("", 48_000), 500, None),
-        (Item("a"), 500, None),
-    ],
-)
-def test_what_was_heard(item: Item, ms: int, expected: str | None) -> None:
-    """By its share of the audio, at most at the rate of speech, in whole words."""
-    assert expected == estimate_heard(item, ms, 48.0)
-
-
-@given(st.text(), st.integers(0, 86_400_000), st.integers(0, 10**12), st.booleans())
-def test_what_was_heard_is_a_beginning(
-    text: str, ms: int, audio: int, complete: bool
-) -> None:
-    """Whatever the numbers are."""
-    item = said(text, audio, "completed" if complete else "incomplete")
-
-    assert text.startswith(estimate_heard(item, ms, 48.0) or "")
-
-
 def test_parts_may_come_out_of_order() -> None:
     """Those in between are open and of no type, until theirs is known."""
     item = delta(Item("a"), 2, "output_text", "c")
@@ -112,7 +41,7 @@ def test_parts_may_come_out_of_order() -> None:
 
     assert (Part(""), Part(""), Part("output_text", Rope("c"))) == item.parts
     assert Part("output_audio", Rope("a")) == filled.parts[0]
-    assert all(part.final for part in settle(filled).parts)
+    assert all(part.final for part in close_parts(filled).parts)
 
 
 def test_many_parts_at_most() -> None:
@@ -219,7 +148,7 @@ def test_an_announcement_leaves_what_is_final() -> None:
     assert item is merge_content(
         item, (events.TextPart(text="x"),), done=True, news=False
     )
-    assert item is settle(item)
+    assert item is close_parts(item)
 
 
 def test_an_announcement_of_a_part_beyond_all_reason() -> None:
@@ -235,11 +164,3 @@ def test_no_content_says_nothing() -> None:
     item = Item("a", parts=(Part("output_text", Rope("b")),))
 
     assert item is merge_content(item, (), done=True, news=True)
-
-
-def test_an_item_takes_its_place() -> None:
-    """That of its id, and of no other."""
-    other, old, new = Item("o"), Item("i"), Item("i", role="user")
-    session = Session("s", items=Map({"o": other, "i": old}))
-
-    assert put_item(session, new) == Session("s", items=Map({"o": other, "i": new}))

@@ -5,9 +5,40 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from duologue.core import Store, select_is_settled
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duologue.core import (
+    Item,
+    Session,
+    Store,
+    Transcript,
+    TurnTimes,
+    fold,
+    select_is_settled,
+    select_transcripts,
+    select_turns,
+)
 from duologue.core.effects import commands
+from duologue.core.reducer.playback import estimate_heard
+from duologue.core.state.model import (
+    Activity,
+    Part,
+    Truncation,
+)
+from duologue.core.state.rope import Rope
 from duologue.core.views.notices import notices
+
+from ..talk import (
+    Frame,
+    Service,
+    audio,
+    fold_frames,
+    message,
+    to_record,
+    to_records,
+)
 
 #: 100 ms of sound.
 SOUND = base64.b64encode(bytes(4800)).decode()
@@ -200,3 +231,328 @@ def test_a_second_item_that_is_cut_off_too() -> None:
     talk.event("conversation.item.truncated", item_id="b", **cut)
     assert talk.session.activity.playing is None
     assert talk.session.responses.by_id["r"].turn.interrupted_at == at
+
+
+def test_what_was_played() -> None:
+    """Of an item that is there."""
+    service = Service()
+    item_id = service.reply("good day")
+    service.send("conversation.item.deleted", item_id="gone")
+    played = {"type": "duologue.played", "item_id": item_id, "ms": 40}
+    lost = [{**played, "item_id": name} for name in ("gone", "?")]
+    session = fold_frames(*service.frames, played, played, *lost)
+
+    assert session.items[item_id].placement.played_ms == 40
+    assert session.items["gone"].placement.played_ms is None
+    assert session.activity == Activity()
+
+
+def truncated(ms: Any) -> Frame:
+    at = {"item_id": "a", "content_index": 0}
+    return {"type": "conversation.item.truncated", **at, "audio_end_ms": ms}
+
+
+def spoken(text: str, item_id: str = "a") -> Frame:
+    part = {"type": "output_audio", "transcript": text}
+    item = message(item_id, "assistant", [part])
+    return {"type": "conversation.item.done", "item": item}
+
+
+def test_truncation_keeps_the_text() -> None:
+    """The line is marked with the time and with what was heard by then."""
+    session = fold_frames(spoken("one two three four"), truncated(500))
+
+    assert (
+        Transcript(
+            "a", "assistant", "one two three four", True, 500, "one two", 1000.1, 1000.1
+        ),
+    ) == select_transcripts(session)
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [(-5, 0), (420.0, 420), (420.9, 420), (10**400, 86_400_000), (None, 0)],
+)
+def test_strange_times_of_truncation(ms: Any, expected: int) -> None:
+    """Negative, broken and endless times are brought back to what can be."""
+    session = fold_frames(spoken("one two"), truncated(ms))
+
+    assert [expected] == [t.interrupted for t in select_transcripts(session)]
+
+
+def test_the_services_truncation_counts() -> None:
+    """Its first word replaces what we worked out; a second one does not."""
+    session = fold_frames(spoken("one two three"), truncated(400), truncated(900))
+
+    assert Truncation(400, "one") == session.items["a"].truncation
+
+
+def test_truncation_of_an_item_that_is_not_known() -> None:
+    """It stands there, without words, and takes them when they come."""
+    session = fold_frames(truncated(300), spoken("one two"))
+
+    assert [
+        (t.item_id, t.text, t.interrupted, t.heard) for t in select_transcripts(session)
+    ] == [("a", "one two", 300, None)]
+
+
+def spoken_item(text: str, audio: int = 0, status: str = "completed") -> Item:
+    part = Part("output_audio", Rope(text), True, audio)
+    return Item("a", role="assistant", status=status, parts=(part,))
+
+
+@pytest.mark.parametrize(
+    ("item", "ms", "expected"),
+    [
+        # One second of audio, 10 of 20 characters after half of it.
+        (spoken_item("abcd fghi klmn pqrst", 48_000), 500, "abcd fghi"),
+        (spoken_item("abcd fghi klmn pqrst", 48_000), 999, "abcd fghi klmn"),
+        (spoken_item("abcd fghi klmn pqrst", 48_000), 1000, "abcd fghi klmn pqrst"),
+        (spoken_item("abcd fghi klmn pqrst", 48_000), 9000, "abcd fghi klmn pqrst"),
+        (spoken_item("abcd fghi klmn pqrst", 48_000), 0, ""),
+        # No audio came by here: 15 characters a second.
+        (spoken_item("abcd fghi klmn pqrst"), 700, "abcd fghi"),
+        (spoken_item("abcd fghi klmn pqrst"), 9000, "abcd fghi klmn pqrst"),
+        # Cut off while it was made: the words ran ahead of the audio.
+        (spoken_item("abcd fghi klmn pqrst", 9600, "incomplete"), 200, ""),
+        (spoken_item("abcd fghi klmn pqrst", 9600, "incomplete"), 400, "abcd"),
+        (spoken_item("word", 48_000), 500, ""),
+        (spoken_item("今日はいい天気です", 48_000), 500, "今日はい"),
+        (spoken_item("line\nbreak", 48_000), 700, "line"),
+        (spoken_item("", 48_000), 500, None),
+        (Item("a"), 500, None),
+    ],
+)
+def test_what_was_heard(item: Item, ms: int, expected: str | None) -> None:
+    """By its share of the audio, at most at the rate of speech, in whole words."""
+    assert expected == estimate_heard(item, ms, 48.0)
+
+
+@given(st.text(), st.integers(0, 86_400_000), st.integers(0, 10**12), st.booleans())
+def test_what_was_heard_is_a_beginning(
+    text: str, ms: int, audio: int, complete: bool
+) -> None:
+    """Whatever the numbers are."""
+    item = spoken_item(text, audio, "completed" if complete else "incomplete")
+
+    assert text.startswith(estimate_heard(item, ms, 48.0) or "")
+
+
+def speech(what: str, item_id: str = "u", **fields: Any) -> Frame:
+    return {"type": f"input_audio_buffer.{what}", "item_id": item_id, **fields}
+
+
+def playing(what: str, response_id: str = "r") -> Frame:
+    return {"type": f"output_audio_buffer.{what}", "response_id": response_id}
+
+
+def timed(*frames: tuple[float | None, Frame]) -> Session:
+    return fold(to_record(frame, at=at) for at, frame in frames).sessions["s"]
+
+
+def turn() -> tuple[Service, str, str]:
+    """A user who spoke, and a reply that began."""
+    service = Service()
+    user = service.start_speech()
+    service.end_speech(user)
+    response = service.begin()
+    return service, user, response
+
+
+def test_the_times_of_a_turn() -> None:
+    """First text and audio since the end of speech; silence since the barge-in."""
+    service, user, response = turn()
+    said = service.say(response, ["Hello there"])
+    session = timed(
+        *((1.0, frame) for frame in service.frames[:1]),
+        *((2.0, frame) for frame in service.frames[1:6]),
+        *((2.5, f) for f in service.frames[6:] if "audio.delta" not in f["type"]),
+        (3.0, playing("started", response)),
+        (3.1, playing("started", response)),
+        (4.0, speech("speech_started", "v")),
+        (4.1, speech("speech_started", "w")),
+        (4.25, playing("cleared", response)),
+        (4.5, playing("cleared", response)),
+    )
+
+    assert (TurnTimes(response, user, 1000.0, 500.0, 250.0),) == select_turns(session)
+    assert (
+        session.items[said["item_id"]].truncation.audio_end_ms,  # type: ignore[union-attr]
+        session.items[said["item_id"]].truncation.heard,  # type: ignore[union-attr]
+    ) == (1250, "Hello there")
+
+
+def test_audio_that_is_played_out() -> None:
+    """The turn knows when; a second time does not count."""
+    service, _, response = turn()
+    session = timed(
+        *((1.0, frame) for frame in service.frames),
+        (2.0, playing("started", response)),
+        (5.0, playing("stopped", response)),
+        (6.0, playing("stopped", response)),
+    )
+
+    assert session.responses.by_id[response].turn.audio_finished_at == 5.0
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(5.0, 1.0), (-1e308, 1e308), (float("nan"), 5.0), (0.0, 1e9)]
+)
+def test_times_that_cannot_be(start: float, end: float) -> None:
+    """They tell of no interruption, and raise nothing."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"])
+    session = timed(
+        *((start, frame) for frame in service.frames),
+        (start, playing("started", response)),
+        (end, playing("cleared", response)),
+    )
+
+    assert session.items[said["item_id"]].truncation is None
+
+
+def test_a_cut_marks_the_message_not_the_call() -> None:
+    """The last thing said was cut off, whatever else the response made."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"])
+    call = {"id": "c", "type": "function_call", "status": "in_progress"}
+    service.send("response.output_item.added", response_id=response, item=call)
+    service.send("output_audio_buffer.started", response_id=response)
+    service.send("output_audio_buffer.cleared", response_id=response)
+    session = fold_frames(*service.frames)
+
+    assert session.items["c"].truncation is None
+    assert session.items[said["item_id"]].truncation is not None
+
+
+def test_a_cut_of_nothing() -> None:
+    """A response without a message has nothing to mark."""
+    service, _, response = turn()
+    service.send("output_audio_buffer.started", response_id=response)
+    service.send("output_audio_buffer.cleared", response_id=response)
+
+    assert [
+        item.truncation for item in fold_frames(*service.frames).items.values()
+    ] == [None]
+
+
+def test_the_services_time_replaces_ours() -> None:
+    """What we worked out from the clock gives way to ``truncated``."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello there you"])
+    service.send("output_audio_buffer.started", response_id=response)
+    service.send("output_audio_buffer.cleared", response_id=response)
+    ours = fold_frames(*service.frames)
+    at = {"item_id": said["item_id"], "content_index": 0}
+    service.send("conversation.item.truncated", **at, audio_end_ms=420)
+    theirs = fold_frames(*service.frames)
+
+    assert [
+        (cut.audio_end_ms, cut.confirmed)
+        for session in (ours, theirs)
+        if (cut := session.items[said["item_id"]].truncation)
+    ] == [(200, False), (420, True)]
+
+
+def test_an_answer_without_audio_is_not_cut_off() -> None:
+    """Its playback was cleared, and nothing that could be heard was lost."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"], spoken=False)
+    session = fold_frames(*service.frames, playing("cleared", response))
+
+    assert session.items[said["item_id"]].truncation is None
+    assert session.responses.by_id[response].turn.interrupted_at is not None
+
+
+def test_what_was_played_to_its_end_is_not_cut_off() -> None:
+    """Clearing an empty buffer interrupts nobody."""
+    service, _, response = turn()
+    said = service.say(response, ["Hello"])
+    frames = [playing("started", response), playing("stopped", response)]
+    session = fold_frames(*service.frames, *frames, playing("cleared", response))
+
+    assert session.items[said["item_id"]].truncation is None
+    assert session.responses.by_id[response].turn.interrupted_at is None
+
+
+LOST = {"type": "duologue.disconnected", "reason": "gone"}
+
+
+CREATED: Any = {"type": "response.created", "response": {"id": "r"}}
+
+
+DELTA: Any = {
+    "type": "response.output_text.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "delta": "x",
+}
+
+
+SHOWN: Any = message("a", "assistant", [], status="in_progress")
+
+
+OUTPUT: Any = {
+    "type": "response.output_item.added",
+    "response_id": "r",
+    "item": SHOWN,
+}
+
+
+SPOKEN: Any = {
+    "type": "response.output_audio.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "delta": audio(48_000),
+}
+
+
+PART: Any = {
+    "type": "response.content_part.added",
+    "response_id": "r",
+    "item_id": "a",
+    "part": {"type": "audio", "transcript": "one two three four"},
+}
+
+
+CALL: Any = {"type": "function_call", "id": "c", "name": "f", "call_id": "c"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "lost_at", "expected"),
+    [
+        # What the player said, or else what the clock says.
+        (
+            [PART, SPOKEN, {"type": "duologue.played", "item_id": "a", "ms": 300}],
+            9.0,
+            300,
+        ),
+        ([PART, SPOKEN], 1.5, 500),
+        # Words ran ahead of the audio: nothing of them was heard.
+        ([PART], 9.0, 0),
+        # Nothing is known without times, or where they run backwards.
+        ([PART, SPOKEN], None, None),
+        ([PART, SPOKEN], 0.5, None),
+        # Text is read, not heard, and a call is neither.
+        ([OUTPUT, DELTA], 9.0, None),
+        ([{**OUTPUT, "item": CALL}], 9.0, None),
+    ],
+)
+def test_what_was_heard_of_an_answer_that_is_lost(
+    frames: list[Any], lost_at: float | None, expected: int | None
+) -> None:
+    """An answer that a lost connection cuts off is marked with where it was."""
+    records = [to_record(frame, at=1.0) for frame in (CREATED, *frames)]
+    session = fold([*records, to_record(LOST, at=lost_at)]).sessions["s"]
+    cut = [item.truncation for item in session.items.values()]
+
+    assert [found and found.audio_end_ms for found in cut] == [expected]
+
+
+def test_an_answer_of_which_nothing_stands() -> None:
+    """Where its item was deleted there is nothing to mark."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "a"}
+    session = fold(to_records([CREATED, PART, SPOKEN, deleted, LOST])).sessions["s"]
+
+    assert session.items["a"].truncation is None
+    assert session.responses.by_id["r"].status == "incomplete"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import Problem, Record, Session, fold
-from duologue.core.reducer.requests import MAX_SENT, answered
+from duologue.core.reducer.requests import MAX_SENT, clear_in_flight
 from duologue.core.state.model import SentEvent
 
 from ..talk import Frame, changed, to_record
@@ -191,4 +191,4 @@ def test_an_answer_to_nothing() -> None:
     """A response that nobody asked for answers nothing."""
     session = Session("s")
 
-    assert session is answered(session)
+    assert session is clear_in_flight(session)

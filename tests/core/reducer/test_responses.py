@@ -19,7 +19,15 @@ from duologue.core import (
 from duologue.core.state.model import Part
 from duologue.core.state.rope import Rope
 
-from ..talk import Frame, Service, changed, fold_frames, message, to_record, to_records
+from ..talk import (
+    Frame,
+    Service,
+    changed,
+    fold_frames,
+    message,
+    to_record,
+    to_records,
+)
 
 
 def texts(session: Session) -> list[tuple[str, bool]]:
@@ -462,3 +470,132 @@ def test_an_aside_that_is_known_by_its_end() -> None:
 
     assert asked[0] == asked[1]
     assert after.sessions["s"].responses.by_id["r"].status == "completed"
+
+
+LOST = {"type": "duologue.disconnected", "reason": "gone"}
+
+
+def answering() -> tuple[Service, str]:
+    """A service in the middle of an answer."""
+    service = Service()
+    service.created()
+    said = service.say(service.begin(), ["good", " da"])
+    return service, said["item_id"]
+
+
+@pytest.mark.parametrize(
+    "fact", [LOST, {**LOST, "expected": True}, {"type": "duologue.closed"}]
+)
+def test_the_response_in_work_is_lost(fact: Any) -> None:
+    """It is over, its item keeps the words that came, and nothing is active."""
+    service, item_id = answering()
+    session = fold(to_records([*service.frames, fact])).sessions["s"]
+    (response,) = session.responses.by_id.values()
+
+    assert (response.status, response.reason) == ("incomplete", "disconnected")
+    assert session.responses.active is None
+    assert session.items[item_id].status == "incomplete"
+    assert [(t.text, t.final) for t in select_transcripts(session)] == [
+        ("good da", True)
+    ]
+
+
+def test_what_comes_after_it_is_lost_heals_nothing() -> None:
+    """A response ends once."""
+    service, _ = answering()
+    state = fold(to_records([*service.frames, LOST]))
+    (response_id,) = state.sessions["s"].responses.by_id
+    service.frames.clear()
+    service.end(response_id)
+    again = fold(to_records([*service.frames, LOST]), state)
+
+    assert changed(state.sessions["s"], again.sessions["s"]) == []
+
+
+def test_a_connection_that_handed_over() -> None:
+    """Its end takes only what it brought itself."""
+    service, item_id = answering()
+    records = to_records(service.frames)
+    newer = [
+        to_record({"type": "duologue.connecting"}, epoch=1),
+        to_record({"type": "duologue.connected"}, epoch=1),
+    ]
+    service.frames.clear()
+    theirs = service.begin()
+    service.say(theirs, ["hello"])
+    records += [*newer, *(to_record(f, epoch=1) for f in service.frames)]
+    records.append(to_record(LOST))
+    session = fold(records).sessions["s"]
+
+    assert session.connection.status == "open"
+    assert session.responses.active == theirs
+    assert session.items[item_id].status == "incomplete"
+    assert [r.status for r in session.responses.by_id.values()].count(
+        "in_progress"
+    ) == 1
+
+
+CREATED: Any = {"type": "response.created", "response": {"id": "r"}}
+
+
+DELTA: Any = {
+    "type": "response.output_text.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "delta": "x",
+}
+
+
+SHOWN: Any = message("a", "assistant", [], status="in_progress")
+
+
+ADDED: Any = {"type": "conversation.item.added", "item": SHOWN}
+
+
+OUTPUT: Any = {
+    "type": "response.output_item.added",
+    "response_id": "r",
+    "item": SHOWN,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"), [("completed", "completed"), ("cancelled", "incomplete")]
+)
+def test_no_item_of_a_response_that_is_over_stays_open(status: str, ended: str) -> None:
+    """Those that it forgot end as it did, those that had ended stay as they were."""
+    service = Service()
+    response = service.begin()
+    whole = service.say(response, ["one"], index=0)
+    service.finish(whole)
+    open_ = service.say(response, ["two"], index=1)
+    service.end(response, [], status)
+    items = fold(to_records(service.frames)).sessions["s"].items
+
+    assert items[whole["item_id"]].status == "completed"
+    assert items[open_["item_id"]].status == ended
+
+
+DONE: Any = {"type": "response.done", "response": {"id": "r", "status": "completed"}}
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        # Words behind the end of their item, in its part or in another one.
+        [{**OUTPUT, "type": "response.output_item.done"}, DELTA],
+        [
+            {**OUTPUT, "type": "response.output_item.done"},
+            {**DELTA, "content_index": 1},
+        ],
+        # Nobody but the deltas says that it belongs to the response.
+        [ADDED, DELTA],
+        [ADDED, {**DELTA, "delta": ""}],
+    ],
+)
+def test_no_part_of_a_response_that_is_over_stays_open(frames: list[Any]) -> None:
+    """So that its line is final, whatever came when."""
+    session = fold(to_records([CREATED, *frames, DONE])).sessions["s"]
+    item = session.items["a"]
+
+    assert (item.status, all(part.final for part in item.parts)) == ("completed", True)

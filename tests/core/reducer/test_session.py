@@ -14,6 +14,7 @@ from duologue.core import (
     select_is_connected,
     select_problems,
 )
+from duologue.core.state.model import Activity
 
 from ..talk import Frame, Service, fold_frames, to_record, to_records
 
@@ -407,3 +408,16 @@ def test_the_time_to_live_is_that_of_a_connection() -> None:
     after = fold(records).sessions["s"].connection.expires_at
 
     assert (before, after) == (3600.0, None)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [([], None), ([1.0], 1.0), ([1.0, 2.0], 2.0), ([2.0, 1.0], 2.0), ([None], None)],
+)
+def test_the_time_of_the_last_tick(times: list[float], expected: float | None) -> None:
+    """It never goes back."""
+    frame = {"type": "duologue.tick"}
+    state = fold(to_record(frame, at=at) for at in times)
+    activity = state.sessions.get("s", Session("s")).activity
+
+    assert Activity(last_tick_at=expected) == activity

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Problem, Session, Usage
+from duologue.core import Session, Usage
 from duologue.core.events import ResponseUsage
-from duologue.core.reducer.usage import MAX_LIMITS, add_problem, add_usage, blame
+from duologue.core.reducer.usage import MAX_LIMITS, add_usage
 from duologue.core.state.model import RateLimit, SessionUsage, TranscriptionUsage
 
 from ..talk import Frame, fold_frames
@@ -101,16 +101,6 @@ def test_what_transcription_took(usages: list[Any], expected: Any) -> None:
     usage = fold_frames(*map(transcribed, usages)).usage
 
     assert SessionUsage(transcription=expected) == usage
-
-
-def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
-    """Of the same kind and item; others are left alone."""
-    bare, other = Problem("k", "failed", None, "i"), Problem("k", "oh", None, "j")
-    session = add_problem(add_problem(Session("s"), other), bare)
-    blamed = blame(session, Problem("k", "why", "c", "i", 5.0))
-
-    assert blamed.problems == (other, Problem("k", "why", "c", "i"))
-    assert blame(Session("s"), bare).problems == (bare,)
 
 
 USED: Frame = {

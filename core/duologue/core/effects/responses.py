@@ -101,13 +101,7 @@ def _is_free(session: Session) -> bool:
 
 def turn_detection(session: Session) -> ServerVad | SemanticVad | None:
     """The turn detection in force, None if it is off. The default is server VAD."""
-    config = session.connection.confirmed
-    audio = None if config is None else config.audio
-    if not isinstance(audio, events.AudioConfig):
-        return ServerVad()
-    if not isinstance(audio.input, events.AudioInput):
-        return ServerVad()
-    detection = audio.input.turn_detection
+    detection = session.connection.audio_input.turn_detection
     return ServerVad() if isinstance(detection, UnsetType) else detection
 
 

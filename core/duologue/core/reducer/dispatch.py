@@ -1,30 +1,29 @@
 """The reducer: ``reduce(state, record) -> state``, total and pure.
 
-Each event type has one function, in the table of the slice that it belongs to:
-`connection`, `requests`, `conversation`, `speech`, `responses`, `calls`, `mcp`,
-`ledger`, `translation`, `facts`. `placing` holds the rules of order, `content` those
-of text, `calling` those of calls, `showing` how a wire item is folded into ours,
-`outputs` what the events of a response share; the transitions are in `phases`. A
-function gives the session after the event, the same object if nothing changed, or
-None for an event that came too late to count.
+Each event type has one handler, in the table at the end of its module: `session`,
+`requests`, `items`, `input_audio`, `responses`, `playback`, `calls`, `mcp`, `usage`,
+`translation`. `ordering`, `outputs` and `parts` hold rules that several modules use;
+the transitions are in `state.transitions`. A handler returns the session after the
+event: the same object if nothing changed, None if the event came too late to count.
 
-Every event of a service and every local fact has its function. Of what a client sends
-these are counted only, because nothing can be seen of them before the service answers:
+Every server event and every local fact has a handler. These client events are only
+counted. They have no effect before the service answers with the event in the second
+column:
 
 ==============================================  =====================================
-``conversation.item.delete``                    seen by ``deleted``, or an error
-``conversation.item.retrieve``                  seen by ``retrieved``, or an error
-``conversation.item.truncate``                  seen by ``truncated``, or an error
-``input_audio_buffer.append``                   never acknowledged
-``input_audio_buffer.clear``                    seen by ``cleared``
-``input_audio_buffer.commit``                   seen by ``committed``, or an error
-``output_audio_buffer.clear``                   seen by ``cleared``
-``response.cancel``                             seen by ``response.done``, or an error
-``session.close``                               seen by ``session.closed``
-``session.input_audio_buffer.append``           never acknowledged
+``conversation.item.delete``                    ``deleted``, or an error
+``conversation.item.retrieve``                  ``retrieved``, or an error
+``conversation.item.truncate``                  ``truncated``, or an error
+``input_audio_buffer.append``                   never
+``input_audio_buffer.clear``                    ``cleared``
+``input_audio_buffer.commit``                   ``committed``, or an error
+``output_audio_buffer.clear``                   ``cleared``
+``response.cancel``                             ``response.done``, or an error
+``session.close``                               ``session.closed``
+``session.input_audio_buffer.append``           never
 ==============================================  =====================================
 
-Their ids are kept for a while, so that an error can be traced to them.
+Their ids are kept for a while, so that an error can name its cause.
 """
 
 from __future__ import annotations
@@ -44,43 +43,47 @@ from . import (
     calls,
     input_audio,
     items,
-    local_facts,
     mcp,
+    playback,
     requests,
     responses,
     session,
     translation,
     usage,
 )
-from .handler import Handler, way
+from .handler import Handler, direction_of
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
 _RECORDS = "; `read_log` makes records of lines, `Record.of` of a frame"
 
-#: The one place where an event is handled, by its class. The others are counted.
+#: The handler of each event class. Other events are only counted.
 HANDLERS: Mapping[type, Handler] = {
     **session.TABLE,
     **requests.TABLE,
     **items.TABLE,
     **input_audio.TABLE,
     **responses.TABLE,
+    **playback.TABLE,
     **calls.TABLE,
     **mcp.TABLE,
     **usage.TABLE,
     **translation.TABLE,
-    **local_facts.TABLE,
 }
 
-#: The same, by the way that a record must go for its event to be a fact.
+#: The same for each direction in which a record can change the state.
 _RECEIVED, _SENT, _LOCAL = (
-    {event: handler for event, handler in HANDLERS.items() if way(event) == direction}
+    {
+        event: handler
+        for event, handler in HANDLERS.items()
+        if direction_of(event) == direction
+    }
     for direction in get_args(Direction)
 )
 
 
 def reduce(state: State, record: Record) -> State:
-    """The state after one record. Never raises, never changes what it was given."""
+    """The state after one record. Never raises, never changes its arguments."""
     event: Any = record.event
     kind = event.__class__
     sessions = state.sessions
@@ -89,7 +92,7 @@ def reduce(state: State, record: Record) -> State:
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
         if event_id := event.event_id:
-            # Frames of two connections can mix while one hands over to the other.
+            # Frames of two connections can mix during a hand-over.
             epoch = record.epoch
             dedup = dedup.see(f"{epoch}:{event_id}" if epoch else event_id)
             if dedup is session.dedup:
@@ -99,7 +102,7 @@ def reduce(state: State, record: Record) -> State:
             dedup = replace(dedup, events=dedup.events + 1)
     elif record.dir == "out":
         handler = _SENT.get(kind)
-        sent = requests.note_sent(dedup.sent, event)
+        sent = requests.add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
     elif kind is Forgotten:
         return _without(state, record.session)
@@ -119,10 +122,10 @@ def reduce(state: State, record: Record) -> State:
 
 
 class _Duplicate:
-    """What an event that came before is taken for."""
+    """The class that stands for an event that was received before."""
 
 
-#: The reasons to count an event that no function handles, by its class.
+#: The counter of an event without a handler, by its class.
 _UNREAD = {_Duplicate: "duplicate", Unknown: "unknown", Malformed: "malformed"}
 
 
@@ -133,9 +136,9 @@ def _without(state: State, session_id: str) -> State:
 
 
 def fold(records: Iterable[Record], state: State | None = None) -> State:
-    """The state after all the records, beginning from an empty one.
+    """The state after all records; begins with an empty state by default.
 
-    Raises TypeError for what is no state, or holds what is no record.
+    Raises TypeError if the state is no `State`, or a record is no `Record`.
     """
     if state is None:
         state = State()

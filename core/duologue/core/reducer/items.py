@@ -1,39 +1,168 @@
-"""Items and the words of the user's audio.
+"""Items, and the transcripts of the user's audio.
 
-What a transcript carries beside its words (``logprobs``, ``languages``) stands in the
-log alone: nothing here depends on it.
+An item arrives in several events, each with a copy of it. `merge_item` merges a copy
+into the known item. Fields of a transcript that nothing depends on (``logprobs``,
+``languages``) are only in the log.
 """
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from typing import Any
+
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Item, Part, Problem, Segment, Session, Truncation
-from duologue.core.wire.audio_fields import bytes_per_ms
+from duologue.core.state.model import Item, Part, Problem, Segment, Session
 
-from .handler import Handler
-from .item_merge import show
-from .ordering import is_deleted, mention, place
+from .calls import close_call, is_call, link_call, merge_call
+from .handler import Handler, add_problem, put_item, put_problem
+from .ordering import ensure_item, is_deleted, place
 from .parts import (
     add_segment,
     close_part,
-    estimate_heard,
+    close_parts,
     grow_text,
-    growing,
-    put_item,
-    settle,
+    merge_content,
 )
-from .playback import stop_hearing
-from .usage import add_problem, add_transcription
+from .usage import add_transcription
 
-__all__ = ["LONGEST", "TABLE", "be_silent", "truncate"]
+__all__ = ["MAX_GAPS", "TABLE", "close_transcript", "finish_item", "merge_item"]
 
-#: Milliseconds of a day: no audio is longer, whatever a service says.
-LONGEST = 24 * 60 * 60 * 1000
+#: The number of gaps that a session keeps; older ones are in the log.
+MAX_GAPS = 100
+
+
+def merge_item(
+    session: Session,
+    wire: Any,
+    record: Record,
+    *,
+    done: bool,
+    response_id: str | None = None,
+    ended: str | None = None,
+    news: bool = True,
+) -> Session:
+    """The session with a wire item merged into the known item.
+
+    ``done`` means that the service has finished the item, ``ended`` is the final
+    status if the wire item has none. If it is not ``news``, final text stays unchanged.
+    A deleted item stays deleted; an item without an id is ignored.
+    """
+    if not wire.id:
+        return session
+    type, role = _type_and_role(wire, response_id)
+    item = session.items.get(wire.id)
+    if item is None:
+        session = ensure_item(
+            session, wire.id, record, role=role, type=type, response_id=response_id
+        )
+        item = session.items[wire.id]
+    if item.status == "deleted":
+        return session
+    shown = item
+    if (type and item.type != type) or (role is not None and item.role != role):
+        shown = replace(item, type=type or item.type, role=role or item.role)
+    # The client created the item again on a new connection.
+    news = news and item.placement.epoch == record.epoch
+    shown = _merged(shown, wire, record.at, done=done, ended=ended, news=news)
+    session = put_item(session, shown)
+    if shown.call is None:
+        return session
+    session = link_call(session, item.id)
+    return _report_failure(session, item, wire, record.at)
+
+
+def _type_and_role(wire: Any, response_id: str | None) -> tuple[str, str | None]:
+    """The type and the role of a wire item; "" and None if it does not have them."""
+    if isinstance(wire, events.MessageItem):
+        # An output message without a role is a reply.
+        return wire.type, wire.role or (None if response_id is None else "assistant")
+    return wire.name if isinstance(wire, events.UnknownItem) else wire.type, None
+
+
+def _merged(
+    item: Item,
+    wire: Any,
+    at: float | None,
+    *,
+    done: bool,
+    ended: str | None,
+    news: bool,
+) -> Item:
+    """The item with the wire item merged in, finished if that is complete."""
+    if ended is None and wire.status == "in_progress":
+        # Contradictory: the response decides whether a call is complete.
+        done = done and not isinstance(wire, events.FunctionCallItem)
+    complete = done or wire.status in ("completed", "incomplete")
+    if isinstance(wire, events.MessageItem):
+        item = _merge_message(item, wire, done=complete, news=news and done)
+    else:
+        item = merge_call(item, wire, done=done)
+    if done or (complete and _has_content(item)):
+        item = finish_item(item, at, _status(wire, ended or "completed"))
+    return item
+
+
+def _merge_message(
+    item: Item, wire: events.MessageItem, *, done: bool, news: bool
+) -> Item:
+    if wire.phase is not None and wire.phase != item.placement.phase:
+        placement = replace(item.placement, phase=wire.phase)
+        item = replace(item, placement=placement)
+    return merge_content(item, wire.content, done=done, news=news)
+
+
+def _has_content(item: Item) -> bool:
+    """Whether an item with the status ``completed`` can be complete.
+
+    The beta had no ``done`` event, so the status alone finishes an item. A reply
+    without parts and a call without arguments are not complete, whatever their status.
+    """
+    if is_call(item):
+        return item.call is not None and bool(item.call.arguments)
+    return item.role != "assistant" or bool(item.parts)
+
+
+def _status(wire: Any, ended: str) -> str:
+    if wire.status == "incomplete":
+        return "incomplete"
+    if isinstance(wire, events.McpCallItem) and wire.error is not None:
+        return "failed"
+    return "completed" if wire.status == "completed" else ended
+
+
+def finish_item(item: Item, at: float | None, ended: str) -> Item:
+    """The item with a final status; a transcript of user audio can still arrive."""
+    if item.role == "assistant":
+        item = close_parts(item)
+    status = transitions.next_status(
+        transitions.ITEM, item.status, transitions.ITEM_ENDS[ended]
+    )
+    item = close_call(item, status)
+    placement = item.placement
+    if placement.finished_at is None and at is not None:
+        placement = replace(placement, finished_at=at)
+    if item.status == status and placement is item.placement:
+        return item
+    return replace(item, status=status, placement=placement)
+
+
+def _report_failure(
+    session: Session, before: Item, wire: Any, at: float | None
+) -> Session:
+    """The session with the problem of an MCP call that failed."""
+    call = session.items[before.id].call
+    if call is None or call.error is None or not isinstance(wire, events.McpCallItem):
+        return session
+    if before.call is not None and before.call.error == call.error:
+        return session
+    code = wire.error.type if wire.error else None
+    return put_problem(session, Problem("mcp_failed", call.error, code, before.id, at))
+
+
+# Events.
 
 
 def _on_created(
@@ -52,109 +181,68 @@ def _on_added(
 ) -> Session:
     if not event.item.id or is_deleted(session, event.item.id):
         return session
-    session = show(session, event.item, record, done=False)
+    session = merge_item(session, event.item, record, done=False)
     if event.item.status == "completed" and session.items[event.item.id].parts:
-        # The beta has no ``done``.
-        session = _hush(session, event.item.id)
+        # The beta has no ``conversation.item.done``.
+        session = _close_untranscribed(session, event.item.id)
     return place(session, event.item.id, event.previous_item_id)
 
 
 def _on_done(
     session: Session, event: events.ConversationItemDone, record: Record
 ) -> Session:
-    # A null predecessor here says nothing (17 of 17 in recorded traffic), and one
-    # that is named was named by ``added`` before.
-    session = show(session, event.item, record, done=True)
-    return _hush(session, event.item.id)
+    # A null predecessor means nothing here (17 of 17 in recorded traffic), and another
+    # one was already in ``added``.
+    session = merge_item(session, event.item, record, done=True)
+    return _close_untranscribed(session, event.item.id)
 
 
-def _hush(session: Session, item_id: str | None) -> Session:
-    """The session with the user's item at its end, where nobody writes it down."""
+def _close_untranscribed(session: Session, item_id: str | None) -> Session:
+    """The session with a user item closed, if transcription is off."""
     item = session.item(item_id)
-    if item is None or item.role != "user" or _transcribed(session):
+    if item is None or item.role != "user" or _is_transcribed(session):
         return session
-    return _with_item(session, be_silent(item))
+    return put_item(session, close_transcript(item))
 
 
-def be_silent(item: Item) -> Item:
-    """The item with no more words to come, unless it is gone."""
+def close_transcript(item: Item) -> Item:
+    """The item with no further transcript expected, unless it is deleted."""
     if item.status == "deleted":
         return item
     if item.parts:
-        return settle(item)
+        return close_parts(item)
     return replace(item, parts=(Part("input_audio", final=True),))
 
 
 def _on_retrieved(
     session: Session, event: events.ConversationItemRetrieved, record: Record
 ) -> Session:
-    """The service's own copy fills in what we missed, and takes nothing away.
+    """The copy of the service adds missing content and removes nothing.
 
-    It has no words of what was truncated, and it is older than the deltas that came
-    since: what is final here stays.
+    It has no text of truncated audio, and it is older than deltas that arrived since,
+    so final text stays unchanged.
     """
     done = event.item.status in ("completed", "incomplete")
-    return show(session, event.item, record, done=done, news=False)
+    return merge_item(session, event.item, record, done=done, news=False)
 
 
-def _with_item(session: Session, item: Item) -> Session:
-    """The session with this item; itself if it has it."""
-    return session if session.items[item.id] is item else put_item(session, item)
-
-
-def _transcribed(session: Session) -> bool:
-    """Whether the words of the user's audio are going to come, as far as is known."""
-    config = session.connection.confirmed
-    audio = getattr(config, "audio", UNSET)
-    if not isinstance(audio, events.AudioConfig):
-        return True
-    if not isinstance(audio.input, events.AudioInput):
-        return True
-    return audio.input.transcription is not None
+def _is_transcribed(session: Session) -> bool:
+    """Whether the user's audio is transcribed; true if the configuration is unknown."""
+    return session.connection.audio_input.transcription is not None
 
 
 def _on_deleted(
     session: Session, event: events.ConversationItemDeleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record)
+    session = ensure_item(session, event.item_id, record)
     item = session.items[event.item_id]
     status = transitions.next_status(
         transitions.ITEM, item.status, transitions.ITEM_DELETED
     )
     if status == item.status:
         return session
-    stone = Item(item.id, item.type, item.role, status, placement=item.placement)
-    return put_item(session, stone)
-
-
-def _on_truncated(
-    session: Session, event: events.ConversationItemTruncated, record: Record
-) -> Session:
-    if is_deleted(session, event.item_id):
-        return session
-    session = mention(session, event.item_id, record, role="assistant")
-    session = truncate(session, event.item_id, event.audio_end_ms)
-    response_id = session.items[event.item_id].placement.response_id
-    return stop_hearing(session, response_id, record.at)
-
-
-def truncate(
-    session: Session, item_id: str, audio_end_ms: int, *, confirmed: bool = True
-) -> Session:
-    """The session with an item cut off at ``audio_end_ms``; its words are kept.
-
-    The service drops its transcript (API page, ``conversation.item.truncate``); ours
-    stays, marked, with an estimate of what was heard. What we worked out ourselves
-    (not ``confirmed``) gives way to what the service says, not the other way round.
-    """
-    item = session.items[item_id]
-    before = item.truncation
-    if before is not None and (before.confirmed or not confirmed):
-        return session
-    end = min(max(audio_end_ms, 0), LONGEST)
-    heard = estimate_heard(item, end, bytes_per_ms(session.connection.confirmed))
-    cut = Truncation(end, heard, confirmed)
-    return put_item(session, replace(item, truncation=cut))
+    tombstone = Item(item.id, item.type, item.role, status, placement=item.placement)
+    return put_item(session, tombstone)
 
 
 def _on_transcription_delta(
@@ -162,7 +250,7 @@ def _on_transcription_delta(
     event: events.ConversationItemInputAudioTranscriptionDelta,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record, role="user")
+    session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     return grow_text(session, item, event.content_index, "input_audio", event.delta)
 
@@ -172,14 +260,14 @@ def _on_transcription_completed(
     event: events.ConversationItemInputAudioTranscriptionCompleted,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record, role="user")
+    session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
     closed = close_part(
         item, event.content_index, "input_audio", event.transcript, may_blank=True
     )
-    return add_transcription(_with_item(session, closed), event.usage)
+    return add_transcription(put_item(session, closed), event.usage)
 
 
 def _on_transcription_failed(
@@ -187,13 +275,13 @@ def _on_transcription_failed(
     event: events.ConversationItemInputAudioTranscriptionFailed,
     record: Record,
 ) -> Session | None:
-    session = mention(session, event.item_id, record, role="user")
+    session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
     message = event.error.message or event.error.code or "transcription failed"
     item = close_part(item, event.content_index, "input_audio", None)
-    session = _with_item(session, _with_failure(item, event.content_index, message))
+    session = put_item(session, _with_failure(item, event.content_index, message))
     return add_problem(
         session,
         Problem("transcription_failed", message, event.error.code, item.id, record.at),
@@ -201,7 +289,7 @@ def _on_transcription_failed(
 
 
 def _with_failure(item: Item, index: int, message: str) -> Item:
-    """The item with the reason why a part of it has no words."""
+    """The item with the reason why a part has no transcript."""
     if not 0 <= index < len(item.parts) or item.parts[index].failure == message:
         return item
     part = replace(item.parts[index], failure=message)
@@ -214,13 +302,30 @@ def _on_transcription_segment(
     event: events.ConversationItemInputAudioTranscriptionSegment,
     record: Record,
 ) -> Session | None:
-    """Who said what, beside the text, which deltas and ``completed`` carry."""
-    session = mention(session, event.item_id, record, role="user")
+    """A segment names its speaker; deltas and ``completed`` carry the text."""
+    session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
     segment = Segment(event.id, event.speaker, event.start, event.end, event.text)
-    return _with_item(session, add_segment(item, event.content_index, segment))
+    return put_item(session, add_segment(item, event.content_index, segment))
+
+
+def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:
+    conversation = session.conversation
+    last = conversation.order.last
+    if conversation.cleared_after == last:
+        return session
+    return replace(session, conversation=replace(conversation, cleared_after=last))
+
+
+def _on_gap(session: Session, event: events.Gap, record: Record) -> Session:
+    """Records are missing: a problem, and the place where text may be missing."""
+    conversation = session.conversation
+    gaps = (*conversation.gaps[1 - MAX_GAPS :], conversation.order.last or "")
+    session = replace(session, conversation=replace(conversation, gaps=gaps))
+    message = event.reason or "records are missing"
+    return add_problem(session, Problem("gap", message, at=record.at))
 
 
 TABLE: dict[type, Handler] = {
@@ -230,13 +335,12 @@ TABLE: dict[type, Handler] = {
     events.ConversationItemDone: _on_done,
     events.ConversationItemRetrieved: _on_retrieved,
     events.ConversationItemDeleted: _on_deleted,
-    events.ConversationItemTruncated: _on_truncated,
-    events.ConversationItemInputAudioTranscriptionDelta: growing(
-        _on_transcription_delta
-    ),
+    events.ConversationItemInputAudioTranscriptionDelta: _on_transcription_delta,
     events.ConversationItemInputAudioTranscriptionCompleted: (
         _on_transcription_completed
     ),
     events.ConversationItemInputAudioTranscriptionFailed: _on_transcription_failed,
     events.ConversationItemInputAudioTranscriptionSegment: _on_transcription_segment,
+    events.Cleared: _on_cleared,
+    events.Gap: _on_gap,
 }

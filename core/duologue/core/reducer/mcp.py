@@ -1,8 +1,7 @@
-"""Tools that the service calls itself: lists, calls and approvals of MCP servers.
+"""The progress of MCP tool lists and MCP calls, which the service runs itself.
 
-The items themselves come with ``conversation.item.*`` and ``response.output_item.*``
-(see `calling`); here is how far they have got. The three events of a call name no
-response.
+Their items arrive in ``conversation.item.*`` and ``response.output_item.*``: see
+`calls`. The events here carry the progress; those of a call name no response.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Call, Item, McpCall, Problem, Session
 
-from .calls import close_arguments, grow_arguments
-from .handler import Handler
-from .ordering import mention
-from .parts import put_item
-from .usage import blame
+from .calls import append_arguments, close_arguments
+from .handler import Handler, put_item, put_problem
+from .ordering import ensure_item
 
 __all__ = ["TABLE"]
 
@@ -26,33 +23,33 @@ __all__ = ["TABLE"]
 def _on_list_begun(
     session: Session, event: events.McpListToolsInProgress, record: Record
 ) -> Session:
-    return mention(session, event.item_id, record, type="mcp_list_tools")
+    return ensure_item(session, event.item_id, record, type="mcp_list_tools")
 
 
 def _on_listed(
     session: Session, event: events.McpListToolsCompleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record, type="mcp_list_tools")
-    return _go(session, event.item_id, transitions.LIST_TOOLS_COMPLETED, record.at)
+    session = ensure_item(session, event.item_id, record, type="mcp_list_tools")
+    return _advance(session, event.item_id, transitions.LIST_TOOLS_COMPLETED, record.at)
 
 
 def _on_not_listed(
     session: Session, event: events.McpListToolsFailed, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record, type="mcp_list_tools")
+    session = ensure_item(session, event.item_id, record, type="mcp_list_tools")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, transitions.LIST_TOOLS_FAILED, record.at)
+    session = _advance(session, event.item_id, transitions.LIST_TOOLS_FAILED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     label = before.call.server_label if before.call else None
     message = f"the tools of {label or 'an MCP server'} could not be listed"
-    return blame(
+    return put_problem(
         session, Problem("mcp_failed", message, item_id=before.id, at=record.at)
     )
 
 
-def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
-    """The session with an item where the trigger leads, its server no more at work."""
+def _advance(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
+    """The session with an item after a trigger, no longer running."""
     item = session.items[item_id]
     status = transitions.next_status(transitions.ITEM, item.status, trigger)
     moved = item
@@ -62,8 +59,7 @@ def _go(session: Session, item_id: str, trigger: str, at: float | None) -> Sessi
             item.placement, finished_at=at if finished is None else finished
         )
         moved = replace(item, status=status, placement=placement)
-    moved = _set_running(moved, False)
-    return session if moved is item else put_item(session, moved)
+    return put_item(session, _set_running(moved, False))
 
 
 def _set_running(item: Item, running: bool) -> Item:
@@ -76,31 +72,30 @@ def _set_running(item: Item, running: bool) -> Item:
 def _on_call_begun(
     session: Session, event: events.ResponseMcpCallInProgress, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record, type="mcp_call")
+    session = ensure_item(session, event.item_id, record, type="mcp_call")
     item = session.items[event.item_id]
-    begun = _set_running(item, item.status == "in_progress")
-    return session if begun is item else put_item(session, begun)
+    return put_item(session, _set_running(item, item.status == "in_progress"))
 
 
 def _on_called(
     session: Session, event: events.ResponseMcpCallCompleted, record: Record
 ) -> Session:
-    session = mention(session, event.item_id, record, type="mcp_call")
-    return _go(session, event.item_id, transitions.MCP_CALL_COMPLETED, record.at)
+    session = ensure_item(session, event.item_id, record, type="mcp_call")
+    return _advance(session, event.item_id, transitions.MCP_CALL_COMPLETED, record.at)
 
 
 def _on_not_called(
     session: Session, event: events.ResponseMcpCallFailed, record: Record
 ) -> Session:
-    """The reason comes with the item; until then it is known that it failed."""
-    session = mention(session, event.item_id, record, type="mcp_call")
+    """The item carries the reason, in a later event."""
+    session = ensure_item(session, event.item_id, record, type="mcp_call")
     before = session.items[event.item_id]
-    session = _go(session, event.item_id, transitions.MCP_CALL_FAILED, record.at)
+    session = _advance(session, event.item_id, transitions.MCP_CALL_FAILED, record.at)
     if session.items[event.item_id].status == before.status:
         return session
     name = before.call.name if before.call else ""
     message = f"the call of {name or 'an MCP tool'} failed"
-    return blame(
+    return put_problem(
         session, Problem("mcp_failed", message, item_id=before.id, at=record.at)
     )
 
@@ -108,13 +103,13 @@ def _on_not_called(
 def _on_arguments_delta(
     session: Session, event: events.ResponseMcpCallArgumentsDelta, record: Record
 ) -> Session | None:
-    return grow_arguments(session, event, "mcp_call", record)
+    return append_arguments(session, event, record, "mcp_call")
 
 
 def _on_arguments_done(
     session: Session, event: events.ResponseMcpCallArgumentsDone, record: Record
 ) -> Session:
-    return close_arguments(session, event, "mcp_call", record)
+    return close_arguments(session, event, record, "mcp_call")
 
 
 TABLE: dict[type, Handler] = {

@@ -1,11 +1,13 @@
-"""The rules of order: where an item stands, and when it comes to exist.
+"""The order of items.
 
-* An item exists from its first mention on, at the end, where it is not placed yet.
-* ``previous_item_id`` of ``added`` and ``committed`` places it, once.
-* An unknown predecessor is waited for; its children move behind it when it comes.
-* No predecessor (null) means in front of all that this connection brought, unless
-  that cannot be: then the order of arrival holds.
-* A deleted item keeps its place, so that the chain behind it holds.
+* The first event that names an item creates it, at the end of the order, not yet
+  placed.
+* ``previous_item_id`` in ``added`` and ``committed`` places an item, once.
+* If the predecessor is unknown, the item is an orphan: it moves behind the predecessor
+  when that arrives.
+* A null predecessor means the front of the items of this connection, unless this is
+  impossible: then the order of arrival holds.
+* A deleted item keeps its place, because its successors are placed behind it.
 """
 
 from __future__ import annotations
@@ -17,18 +19,18 @@ from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Placement, Session
 from duologue.core.state.sequence import IdSequence
 
-from .parts import put_item
+from .handler import put_item
 
-__all__ = ["is_deleted", "mention", "place", "withdraw"]
+__all__ = ["ensure_item", "is_deleted", "place", "remove_unplaced"]
 
 
 def is_deleted(session: Session, item_id: str) -> bool:
-    """Whether a tombstone stands for this item: nothing brings it back."""
+    """Whether the item was deleted; later events do not restore it."""
     item = session.items.get(item_id)
     return item is not None and item.status == "deleted"
 
 
-def mention(
+def ensure_item(
     session: Session,
     item_id: str,
     record: Record,
@@ -37,9 +39,9 @@ def mention(
     type: str = "message",
     response_id: str | None = None,
 ) -> Session:
-    """The session with this item in it, at the end if it is new.
+    """The session with this item, at the end of the order if it is new.
 
-    The output of a response out of band is kept beside the conversation.
+    The output of an out-of-band response is not part of the order.
     """
     if item_id in session.items:
         return session
@@ -52,28 +54,28 @@ def mention(
 
 
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
-    """The session with a mentioned item behind its predecessor.
+    """The session with an item behind its predecessor.
 
-    The first word counts: an echo of an item that has its place changes nothing.
+    The first placement counts: a later copy of a placed item changes nothing.
     """
     session = _ensure_listed(session, item_id)
     item = session.items[item_id]
     if item.placement.placed or previous is UNSET or previous == item_id:
         return session
     if previous is not None and previous not in session.items:
-        return _wait(session, item_id, previous)
+        return _add_orphan(session, item_id, previous)
     placement = replace(item.placement, placed=True, previous_item_id=previous)
     session = put_item(session, replace(item, placement=placement))
-    if previous is None and _says_nothing(session, item):
+    if previous is None and _is_meaningless_null(session, item):
         return session
     return _move(session, item_id, previous)
 
 
-def _says_nothing(session: Session, item: Item) -> bool:
-    """Whether no predecessor is a silence of the service, not the front.
+def _is_meaningless_null(session: Session, item: Item) -> bool:
+    """Whether a null predecessor does not mean the front.
 
-    Only what a client puts in can come to stand in front of others. Where what was
-    said or is being answered names nobody, the service never names predecessors.
+    Only a client can create an item in front of others. If a spoken item or a reply
+    behind other items has a null predecessor, the service never sends predecessors.
     """
     conversation = session.conversation
     before = conversation.order.before(item.id)
@@ -81,7 +83,7 @@ def _says_nothing(session: Session, item: Item) -> bool:
         return False
     ahead = session.items[before].placement
     if not ahead.placed:
-        # A reply that is over and has no place yet gets none: nothing is told of any.
+        # A finished reply that is not placed yet: the service places no items.
         reply = session.response(ahead.response_id)
         return reply is not None and reply.status != "in_progress"
     if item.placement.response_id is not None or item.status == "in_progress":
@@ -90,11 +92,11 @@ def _says_nothing(session: Session, item: Item) -> bool:
     return ahead.previous_item_id is None and not first
 
 
-def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
-    """The session without these items in its order, but for those that have a place.
+def remove_unplaced(session: Session, item_ids: tuple[str, ...]) -> Session:
+    """The session without these items in its order, except for placed ones.
 
-    They were taken for a part of the conversation before their response said that it
-    is out of band.
+    They were listed before ``response.created`` said that their response is out of
+    band.
     """
     conversation = session.conversation
     loose = tuple(
@@ -110,16 +112,20 @@ def withdraw(session: Session, item_ids: tuple[str, ...]) -> Session:
         conversation=replace(
             conversation,
             order=order,
-            epoch_boundary=_left(
+            epoch_boundary=_moved_mark(
                 conversation.order, conversation.epoch_boundary, loose
             ),
-            cleared_after=_left(conversation.order, conversation.cleared_after, loose),
+            cleared_after=_moved_mark(
+                conversation.order, conversation.cleared_after, loose
+            ),
         ),
     )
 
 
-def _left(order: IdSequence, mark: str | None, gone: tuple[str, ...]) -> str | None:
-    """A mark in the order, moved in front of what is taken out."""
+def _moved_mark(
+    order: IdSequence, mark: str | None, gone: tuple[str, ...]
+) -> str | None:
+    """A mark in the order, moved to the next item before the removed ones."""
     while mark is not None and mark in gone:
         mark = order.before(mark)
     return mark
@@ -131,7 +137,7 @@ def _is_out_of_band(session: Session, response_id: str | None) -> bool:
 
 
 def _ensure_listed(session: Session, item_id: str) -> Session:
-    """An item that was taken for out of band stands in the conversation after all."""
+    """The session with an out-of-band item in the order: the service has placed it."""
     if not _is_out_of_band(session, session.items[item_id].placement.response_id):
         return session
     if item_id in session.conversation.order:
@@ -139,59 +145,56 @@ def _ensure_listed(session: Session, item_id: str) -> Session:
     return _list(session, item_id)
 
 
-def _wait(session: Session, item_id: str, previous: str) -> Session:
-    waiting = session.conversation.orphans
-    queue = waiting.get(previous, ())
+def _add_orphan(session: Session, item_id: str, previous: str) -> Session:
+    orphans = session.conversation.orphans
+    queue = orphans.get(previous, ())
     if item_id in queue:
         return session
-    return replace(
-        session,
-        conversation=replace(
-            session.conversation, orphans=waiting.set(previous, (*queue, item_id))
-        ),
-    )
+    orphans = orphans.set(previous, (*queue, item_id))
+    conversation = replace(session.conversation, orphans=orphans)
+    return replace(session, conversation=conversation)
 
 
 def _move(session: Session, item_id: str, previous: str | None) -> Session:
-    """The item, with the items that stand behind it by their links, moved."""
+    """The session with an item, and the items that follow it by their links, moved."""
     conversation = session.conversation
     after = previous
     if previous is None or _is_older(session, previous, item_id):
-        # What a connection brings stands behind all that was there before, though the
-        # service was told of a part of that only.
+        # Items of a connection follow all items of earlier connections, although the
+        # service knows only some of those.
         after = conversation.epoch_boundary
     if after == item_id or conversation.order.follows(item_id, after):
         return session
     block = _block(session, item_id)
     if after in block:
-        # A circle of predecessors: no order satisfies it, so the one we have stays.
+        # A cycle of predecessors: no order satisfies it, so the order stays as it is.
         return session
     order = conversation.order
     if block[-1] == order.last and after is not None and after not in order:
-        # Behind what stands beside the conversation is the end, where it is.
+        # The predecessor is out of band, so the item belongs at the end: it is there.
         return session
-    anchor = conversation.epoch_boundary
-    if anchor in block:
-        left = _left(order, anchor, block)
-        anchor = block[-1] if left == after else left
+    boundary = conversation.epoch_boundary
+    if boundary in block:
+        left = _moved_mark(order, boundary, block)
+        boundary = block[-1] if left == after else left
     order = order.without(block).insert_after(after, block)
-    conversation = replace(conversation, order=order, epoch_boundary=anchor)
+    conversation = replace(conversation, order=order, epoch_boundary=boundary)
     return replace(session, conversation=conversation)
 
 
-def _came_before(session: Session, item_id: str) -> bool:
-    """Whether an item is of a connection that another one has taken over from."""
+def _is_of_earlier_epoch(session: Session, item_id: str) -> bool:
+    """Whether an item belongs to an earlier connection than the present one."""
     return session.items[item_id].placement.epoch < session.connection.epoch
 
 
 def _is_older(session: Session, item_id: str, than: str) -> bool:
-    """Whether an item came with an earlier connection than another."""
+    """Whether an item belongs to an earlier connection than another item."""
     items = session.items
     return items[item_id].placement.epoch < items[than].placement.epoch
 
 
 def _block(session: Session, item_id: str) -> tuple[str, ...]:
-    """The item and all directly behind it that are there because of it."""
+    """The item and the items directly behind it that are linked to it."""
     block = [item_id]
     members = {item_id}
     for follower in session.conversation.order.after(item_id):
@@ -204,26 +207,26 @@ def _block(session: Session, item_id: str) -> tuple[str, ...]:
 
 
 def _list(session: Session, item_id: str) -> Session:
-    """A new item in the order: at the end, or in front of the first that waited for it.
+    """The session with a new item in the order: at the end, or before its orphans.
 
-    That way a chain that comes backwards moves nothing.
+    A chain that arrives backwards therefore moves no items.
     """
     conversation = session.conversation
     order = conversation.order
-    waiting = conversation.orphans.get(item_id)
-    if waiting is None:
-        if _came_before(session, item_id):
+    orphans = conversation.orphans.get(item_id)
+    if orphans is None:
+        if _is_of_earlier_epoch(session, item_id):
             order = order.insert_after(conversation.epoch_boundary, (item_id,))
             listed = replace(conversation, order=order, epoch_boundary=item_id)
         else:
             listed = replace(conversation, order=order.append(item_id))
         return replace(session, conversation=listed)
-    front = order.before(waiting[0]) if waiting[0] in order else order.last
+    front = order.before(orphans[0]) if orphans[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.orphans.delete(item_id)
     session = replace(
         session, conversation=replace(conversation, order=order, orphans=left)
     )
-    for child in waiting:
+    for child in orphans:
         session = place(session, child, item_id)
     return session

@@ -1,86 +1,56 @@
-"""The rules of text: deltas grow it, a final text replaces it, nothing loses it."""
+"""The parts of an item and their text.
+
+A delta appends to the text of a part, a final text replaces it. Text that was received
+is never lost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
-from unicodedata import category
 
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Part, Segment, Session
 from duologue.core.state.rope import Rope
-
-from .handler import Handler
 
 __all__ = [
     "MAX_PARTS",
     "MAX_SEGMENTS",
     "add_segment",
     "close_part",
-    "estimate_heard",
+    "close_parts",
     "grow_audio",
     "grow_text",
-    "growing",
     "merge_content",
-    "put_item",
-    "settle",
 ]
 
-#: A content index beyond this is a mistake, not a message.
+#: A content index from here on is a mistake of the service.
 MAX_PARTS = 128
 
-#: Segments kept of one part; older ones are in the log.
+#: The number of segments that a part keeps; older ones are in the log.
 MAX_SEGMENTS = 1000
 
-#: GA name of a part by the names that ``content_part`` events and the beta use.
+#: The GA type of a part, by the type in ``content_part`` events and in the beta.
 _ALIASES = {"text": "output_text", "audio": "output_audio"}
-
-#: Characters a second of ordinary speech, where nothing better is known.
-_SPEAKING_RATE = 15.0
-
-
-def put_item(session: Session, item: Item) -> Session:
-    """The session with this item in place of the one of its id."""
-    return replace(session, items=session.items.set(item.id, item))
-
-
-def growing(otherwise: Handler) -> Handler:
-    """What handles deltas of text, where ``otherwise`` handles the first of a part.
-
-    Two events of three are a few more words behind those of an item's one part.
-    """
-
-    @wraps(otherwise)
-    def _on_more_text(session: Session, event: Any, record: Record) -> Session | None:
-        item = session.items.get(event.item_id)
-        # A tombstone has no parts.
-        if item is None or event.content_index or len(item.parts) != 1:
-            return otherwise(session, event, record)
-        part = item.parts[0]
-        if part.final or not part.text.last or not event.delta:
-            return otherwise(session, event, record)
-        grown = replace(part, text=part.text.append(event.delta))
-        item = replace(item, parts=(grown,))
-        return replace(session, items=session.items.set(item.id, item))
-
-    return _on_more_text
 
 
 def grow_text(
     session: Session, item: Item, index: int, type: str, text: str
 ) -> Session | None:
-    """The session with ``text`` behind that of a part; None if it is too late."""
+    """The session with ``text`` appended to a part; None if the part is final."""
     part = None if item.status == "deleted" else _part(item, index, type)
     if part is None or part.final:
         return None
     if not text:
         return session
     grown = replace(part, text=part.text.append(text))
-    return put_item(session, _with_part(item, index, grown))
+    # The common case: the only part of an item.
+    single = len(item.parts) == 1 and index == 0
+    parts = (grown,) if single else _put(item.parts, index, grown)
+    item = replace(item, parts=parts)
+    return replace(session, items=session.items.set(item.id, item))
 
 
 def close_part(
@@ -88,17 +58,17 @@ def close_part(
 ) -> Item:
     """The item with the final text of a part.
 
-    None and, unless it ``may_blank``, an empty text leave the words that are there:
-    a service forgets those of truncated and cancelled audio, we do not.
+    None leaves the text unchanged, and so does an empty text unless it ``may_blank``:
+    a service drops the transcript of truncated and cancelled audio.
     """
     part = _part(item, index, type)
     if part is None:
         return item
     kept = not text and (text is None or not may_blank or item.truncation is not None)
-    # A final text stands in one piece in place of its deltas, though it says the same.
+    # A final text replaces its deltas even if it is equal, so that it is one chunk.
     same = kept or (part.final and part.text == text)
     final = part.text if same else Rope(text or "")
-    # Words that came after all are no failure any more.
+    # A text that arrived after a failure replaces the failure.
     failure = part.failure if kept else None
     if (
         part.final
@@ -111,7 +81,7 @@ def close_part(
 
 
 def grow_audio(item: Item, index: int, count: int) -> Item:
-    """The item with ``count`` more bytes of audio received for a part."""
+    """The item with ``count`` more bytes of audio in a part."""
     part = _part(item, index, "output_audio")
     if part is None or count <= 0:
         return item
@@ -120,18 +90,18 @@ def grow_audio(item: Item, index: int, count: int) -> Item:
 
 
 def add_segment(item: Item, index: int, segment: Segment) -> Item:
-    """The item with a segment of a part beside its text; itself if it has it."""
+    """The item with one more segment in a part; a known id is replaced."""
     part = _part(item, index, "input_audio")
     if part is None or segment in part.segments:
         return item
-    # One without an id is another one each time.
+    # Segments without an id are always distinct.
     others = (each for each in part.segments if each.id != segment.id or not each.id)
     segments = (*others, segment)[-MAX_SEGMENTS:]
     return _with_part(item, index, replace(part, segments=segments))
 
 
-def settle(item: Item) -> Item:
-    """The item with every part final, with the words that it has."""
+def close_parts(item: Item) -> Item:
+    """The item with every part final, with its present text."""
     for index, part in enumerate(item.parts):
         if not part.final:
             item = close_part(item, index, part.type, None)
@@ -141,12 +111,11 @@ def settle(item: Item) -> Item:
 def merge_content(
     item: Item, content: tuple[Any, ...], *, done: bool, news: bool, first: int = 0
 ) -> Item:
-    """The item with the content that the service shows of it, from part ``first`` on.
+    """The item with content from the wire, beginning at part ``first``.
 
-    ``done`` says that the content is complete. If it is not ``news``, but announces
-    what is to come or echoes what we said, a part that is final stays as it is. A
-    user's audio may still get its words later: its part stays open until a transcript
-    comes.
+    ``done`` means that the content is complete. If it is not ``news`` (an announcement,
+    or an echo of the client's own item), final parts stay unchanged. A part of user
+    audio stays open until its transcript arrives.
     """
     if not content:
         return item
@@ -170,7 +139,7 @@ def _is_final(item: Item, index: int) -> bool:
 def _open(
     item: Item, index: int, type: str, *, seed: str | None = None, close: bool = False
 ) -> Item:
-    """The item with this part at least begun."""
+    """The item with this part, open unless it is already final."""
     part = _part(item, index, type)
     if part is None:
         return item
@@ -184,7 +153,7 @@ def _open(
 
 
 def _part(item: Item, index: int, type: str) -> Part | None:
-    """The part at an index, a new one where there is none, None beyond all reason."""
+    """The part at an index, new if missing; None if the index is impossible."""
     if 0 <= index < len(item.parts):
         part = item.parts[index]
         return part if part.type else replace(part, type=type)
@@ -202,7 +171,7 @@ def _put(parts: tuple[Part, ...], index: int, part: Part) -> tuple[Part, ...]:
         return (*parts[:index], part, *parts[index + 1 :])
     if index == len(parts):
         return (*parts, part)
-    # Parts may come out of order: those in between are open and of no type yet.
+    # Parts can arrive out of order: missing ones are open and have no type yet.
     return (*parts, *(Part("") for _ in range(index - len(parts))), part)
 
 
@@ -220,30 +189,3 @@ _READERS: dict[type, Callable[[Any], tuple[str, str | None]]] = {
     events.InputImagePart: lambda part: ("input_image", ""),
     events.UnknownPart: _read_unknown,
 }
-
-
-def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> str | None:
-    """What the user can have heard of an item in its first ``audio_end_ms``.
-
-    By the share of its audio where all of that arrived. Where it was cut off while it
-    was made, its words run ahead of its audio, so an ordinary rate of speech limits
-    them too. Cut back to whole words; None where no words are known.
-    """
-    text = "".join(str(part.text) for part in item.parts)
-    if not text:
-        return None
-    audio = sum(part.audio_bytes for part in item.parts)
-    spoken = audio_end_ms / 1000 * _SPEAKING_RATE
-    if audio:
-        share = len(text) * audio_end_ms / (audio / bytes_per_ms)
-        spoken = share if item.status == "completed" else min(share, spoken)
-    return text if spoken >= len(text) else _whole_words(text, int(spoken))
-
-
-def _whole_words(text: str, count: int) -> str:
-    """The first ``count`` characters, without the word that they cut."""
-    cut = text[:count]
-    # Scripts without cases are cut anywhere: most of them set no spaces.
-    if cut and not text[count].isspace() and category(cut[-1]) != "Lo":
-        cut = cut[: max(cut.rfind(" "), cut.rfind("\n")) + 1]
-    return cut.rstrip()

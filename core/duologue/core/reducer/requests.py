@@ -1,14 +1,12 @@
-"""What the application asks for: wished, sent, answered.
+"""Requests of the application: queued, in flight, answered.
 
-A ``response.create`` that cannot be sent now is wished for by `duologue.requested`.
-When it goes out it is no wish any more, and the service is asked; ``response.created``
-or an error that it caused is the answer. One that is refused because the service was
-quicker with a response of its own is a wish again, and so is one whose connection was
-lost before the answer. One out of band waits for nobody and is not counted here. The
-configuration asked for is what all ``session.update`` together say.
+`duologue.requested` queues a ``response.create`` that cannot be sent yet. Once sent it
+is in flight, until ``response.created`` or an error that it caused answers it. It is
+queued again if the service refuses it because another response is active, or if the
+connection is lost before the answer. Out-of-band responses are never queued. The
+requested configuration is the merge of all ``session.update``.
 
-`reduce` keeps the ids of the last events that went out, so that an error can be
-traced to the one that caused it.
+`reduce` keeps the ids of the last sent events, so that an error can name its cause.
 """
 
 from __future__ import annotations
@@ -25,60 +23,65 @@ from duologue.core.state.model import Problem, Responses, SentEvent, Session
 from duologue.core.wire.audio_fields import is_append
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
-from .handler import Handler
-from .nodes import with_connection
-from .usage import add_problem
+from .handler import Handler, add_problem, put_connection
 
-__all__ = ["MAX_SENT", "TABLE", "answered", "asked_in_vain", "note_sent"]
+__all__ = [
+    "MAX_SENT",
+    "TABLE",
+    "add_sent",
+    "clear_in_flight",
+    "requeue_in_flight",
+]
 
-#: Events that went out, kept so that an error can name them.
+#: The number of sent events that a session keeps, to find the cause of an error.
 MAX_SENT = 64
 
-#: The error that says that another response is in work.
+#: The code of an error: another response is active.
 _BUSY = "conversation_already_has_active_response"
-#: Errors that answer a ``response.create`` although they do not name it.
+#: Codes of errors that refuse a ``response.create`` even if they do not name it.
 _REFUSALS = (_BUSY, "bad_response_create")
 
 
-def note_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
-    """The events sent, this one too if it has an id. Audio has nothing to refuse."""
+def add_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
+    """The sent events with this one, if it has an id and is no audio."""
     if not isinstance(event, ClientEvent) or event.event_id is None:
         return sent
     if is_append(event):
         return sent
-    noted = SentEvent(event.event_id, event.type, _is_out_of_band(event))
-    return (*sent[1 - MAX_SENT :], noted)
+    added = SentEvent(event.event_id, event.type, _is_out_of_band(event))
+    return (*sent[1 - MAX_SENT :], added)
 
 
-def _is_out_of_band(event: Any) -> bool:
-    response = getattr(event, "response", None)
+def _is_out_of_band(event: Event) -> bool:
     return (
-        isinstance(response, events.ResponseCreateParams)
-        and response.conversation == "none"
+        isinstance(event, events.ResponseCreate)
+        and isinstance(event.response, events.ResponseCreateParams)
+        and event.response.conversation == "none"
     )
 
 
 def _on_requested(session: Session, event: events.Requested, record: Record) -> Session:
-    wish = event.event
-    if wish.get("type") == "session.update" and is_object(wish.get("session")):
-        return _ask(session, wish["session"])
-    if wish.get("type") != "response.create":
+    request = event.event
+    if request.get("type") == "session.update" and is_object(request.get("session")):
+        return _request_config(session, request["session"])
+    if request.get("type") != "response.create":
         return session
-    response = wish.get("response")
+    response = request.get("response")
     if is_object(response) and response.get("conversation") == "none":
         return session
-    return _with(session, replace(session.responses, queued=canonical_json(wish)))
+    queued = canonical_json(request)
+    return _put_responses(session, replace(session.responses, queued=queued))
 
 
-def _ask(session: Session, config: Any) -> Session:
-    """The session with the configuration asked for, this change of it included."""
+def _request_config(session: Session, config: Any) -> Session:
+    """The session with this change merged into the requested configuration."""
     before = session.connection.requested
     if before is not None:
         change = msgspec.json.decode(msgspec.json.encode(config))
         config = merged(msgspec.json.decode(before), change)
-    # As text: what is in the state is nobody's to change.
+    # As text, because the state is immutable.
     requested = canonical_json(config)
-    return with_connection(session, replace(session.connection, requested=requested))
+    return put_connection(session, replace(session.connection, requested=requested))
 
 
 def _on_update(
@@ -86,7 +89,7 @@ def _on_update(
     event: events.SessionUpdate | events.TranslationSessionUpdate,
     record: Record,
 ) -> Session:
-    return _ask(session, event.session)
+    return _request_config(session, event.session)
 
 
 def _on_create(
@@ -94,33 +97,32 @@ def _on_create(
 ) -> Session:
     if _is_out_of_band(event):
         return session
-    # Without its id: asked once more it is another event.
-    asked = canonical_json(msgspec.structs.replace(event, event_id=None))
-    return _with(session, replace(session.responses, queued=None, in_flight=asked))
+    # Without its id: if it is sent again, it is another event.
+    in_flight = canonical_json(replace(event, event_id=None))
+    responses = replace(session.responses, queued=None, in_flight=in_flight)
+    return _put_responses(session, responses)
 
 
-def answered(session: Session) -> Session:
-    """The session with its ``response.create`` answered, if one was out."""
-    if session.responses.in_flight is None:
-        return session
-    return _with(session, replace(session.responses, in_flight=None))
+def clear_in_flight(session: Session) -> Session:
+    """The session with no ``response.create`` in flight."""
+    return _put_responses(session, replace(session.responses, in_flight=None))
 
 
-def asked_in_vain(session: Session) -> Session:
-    """The session whose connection is gone: what it was asked for is a wish again."""
+def requeue_in_flight(session: Session) -> Session:
+    """The session with the ``response.create`` in flight queued again."""
     responses = session.responses
-    wished = responses.queued or responses.in_flight
-    return _with(session, replace(responses, queued=wished, in_flight=None))
+    queued = responses.queued or responses.in_flight
+    return _put_responses(session, replace(responses, queued=queued, in_flight=None))
 
 
-def _with(session: Session, responses: Responses) -> Session:
+def _put_responses(session: Session, responses: Responses) -> Session:
     if responses == session.responses:
         return session
     return replace(session, responses=responses)
 
 
 def _on_error(session: Session, event: events.Error, record: Record) -> Session:
-    """A problem, traced to our event if it names it; the session mostly lives on."""
+    """An error is a problem; most errors do not end the session."""
     error = event.error
     message = error.message or error.code or error.type or "unknown error"
     cause = _cause(session, error.event_id)
@@ -137,16 +139,16 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
 
 
 def _refused(session: Session, error: events.ErrorDetail) -> Session:
-    """The session with its ``response.create`` answered by an error.
+    """The session after an error refused its ``response.create``.
 
-    Where the service was quicker with a response of its own, it is wished for again.
+    If another response is active, the request is queued again.
     """
-    asked = session.responses.in_flight
-    session = answered(session)
+    refused = session.responses.in_flight
+    session = clear_in_flight(session)
     responses = session.responses
     if error.code != _BUSY or responses.active is None or responses.queued is not None:
         return session
-    return _with(session, replace(responses, queued=asked))
+    return _put_responses(session, replace(responses, queued=refused))
 
 
 def _cause(session: Session, event_id: str | None) -> SentEvent | None:
@@ -157,17 +159,17 @@ def _cause(session: Session, event_id: str | None) -> SentEvent | None:
 
 
 def _refuses(error: events.ErrorDetail, cause: SentEvent | None) -> bool:
-    """Whether an error answers the ``response.create`` that is out."""
+    """Whether an error refuses the ``response.create`` in flight."""
     if cause is not None:
         return cause.type == "response.create" and not cause.out_of_band
     return error.code in _REFUSALS
 
 
 def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Session:
-    """The session with its end, where the error says that it has come."""
+    """The session with its expiry, if the error reports it."""
     if error.code != "session_expired" or at is None:
         return session
-    return with_connection(session, replace(session.connection, expires_at=at))
+    return put_connection(session, replace(session.connection, expires_at=at))
 
 
 TABLE: dict[type, Handler] = {

@@ -1,4 +1,4 @@
-"""What the model says: responses, their items and parts, text as it grows."""
+"""Responses: their life, their output items, and text as it arrives."""
 
 from __future__ import annotations
 
@@ -12,19 +12,87 @@ from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Problem, Response, Session
 
-from .handler import Handler
-from .item_merge import show
-from .nodes import with_activity
-from .ordering import withdraw
-from .parts import close_part, grow_audio, grow_text, growing, merge_content, put_item
-from .playback import hear
-from .requests import answered
-from .response_items import end_response, finish_items, link, open_item, put, with_turn
-from .usage import add_problem, add_usage
+from .handler import (
+    Handler,
+    add_problem,
+    put_activity,
+    put_item,
+    put_response,
+    put_turn,
+)
+from .items import finish_item, merge_item
+from .ordering import remove_unplaced
+from .outputs import add_output, ensure_output
+from .parts import (
+    close_part,
+    close_parts,
+    grow_audio,
+    grow_text,
+    merge_content,
+)
+from .playback import truncate_response, update_playing
+from .requests import clear_in_flight
+from .usage import add_usage
 
-__all__ = ["TABLE"]
+__all__ = ["TABLE", "abandon_responses"]
 
-_OVER = ("completed", "cancelled", "failed", "incomplete")
+_FINAL = ("completed", "cancelled", "failed", "incomplete")
+
+
+def _end(
+    session: Session, response_id: str, trigger: str, reason: str | None
+) -> Session:
+    """The session with a response that has ended and is no longer active."""
+    responses = session.responses
+    response = responses.by_id[response_id]
+    status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
+    ended = replace(response, status=status, reason=reason)
+    active = None if responses.active == response_id else responses.active
+    by_id = responses.by_id.set(response_id, ended)
+    return replace(session, responses=replace(responses, by_id=by_id, active=active))
+
+
+def _finish_items(session: Session, response_id: str, at: float | None) -> Session:
+    """The session with every item of an ended response finished, and every part.
+
+    An item that ``response.done`` does not list takes the status of the response.
+    """
+    response = session.responses.by_id[response_id]
+    ended = "completed" if response.status == "completed" else "incomplete"
+    for item_id in response.item_ids:
+        item = session.items.get(item_id)
+        if item is None or item.status == "deleted":
+            continue
+        if item.status == "in_progress":
+            item = finish_item(item, at, ended)
+        else:
+            item = close_parts(item)
+        session = put_item(session, item)
+    return session
+
+
+def abandon_responses(
+    session: Session, epoch: int, at: float | None, playing: str | None = None
+) -> Session:
+    """The session with the active responses of a lost connection ended.
+
+    Their items keep the text that arrived, and are incomplete. Their audio, and that of
+    the ``playing`` response, is cut off at the time of the loss.
+    """
+    for response_id in session.responses.order:
+        response = session.responses.by_id[response_id]
+        lost = response.status == "in_progress" and response.epoch <= epoch
+        if lost:
+            session = _end(
+                session, response_id, transitions.DISCONNECTED, "disconnected"
+            )
+            session = _finish_items(session, response_id, at)
+        if lost or response_id == playing:
+            session = truncate_response(session, response, at)
+    return session
+
+
+# Events.
 
 
 def _on_created(
@@ -42,14 +110,14 @@ def _on_created(
     activity = session.activity
     if activity.unanswered_item is None:
         return session
-    # What the user said has got its answer: the next one is not to it.
-    return with_activity(session, replace(activity, unanswered_item=None))
+    # The next response does not answer this turn of the user.
+    return put_activity(session, replace(activity, unanswered_item=None))
 
 
 def _announce(
     session: Session, wire: events.RealtimeResponse, at: float | None, epoch: int
 ) -> Session:
-    """The session with a response that the service tells of for the first time."""
+    """The session with a response that ``created`` or ``done`` names first."""
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
@@ -69,46 +137,46 @@ def _announce(
         announced=True,
         epoch=epoch,
     )
-    session = put(session, response)
-    return session if in_conversation else withdraw(session, known.item_ids)
+    session = put_response(session, response)
+    return session if in_conversation else remove_unplaced(session, known.item_ids)
 
 
 def _on_item_added(
     session: Session, event: events.ResponseOutputItemAdded, record: Record
 ) -> Session:
-    session = show(
+    session = merge_item(
         session,
         event.item,
         record,
         done=False,
         response_id=event.response_id or None,
     )
-    return link(session, event.response_id, event.item.id, record.epoch)
+    return add_output(session, event.response_id, event.item.id, record.epoch)
 
 
 def _on_item_done(
     session: Session, event: events.ResponseOutputItemDone, record: Record
 ) -> Session:
-    session = show(
+    session = merge_item(
         session, event.item, record, done=True, response_id=event.response_id or None
     )
-    return link(session, event.response_id, event.item.id, record.epoch)
+    return add_output(session, event.response_id, event.item.id, record.epoch)
 
 
 def _on_part_added(
     session: Session, event: events.ResponseContentPartAdded, record: Record
 ) -> Session:
-    return _show_part(session, event, record, done=False)
+    return _merge_part(session, event, record, done=False)
 
 
 def _on_part_done(
     session: Session, event: events.ResponseContentPartDone, record: Record
 ) -> Session:
-    return _show_part(session, event, record, done=True)
+    return _merge_part(session, event, record, done=True)
 
 
-def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
-    session = open_item(session, event, record)
+def _merge_part(session: Session, event: Any, record: Record, *, done: bool) -> Session:
+    session = ensure_output(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
@@ -118,49 +186,51 @@ def _show_part(session: Session, event: Any, record: Record, *, done: bool) -> S
     if shown is item:
         return session
     session = put_item(session, shown)
-    # A part can come with its first words.
-    has_words = any(part.text for part in shown.parts)
-    return _note_text(session, event.response_id, record) if has_words else session
+    # A part can arrive with its first text.
+    if not any(part.text for part in shown.parts):
+        return session
+    return _set_first_text(session, event.response_id, record)
 
 
-def _first_text(type: str) -> Handler:
-    """What handles a delta that finds no words in its part, which is of this type."""
+def _text_delta(type: str) -> Handler:
+    """The handler of text deltas for parts of a type."""
 
     def _on_text_delta(session: Session, event: Any, record: Record) -> Session | None:
-        session = open_item(session, event, record)
-        item = session.items[event.item_id]
+        item = session.items.get(event.item_id)
+        if item is None or item.role is None or item.placement.response_id is None:
+            session = ensure_output(session, event, record)
+            item = session.items[event.item_id]
         after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
-        return _note_text(after, event.response_id, record)
+        return _set_first_text(after, event.response_id, record)
 
     return _on_text_delta
 
 
-def _note_text(session: Session, response_id: str, record: Record) -> Session:
-    """The session with the time of a response's first text, if this is the first."""
+def _set_first_text(session: Session, response_id: str, record: Record) -> Session:
+    """The session with the time of a response's first text, if it has none yet."""
     response = session.responses.by_id.get(response_id)
     if response is None or response.turn.first_text_at is not None:
         return session
     turn = replace(response.turn, first_text_at=record.at)
-    return with_turn(session, response, turn)
+    return put_turn(session, response, turn)
 
 
 def _on_audio_delta(
     session: Session, event: events.ResponseOutputAudioDelta, record: Record
 ) -> Session:
-    """Audio is counted, never kept: its bytes make the length of what can be heard."""
-    session = open_item(session, event, record)
+    """Count the bytes of audio, which give its duration; the audio is not kept."""
+    session = ensure_output(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return session
     grown = grow_audio(item, event.content_index, record.audio_bytes or 0)
-    if grown is not item:
-        session = put_item(session, grown)
+    session = put_item(session, grown)
     response = session.responses.by_id.get(event.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = replace(response.turn, first_audio_at=record.at)
-        session = with_turn(session, response, turn)
+        session = put_turn(session, response, turn)
     return session
 
 
@@ -179,36 +249,36 @@ def _on_transcript_done(
 def _close(
     session: Session, event: Any, type: str, text: str, record: Record
 ) -> Session | None:
-    session = open_item(session, event, record)
+    session = ensure_output(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
         return None
     closed = close_part(item, event.content_index, type, text)
-    return session if closed is item else put_item(session, closed)
+    return put_item(session, closed)
 
 
 def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
     wire = event.response
     known = session.response(wire.id)
-    if not wire.id or (known is not None and known.status in _OVER):
+    if not wire.id or (known is not None and known.status in _FINAL):
         return session
     if known is None or not known.announced:
-        # It can come without its ``created``: an interruption was faster.
+        # There may be no ``response.created``, if the interruption was faster.
         session = _announce(session, wire, None, record.epoch)
         if wire.conversation_id is not None:
-            session = answered(session)
-    status = wire.status if wire.status in _OVER else "completed"
-    session = end_response(
+            session = clear_in_flight(session)
+    status = wire.status if wire.status in _FINAL else "completed"
+    session = _end(
         session, wire.id, f"{transitions.RESPONSE_DONE} {status}", _reason(wire)
     )
     ended = "completed" if status == "completed" else "incomplete"
     for item in wire.output or ():
-        session = show(
+        session = merge_item(
             session, item, record, done=True, response_id=wire.id, ended=ended
         )
-        session = link(session, wire.id, item.id, record.epoch)
-    session = finish_items(session, wire.id, record.at)
-    return add_usage(_complain(session, wire, record.at), wire.usage)
+        session = add_output(session, wire.id, item.id, record.epoch)
+    session = _finish_items(session, wire.id, record.at)
+    return add_usage(_report_failure(session, wire, record.at), wire.usage)
 
 
 def _reason(wire: events.RealtimeResponse) -> str | None:
@@ -220,12 +290,12 @@ def _reason(wire: events.RealtimeResponse) -> str | None:
     return details.reason
 
 
-def _complain(
+def _report_failure(
     session: Session, wire: events.RealtimeResponse, at: float | None
 ) -> Session:
-    """The session with the problem that a response without an answer is.
+    """The session with the problem of a response that did not complete.
 
-    Such failures come without an ``error`` event (rate limits, for one).
+    The service sends no ``error`` event for it, for example at a rate limit.
     """
     response = session.responses.by_id[wire.id or ""]
     kind = _PROBLEMS.get(response.status)
@@ -245,16 +315,18 @@ _PROBLEMS = {"failed": "response_failed", "incomplete": "response_incomplete"}
 def _on_audio_done(
     session: Session, event: events.ResponseOutputAudioDone, record: Record
 ) -> Session:
-    """All of the audio is made, not all of it played: nobody falls silent by this."""
-    session = open_item(session, event, record)
+    """The service has generated all audio of the response; it may still be playing."""
+    session = ensure_output(session, event, record)
     response = session.responses.by_id.get(event.response_id)
     if response is None or record.at is None:
         return session
-    # Of several parts the last one counts.
+    # If there are several parts, the last one counts.
     turn = replace(response.turn, audio_generated_at=record.at)
-    session = with_turn(session, response, turn)
+    session = put_turn(session, response, turn)
     playing = session.activity.playing
-    return hear(session, playing, record.at) if playing == response.id else session
+    if playing != response.id:
+        return session
+    return update_playing(session, playing, record.at)
 
 
 TABLE: dict[type, Handler] = {
@@ -264,9 +336,9 @@ TABLE: dict[type, Handler] = {
     events.ResponseOutputItemDone: _on_item_done,
     events.ResponseContentPartAdded: _on_part_added,
     events.ResponseContentPartDone: _on_part_done,
-    events.ResponseOutputTextDelta: growing(_first_text("output_text")),
+    events.ResponseOutputTextDelta: _text_delta("output_text"),
     events.ResponseOutputTextDone: _on_text_done,
-    events.ResponseOutputAudioTranscriptDelta: growing(_first_text("output_audio")),
+    events.ResponseOutputAudioTranscriptDelta: _text_delta("output_audio"),
     events.ResponseOutputAudioTranscriptDone: _on_transcript_done,
     events.ResponseOutputAudioDelta: _on_audio_delta,
     events.ResponseOutputAudioDone: _on_audio_done,

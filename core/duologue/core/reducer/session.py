@@ -1,8 +1,8 @@
 """The life of a session: connecting, open, reconnecting, closed, failed.
 
-The transitions are `transitions.CONNECTION`. Reconnecting begins a new epoch of the
-same session; audio offsets belong to theirs. Once a newer connection exists, an older
-one changes nothing here, except that its end also ends its responses.
+The transitions are `transitions.CONNECTION`. Each connection is an epoch of the
+session; audio offsets belong to their epoch. Once a newer epoch exists, events of an
+older one change nothing here, except that its end also ends its responses.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from duologue.core.state import transitions
 from duologue.core.state.model import Problem, Session
 from duologue.core.wire.json_values import canonical
 
-from .handler import Handler
-from .items import be_silent
-from .nodes import with_activity, with_connection
-from .parts import put_item
-from .requests import answered, asked_in_vain
-from .response_items import lose_responses
-from .usage import add_problem
+from .handler import Handler, add_problem, put_activity, put_connection, put_item
+from .items import close_transcript
+from .requests import clear_in_flight, requeue_in_flight
+from .responses import abandon_responses
 
-__all__ = ["TABLE", "end", "greet"]
+__all__ = ["TABLE", "end_connection", "open_connection"]
 
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
@@ -42,13 +39,13 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
 
 
 def _enter(session: Session, record: Record, trigger: str) -> Session:
-    """The session after a beginning; what a new epoch brings stands behind what is."""
+    """The session after `trigger`. Items of a new epoch follow all existing ones."""
     connection = session.connection
     if record.epoch < connection.epoch:
         return session
     if record.epoch > connection.epoch:
         trigger = f"{trigger} again"
-        session = asked_in_vain(session)
+        session = requeue_in_flight(session)
         conversation = session.conversation
         if conversation.epoch_boundary != conversation.order.last:
             anchored = replace(conversation, epoch_boundary=conversation.order.last)
@@ -60,19 +57,19 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
 def _move(
     session: Session, connection: Any, trigger: str, reason: str | None
 ) -> Session:
-    """The session with a connection that goes to where the trigger leads."""
+    """The session with the status of its connection after a trigger."""
     status = transitions.next_status(transitions.CONNECTION, connection.status, trigger)
     if status is not connection.status:
         connection = replace(connection, status=status, reason=reason)
-    return with_connection(session, connection)
+    return put_connection(session, connection)
 
 
 def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
     if record.epoch < session.connection.epoch:
-        # It has handed over to the next one; only what it was at is lost.
-        return _break_off(session, record)
+        # A newer connection has replaced it; only its own work is lost.
+        return _abandon_work(session, record)
     before = session.connection.status
     if event.expected:
         trigger = f"{transitions.DISCONNECTED} expected"
@@ -82,44 +79,47 @@ def _on_disconnected(
             if event.retrying
             else transitions.DISCONNECTED
         )
-        session = asked_in_vain(session)
-    session = end(session, trigger, event.reason, record)
+        session = requeue_in_flight(session)
+    session = end_connection(session, trigger, event.reason, record)
     if event.expected or session.connection.status is before:
         return session
     reason = event.reason or "the connection was lost"
     return add_problem(session, Problem("disconnected", reason, at=record.at))
 
 
-def end(session: Session, trigger: str, reason: str | None, record: Record) -> Session:
-    """The session after an end: nobody is heard, and no answer comes any more."""
+def end_connection(
+    session: Session, trigger: str, reason: str | None, record: Record
+) -> Session:
+    """The session after the end of its connection, with all pending work abandoned."""
     session = _move(session, session.connection, trigger, reason)
-    return _break_off(answered(session), record)
+    return _abandon_work(clear_in_flight(session), record)
 
 
-def _break_off(session: Session, record: Record) -> Session:
-    """The session without what a connection that is gone was at.
+def _abandon_work(session: Session, record: Record) -> Session:
+    """The session with the pending work of an ended connection abandoned.
 
-    What the next one is at already goes on: two overlap while one hands over.
+    During a hand-over two connections overlap; the work of the newer one continues.
     """
     epoch = min(record.epoch, session.connection.epoch)
     activity = session.activity
     speaking = session.item(activity.speaking_item)
     if speaking is None or speaking.placement.epoch <= epoch:
         silent = replace(activity, speaking_item=None, speech_started_at=None)
-        session = with_activity(session, silent)
+        session = put_activity(session, silent)
     playing = session.response(activity.playing)
     if playing is None or playing.epoch <= epoch:
-        session = with_activity(session, replace(session.activity, playing=None))
-    session = _leave_unwritten(session, epoch, record.at)
-    return lose_responses(
+        session = put_activity(session, replace(session.activity, playing=None))
+    session = _close_user_items(session, epoch, record.at)
+    return abandon_responses(
         session, epoch, record.at, playing.id if playing is not None else None
     )
 
 
-def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
-    """The session with the user's lines closed that a lost connection was to write.
+def _close_user_items(session: Session, epoch: int, at: float | None) -> Session:
+    """The session with the user items of an ended connection closed.
 
-    They are among the last: those of the connections before are closed.
+    Their transcripts will not arrive. They are among the last items: the items of
+    earlier connections are closed already.
     """
     for item_id in reversed(session.conversation.order):
         item = session.items[item_id]
@@ -127,7 +127,7 @@ def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
             break
         if item.role != "user" or item.placement.epoch > epoch:
             continue
-        silent = be_silent(item)
+        silent = close_transcript(item)
         status = transitions.next_status(
             transitions.ITEM, item.status, transitions.DISCONNECTED
         )
@@ -136,13 +136,15 @@ def _leave_unwritten(session: Session, epoch: int, at: float | None) -> Session:
         placement = item.placement
         if placement.finished_at is None:
             placement = replace(placement, finished_at=at)
-        over = replace(silent, status=status, placement=placement)
-        session = put_item(session, over)
+        closed = replace(silent, status=status, placement=placement)
+        session = put_item(session, closed)
     return session
 
 
 def _on_closed(session: Session, event: events.Closed, record: Record) -> Session:
-    return end(session, transitions.CLOSED, session.connection.reason, record)
+    return end_connection(
+        session, transitions.CLOSED, session.connection.reason, record
+    )
 
 
 def _on_session(
@@ -150,34 +152,34 @@ def _on_session(
     event: events.SessionCreated | events.SessionUpdated,
     record: Record,
 ) -> Session:
-    """``session.created`` and ``session.updated`` carry the configuration whole."""
+    """``session.created`` and ``session.updated`` carry the whole configuration."""
     if record.epoch < session.connection.epoch:
         return session
     config = event.session
-    session = greet(session, config, record)
-    # An empty one is what is left of a null: it confirms nothing.
+    session = open_connection(session, config, record)
+    # The configuration was null: it confirms nothing.
     if config in _EMPTY:
         return session
     connection = replace(
         session.connection, kind=_kind(config), confirmed=canonical(config)
     )
-    return with_connection(session, connection)
+    return put_connection(session, connection)
 
 
-def greet(session: Session, config: Any, record: Record) -> Session:
-    """The session with what the service says of it beside the configuration.
+def open_connection(session: Session, config: Any, record: Record) -> Session:
+    """The session with its id and expiry from the service, and open.
 
-    A log of frames alone has no local facts: the service's word opens the session.
+    A log of frames alone has no local facts, so these events open the session too.
     """
     session = _enter(session, record, transitions.SESSION_CREATED)
     connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
-    # Zero is what an echo of client_secrets says, and means nothing.
+    # Some services echo the 0 of ``client_secrets``; it means nothing.
     expires = config.expires_at
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
         connection = replace(connection, expires_at=float(expires))
-    return with_connection(session, connection)
+    return put_connection(session, connection)
 
 
 def _kind(config: events.AnySessionConfig) -> SessionKind:
@@ -186,11 +188,20 @@ def _kind(config: events.AnySessionConfig) -> SessionKind:
     return SessionKind.REALTIME
 
 
+def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
+    """Record the time; it never decreases."""
+    before = session.activity.last_tick_at
+    if record.at is None or (before is not None and record.at <= before):
+        return session
+    return put_activity(session, replace(session.activity, last_tick_at=record.at))
+
+
 TABLE: dict[type, Handler] = {
     events.Connecting: _on_connecting,
     events.Connected: _on_connected,
     events.Disconnected: _on_disconnected,
     events.Closed: _on_closed,
+    events.Tick: _on_tick,
     events.SessionCreated: _on_session,
     events.SessionUpdated: _on_session,
 }

@@ -1,7 +1,7 @@
-"""Translations: no items, no responses, no turns, two texts that run on.
+"""Translation sessions: no items, responses or turns, but two texts that grow.
 
-``elapsed_ms`` is how far into the audio a text reaches, not an id. There is never a
-``done``: what came stands, and ``session.closed`` says that no more comes.
+``elapsed_ms`` is the position in the audio that a text has reached, not an id. There
+is no ``done`` event: ``session.closed`` ends both texts.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from duologue.core.state import transitions
 from duologue.core.state.model import Session, Translation
 from duologue.core.wire.json_values import canonical_json
 
-from .handler import Handler
-from .nodes import with_connection
-from .session import end, greet
+from .handler import Handler, put_connection
+from .session import end_connection, open_connection
 
 __all__ = ["TABLE"]
 
-_NOTHING = events.TranslationConfig()
+_EMPTY = events.TranslationConfig()
 
 
 def _on_session(
@@ -29,17 +28,17 @@ def _on_session(
     event: events.TranslationSessionCreated | events.TranslationSessionUpdated,
     record: Record,
 ) -> Session:
-    """The configuration, and that this is a translation."""
+    """The configuration; the event also makes this a translation session."""
     if record.epoch < session.connection.epoch:
         return session
-    session = greet(session, event.session, record)
+    session = open_connection(session, event.session, record)
     connection = replace(session.connection, kind=SessionKind.TRANSLATION)
-    session = with_connection(session, connection)
+    session = put_connection(session, connection)
     running = _running(session)
-    # A connection of a new epoch goes on where the last one was closed.
+    # A new connection reopens texts that the previous one closed.
     closed = running.closed and session.connection.status is not SessionStatus.OPEN
     confirmed = running.confirmed
-    if event.session != _NOTHING:
+    if event.session != _EMPTY:
         confirmed = canonical_json(event.session)
     return _with(session, replace(running, confirmed=confirmed, closed=closed))
 
@@ -75,7 +74,7 @@ def _on_output_delta(
 def _on_audio(
     session: Session, event: events.SessionOutputAudioDelta, record: Record
 ) -> Session:
-    """Audio is counted, never kept."""
+    """Count the bytes of audio; the audio is not kept."""
     running = _running(session)
     count = running.audio_bytes + (record.audio_bytes or 0)
     return _with(session, replace(running, audio_bytes=count))
@@ -84,12 +83,11 @@ def _on_audio(
 def _on_closed(
     session: Session, event: events.SessionClosed, record: Record
 ) -> Session:
-    """All output was sent: the session ends in good order."""
+    """The service sent all output: the session is closed."""
     if record.epoch < session.connection.epoch:
         return session
-    session = end(
-        session, transitions.SESSION_CLOSED, session.connection.reason, record
-    )
+    reason = session.connection.reason
+    session = end_connection(session, transitions.SESSION_CLOSED, reason, record)
     return _with(session, replace(_running(session), closed=True))
 
 
@@ -98,7 +96,7 @@ def _running(session: Session) -> Translation:
 
 
 def _later(known: int | None, elapsed: int | None) -> int | None:
-    """How far a text reaches: it never goes back."""
+    """The position that a text has reached; it never decreases."""
     if elapsed is None or not 0 <= elapsed < 1 << 53:
         return known
     return elapsed if known is None else max(known, elapsed)
@@ -112,7 +110,7 @@ def _with(session: Session, running: Translation) -> Session:
 
 
 def _is_same(running: Translation, known: Translation | None) -> bool:
-    """Whether nothing changed, without a look into the texts."""
+    """Whether nothing changed; compares the texts by identity."""
     if known is None:
         return False
     if running.input is not known.input or running.output is not known.output:

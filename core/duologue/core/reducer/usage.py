@@ -1,4 +1,4 @@
-"""What adds up over a session: usage by modality, problems, rate limits."""
+"""The usage of a session: tokens by modality, transcription, rate limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
-    Problem,
     RateLimit,
     Session,
     TranscriptionUsage,
@@ -18,44 +17,19 @@ from .handler import Handler
 
 __all__ = [
     "MAX_LIMITS",
-    "MAX_PROBLEMS",
     "TABLE",
-    "add_problem",
     "add_transcription",
     "add_usage",
-    "blame",
 ]
 
-#: Problems kept of a session; older ones are in its log.
-MAX_PROBLEMS = 100
-#: Rate limits kept; a service has two.
+#: The number of rate limits that a session keeps; OpenAI has two.
 MAX_LIMITS = 16
 
 
-def add_problem(session: Session, problem: Problem) -> Session:
-    """The session with one more problem at the end of its list."""
-    problems = (*session.problems[1 - MAX_PROBLEMS :], problem)
-    return replace(session, problems=problems)
-
-
-def blame(session: Session, problem: Problem) -> Session:
-    """The session with a problem of an item, in place of one of the same kind.
-
-    A service says first that something failed and then, in another event, why.
-    """
-    problems = session.problems
-    for index, known in enumerate(problems):
-        if (known.kind, known.item_id) == (problem.kind, problem.item_id):
-            better = replace(known, message=problem.message, code=problem.code)
-            problems = (*problems[:index], better, *problems[index + 1 :])
-            return replace(session, problems=problems)
-    return add_problem(session, problem)
-
-
 def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
-    """The session with what one response used.
+    """The session with the usage of one more response.
 
-    Cached tokens are part of the input, as the service counts them.
+    Cached tokens are part of the input tokens, as the service counts them.
     """
     if usage is None:
         return session
@@ -82,10 +56,10 @@ def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
 def add_transcription(
     session: Session, usage: events.TranscriptionUsage | None
 ) -> Session:
-    """The session with what it took to write down one utterance.
+    """The session with the usage of one more transcription.
 
-    It is billed apart from responses, by the second or by the token. Input tokens
-    that nobody tells apart count as audio, which is what is transcribed.
+    It is billed by the second or by the token, separately from responses. Input
+    tokens without details count as audio tokens.
     """
     so_far = session.usage.transcription
     if isinstance(usage, events.DurationUsage):
@@ -108,19 +82,19 @@ def add_transcription(
 
 
 def _seconds(used: float | None) -> float:
-    """A time that can be true."""
+    """A duration in seconds; 0 if the value is impossible."""
     return used if used is not None and 0 < used < 1 << 53 else 0.0
 
 
 def _count(tokens: int | None) -> int:
-    """A number of tokens that can be true: nobody uses fewer than none."""
+    """A non-negative token count; 0 if the value is impossible."""
     return tokens if tokens is not None and 0 <= tokens < 1 << 53 else 0
 
 
 def _on_rate_limits(
     session: Session, event: events.RateLimitsUpdated, record: Record
 ) -> Session:
-    """Each limit that is named takes the place of what was known of it."""
+    """The event replaces the limits that it names."""
     limits = {limit.name: limit for limit in session.usage.rate_limits}
     for wire in event.rate_limits:
         limits[wire.name] = RateLimit(

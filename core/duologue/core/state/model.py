@@ -15,7 +15,12 @@ from __future__ import annotations
 from immutables import Map
 from msgspec import Struct
 
-from ..events.config import RealtimeSessionConfig, TranscriptionSessionConfig
+from ..events.config import (
+    AudioConfig,
+    AudioInput,
+    RealtimeSessionConfig,
+    TranscriptionSessionConfig,
+)
 from ..events.types import SessionKind, SessionStatus
 from .dedup import EMPTY_DEDUP, Dedup, Ignored, SentEvent
 from .rope import EMPTY_ROPE, Rope
@@ -53,6 +58,9 @@ __all__ = [
 ]
 
 
+_NO_AUDIO_INPUT = AudioInput()
+
+
 class Connection(Struct, frozen=True, gc=False):
     """Whether and to what a session is connected.
 
@@ -71,6 +79,16 @@ class Connection(Struct, frozen=True, gc=False):
     requested: str | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
+
+    @property
+    def audio_input(self) -> AudioInput:
+        """The confirmed configuration of the user's audio; empty if unknown."""
+        audio = self.confirmed.audio if self.confirmed is not None else None
+        if not isinstance(audio, AudioConfig) or not isinstance(
+            audio.input, AudioInput
+        ):
+            return _NO_AUDIO_INPUT
+        return audio.input
 
 
 class Segment(Struct, frozen=True, gc=False):
