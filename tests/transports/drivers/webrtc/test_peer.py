@@ -161,7 +161,7 @@ async def test_a_receiver_that_raises_is_survived(
     client.peer.send("bad")
     client.peer.send("good")
     assert [await seen.get(), await seen.get()] == ["bad", "good"]
-    assert "the receiver of a message failed" in caplog.text
+    assert "the message callback failed" in caplog.text
 
 
 @pytest.mark.realtime
