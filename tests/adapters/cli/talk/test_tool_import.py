@@ -86,7 +86,7 @@ def test_an_object_within_an_object(modules: None) -> None:
         ("talk_tools:weather.x", "there is no x in talk_tools"),
         ("talk_tools:number", "int is not a tool; give a function or a list of them"),
         ("talk_tools:mixed", "int is not a tool; give a function or a list of them"),
-        ("talk_tools:no_names", "no_names: *cities cannot be given by its name"),
+        ("talk_tools:no_names", "no_names: *cities cannot be passed by name"),
         ("talk_tools:twice", "there are two tools 'weather'"),
     ],
 )
