@@ -12,6 +12,7 @@ import attrs
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from duologue.adapters.web import create_app
@@ -24,6 +25,11 @@ from duologue.transports.drivers.webrtc.peer import Peer
 #: A key that must not appear in any response, log or message.
 KEY = "sk-never-to-be-seen-0123456789"
 TEXT = {"output_modalities": ["text"]}
+
+
+def by_header(request: HTTPConnection) -> str | None:
+    """Authenticate by a header."""
+    return request.headers.get("x-user")
 
 
 class Page:

@@ -95,7 +95,7 @@ async def test_a_typed_turn_over_the_page(direct: Served) -> None:
     assert {one["src"] for one in found if one["dir"] == "in"} == {"browser"}
 
 
-async def test_what_the_page_sent_by_itself_is_recorded(direct: Served) -> None:
+async def test_events_that_the_page_sends_itself_are_recorded(direct: Served) -> None:
     page = direct.page()
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -133,7 +133,7 @@ async def test_a_wrong_nonce_reports_nothing(direct: Served) -> None:
     assert (await page.summary(session))["status"] == "connecting"
 
 
-async def test_reports_of_nonsense_harm_nothing(direct: Served) -> None:
+async def test_malformed_reports_are_counted(direct: Served) -> None:
     """They affect only the page's own session, where malformed frames are counted."""
     page = direct.page()
     session = (await page.create())["id"]
@@ -202,7 +202,7 @@ async def sending(
     return browser, page, task
 
 
-async def test_a_page_that_does_not_read_is_not_told_without_end() -> None:
+async def test_sending_waits_for_a_page_that_does_not_read() -> None:
     """Sending waits. Control: it continues when the page reads."""
     _, page, task = await sending(30)
     assert not task.done()
@@ -214,7 +214,7 @@ async def test_a_page_that_does_not_read_is_not_told_without_end() -> None:
     await task
 
 
-async def test_a_page_that_does_not_read_keeps_no_end_waiting() -> None:
+async def test_closing_does_not_wait_for_a_page_that_does_not_read() -> None:
     browser, _, task = await sending(30)
     await browser.close()
     async with asyncio.timeout(5):
@@ -222,7 +222,7 @@ async def test_a_page_that_does_not_read_keeps_no_end_waiting() -> None:
             await task
 
 
-async def test_a_page_that_does_not_read_may_come_back() -> None:
+async def test_a_page_that_does_not_read_can_reconnect() -> None:
     """With another feed, which gets the rest."""
     browser, page, task = await sending(8)
     assert not task.done()
@@ -234,7 +234,7 @@ async def test_a_page_that_does_not_read_may_come_back() -> None:
     assert again._size > 10_000
 
 
-async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
+async def test_a_key_counts_after_its_session_is_removed(serve: Serve) -> None:
     """It is still usable: it counts as a minute, and as a session until it expires."""
     limits = Limits(sessions=2, minutes=2)
     async with serve(direct=True, limits=limits) as served:
@@ -252,7 +252,7 @@ async def test_a_key_counts_though_its_session_is_removed(serve: Serve) -> None:
         assert refused.json()["error"]["code"] == "no_minutes_left"
 
 
-async def test_a_key_counts_though_its_session_is_closed(serve: Serve) -> None:
+async def test_a_key_counts_after_its_session_is_closed(serve: Serve) -> None:
     async with serve(direct=True, limits=Limits(minutes=1)) as served:
         page = served.page()
         session = (await page.create())["id"]
@@ -277,7 +277,7 @@ async def test_a_session_gets_one_key(direct: Served) -> None:
     assert (again.status_code, again.json()["error"]["code"]) == (409, "has_call")
 
 
-async def test_the_page_may_connect_to_the_service_then_only(
+async def test_the_page_may_connect_to_the_service_only_in_direct_mode(
     direct: Served, page: Page
 ) -> None:
     """Control: in relay mode the page may only connect to this server."""
@@ -308,7 +308,7 @@ async def test_a_page_that_reports_too_much_at_once_loses_its_call(
     await feed.until_view(session, lambda view: view["status"] == "failed")
 
 
-async def test_a_page_that_never_connects_is_given_up(
+async def test_a_page_that_never_connects_times_out(
     direct: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CONNECT_TIMEOUT", 0.3)
@@ -321,7 +321,7 @@ async def test_a_page_that_never_connects_is_given_up(
     assert view["reason"] == "the page did not connect within 0.3 s"
 
 
-async def test_a_page_that_changes_its_mind_is_not_waited_for(direct: Served) -> None:
+async def test_a_session_can_be_closed_before_its_page_connects(direct: Served) -> None:
     page = direct.page()
     session = (await page.create())["id"]
     await token(page, session)
@@ -330,7 +330,7 @@ async def test_a_page_that_changes_its_mind_is_not_waited_for(direct: Served) ->
     assert (await page.summary(session))["status"] in ("closed", "failed")
 
 
-async def test_a_key_that_is_not_minted_is_told(answering: Any) -> None:
+async def test_a_failure_to_create_a_key_is_reported(answering: Any) -> None:
     base_url = await answering(
         b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\n"
         b"Content-Length: 2\r\n\r\n{}"
@@ -345,7 +345,7 @@ async def test_a_key_that_is_not_minted_is_told(answering: Any) -> None:
         await page.close()
 
 
-async def test_a_page_that_comes_back_carries_on(direct: Served) -> None:
+async def test_a_page_that_reconnects_continues_its_call(direct: Served) -> None:
     """An empty report tells which feed has the call now; until then, sending
     waits.
     """

@@ -47,7 +47,9 @@ async def test_a_typed_turn_is_seen_on_the_feed(page: Page) -> None:
     assert summary["status"] == "open"
 
 
-async def test_what_the_feed_tells_is_the_state(page: Page, served: Served) -> None:
+async def test_the_patches_give_the_view_of_the_state(
+    page: Page, served: Served
+) -> None:
     """All patches together give the view of the server's state."""
     session = (await page.create())["id"]
     feed = await talk(page, session)
@@ -80,7 +82,7 @@ async def test_the_log_is_the_session(page: Page) -> None:
     assert there.content == log.content
 
 
-async def test_the_configuration_in_force_is_told(page: Page) -> None:
+async def test_the_confirmed_configuration_is_in_the_view(page: Page) -> None:
     """A sideband gets no session.created, so the server requests a confirmation."""
     session = (await page.create(config={"instructions": "Be brief."}))["id"]
     feed = await page.feed()
@@ -111,7 +113,7 @@ async def test_settings_are_changed_in_flight(page: Page) -> None:
     await feed.until_view(session, is_changed)
 
 
-async def test_settings_before_the_call_go_with_it(page: Page) -> None:
+async def test_settings_before_the_call_apply_to_it(page: Page) -> None:
     session = (await page.create())["id"]
     change = {"type": "update", "session": {"instructions": "Be kind."}}
     assert (await page.command(session, **change)).status_code == 202
@@ -122,7 +124,7 @@ async def test_settings_before_the_call_go_with_it(page: Page) -> None:
     assert view["confirmed"]["instructions"] == "Be kind."
 
 
-async def test_mute_and_volume_are_facts_of_the_session(page: Page) -> None:
+async def test_mute_and_volume_are_recorded(page: Page) -> None:
     """The page applies them, the server records them."""
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -138,7 +140,7 @@ async def test_mute_and_volume_are_facts_of_the_session(page: Page) -> None:
     assert (await page.summary(session))["muted"] is True
 
 
-async def test_cleared_lines_are_shown_no_more(page: Page) -> None:
+async def test_cleared_lines_are_hidden(page: Page) -> None:
     session = (await page.create())["id"]
     feed = await talk(page, session)
     await page.command(session, type="clear")
@@ -162,7 +164,7 @@ async def test_an_interruption_stops_the_reply(page: Page) -> None:
     assert response["status"] == "cancelled"
 
 
-async def test_close_hangs_up_and_leaves_the_session_to_be_read(page: Page) -> None:
+async def test_a_closed_session_is_hung_up_and_readable(page: Page) -> None:
     session = (await page.create())["id"]
     call = await page.call(session)
     assert (await page.command(session, type="close")).status_code == 202
@@ -174,7 +176,7 @@ async def test_close_hangs_up_and_leaves_the_session_to_be_read(page: Page) -> N
     assert (late.status_code, late.json()["error"]["code"]) == (409, "no_call")
 
 
-async def test_a_session_that_is_removed_is_gone_and_hung_up(page: Page) -> None:
+async def test_a_removed_session_is_hung_up_and_gone(page: Page) -> None:
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)
@@ -208,7 +210,7 @@ async def test_two_sessions_at_once_do_not_mix(page: Page) -> None:
     await feed.until_view(other, lambda view: lines(view) == counted)
 
 
-async def test_an_offer_that_the_service_refuses_says_so(page: Page) -> None:
+async def test_a_refused_offer_is_reported(page: Page) -> None:
     session = (await page.create())["id"]
     answer = await page.offer(session, "v=0\r\nthis is none\r\n")
     assert answer.status_code == 400
@@ -229,9 +231,7 @@ async def test_when_the_server_ends_the_calls_are_hung_up(serve: Any) -> None:
         assert refused.status_code == 503
 
 
-async def test_a_call_that_nobody_watches_is_hung_up(
-    page: Page, served: Served
-) -> None:
+async def test_a_call_without_a_page_is_hung_up(page: Page, served: Served) -> None:
     """Only after a timeout, because a page can reconnect."""
     session = (await page.create())["id"]
     call = await page.call(session)
@@ -256,9 +256,7 @@ def relay_of(served: Served, session: str) -> Any:
     return served.app.state.registry._sessions[session].live.transport
 
 
-async def test_a_sideband_that_is_lost_is_joined_again(
-    page: Page, served: Served
-) -> None:
+async def test_a_lost_sideband_reconnects(page: Page, served: Served) -> None:
     """The call continues in the same session; a gap is recorded."""
     session = (await page.create())["id"]
     feed = await talk(page, session)
@@ -273,7 +271,7 @@ async def test_a_sideband_that_is_lost_is_joined_again(
     assert gap["src"] == "transport"
 
 
-async def test_a_sideband_that_cannot_be_joined_again_ends_the_session(
+async def test_a_sideband_that_cannot_reconnect_ends_the_session(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the call has ended in the meantime, without long retries."""
@@ -287,7 +285,7 @@ async def test_a_sideband_that_cannot_be_joined_again_ends_the_session(
     assert "broke off" in view["reason"]
 
 
-async def test_a_page_that_gives_its_call_tools_is_hung_up(
+async def test_a_call_with_tools_of_the_page_is_hung_up(
     page: Page, served: Served
 ) -> None:
     """A page can send any event on its data channel."""
@@ -307,7 +305,7 @@ async def test_a_page_that_gives_its_call_tools_is_hung_up(
 
 
 @pytest.mark.parametrize("kind", ["mcp_list_tools", "mcp_call", "mcp_approval_request"])
-async def test_a_response_that_was_given_tools_is_hung_up(
+async def test_a_response_with_tools_of_the_page_is_hung_up(
     page: Page, served: Served, kind: str
 ) -> None:
     """The tools of one response are not confirmed; only their items are seen."""
@@ -345,7 +343,7 @@ async def test_our_own_tools_run_here(serve: Any) -> None:
 @pytest.mark.parametrize(
     "location", ["", "/v1/realtime/calls/../x", "/v1/realtime/calls/sip_1%2f", "rtc_"]
 )
-async def test_a_call_without_a_name_that_is_safe_is_not_had(
+async def test_a_call_without_a_valid_id_fails(
     answering: Callable[[bytes], Awaitable[str]], location: str
 ) -> None:
     """The server could neither observe it nor hang up."""
@@ -392,7 +390,7 @@ async def test_a_refusal_of_the_service_is_passed_on(
         await page.close()
 
 
-async def test_a_service_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_service_is_reported() -> None:
     app = create_app(base_url="http://127.0.0.1:9/v1", credentials=Credentials("any"))
     async with serving(app) as url:
         page = Page(url)
@@ -405,7 +403,7 @@ async def test_a_service_that_is_not_there_is_told() -> None:
         await page.close()
 
 
-async def test_a_service_that_does_not_answer_is_not_waited_for(
+async def test_a_service_that_does_not_answer_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The offer gets a timeout, and a late answer does not open a call."""
@@ -433,7 +431,7 @@ async def test_a_service_that_does_not_answer_is_not_waited_for(
         await writer.wait_closed()
 
 
-async def test_a_command_that_is_not_taken_is_told(
+async def test_a_command_that_is_not_sent_times_out(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_session, "_COMMAND_TIMEOUT", 0.2)
@@ -448,7 +446,7 @@ async def test_a_command_that_is_not_taken_is_told(
     )
 
 
-async def test_a_call_that_cannot_be_hung_up_is_left_with_a_word(
+async def test_a_failed_hang_up_is_logged(
     page: Page, served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unreachable service does not delay the command."""
@@ -460,7 +458,7 @@ async def test_a_call_that_cannot_be_hung_up_is_left_with_a_word(
     assert "a call was not hung up: nothing answers" in caplog.text
 
 
-async def test_an_offer_is_answered_though_its_call_never_begins(
+async def test_an_offer_is_answered_if_its_call_never_begins(
     page: Page, served: Served
 ) -> None:
     """The session is removed between the offer and the first step of the call."""
@@ -477,7 +475,7 @@ async def test_an_offer_is_answered_though_its_call_never_begins(
             await placing
 
 
-async def test_an_offer_is_answered_though_the_session_cannot_begin(
+async def test_an_offer_is_answered_if_the_session_cannot_begin(
     serve: Serve,
 ) -> None:
     """An error of the application: two tools of one name."""
@@ -499,7 +497,7 @@ async def test_an_offer_is_answered_though_the_session_cannot_begin(
         )
 
 
-async def test_settings_that_come_while_it_connects_are_not_lost(
+async def test_settings_sent_while_connecting_are_applied(
     page: Page, served: Served
 ) -> None:
     session = (await page.create())["id"]
@@ -527,7 +525,7 @@ async def test_settings_that_come_while_it_connects_are_not_lost(
         await feed.until_view(session, is_changed)
 
 
-async def test_settings_of_a_session_that_is_over_are_refused(page: Page) -> None:
+async def test_settings_of_a_closed_session_are_refused(page: Page) -> None:
     session = (await page.create())["id"]
     await page.command(session, type="close")
     late = await page.command(session, type="update", session={"instructions": "x"})

@@ -22,7 +22,7 @@ SERVER = events.McpToolServer(
 )
 
 
-def test_it_keeps_the_rules_of_a_middleware() -> None:
+def test_it_obeys_the_rules_of_a_middleware() -> None:
     check_middleware(redacting(["hello there", "secret-0123456789"]))
 
 
@@ -32,7 +32,7 @@ def test_the_secrets_of_a_configuration_are_found() -> None:
     assert secrets_of(SessionConfig()) == []
 
 
-def test_they_are_in_no_record_however_they_are_written() -> None:
+def test_secrets_are_redacted_in_all_forms() -> None:
     """Short values are not redacted, because they would match other text."""
     store = Store(middleware=(redacting([TOKEN, "1"]),))
     error = {"type": "error", "error": {"message": f"{TOKEN} is 1 of many"}}
@@ -44,7 +44,7 @@ def test_they_are_in_no_record_however_they_are_written() -> None:
     assert "*** is 1 of many" in str(view(session)["problems"])
 
 
-def test_a_frame_of_a_translation_stays_one() -> None:
+def test_a_frame_of_a_translation_keeps_its_type() -> None:
     """The redacted frame is decoded for the kind of its session."""
     store = Store(middleware=(redacting([TOKEN]),))
     created = {"type": "session.created", "session": {"type": "translation"}}

@@ -49,7 +49,7 @@ class Reader:
     limit=st.sampled_from([200, 2_000, 100_000]),
     kept=st.sampled_from([500, 100_000]),
 )
-def test_a_page_ends_with_the_view_that_is(
+def test_a_page_ends_with_the_current_view(
     stream: list[Record], steps: list[str], limit: int, kept: int
 ) -> None:
     # A forgotten session publishes nothing more.

@@ -63,9 +63,7 @@ async def test_a_delta_is_at_most_200_bytes(page: Page, served: Served) -> None:
     assert len(text) <= 200
 
 
-async def test_a_feed_that_was_cut_goes_on_where_it_was(
-    page: Page, served: Served
-) -> None:
+async def test_a_feed_resumes_after_a_loss(page: Page, served: Served) -> None:
     """Only the missed patches are sent, and no view."""
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -86,7 +84,7 @@ async def test_a_feed_that_was_cut_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize("since", [1, 99])
-async def test_what_is_not_kept_any_more_comes_as_a_view(
+async def test_dropped_patches_are_replaced_by_a_view(
     page: Page, served: Served, since: int
 ) -> None:
     """If the number is too old, or from an earlier run of the server."""
@@ -114,7 +112,7 @@ async def told(feed: Feed, served: Served, session: str, count: int) -> list[flo
     return seconds
 
 
-async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
+async def test_a_page_that_does_not_read_delays_no_other(
     page: Page, served: Served
 ) -> None:
     """Its queue is bounded, other pages get their patches as quickly as without it,
@@ -151,7 +149,7 @@ async def test_a_page_that_does_not_read_costs_little_and_slows_no_one(
     assert "view" in {m.get("type") for m in slow.messages[shown:]}
 
 
-async def test_a_page_that_does_not_beat_is_gone(
+async def test_a_page_without_beats_is_disconnected(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: a page that sends beats stays."""
@@ -174,7 +172,7 @@ async def to_the_end(feed: Feed, lengths: list[int]) -> None:
             lengths.append(len(text))
 
 
-async def test_a_page_that_does_not_even_read_its_end_is_cut(
+async def test_a_page_that_does_not_read_the_close_is_aborted(
     page: Page, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its buffers are full, so a closing handshake would wait forever."""
@@ -212,9 +210,7 @@ async def test_a_page_that_does_not_even_read_its_end_is_cut(
         "[" * 100_000,
     ],
 )
-async def test_what_is_no_message_is_told_and_harms_nothing(
-    page: Page, text: str
-) -> None:
+async def test_an_invalid_message_is_refused(page: Page, text: str) -> None:
     feed = await page.feed()
     await feed.socket.send(text)
     told = await feed.until_told("error")
@@ -231,7 +227,7 @@ async def test_a_message_that_is_too_large_ends_the_feed(page: Page) -> None:
     assert feed.socket.close_code == 1009
 
 
-async def test_a_command_that_is_refused_is_told_with_its_number(page: Page) -> None:
+async def test_a_refusal_names_its_command(page: Page) -> None:
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.say(
@@ -242,7 +238,7 @@ async def test_a_command_that_is_refused_is_told_with_its_number(page: Page) -> 
     assert told["error"]["code"] == "no_call"
 
 
-async def test_the_list_is_told_again_when_it_changes(page: Page) -> None:
+async def test_the_list_is_sent_when_it_changes(page: Page) -> None:
     feed = await page.feed()
     await feed.until_told("sessions")
     session = (await page.create())["id"]
@@ -252,9 +248,7 @@ async def test_the_list_is_told_again_when_it_changes(page: Page) -> None:
     assert (await feed.until_told("sessions"))["sessions"] == []
 
 
-async def test_changes_of_the_list_are_told_together(
-    page: Page, served: Served
-) -> None:
+async def test_changes_of_the_list_are_combined(page: Page, served: Served) -> None:
     """At most ten times a second."""
     session = (await page.create())["id"]
     feed = await page.feed()
@@ -273,9 +267,7 @@ async def test_changes_of_the_list_are_told_together(
     assert 1 <= len(lists) <= most
 
 
-async def test_what_is_not_watched_any_more_is_not_told(
-    page: Page, served: Served
-) -> None:
+async def test_an_unwatched_session_sends_nothing(page: Page, served: Served) -> None:
     session = (await page.create())["id"]
     feed = await page.feed()
     await feed.watch(session)

@@ -58,7 +58,7 @@ async def get(page: Page, session: str, path: str, **query: Any) -> Any:
     return answer.json()
 
 
-async def test_an_imported_log_is_told_of(page: Page) -> None:
+async def test_an_imported_log_is_listed(page: Page) -> None:
     summary = await take(page, log(), title="Monday")
     for name in ("id", "created_at"):
         del summary[name]
@@ -121,7 +121,7 @@ async def test_records_are_filtered(
     assert found["more"] is ("limit" in query)
 
 
-async def test_a_record_is_given_as_its_line(page: Page) -> None:
+async def test_a_record_is_a_line_of_the_log(page: Page) -> None:
     session = (await take(page, log()))["id"]
     line = await get(page, session, "records/5")
     assert line["event"]["delta"] == "Word4 "
@@ -140,14 +140,14 @@ async def test_the_view_at_a_record_is_the_fold_up_to_it(page: Page) -> None:
 
 
 @pytest.mark.parametrize("seq", ["21", "x", "-1", "1e3", "9" * 40, "٣"])
-async def test_a_moment_that_is_not_kept_is_refused(page: Page, seq: str) -> None:
+async def test_the_view_at_a_dropped_record_is_refused(page: Page, seq: str) -> None:
     session = (await take(page, log()))["id"]
     answer = await page.http.get(f"api/sessions/{session}/view", params={"seq": seq})
     assert answer.status_code in (404, 422)
     assert answer.json()["error"]["param"] == "seq"
 
 
-async def test_what_lies_beyond_the_bound_is_said(serve: Serve) -> None:
+async def test_dropped_records_are_counted(serve: Serve) -> None:
     async with serve(limits=Limits(records=300)) as served:
         page = served.page()
         summary = await take(page, log(1_000))
@@ -169,7 +169,7 @@ async def test_a_damaged_log_is_read_up_to_the_damage(page: Page) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\n\n", b"not a log\n", b"\x00" * 100, b"[]"])
-async def test_what_is_no_log_is_refused(page: Page, body: bytes) -> None:
+async def test_an_invalid_log_is_refused(page: Page, body: bytes) -> None:
     answer = await page.http.post("api/import", content=body, headers=LOG)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not_a_log")
 
@@ -205,7 +205,9 @@ async def test_a_log_of_too_many_sessions_is_refused(page: Page) -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(sessions=2), Limits(starts=2)])
-async def test_a_log_is_taken_whole_or_not_at_all(serve: Serve, limits: Limits) -> None:
+async def test_a_log_is_imported_completely_or_not_at_all(
+    serve: Serve, limits: Limits
+) -> None:
     """A log of three sessions with a limit of two. Control: a log of two."""
     async with serve(limits=limits) as served:
         page = served.page()
@@ -220,7 +222,7 @@ async def test_a_log_is_taken_whole_or_not_at_all(serve: Serve, limits: Limits) 
 
 
 @pytest.mark.parametrize("limits", [Limits(sessions=1), Limits(starts=1)])
-async def test_who_may_have_no_more_is_refused_before_the_log_is_read(
+async def test_the_limit_is_checked_before_the_log_is_read(
     serve: Serve, limits: Limits
 ) -> None:
     async with serve(limits=limits) as served:
@@ -274,7 +276,7 @@ async def test_a_record_that_is_not_kept_is_refused(page: Page) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_kept")
 
 
-async def test_numbers_that_are_not_in_order_are_given_anew(page: Page) -> None:
+async def test_numbers_out_of_order_are_replaced(page: Page) -> None:
     """Two concatenated logs of one session."""
     session = (await take(page, log(5) + log(5)))["id"]
     found = await get(page, session, "records")

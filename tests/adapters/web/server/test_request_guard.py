@@ -53,7 +53,7 @@ async def created(page: httpx.AsyncClient, **headers: str | None) -> httpx.Respo
     return await page.send(request)
 
 
-async def test_our_own_page_may() -> None:
+async def test_the_page_of_this_server_is_allowed() -> None:
     """The control of all other tests."""
     async with client(app()) as page:
         assert (await created(page)).status_code == 201
@@ -112,7 +112,7 @@ async def test_a_wrong_host_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "[::1]:8765"])
-async def test_names_of_loopback_are_ours(host: str) -> None:
+async def test_loopback_names_are_allowed(host: str) -> None:
     async with client(app()) as page:
         answer = await created(page, Host=host, Origin=f"http://{host}")
         assert answer.status_code == 201
@@ -188,7 +188,7 @@ async def test_a_proxy_is_served_only_with_authentication(header: str) -> None:
         )
 
 
-async def test_a_page_of_an_allowed_origin_may_and_is_told_so() -> None:
+async def test_a_page_of_an_allowed_origin_gets_cors_headers() -> None:
     """The server can also be reached by that name."""
     far = "https://voice.example"
     application = app(allow_origins=[far], authenticate=lambda request: "ada")
@@ -209,7 +209,7 @@ async def test_a_page_of_an_allowed_origin_may_and_is_told_so() -> None:
         assert "access-control-allow-origin" not in may_not.headers
 
 
-async def test_every_answer_tells_the_browser_to_be_careful(page: Page) -> None:
+async def test_every_response_has_security_headers(page: Page) -> None:
     """No inline scripts, no other origins, no frames; also on refusals."""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -232,7 +232,7 @@ async def test_every_answer_tells_the_browser_to_be_careful(page: Page) -> None:
         assert answer.headers["permissions-policy"].startswith("microphone=(self)")
 
 
-async def test_what_is_under_api_is_kept_by_nobody(page: Page) -> None:
+async def test_api_responses_are_not_cached(page: Page) -> None:
     session = (await page.create())["id"]
     for path in (
         "config",
@@ -247,7 +247,7 @@ async def test_what_is_under_api_is_kept_by_nobody(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc"])
-async def test_no_file_beside_the_pages_is_given(page: Page, path: str) -> None:
+async def test_no_file_outside_static_is_served(page: Page, path: str) -> None:
     url = httpx.URL(page.url)
     raw = url.copy_with(raw_path=f"/static/{path}".encode())
     assert (await page.http.get(raw)).status_code == 404
@@ -262,19 +262,19 @@ async def test_no_file_beside_the_pages_is_given(page: Page, path: str) -> None:
         "example.com",
     ],
 )
-def test_a_service_that_is_not_safe_to_use_is_refused(base_url: str) -> None:
+def test_an_unsafe_base_url_is_refused(base_url: str) -> None:
     with pytest.raises(SignallingError):
         app(base_url=base_url)
 
 
 @pytest.mark.parametrize("origin", ["voice.example", "https://x/path", "ws://x", "*"])
-def test_what_is_no_origin_is_not_allowed(origin: str) -> None:
+def test_an_invalid_origin_is_refused(origin: str) -> None:
     """A typo there would admit no page, or too many."""
     with pytest.raises(DuologueError, match="not an origin"):
         app(allow_origins=[origin])
 
 
-async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
+async def test_no_response_contains_the_key(serve: Serve, caplog: Any) -> None:
     """In successful requests."""
     caplog.set_level("DEBUG")
     async with serve() as served:
@@ -291,7 +291,7 @@ async def test_no_key_in_any_answer(serve: Serve, caplog: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
-async def test_no_key_where_the_service_tells_it(
+async def test_a_key_quoted_by_the_service_is_redacted(
     answering: Callable[[bytes], Awaitable[str]], status: int, caplog: Any
 ) -> None:
     """A service may quote the key that it refuses."""

@@ -80,7 +80,7 @@ def test_before_the_first_record_there_is_an_empty_session() -> None:
     assert moment.view == view(Session("call"))
 
 
-def test_what_is_dropped_is_counted_and_the_rest_stays_right() -> None:
+def test_dropped_records_are_counted_and_the_rest_is_right() -> None:
     """The oldest records are dropped; the state after them is kept."""
     found = records(1_000)
     history = filled(found, count=600)
@@ -112,7 +112,7 @@ def test_one_record_that_is_too_large_is_dropped_as_well() -> None:
     assert moment.view == view(fold(records(2)).sessions["call"])
 
 
-def test_stepping_forwards_gives_what_asking_anew_gives() -> None:
+def test_stepping_equals_a_direct_access() -> None:
     found = records(300)
     walked, fresh = filled(found), filled(found)
     for seq in range(250, 300):
@@ -127,13 +127,13 @@ def test_the_lines_are_a_log_of_the_same_records() -> None:
     assert list(read_log(lines)) == found
 
 
-def test_a_hole_in_the_numbers_is_the_record_before_it() -> None:
+def test_a_missing_number_gives_the_record_before_it() -> None:
     found = [record for record in records(20) if record.seq not in (7, 8)]
     history = filled(found)
     assert history.at(8) == history.at(6)
 
 
-def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
+def test_a_translation_keeps_its_kind_in_all_segments() -> None:
     """Four event names have other types there, even after the first line is dropped."""
     created = (
         '{"type":"session.created","event_id":"e0","session":{"type":"translation",'
@@ -158,7 +158,7 @@ def test_a_translation_is_read_as_one_wherever_it_is_read() -> None:
         assert moment.view["translation"]["output"]["chunks"]
 
 
-def test_each_line_is_read_as_what_the_session_was_then() -> None:
+def test_each_line_is_decoded_for_the_kind_of_its_time() -> None:
     """A forgotten session can return as another kind; earlier lines keep their kind."""
     told = [
         '{"type":"session.created","session":{"type":"realtime","id":"a"}}',
