@@ -60,7 +60,10 @@ class SphinxRecogniser:
                 await (await starting).close()
 
     def worker(self) -> asyncio.Task[_Worker]:
-        """The task that starts the worker, a new one if the last worker has ended."""
+        """The task that starts the worker; a new one if the last worker has ended.
+
+        Raises `RecogniserError` after `close`.
+        """
         if self._closed:
             raise RecogniserError("the ear is closed")
         task = self._starting
