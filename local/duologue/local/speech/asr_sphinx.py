@@ -33,7 +33,6 @@ class SphinxRecogniser:
     """Recognises English with pocketsphinx. Use it in one event loop."""
 
     def __init__(self) -> None:
-        self._worker: _Worker | None = None
         self._starting: asyncio.Task[_Worker] | None = None
         self._closed = False
 
@@ -65,7 +64,7 @@ class SphinxRecogniser:
         Raises `RecogniserError` after `close`.
         """
         if self._closed:
-            raise RecogniserError("the ear is closed")
+            raise RecogniserError("the recogniser is closed")
         task = self._starting
         if task is None or (task.done() and not _alive(task)):
             task = self._starting = asyncio.create_task(_Worker.spawn())
@@ -223,7 +222,7 @@ class _Utterance:
                 for what, *rest in self._unsent:
                     worker.send(what, self._number, *rest)
         except asyncio.CancelledError:
-            self.fail(RecogniserError("the ear is closed"))
+            self.fail(RecogniserError("the recogniser is closed"))
         except (RecogniserError, OSError) as error:
             self.fail(RecogniserError(str(error)))
         self._unsent.clear()
