@@ -52,9 +52,9 @@ class Reader:
         return found
 
     def mapping(
-        self, node: Node, key: str, allowed: set[str] | None, needed: str | None = None
+        self, node: Node, key: str, allowed: set[str] | None
     ) -> dict[str, Node]:
-        """Keys and values; each key at most once, all allowed, with the needed one."""
+        """Keys and values; each key at most once, and only allowed ones."""
         if not isinstance(node, Mapping):
             self.fail(node, key, "a mapping is needed here")
         found: dict[str, Node] = {}
@@ -67,9 +67,18 @@ class Reader:
             if name.value in found:
                 self.fail(name, name.value, "is given twice")
             found[name.value] = value
-        if needed is not None and needed not in found:
-            self.fail(node, key, f"{needed} is missing")
         return found
+
+    def short(
+        self, node: Node, key: str, needed: str, **read: Callable[[Node, str], Any]
+    ) -> dict[str, Any]:
+        """The values of a mapping, or the value of the needed key alone."""
+        if isinstance(node, Scalar):
+            return {needed: read[needed](node, key)}
+        found = self.mapping(node, key, set(read))
+        if needed not in found:
+            self.fail(node, key, f"{needed} is missing")
+        return {name: read[name](each, name) for name, each in found.items()}
 
     def sequence(self, node: Node, key: str) -> list[Node]:
         """The elements of a list, at least one."""

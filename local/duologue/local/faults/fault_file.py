@@ -9,7 +9,7 @@ from typing import Any
 
 from duologue.core.events import ServerEvent
 
-from ..yaml_file import List, Node, Reader, Scalar, YamlError, load, parse
+from ..yaml_file import List, Node, Reader, YamlError, load, parse
 from .injector import (
     TRANSCRIBED,
     Cut,
@@ -128,23 +128,13 @@ class _Reader(Reader):
 
 
 def _failing(reader: _Reader, node: Node, key: str) -> Fail:
-    if isinstance(node, Scalar):
-        return Fail(reader.text(node, key))
-    fields = reader.mapping(node, key, {"message", "code"}, needed="message")
-    return Fail(**_texts(reader, fields))
+    texts = {"message": reader.text, "code": reader.text}
+    return Fail(**reader.short(node, key, "message", **texts))
 
 
 def _errors(reader: _Reader, node: Node, key: str) -> Errors:
-    if isinstance(node, Scalar):
-        return Errors(reader.times(node, key))
-    keys = {"count", "code", "message", "type"}
-    fields = reader.mapping(node, key, keys, needed="count")
-    count = reader.times(fields.pop("count"), "count")
-    return Errors(count, **_texts(reader, fields))
-
-
-def _texts(reader: _Reader, fields: dict[str, Node]) -> dict[str, str]:
-    return {key: reader.text(each, key) for key, each in fields.items()}
+    texts = {"code": reader.text, "message": reader.text, "type": reader.text}
+    return Errors(**reader.short(node, key, "count", count=reader.times, **texts))
 
 
 def _cut(reader: _Reader, node: Node, key: str) -> Cut | Mute:

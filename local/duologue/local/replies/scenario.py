@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from ..yaml_file import List, Mapping, Node, Reader, Scalar, YamlError, load, parse
+from ..yaml_file import List, Mapping, Node, Reader, YamlError, load, parse
 from .scripted_replies import Rule, ScriptedReplies
 from .templates import NAMES, mistake, needs_number
 
@@ -132,29 +132,20 @@ class _RuleReader(Reader):
         for key, node in fields.items():
             match key:
                 case "say":
-                    texts = self.one_or_more(node, key)
-                    yield key, [self.template(each, key) for each in texts]
+                    nodes = self.one_or_more(node, key)
+                    yield key, [self.template(each, key) for each in nodes]
                 case "call":
+                    read = {"name": self.template, "arguments": self.json_object}
                     for each in self.one_or_more(node, key):
-                        yield key, self.short(each, key, "name", "arguments")
+                        yield key, self.short(each, key, "name", **read)
                 case "wait":
                     yield key, self.seconds(node, key)
                 case "fail":
-                    yield key, self.short(node, key, "message", "code")
+                    texts = {"message": self.template, "code": self.template}
+                    yield key, self.short(node, key, "message", **texts)
                 case "do":
                     for each in self.sequence(node, key):
                         yield from self.steps(self.mapping(each, key, {*_STEPS}))
-
-    def short(self, node: Node, key: str, needed: str, other: str) -> dict[str, Any]:
-        """A mapping with the needed key, or the text of that key alone."""
-        if isinstance(node, Scalar):
-            return {needed: self.template(node, key)}
-        fields = self.mapping(node, key, {needed, other}, needed=needed)
-        read = {"arguments": self.json_object}
-        return {
-            name: read.get(name, self.template)(each, name)
-            for name, each in fields.items()
-        }
 
     def json_object(self, node: Node, key: str) -> dict[str, Any]:
         fields = self.mapping(node, key, None)
