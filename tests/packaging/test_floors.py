@@ -27,7 +27,7 @@ HOMES = {
     "aioice": "duologue.transports.drivers.webrtc.peer",
     "aiortc": "duologue.transports.drivers.webrtc.peer",
     "av": "duologue.transports.drivers.webrtc.opus",
-    "httpx": "duologue.transports.http.exchange",
+    "httpx": "duologue.transports.http.http_client",
     "pyee": "duologue.transports.client.emitter",
     "websockets": "duologue.transports.drivers.websocket.websocket_transport",
     "hypothesis": "duologue.core.testing",

@@ -15,7 +15,7 @@ import attrs
 from ..contract import Target
 from ..errors import AuthenticationError, SignallingError
 from .credentials import Secret
-from .exchange import (
+from .http_client import (
     BODY_LIMIT,
     Reply,
     authorization,

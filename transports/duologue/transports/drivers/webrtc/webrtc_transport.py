@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...audio.mixer import Mixer
+from ...cancellation import is_cancelling
 from ...contract import AudioSink, AudioSource, Target
 from ...errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
-from ...http.exchange import is_loopback
+from ...http.http_client import is_loopback
 from ...http.signalling import create_call
 from ...inbox import Inbox
-from ...tasks import is_cancelling
 from .ice_server import IceServer
 from .peer import Peer
 from .statistics import Statistics

@@ -13,7 +13,7 @@ import msgspec
 
 from ...errors import AuthenticationError, ConnectionLost, SignallingError
 from ...http.credentials import Secret
-from ...http.exchange import BODY_LIMIT, Reply
+from ...http.http_client import BODY_LIMIT, Reply
 from ...http.redaction import one_line
 
 __all__ = ["broken_off", "is_error", "lost", "refused", "reply_of"]

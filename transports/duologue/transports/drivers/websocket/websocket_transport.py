@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from ...audio.mixer import Mixer
+from ...cancellation import is_cancelling
 from ...contract import AudioSink, AudioSource, Report, Target
 from ...errors import (
     ConnectError,
@@ -26,7 +27,7 @@ from ...errors import (
     SignallingError,
 )
 from ...http.credentials import Secret
-from ...http.exchange import (
+from ...http.http_client import (
     identification,
     is_call_id,
     is_loopback,
@@ -34,7 +35,6 @@ from ...http.exchange import (
     websocket_url,
 )
 from ...http.redaction import one_line
-from ...tasks import is_cancelling
 from .audio_events import AudioEvents
 from .close_codes import broken_off, is_error, lost, refused, reply_of
 

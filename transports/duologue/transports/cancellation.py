@@ -1,4 +1,4 @@
-"""Helpers for asyncio tasks."""
+"""Cancellation of asyncio tasks."""
 
 from __future__ import annotations
 
