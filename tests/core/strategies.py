@@ -1,8 +1,8 @@
-"""Hypothesis strategies of the core's tests: streams that cost little to draw.
+"""Hypothesis strategies of the core's tests: streams that are cheap to draw.
 
 The public ones, in `duologue.core.testing`, draw every letter. Here a choice is a line
-of a table, the simplest first: thousands of streams are drawn in seconds, and one that
-fails still shrinks turn by turn and choice by choice.
+of a table, the simplest first. So thousands of streams are drawn in seconds, and a
+failing one still shrinks turn by turn and choice by choice.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ DEEP = 40
 
 
 def examples(count: int) -> settings:
-    """So many examples, or `DEEP` times as many under the profile ``deep``."""
+    """This number of examples, times `DEEP` under the profile ``deep``."""
     deep = settings.get_current_profile_name() == "deep"
     return settings(max_examples=count * DEEP if deep else count)
 
 
-#: Enough for what is no property of the whole: 500, or as many as the profile says.
+#: For properties of a part: 500 examples, or the profile's number if that is more.
 enough = settings(max_examples=max(500, settings().max_examples))
 
 
-#: Words in pieces, with what makes words hard: spaces at the ends, pieces that are
-#: space alone or alike, accents, other scripts, two code units, marks that combine.
+#: Text in deltas, with difficult cases: spaces at the ends, deltas of spaces alone,
+#: equal deltas, accents, other scripts, two code units, combining marks.
 CHUNKS = (
     ("a",),
     ("b ", "a"),
@@ -49,11 +49,11 @@ CHUNKS = (
     ("ab", "ab", "ab", "ab"),
     ("e", "\u0301", "\n", "🎵", "ab ", "b", "é"),
 )
-#: Whether the user speaks, and when the words come.
+#: Whether the user speaks, and when the transcript arrives.
 _WAYS = ((False, "within"), *product((True,), TRANSCRIPTS))
 #: Whether the reply is spoken, whether it is played, and how it ends.
 _REPLIES = tuple(product((False, True), (False, True), ("completed", *ENDS)))
-#: The arguments of calls, and what an MCP server does.
+#: The arguments of calls, and the outcome of an MCP call.
 _CALLS = ((), (("{}",),), (('{"city": "', "Łódź", '"}'), ("",), ("{}",)))
 _TOOLS = ((), *product(_CALLS, MCP))
 _EVENTS = ((), *product(sorted(ASIDES)), *product(sorted(ASIDES), repeat=2))
@@ -115,7 +115,7 @@ _CHOICES = st.binary(min_size=1, max_size=8)
 
 
 def mixed(choices: bytes, *tracks: Sequence[Any]) -> list[Any]:
-    """All tracks in one, each in its order, each step to one that the choices name."""
+    """All tracks in one, each in its order; ``choices`` select the next track."""
     found: list[Any] = []
     left = [list(reversed(track)) for track in tracks if track]
     while left:
@@ -134,8 +134,8 @@ _STRAYS = st.lists(
 
 
 def hostile(of: st.SearchStrategy[Stream] | None = None) -> st.SearchStrategy[Stream]:
-    """A legal stream that a broken network or a careless service had in hand, with up
-    to three events of any type out of place."""
+    """A legal stream with faults of a network or a service, and up to three events of
+    any type out of place."""
     return st.builds(_strayed, faulty(legal() if of is None else of), _STRAYS)
 
 
@@ -144,13 +144,13 @@ def _strayed(stream: Stream, strays: list[tuple[int, bytes]]) -> Stream:
         at = number % len(stream)
         stream.insert(at, like(stream[at], stray, "in"))
     if any(isinstance(r.event, TranslationSessionCreated) for r in stream):
-        # What a name means depends on what came before: read it as a log is read.
+        # The meaning of a type depends on earlier events: read the stream as a log.
         lines = [to_line(record, keep_audio=True) for record in stream]
         return Stream(read_log(lines))
     return stream
 
 
-#: Up to two sessions of up to three turns, as they should be, and as they are.
+#: Up to two sessions of up to three turns: legal, and with faults.
 LEGAL = legal(sessions=2)
 HOSTILE = hostile(LEGAL)
 EITHER = LEGAL | HOSTILE

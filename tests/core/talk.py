@@ -25,7 +25,7 @@ __all__ = [
     "to_records",
 ]
 
-#: What a session is made of, the bookkeeping aside.
+#: The nodes of a session, without the dedup node.
 NODES = [name for name in Session.__struct_fields__ if name not in ("id", "dedup")]
 
 

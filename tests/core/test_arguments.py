@@ -1,4 +1,4 @@
-"""Whoever gives a public function something else is told what it wants, by name."""
+"""Arguments of the wrong type raise clear errors in every public function."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MORE: dict[str, tuple[Any, ...]] = {
 def test_a_selector_wants_a_session(
     name: str, given: object, what: str, hint: str
 ) -> None:
-    """What a store gives for a wrong id is the likeliest mistake of all."""
+    """None, from `Store.session` with a wrong id, is the most likely mistake."""
     select = getattr(duologue.core, name)
     with pytest.raises(TypeError) as refused:
         select(given, *MORE.get(name, ()))
@@ -133,7 +133,7 @@ def drain(lines: Any) -> None:
 def test_what_is_wanted_is_named(
     call: Callable[..., Any], given: tuple[Any, ...], message: str
 ) -> None:
-    """One line: the function, what of it, what it must be and what it was."""
+    """One line: the function, the argument, the expected and the given type."""
     with pytest.raises(TypeError) as refused:
         call(*given)
     assert message in str(refused.value)
@@ -141,7 +141,7 @@ def test_what_is_wanted_is_named(
 
 
 def test_a_coroutine_is_no_subscriber() -> None:
-    """Nobody would await it: it would never run."""
+    """It would never be awaited."""
 
     async def later(*change: object) -> None:
         raise NotImplementedError
@@ -151,7 +151,7 @@ def test_a_coroutine_is_no_subscriber() -> None:
 
 
 def test_what_is_right_goes_through() -> None:
-    """The control of them all."""
+    """Control: the right types do not raise."""
     state = fold([RECORD])
     session = state.sessions["s"]
     assert load(dump(state)) == fold(read_log([to_line(RECORD)])) == state

@@ -1,4 +1,4 @@
-"""How an application wants its session."""
+"""The configuration that an application requests."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ DEFAULT: Any = {
 
 
 def test_the_defaults() -> None:
-    """Spoken answers, turns by silence, nothing transcribed, no voice of ours."""
+    """Spoken replies, turns by silence, no transcription, the service's voice."""
     assert SessionConfig().to_session() == DEFAULT
     assert SessionConfig().model is None
 
 
 def test_unset_is_left_out_and_none_is_null() -> None:
-    """The service keeps what is left out, and switches off what is null."""
+    """``UNSET`` fields are left out, ``None`` is sent as null."""
     config = SessionConfig(
         model=UNSET,
         output_modalities=UNSET,
@@ -58,7 +58,7 @@ def test_unset_is_left_out_and_none_is_null() -> None:
 
 
 def test_every_setting_has_its_place() -> None:
-    """Those of the voice stand with the audio, the others at the top."""
+    """Fields of the voice are nested in ``audio``, the others are at the top."""
     config = SessionConfig.changing(
         voice="marin",
         speed=1.2,
@@ -83,7 +83,7 @@ def test_every_setting_has_its_place() -> None:
 
 
 def test_it_is_what_the_catalogue_knows() -> None:
-    """It goes through the decoder unharmed."""
+    """The decoder gives the same configuration."""
     session = SessionConfig(
         transcription=events.Transcription(model=TRANSCRIPTION),
         tools=(events.FunctionTool(name="f", parameters={"type": "object"}),),
@@ -97,7 +97,7 @@ def test_it_is_what_the_catalogue_knows() -> None:
 
 
 def test_the_table_of_models_has_a_date() -> None:
-    """They are retired every few months: it is a month, after those of the beta."""
+    """Models are retired every few months, so the table has its month."""
     month = datetime.strptime(AS_OF, "%Y-%m").replace(tzinfo=UTC)
 
     assert f"{month:%Y-%m}" == AS_OF
@@ -114,7 +114,7 @@ def test_the_table_of_models_has_a_date() -> None:
     ],
 )
 def test_retired_names(retired: Any, instead: str) -> None:
-    """They are refused with the name that the GA has; one that never was, plainly."""
+    """They raise with the GA's name; a name that never existed raises without one."""
     with pytest.raises(TypeError, match=instead):
         SessionConfig(**retired)
     with pytest.raises(TypeError, match="unexpected keyword argument 'new'"):
@@ -130,13 +130,13 @@ def test_retired_names(retired: Any, instead: str) -> None:
     ],
 )
 def test_values_that_no_service_takes(given: Any, why: str) -> None:
-    """They are refused before they are sent."""
+    """They raise before they are sent."""
     with pytest.raises(ValueError, match=why):
         SessionConfig(**given).to_session()
 
 
 def test_a_change_names_only_what_changes() -> None:
-    """The service keeps all else."""
+    """All other fields are unset."""
     change = SessionConfig.changing
 
     assert change(instructions="a").to_session() == {

@@ -32,7 +32,7 @@ _GONE = object()
 DEEP: Any = "x"
 for _ in range(200):
     DEEP = [DEEP]
-#: What a field can be that it should not be, by a name for the report.
+#: Wrong values of a field, by name.
 WRONG: dict[str, Any] = {
     "missing": _GONE,
     "null": None,
@@ -52,7 +52,7 @@ every = pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value below the top."""
+    """The path of every value in a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for key, one in inner:
         yield (*at, key)
@@ -61,7 +61,7 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def bend(frame: Any, path: tuple[Any, ...], wrong: Any) -> Any:
-    """The frame with another value at this place, or none; the frame stays as it is."""
+    """A copy of the frame with another value at this path, or none."""
     key, *below = path
     copy = dict(frame) if isinstance(frame, dict) else list(frame)
     if below:
@@ -74,8 +74,8 @@ def bend(frame: Any, path: tuple[Any, ...], wrong: Any) -> Any:
 
 
 def variants(cls: type[Event]) -> Iterator[tuple[tuple[Any, ...], str, bytes]]:
-    """The class's examples, bent in every way at every place, once for each kind of
-    object that can stand there."""
+    """The class's examples with every wrong value at every path, once for each type
+    of object that can be there."""
     seen: set[tuple[Any, ...]] = set()
     for frame in shapes(cls):
         for path in paths(frame):
@@ -97,7 +97,7 @@ def kind_of(frame: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def spoken() -> list[Record]:
-    """A session in which the ids of the examples mean something."""
+    """A session with the items that the examples name."""
     service = Service()
     service.created()
     service.put(
@@ -130,8 +130,8 @@ def record_of(cls: type[Event], frame: bytes) -> Record:
 
 @every
 def test_no_field_of_any_kind_raises(cls: type[Event]) -> None:
-    """Decoded, folded into an empty and a used state, dumped, viewed, encoded; and what
-    an event says wrongly of one item leaves the words of all the others."""
+    """It is decoded, folded into an empty and a used state, dumped, viewed and encoded;
+    a wrong value for one item does not change the text of the others."""
     for path, name, frame in variants(cls):
         try:
             record = record_of(cls, frame)
@@ -149,14 +149,14 @@ def test_no_field_of_any_kind_raises(cls: type[Event]) -> None:
 
 
 def read(state: State) -> None:
-    """All that can be made of a state."""
+    """Dump and view a state."""
     dump(state)
     for session in state.sessions.values():
         msgspec.json.encode([view(session), summary(session)])
 
 
 def words_of(session: Session) -> dict[str, list[str]]:
-    """The words of the items that no example names."""
+    """The text of the items that no example names."""
     items = BEFORE.sessions["s"].items
     return {
         item_id: [str(part.text) for part in session.items[item_id].parts]
@@ -169,7 +169,7 @@ OTHERS = words_of(BEFORE.sessions["s"])
 
 
 def story() -> list[dict[str, Any]]:
-    """Frames with words in every place where words can stand."""
+    """Frames with text in every place that can have text."""
     service = Service()
     service.created(model="m", tools=[{"type": "function", "name": "look"}])
     service.typed("typed words")
@@ -189,7 +189,7 @@ def story() -> list[dict[str, Any]]:
 
 
 def words(state: State) -> dict[str, Any]:
-    """All the words of a session, by item."""
+    """All text of a session, by item."""
     session = state.sessions["s"]
     return {
         item.id: (
@@ -218,7 +218,7 @@ def unread(frame: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("name", sorted(set(WRONG) - {"missing"}))
 def test_a_wrong_type_outside_of_strict_fields_loses_no_text(name: str) -> None:
-    """The frame with the fault folds to the same words as the intact one."""
+    """The frame with the fault folds to the same text as the intact one."""
     stream = to_records(STORY)
     intact, before = words(fold(stream)), State()
     for number, (record, frame) in enumerate(zip(stream, STORY, strict=True)):
@@ -310,7 +310,7 @@ def test_a_position_that_is_all_an_event_says(frame: Any, name: str) -> None:
 
 
 def test_malformed_says_why() -> None:
-    """A wrong type in a strict field is a fact with a reason, not a guess."""
+    """A wrong type in a strict field gives `Malformed` with a reason."""
     frame = msgspec.json.encode(bend(fields(EVERY[0]), ("type",), 3))
 
     assert isinstance(record_of(EVERY[0], frame).event, Malformed)

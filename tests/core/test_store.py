@@ -1,4 +1,4 @@
-"""One state, one place where records come in."""
+"""The store: state, subscribers, cursors and middleware."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ERROR = {"type": "error", "error": {}}
 def noted(
     store: Store, session: str | None = None, slice: str | None = None
 ) -> tuple[list[int], Callable[[], None]]:
-    """The seqs of the records that a subscriber was told of."""
+    """The ``seq`` of each record that a subscriber was called with."""
     seqs: list[int] = []
     return seqs, store.subscribe(
         lambda _, r, __: seqs.append(r.seq), session=session, slice=slice
@@ -46,7 +46,7 @@ def noted(
 
 @given(legal(2))
 def test_it_is_the_fold_of_its_records(stream: Stream) -> None:
-    """What is fed folds as a log does."""
+    """The state is the fold of the records that `feed` returns."""
     store = Store()
     records = [
         store.feed("s", record.frame, at=1.0, dir=record.dir, epoch=record.epoch)
@@ -102,7 +102,7 @@ def test_subscribers_get_before_record_and_after() -> None:
 
 
 def test_subscribers_of_one_session() -> None:
-    """They hear of no other, whatever it is called."""
+    """They are not called for other sessions, whatever their ids."""
     store = Store()
     every, _ = noted(store)
     mine, _ = noted(store, "mine")
@@ -114,7 +114,7 @@ def test_subscribers_of_one_session() -> None:
 
 
 def test_a_raising_subscriber_is_isolated() -> None:
-    """The others are served, its errors are kept, a hundred of them."""
+    """The others are called; its last hundred errors are kept."""
     store = Store()
 
     def fail(*_: Any) -> None:
@@ -131,7 +131,7 @@ def test_a_raising_subscriber_is_isolated() -> None:
 
 
 def test_what_is_no_error_goes_through() -> None:
-    """An interrupt is not swallowed, and nobody misses a record because of it."""
+    """An interrupt is raised, and no subscriber misses a record because of it."""
     store, interrupts = Store(), [KeyboardInterrupt()]
 
     def interrupt(*_: Any) -> None:
@@ -149,7 +149,7 @@ def test_what_is_no_error_goes_through() -> None:
 
 
 def test_a_subscriber_that_dispatches() -> None:
-    """It has its state at once; all are told of the records in one order."""
+    """It gets its state at once; all subscribers see the records in the same order."""
     store, states = Store(), []
 
     def answer(_: State, record: Record, __: State) -> None:
@@ -165,7 +165,7 @@ def test_a_subscriber_that_dispatches() -> None:
 
 
 def test_unsubscribing_another_takes_effect_at_once() -> None:
-    """Nobody is called after its end."""
+    """No subscriber is called after it has unsubscribed."""
     store = Store()
     ends: list[Callable[[], None]] = []
     store.subscribe(lambda *_: ends[0]())
@@ -177,7 +177,7 @@ def test_unsubscribing_another_takes_effect_at_once() -> None:
 
 
 def test_seq_goes_on() -> None:
-    """After a record from elsewhere, and after a snapshot."""
+    """After a dispatched record, and after a snapshot."""
     store = Store()
     store.dispatch(to_record(ERROR, 7))
     store.dispatch(to_record(ERROR, 3))
@@ -190,7 +190,7 @@ def test_seq_goes_on() -> None:
 
 
 def test_a_forgotten_session_begins_anew() -> None:
-    """It leaves nothing behind, its numbers neither."""
+    """Nothing of it is kept, not even its sequence number."""
     store = Store()
     store.feed("s", ERROR, at=None)
     store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="local")
@@ -200,7 +200,7 @@ def test_a_forgotten_session_begins_anew() -> None:
 
 
 def test_frames_are_decoded_by_the_kind_of_their_session() -> None:
-    """A translation's shared names mean translations once it is known as one."""
+    """Shared event types have the translation's meaning once the session is one."""
     store = Store()
     session: Any = {"type": "translation"}
     store.feed("s", {"type": "session.created", "session": session}, at=None)
@@ -211,7 +211,7 @@ def test_frames_are_decoded_by_the_kind_of_their_session() -> None:
 
 
 def test_middleware() -> None:
-    """The first is the outermost; one that passes nothing on changes nothing."""
+    """The first is the outermost; one that drops a record changes nothing."""
     passed: list[str] = []
 
     def named(name: str, stop: bool = False) -> Any:
@@ -234,7 +234,7 @@ def test_middleware() -> None:
 
 
 def test_unsubscribing_leaves_the_others_of_a_session() -> None:
-    """Two may watch the same one."""
+    """Two subscribers of the same session are independent."""
     store = Store()
     first, end = noted(store, "s")
     second, end_second = noted(store, "s")
@@ -250,7 +250,7 @@ def test_unsubscribing_leaves_the_others_of_a_session() -> None:
 
 
 def test_subscribers_of_a_slice() -> None:
-    """They hear of the records that changed this node of their session."""
+    """They are called for the records that changed this node of their session."""
     store = Store()
     problems, _ = noted(store, slice="problems")
     mine, _ = noted(store, "mine", "problems")
@@ -265,7 +265,7 @@ def test_subscribers_of_a_slice() -> None:
 
 
 def test_a_session_that_goes_changes_all_of_its_slices() -> None:
-    """What was drawn of it is to be taken away."""
+    """A page must remove its view of the session."""
     store = Store()
     store.feed("s", ERROR, at=None)
     told = [noted(store, "s", slice)[0] for slice in SLICES]
@@ -284,7 +284,7 @@ def test_a_slice_by_its_old_name() -> None:
 
 
 def test_a_slice_that_there_is_not() -> None:
-    """Nobody would ever be told."""
+    """Such a subscriber would never be called."""
     for slice in ("id", "transcripts", ""):
         with pytest.raises(ValueError, match="no slice is called"):
             Store().subscribe(lambda *_: None, slice=slice)
@@ -292,7 +292,7 @@ def test_a_slice_that_there_is_not() -> None:
 
 @pytest.mark.parametrize("idle", [0, 10_000])
 def test_idle_subscribers_cost_nothing(idle: int) -> None:
-    """Calls are counted, not time: as many steps for none as for ten thousand."""
+    """Steps are counted, not time: as many for ten thousand as for none."""
     store = Store()
     store.feed("s", ERROR, at=None)
     for n in range(idle):
@@ -318,8 +318,8 @@ def test_idle_subscribers_cost_nothing(idle: int) -> None:
     assert steps < 200
 
 
-def test_whoever_subscribes_during_a_record() -> None:
-    """Is told from the next one on, in every slice."""
+def test_a_subscription_during_a_record() -> None:
+    """It is called from the next record on, in every slice."""
     store = Store()
     told: list[list[int]] = []
 
@@ -335,7 +335,7 @@ def test_whoever_subscribes_during_a_record() -> None:
 
 
 def test_a_cancellation_is_not_swallowed() -> None:
-    """The first that is no `Exception` is raised, and it is not among the failures."""
+    """The first `BaseException` is raised, and it is not among the failures."""
     store = Store()
 
     def fail(error: BaseException) -> Callable[..., None]:
@@ -354,7 +354,7 @@ def test_a_cancellation_is_not_swallowed() -> None:
 
 
 def test_an_end_is_idempotent() -> None:
-    """Also where another of the same slice began since, and where others are left."""
+    """Also if another subscription of the same slice has begun, or others remain."""
     store = Store()
     others, _ = noted(store, "s", "items")
     _, end = noted(store, "s", "problems")
@@ -372,7 +372,7 @@ def test_an_end_is_idempotent() -> None:
 
 
 def test_a_cursor_gives_what_a_subscriber_gets() -> None:
-    """In its own time, one by one or all that is there."""
+    """One by one, or all waiting changes at once."""
     store = Store()
     with store.cursor() as cursor:
         states = [store.state]
@@ -393,7 +393,7 @@ def test_a_cursor_gives_what_a_subscriber_gets() -> None:
 
 
 def test_a_cursor_of_one_slice() -> None:
-    """What else happens does not fill it."""
+    """Changes of other slices do not fill it."""
     store = Store()
     store.feed("s", ERROR, at=None)
     cursor = store.cursor(session="s", slice="problems", limit=1)
@@ -407,7 +407,7 @@ def test_a_cursor_of_one_slice() -> None:
 
 @pytest.mark.parametrize("more", [0, 1, 7])
 def test_a_cursor_that_is_overrun(more: int) -> None:
-    """Keeps nothing, and begins anew from the state at which it is pulled."""
+    """It drops its changes and returns the state at the time of the pull."""
     store = Store()
     cursor = store.cursor(limit=3)
     for _ in range(4 + more):
@@ -422,7 +422,7 @@ def test_a_cursor_that_is_overrun(more: int) -> None:
 
 
 def test_a_closed_cursor_is_empty() -> None:
-    """Whether it was overrun or not."""
+    """Whether it overflowed or not."""
     store = Store()
     for limit in (1, 9):
         cursor = store.cursor(limit=limit)
@@ -435,7 +435,7 @@ def test_a_closed_cursor_is_empty() -> None:
 
 
 def test_a_cursor_that_could_keep_nothing() -> None:
-    """A mistake, said at once."""
+    """An error at once."""
     with pytest.raises(ValueError, match="limit is 0"):
         Store().cursor(limit=0)
 
@@ -444,7 +444,7 @@ def test_a_cursor_that_could_keep_nothing() -> None:
 
 
 def logging(log: list[str]) -> Any:
-    """A middleware that writes a line for each record, and how the session stands."""
+    """A middleware that logs each record with the status of the session."""
 
     def wrap(store: Store, dispatch: Dispatch) -> Dispatch:
         def around(record: Record) -> State:
@@ -460,7 +460,7 @@ def logging(log: list[str]) -> Any:
 
 
 def redacting(secret: str) -> Any:
-    """A middleware that lets a word into neither state nor log."""
+    """A middleware that keeps a word out of the state and the log."""
 
     def wrap(store: Store, dispatch: Dispatch) -> Dispatch:
         def around(record: Record) -> State:
@@ -482,7 +482,7 @@ def redacting(secret: str) -> Any:
 
 
 def test_a_logging_middleware() -> None:
-    """It sees the state after."""
+    """It sees the state after each record."""
     log: list[str] = []
     store = Store(middleware=(logging(log),))
     store.feed("s", {"type": "duologue.connected"}, at=None, dir="local")
@@ -492,7 +492,7 @@ def test_a_logging_middleware() -> None:
 
 
 def test_a_redacting_middleware() -> None:
-    """What `feed` gives back is what went in, so that a log has it no more."""
+    """`feed` returns the redacted record, so the log does not have the word either."""
     store = Store(middleware=(redacting("swordfish"),))
     service = Service()
     service.typed("it is swordfish")
@@ -505,7 +505,7 @@ def test_a_redacting_middleware() -> None:
 
 
 class Odd:
-    """What no JSON is."""
+    """An object that cannot be JSON."""
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ class Odd:
     ],
 )
 def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) -> None:
-    """Refused at the call, and nothing is folded."""
+    """An error at the call, and nothing is folded."""
     store = Store()
     with pytest.raises(error, match=message):
         store.feed("s", frame, at=0.0)
@@ -541,7 +541,7 @@ def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) 
 def test_what_a_record_cannot_hold(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """A mistake is named at the call, not by a later record."""
+    """The call raises, not a later record."""
     store = Store()
     given: dict[str, Any] = {"session_id": "s", "frame": b"{}", "at": 0.0, **arguments}
     with pytest.raises(error, match=message):
@@ -572,7 +572,7 @@ def test_feed_checks_as_its_check_does(session_id: Any, **given: Any) -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode])
 def test_a_frame_as_it_came(kind: Callable[[bytes], Any]) -> None:
-    """Whatever holds its bytes."""
+    """All types of bytes give the same record."""
     frame = b'{"type":"error","event_id":"e","error":{"message":"m"}}'
     expected, store = Store(), Store()
     expected.feed("s", frame, at=0.0)
@@ -582,7 +582,7 @@ def test_a_frame_as_it_came(kind: Callable[[bytes], Any]) -> None:
 
 
 def test_an_event_of_ours_is_fed_as_it_is_sent() -> None:
-    """`commands` build events; they need not be encoded by hand."""
+    """The events of `commands` can be fed without encoding them."""
     event = commands.send_text("hi")
     typed, encoded = Store(), Store()
     typed.feed("s", event, at=0.0, dir="out")
@@ -592,7 +592,7 @@ def test_an_event_of_ours_is_fed_as_it_is_sent() -> None:
 
 
 def test_a_record_that_is_dropped_has_a_number_of_its_own() -> None:
-    """`feed` gives it back, but the state is the object that it was."""
+    """`feed` returns it, but the state stays the same object."""
     store = Store(middleware=(lambda store, go: lambda record: store.state,))
     before = store.state
     seqs = [store.feed("s", b"{}", at=0.0).seq for _ in range(2)]
@@ -601,6 +601,6 @@ def test_a_record_that_is_dropped_has_a_number_of_its_own() -> None:
 
 
 def test_middleware_is_a_tuple() -> None:
-    """One function is a mistake that is named."""
+    """A function alone raises a clear error."""
     with pytest.raises(TypeError, match="tuple"):
         Store(middleware=cast(Any, lambda store, go: go))

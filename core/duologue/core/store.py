@@ -251,7 +251,7 @@ class Store:
             self._due.pop(session_id, None)
 
     def _notify(self, before: State, record: Record, after: State) -> None:
-        """Call all subscribers that are due, then raise what is no `Exception`."""
+        """Call the subscribers of this change; then raise a `BaseException` of one."""
         raised: BaseException | None = None
         session_id = record.session
         due = self._due.get(session_id)

@@ -57,7 +57,7 @@ def union(annotation: Any) -> list[type[BaseModel]]:
 
 
 def leaves(annotation: Any) -> Iterator[Any]:
-    """The types of which an annotation is made, containers taken off."""
+    """The types in an annotation, without containers."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         yield from leaves(typing.get_args(annotation)[0])
@@ -142,21 +142,21 @@ PAIRS = [
 
 
 def test_server_events_are_the_same() -> None:
-    """What a service can send, and nothing else."""
+    """The same server events, and no others."""
     found = {n for n, cls in ours(False).items() if issubclass(cls, ServerEvent)}
 
     assert {name_of(model) for model in SERVER} == found
 
 
 def test_client_events_are_the_same() -> None:
-    """What a client can send, and nothing else."""
+    """The same client events, and no others."""
     found = {n for n, cls in ours(False).items() if issubclass(cls, ClientEvent)}
 
     assert {name_of(model) for model in CLIENT} == found
 
 
 def test_translation_events_are_the_same() -> None:
-    """What a translation session has, both ways; ``error`` is the one of all."""
+    """The same translation events both ways; ``error`` is shared by all kinds."""
     assert {name_of(model) for model in TRANSLATION} - {"error"} == set(ours(True))
 
 
@@ -199,7 +199,7 @@ def test_fields_are_the_same(name: str, model: Any, translation: bool) -> None:
 
 
 def test_every_known_difference_is_one() -> None:
-    """A difference that is gone leaves the lists."""
+    """A difference that no longer exists must leave the lists."""
     found = [differences(*pair) for pair in PAIRS]
     for known, paths in (
         (ONLY_SDK, set[str]().union(*(theirs for theirs, _ in found))),

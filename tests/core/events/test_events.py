@@ -20,19 +20,19 @@ SHARED = {"session.created", "session.updated", "session.update"}
 
 
 def kind_of(cls: type[Event]) -> SessionKind:
-    """The kind of session in which a class is meant."""
+    """The kind of session of a class."""
     return cls.KIND or SessionKind.REALTIME
 
 
 def test_every_wire_type_has_its_classes() -> None:
-    """One class a type; those that translations share have two."""
+    """One class per type; two for the types that translations share."""
     expected = {t.value: 1 + (t.value in SHARED) for t in RealtimeEventType}
 
     assert expected == Counter(tag(cls) for cls in WIRE)
 
 
 def test_every_local_fact_has_its_class() -> None:
-    """One class a fact."""
+    """One class per local fact."""
     assert {t.value: 1 for t in LocalEventType} == Counter(tag(cls) for cls in LOCAL)
 
 
@@ -57,7 +57,7 @@ def test_classes_are_exported_and_frozen() -> None:
 
 
 def test_round_trip_of_a_full_event() -> None:
-    """Decoding what was encoded gives the same event, with every field filled."""
+    """An encoded event with every field filled decodes to the same event."""
     for cls in EVERY:
         event = example(cls)
 
@@ -66,7 +66,7 @@ def test_round_trip_of_a_full_event() -> None:
 
 
 def test_a_full_event_loses_no_field() -> None:
-    """What is in a frame is in the class, and goes out again as it came in."""
+    """Every field of a frame is in the class and is encoded again unchanged."""
     for cls in EVERY:
         frame = fields(cls)
 
@@ -74,7 +74,7 @@ def test_a_full_event_loses_no_field() -> None:
 
 
 def test_events_cannot_be_changed() -> None:
-    """An event is a fact."""
+    """Events are immutable."""
     for cls in EVERY:
         event: Any = example(cls)
         name = msgspec.structs.fields(cls)[0].name if cls.__struct_fields__ else "x"
@@ -83,7 +83,7 @@ def test_events_cannot_be_changed() -> None:
 
 
 def test_defaults_stay_out_of_the_wire() -> None:
-    """A field that was left alone is left out; a null that is set is sent."""
+    """A default is left out; an explicit null is sent."""
     update = catalogue.SessionUpdate(
         session=catalogue.RealtimeSessionConfig(
             audio=catalogue.AudioConfig(input=catalogue.AudioInput(turn_detection=None))
@@ -105,6 +105,6 @@ def test_items_and_parts_know_their_type() -> None:
 
 
 def test_what_is_no_event_of_the_catalogue_has_a_type_too() -> None:
-    """That of the wire where it is unknown, else one of its own."""
+    """The wire type of an unknown event, else ``malformed``."""
     assert Unknown(name="response.dreamt").type == "response.dreamt"
     assert malformed(b"{", "cut off").type == "malformed"

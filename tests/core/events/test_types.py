@@ -1,4 +1,4 @@
-"""The names of things."""
+"""The enums of event types, session kinds and statuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_member_is_named_after_its_type() -> None:
 
 
 def test_local_facts_have_names_of_ours() -> None:
-    """No wire event can be taken for one of them."""
+    """No wire event has the type of a local fact."""
     assert [t.value for t in LocalEventType] == [
         f"duologue.{t.name.lower()}" for t in LocalEventType
     ]
@@ -44,7 +44,7 @@ def test_statuses() -> None:
 
 @pytest.mark.skipif(not PROTOCOL.exists(), reason="needs ../shared")
 def test_the_types_are_those_of_the_protocol() -> None:
-    """Every event of the protocol's catalogue is here, and none beside."""
+    """Every event of the protocol's catalogue is here, and no other."""
     known = json.loads(PROTOCOL.read_text())
     found = set(_types(known))
 

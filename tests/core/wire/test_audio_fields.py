@@ -31,7 +31,7 @@ FIELDS = {
 
 
 def counted(frame: str) -> int | None:
-    """The bytes of audio in a frame; None where it is not about any."""
+    """The bytes of audio in a frame; None if it has no audio field."""
     return audio_bytes(decode(frame))
 
 
@@ -42,7 +42,7 @@ def emptied(frame: str) -> Any:
 
 @given(st.binary(), st.sampled_from(list(FIELDS.items())))
 def test_events_of_audio(data: bytes, event: tuple[str, str]) -> None:
-    """Its decoded bytes are counted; without them all else is as it was."""
+    """The decoded bytes are counted; the rest of the frame stays the same."""
     type, field = event
     frame = {
         "type": type,
@@ -81,7 +81,7 @@ def test_items_with_audio(type: str) -> None:
     ],
 )
 def test_events_about_something_else(frame: Any) -> None:
-    """They have no number of audio bytes."""
+    """They have no count of audio bytes."""
     assert counted(json.dumps(frame)) is None
 
 
@@ -110,7 +110,7 @@ def test_bytes_in_a_ms(configured: Any, rate: float) -> None:
 
 
 def test_what_arrived_of_an_item() -> None:
-    """In ms, of all its parts; nothing of what an earlier connection brought."""
+    """In ms, of all its parts; audio of an earlier connection does not count."""
     parts = (Part("output_audio", audio_bytes=4800), Part("output_audio"))
     item = Item("a", placement=Placement(epoch=1), parts=parts)
     now = Session("s", connection=Connection(epoch=1))

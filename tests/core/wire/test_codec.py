@@ -1,4 +1,4 @@
-"""From frames to events: never raises, strict only where a wrong value would lie."""
+"""Frames to events: `decode` never raises and is strict only in strict fields."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HOSTILE: dict[str, bytes | str] = {
     "null type": b'{"type":null}',
     "type is a number": b'{"type":5}',
     "NaN": b'{"type":"response.dreamt","x":NaN}',
-    "NaN in a field that nobody reads": b'{"type":"response.created","x":NaN}',
+    "NaN in an unread field": b'{"type":"response.created","x":NaN}',
     "Infinity": b'{"type":"response.dreamt","x":-Infinity}',
     "number without end": b'{"type":"response.dreamt","x":1e999}',
     "very long integer": b'{"type":"response.dreamt","x":%s}' % (b"9" * 5000),
@@ -57,15 +57,15 @@ HOSTILE: dict[str, bytes | str] = {
     "surrogate in a str": '{"type":"response.dreamt","x":"\ud800"}',
     "surrogate in bytes": b'{"type":"response.dreamt","x":"\xed\xa0\x80"}',
     "escaped surrogate": b'{"type":"response.dreamt","x":"\\ud800"}',
-    "escaped surrogate that nobody reads": b'{"type":"response.created","x":"\\udfff"}',
+    "escaped surrogate in an unread field": b'{"type":"response.created","x":"\\udfff"}',
     "bad UTF-8": b'{"type":"error","error":{"message":"\xff"}}',
-    "bad UTF-8 that nobody reads": with_fields()[:-1] + b',"x":"\xff"}',
+    "bad UTF-8 in an unread field": with_fields()[:-1] + b',"x":"\xff"}',
     "UTF-16": json.dumps(DELTA).encode("utf-16"),
     "byte order mark": b"\xef\xbb\xbf" + with_fields(),
     "line break in a string": b'{"type":"response.dreamt","x":"a\nb"}',
     "deep": b'{"type":"response.dreamt","x":' + b"[" * 100_000,
     "deep and whole": b'{"type":"x","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "deep that nobody reads": with_fields()[:-1]
+    "deep in an unread field": with_fields()[:-1]
     + b',"x":'
     + b'{"a":' * 100_000
     + b"1"
@@ -95,7 +95,7 @@ HOSTILE: dict[str, bytes | str] = {
 
 @pytest.mark.parametrize("frame", HOSTILE.values(), ids=HOSTILE)
 def test_what_cannot_be_believed_is_malformed(frame: bytes | str) -> None:
-    """It is a fact with size, hash and a short head, never an exception."""
+    """It becomes a `Malformed` with size, hash and a short head; nothing raises."""
     event = decode(frame)
     size = len(
         frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
@@ -115,7 +115,7 @@ TOLERATED: dict[str, tuple[Any, Event]] = {
         {"type": "error", "error": {}, "new": [1]},
         events.Error(error=events.ErrorDetail()),
     ),
-    "wrong type that nobody reads": (
+    "wrong type in an unread field": (
         {"type": "error", "event_id": 5, "error": {"message": "m", "param": []}},
         events.Error(error=events.ErrorDetail(message="m")),
     ),
@@ -216,12 +216,12 @@ TOLERATED: dict[str, tuple[Any, Event]] = {
 
 @pytest.mark.parametrize(("frame", "event"), TOLERATED.values(), ids=TOLERATED)
 def test_the_rest_is_tolerated(frame: Any, event: Event) -> None:
-    """What nobody reads costs nothing that somebody reads."""
+    """A wrong value in an unread field costs no other field."""
     assert event == decode(json.dumps(frame))
 
 
 def test_unknown_events_keep_their_json() -> None:
-    """A new event type is no error, and nothing of it is lost."""
+    """A new event type is no error, and all its fields are kept."""
     frame = {"type": "response.dreamt", "event_id": "e", "sheep": 3}
     event = decode(json.dumps(frame))
 
@@ -231,7 +231,7 @@ def test_unknown_events_keep_their_json() -> None:
 
 
 def test_duplicate_keys_take_the_last() -> None:
-    """As JSON readers do."""
+    """The last of two equal keys counts, as in JSON readers."""
     frame = json.dumps(DELTA)[:-1] + ',"delta":"b"}'
 
     assert msgspec.convert({**DELTA, "delta": "b"}, events.ResponseOutputTextDelta) == (
@@ -249,7 +249,7 @@ def test_duplicate_keys_take_the_last() -> None:
     ],
 )
 def test_size_caps(type: str, field: str, cap: int) -> None:
-    """1 MiB a frame, 16 MiB where it carries audio, to the byte."""
+    """1 MiB for a frame, 16 MiB for one with audio, to the byte."""
     bare = json.dumps({**DELTA, "type": type, field: ""})
     most = json.dumps({**DELTA, "type": type, field: "A" * (cap - len(bare))})
 
@@ -269,7 +269,7 @@ def test_kind_decides_what_shared_names_mean() -> None:
 
 
 def test_a_session_that_says_translation_is_one() -> None:
-    """The first event of a translation session tells its kind itself."""
+    """The first event of a translation session names its kind."""
     frame = {"type": "session.created", "session": {"type": "translation", "id": "s"}}
 
     assert events.TranslationSessionCreated(
@@ -307,14 +307,14 @@ def test_no_json_raises(value: Any, type: str) -> None:
 
 @given(st.data(), st.sampled_from(EVERY))
 def test_no_bent_event_raises(data: st.DataObject, cls: type[Event]) -> None:
-    """Any one value of any event taken out or made something else gives an event."""
+    """An event with any one value missing or replaced still gives an event."""
     frame = data.draw(bent(fields(cls)))
 
     assert isinstance(decode(json.dumps(frame)), Event)
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where the values of a JSON value stand, at any depth."""
+    """The paths of all values in a JSON value, at any depth."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     found: list[tuple[Any, ...]] = []
     for key, one in inner:
@@ -368,7 +368,7 @@ def bend(frame: Any, path: tuple[Any, ...], value: object) -> Any:
 
 
 def test_malformed_has_no_wire_type() -> None:
-    """It is called what it is."""
+    """Its type is ``malformed``."""
     assert decode(b"").type == "malformed"
 
 
@@ -385,13 +385,13 @@ def test_an_event_goes_out_as_it_came(frame: bytes) -> None:
 
 
 def nested(levels: int, string: str = "") -> bytes:
-    """An event of no known type with lists inside each other, and a text beside."""
+    """An event of unknown type with nested lists and a text."""
     inner = "[" * (levels - 1) + "]" * (levels - 1)
     return f'{{"type":"x","text":{json.dumps(string)},"deep":{inner}}}'.encode()
 
 
 def called(depth: int, frame: bytes) -> type:
-    """What a frame is decoded to, so many calls further down."""
+    """The class that a frame decodes to, this many calls deeper in the stack."""
     return called(depth - 1, frame) if depth else type(decode(frame))
 
 
@@ -400,27 +400,26 @@ def called(depth: int, frame: bytes) -> type:
     ("levels", "expected"), [(MAX_DEPTH, Unknown), (MAX_DEPTH + 1, Malformed)]
 )
 def test_the_depth_is_our_own(calls: int, levels: int, expected: type) -> None:
-    """What is too deep does not depend on who calls: a replay must say the same."""
+    """The limit of depth does not depend on the stack: a replay must agree."""
     assert called(calls, nested(levels)) is expected
 
 
 @pytest.mark.parametrize("text", ["[" * 500, '"' + "{" * 500, "\\" + "[" * 500])
 def test_brackets_in_a_text_nest_nothing(text: str) -> None:
-    """Only those of the JSON itself count."""
+    """Only brackets outside of strings count."""
     assert type(decode(nested(3, text))) is Unknown
 
 
 @given(st.text('"\\[]{}a'))
 def test_the_depth_beside_any_text(text: str) -> None:
-    """Quotes and backslashes in it hide no bracket of the JSON, and show none."""
+    """Quotes and backslashes in a string do not change the count of brackets."""
     assert type(decode(nested(MAX_DEPTH, text))) is Unknown
     assert type(decode(nested(MAX_DEPTH + 1, text))) is Malformed
 
 
 @pytest.mark.parametrize("unit", ['\\"', "\\", "a", "[", '"', "[]"])
 def test_the_largest_frame_is_looked_at_once(unit: str) -> None:
-    """A text that does not end is no reason to begin again at each quote in it: what
-    grows by the square of its size takes hours."""
+    """The check of depth takes linear time, also in a string without an end."""
     frame = "[" + "[]" * MAX_DEPTH + '"'
     frame += unit * ((MAX_AUDIO_FRAME - len(frame)) // len(unit))
 

@@ -1,4 +1,4 @@
-"""What `Store.feed` takes: frames of any form, and only what a log can hold."""
+"""The arguments of `Store.feed`: types of frames, values that a log can hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = b'{"type":"output_audio_buffer.clear"}'
     ],
 )
 def test_what_an_event_comes_as(frame: object) -> None:
-    """Bytes of any kind, JSON values, and events as they are on the wire."""
+    """Bytes of any type, JSON values, and events as on the wire."""
     assert as_bytes(frame) == TEXT
 
 
@@ -93,7 +93,7 @@ RIGHT = {"session_id": "s", "at": 1.0, "dir": "in", "epoch": 0, "src": None}
 def test_what_a_log_cannot_hold_is_refused(
     wrong: Mapping[str, Any], error: type[Exception], message: str
 ) -> None:
-    """And the state stays as it is: a line that was written can be read."""
+    """The state does not change: every written line can be read."""
     with pytest.raises(error) as refused:
         check(**{**RIGHT, **wrong})
     assert str(refused.value) == message
@@ -112,7 +112,7 @@ def test_what_a_log_cannot_hold_is_refused(
     ],
 )
 def test_what_is_taken_can_be_written_and_read(right: dict[str, Any]) -> None:
-    """The control: fed, written as a line and read back, it is the same record."""
+    """Control: a record that is fed, written and read back is the same."""
     given = {**RIGHT, **right}
     check(**given)
     record = Store().feed(given.pop("session_id"), TEXT, **given)

@@ -29,7 +29,7 @@ SESSION: dict[str, Any] = {
 
 
 def spelled(spacing: Any, *, backwards: bool) -> bytes:
-    """The same configuration, written otherwise."""
+    """The same configuration in another spelling."""
 
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
@@ -77,7 +77,7 @@ def test_what_is_canonical_is_left_alone() -> None:
 
 
 def test_values_that_were_given_become_text() -> None:
-    """An event that was built here may hold any JSON value."""
+    """An event from a constructor may hold any JSON value."""
     tool = events.FunctionTool(name="f", parameters={"b": 1, "a": [2]})
     found = canonical(events.RealtimeSessionConfig(tools=(tool,)))
 
@@ -95,7 +95,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_one_spelling(value: Any) -> None:
-    """It says the same, and spelling it again changes nothing."""
+    """The value is the same, and canonical JSON of it does not change again."""
     text = canonical_json(value)
 
     assert value == json.loads(text)
@@ -103,7 +103,7 @@ def test_one_spelling(value: Any) -> None:
 
 
 def test_an_event_goes_out_as_it_was_written() -> None:
-    """Only what stands in the state is put in order."""
+    """Only JSON in the state is canonical."""
     tracing = b'"tracing":{"b":1,"a":2}'
     frame = b'{"type":"session.update","session":{"type":"realtime",%s}}' % tracing
 
@@ -125,12 +125,12 @@ def test_an_event_goes_out_as_it_was_written() -> None:
     ],
 )
 def test_objects_merge_key_by_key(value: Any, change: Any, expected: Any) -> None:
-    """null is a value, a list is one value, another type takes the place."""
+    """null is a value, a list is one value, an object of another type replaces."""
     assert merged(value, change) == expected
 
 
 def test_no_depth_is_too_much() -> None:
-    """What no configuration is replaces what was there."""
+    """A value that is no object replaces the old one."""
     deep: Any = {}
     for _ in range(10_000):
         deep = {"a": deep}

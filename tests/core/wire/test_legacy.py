@@ -27,7 +27,7 @@ def test_renamed_events(old: str, new: str) -> None:
 
 
 def test_created_is_added() -> None:
-    """`conversation.item.created` has a class of its own, with parts by old names."""
+    """`conversation.item.created` has its own class; its parts have old names."""
     item = {"type": "message", "id": "i", "content": [{"type": "text", "text": "a"}]}
 
     assert events.ConversationItemCreated(
@@ -36,7 +36,7 @@ def test_created_is_added() -> None:
 
 
 def test_flat_sessions_are_nested() -> None:
-    """Every flat key stands where the GA has it."""
+    """Every flat key is nested as in the GA."""
     flat = {
         "id": "s",
         "modalities": ["text", "audio"],
@@ -74,7 +74,7 @@ def test_flat_sessions_are_nested() -> None:
 
 
 def test_flat_transcription_sessions() -> None:
-    """`transcription_session.*` tells of a transcription session."""
+    """`transcription_session.*` is about a transcription session."""
     event = decoded(
         "transcription_session.created",
         session={"id": "s", "input_audio_format": "opus"},
@@ -99,7 +99,7 @@ def test_flat_transcription_sessions() -> None:
     "key", ["modalities", "turn_detection", "input_audio_format", "voice"]
 )
 def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
-    """A wrong type there says nothing, and costs not the rest."""
+    """A wrong type there is dropped without the rest."""
     event = decoded("session.updated", session={"id": "s", key: value})
 
     assert isinstance(event, events.SessionUpdated)
@@ -110,7 +110,7 @@ def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
     ("kind", "expected"), [(None, "s"), (5, UNSET), ("audio", UNSET), ([5], UNSET)]
 )
 def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
-    """Null is the usual one; of another nothing is known, so nothing is believed."""
+    """Null is the usual format; one of another type is dropped."""
     event = decoded("session.updated", session={"id": "s", "type": kind})
 
     assert event == events.SessionUpdated(
@@ -119,7 +119,7 @@ def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
 
 
 def test_a_nested_session_is_left_alone() -> None:
-    """What is GA already goes through."""
+    """A GA event does not change."""
     frame = {
         "type": "session.updated",
         "event_id": 5,
@@ -133,7 +133,7 @@ def test_a_nested_session_is_left_alone() -> None:
 
 
 def test_what_takes_their_place() -> None:
-    """A name that was never one is repeated as it is."""
+    """A name that never existed is repeated without a replacement."""
     assert with_replacements(["new", "modalities"]) == (
         'modalities (output_modalities: ["audio"] or ["text"], not both), new'
     )
@@ -150,7 +150,7 @@ def test_what_takes_their_place() -> None:
     ],
 )
 def test_a_retired_value(session: Any, part: str) -> None:
-    """Is with_replacements with what the GA says."""
+    """The error names the value of the GA."""
     found = retired_in(session)
     assert found is not None
     assert part in found
@@ -168,5 +168,5 @@ def test_a_retired_value(session: Any, part: str) -> None:
     ],
 )
 def test_what_is_not_retired(session: Any) -> None:
-    """Is left to those who check it."""
+    """A value that is not retired gives no error here."""
     assert retired_in(session) is None

@@ -12,7 +12,7 @@ from duologue.core.wire.lenient import WrongType, build
 
 
 def test_the_error_names_the_field() -> None:
-    """A wrong type says where it stands."""
+    """The error has the path of the field."""
     fields: Any = {
         "item": {"type": "message", "content": [{"type": "text", "text": 5}]}
     }
@@ -21,21 +21,21 @@ def test_the_error_names_the_field() -> None:
 
 
 def test_a_wrong_type_among_unread_fields_counts_as_missing() -> None:
-    """The field's default stands there."""
+    """The field has its default."""
     assert events.RateLimit(name="requests") == build(
         events.RateLimit, {"name": "requests", "limit": "many", "remaining": []}
     )
 
 
 def test_a_list_with_one_wrong_member_is_wrong() -> None:
-    """Nobody guesses which of them counts."""
+    """The whole list counts as missing."""
     assert events.RateLimitsUpdated(rate_limits=()) == build(
         events.RateLimitsUpdated, {"rate_limits": [5]}
     )
 
 
 def test_whole_numbers_are_floats_where_wanted() -> None:
-    """JSON does not tell 1 from 1.0."""
+    """JSON does not distinguish 1 from 1.0."""
     found = build(events.VolumeSet, {"volume": 1})
 
     assert (1.0, float) == (found.volume, type(found.volume))
@@ -48,13 +48,13 @@ def test_a_number_beyond_all_floats() -> None:
 
 
 def test_maps_of_wrong_values() -> None:
-    """Metadata is read, so it must be text."""
+    """Metadata is strict: its values must be text."""
     with pytest.raises(WrongType):
         build(events.RealtimeResponse, {"metadata": {"a": 1}})
 
 
 def test_a_null_in_a_list_or_a_mapping_is_left_out() -> None:
-    """It costs neither what stands beside it nor the event around it."""
+    """Neither its neighbours nor the event are lost."""
     text = {"type": "output_text", "text": "hello"}
     message = {"type": "message", "id": "i", "content": [None, text, None]}
     usage = {"total_tokens": 3}
@@ -79,7 +79,7 @@ def test_a_null_in_a_list_or_a_mapping_is_left_out() -> None:
 
 
 def test_a_null_of_free_json_is_kept() -> None:
-    """Where any value may stand, it is one."""
+    """In free JSON, null is a value."""
     wish = {"type": "session.update", "session": None}
 
     assert build(events.Requested, {"event": wish}) == events.Requested(event=wish)
@@ -110,12 +110,12 @@ def test_raw_json_is_kept() -> None:
     ],
 )
 def test_neutral_values(cls: type, expected: Any) -> None:
-    """What is required and missing is a value that says nothing."""
+    """A required field that is missing has the neutral value of its type."""
     assert expected == build(cls, {})
 
 
 def test_an_unknown_tag_elsewhere_is_wrong() -> None:
-    """Only items and parts have a class for types that are not known."""
+    """Only items and parts have a class for unknown types."""
     assert events.AudioInput() == build(
         events.AudioInput, {"turn_detection": {"type": "telepathy"}}
     )
@@ -135,7 +135,7 @@ class Sample(Event, frozen=True, kw_only=True):
 
 
 def test_a_class_is_built_by_its_fields() -> None:
-    """What is unheard of is left out, what has a default may be missing."""
+    """Unknown fields are ignored; fields with a default may be missing."""
     fields: dict[str, Any] = {"item_id": "i", "odd": [1], "unheard_of": 1}
 
     assert build(Sample, fields) == Sample(item_id="i", odd=[1])
@@ -158,13 +158,13 @@ def test_a_class_is_built_by_its_fields() -> None:
     ],
 )
 def test_what_would_lie(cls: type, fields: dict[str, Any], path: str) -> None:
-    """A wrong value is refused where somebody reads it."""
+    """A wrong value in a strict field raises."""
     with pytest.raises(WrongType, match=path):
         build(cls, fields)
 
 
 def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
-    """Nor is a whole number that is written as a fraction."""
+    """Neither is a whole number that is written as a fraction."""
     fields = {"item_id": "i", "audio_end_ms": 20.7, "content_index": 1.0}
     found = build(Sample, fields)
 
@@ -173,7 +173,7 @@ def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
 
 
 def test_parts_and_items_of_unknown_types() -> None:
-    """They are kept with all that they say."""
+    """They are kept with all their fields."""
     part, item = {"type": "smell", "of": "roses"}, {"type": "dream", "id": "i"}
     strange = {**item, "status": 5, "of": "roses"}
 
@@ -186,21 +186,21 @@ def test_parts_and_items_of_unknown_types() -> None:
 
 
 def test_a_configuration_without_its_type() -> None:
-    """Flat sessions leave it out: it is the usual one."""
+    """Flat sessions leave the type out: the usual one is taken."""
     found = build(events.SessionUpdated, {"session": {"model": "m"}})
 
     assert found.session == events.RealtimeSessionConfig(model="m")
 
 
 def test_a_part_that_is_missing() -> None:
-    """It says nothing, and is none of the known ones."""
+    """It becomes an `UnknownPart` without a name."""
     found = build(events.ResponseContentPartAdded, PLACE)
 
     assert found.part == events.UnknownPart(name="")
 
 
 def test_an_object_in_an_object() -> None:
-    """Is built the same way: what is wrong and unread in it counts as missing."""
+    """It is built the same way: a wrong value in it counts as missing."""
     found = build(events.Error, {"error": {"message": "no", "param": 5}})
 
     assert found == events.Error(error=events.ErrorDetail(message="no"))
