@@ -57,7 +57,7 @@ HOSTILE: dict[str, bytes | str] = {
     "surrogate in a str": '{"type":"response.dreamt","x":"\ud800"}',
     "surrogate in bytes": b'{"type":"response.dreamt","x":"\xed\xa0\x80"}',
     "escaped surrogate": b'{"type":"response.dreamt","x":"\\ud800"}',
-    "escaped surrogate in an unread field": b'{"type":"response.created","x":"\\udfff"}',
+    "escaped surrogate, unread": b'{"type":"response.created","x":"\\udfff"}',
     "bad UTF-8": b'{"type":"error","error":{"message":"\xff"}}',
     "bad UTF-8 in an unread field": with_fields()[:-1] + b',"x":"\xff"}',
     "UTF-16": json.dumps(DELTA).encode("utf-16"),
