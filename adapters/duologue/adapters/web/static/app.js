@@ -1,21 +1,21 @@
 // The root component of the page.
 
-import { Desk } from "./desk.js";
+import { Controller } from "./controller.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { setLanguage, t } from "./i18n.js";
-import { listenForKeys } from "./keys.js";
-import { Store } from "./state.js";
-import { Notices } from "./components/common.js";
-import { Details } from "./components/details.js";
+import { listenForKeys } from "./shortcuts.js";
+import { Store } from "./store.js";
+import { Notices } from "./components/widgets.js";
+import { Details } from "./components/side_panel.js";
 import { Consent, Help } from "./components/dialogs.js";
 import { Header } from "./components/header.js";
 import { Icon } from "./components/icons.js";
-import { Sessions } from "./components/sessions.js";
-import { Talk } from "./components/talk.js";
+import { Sessions } from "./components/session_list.js";
+import { Talk } from "./components/call_view.js";
 
 const PLACES = { sessions: "list", talk: "talk", details: "sliders" };
 
-function App({ store, desk }) {
+function App({ store, controller }) {
   const [state, setState] = useState(store.state);
   useEffect(() => {
     store.listeners.add(setState);
@@ -33,12 +33,12 @@ function App({ store, desk }) {
   return html`<div class="page" data-place=${place} lang=${lang} key=${lang}>
     <${Header} ...${{ config, link, prefs, store }} />
     ${link !== "open" && state.wasOpen && html`<p class="banner outage" role="alert">${t("outage")}</p>`}
-    <${Notices} notices=${state.notices} desk=${desk} />
-    <${Sessions} ...${{ sessions, gone, selected, calls, busy, desk }} />
-    <${Talk} state=${state} desk=${desk} />
-    <${Details} state=${state} desk=${desk} />
+    <${Notices} notices=${state.notices} controller=${controller} />
+    <${Sessions} ...${{ sessions, gone, selected, calls, busy, controller }} />
+    <${Talk} state=${state} controller=${controller} />
+    <${Details} state=${state} controller=${controller} />
     <${Places} place=${place} store=${store} />
-    ${state.asking && html`<${Consent} store=${store} desk=${desk} />`}
+    ${state.asking && html`<${Consent} store=${store} controller=${controller} />`}
     ${state.help && html`<${Help} store=${store} />`}
   </div>`;
 }
@@ -56,8 +56,8 @@ function Places({ place, store }) {
 }
 
 const store = new Store();
-const desk = new Desk(store);
-listenForKeys(desk, store);
-addEventListener("pagehide", () => desk.leave());
-render(html`<${App} store=${store} desk=${desk} />`, document.getElementById("app"));
-desk.open();
+const controller = new Controller(store);
+listenForKeys(controller, store);
+addEventListener("pagehide", () => controller.leave());
+render(html`<${App} store=${store} controller=${controller} />`, document.getElementById("app"));
+controller.open();

@@ -7,7 +7,7 @@
 //   const call = await client.call(id, { microphone: await openMicrophone() });
 //   await client.command(id, { type: "text", text: "Hello" });
 
-import { Direct } from "./direct.js";
+import { Direct } from "./direct_call.js";
 import { Feed } from "./feed.js";
 import { PatchError, applyPatch } from "./patch.js";
 import { request } from "./requests.js";

@@ -2,16 +2,16 @@
 
 import { html, useRef, useState } from "../html.js";
 import { t } from "../i18n.js";
-import { Button } from "./common.js";
+import { Button } from "./widgets.js";
 
-export function Composer({ disabled, desk }) {
+export function Composer({ disabled, controller }) {
   const [text, setText] = useState("");
   const box = useRef(null);
   const send = () => {
     // The value of the element: the state may not have its last letters yet.
     const typed = box.current.value.trim();
     if (!typed || disabled) return;
-    desk.command({ type: "text", text: typed });
+    controller.command({ type: "text", text: typed });
     setText("");
     box.current.value = "";
     box.current.focus();

@@ -3,9 +3,9 @@
 import { clock, visible } from "../format.js";
 import { html, memo, useEffect, useMemo, useRef, useState } from "../html.js";
 import { t } from "../i18n.js";
-import { at, isFinal, linesOf, textOf, touchedItems } from "../reading.js";
-import { Button } from "./common.js";
-import { Gap, Line, ProblemLine } from "./line.js";
+import { at, isFinal, linesOf, textOf, touchedItems } from "../view_selectors.js";
+import { Button } from "./widgets.js";
+import { Gap, Line, ProblemLine } from "./transcript_line.js";
 
 const MOST = 120;
 
@@ -91,11 +91,11 @@ function Announcer({ view }) {
 }
 
 /** A banner in the past, with a button back to now. */
-export function Past({ travel, desk }) {
+export function Past({ travel, controller }) {
   const { records, index } = travel;
   const record = records[index];
   return html`<div class="banner past" role="status">
     <p>${t("past", { n: record?.seq, type: visible(record?.type), time: clock(record?.at, true) })}</p>
-    <${Button} label=${t("now")} kind="primary" onClick=${() => desk.travel.leave()} />
+    <${Button} label=${t("now")} kind="primary" onClick=${() => controller.travel.leave()} />
   </div>`;
 }

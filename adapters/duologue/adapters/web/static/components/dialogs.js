@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef } from "../html.js";
 import { t } from "../i18n.js";
-import { Button } from "./common.js";
+import { Button } from "./widgets.js";
 
 const KEYS = ["N", "M", "T", "1", "S"];
 
@@ -16,13 +16,13 @@ function Dialog({ title, onClose, children }) {
 }
 
 /** Asks for consent before the first recorded call. */
-export function Consent({ store, desk }) {
+export function Consent({ store, controller }) {
   return html`<${Dialog} title=${t("consent-title")}
     onClose=${() => store.set({ asking: null })}>
     <p>${t("recording")}</p><p>${t("consent-what")}</p>
     <div class="choices">
       <${Button} kind="primary" icon="mic" label=${t("consent-yes")}
-        onClick=${() => desk.agree()} />
+        onClick=${() => controller.agree()} />
       <${Button} label=${t("consent-no")} onClick=${() => store.set({ asking: null })} />
     </div>
   <//>`;

@@ -2,7 +2,7 @@
 
 import { html, memo } from "../html.js";
 import { LANGUAGES, language, t } from "../i18n.js";
-import { Button, Choice } from "./common.js";
+import { Button, Choice } from "./widgets.js";
 
 export const Header = memo(({ config, link, prefs, store }) => {
   const themes = ["auto", "light", "dark"].map((name) => [name, t(`theme-${name}`)]);

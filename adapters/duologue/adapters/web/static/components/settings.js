@@ -3,11 +3,11 @@
 import { visible } from "../format.js";
 import { html, useRef, useState } from "../html.js";
 import { t } from "../i18n.js";
-import { at } from "../reading.js";
-import { Button } from "./common.js";
-import { GROUPS, changesOf, shownValue } from "./settings-fields.js";
+import { at } from "../view_selectors.js";
+import { Button } from "./widgets.js";
+import { GROUPS, changesOf, shownValue } from "./settings_fields.js";
 
-export function Settings({ view, config, editable, desk }) {
+export function Settings({ view, config, editable, controller }) {
   // In a ref too, because several changes can happen before the next render.
   const latest = useRef({});
   const [draft, setState] = useState(latest.current);
@@ -19,7 +19,7 @@ export function Settings({ view, config, editable, desk }) {
   const change = (path, next) => setDraft({ ...latest.current, [path]: next });
   const apply = (event) => {
     event.preventDefault();
-    desk.command({ type: "update", session: changesOf(latest.current, current) });
+    controller.command({ type: "update", session: changesOf(latest.current, current) });
     setDraft({});
   };
   return html`<form class="settings" onSubmit=${apply}>

@@ -3,32 +3,32 @@
 import { bytes, clock, number, visible } from "../format.js";
 import { html, useMemo } from "../html.js";
 import { t } from "../i18n.js";
-import { SPEEDS } from "../travel.js";
-import { Button, Choice } from "./common.js";
-import { Json, markedIn } from "./json.js";
-import { VirtualList } from "./virtual.js";
+import { SPEEDS } from "../time_travel.js";
+import { Button, Choice } from "./widgets.js";
+import { Json, markedIn } from "./json_tree.js";
+import { VirtualList } from "./virtual_list.js";
 
 const SIGNS = { in: "←", out: "→", local: "•" };
 
-export function Records({ travel, view, desk }) {
+export function Records({ travel, view, controller }) {
   if (!travel) return html`<p class="empty">${t("no-session")}</p>`;
   const { records, index, shown, bounds, loading } = travel;
   return html`<div class="records">
-    <${Filter} travel=${travel} desk=${desk} />
+    <${Filter} travel=${travel} controller=${controller} />
     <${Kept} bounds=${bounds} count=${records.length} loading=${loading} />
     <${VirtualList} id="record" count=${records.length} chosen=${index}
       label=${t("records")}
-      draw=${(at) => html`<${Row} record=${records[at]} />`} onGo=${(at) => desk.travel.go(at)} />
-    <${Player} travel=${travel} desk=${desk} />
+      draw=${(at) => html`<${Row} record=${records[at]} />`} onGo=${(at) => controller.travel.go(at)} />
+    <${Player} travel=${travel} controller=${controller} />
     ${index !== null && shown && html`<${Difference} shown=${shown} />`}
     <${Raw} view=${index === null ? view : shown?.view}
       patch=${index === null ? null : shown?.patch} />
-    <p class="transfer"><a class="button plain" href=${desk.client.logUrl(travel.session)}
+    <p class="transfer"><a class="button plain" href=${controller.client.logUrl(travel.session)}
       download=${`${travel.session}.jsonl`}>${t("export")}</a></p>
   </div>`;
 }
 
-function Filter({ travel, desk }) {
+function Filter({ travel, controller }) {
   const { dir, type, q } = travel.filter;
   const options = ["", "in", "out", "local"].map((name) => [
     name,
@@ -40,10 +40,10 @@ function Filter({ travel, desk }) {
   ) => html`<label class="field"><span class="sr">${t(`filter-${name}`)}</span>
     <input type="search" value=${value}
       placeholder=${t(`filter-${name}`)} spellcheck="false"
-      onInput=${(event) => desk.travel.filter({ [name]: event.target.value })} /></label>`;
+      onInput=${(event) => controller.travel.filter({ [name]: event.target.value })} /></label>`;
   return html`<div class="filter" role="search">
     <${Choice} hidden label=${t("direction")} value=${dir} options=${options}
-      onChange=${(value) => desk.travel.filter({ dir: value })} />
+      onChange=${(value) => controller.travel.filter({ dir: value })} />
     ${input("type", type)}${input("q", q)}
   </div>`;
 }
@@ -70,9 +70,9 @@ function Row({ record }) {
     <span class="about">${about.join(" · ")}</span>`;
 }
 
-function Player({ travel, desk }) {
+function Player({ travel, controller }) {
   const { records, index, playing, speed } = travel;
-  const go = desk.travel;
+  const go = controller.travel;
   const last = Math.max(0, records.length - 1);
   const here = records[index ?? last];
   const none = !records.length;

@@ -45,7 +45,7 @@ export function Status({ status }) {
 }
 
 /** Messages until they are dismissed; screen readers announce errors at once. */
-export function Notices({ notices, desk }) {
+export function Notices({ notices, controller }) {
   return html`<div class="notices">
     ${notices.map(
       (notice) => html`<div key=${notice.id} class="notice ${notice.kind}"
@@ -53,7 +53,7 @@ export function Notices({ notices, desk }) {
         <${Icon} name="warning" />
         <p dir="auto">${notice.key ? t(`told-${notice.key}`) : visible(notice.text)}</p>
         <${Button} icon="close" bare label=${t("dismiss")}
-          onClick=${() => desk.dismiss(notice.id)} />
+          onClick=${() => controller.dismiss(notice.id)} />
       </div>`,
     )}
   </div>`;

@@ -3,7 +3,7 @@
 import { dollars, number, seconds } from "../format.js";
 import { html, memo } from "../html.js";
 import { t } from "../i18n.js";
-import { turnsOf } from "../reading.js";
+import { turnsOf } from "../view_selectors.js";
 
 const MOST = 24;
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [320, 140, 34, 16];

@@ -3,25 +3,25 @@
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../i18n.js";
 import { MICROPHONE } from "../duologue.js";
-import { Choice, Switch } from "./common.js";
+import { Choice, Switch } from "./widgets.js";
 
-export function Sound({ prefs, granted, desk }) {
+export function Sound({ prefs, granted, controller }) {
   const devices = useDevices(granted);
   const ask = (name, on) =>
-    desk.ask({ asked: { ...prefs.asked, [name]: on && MICROPHONE[name] } });
+    controller.ask({ asked: { ...prefs.asked, [name]: on && MICROPHONE[name] } });
   return html`<div class="sound">
     <fieldset><legend>${t("devices")}</legend>
       <${Choice} label=${t("input")} value=${prefs.input}
         options=${listed(devices, "audioinput")}
-        onChange=${(input) => desk.ask({ input })} />
+        onChange=${(input) => controller.ask({ input })} />
       ${
         "setSinkId" in HTMLMediaElement.prototype &&
         html`<${Choice} label=${t("output-device")}
         value=${prefs.output} options=${listed(devices, "audiooutput")}
-        onChange=${(id) => desk.output(id)} />`
+        onChange=${(id) => controller.output(id)} />`
       }
       <${Switch} label=${t("one-microphone")} checked=${prefs.oneMicrophone}
-        onChange=${(on) => desk.store.prefer({ oneMicrophone: on })} />
+        onChange=${(on) => controller.store.prefer({ oneMicrophone: on })} />
     </fieldset>
     <fieldset><legend>${t("asked-of-microphone")}</legend>
       ${Object.keys(MICROPHONE).map(

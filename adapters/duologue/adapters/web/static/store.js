@@ -1,6 +1,6 @@
 // The state of the page: one immutable object.
 
-import { loadPrefs, savePrefs } from "./prefs.js";
+import { loadPrefs, savePrefs } from "./preferences.js";
 
 const FIRST = {
   config: null,
@@ -29,7 +29,7 @@ const FIRST = {
   place: "talk",
   panel: "settings",
   help: false,
-  /** The records of the selected session and the current one: see `travel.js`. */
+  /** The records of the selected session and the current one: see `time_travel.js`. */
   travel: null,
 };
 

@@ -3,7 +3,7 @@
 import { visible, clock, seconds } from "../format.js";
 import { html, memo } from "../html.js";
 import { has, t } from "../i18n.js";
-import { heardOf, isFinal, textOf } from "../reading.js";
+import { heardOf, isFinal, textOf } from "../view_selectors.js";
 import { Icon } from "./icons.js";
 
 export const Line = memo(

@@ -3,22 +3,22 @@
 import { html, memo } from "../html.js";
 import { visible } from "../format.js";
 import { t } from "../i18n.js";
-import { nameOf } from "../reading.js";
-import { Button, Status } from "./common.js";
+import { nameOf } from "../view_selectors.js";
+import { Button, Status } from "./widgets.js";
 
-export const Sessions = memo(({ sessions, gone, selected, calls, busy, desk }) => {
+export const Sessions = memo(({ sessions, gone, selected, calls, busy, controller }) => {
   const known = sessions ?? [];
   const listed = new Set(known.map(({ id }) => id));
   const lost = Object.values(gone).filter(({ id }) => !listed.has(id));
   const all = [...lost.map((session) => ({ ...session, lost: true })), ...known];
   return html`<nav class="sessions" aria-label=${t("sessions")}>
     <${Button} kind="primary" icon="plus" label=${t("new")} keys="Alt+N"
-      disabled=${busy} onClick=${() => desk.start()} />
+      disabled=${busy} onClick=${() => controller.start()} />
     <ul>
       ${all.map(
         (session) => html`<${Entry} key=${session.id} session=${session}
           name=${visible(nameOf(all, session, t))} current=${session.id === selected}
-          here=${session.id in calls} desk=${desk} />`,
+          here=${session.id in calls} controller=${controller} />`,
       )}
     </ul>
     ${sessions && !all.length && html`<p class="empty">${t("no-sessions")}</p>`}
@@ -26,22 +26,22 @@ export const Sessions = memo(({ sessions, gone, selected, calls, busy, desk }) =
       <span>${t("import")}</span>
       <input type="file" accept=".jsonl,.json,application/jsonl" onChange=${(event) => {
         const [file] = event.target.files;
-        if (file) desk.importLog(file);
+        if (file) controller.importLog(file);
         event.target.value = "";
       }} />
     </label>
   </nav>`;
 });
 
-function Entry({ session, name, current, here, desk }) {
+function Entry({ session, name, current, here, controller }) {
   return html`<li class="session ${current ? "current" : ""}">
     <button type="button" class="session-main" aria-current=${current ? "true" : undefined}
-      onClick=${() => desk.select(session.id)}>
+      onClick=${() => controller.select(session.id)}>
       <span class="session-name" dir="auto">${name}</span>
       <span class="session-state"><${State} session=${session} here=${here} /></span>
     </button>
     <${Button} bare icon="trash" label=${t("forget", { name })}
-      onClick=${() => desk.forget(session.id)} />
+      onClick=${() => controller.forget(session.id)} />
   </li>`;
 }
 

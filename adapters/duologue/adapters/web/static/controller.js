@@ -1,8 +1,8 @@
 // The actions of the user, and the reactions to events of the client.
 
 import { connect, obstacle, openMicrophone, stopTracks } from "./duologue.js";
-import { wanted } from "./prefs.js";
-import { Travel } from "./travel.js";
+import { wanted } from "./preferences.js";
+import { Travel } from "./time_travel.js";
 
 /** Error codes with a translated text; other errors show their own message. */
 const TOLD = new Set([
@@ -11,7 +11,7 @@ const TOLD = new Set([
 ]);
 
 /** Connects the client with the state of the page. */
-export class Desk {
+export class Controller {
   constructor(store) {
     this.store = store;
     this.client = connect({

@@ -2,9 +2,9 @@
 
 import { html, memo, useEffect, useRef } from "../html.js";
 import { t } from "../i18n.js";
-import { Button } from "./common.js";
+import { Button } from "./widgets.js";
 
-export const CallBar = memo(({ call, view, desk }) => {
+export const CallBar = memo(({ call, view, controller }) => {
   const { muted, volume, speaking_item: speaking, playing } = view.activity;
   const busy = view.active !== null || playing !== null;
   return html`<section class="callbar" aria-label=${t("call")}>
@@ -17,15 +17,15 @@ export const CallBar = memo(({ call, view, desk }) => {
     <div class="controls">
       <${Button} icon=${muted ? "muted" : "mic"} label=${t(muted ? "unmute" : "mute")}
         aria-pressed=${muted} kind=${muted ? "warn" : "plain"} keys="Alt+M"
-        onClick=${() => desk.mute(!muted)} />
+        onClick=${() => controller.mute(!muted)} />
       <${Button} icon="stop" label=${t("interrupt")} keys="Escape" disabled=${!busy}
-        onClick=${() => desk.command({ type: "interrupt" })} />
+        onClick=${() => controller.command({ type: "interrupt" })} />
       <label class="volume"><span class="sr">${t("volume")}</span>
         <input type="range" min="0" max="1" step="0.05" value=${volume}
-          onChange=${(event) => desk.command({ type: "volume", level: Number(event.target.value) })} />
+          onChange=${(event) => controller.command({ type: "volume", level: Number(event.target.value) })} />
       </label>
       <${Button} icon="hangup" label=${t("hang-up")} kind="danger"
-        onClick=${() => desk.hangUp()} />
+        onClick=${() => controller.hangUp()} />
     </div>
   </section>`;
 });

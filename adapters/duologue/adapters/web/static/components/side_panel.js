@@ -2,14 +2,14 @@
 
 import { html, useRef } from "../html.js";
 import { t } from "../i18n.js";
-import { Numbers } from "./numbers.js";
-import { Records } from "./records.js";
+import { Numbers } from "./usage_panel.js";
+import { Records } from "./records_panel.js";
 import { Settings } from "./settings.js";
-import { Sound } from "./sound.js";
+import { Sound } from "./audio_settings.js";
 
 const PANELS = ["settings", "sound", "numbers", "records"];
 
-export function Details({ state, desk }) {
+export function Details({ state, controller }) {
   const { panel, selected, views, travel, gone, sessions, config } = state;
   const past = travel?.session === selected && travel.index !== null;
   const now = views[selected]?.view;
@@ -19,16 +19,16 @@ export function Details({ state, desk }) {
     !past && !gone[selected] && summary?.kind === "live" && now?.status === "open";
   const body = {
     settings: () =>
-      html`<${Settings} key=${selected} ...${{ view, config, editable, desk }} />`,
+      html`<${Settings} key=${selected} ...${{ view, config, editable, controller }} />`,
     sound: () =>
       html`<${Sound} prefs=${state.prefs} granted=${state.granted[selected]}
-        desk=${desk} />`,
+        controller=${controller} />`,
     numbers: () =>
       html`<${Numbers} view=${view} summary=${summary} local=${config?.service.local} />`,
-    records: () => html`<${Records} travel=${travel} view=${now} desk=${desk} />`,
+    records: () => html`<${Records} travel=${travel} view=${now} controller=${controller} />`,
   }[panel];
   return html`<aside class="details" aria-label=${t("details")}>
-    <${Tabs} panel=${panel} desk=${desk} />
+    <${Tabs} panel=${panel} controller=${controller} />
     <div class="panel" role="tabpanel"
       id=${`panel-${panel}`} aria-labelledby=${`tab-${panel}`} tabindex="-1">
       ${body()}
@@ -36,13 +36,13 @@ export function Details({ state, desk }) {
   </aside>`;
 }
 
-function Tabs({ panel, desk }) {
+function Tabs({ panel, controller }) {
   const list = useRef(null);
   const move = (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
     const to = PANELS.at((PANELS.indexOf(panel) + by) % PANELS.length);
-    desk.show(to);
+    controller.show(to);
     list.current.querySelector(`#tab-${to}`).focus();
   };
   return html`<div class="tabs" role="tablist" ref=${list} onKeyDown=${move}>
@@ -51,7 +51,7 @@ function Tabs({ panel, desk }) {
       aria-selected=${name === panel ? "true" : "false"}
       aria-controls=${name === panel ? `panel-${name}` : undefined}
       tabindex=${name === panel ? 0 : -1}
-      onClick=${() => desk.show(name)}>${t(`panel-${name}`)}</button>`,
+      onClick=${() => controller.show(name)}>${t(`panel-${name}`)}</button>`,
     )}
   </div>`;
 }
