@@ -83,14 +83,14 @@ def test_both_sides_can_be_listened_to() -> None:
     said: list[bytes] = []
     heard: list[bytes] = []
     mixer = Mixer(source(b"\x01\x02" * 480), None)
-    assert (mixer.speaks, mixer.is_heard) == (True, False)
+    assert (mixer.has_source, mixer.has_output) == (True, False)
     mixer.tap(said.append, heard.append)
     mixer.set_volume(0)
     mixer.set_muted(True)
     mixer.read(ME)
     mixer.write(b"\x05\x06")
     assert (said, heard) == ([bytes(FRAME_BYTES)], [b"\x05\x06"])
-    assert (mixer.speaks, mixer.is_heard) == (True, True)
+    assert (mixer.has_source, mixer.has_output) == (True, True)
 
 
 def test_flushing_reaches_the_sink() -> None:

@@ -174,8 +174,8 @@ async def test_one_source_goes_over_to_the_next_connection(
     """The first connection has it, then the second, without a gap."""
     transport = webrtc(source=kit.ToneSource(440))
     await transport.connect(kit.target(service.url))
-    heir = transport.again()
-    await heir.connect(kit.target(service.url))
+    successor = transport.again()
+    await successor.connect(kit.target(service.url))
     first, second = service.ends
     await second.heard.enough(100)
     first.heard.pcm.clear()
@@ -184,7 +184,7 @@ async def test_one_source_goes_over_to_the_next_connection(
     await transport.close()
     second.heard.pcm.clear()
     after = kit.frequency(await second.heard.enough(300))
-    await heir.close()
+    await successor.close()
     assert silence < 10
     assert [before, after] == pytest.approx([440, 440], abs=5)
 

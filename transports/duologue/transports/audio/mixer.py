@@ -36,12 +36,12 @@ class Mixer:
         self._reader: object = None
 
     @property
-    def speaks(self) -> bool:
+    def has_source(self) -> bool:
         """Whether there is a source."""
         return self.source is not None
 
     @property
-    def is_heard(self) -> bool:
+    def has_output(self) -> bool:
         """Whether received audio has a sink or a tap."""
         return self.sink is not None or self._heard is not _no_tap
 

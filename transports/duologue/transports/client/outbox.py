@@ -6,8 +6,8 @@ and every ``response.create``, so a response is requested after all events that 
 answers.
 
 Without a connection, the application's events are accepted up to a limit and kept for
-the next connection. The session's own events are dropped: the next connection makes the
-session want them again.
+the next connection. The session's own events are dropped, because `react` gives them
+again for the next connection.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Outbox:
                 entry.done.exception()
         self._wake()
 
-    def want(self, event: ev.ClientEvent) -> None:
+    def put_own(self, event: ev.ClientEvent) -> None:
         """Queue an event of the session's own."""
         lane = self._waiting if isinstance(event, ev.ResponseCreate) else self._urgent
         lane.append(_Entry(event))

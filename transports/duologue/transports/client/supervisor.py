@@ -245,7 +245,7 @@ class Supervisor:
         self._unconfirmed.received(record)
         for command in react(before, record, after):
             if isinstance(command, commands.Send):
-                self._outbox.want(command.event)
+                self._outbox.put_own(command.event)
             else:
                 self._hand_over()
         session_id = self._records.id

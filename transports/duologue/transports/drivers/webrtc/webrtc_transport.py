@@ -109,8 +109,8 @@ class WebRTCTransport:
         mixer = self._mixer
         return Peer(
             on_message=self._receive,
-            on_audio=mixer.write if mixer.is_heard else None,
-            next_audio=self._read if mixer.speaks else None,
+            on_audio=mixer.write if mixer.has_output else None,
+            next_audio=self._read if mixer.has_source else None,
             on_closed=self._lose,
             loopback=is_loopback(target.base_url),
             ice_servers=self._ice_servers,

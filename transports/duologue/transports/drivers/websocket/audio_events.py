@@ -76,7 +76,7 @@ class AudioEvents:
         self._tasks: list[asyncio.Task[None]] = []
         if mixer.source is not None:
             self._tasks.append(asyncio.create_task(self._send_source()))
-        if mixer.is_heard:
+        if mixer.has_output:
             self._tasks.append(asyncio.create_task(self._playback.run()))
 
     def before_giving_out(self, data: bytes) -> None:
@@ -99,7 +99,7 @@ class AudioEvents:
 
     def before_sending(self, frame: str) -> None:
         """Handle an event to send: stop playing a truncated item."""
-        if not self._mixer.is_heard or "conversation.item.truncate" not in frame:
+        if not self._mixer.has_output or "conversation.item.truncate" not in frame:
             return
         event = _PEEK.decode(frame)
         if event.type == "conversation.item.truncate":
@@ -107,7 +107,7 @@ class AudioEvents:
 
     def stop(self) -> None:
         """Drop the queued audio."""
-        if self._mixer.is_heard:
+        if self._mixer.has_output:
             self._playback.report()
             self._playback.stop()
 
@@ -119,7 +119,7 @@ class AudioEvents:
         self._mixer.release(self)
 
     def _play(self, event: _Peek) -> None:
-        if not self._mixer.is_heard or not self._playable:
+        if not self._mixer.has_output or not self._playable:
             return
         with contextlib.suppress(binascii.Error, ValueError):
             pcm = binascii.a2b_base64(event.delta, strict_mode=False)
