@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from duologue.core import Session, SessionConfig, decode, encode, events
+from duologue.core import Session, SessionConfig, SessionKind, decode, encode, events
 from duologue.core.effects import commands
 from duologue.core.events.base import ClientEvent
 from duologue.core.state.model import Activity, Responses
@@ -250,3 +250,13 @@ def test_known_fields_make_a_typed_event() -> None:
     }
 
     assert isinstance(commands.client_event(values), events.ResponseCreate)
+
+
+def test_values_are_an_event_of_the_kind_of_session() -> None:
+    """An update of a translation is not sent with the type of a conversation."""
+    audio = {"input": {"transcription": {"model": "m"}}}
+    update = {"type": "session.update", "session": {"audio": audio}}
+    event = commands.client_event(update, SessionKind.TRANSLATION)
+
+    assert isinstance(event, events.TranslationSessionUpdate)
+    assert wire(event) == update

@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from .. import events
 from ..config import SessionConfig
 from ..events.base import ClientEvent, Event, Malformed, Unknown
+from ..events.types import SessionKind
 from ..state.model import Session
 from ..wire.codec import decode
 from ..wire.legacy import retired_in, with_replacements
@@ -93,16 +94,17 @@ def identified(event: _E, event_id: str) -> _E:
     return msgspec.structs.replace(event, event_id=event_id)
 
 
-def client_event(event: Event | Mapping[str, Any]) -> ClientEvent | Unknown:
-    """What a client wants to send, typed or as JSON values, as an event.
+def client_event(
+    event: Event | Mapping[str, Any], kind: SessionKind = SessionKind.REALTIME
+) -> ClientEvent | Unknown:
+    """The event to send in a session of this kind, from an event or its JSON values.
 
-    Values with a field that the catalogue does not have go as they are, as an
-    `Unknown`: what becomes of them the service says. Raises ValueError for what is no
-    event, and for one that is the service's to send.
+    JSON values with a field that is not in the catalogue are sent unchanged, as an
+    `Unknown`. Raises ValueError for values that are no event, or not a client's.
     """
     values = None if isinstance(event, Event) else event
     if not isinstance(event, Event):
-        event = decode(msgspec.json.encode(event))
+        event = decode(msgspec.json.encode(event), kind=kind)
     if isinstance(event, Malformed):
         raise ValueError(f"not an event: {event.reason}")
     if not isinstance(event, ClientEvent | Unknown):

@@ -94,7 +94,9 @@ class LiveSession:
         queue is full, this waits. Raises ValueError for a malformed event and for a
         server event, `NotConnected` after close.
         """
-        await self._supervisor.put(commands.client_event(event))
+        await self._supervisor.put(
+            commands.client_event(event, self.state.connection.kind)
+        )
 
     async def update(self, **changes: Any) -> None:
         """Change the configuration; fields as in `SessionConfig`, None switches off.
