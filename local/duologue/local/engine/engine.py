@@ -61,7 +61,7 @@ class Engine(TurnTaking):
         """The connection is open: emit ``session.created``."""
         self.settings.expire_at(self._expiry.start(at))
         self.outbox.emit(SessionCreated, session=self.settings.shown())
-        self._advance(at)
+        self.tick(at)
 
     def receive(self, frame: str | bytes, at: float) -> None:
         """Handle a client event, as JSON text; an invalid one is answered."""
@@ -77,12 +77,12 @@ class Engine(TurnTaking):
         """Take the user's audio, PCM16 mono at 24 kHz, in pieces of any size."""
         if not self._expiry.over:
             self._process(self._input.samples(pcm24k))
-            self._advance(at)
+            self.tick(at)
 
     def next_audio(self, at: float) -> bytes:
         """The next 20 ms of PCM16 at 24 kHz to play, or less (media connections)."""
         audio = b"" if self.output is None else self.output.next_audio()
-        self._advance(at)
+        self.tick(at)
         return audio
 
     # Results of effects.
@@ -90,50 +90,50 @@ class Engine(TurnTaking):
     def guessed(self, utterance: str, text: str, at: float) -> None:
         """The recogniser has an interim transcript."""
         self.transcripts.guessed(utterance, text)
-        self._advance(at)
+        self.tick(at)
 
     def transcribed(self, utterance: str, text: str, at: float) -> None:
         """The recogniser has the final transcript."""
         if self.transcripts.known(utterance, text, at):
             self.conversation.write_down(utterance, " ".join(text.split()))
             self.responses.heard(utterance, at)
-        self._advance(at)
+        self.tick(at)
 
     def transcription_failed(self, utterance: str, why: str, at: float) -> None:
         """The recogniser failed."""
         self.transcripts.failed(utterance, why, at)
         self.responses.heard(utterance, at)
-        self._advance(at)
+        self.tick(at)
 
     def thought(self, response: str, thought: Say | Call, at: float) -> None:
         """The reply model produced more text or a function call."""
         self.responses.thought(response, thought)
-        self._advance(at)
+        self.tick(at)
 
     def thought_all(self, response: str, at: float) -> None:
         """The reply model has finished."""
         self.responses.thought_all(response)
-        self._advance(at)
+        self.tick(at)
 
     def mind_failed(
         self, response: str, why: str, at: float, *, code: str = "server_error"
     ) -> None:
         """The reply model failed."""
         self.responses.mind_failed(response, why, code)
-        self._advance(at)
+        self.tick(at)
 
     def voiced(self, response: str, pcm24k: bytes, at: float) -> None:
         """The synthesiser produced more audio, PCM16 mono at 24 kHz."""
         if self.responses.voiced(response, pcm24k):
             self.settings.voice_used = True
-        self._advance(at)
+        self.tick(at)
 
     def voiced_all(self, response: str, at: float) -> None:
         """The synthesiser has finished the text it was given."""
         self.responses.voiced_all(response)
-        self._advance(at)
+        self.tick(at)
 
     def voice_failed(self, response: str, why: str, at: float) -> None:
         """The synthesiser failed."""
         self.responses.failed(response, why)
-        self._advance(at)
+        self.tick(at)

@@ -22,13 +22,11 @@ from ..interfaces import Tool
 from ..schema.checks import one_of
 from ..schema.refusal import Refusal
 from ..schema.session_config import (
+    DETECTION_DEFAULTS,
     PCM,
     REALTIME,
+    SESSION_DEFAULTS,
     TRANSCRIPTION,
-    TRANSCRIPTION_DETECTION_DEFAULTS,
-    TURN_DETECTION_DEFAULTS,
-    realtime_defaults,
-    transcription_defaults,
 )
 
 __all__ = ["EngineOptions", "Settings", "TurnRule"]
@@ -94,10 +92,8 @@ class Settings:
                 param="session.model",
             )
         self.id = session_id
-        self._session: dict[str, Any] = (
-            transcription_defaults() if transcribing else realtime_defaults()
-        )
-        self._session |= {"id": session_id, "expires_at": 0}
+        defaults = SESSION_DEFAULTS[_TRANSCRIPTION if transcribing else "realtime"]
+        self._session = defaults | {"id": session_id, "expires_at": 0}
         self._new = True
         self.update({"type": "realtime", **changes})
         self._new = False
@@ -125,11 +121,7 @@ class Settings:
         shape = TRANSCRIPTION if self.transcription_only else REALTIME
         shape(dict(changes), prefix)
         self._check_fixed(changes, prefix)
-        detections = (
-            TRANSCRIPTION_DETECTION_DEFAULTS
-            if self.transcription_only
-            else TURN_DETECTION_DEFAULTS
-        )
+        detections = DETECTION_DEFAULTS[self._session["type"]]
         session = _merged(self._session, changes, detections)
         _check_modalities(session, prefix)
         self._session = session

@@ -82,11 +82,25 @@ class TurnTaking:
     def append(self, data: bytes, at: float) -> None:
         """Take the user's audio, in the session's input format."""
         self._process(self._input.samples(data, self.settings.input_format))
-        self._advance(at)
+        self.tick(at)
 
     def tick(self, at: float) -> None:
-        """Do everything that is due at ``at``."""
-        self._advance(at)
+        """Do everything that is due; also called after every input."""
+        self._now = max(self._now, at)
+        if self._expiry.check(self._now):
+            return
+        self.responses.advance(self._now)
+        self._answer()
+        self.transcripts.send(self._now)
+        silence = self._idle.advance(
+            self._now,
+            self.settings.turn_rule,
+            0 if self._turns is None else self._turns.heard_ms,
+            speaking=self._open_item is not None,
+        )
+        if silence is not None:
+            self._add_utterance(silence, "")
+            self.respond({})
 
     def reserve(self, settings: Settings) -> None:
         """Reserve or release listening capacity. Raises `Refusal` if there is none."""
@@ -260,21 +274,3 @@ class TurnTaking:
         if self._unanswered is not None and self.responses.active is None:
             item_id, self._unanswered = self._unanswered, None
             self.transcripts.answer(item_id, self.respond({}))
-
-    def _advance(self, at: float) -> None:
-        """Send what is due; called after every input."""
-        self._now = max(self._now, at)
-        if self._expiry.check(self._now):
-            return
-        self.responses.advance(self._now)
-        self._answer()
-        self.transcripts.send(self._now)
-        silence = self._idle.advance(
-            self._now,
-            self.settings.turn_rule,
-            0 if self._turns is None else self._turns.heard_ms,
-            speaking=self._open_item is not None,
-        )
-        if silence is not None:
-            self._add_utterance(silence, "")
-            self.respond({})

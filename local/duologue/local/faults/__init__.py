@@ -2,51 +2,9 @@
 
 from __future__ import annotations
 
+from . import injector
 from .fault_file import FaultsError, load_faults
-from .injector import (
-    NO_CLOSE_FRAME,
-    NO_FAULTS,
-    TRANSCRIBED,
-    Cut,
-    Deed,
-    Delay,
-    Drop,
-    Duplicate,
-    Errors,
-    Expire,
-    Fail,
-    Fault,
-    Faults,
-    FaultyLine,
-    Late,
-    Mute,
-    Orphan,
-    Outcome,
-    Reorder,
-    TimedDeed,
-)
+from .injector import *  # noqa: F403
 
-__all__ = [
-    "NO_CLOSE_FRAME",
-    "NO_FAULTS",
-    "TRANSCRIBED",
-    "Cut",
-    "Deed",
-    "Delay",
-    "Drop",
-    "Duplicate",
-    "Errors",
-    "Expire",
-    "Fail",
-    "Fault",
-    "Faults",
-    "FaultsError",
-    "FaultyLine",
-    "Late",
-    "Mute",
-    "Orphan",
-    "Outcome",
-    "Reorder",
-    "TimedDeed",
-    "load_faults",
-]
+__all__ = ["FaultsError", "load_faults"]
+__all__ += injector.__all__

@@ -29,14 +29,12 @@ from .conversation_items import INPUT
 from .refusal import Refusal
 
 __all__ = [
+    "DETECTION_DEFAULTS",
     "PCM",
     "REALTIME",
     "RESPONSE",
+    "SESSION_DEFAULTS",
     "TRANSCRIPTION",
-    "TRANSCRIPTION_DETECTION_DEFAULTS",
-    "TURN_DETECTION_DEFAULTS",
-    "realtime_defaults",
-    "transcription_defaults",
 ]
 
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
@@ -236,38 +234,46 @@ RESPONSE: Shape = record(
     }
 )
 
-_SERVER_VAD: dict[str, Any] = {
-    "type": "server_vad",
-    "threshold": 0.5,
-    "prefix_padding_ms": 300,
-    "silence_duration_ms": 500,
-    "idle_timeout_ms": None,
-    "create_response": True,
-    "interrupt_response": True,
-}
-_SEMANTIC_VAD: dict[str, Any] = {
-    "type": "semantic_vad",
-    "eagerness": "auto",
-    "create_response": True,
-    "interrupt_response": True,
-}
-TURN_DETECTION_DEFAULTS = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
-#: The same for a transcription session, as in public captures of the real service.
-TRANSCRIPTION_DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
-    "server_vad": {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": 200,
-    },
-    "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
-}
 PCM = {"type": "audio/pcm", "rate": 24_000}
+_ANSWERING = {"create_response": True, "interrupt_response": True}
+#: Turn detection by type of session and type of detection; that of a transcription
+#: session as in public captures of the real service.
+DETECTION_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "realtime": {
+        "server_vad": {
+            "type": "server_vad",
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": 500,
+            "idle_timeout_ms": None,
+            **_ANSWERING,
+        },
+        "semantic_vad": {"type": "semantic_vad", "eagerness": "auto", **_ANSWERING},
+    },
+    "transcription": {
+        "server_vad": {
+            "type": "server_vad",
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": 200,
+        },
+        "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
+    },
+}
 
 
-def realtime_defaults() -> dict[str, Any]:
-    """A conversation's configuration before any change."""
+def _input_defaults(kind: str) -> dict[str, Any]:
     return {
+        "format": PCM,
+        "transcription": None,
+        "noise_reduction": None,
+        "turn_detection": DETECTION_DEFAULTS[kind]["server_vad"],
+    }
+
+
+#: The configuration of a new session, by type.
+SESSION_DEFAULTS: dict[str, dict[str, Any]] = {
+    "realtime": {
         "type": "realtime",
         "object": "realtime.session",
         "output_modalities": ["audio"],
@@ -279,25 +285,15 @@ def realtime_defaults() -> dict[str, Any]:
         "truncation": "auto",
         "prompt": None,
         "audio": {
-            "input": {
-                "format": PCM,
-                "transcription": None,
-                "noise_reduction": None,
-                "turn_detection": _SERVER_VAD,
-            },
+            "input": _input_defaults("realtime"),
             "output": {"format": PCM, "voice": "alloy", "speed": 1.0},
         },
         "include": None,
-    }
-
-
-def transcription_defaults() -> dict[str, Any]:
-    """A transcription session's configuration before any change."""
-    heard = realtime_defaults()["audio"]["input"]
-    detection = TRANSCRIPTION_DETECTION_DEFAULTS["server_vad"]
-    return {
+    },
+    "transcription": {
         "type": "transcription",
         "object": "realtime.transcription_session",
-        "audio": {"input": heard | {"turn_detection": detection}},
+        "audio": {"input": _input_defaults("transcription")},
         "include": None,
-    }
+    },
+}

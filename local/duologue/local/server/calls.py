@@ -85,7 +85,7 @@ class Calls:
         ``end`` with a close code and a reason when the call ends.
         """
         call = self._calls.get(call_id)
-        return None if call is None else call.join(send, end)
+        return None if call is None else Sideband(call, send, end)
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; False if the call id is unknown."""
@@ -167,11 +167,6 @@ class _Call:
         self._waiting: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._waiting_size = 0
         self._handling = asyncio.Lock()
-
-    def join(
-        self, send: Callable[[str], None], end: Callable[[int, str], None]
-    ) -> Sideband:
-        return Sideband(self, send, end)
 
     async def answer(self, offer: str, open_timeout: float) -> str:
         # Start the recogniser while the connection is made; it takes 0.5 s.

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 from duologue.core.events import Error
@@ -20,7 +20,7 @@ from duologue.core.events import Error
 from ..engine.outbox import frame_of
 from ..faults.injector import NO_CLOSE_FRAME
 from ..schema.refusal import Refusal
-from .calls import Calls, no_call
+from .calls import Calls, Sideband, no_call
 from .http_errors import BUSY, HttpError, ScriptedFailures, refused
 from .keys import WRONG_KEY, EphemeralKey, Keys, presented
 from .origin_guard import Message, Receive, Send, reject
@@ -161,19 +161,6 @@ def _error(refusal: Refusal) -> str:
     return frame_of(Error(event_id=new_id("event"), error=refusal.detail()))
 
 
-class _Session(Protocol):
-    """The session of a connection."""
-
-    async def start(self) -> None:
-        """The connection is open."""
-
-    async def receive(self, frame: str | bytes) -> None:
-        """Handle a client event."""
-
-    async def close(self) -> None:
-        """The connection has ended."""
-
-
 class _Own:
     """A session that ends with its connection."""
 
@@ -210,6 +197,10 @@ class _Refused:
 
     async def close(self) -> None:
         pass
+
+
+#: The session behind a connection.
+_Session = _Own | Sideband | _Refused
 
 
 class _Socket:
