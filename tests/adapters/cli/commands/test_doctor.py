@@ -73,9 +73,9 @@ def test_the_json_object(command: Command, serving_here: Serve, quick: None) -> 
     url = serving_here(parts=Parts())
     outcome = command("doctor", "--base-url", url, "--json")
     assert (outcome.status, outcome.err) == (0, "")
-    told = json.loads(outcome.out)
-    assert told["ok"] is True
-    [key] = [check for check in told["checks"] if check["name"] == "key"]
+    printed = json.loads(outcome.out)
+    assert printed["ok"] is True
+    [key] = [check for check in printed["checks"] if check["name"] == "key"]
     assert key == {
         "name": "key",
         "status": "ok",
@@ -347,8 +347,10 @@ def test_an_install_without_sessions(missing: str, said: str) -> None:
         check=False,
     )
     assert done.stderr == ""
-    told = json.loads(done.stdout)["checks"]
-    assert [check["advice"] for check in told if check["name"] == "service"] == [said]
+    printed = json.loads(done.stdout)["checks"]
+    assert [check["advice"] for check in printed if check["name"] == "service"] == [
+        said
+    ]
 
 
 def test_no_voice_and_no_devices(

@@ -113,7 +113,7 @@ async def answered(http: httpx.AsyncClient, guard: FrameGuard) -> list[dict[str,
     return events
 
 
-async def test_a_scenario_says_what_is_answered(
+async def test_a_scenario_scripts_the_replies(
     serving: Serve, tmp_path: Path, frame_guard: FrameGuard
 ) -> None:
     file = tmp_path / "mine.yaml"
@@ -123,7 +123,7 @@ async def test_a_scenario_says_what_is_answered(
     assert done["response"]["output"][0]["content"][0]["text"] == "As I was told."
 
 
-async def test_faults_say_what_goes_wrong(
+async def test_faults_are_injected(
     serving: Serve, tmp_path: Path, frame_guard: FrameGuard
 ) -> None:
     file = tmp_path / "faults.yaml"

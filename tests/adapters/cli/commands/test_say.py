@@ -152,9 +152,9 @@ def test_an_incomplete_reply(command: Command, serving_here: Serve) -> None:
     outcome = command("say", "hello", "--base-url", url, "--text-only")
     one_line(outcome, "This close was requested by a fault. (1011)")
     assert outcome.out == f"{HELLO}\n"
-    told = command("say", "hello", "--base-url", url, "--text-only", "--json")
-    assert told.status == 1
-    said = json.loads(told.out)
+    printed = command("say", "hello", "--base-url", url, "--text-only", "--json")
+    assert printed.status == 1
+    said = json.loads(printed.out)
     assert said["status"] == "incomplete"
     assert said["failure"] == "This close was requested by a fault. (1011)"
     assert said["text"] == HELLO
@@ -204,8 +204,8 @@ def test_a_failed_response(command: Command, serving_here: Serve) -> None:
     url = serving_here(parts=Parts())
     outcome = command("say", "hello", "--base-url", url)
     one_line(outcome, "voice")
-    told = command("say", "hello", "--base-url", url, "--json")
-    assert (told.status, json.loads(told.out)["status"]) == (1, "failed")
+    printed = command("say", "hello", "--base-url", url, "--json")
+    assert (printed.status, json.loads(printed.out)["status"]) == (1, "failed")
 
 
 @pytest.mark.parametrize("transport", ["websocket", "webrtc"])

@@ -52,9 +52,9 @@ def test_the_json_object(command: Command, serving_here: Serve) -> None:
         env=KEY,
     )
     assert (outcome.status, outcome.err) == (0, "")
-    told = json.loads(outcome.out)
-    assert told.pop("value").startswith("ek_")
-    assert told == {"expires_after": 60, "base_url": url, "model": "m"}
+    printed = json.loads(outcome.out)
+    assert printed.pop("value").startswith("ek_")
+    assert printed == {"expires_after": 60, "base_url": url, "model": "m"}
     assert "very-secret" not in outcome.out
 
 

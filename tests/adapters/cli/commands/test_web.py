@@ -37,8 +37,8 @@ async def test_it_serves_the_page_until_it_is_stopped(
     started: Start, number: signal.Signals
 ) -> None:
     process = await started("web", "--local", "--port", "0", "--json")
-    told = await ready(process)
-    async with httpx.AsyncClient(base_url=told["url"]) as http:
+    printed = await ready(process)
+    async with httpx.AsyncClient(base_url=printed["url"]) as http:
         assert (await http.get("")).status_code == 200
         config = (await http.get("api/config")).json()
     assert config["mode"] == "relay"
@@ -67,8 +67,8 @@ async def test_requests_are_authenticated(started: Start, tmp_path: Path) -> Non
     process = await started(
         *("web", "--local", "--port", "0", "--json", "--auth", "mine:who", "--direct")
     )
-    told = await ready(process)
-    async with httpx.AsyncClient(base_url=told["url"]) as http:
+    printed = await ready(process)
+    async with httpx.AsyncClient(base_url=printed["url"]) as http:
         assert (await http.get("api/sessions")).status_code == 401
         known = await http.get("api/config", headers={"X-User": "ada"})
         assert known.json()["mode"] == "direct"
