@@ -347,10 +347,8 @@ def test_an_install_without_sessions(missing: str, said: str) -> None:
         check=False,
     )
     assert done.stderr == ""
-    printed = json.loads(done.stdout)["checks"]
-    assert [check["advice"] for check in printed if check["name"] == "service"] == [
-        said
-    ]
+    found = json.loads(done.stdout)["checks"]
+    assert [check["advice"] for check in found if check["name"] == "service"] == [said]
 
 
 def test_no_voice_and_no_devices(
