@@ -1,4 +1,4 @@
-"""Every event class, and an example of each with every field filled, by its types."""
+"""Every event class, and an example of each with every field set."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def _below(cls: type) -> list[Any]:
     return [one for sub in cls.__subclasses__() for one in (sub, *_below(sub))]
 
 
-#: Every class that says which of its fields are strict or carry audio.
+#: Every class with strict fields or audio fields.
 DESCRIBED = [*EVERY, *_below(Value)]
 
 
 def tag(cls: type[Event]) -> str:
-    """The class's type on the wire."""
+    """The wire type of a class."""
     return str(cls.__struct_config__.tag)
 
 
 def fields(cls: type[Event], pick: int = 0) -> dict[str, Any]:
-    """An example of the class as JSON values, no field left out.
+    """An example of the class as JSON values, with every field.
 
-    Where an object can be of several types, ``pick`` counts through them.
+    Where an object can have several types, ``pick`` selects one by number.
     """
     found: dict[str, Any] = _object(cls, 0, pick)
     if "event_id" in found:
@@ -40,10 +40,8 @@ def fields(cls: type[Event], pick: int = 0) -> dict[str, Any]:
 
 
 def shapes(cls: type[Event]) -> list[dict[str, Any]]:
-    """Examples of the class that hold every type of item, part, tool, usage, ….
-
-    No more of them than it takes.
-    """
+    """The fewest examples of the class that hold every type of item, part, tool and
+    usage."""
     found: list[dict[str, Any]] = []
     for pick in range(len(BaseItem.__subclasses__())):
         one = fields(cls, pick)

@@ -26,7 +26,7 @@ from duologue.core.testing.stream import Stream
 
 from .catalogue import WIRE, fields
 
-#: How many times as many examples `make test-deep` takes: 20,000 for 500.
+#: The factor of `make test-deep`: 20,000 examples in place of 500.
 DEEP = 40
 
 
@@ -51,7 +51,7 @@ CHUNKS = (
 )
 #: Whether the user speaks, and when the transcript arrives.
 _WAYS = ((False, "within"), *product((True,), TRANSCRIPTS))
-#: Whether the reply is spoken, whether it is played, and how it ends.
+#: Whether the reply is spoken and played, and how it ends.
 _REPLIES = tuple(product((False, True), (False, True), ("completed", *ENDS)))
 #: The arguments of calls, and the outcome of an MCP call.
 _CALLS = ((), (("{}",),), (('{"city": "', "Łódź", '"}'), ("",), ("{}",)))
@@ -90,13 +90,15 @@ _TURNS = st.builds(
 
 
 def scripts(longest: int) -> st.SearchStrategy[Script]:
-    """Sessions of up to so many turns, with what their transcript must say."""
+    """Sessions of up to so many turns, with the expected transcript."""
     return st.lists(_TURNS, min_size=1, max_size=longest).map(script)
 
 
 def legal(longest: int = 3, sessions: int = 1) -> st.SearchStrategy[Stream]:
-    """Records of up to ``sessions`` sessions of up to so many turns, which mix; where
-    there can be two, some are translations. The first one is called ``s``."""
+    """Records of up to ``sessions`` interleaved sessions of up to so many turns.
+
+    If there can be two, some are translations. The first one is called ``s``.
+    """
     frames = scripts(longest).map(lambda played: played.frames)
     if sessions == 1:
         return frames.map(to_records)
@@ -126,7 +128,7 @@ def mixed(choices: bytes, *tracks: Sequence[Any]) -> list[Any]:
     return found
 
 
-#: An event of every type of the wire, with every field filled.
+#: An event of every wire type, with every field set.
 _EXAMPLES = [msgspec.json.encode(fields(cls)) for cls in WIRE]
 _STRAYS = st.lists(
     st.tuples(st.integers(0, 999), st.sampled_from(_EXAMPLES)), max_size=3

@@ -1,4 +1,4 @@
-"""Records of frames, and folds of them, for tests that write their streams by hand."""
+"""Records and folds of frames, for tests with hand-written streams."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def to_record(
     epoch: int = 0,
     dir: Literal["in", "out", "local"] | None = None,
 ) -> Record:
-    """The record of a frame; its direction by its type unless it is given."""
+    """The record of a frame; the default direction follows from its type."""
     if isinstance(frame, dict):
         local = str(frame.get("type")).startswith("duologue.")
         dir = dir or ("local" if local else "in")
@@ -51,7 +51,7 @@ def to_record(
 def to_records(
     frames: Iterable[Frame | bytes], *, session: str = "s", start: float = 1000.0
 ) -> list[Record]:
-    """The records of frames that come a tenth of a second after each other."""
+    """The records of frames, 0.1 s apart."""
     return [
         to_record(frame, seq, session=session, at=start + seq / 10)
         for seq, frame in enumerate(frames, start=1)
@@ -64,12 +64,12 @@ def fold_frames(*frames: Frame) -> Session:
 
 
 def changed(before: Session, after: Session) -> list[str]:
-    """The nodes that are not the same object, `dedup` aside."""
+    """The nodes that are not the same object, except `dedup`."""
     return [name for name in NODES if getattr(before, name) is not getattr(after, name)]
 
 
 def audio(count: int) -> str:
-    """So many bytes of audio as base64."""
+    """So many bytes of audio in base64."""
     return base64.b64encode(bytes(count)).decode()
 
 

@@ -30,7 +30,7 @@ from duologue.core import (
 )
 
 SELECTORS = [name for name in duologue.core.__all__ if name.startswith("select_")]
-#: What selectors want beside the session.
+#: Further arguments of selectors.
 MORE: dict[str, tuple[Any, ...]] = {
     "select_latest": (3,),
     "select_metadata": ("i",),
@@ -48,7 +48,7 @@ MORE: dict[str, tuple[Any, ...]] = {
         (Store(), "Store", "the sessions of a state are in its `sessions`, by id"),
     ],
 )
-def test_a_selector_wants_a_session(
+def test_a_selector_requires_a_session(
     name: str, given: object, what: str, hint: str
 ) -> None:
     """None, from `Store.session` with a wrong id, is the most likely mistake."""
@@ -62,7 +62,7 @@ def test_a_selector_wants_a_session(
 
 
 S = Session("s")
-#: What no type checker would let pass.
+#: Arguments that a type checker would reject.
 NOTHING: Any = None
 NUMBER: Any = 3
 WORD: Any = "3"
@@ -130,7 +130,7 @@ def drain(lines: Any) -> None:
         ),
     ],
 )
-def test_what_is_wanted_is_named(
+def test_the_error_names_the_argument(
     call: Callable[..., Any], given: tuple[Any, ...], message: str
 ) -> None:
     """One line: the function, the argument, the expected and the given type."""

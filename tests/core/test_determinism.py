@@ -1,4 +1,4 @@
-"""The same records give the same bytes in processes that hash otherwise."""
+"""The same records give the same bytes in processes with different hash seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .strategies import EITHER, examples
 ROOT = str(Path(__file__).parents[2] / "core")
 SEEDS = ("0", "4242")
 
-#: Reads a length and a log, again and again, and writes the bytes of its state.
+#: Reads a length and a log in a loop, and writes the dump of its state.
 WORKER = """
 import sys
 from duologue.core import dump, fold, read_log
@@ -33,7 +33,7 @@ while size := int.from_bytes(read.read(4), "big"):
 
 
 class Worker:
-    """A process of its own with its own hash seed."""
+    """A process with its own hash seed."""
 
     def __init__(self, seed: str) -> None:
         self._process = subprocess.Popen(
@@ -44,12 +44,12 @@ class Worker:
         )
 
     def dump(self) -> bytes:
-        """The bytes of the state that the log which was sent folds to there."""
+        """The bytes of the state to which the process folds the log."""
         answer = self._pipe(self._process.stdout)
         return answer.read(int.from_bytes(answer.read(4), "big"))
 
     def send(self, log: bytes) -> None:
-        """A log, or nothing to end."""
+        """Send a log, or nothing to end the process."""
         pipe = self._pipe(self._process.stdin)
         pipe.write(len(log).to_bytes(4, "big") + log)
         pipe.flush()
@@ -60,7 +60,7 @@ class Worker:
         return pipe
 
     def stop(self) -> None:
-        """End it, and see that it ended well."""
+        """End the process; it must end without an error."""
         self.send(b"")
         assert self._process.wait(10) == 0
         self._pipe(self._process.stdin).close()
@@ -81,7 +81,7 @@ def workers() -> Iterator[list[Worker]]:
 def test_bytes_are_equal_across_hash_seeds(
     workers: list[Worker], stream: Stream
 ) -> None:
-    """A log, folded and dumped, is the same to the byte everywhere."""
+    """The dump of a folded log is the same in every process."""
     log = b"".join(map(to_line, stream)) or b"\n"
     for worker in workers:
         worker.send(log)

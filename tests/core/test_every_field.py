@@ -1,5 +1,6 @@
-"""Every event of the catalogue with each of its fields missing, null, of every wrong
-type, very long: made from the classes themselves, so that a new field is tried too.
+"""Every event with each field missing, null, of every wrong type, and very long.
+
+The variants are generated from the classes, so a new field is included.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def variants(cls: type[Event]) -> Iterator[tuple[tuple[Any, ...], str, bytes]]:
 
 
 def kind_of(frame: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The types of the objects around this place, and the fields beside it."""
+    """The types of the enclosing objects, and the fields of the innermost."""
     types: list[Any] = []
     for key in path[:-1]:
         types.append(frame.get("type") if isinstance(frame, dict) else None)
@@ -201,14 +202,14 @@ def words(state: State) -> dict[str, Any]:
 
 
 STORY = story()
-#: Fields that some class needs as they are.
+#: Fields that are strict in some class.
 STRICT = {name for cls in DESCRIBED for name in cls.STRICT | cls.ESSENTIAL}
 #: Fields that select how a frame is decoded.
 STEERS = {"type", "event_id"}
 
 
 def unread(frame: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """The places of a frame outside of all strict fields."""
+    """The paths of a frame outside all strict fields."""
     known = STRICT | STEERS | {"session", "error", "usage", "rate_limits"}
     for path in paths(frame):
         if not {key for key in path if isinstance(key, str)} & known:
@@ -233,8 +234,8 @@ def test_a_wrong_type_outside_of_strict_fields_loses_no_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("cls", DESCRIBED, ids=lambda cls: cls.__name__)
-def test_what_a_class_says_of_its_fields(cls: Any) -> None:
-    """The names that a class adds are its fields: a typing error would hide a rule."""
+def test_the_listed_fields_of_a_class_exist(cls: Any) -> None:
+    """The names that a class lists are its fields: a typing error would hide a rule."""
     base = cls.__mro__[1]
     named = (cls.STRICT - base.STRICT) | {*cls.AUDIO}
 
@@ -275,7 +276,7 @@ DROPPED: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_wrong_position_is_dropped(
     frame: dict[str, Any], name: str, wrong: Any
 ) -> None:
-    """The field has its default; the event counts, and so does the user's line."""
+    """The field gets its default; the event and the user's line remain."""
     frame = {**frame, "item_id": "item_9"}
     record, bent = to_records([frame, {**frame, name: wrong}])
 
@@ -285,7 +286,7 @@ def test_a_wrong_position_is_dropped(
 
 @pytest.mark.parametrize("wrong", ["1", [], -0.5, True])
 def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
-    """One count of tokens is dropped, the others and the response stay."""
+    """One token count is dropped; the other counts and the response remain."""
     usage = {"total_tokens": 7, "input_token_details": {"text_tokens": wrong}}
     response = {"id": "r", "status": "completed", "usage": usage}
     [record] = to_records([{"type": "response.done", "response": response}])
@@ -302,8 +303,8 @@ def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
         ({"type": "duologue.played", "item_id": "i"}, "ms"),
     ],
 )
-def test_a_position_that_is_all_an_event_says(frame: Any, name: str) -> None:
-    """0 in its place would say that the user heard nothing."""
+def test_a_required_position(frame: Any, name: str) -> None:
+    """A default of 0 would mean that the user heard nothing."""
     [record] = to_records([{**frame, "content_index": 0, name: "1"}])
 
     assert isinstance(record.event, Malformed)

@@ -1,6 +1,6 @@
-"""An event costs the same however long the conversation and the text are.
+"""The cost of an event does not depend on the length of the conversation or the text.
 
-Work is counted, not timed: calls of functions, and bytes that are allocated.
+Work is counted, not timed: function calls, and allocated bytes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ import pytest
 from duologue.core import Record, State, fold, react
 
 FEW, MANY = 100, 10_000
-#: Deltas in an item.
+#: Deltas of an item.
 SHORT, LONG = 10, 10_000
-#: How much more memory the trees of a long conversation may take: they are deeper.
+#: The most that memory may grow by: the trees of a long conversation are deeper.
 DEEPER = 2.0
 
 
 def records(frames: Iterable[dict[str, Any]]) -> list[Record]:
-    """As the service sends them; the frames of the past have no ids.
-
-    That way the window of ids seen is as empty after a long past as after a short one.
-    """
+    """The records of these frames of the service. The frames of the past have no ids,
+    so that the window of seen ids is empty after any past."""
     return [
         Record.of(msgspec.json.encode(frame), seq=1, session="s", dir="in", at=1e9)
         for frame in frames
@@ -35,7 +33,7 @@ def records(frames: Iterable[dict[str, Any]]) -> list[Record]:
 
 
 def item(number: int, role: str, status: str, *content: dict[str, Any]) -> Any:
-    """One message as it stands on the wire."""
+    """A message in wire format."""
     return {
         "id": f"item_{number:06d}",
         "type": "message",
@@ -46,7 +44,7 @@ def item(number: int, role: str, status: str, *content: dict[str, Any]) -> Any:
 
 
 def past(count: int) -> State:
-    """A session with so many items, one behind the other."""
+    """A session with so many items."""
     text = {"type": "input_text", "text": "Hello."}
     frames = (
         {
@@ -60,7 +58,7 @@ def past(count: int) -> State:
 
 
 def delta(number: int, at: int, **more: Any) -> dict[str, Any]:
-    """More words of the reply that is item ``number``."""
+    """A delta of the reply that is item ``number``."""
     place = {"item_id": f"item_{number:06d}", "output_index": 0, "content_index": 0}
     return {
         "type": "response.output_audio_transcript.delta",
@@ -72,7 +70,7 @@ def delta(number: int, at: int, **more: Any) -> dict[str, Any]:
 
 
 def turn(number: int) -> list[dict[str, Any]]:
-    """A spoken turn: its user's item is ``number``, the reply is the one behind it."""
+    """A spoken turn: item ``number`` is the user's, the next one the reply."""
     user, reply = number, number + 1
     said = {"type": "output_audio", "transcript": "Twice a day."}
     begun = item(reply, "assistant", "in_progress")
@@ -119,17 +117,17 @@ def turn(number: int) -> list[dict[str, Any]]:
 
 
 def growing(count: int) -> State:
-    """A reply to which so many deltas have come."""
+    """A reply after so many deltas."""
     return fold(records(delta(0, at) for at in range(count)))
 
 
 def more_words() -> list[dict[str, Any]]:
-    """Deltas that come to it now."""
+    """The next deltas of it."""
     return [delta(0, at, event_id=f"ev_{at}") for at in range(50)]
 
 
 def tooled(count: int) -> State:
-    """A session with a service, so many calls of tools and their outputs."""
+    """A session with so many function calls and their outputs."""
 
     def frames() -> Iterable[dict[str, Any]]:
         yield {"type": "session.created", "session": {"type": "realtime", "id": "sess"}}
@@ -154,7 +152,7 @@ def tooled(count: int) -> State:
 
 
 def reactions(state: State, news: list[Record]) -> int:
-    """How many functions are called to fold ``news`` and to react to each of them."""
+    """The function calls that it takes to fold ``news`` and to react to each record."""
 
     def work() -> None:
         before = state
@@ -167,14 +165,15 @@ def reactions(state: State, news: list[Record]) -> int:
 
 
 def calls(state: State, news: list[Record]) -> int:
-    """How many functions are called, ours and the interpreter's, to fold ``news``."""
+    """The function calls, of our code and of the interpreter, that it takes to fold
+    ``news``."""
     return counted(lambda: fold(news, state))
 
 
 def counted(work: Callable[[], object]) -> int:
-    """How many functions are called to do it the second time.
+    """The function calls of the second run.
 
-    The first time the window of ids grows; then it has them, whoever was there before.
+    During the first run the window of seen ids grows.
     """
     work()
     count = 0
@@ -183,7 +182,7 @@ def counted(work: Callable[[], object]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    # Hypothesis is told of each collection, by a call.
+    # Hypothesis has a callback for each garbage collection.
     gc.disable()
     sys.setprofile(profile)
     try:
@@ -195,12 +194,12 @@ def counted(work: Callable[[], object]) -> int:
 
 
 def retained(state: State, news: list[Record]) -> int:
-    """How many bytes it takes to keep the state after each record of ``news``."""
+    """The bytes that it takes to keep the state after each record of ``news``."""
     return traced(lambda: list(states(state, news)), peak=False)
 
 
 def allocated(state: State, news: list[Record]) -> int:
-    """How many bytes are in use at most while ``news`` are folded one by one."""
+    """The peak of allocated bytes while ``news`` are folded one by one."""
 
     def work() -> None:
         for _ in states(state, news):
@@ -217,7 +216,7 @@ def states(state: State, news: list[Record]) -> Iterable[State]:
 
 
 def traced(work: Callable[[], object], *, peak: bool) -> int:
-    """The bytes that ``work`` has allocated when it is done, or at most."""
+    """The bytes that ``work`` holds at its end, or at its peak."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -238,12 +237,12 @@ def pasts() -> tuple[State, State]:
 
 @pytest.fixture(scope="module")
 def texts() -> tuple[State, State]:
-    """A reply that has begun and a long one."""
+    """A new reply and a long one."""
     return growing(SHORT), growing(LONG)
 
 
 def test_calls_by_items(pasts: tuple[State, State]) -> None:
-    """A turn takes the same calls after 100 items as after 10,000."""
+    """A turn takes as many calls after 100 items as after 10,000."""
     few, many = (
         calls(state, records(turn(count)))
         for state, count in zip(pasts, (FEW, MANY), strict=True)
@@ -253,7 +252,7 @@ def test_calls_by_items(pasts: tuple[State, State]) -> None:
 
 
 def test_reactions_by_calls() -> None:
-    """What a turn makes us do takes no look at each call that there ever was."""
+    """`react` does not visit every earlier call."""
     few, many = (
         reactions(state, records(turn(2 * count)))
         for count in (SHORT, LONG)
@@ -264,7 +263,7 @@ def test_reactions_by_calls() -> None:
 
 
 def test_memory_by_items(pasts: tuple[State, State]) -> None:
-    """Nothing whole is copied: the trees are a little deeper, that is all."""
+    """Nothing is copied as a whole; the trees are a little deeper."""
     for measure in (retained, allocated):
         few, many = (
             measure(state, records(turn(count)))
@@ -275,7 +274,7 @@ def test_memory_by_items(pasts: tuple[State, State]) -> None:
 
 
 def test_calls_by_deltas(texts: tuple[State, State]) -> None:
-    """A delta takes the same calls behind 10 others as behind 10,000."""
+    """A delta takes as many calls after 10 others as after 10,000."""
     short, long = (calls(state, records(more_words())) for state in texts)
 
     assert short == long

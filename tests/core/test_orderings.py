@@ -1,4 +1,4 @@
-"""Orderings that real traffic has, on streams of our own that have them too."""
+"""Orders of events that occur in real traffic, on synthetic streams."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def lines(session: Session) -> list[tuple[str, str, bool]]:
     return [(t.role, t.text, t.final) for t in select_transcripts(session)]
 
 
-def test_words_of_a_user_come_before_their_item() -> None:
-    """A transcription delta makes the item that `added` only places."""
+def test_a_transcription_before_its_item() -> None:
+    """A transcription delta creates the item; `added` only places it."""
     service = Service()
     first = service.typed("hello")
     item_id = service.name("item")
@@ -32,8 +32,8 @@ def test_words_of_a_user_come_before_their_item() -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "within", "after"])
-def test_the_user_stands_before_the_answer_whenever_their_words_come(when: str) -> None:
-    """The line was reserved when they began to speak."""
+def test_a_late_transcription_stays_before_the_answer(when: str) -> None:
+    """The line is reserved when the user begins to speak."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -55,7 +55,7 @@ def test_the_user_stands_before_the_answer_whenever_their_words_come(when: str) 
 
 
 def test_a_null_predecessor_on_done_moves_nothing() -> None:
-    """`added` named one; `done` of what the model made says null."""
+    """`added` named a predecessor; `done` of an item of the model has null."""
     service = Service()
     user = service.spoken("hello")
     reply = service.reply("Hi.")
@@ -72,8 +72,8 @@ def test_a_null_predecessor_on_done_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize("twins", ["output first", "conversation first"])
-def test_the_twins_of_an_item_come_either_way(twins: str) -> None:
-    """`response.output_item.added` before `conversation.item.added`, or after it."""
+def test_the_two_events_of_an_item_in_either_order(twins: str) -> None:
+    """`response.output_item.added` before or after `conversation.item.added`."""
     service = Service()
     service.typed("hello")
     service.reply("Hi.")
@@ -92,7 +92,7 @@ def test_the_twins_of_an_item_come_either_way(twins: str) -> None:
     "first", ["input_audio_buffer.speech_started", "input_audio_buffer.committed"]
 )
 def test_an_item_is_named_before_it_exists(first: str) -> None:
-    """It stands as a line without words."""
+    """It is a line without text."""
     frame: Frame = {"type": first, "event_id": "e1", "item_id": "item_1"}
     session = fold_frames(frame)
 
@@ -100,7 +100,7 @@ def test_an_item_is_named_before_it_exists(first: str) -> None:
 
 
 def test_the_final_text_replaces_deltas_that_differ_by_a_space() -> None:
-    """What was heard begins with a space in the deltas, and not in the end."""
+    """The deltas begin with a space, the final text does not."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -113,8 +113,8 @@ def test_the_final_text_replaces_deltas_that_differ_by_a_space() -> None:
     assert (str(part.text), part.final) == ("What time?", True)
 
 
-def test_deltas_of_an_answer_are_its_text_already() -> None:
-    """They join to what `done` says, so that it changes nothing but the finality."""
+def test_deltas_join_to_the_final_text() -> None:
+    """They join to the text of `done`, which only makes it final."""
     service = Service()
     said = service.say(service.begin(), ["It ", "is ", "three."])
     [before] = lines(fold_frames(*service.frames))
@@ -126,7 +126,7 @@ def test_deltas_of_an_answer_are_its_text_already() -> None:
 
 
 def test_rate_limits_come_after_the_response() -> None:
-    """And open nothing again."""
+    """They reopen nothing."""
     service = Service()
     service.reply("Hi.")
     service.send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 9}])
@@ -144,8 +144,8 @@ def test_rate_limits_come_after_the_response() -> None:
         None,
     ],
 )
-def test_a_transcription_says_its_usage_either_way(usage: Frame | None) -> None:
-    """In seconds or in tokens, or not at all."""
+def test_the_usage_of_a_transcription(usage: Frame | None) -> None:
+    """In seconds, in tokens, or not at all."""
     at: dict[str, Any] = {"item_id": "item_1", "content_index": 0}
     words: Frame = {"type": f"{WORDS}.completed", "transcript": "hello", **at}
     session = fold_frames({**words, "usage": usage})
@@ -155,7 +155,7 @@ def test_a_transcription_says_its_usage_either_way(usage: Frame | None) -> None:
 
 
 def test_two_items_of_the_assistant_interleave() -> None:
-    """Each keeps its own words, however late its `done` is."""
+    """Each keeps its own text, however late its `done` is."""
     service = Service()
     service.typed("hello")
     response = service.begin()
@@ -174,11 +174,9 @@ def test_two_items_of_the_assistant_interleave() -> None:
 
 
 def test_a_silence_that_is_answered() -> None:
-    """The silent line is named first and stands behind what the service put before it.
-
-    In a recorded idle timeout (OpenAI, September 2026) the service puts a message of
-    the system between, and an empty transcription comes while the model answers.
-    """
+    """The silent line is named first, but follows the items that the service puts
+    before it. In a recorded idle timeout (OpenAI, September 2026) a system message is
+    between them, and an empty transcription arrives during the answer."""
     service = Service()
     user = service.typed("hi")
     answer = service.reply("Hi there")

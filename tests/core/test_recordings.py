@@ -1,6 +1,6 @@
-"""Recorded traffic of the real service, where it is at hand.
+"""Recorded traffic of the real service, if it is available.
 
-What a stream must fold to is computed from its own final events, not by the core.
+The expected state is computed from the final events of the stream, not by the core.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def received(path: Path) -> list[Any]:
 
 @every
 def test_nothing_is_malformed_or_unknown(path: Path) -> None:
-    """Every event is of the catalogue, the dialects' own aside."""
+    """Every event is in the catalogue, except those of other dialects."""
     dedup = folded(path).dedup
 
     assert (dedup.malformed, dedup.late) == (0, 0)
@@ -63,7 +63,7 @@ def test_nothing_is_malformed_or_unknown(path: Path) -> None:
 
 
 def said(events: list[Any]) -> dict[tuple[str, int], str]:
-    """The last word of the stream on every item and part."""
+    """The final text of every item and part in the stream."""
     found: dict[tuple[str, int], str] = {}
     for event in events:
         if event["type"] in FINAL:
@@ -78,7 +78,7 @@ def said(events: list[Any]) -> dict[tuple[str, int], str]:
 
 
 def shown(event: Any) -> list[Any]:
-    """The items that an event shows whole."""
+    """The items that an event holds as a whole."""
     if event["type"] in (*ADDED, "conversation.item.done", "response.output_item.done"):
         return [event["item"]]
     if event["type"] == "response.done":
@@ -87,14 +87,14 @@ def shown(event: Any) -> list[Any]:
 
 
 def gone(events: list[Any]) -> set[str]:
-    """Items that were deleted, or whose words the service took back."""
+    """Items that were deleted, or whose text the service withdrew."""
     taken = ("conversation.item.deleted", "conversation.item.truncated")
     return {event["item_id"] for event in events if event["type"] in taken}
 
 
 @every
-def test_texts_are_what_the_stream_says(path: Path) -> None:
-    """The final words of every item and part that the stream names."""
+def test_texts(path: Path) -> None:
+    """The final text of every item and part."""
     session = folded(path)
     events = received(path)
     wanted = {
@@ -108,8 +108,8 @@ def test_texts_are_what_the_stream_says(path: Path) -> None:
 
 
 @every
-def test_calls_are_what_the_stream_says(path: Path) -> None:
-    """The arguments and outputs of every call that the stream shows done."""
+def test_calls(path: Path) -> None:
+    """The arguments and outputs of every completed call."""
     session = folded(path)
     items = {item["id"]: item for e in received(path) for item in shown(e)}
     calls = [i for i in items.values() if str(i["type"]).startswith("function_call")]
@@ -124,8 +124,8 @@ def test_calls_are_what_the_stream_says(path: Path) -> None:
 
 
 @every
-def test_what_is_over_is_final(path: Path) -> None:
-    """All lines, but for words of a user that never came and answers left open."""
+def test_lines_are_final(path: Path) -> None:
+    """All lines, except missing transcriptions and unfinished answers."""
     session = folded(path)
     events = received(path)
     begun = {e["response"]["id"] for e in events if e["type"] == "response.created"}
@@ -137,10 +137,10 @@ def test_what_is_over_is_final(path: Path) -> None:
 
 
 @every
-def test_the_order_is_what_the_stream_says(path: Path) -> None:
-    """Every item stands behind the one that its first ``added`` names.
+def test_the_order_of_items(path: Path) -> None:
+    """Every item follows the predecessor in its first ``added`` event.
 
-    Directly, unless another that came later names the same one.
+    Directly, unless a later item names the same predecessor.
     """
     session = folded(path)
     order = list(session.conversation.order)
@@ -156,7 +156,7 @@ def test_the_order_is_what_the_stream_says(path: Path) -> None:
 
 
 def ancestor(links: dict[str, str | None], item_id: str, previous: str) -> bool:
-    """Whether an item stands where it does because of another, by its links."""
+    """Whether the position of an item depends on another, by their predecessors."""
     seen: set[str] = set()
     at: str | None = item_id
     while at is not None and at != previous and at not in seen:
@@ -166,8 +166,8 @@ def ancestor(links: dict[str, str | None], item_id: str, previous: str) -> bool:
 
 
 @every
-def test_responses_are_what_the_stream_says(path: Path) -> None:
-    """Each with the status that it was done with; none is active."""
+def test_responses(path: Path) -> None:
+    """Each has the status of its `done`; none is active."""
     session = folded(path)
     events = received(path)
     begun = {e["response"]["id"] for e in events if e["type"] == "response.created"}
@@ -184,8 +184,8 @@ def test_responses_are_what_the_stream_says(path: Path) -> None:
 
 
 @every
-def test_our_log_of_it_folds_to_the_same(path: Path) -> None:
-    """Written in our format, without audio, it is the same state to the byte."""
+def test_the_log_folds_to_the_same_state(path: Path) -> None:
+    """In our log format, without audio, the dump is the same."""
     found = records(path)
     again = list(read_log(to_line(record) for record in found))
 

@@ -1,4 +1,4 @@
-"""What a client sends."""
+"""The client events, and their ids."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def wire(event: ClientEvent) -> Any:
     return json.loads(encode(event))
 
 
-def test_ids_can_be_worked_out_again() -> None:
+def test_ids_are_reproducible() -> None:
     """From session, record and number; at most 512 characters."""
     assert commands.command_id("s", 7, 1) == "s.7.1"
     assert len(commands.command_id("s" * 1000, 10**15, 10**6)) <= 512
 
 
 def test_an_event_keeps_its_id() -> None:
-    """One that has none gets it."""
+    """An event without an id gets one."""
     event = commands.create_response()
     named = commands.identified(event, "a")
 
@@ -137,13 +137,13 @@ CREATE = "conversation.item.create"
     ],
     ids=lambda value: getattr(value, "type", ""),
 )
-def test_events_as_the_service_takes_them(event: ClientEvent, expected: Any) -> None:
-    """What is not said is left out, what is needed is not."""
+def test_events_on_the_wire(event: ClientEvent, expected: Any) -> None:
+    """Unset fields are omitted, required ones are not."""
     assert {"type": event.type, **expected} == wire(event)
 
 
 def test_there_is_one_for_every_client_event() -> None:
-    """Whoever reads this module knows all that can be sent."""
+    """The module has a function for each client event."""
     built = {
         inspect.signature(getattr(commands, name), eval_str=True).return_annotation
         for name in commands.__all__
@@ -170,27 +170,27 @@ def test_there_is_one_for_every_client_event() -> None:
         ({"type": "new"}, "new"),
     ],
 )
-def test_what_is_not_a_configuration(session: Any, why: str) -> None:
-    """The service would refuse all of it and say so late."""
+def test_an_invalid_configuration(session: Any, why: str) -> None:
+    """The service would refuse all of it, and later."""
     with pytest.raises(ValueError, match=f"configuration: .*{why}"):
         commands.update_session(session)
 
 
-def test_a_retired_value_is_told() -> None:
-    """With what the GA says, before the service refuses all of it."""
+def test_a_retired_value() -> None:
+    """The error names the GA spelling."""
     with pytest.raises(ValueError, match=r"'audio/pcm', 'rate': 24000"):
         commands.update_session({"audio": {"input": {"format": "pcm16"}}})
 
 
 @pytest.mark.parametrize("session", [{"type": "translation"}, {"tools": []}])
-def test_what_is_not_a_translations_configuration(session: Any) -> None:
-    """Its type and model are what they are."""
+def test_an_invalid_configuration_of_a_translation(session: Any) -> None:
+    """Its type and model cannot change."""
     with pytest.raises(ValueError, match=r"type|tools"):
         commands.update_translation(session)
 
 
-def test_interrupting_takes_what_is_going_on() -> None:
-    """The response that is in work, then the audio that is heard."""
+def test_interruption() -> None:
+    """The active response first, then the audio."""
     cancel, clear = events.ResponseCancel(), events.OutputAudioBufferClear()
     active, playing = Responses(active="r"), Activity(playing="r")
 
@@ -203,7 +203,7 @@ def test_interrupting_takes_what_is_going_on() -> None:
 
 
 def test_what_a_client_may_send() -> None:
-    """Client events and what is not in the catalogue; nothing that a service says."""
+    """Client events and unknown types, but no event of the service."""
     known, new = {"type": "response.create"}, {"type": "new", "x": 1}
 
     assert [events.ResponseCreate(), decode(json.dumps(new))] == [
@@ -211,7 +211,7 @@ def test_what_a_client_may_send() -> None:
         commands.client_event(new),
     ]
     assert commands.client_event(events.ResponseCreate()) == events.ResponseCreate()
-    with pytest.raises(ValueError, match=r"^error is not a client's event$"):
+    with pytest.raises(ValueError, match=r"^error is not a client event$"):
         commands.client_event({"type": "error"})
     with pytest.raises(ValueError, match=r"^not an event: no type$"):
         commands.client_event({})
@@ -232,8 +232,8 @@ def test_what_a_client_may_send() -> None:
         },
     ],
 )
-def test_fields_that_nobody_knows_are_sent_as_they_are(more: dict[str, Any]) -> None:
-    """What they mean is the service's to say; an id they get as others do."""
+def test_unknown_fields_are_sent_unchanged(more: dict[str, Any]) -> None:
+    """The service decides about unknown fields; the event gets an id like any other."""
     event = commands.client_event(more)
 
     assert more == json.loads(encode(event))
@@ -242,7 +242,7 @@ def test_fields_that_nobody_knows_are_sent_as_they_are(more: dict[str, Any]) -> 
 
 
 def test_known_fields_make_a_typed_event() -> None:
-    """Also those that stand at what is left out, and free-form JSON."""
+    """Also fields with their default, and free-form JSON."""
     values = {
         "type": "response.create",
         "event_id": None,

@@ -1,4 +1,4 @@
-"""What a session cost: never a wrong figure."""
+"""The cost of a session is exact, or None."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from duologue.core.prices import AS_OF, PRICES, Prices
 from duologue.core.selectors.cost import Cost, select_cost
 from duologue.core.state.model import Connection, SessionUsage, Usage
 
-#: Prices are for so many tokens.
+#: The tokens to which a price applies.
 MILLION = 1_000_000
 TABLE: Prices = {
     "m": {
@@ -34,7 +34,8 @@ TABLE: Prices = {
 
 
 def session(model: Any = "m", **tokens: int) -> Session:
-    """A session with this model that used these tokens, of which the total is told."""
+    """A session with this model and these tokens; the total is their sum unless
+    given."""
     total = sum(n for kind, n in tokens.items() if not kind.startswith("cached"))
     return Session(
         "s",
@@ -48,7 +49,7 @@ counts = st.integers(0, 10**9)
 
 @st.composite
 def usages(draw: st.DrawFn) -> dict[str, int]:
-    """Tokens of every kind; the cached ones are some of the input."""
+    """Tokens of every kind; cached tokens are part of the input."""
     used: dict[str, int] = {}
     for modality in ("text", "audio", "image"):
         used[f"input_{modality}"] = draw(counts)
@@ -58,7 +59,7 @@ def usages(draw: st.DrawFn) -> dict[str, int]:
 
 @given(usages())
 def test_every_token_is_billed_once(used: dict[str, int]) -> None:
-    """Cached tokens are part of the input: at their own rate, and at no other."""
+    """Cached tokens have their own rate only."""
     rates = TABLE["m"]
     assert not isinstance(rates, str)
     expected = Fraction(0)
@@ -80,7 +81,7 @@ def test_every_token_is_billed_once(used: dict[str, int]) -> None:
 def test_the_cache_never_costs_more(
     used: dict[str, int], modality: str, data: st.DataObject
 ) -> None:
-    """More of the same input from the cache is cheaper, or costs the same."""
+    """More cached tokens never raise the cost."""
     name = f"cached_{modality}"
     more = data.draw(st.integers(used[name], used[f"input_{modality}"]))
     once = select_cost(session(**used), TABLE)
@@ -92,7 +93,7 @@ def test_the_cache_never_costs_more(
 
 
 def test_a_bill() -> None:
-    """All kinds of tokens, each part of it in dollars."""
+    """Tokens of every kind, and the cost of each in dollars."""
     used = session(
         input_text=3 * MILLION,
         cached_text=MILLION,
@@ -116,19 +117,19 @@ def test_a_bill() -> None:
 
 
 def test_nothing_used_costs_nothing() -> None:
-    """Of a model that is known."""
+    """If the model is known."""
     assert select_cost(session("gpt-realtime")) == Cost("gpt-realtime", 0.0)
 
 
 @pytest.mark.parametrize("model", ["gpt-next", "gpt-realtime-2099-01-01", "M", "m "])
 def test_an_unknown_model_has_no_price(model: str) -> None:
-    """Nor has a snapshot that only sounds like one that is known."""
+    """A snapshot with a similar name has none either."""
     assert select_cost(session(model, input_text=1)) is None
     assert select_cost(session(model, input_text=1), TABLE) is None
 
 
 def test_a_snapshot_costs_what_the_table_says() -> None:
-    """The name of another model means its price, in one step; the bill names the
+    """The name of another model means its prices, in one step; the cost names the
     snapshot."""
     dated = select_cost(session("m-2026-01-01", input_text=MILLION), TABLE)
 
@@ -147,7 +148,7 @@ def test_a_snapshot_costs_what_the_table_says() -> None:
     ],
 )
 def test_tokens_without_a_price(used: dict[str, int]) -> None:
-    """One kind of token of which the price is not known leaves the whole unknown."""
+    """One kind of token without a price makes the whole cost unknown."""
     assert select_cost(session("dumb", **used), TABLE) is None
     priced = select_cost(session("dumb", input_audio=MILLION), TABLE)
     assert priced == Cost("dumb", 32.0, input_audio=32.0)
@@ -163,27 +164,27 @@ def test_tokens_without_a_price(used: dict[str, int]) -> None:
     ],
 )
 def test_usage_that_does_not_add_up(used: dict[str, int]) -> None:
-    """Where it is not told what all the tokens are, there is no figure."""
+    """If the parts are not the total, there is no figure."""
     assert select_cost(session("m", **used), TABLE) is None
 
 
 @pytest.mark.parametrize("model", [msgspec.UNSET, None])
 def test_a_session_without_a_model(model: Any) -> None:
-    """Nobody knows what it costs."""
+    """Its cost is unknown."""
     assert select_cost(session(model)) is None
     assert select_cost(Session("s")) is None
 
 
 def test_a_session_that_only_transcribes() -> None:
-    """It is billed otherwise."""
+    """It is billed differently."""
     confirmed = TranscriptionSessionConfig()
     bare = Session("s", connection=Connection(confirmed=confirmed))
 
     assert select_cost(bare) is None
 
 
-def test_an_own_table_is_all_there_is() -> None:
-    """It replaces ours, and may be what JSON holds."""
+def test_a_table_of_the_user() -> None:
+    """It replaces the built-in table, and may be plain JSON."""
     table = msgspec.json.decode(msgspec.json.encode(TABLE))
 
     assert select_cost(session("gpt-realtime", input_text=1), table) is None
@@ -194,9 +195,9 @@ def test_an_own_table_is_all_there_is() -> None:
 
 
 @pytest.mark.parametrize("model", PRICES)
-def test_our_table_makes_sense(model: str) -> None:
-    """Every price is named and positive, the cached one the lowest; what text and
-    audio cost is known both ways, and an image is never given back."""
+def test_the_built_in_table_is_consistent(model: str) -> None:
+    """Every price is positive, the cached one the lowest; text and audio have input and
+    output prices, images have no output price."""
     price = PRICES[model]
     if isinstance(price, str):
         price = PRICES[price]
@@ -209,13 +210,13 @@ def test_our_table_makes_sense(model: str) -> None:
         assert rates.get("output", 1e9) > rates["input"]
 
 
-def test_our_table_has_a_date() -> None:
-    """A month at least."""
+def test_the_built_in_table_has_a_date() -> None:
+    """At least a month."""
     assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", AS_OF)
 
 
 def test_a_known_model() -> None:
-    """The figures of our table are dollars for a million tokens."""
+    """The figures are dollars per million tokens."""
     used = session("gpt-realtime", input_audio=MILLION, cached_audio=MILLION // 2)
 
     assert select_cost(used) == Cost(
@@ -238,7 +239,7 @@ def test_a_known_model() -> None:
     ],
 )
 def test_a_table_of_another_shape_is_refused(table: Any, what: str) -> None:
-    """With the place; whether or not the session has anything to bill."""
+    """The error names the location, whatever the usage of the session."""
     with pytest.raises(ValueError, match=what):
         select_cost(session(), table)
     with pytest.raises(ValueError, match=what):

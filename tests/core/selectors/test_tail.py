@@ -1,4 +1,4 @@
-"""The end of a conversation, as a screen shows it."""
+"""The last lines and calls of a conversation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STARTED: Frame = {"type": "duologue.tool_started", "call_id": "c"}
 
 
 def asked(type: str = "function_call", status: str = "completed", **more: Any) -> Frame:
-    """An item that asks for a tool, as the service shows it in the end."""
+    """A complete call or approval request in wire format."""
     item = {"id": "i", "type": type, "name": "f", "arguments": "{}", "status": status}
     item |= {"call_id": "c"} if type == "function_call" else {"server_label": "maps"}
     return {"type": "conversation.item.done", "item": item | more}
@@ -70,18 +70,18 @@ ANSWER: Frame = {
         ([asked("mcp_approval_request"), ANSWER], CallState.DONE),
     ],
 )
-def test_how_far_a_call_is(frames: list[Frame], state: CallState) -> None:
-    """From its first arguments to its output, or to why there is none."""
+def test_the_progress_of_a_call(frames: list[Frame], state: CallState) -> None:
+    """From the first arguments to the output or the error."""
     session = fold_frames(*frames)
     shown = select_latest(session, 5)
     if session.items["i"].call is None:
-        assert shown == ()  # nothing is known of it but that it failed
+        assert shown == ()  # only its failure is known
     else:
         assert [line.state for line in shown if isinstance(line, CallLine)] == [state]
 
 
 def test_a_call_whole() -> None:
-    """Every field: of a function, and of a tool of a server that failed."""
+    """Every field: of a function, and of a failed MCP tool."""
     of_a_function = fold_frames(asked(), STARTED, output())
     of_a_server = fold_frames(asked("mcp_call", error={"message": "no route"}))
 
@@ -107,7 +107,7 @@ def talked() -> Service:
 
 
 def test_lines_and_calls_in_the_order_of_the_conversation() -> None:
-    """Without system messages and outputs; at most as many as are asked for."""
+    """Without system messages and outputs; at most the given number."""
     session = fold_frames(*talked().frames)
     shown = select_latest(session, 10)
     question, call, answer = shown
@@ -132,8 +132,8 @@ def test_what_was_cleared_or_deleted_is_not_shown() -> None:
     assert line.text == "anew"
 
 
-def test_no_more_is_looked_at_than_is_shown() -> None:
-    """However long the conversation: a screen of it costs the same."""
+def test_only_shown_items_are_visited() -> None:
+    """The cost does not depend on the length of the conversation."""
     service = Service()
     for number in range(300):
         service.typed(f"line {number}")

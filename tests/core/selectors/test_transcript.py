@@ -30,7 +30,7 @@ from ..talk import Service, fold_frames, talked, to_records
 
 
 def test_every_field() -> None:
-    """The text of all parts, what was heard, and when."""
+    """The text of all parts, the words that were heard, and the times."""
     parts = (Part("output_text", Rope(" good"), True), Part("", Rope(" day "), True))
     placement = Placement(started_at=1.0, finished_at=2.0)
     item = Item(
@@ -47,7 +47,7 @@ def test_every_field() -> None:
 
 
 def test_a_line_is_a_value() -> None:
-    """Equal by its text, whether somebody has read it or not."""
+    """Equality does not depend on whether the text was read."""
     item = Item("i", role="user", parts=(Part("input_text", Rope("a").append("b")),))
     whole = Transcript("i", "user", "ab", False)
 
@@ -64,7 +64,7 @@ def test_a_line_is_a_value() -> None:
 
 
 def test_it_is_frozen() -> None:
-    """And has no other attributes."""
+    """It has no other attributes."""
     line: Any = transcript_of(Item("i"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         line.text = "b"
@@ -87,12 +87,13 @@ def test_it_is_frozen() -> None:
     ],
 )
 def test_when_a_line_is_final(item: Item, final: bool) -> None:
-    """When all of its parts are; a user's words may come when all else is done."""
+    """When all parts are final; a user's transcription may arrive after the item is
+    complete."""
     assert final == is_final(item) == transcript_of(item).final
 
 
-def test_nobody_joins_a_text_that_nobody_reads(monkeypatch: Any) -> None:
-    """Work is counted: being told of each delta of a long text costs the same."""
+def test_an_unread_text_is_not_joined(monkeypatch: Any) -> None:
+    """A notice of a delta costs the same for a long text: work is counted."""
     joined = 0
     join = Rope.__str__
 

@@ -1,4 +1,4 @@
-"""Patches of JSON documents, as RFC 6902 has them."""
+"""JSON Patch (RFC 6902)."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ PAGE: dict[str, Any] = {"a": {"b": [1, 2], "~": 0, "/": 1, "": 2}, "c": [[3], {"
     ],
 )
 def test_an_operation(name: str, path: str, expected: Any) -> None:
-    """As RFC 6902 has it, and the document that was given stays as it is."""
+    """As in RFC 6902; the argument does not change."""
     kept = copy.deepcopy(PAGE)
 
     assert expected == apply(PAGE, [{"op": name, "path": path, "value": "v"}])
     assert kept == PAGE
 
 
-def test_what_a_patch_does_not_touch_is_shared() -> None:
-    """Copies are made along the path alone."""
+def test_untouched_nodes_are_shared() -> None:
+    """Only nodes on the path are copied."""
     patched = apply(PAGE, [{"op": "replace", "path": "/a/b/0", "value": 9}])
 
     assert patched["c"] is PAGE["c"]
@@ -74,8 +74,8 @@ def test_what_a_patch_does_not_touch_is_shared() -> None:
         {"op": "add", "path": "/c/-/x", "value": 1},
     ],
 )
-def test_an_operation_that_cannot_be_done(operation: dict[str, Any]) -> None:
-    """One error says which; nothing is done to the document."""
+def test_an_invalid_operation(operation: dict[str, Any]) -> None:
+    """The error names the operation; the document does not change."""
     kept = copy.deepcopy(PAGE)
     with pytest.raises(PatchError, match=r"path") as raised:
         apply(PAGE, [operation])

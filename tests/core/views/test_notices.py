@@ -1,4 +1,4 @@
-"""What an application is told, worked out from two states and a record."""
+"""Notices follow from two states and a record."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ from ..talk import Frame, Service, to_record, to_records
 
 
 def epochs(frames: Iterable[Frame]) -> list[Record]:
-    """The records of these frames: each ``connecting`` but the first is an epoch."""
+    """The records of these frames; every ``connecting`` except the first begins an
+    epoch."""
     return list(in_epochs(frames))
 
 
-def told(frames: Iterable[Frame]) -> list[Notice]:
+def notices_of(frames: Iterable[Frame]) -> list[Notice]:
     """All notices of these frames."""
-    return told_of(epochs(frames))
+    return notices_of_stream(epochs(frames))
 
 
-def told_of(stream: Iterable[Record]) -> list[Notice]:
+def notices_of_stream(stream: Iterable[Record]) -> list[Notice]:
     """All notices of a stream."""
     state = State()
     found: list[Notice] = []
@@ -53,9 +54,9 @@ def told_of(stream: Iterable[Record]) -> list[Notice]:
 
 @given(legal(2))
 def test_the_final_lines_are_those_of_the_transcript(stream: Stream) -> None:
-    """Each is told once, with the words that it keeps as long as it is shown."""
+    """One notice for each line, with the text that it keeps while it is shown."""
     session = fold(stream).sessions["s"]
-    final = [n.args[0] for n in told_of(stream) if n.name == "transcript"]
+    final = [n.args[0] for n in notices_of_stream(stream) if n.name == "transcript"]
     words = {line.item_id: line.text for line in final}
     shown = [line for line in select_transcripts(session) if line.final]
 
@@ -64,8 +65,8 @@ def test_the_final_lines_are_those_of_the_transcript(stream: Stream) -> None:
 
 
 def final_lines(frames: list[Frame]) -> dict[str, str]:
-    """The words of the lines that were told to be final, by their items."""
-    told_final = [n.args[0] for n in told(frames) if n.name == "transcript"]
+    """The texts of the final lines, by item."""
+    told_final = [n.args[0] for n in notices_of(frames) if n.name == "transcript"]
     words = {line.item_id: line.text for line in told_final}
     assert len(words) == len(told_final)
     return words
@@ -80,9 +81,8 @@ ENDS = [
 @enough
 @given(scripts(2), st.integers(0, 999), st.sampled_from(ENDS))
 def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) -> None:
-    """What it leaves is told like all else: the lines that are final by it, with the
-    words that came, and the responses that are over. The next one goes on from there.
-    """
+    """The end of a connection makes lines final, with the text so far, and ends
+    responses. The next connection continues from there."""
     cut = list(played.frames)[: at % (len(played.frames) + 1)]
     later = Service("later_")
     later.note("duologue.connecting")
@@ -93,7 +93,7 @@ def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) ->
         lines = [line for line in select_transcripts(session) if line.final]
         words = final_lines(frames)
         assert [words.get(line.item_id) for line in lines] == [it.text for it in lines]
-        over = [n.args[0].id for n in told(frames) if n.name == "response_done"]
+        over = [n.args[0].id for n in notices_of(frames) if n.name == "response_done"]
         assert sorted(over) == sorted(
             response.id
             for response in select_responses(session)
@@ -101,15 +101,15 @@ def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) ->
         )
 
 
-def test_an_interrupted_reply_is_told_when_the_connection_is_lost() -> None:
-    """With the words that came; a line of the user's that was cleared is told too."""
+def test_a_reply_ends_with_its_connection() -> None:
+    """With the text so far; a cleared line of the user too."""
     service = Service()
     user = service.start_speech()
     service.send("input_audio_buffer.cleared")
     response = service.begin()
     item = service.say(response, ["good"])["item_id"]
     service.note("duologue.disconnected")
-    found = told(service.frames)
+    found = notices_of(service.frames)
 
     assert [(user, ""), (item, "good")] == [
         (n.args[0].item_id, n.args[0].text) for n in found if n.name == "transcript"
@@ -118,8 +118,8 @@ def test_an_interrupted_reply_is_told_when_the_connection_is_lost() -> None:
     assert (done.id, done.status) == (response, "incomplete")
 
 
-def test_the_end_of_a_connection_looks_at_what_it_brought() -> None:
-    """Not at the talk before, however long that is."""
+def test_the_end_of_a_connection_visits_its_own_items() -> None:
+    """Earlier items are not visited, whatever their number."""
     looks: set[int] = set()
     for count in (4, 100):
         service = Service()
@@ -140,8 +140,8 @@ def test_the_end_of_a_connection_looks_at_what_it_brought() -> None:
     assert len(looks) == 1
 
 
-def test_a_reply_of_a_connection_whose_end_nobody_told() -> None:
-    """It is over when the next one is, and is told with that."""
+def test_a_reply_of_a_connection_without_an_end() -> None:
+    """It ends together with the next connection."""
     service = Service()
     service.note("duologue.connecting")
     response = service.begin()
@@ -150,14 +150,14 @@ def test_a_reply_of_a_connection_whose_end_nobody_told() -> None:
     service.note("input_audio_buffer.cleared")
     service.typed("hello")
     service.note("duologue.closed")
-    found = told(service.frames)
+    found = notices_of(service.frames)
 
     assert item in [n.args[0].item_id for n in found if n.name == "transcript"]
     assert [n.args[0].id for n in found if n.name == "response_done"] == [response]
 
 
 class Counted:
-    """A map that counts how often something is looked up in it."""
+    """A map that counts its lookups."""
 
     def __init__(self, of: Any) -> None:
         self.of = of
@@ -174,8 +174,8 @@ class Counted:
 
 @given(hostile())
 def test_no_stream_raises(stream: Stream) -> None:
-    """And every name is one of the table."""
-    assert {n.name for n in told_of(stream)} <= set(NAMES)
+    """Every name is in the table."""
+    assert {n.name for n in notices_of_stream(stream)} <= set(NAMES)
 
 
 def test_the_life_of_a_connection() -> None:
@@ -195,11 +195,11 @@ def test_the_life_of_a_connection() -> None:
         Notice("disconnected", ("gone",)),
         Notice("status", (SessionStatus.FAILED,)),
         Notice("error", (state.problems[1],)),
-    ] == told(frames)
+    ] == notices_of(frames)
 
 
 def test_speech_and_playing() -> None:
-    """Who speaks, and when what was received must not be heard any more."""
+    """The speaker changes, and received audio is discarded."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -213,14 +213,14 @@ def test_speech_and_playing() -> None:
         Notice("speaking_changed", (True,)),
         Notice("speaking_changed", (False,)),
         Notice("playback_cleared", (response,)),
-    ] == told(service.frames)
+    ] == notices_of(service.frames)
 
 
 def test_words_as_they_come() -> None:
     """Each delta with its line, the final line, the end of the response."""
     service = Service()
     service.reply("good", " day")
-    found = told(service.frames)
+    found = notices_of(service.frames)
 
     assert [
         (n.name, [*n.args[1:], n.args[0].text][0])
@@ -235,8 +235,8 @@ def test_words_as_they_come() -> None:
 
 
 @pytest.mark.parametrize("again", [0, -1])
-def test_a_duplicate_is_not_told(again: int) -> None:
-    """Nothing but `dedup` changed."""
+def test_a_duplicate_has_no_notice(again: int) -> None:
+    """Only `dedup` changed."""
     service = Service()
     service.spoken("hello")
     service.reply("good", " day")
@@ -248,7 +248,7 @@ def test_a_duplicate_is_not_told(again: int) -> None:
 
 
 def test_a_cancelled_response_ends_its_lines() -> None:
-    """Although it may show none of its items."""
+    """Even if it holds none of its items."""
     service = Service()
     response = service.begin()
     service.say(response, ["good"])
@@ -256,7 +256,7 @@ def test_a_cancelled_response_ends_its_lines() -> None:
     service.end("other", [], "cancelled")
     again = {**service.frames[-1], "event_id": "again"}
 
-    assert [notice.name for notice in told([*service.frames, again])] == [
+    assert [notice.name for notice in notices_of([*service.frames, again])] == [
         "transcript_delta",
         "transcript",
         "response_done",
@@ -264,29 +264,29 @@ def test_a_cancelled_response_ends_its_lines() -> None:
     ]
 
 
-def test_the_end_of_a_response_is_no_news_of_what_had_ended() -> None:
-    """Only of the item that was still open."""
+def test_a_final_line_has_one_notice() -> None:
+    """Only the open item becomes final."""
     service = Service()
     response = service.begin()
     first = service.finish(service.say(response, ["good"]))
     second = service.say(response, ["day"])["item_id"]
     service.end(response, [first], "cancelled")
-    lines = [n.args[0] for n in told(service.frames) if n.name == "transcript"]
+    lines = [n.args[0] for n in notices_of(service.frames) if n.name == "transcript"]
 
     assert [first["id"], second] == [line.item_id for line in lines]
 
 
 def test_items_that_come_whole() -> None:
-    """A typed line is final when it is there; one without an id is none."""
+    """A typed line is final at once; an item without an id has no line."""
     service = Service()
     service.typed("hello")
     nameless: Frame = {"type": "conversation.item.added", "item": {"type": "message"}}
 
-    assert [n.name for n in told([*service.frames, nameless])] == ["transcript"]
+    assert [n.name for n in notices_of([*service.frames, nameless])] == ["transcript"]
 
 
-def test_items_that_are_no_lines_are_not_told() -> None:
-    """Calls, and marks on what was said already."""
+def test_other_items_have_no_notice() -> None:
+    """Calls, and changes of final lines."""
     service = Service()
     response = service.begin()
     call = {"id": "c", "type": "function_call", "name": "f"}
@@ -298,10 +298,10 @@ def test_items_that_are_no_lines_are_not_told() -> None:
     assert [
         *("speaking_changed", "transcript_delta"),
         *("speaking_changed", "playback_cleared"),
-    ] == [notice.name for notice in told(service.frames)]
+    ] == [notice.name for notice in notices_of(service.frames)]
 
 
-# Functions to run.
+# Function calls.
 
 
 def called(
@@ -312,11 +312,13 @@ def called(
 
 
 def calls(frames: list[Any]) -> list[str]:
-    return [str(n.args[0].arguments) for n in told(frames) if n.name == "tool_call"]
+    return [
+        str(n.args[0].arguments) for n in notices_of(frames) if n.name == "tool_call"
+    ]
 
 
-def test_a_whole_call_is_told_once() -> None:
-    """When its item is done, by whichever of its twins, and not before."""
+def test_a_call_has_one_notice() -> None:
+    """When its item is done, by either of the two events, and not before."""
     service = Service()
     response = service.begin()
     at: Frame = {"response_id": response, "output_index": 0}
@@ -337,7 +339,7 @@ def test_a_whole_call_is_told_once() -> None:
 
 
 def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
-    """All of them, each once."""
+    """One notice for each."""
     service = Service()
     response = service.begin()
     second = {**called(id="d"), "call_id": "other", "arguments": "[]"}
@@ -350,8 +352,8 @@ def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
     "item",
     [called("incomplete"), called(type="mcp_call"), {"id": "x", "type": "new"}],
 )
-def test_calls_that_are_not_to_be_run(item: Frame) -> None:
-    """Interrupted ones, and those that the service runs by itself."""
+def test_calls_that_are_not_run(item: Frame) -> None:
+    """Interrupted calls, and calls that the service runs."""
     service = Service()
     service.send("conversation.item.done", item=item, previous_item_id=None)
 
@@ -359,7 +361,7 @@ def test_calls_that_are_not_to_be_run(item: Frame) -> None:
 
 
 def test_a_call_whose_output_is_there() -> None:
-    """It was run: one that is put into a conversation again, with what it gave."""
+    """A restored call with its output has already been run."""
     service = Service()
     output = {"type": "function_call_output", "id": "o", "call_id": "call"}
     output["output"] = "1"
@@ -372,14 +374,14 @@ def test_a_call_whose_output_is_there() -> None:
 # Problems.
 
 
-def test_each_problem_is_told_once() -> None:
-    """Also beyond the hundred that are kept, and beside other news of usage."""
+def test_a_problem_has_one_notice() -> None:
+    """Also above the maximum of a hundred, and together with other changes."""
     errors: list[Any] = [
         {"type": "error", "error": {"message": str(n)}} for n in range(130)
     ]
     service = Service()
     service.reply("hello")
-    found = told([*errors, *service.frames])
+    found = notices_of([*errors, *service.frames])
 
     assert [str(n) for n in range(130)] == [
         notice.args[0].message for notice in found if notice.name == "error"
@@ -387,7 +389,7 @@ def test_each_problem_is_told_once() -> None:
 
 
 def test_disconnected_once_per_connection() -> None:
-    """Whoever says it again, and whoever closes after."""
+    """A repeated or later event causes no second notice."""
     frames: list[Frame] = [
         {"type": "duologue.connected"},
         {"type": "duologue.disconnected", "expected": True},
@@ -395,7 +397,7 @@ def test_disconnected_once_per_connection() -> None:
         {"type": "duologue.closed"},
     ]
 
-    assert [notice.name for notice in told(frames)] == [
+    assert [notice.name for notice in notices_of(frames)] == [
         "connected",
         "status",
         "disconnected",

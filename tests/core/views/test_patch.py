@@ -1,4 +1,4 @@
-"""Patches: from view to view, by what changed, for little."""
+"""Patches from view to view: correct, and small for small changes."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ from ..talk import Service, to_record, to_records
 from .test_view import STREAMS, sessions
 
 T = TypeVar("T")
-#: A page is compared after each so many steps; which ones those are is chance enough.
+#: Steps between two comparisons of whole pages.
 STRIDE = 8
 
 
 def exactly(value: Any) -> bytes:
-    """The JSON of a value, in which 1 is not 1.0 and not true."""
+    """The JSON of a value, where 1 differs from 1.0 and from true."""
     return msgspec.json.encode(value, order="deterministic")
 
 
-def way(before: Session, after: Session, *records: Record) -> list[Operation]:
-    """The patch from one to the other, held against the law."""
+def checked(before: Session, after: Session, *records: Record) -> list[Operation]:
+    """The patch from one session to the other, checked with `apply`."""
     operations = patch(before, after, *records)
     page = view(before)
 
@@ -75,15 +75,15 @@ def size(operations: list[Operation]) -> int:
 @examples(500)
 @given(STREAMS)
 def test_every_step_is_patched(stream: Stream) -> None:
-    """The view of a state, patched, is the view of the next; knowing the record
-    between them changes nothing. Patching leaves the page alone that it begins with."""
+    """The patched view equals the next view; the record makes no difference, so the
+    fast path agrees with the general one. The original page does not change."""
     every = sessions(stream)
     page = view(every[0])
     for number, (before, record) in enumerate(zip(every, stream, strict=False)):
         after = every[number + 1]
         operations = patch(before, after)
         assert operations == patch(before, after, record), record.event
-        # Looking at whole pages costs more than patching them.
+        # Comparing whole pages is slower than patching.
         if operations and number % STRIDE == 0:
             assert exactly(page) == exactly(view(before))
             assert exactly(apply(page, operations)) == exactly(view(after))
@@ -95,18 +95,18 @@ def test_every_step_is_patched(stream: Stream) -> None:
 @enough
 @given(STREAMS, st.integers(0, 999), st.integers(0, 999))
 def test_distant_states_are_patched(stream: Stream, one: int, other: int) -> None:
-    """Any two states of a stream are, forwards and backwards."""
+    """Any two states of a stream, forwards and backwards."""
     every = sessions(stream)
     first, last = sorted((one % len(every), other % len(every)))
     before, after = every[first], every[last]
 
-    assert way(before, after) == patch(before, after, *stream[first:last])
-    way(after, before)
+    assert checked(before, after) == patch(before, after, *stream[first:last])
+    checked(after, before)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(["Guten", " Tag", ""]))))
 def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
-    """The two texts of a translation go the same way."""
+    """The texts of a translation too."""
     store = Store()
     created = {"type": "translation", "id": "sess_1"}
     store.feed("s", {"type": "session.created", "session": created}, at=1.0)
@@ -118,14 +118,14 @@ def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
         record = store.feed("s", frame, at=2.0)
         after = store.session("s")
         assert after is not None
-        assert way(before, after) == patch(before, after, record)
+        assert checked(before, after) == patch(before, after, record)
         assert size(patch(before, after)) < 200
         before = after
 
 
 @given(STREAMS)
 def test_the_same_state_needs_no_patch(stream: Stream) -> None:
-    """Nothing is to be done, nor where a record changed `dedup` alone."""
+    """Also if a record changed only `dedup`."""
     session = sessions(stream)[-1]
     counted = replace(session, dedup=replace(session.dedup, events=-1))
 
@@ -134,12 +134,12 @@ def test_the_same_state_needs_no_patch(stream: Stream) -> None:
 
 
 class Own(Session, frozen=True):
-    """A session of one's own."""
+    """A subclass of `Session`."""
 
 
 @pytest.mark.parametrize("stranger", [None, {}])
-def test_what_is_no_session_has_no_patch(stranger: Any) -> None:
-    """On either side; a session of one's own is one."""
+def test_other_arguments_raise_type_error(stranger: Any) -> None:
+    """For either argument; a subclass is accepted."""
     for pair in ((Session("s"), stranger), (stranger, Session("s"))):
         with pytest.raises(TypeError, match="patch: the session must be Session"):
             patch(*pair)
@@ -167,7 +167,7 @@ grown = st.sampled_from(TEXTS)
 
 
 def every_one(cls: type[T], **fields: Sequence[Any]) -> st.SearchStrategy[T]:
-    """The objects whose fields are any of these, by one choice."""
+    """The objects with any of these field values, from one choice."""
     values = [
         cls(**dict(zip(fields, it, strict=True))) for it in product(*fields.values())
     ]
@@ -248,7 +248,7 @@ usages = st.builds(
 
 @st.composite
 def anything(draw: st.DrawFn) -> Session:
-    """A session that no stream need lead to."""
+    """A session that no stream needs to produce."""
     made, answers = draw(SOME_ITEMS), draw(SOME_REPLIES)
     order = draw(st.permutations([item.id for item in made]))
     shown = IdSequence(order[: draw(st.integers(0, len(order)))])
@@ -271,9 +271,9 @@ def anything(draw: st.DrawFn) -> Session:
 @enough
 @given(anything(), anything())
 def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
-    """Even of different sessions, and of states that no stream leads to."""
-    way(one, other)
-    assert way(one, one) == []
+    """Even of different sessions, and of impossible states."""
+    checked(one, other)
+    assert checked(one, one) == []
 
 
 @enough
@@ -281,7 +281,8 @@ def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
 def test_any_order_becomes_any_other(
     one: list[int], other: list[int], data: st.DataObject
 ) -> None:
-    """Ids come, go and move; no patch but of an append is longer than the new order."""
+    """Ids are added, removed and moved; only an append may be longer than the new
+    order."""
     cuts = st.integers(0, 8)
     old = [f"item_{n}" for n in one[: data.draw(cuts)]]
     new = [f"item_{n}" for n in other[: data.draw(cuts)]]
@@ -289,7 +290,7 @@ def test_any_order_becomes_any_other(
     before, after = standing(old, every), standing(new, every)
     whole = [{"op": "replace", "path": "/order", "value": new}]
 
-    assert size(way(before, after)) <= size(whole) or old == new[: len(old)]
+    assert size(checked(before, after)) <= size(whole) or old == new[: len(old)]
 
 
 def standing(order: list[str], every: dict[str, Item]) -> Session:
@@ -312,7 +313,7 @@ SIZES = [(10, 10), (5_000, 10), (10, 5_000)]
 
 
 def steps_of(before: Session, after: Session, record: Record) -> int:
-    """How many lines of Python run for a patch: work, not time."""
+    """The number of Python lines that a patch runs: work, not time."""
     count = 0
 
     def trace(frame: Any, event: str, _: Any) -> Any:
@@ -330,13 +331,13 @@ def steps_of(before: Session, after: Session, record: Record) -> int:
 
 
 def test_a_delta_is_small_and_flat() -> None:
-    """One operation below 200 bytes and the same work, however long the conversation
-    and the text are."""
+    """One operation below 200 bytes and the same work, whatever the length of the
+    conversation and the text."""
     work: set[int] = set()
     for items, deltas in SIZES:
         before, after, record = delta(items, deltas)
         item_id = before.conversation.order.last
-        operations = way(before, after, record)
+        operations = checked(before, after, record)
 
         assert operations == [
             {
@@ -366,7 +367,7 @@ BESIDE: list[tuple[str, Any]] = [
 
 
 def at_once(item: Item, **nodes: Any) -> tuple[Session, Session, Record]:
-    """A delta of the text of an item, by which it became this one, and more."""
+    """A text delta that made the item this one, with changes of other nodes."""
     before = standing(["i"], {"i": ITEM})
     dedup = replace(before.dedup, events=1)
     after = replace(before, items=Map({"i": item}), dedup=dedup, **nodes)
@@ -377,12 +378,12 @@ DELTA = "conversation.item.input_audio_transcription.delta"
 
 
 @pytest.mark.parametrize(("node", "value"), BESIDE)
-def test_a_delta_and_something_beside(node: str, value: Any) -> None:
-    """What else a record does to its session is in the patch too."""
+def test_a_delta_and_another_node(node: str, value: Any) -> None:
+    """Other changes of the session are in the patch too."""
     before, after, record = at_once(replace(ITEM, parts=(GROWN,)), **{node: value})
 
-    assert len(way(before, after, record)) == 2
-    assert way(before, after) == patch(before, after, record)
+    assert len(checked(before, after, record)) == 2
+    assert checked(before, after) == patch(before, after, record)
 
 
 @pytest.mark.parametrize(
@@ -401,26 +402,29 @@ def test_a_delta_and_something_beside(node: str, value: Any) -> None:
         {"parts": (replace(GROWN, segments=(SEGMENT,)),)},
     ],
 )
-def test_a_delta_and_something_more(change: dict[str, Any]) -> None:
-    """And what else it does to its item."""
+def test_a_delta_and_another_field(change: dict[str, Any]) -> None:
+    """Other changes of the item are in the patch too."""
     item = replace(ITEM, **{"parts": (GROWN,), **change})
     before, after, record = at_once(item)
 
-    assert len(way(before, after, record)) > 1
-    assert way(before, after) == patch(before, after, record)
+    assert len(checked(before, after, record)) > 1
+    assert checked(before, after) == patch(before, after, record)
 
 
 def test_a_delta_of_what_had_more_parts() -> None:
-    """Parts that are gone are removed."""
+    """Missing parts are removed."""
     before, after, record = at_once(replace(ITEM, parts=(GROWN,)))
     before = replace(before, items=Map({"i": replace(ITEM, parts=(PART, PART))}))
 
-    assert [step["op"] for step in way(before, after, record)] == ["remove", "add"]
+    assert [step["op"] for step in checked(before, after, record)] == [
+        "remove",
+        "add",
+    ]
 
 
 @pytest.mark.parametrize("stranger", ["another session", "of another time"])
 def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
-    """The item grew, but another did too: a record is believed only where it fits."""
+    """Another item changed too, so the record does not explain the change."""
     every = {"i": ITEM, "j": replace(ITEM, id="j")}
     before = standing(["i", "j"], every)
     grown = {key: replace(item, parts=(GROWN,)) for key, item in every.items()}
@@ -430,22 +434,22 @@ def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
     frame = {"type": DELTA, "item_id": "i", "delta": " day"}
     record = to_record(frame, session="other" if strange else "s")
 
-    assert [step["path"] for step in way(before, after, record)] == [
+    assert [step["path"] for step in checked(before, after, record)] == [
         "/items/i/parts/0/chunks/-",
         "/items/j/parts/0/chunks/-",
     ]
 
 
 def test_audio_is_no_operation() -> None:
-    """Bytes that were counted are in no view."""
+    """The number of audio bytes is not in a view."""
     louder = replace(PART, audio_bytes=480)
     before, after, record = at_once(replace(ITEM, parts=(louder,)))
 
-    assert way(before, after, record) == way(before, after) == []
+    assert checked(before, after, record) == checked(before, after) == []
 
 
 class Counted:
-    """A map that gives single values only, and counts how often."""
+    """A map that returns single values only, and counts the lookups."""
 
     def __init__(self, of: Any) -> None:
         self.of = of
@@ -469,7 +473,7 @@ class Counted:
 
 
 def counted(session: Session, maps: dict[int, Any]) -> Session:
-    """The session with such maps, the same ones for the same maps."""
+    """The session with such maps; equal maps become the same object."""
     items, by_id = (
         maps.setdefault(id(of), Counted(of))
         for of in (session.items, session.responses.by_id)
@@ -479,8 +483,8 @@ def counted(session: Session, maps: dict[int, Any]) -> Session:
 
 
 def looks(items: int) -> list[int]:
-    """How often maps are looked into behind so many items: for each record of a turn
-    by itself, and for all of its records so far at once."""
+    """The number of lookups after so many items: for each record of a turn alone, and
+    for all records so far together."""
     service = Service()
     for _ in range(items // 2):
         service.typed("Hello there")
@@ -504,7 +508,7 @@ def looks(items: int) -> list[int]:
 
 
 def play(service: Service) -> None:
-    """A turn with all that usually happens, and an interruption."""
+    """A turn with the usual events, and an interruption."""
     service.typed("Question")
     service.spoken("Spoken", " question")
     response = service.begin()
@@ -517,15 +521,15 @@ def play(service: Service) -> None:
     service.end(response, [service.finish(said, "incomplete")], "cancelled")
 
 
-def test_no_map_is_searched_where_the_records_are_known() -> None:
-    """What a turn does is found by what its records name, in any number of them, and
-    with the same number of looks in a long conversation as in a short one."""
+def test_no_map_is_searched_if_the_records_explain_it() -> None:
+    """The ids in the records suffice, for any number of records, with as many lookups
+    in a long conversation as in a short one."""
     assert looks(4) == looks(100)
 
 
 @pytest.mark.parametrize("stranger", ["too many", "another session", "names nothing"])
 def test_records_that_do_not_explain_it(stranger: str) -> None:
-    """They are no help, and no harm: the map is searched whole."""
+    """The whole map is searched, and the patch is correct."""
     service = Service()
     first, second = service.typed("one"), service.typed("two")
     state = fold(to_records(service.frames))
@@ -540,23 +544,23 @@ def test_records_that_do_not_explain_it(stranger: str) -> None:
         "names nothing": [to_record({"type": "response.dreamt"}) for _ in records],
     }[stranger]
 
-    assert patch(before, after, *told) == way(before, after, *records)
+    assert patch(before, after, *told) == checked(before, after, *records)
 
 
 def test_records_of_something_else_do_not_explain_it() -> None:
-    """Where what they name did not change, something else did."""
+    """Nothing that the records name has changed, so another entry has."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed")})
     after = replace(after, dedup=replace(after.dedup, events=1))
     record = to_record({"type": "conversation.item.deleted", "item_id": "j"})
 
-    assert way(before, after, record) == [
+    assert checked(before, after, record) == [
         {"op": "replace", "path": "/items/i/status", "value": "completed"}
     ]
 
 
 def test_records_of_something_do_not_explain_more() -> None:
-    """Where there are more items than what they name brought, something else came."""
+    """There are more new items than the records explain."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed"), "j": Item("j")})
     after = replace(after, dedup=replace(after.dedup, events=1))
@@ -564,14 +568,14 @@ def test_records_of_something_do_not_explain_more() -> None:
         {"type": "conversation.item.done", "item": {"type": "message", "id": "i"}}
     )
 
-    assert [step["path"] for step in way(before, after, record)] == [
+    assert [step["path"] for step in checked(before, after, record)] == [
         "/items/i/status",
         "/items/j",
     ]
 
 
 def test_a_new_item() -> None:
-    """It is added, and its id behind the others."""
+    """The item is added, and its id at the end of the order."""
     service = Service()
     service.typed("one")
     state = fold(to_records(service.frames))
@@ -580,7 +584,7 @@ def test_a_new_item() -> None:
     record, *_ = to_records(service.frames)
     before, after = state.sessions["s"], fold([record], state).sessions["s"]
 
-    assert way(before, after, record) == [
+    assert checked(before, after, record) == [
         {
             "op": "add",
             "path": f"/items/{item_id}",
@@ -591,7 +595,7 @@ def test_a_new_item() -> None:
 
 
 def test_orders_grow_by_chunks() -> None:
-    """An append is one operation wherever the chunks of an order end."""
+    """An append is one operation, also across the chunks of an order."""
     order, every = IdSequence(), {f"i{n}": Item(f"i{n}") for n in range(600)}
     before = replace(standing([], every), conversation=Conversation(order))
     for key in every:
@@ -602,14 +606,14 @@ def test_orders_grow_by_chunks() -> None:
 
 
 def test_orders_change_far_from_their_end() -> None:
-    """What moved long ago is seen too, where new ids came at the end as well."""
+    """An earlier move is found too, together with an append."""
     every = {f"i{n}": Item(f"i{n}") for n in range(600)}
     first, second, *rest = every
     last = rest.pop()
     before = standing([first, second, *rest], every)
     after = standing([second, first, *rest, last], every)
 
-    assert way(before, after) == [
+    assert checked(before, after) == [
         {"op": "remove", "path": "/order/0"},
         {"op": "add", "path": "/order/1", "value": first},
         {"op": "add", "path": "/order/-", "value": last},
@@ -641,61 +645,62 @@ def test_orders_change_far_from_their_end() -> None:
 def test_an_order_changes_by_what_moved(
     new: str, expected: list[tuple[str, str]]
 ) -> None:
-    """What stands in the same order as before is left alone."""
+    """Ids in unchanged order are not touched."""
     long = "an_item_with_a_name_as_long_as_those_that_the_service_gives_"
     every = {f"{long}{key}": Item(f"{long}{key}") for key in "abcdefghx"}
     before = standing([f"{long}{key}" for key in "abcdefgh"], every)
     after = standing([f"{long}{key}" for key in new], every)
 
-    assert [(step["op"], step["path"]) for step in way(before, after)] == expected
+    assert [(step["op"], step["path"]) for step in checked(before, after)] == expected
 
 
 def test_a_deleted_item_leaves() -> None:
-    """Both its entry and its place."""
+    """Both its entry and its id in the order."""
     every = {key: Item(key) for key in ("one", "two", "three")}
     before = standing(["one", "two", "three"], every)
     every["two"] = Item("two", status="deleted")
     after = standing(["one", "two", "three"], every)
 
-    assert way(before, after) == [
+    assert checked(before, after) == [
         {"op": "remove", "path": "/items/two"},
         {"op": "remove", "path": "/order/1"},
     ]
 
 
 def test_cleared_transcripts() -> None:
-    """The order is emptied at once, the items stay."""
+    """The order becomes empty, the items stay."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b", "c"], every)
     conversation = replace(before.conversation, cleared_after="c")
     after = replace(before, conversation=conversation)
 
-    assert way(before, after) == [{"op": "replace", "path": "/order", "value": []}]
+    assert checked(before, after) == [{"op": "replace", "path": "/order", "value": []}]
 
 
 def test_a_marker_that_comes_later() -> None:
-    """Where the last cleared item joins the order again, all before it is hidden."""
+    """If the last cleared item is added to the order again, all items before it are
+    hidden."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b"], every)
     cleared = replace(before.conversation, cleared_after="c")
     before = replace(before, conversation=cleared)
     joined = replace(cleared, order=cleared.order.append("c"))
 
-    assert way(before, replace(before, conversation=joined)) == [
+    assert checked(before, replace(before, conversation=joined)) == [
         {"op": "replace", "path": "/order", "value": []}
     ]
 
 
 def test_final_text_replaces_its_chunks() -> None:
-    """The whole text, once, and that it is final; the same text stays as it is."""
+    """The text is replaced as a whole; an equal text is not."""
     one = Rope("Good").append(" day")
     grown = said(Part("output_text", one))
 
-    assert way(grown, said(Part("output_text", Rope("Good day."), True))) == [
+    assert checked(grown, said(Part("output_text", Rope("Good day."), True))) == [
         {"op": "replace", "path": "/items/i/parts/0/chunks", "value": ["Good day."]},
         {"op": "replace", "path": "/items/i/parts/0/final", "value": True},
     ]
-    assert way(grown, said(Part("output_text", one, True, 480))) == [
+    assert checked(grown, said(Part("output_text", one, True, 480))) == [
         {"op": "replace", "path": "/items/i/parts/0/final", "value": True}
     ]
 
@@ -705,20 +710,20 @@ def said(*parts: Part) -> Session:
 
 
 def test_many_chunks_at_once() -> None:
-    """They are appended where that is shorter, else the whole is sent again."""
+    """They are appended if that is shorter, else the text is replaced."""
     long = Rope("many words that were said before, and are not said again " * 4)
     short = Rope("a")
     for text, first in ((long, "add"), (short, "replace")):
         later = text.append("b").append("c")
-        operations = way(said(Part("x", text)), said(Part("x", later)))
+        operations = checked(said(Part("x", text)), said(Part("x", later)))
         assert {step["op"] for step in operations} == {first}
 
 
 def test_parts_come_and_go() -> None:
-    """New parts are added at the end, lost ones removed from it."""
+    """Parts are added and removed at the end."""
     one, two = Part("output_text", Rope("one")), Part("output_audio", failure="mute")
 
-    assert way(said(one), said(one, two)) == [
+    assert checked(said(one), said(one, two)) == [
         {
             "op": "add",
             "path": "/items/i/parts/-",
@@ -730,34 +735,34 @@ def test_parts_come_and_go() -> None:
             },
         }
     ]
-    assert way(said(one, two), said()) == [
+    assert checked(said(one, two), said()) == [
         {"op": "remove", "path": "/items/i/parts/1"},
         {"op": "remove", "path": "/items/i/parts/0"},
     ]
-    assert way(said(two), said(replace(two, failure=None))) == [
+    assert checked(said(two), said(replace(two, failure=None))) == [
         {"op": "remove", "path": "/items/i/parts/0/failure"}
     ]
 
 
 def test_arguments_grow_like_text() -> None:
-    """A delta of a call's arguments is one operation too."""
+    """A delta of arguments is one operation too."""
     call = Call("c", "look", Rope('{"a"'))
     before = standing(["i"], {"i": Item("i", "function_call", call=call)})
     longer = replace(call, arguments=call.arguments.append(":1}"))
     after = standing(["i"], {"i": Item("i", "function_call", call=longer)})
 
-    assert way(before, after) == [
+    assert checked(before, after) == [
         {"op": "add", "path": "/items/i/call/arguments/-", "value": ":1}"}
     ]
     bare = standing(["i"], {"i": Item("i", "function_call")})
-    assert way(before, bare) == [
+    assert checked(before, bare) == [
         {"op": "replace", "path": "/items/i/call", "value": None}
     ]
-    assert [step["path"] for step in way(bare, before)] == ["/items/i/call"]
+    assert [step["path"] for step in checked(bare, before)] == ["/items/i/call"]
 
 
 def test_ids_are_escaped() -> None:
-    """Tilde and slash in an id are no part of the path."""
+    """Tilde and slash in an id are escaped in the path."""
     service = Service("a/b~c_")
     said = service.say(service.begin(), ("x", "y"), spoken=False)
     *records, last = to_records(service.frames)
@@ -765,25 +770,25 @@ def test_ids_are_escaped() -> None:
     before, after = state.sessions["s"], fold([last], state).sessions["s"]
     escaped = said["item_id"].replace("~", "~0").replace("/", "~1")
 
-    assert way(before, after, last) == [
+    assert checked(before, after, last) == [
         {"op": "add", "path": f"/items/{escaped}/parts/0/chunks/-", "value": "y"}
     ]
 
 
 def test_small_nodes_change_by_the_field_or_whole() -> None:
-    """Whichever is shorter."""
+    """The shorter of both."""
     before = Session("s")
     one = replace(before, activity=Activity(muted=True))
     every = Activity("i", playing="r", muted=True, volume=0.5)
     usage = replace(before, usage=SessionUsage(Usage(input_text=7, total=9)))
 
-    assert way(before, one) == [
+    assert checked(before, one) == [
         {"op": "replace", "path": "/activity/muted", "value": True}
     ]
-    assert [step["path"] for step in way(before, replace(before, activity=every))] == [
-        "/activity"
-    ]
-    assert [step["path"] for step in way(before, usage)] == [
+    assert [
+        step["path"] for step in checked(before, replace(before, activity=every))
+    ] == ["/activity"]
+    assert [step["path"] for step in checked(before, usage)] == [
         "/usage/input_text",
         "/usage/total",
     ]
@@ -796,7 +801,7 @@ def test_a_configuration_changes_by_the_field() -> None:
     louder = {**audio, "output": {"voice": "ash", "speed": 1.0}}
     after = asked({"audio": louder, "instructions": "Be brief. " * 20})
 
-    assert exactly(way(before, after)) == exactly(
+    assert exactly(checked(before, after)) == exactly(
         [{"op": "replace", "path": "/requested/audio/output/speed", "value": 1.0}]
     )
 
@@ -807,31 +812,31 @@ def asked(config: Any) -> Session:
 
 
 def test_problems_slide() -> None:
-    """A new one comes at the end; of too many the oldest goes."""
+    """A new problem is added at the end; above the maximum the oldest is removed."""
     every = [Problem("error", f"number {n}") for n in range(6)]
     before, after = (
         Session("s", problems=tuple(kept)) for kept in (every[:5], every[1:])
     )
     last = view(after)["problems"][-1]
 
-    assert way(before, after) == [
+    assert checked(before, after) == [
         {"op": "remove", "path": "/problems/0"},
         {"op": "add", "path": "/problems/-", "value": last},
     ]
 
 
 def test_a_translation_grows_by_its_chunks() -> None:
-    """Either text, like any other."""
+    """Both texts, like any other text."""
     begun = Translation(Rope("Gu"), Rope("Go"), confirmed="{}")
     more = replace(begun, output=begun.output.append("od"), output_ms=100)
 
-    assert way(translating(begun), translating(more)) == [
+    assert checked(translating(begun), translating(more)) == [
         {"op": "add", "path": "/translation/output/chunks/-", "value": "od"}
     ]
-    assert way(translating(more), translating(replace(more, closed=True))) == [
+    assert checked(translating(more), translating(replace(more, closed=True))) == [
         {"op": "replace", "path": "/translation/closed", "value": True}
     ]
-    assert [step["path"] for step in way(Session("s"), translating(begun))] == [
+    assert [step["path"] for step in checked(Session("s"), translating(begun))] == [
         "/translation"
     ]
 
@@ -840,23 +845,23 @@ def translating(translation: Translation) -> Session:
     return Session("s", conversation=Conversation(translation=translation))
 
 
-def test_what_stands_beside_the_items() -> None:
+def test_lists_grow_at_their_end() -> None:
     """Segments, gaps and keys are added at the end of their lists."""
     part = Part("input_audio", Rope("words"), True)
     spoken = replace(part, segments=(SEGMENT,))
     gap = Session("s", conversation=Conversation(gaps=("",)))
     key = Session("s", activity=Activity(dtmf_keys=(DtmfKey("1", 2),)))
 
-    assert [step["path"] for step in way(said(part), said(spoken))] == [
+    assert [step["path"] for step in checked(said(part), said(spoken))] == [
         "/items/i/parts/0/segments"
     ]
-    assert way(Session("s"), gap) == [{"op": "add", "path": "/gaps/-", "value": ""}]
-    assert [step["path"] for step in way(Session("s"), key)] == ["/activity/keys/-"]
+    assert checked(Session("s"), gap) == [{"op": "add", "path": "/gaps/-", "value": ""}]
+    assert [step["path"] for step in checked(Session("s"), key)] == ["/activity/keys/-"]
 
 
 def test_an_answer_reaches_its_call() -> None:
-    """What an item does to another that it belongs to is found without a search: an
-    output to its call, an approval to what asked for it."""
+    """The item that another item answers is found without a search: the call of an
+    output, the request of an approval."""
     asks = Item("asks", "mcp_approval_request", call=Call(mcp=McpCall("desk")))
     calls = Item("calls", "function_call", call=Call("c", running=True))
     every = {"asks": asks, "calls": calls}
@@ -876,8 +881,8 @@ def test_an_answer_reaches_its_call() -> None:
         }
     )
 
-    assert patch(before, after, record) == way(before, after)
-    assert {step["path"] for step in way(before, after)} == {
+    assert patch(before, after, record) == checked(before, after)
+    assert {step["path"] for step in checked(before, after)} == {
         "/items/calls/call/running",
         "/items/gives",
         "/order/-",
@@ -903,13 +908,13 @@ def test_an_answer_reaches_its_call() -> None:
         }
     )
 
-    assert patch(after, last, record) == way(after, last)
+    assert patch(after, last, record) == checked(after, last)
     maps = {}
     assert patch(counted(after, maps), counted(last, maps), record)
 
 
 FEW = ("a", "b", "c")
-#: Items of calls, of few names, so that they meet.
+#: Items of calls, with few ids, so that they refer to each other.
 CALLED: list[Any] = [
     {"id": item_id, "type": type, key: name, **more}
     for item_id, name in product(FEW, FEW)
@@ -943,8 +948,8 @@ of_calls = st.one_of(
 
 @examples(300)
 @given(st.lists(of_calls, min_size=2, max_size=6))
-def test_whatever_comes_of_calls_is_found(frames: list[Any]) -> None:
-    """In whichever event an answer comes, the call that it answers is in the patch."""
+def test_every_change_of_a_call_is_found(frames: list[Any]) -> None:
+    """The answered call is in the patch, whatever event holds the answer."""
     stream = to_records(frames)
     for (before, after), record in zip(pairwise(sessions(stream)), stream, strict=True):
         assert patch(before, after, record) == patch(before, after)
@@ -971,12 +976,12 @@ def test_whatever_comes_of_calls_is_found(frames: list[Any]) -> None:
 def test_an_answer_that_a_response_shows_at_its_end(
     asked: Any, answer: Any, path: str
 ) -> None:
-    """Its call is of another response, and is found all the same, without a search."""
+    """The call belongs to another response, and is found without a search."""
     stream = to_records([item_done("r", asked), done("q", [answer])])
     before = fold(stream[:1]).sessions["s"]
     after = fold(stream).sessions["s"]
 
-    assert path in [step["path"] for step in way(before, after, stream[1])]
+    assert path in [step["path"] for step in checked(before, after, stream[1])]
     assert patch(before, after) == patch(before, after, stream[1])
     maps: dict[int, Any] = {}
     assert patch(counted(before, maps), counted(after, maps), stream[1])
@@ -991,22 +996,22 @@ def linked(every: dict[str, Item], events: int) -> Session:
 
 
 def test_responses_come_change_and_go() -> None:
-    """By the field, and their order as that of items."""
+    """By field; their order changes like that of items."""
     one, two = Response("r"), Response("q", metadata=Map({"long": "x" * 300}))
     begun = replace(two, item_ids=("i",), status="completed")
     before = answering(one)
     both, done = answering(one, two), answering(one, begun)
 
-    assert [(step["op"], step["path"]) for step in way(before, both)] == [
+    assert [(step["op"], step["path"]) for step in checked(before, both)] == [
         ("add", "/responses/q"),
         ("add", "/response_order/-"),
         ("replace", "/active"),
     ]
-    assert way(both, done) == [
+    assert checked(both, done) == [
         {"op": "replace", "path": "/responses/q/status", "value": "completed"},
         {"op": "add", "path": "/responses/q/item_ids/-", "value": "i"},
     ]
-    assert [(step["op"], step["path"]) for step in way(both, answering(two))] == [
+    assert [(step["op"], step["path"]) for step in checked(both, answering(two))] == [
         ("remove", "/responses/r"),
         ("remove", "/response_order/0"),
     ]

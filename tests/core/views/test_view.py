@@ -1,5 +1,4 @@
-"""A session as JSON: the live shape and what patches do to it, and the one for the
-end."""
+"""A session as JSON: the live view, and the summary."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ from duologue.core.views.view import summary, view
 from ..strategies import enough, hostile, legal, scripts
 from ..talk import Frame, Service, audio, fold_frames, message, to_record
 
-#: One state of so many is looked at, the last one among them.
+#: Of so many states one is checked, and the last one.
 STRIDE = 32
 
 TOOL = {
@@ -77,7 +76,7 @@ FACTS: list[Frame] = [
 
 
 def about(item_id: str, previous: str, response_id: str) -> list[Frame]:
-    """Events that strike an item, its place or its response from outside."""
+    """Events that affect an item, its position or its response from outside."""
     item = message(item_id, "user", [{"type": "input_text", "text": "late"}])
     call = {"id": item_id, "type": "function_call", "name": "f", "call_id": "c"}
     output = {"type": "function_call_output", "call_id": "c", "output": "found"}
@@ -156,7 +155,7 @@ def about(item_id: str, previous: str, response_id: str) -> list[Frame]:
     ]
 
 
-#: What strikes a stream: where, which of `about` and `FACTS`, and of whom it speaks.
+#: An inserted event: its position, one of `about` and `FACTS`, and its subject.
 STROKES = st.lists(
     st.tuples(st.integers(0, 999), st.integers(0, 99), st.integers(0, 9999)),
     max_size=10,
@@ -164,14 +163,14 @@ STROKES = st.lists(
 
 
 def found(stream: list[Record], key: str) -> list[str]:
-    """The values of a key at the top of events, and a few that are nowhere else."""
+    """The values of a key at the top level of events, and some unknown ones."""
     values = {getattr(record.event, key, None) for record in stream}
     names = {value for value in values if isinstance(value, str) and value}
     return [*sorted(names), "new", "new/~1"]
 
 
 def struck(stream: Stream, strokes: list[tuple[int, int, int]]) -> Stream:
-    """The records with strokes at any place."""
+    """The records with such events inserted anywhere."""
     items, responses = found(stream, "item_id"), found(stream, "response_id")
     for at, what, whom in strokes if stream else ():
         every = about(
@@ -187,13 +186,14 @@ def struck(stream: Stream, strokes: list[tuple[int, int, int]]) -> Stream:
     return stream
 
 
-#: Records of several turns, doubled, lost, moved and bent, struck by deletions,
-#: truncations, moves and calls, over several connections.
+#: Records of several turns and connections, duplicated, lost, moved and altered, with
+#: deletions, truncations, moves and calls inserted.
 STREAMS = st.builds(struck, hostile(legal(2)), STROKES)
 
 
 def sessions(records: list[Record]) -> list[Session]:
-    """The session before the first record and after each, empty where there is none."""
+    """The session before the first record and after each; an empty one if it is
+    missing."""
     state = State()
     every = [Session("s")]
     for record in records:
@@ -203,7 +203,7 @@ def sessions(records: list[Record]) -> list[Session]:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it is of the types that JSON has, and of no kind of them."""
+    """Whether a value has only the exact types of JSON."""
     if type(value) is dict:
         return all(type(key) is str and is_plain(it) for key, it in value.items())
     if type(value) is list:
@@ -214,7 +214,7 @@ def is_plain(value: Any) -> bool:
 @enough
 @given(STREAMS)
 def test_a_view_is_plain_json(stream: Stream) -> None:
-    """Whatever came, both shapes are JSON values and come back from their bytes."""
+    """Both forms survive encoding and decoding."""
     for session in sessions(stream)[::-STRIDE]:
         for shape in (view(session), summary(session)):
             assert is_plain(shape)
@@ -224,9 +224,9 @@ def test_a_view_is_plain_json(stream: Stream) -> None:
 
 @enough
 @given(STREAMS)
-def test_what_is_shown_is_what_can_be_read(stream: Stream) -> None:
-    """The order has the lines of the transcript in their order, and no tombstone; a
-    response in the conversation has the figures that `select_turns` gives."""
+def test_a_view_agrees_with_the_selectors(stream: Stream) -> None:
+    """The order holds the lines of the transcript and no deleted item; a response has
+    the figures of `select_turns`."""
     session = sessions(stream)[-1]
     shown = view(session)
     lines = [
@@ -246,7 +246,7 @@ def test_what_is_shown_is_what_can_be_read(stream: Stream) -> None:
 
 @given(scripts(3))
 def test_the_text_is_there_once(script: Script) -> None:
-    """The chunks of an item's parts join to its line."""
+    """The chunks of the parts of an item join to its line."""
     session = fold(to_records(script.frames)).sessions["s"]
     items = view(session)["items"]
     for line in select_transcripts(session):
@@ -255,7 +255,7 @@ def test_the_text_is_there_once(script: Script) -> None:
 
 
 def test_an_empty_session() -> None:
-    """All of it is there from the start."""
+    """Every key is present."""
     assert view(Session("s")) == {
         "id": "s",
         "kind": "realtime",
@@ -305,7 +305,7 @@ def test_an_empty_session() -> None:
 
 
 def test_a_reply_that_grows() -> None:
-    """Its text is the chunks that came; the final text replaces them."""
+    """The text is a list of received chunks; the final text replaces them."""
     service = Service()
     response = service.begin(metadata={"a": "b"})
     said = service.say(response, ("Good", " day"))
@@ -353,7 +353,7 @@ def test_a_reply_that_grows() -> None:
 
 
 def test_the_same_session_gives_the_same_bytes() -> None:
-    """Whatever the seed of hashes: entries stand in the order of their ids."""
+    """Whatever the hash seed: entries are sorted by id."""
     ids = [f"item_{n}" for n in range(50)]
     every = Map({key: Item(key) for key in ids})
     replies = Responses(Map({key: Response(key) for key in ids}))
@@ -363,7 +363,8 @@ def test_the_same_session_gives_the_same_bytes() -> None:
 
 
 def test_an_interrupted_reply() -> None:
-    """It says after how long it was cut, what was heard, and who says so."""
+    """Its position in ms, the words that were heard, and whether the service confirmed
+    it."""
     service = Service()
     said = service.say(service.begin(), ("one two three four",))
     service.send(
@@ -379,7 +380,7 @@ def test_an_interrupted_reply() -> None:
 
 
 def test_words_that_failed() -> None:
-    """A part tells why nobody could write it down; others have no such key."""
+    """A part holds the error of its transcription; other parts have no such key."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -391,7 +392,7 @@ def test_words_that_failed() -> None:
 
 
 def test_cleared_and_deleted() -> None:
-    """What the user cleared is in the items alone, what was deleted nowhere."""
+    """Cleared items are only in ``items``, deleted items nowhere."""
     service = Service()
     first, second = service.typed("one"), service.typed("two")
     service.frames.append({"type": "duologue.cleared"})
@@ -404,7 +405,7 @@ def test_cleared_and_deleted() -> None:
 
 
 def test_a_configuration_keeps_its_secrets() -> None:
-    """What opens an MCP server is in no view, asked for or confirmed."""
+    """The credentials of MCP servers are in no view, requested or confirmed."""
     shown = view(fold([to_record(f) for f in FACTS[9:11]]).sessions["s"])
     tool = {"type": "mcp", "server_label": "desk"}
 
@@ -414,7 +415,7 @@ def test_a_configuration_keeps_its_secrets() -> None:
 
 @pytest.mark.parametrize("requested", ["[1]", '{"tools":null}', '{"tools":"all"}'])
 def test_a_configuration_of_any_shape(requested: str) -> None:
-    """An application can have asked for anything."""
+    """The application may have requested any JSON."""
     session = Session("s")
     connection = replace(session.connection, requested=requested)
     shown = view(replace(session, connection=connection))
@@ -427,7 +428,7 @@ OUTPUT = Call("c", complete=True, output="found")
 
 
 def test_a_call_in_a_view() -> None:
-    """Its arguments are chunks, like any text."""
+    """Arguments are chunks, like any text."""
     shown = view(Session("s", items=Map({"i": Item("i", "function_call", call=CALL)})))
 
     assert shown["items"]["i"]["call"] == {
@@ -445,7 +446,7 @@ def test_a_call_in_a_view() -> None:
 
 
 def test_a_list_of_tools_in_a_view() -> None:
-    """The names of the tools are shown."""
+    """The names of the tools."""
     mcp = McpCall("desk", tools=(McpTool("look", '{"name":"look"}'),))
     item = Item("i", "mcp_list_tools", call=Call(mcp=mcp))
 
@@ -458,7 +459,7 @@ def test_a_list_of_tools_in_a_view() -> None:
 
 
 def test_who_said_what() -> None:
-    """A part tells its segments where a model tells speakers apart."""
+    """A part has segments if the model distinguishes speakers."""
     part = Part("input_audio", segments=(Segment("g", "A", 0.0, 1.5, "Hi"),))
     item = Item("i", role="user", parts=(part,))
 
@@ -478,7 +479,7 @@ def test_who_said_what() -> None:
     ("confirmed", "expected"), [(None, None), ('{"type":"x"}', {"type": "x"})]
 )
 def test_a_translation(confirmed: str | None, expected: Any) -> None:
-    """Its two texts are chunks."""
+    """Both texts are chunks."""
     both = Translation(Rope("Guten").append(" Tag"), Rope("Good"), confirmed=confirmed)
     conversation = replace(Session("s").conversation, translation=both)
 
@@ -490,10 +491,10 @@ def test_a_translation(confirmed: str | None, expected: Any) -> None:
     }
 
 
-def test_what_stands_where_in_a_summary() -> None:
-    """The conversation's items come first, those beside it after them; a call has its
-    arguments as text, an output its output, and neither has a line. Words are trimmed
-    as in the transcript."""
+def test_the_items_of_a_summary() -> None:
+    """Items of the conversation first, then out-of-band ones. The text of a call is its
+    arguments, that of an output the output; neither is in the transcript. Texts are
+    stripped as in the transcript."""
     items = {
         "m": Item("m", role="user", parts=(Part("input_text", Rope("Hi ")),)),
         "sys": Item("sys", role="system", parts=(Part("input_text", Rope("Be")),)),
@@ -527,7 +528,7 @@ def test_what_stands_where_in_a_summary() -> None:
 
 
 def test_dollars_have_no_noise() -> None:
-    """0.0000768 is written so, not as the binary fraction beside it."""
+    """0.0000768 is written with these digits."""
     service = Service()
     service.created(model="m")
     usage = {"total_tokens": 3, "input_token_details": {"text_tokens": 3}}
@@ -539,7 +540,7 @@ def test_dollars_have_no_noise() -> None:
 
 
 def test_a_whole_summary() -> None:
-    """Everything that `replay` prints of a session."""
+    """Everything that `replay` prints about a session."""
     service = Service()
     service.created(model="gpt-realtime")
     user = service.typed("Hello")
@@ -652,8 +653,8 @@ def test_problems_and_no_price() -> None:
     assert found["problems"] == view(session)["problems"]
 
 
-def test_audio_is_in_neither() -> None:
-    """Bytes of audio are counted, not shown."""
+def test_no_audio() -> None:
+    """Audio bytes are counted, not shown."""
     service = Service()
     said = service.say(service.begin(), ("a",))
     before = view(fold_frames(*service.frames))

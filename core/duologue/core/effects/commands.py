@@ -1,8 +1,8 @@
-"""What to do: client events with ids that anyone can work out again.
+"""Commands: the client events to send, with reproducible ids.
 
-A command is data. `Send` carries a client event; `Reconnect` is the one that no wire
-carries. The functions below build the client events, one for each that there is; what
-they leave out is left to the service.
+A command is data: `Send` holds a client event, `Reconnect` requests a new connection.
+The functions below build the client events, one for each type; the service fills in
+omitted fields.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _E = TypeVar("_E", bound=ClientEvent | Unknown)
 
 @attrs.frozen
 class Send:
-    """A client event that is to be sent on a session."""
+    """Send a client event on a session."""
 
     session: str
     event: ClientEvent
@@ -63,29 +63,29 @@ class Send:
 
 @attrs.frozen
 class Reconnect:
-    """A session is to go over to a new connection, before its own one ends.
+    """Move a session to a new connection before the current one expires.
 
-    It is carried out when a `duologue.connecting` of the next epoch is recorded.
+    A recorded `duologue.connecting` of the next epoch shows that this has begun.
     """
 
     session: str
     reason: str
 
 
-#: What `react` gives: something to send, or to connect anew.
+#: A result of `react`: send an event, or connect again.
 Command = Send | Reconnect
 
 
 def command_id(session: str, seq: int, n: int) -> str:
-    """The ``event_id`` of the n-th command because of record ``seq``.
+    """The ``event_id`` of the n-th command that follows from record ``seq``.
 
-    At most 512 characters, the service's limit.
+    At most 512 characters, the limit of the service.
     """
     return f"{session[:400]}.{seq}.{n}"
 
 
 def identified(event: _E, event_id: str) -> _E:
-    """The event with this id, unless it has one."""
+    """The event with this id; unchanged if it has one."""
     if event.event_id is not None:
         return event
     if isinstance(event, Unknown):
@@ -108,14 +108,14 @@ def client_event(
     if isinstance(event, Malformed):
         raise ValueError(f"not an event: {event.reason}")
     if not isinstance(event, ClientEvent | Unknown):
-        raise ValueError(f"{event.type} is not a client's event")
+        raise ValueError(f"{event.type} is not a client event")
     if values is None or isinstance(event, Unknown) or not _has_more(values, event):
         return event
     return Unknown(name=event.type, event_id=event.event_id, fields=dict(values))
 
 
 def _has_more(values: object, known: object) -> bool:
-    """Whether JSON values have a field that the event made of them does not."""
+    """Whether JSON values have a field that the decoded event does not have."""
     if isinstance(values, Mapping) and isinstance(known, msgspec.Struct):
         names = dict(
             zip(known.__struct_encode_fields__, known.__struct_fields__, strict=True)
@@ -127,7 +127,7 @@ def _has_more(values: object, known: object) -> bool:
             for name, value in cast(Mapping[str, object], values).items()
         )
     if isinstance(values, list | tuple) and isinstance(known, list | tuple):
-        # A list that is too long for us is cut.
+        # The decoder cuts a list that is too long.
         pairs = zip(cast(list[object], values), cast(list[object], known), strict=False)
         return any(_has_more(value, made) for value, made in pairs)
     return False
@@ -139,10 +139,10 @@ def _has_more(values: object, known: object) -> bool:
 def update_session(
     session: SessionConfig | events.AnySessionConfig | Mapping[str, Any],
 ) -> events.SessionUpdate:
-    """Change the configuration: only what is named changes.
+    """Change the given fields of the configuration.
 
-    Once the assistant has spoken, its voice stays. Raises ValueError for what is not a
-    configuration.
+    After the first audio of the assistant, the voice cannot change. Raises ValueError
+    for an invalid configuration.
     """
     if isinstance(session, SessionConfig):
         session = session.to_session()
@@ -154,7 +154,7 @@ def update_session(
 def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
     """The event for a configuration as JSON values. Raises ValueError.
 
-    The service refuses all of one in which it does not know a key.
+    An unknown key is an error, because the service refuses the whole configuration.
     """
     if (retired := retired_in(session)) is not None:
         raise ValueError(retired)
@@ -162,29 +162,31 @@ def _configured(wanted: type[_E], session: Mapping[str, Any]) -> _E:
     try:
         event = msgspec.json.decode(frame, type=wanted)
     except msgspec.ValidationError as error:
-        raise ValueError(f"not a configuration: {error}") from None
+        raise ValueError(f"invalid configuration: {error}") from None
     config: Any = getattr(event, "session", None)
     known = {"type"} | {field.encode_name for field in msgspec.structs.fields(config)}
     if unknown := sorted(session.keys() - known):
-        raise ValueError(f"not in a configuration: {with_replacements(unknown)}")
+        raise ValueError(
+            f"invalid configuration: no such field: {with_replacements(unknown)}"
+        )
     return event
 
 
-# What the user says.
+# Input audio.
 
 
 def append_audio(audio: bytes) -> events.InputAudioBufferAppend:
-    """More of what the microphone hears, in the input format of the session."""
+    """Append audio of the microphone, in the input format of the session."""
     return events.InputAudioBufferAppend(audio=base64.b64encode(audio).decode())
 
 
 def commit_audio() -> events.InputAudioBufferCommit:
-    """What was said so far is a turn: for push-to-talk, without turn detection."""
+    """End the turn of the user: for push-to-talk, without turn detection."""
     return events.InputAudioBufferCommit()
 
 
 def clear_audio() -> events.InputAudioBufferClear:
-    """Forget what was said and not committed yet."""
+    """Discard the audio that was not committed yet."""
     return events.InputAudioBufferClear()
 
 
@@ -194,8 +196,9 @@ def clear_audio() -> events.InputAudioBufferClear:
 def create_item(
     item: events.AnyItem, *, previous_item_id: str | UnsetType = UNSET
 ) -> events.ConversationItemCreate:
-    """Put an item into the conversation: behind another one, in front of all for
-    ``"root"``, at the end if none is named.
+    """Add an item to the conversation, after ``previous_item_id``.
+
+    ``"root"`` is the beginning; the default is the end.
     """
     return events.ConversationItemCreate(item=item, previous_item_id=previous_item_id)
 
@@ -203,7 +206,7 @@ def create_item(
 def send_text(
     text: str, *, item_id: str | None = None, role: str = "user"
 ) -> events.ConversationItemCreate:
-    """A message that the user typed, or one of the ``system`` to the model."""
+    """A text message of the user, or of another role such as ``system``."""
     content = (events.InputTextPart(text=text),)
     return create_item(events.MessageItem(id=item_id, role=role, content=content))
 
@@ -211,7 +214,7 @@ def send_text(
 def send_tool_output(
     call_id: str, output: str, *, item_id: str | None = None
 ) -> events.ConversationItemCreate:
-    """What a function gave for a call; `react` asks for the answer when all are in."""
+    """The output of a function call; `react` requests the answer after the last."""
     return create_item(
         events.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)
     )
@@ -224,10 +227,10 @@ def approve(
     reason: str | None = None,
     item_id: str | None = None,
 ) -> events.ConversationItemCreate:
-    """Whether an MCP tool may be called: the answer to an ``mcp_approval_request``.
+    """Answer an ``mcp_approval_request``: whether the MCP tool may be called.
 
-    ``request_id`` is the id of that item; the answer needs an id of its own, made
-    from it where none is given.
+    ``request_id`` is the id of the request; the id of the answer is derived from it
+    unless you pass ``item_id``.
     """
     return create_item(
         events.McpApprovalResponseItem(
@@ -240,19 +243,19 @@ def approve(
 
 
 def delete_item(item_id: str) -> events.ConversationItemDelete:
-    """Take an item out of the conversation."""
+    """Delete an item of the conversation."""
     return events.ConversationItemDelete(item_id=item_id)
 
 
 def retrieve_item(item_id: str) -> events.ConversationItemRetrieve:
-    """Ask for the service's own copy of an item, audio included."""
+    """Request the item as the service has it, audio included."""
     return events.ConversationItemRetrieve(item_id=item_id)
 
 
 def truncate(
     item_id: str, audio_end_ms: int, *, content_index: int = 0
 ) -> events.ConversationItemTruncate:
-    """Tell the service how much of an item was heard."""
+    """Report how many ms of an item's audio the user heard."""
     return events.ConversationItemTruncate(
         item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms
     )
@@ -271,10 +274,10 @@ def create_response(
     max_output_tokens: int | str | UnsetType = UNSET,
     metadata: Mapping[str, str] | UnsetType = UNSET,
 ) -> events.ResponseCreate:
-    """Ask the model to respond; options hold for this response alone.
+    """Request a response; the options apply to this response only.
 
-    ``out_of_band`` keeps it out of the conversation, ``input`` is then what it sees
-    (nothing: all of the conversation); ``metadata`` comes back in the response.
+    An ``out_of_band`` response is not added to the conversation; ``input`` replaces the
+    conversation as its context. The response repeats ``metadata``.
     """
     params = events.ResponseCreateParams(
         instructions=instructions,
@@ -297,20 +300,20 @@ def _tuple(values: Iterable[_T] | UnsetType) -> tuple[_T, ...] | UnsetType:
 
 
 def cancel_response(response_id: str | None = None) -> events.ResponseCancel:
-    """Stop a response; without an id the one in the conversation."""
+    """Cancel a response; by default the one in the conversation."""
     return events.ResponseCancel(response_id=response_id)
 
 
 def clear_output() -> events.OutputAudioBufferClear:
-    """Stop what the service is playing (WebRTC and SIP)."""
+    """Stop the audio that the service is playing (WebRTC and SIP)."""
     return events.OutputAudioBufferClear()
 
 
 def interrupt(session: Session) -> tuple[ClientEvent, ...]:
-    """What stops the assistant now: its response if one is in work, then its audio.
+    """The events that stop the assistant: first its response, then its audio.
 
     In this order, because clearing the audio truncates the item (API page,
-    ``output_audio_buffer.clear``). Nothing if it is silent.
+    ``output_audio_buffer.clear``). Empty if the assistant is silent.
     """
     stop: list[ClientEvent] = []
     if session.responses.active is not None:
@@ -321,7 +324,7 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
 
 
 def _plays_here(session: Session) -> bool:
-    """Whether what is heard is played by us, and nobody else has to be stopped."""
+    """Whether the application plays the audio, so that the service need not stop."""
     response = session.response(session.activity.playing)
     items = [session.items.get(name) for name in response.item_ids] if response else []
     return any(item and item.placement.played_ms is not None for item in items)
@@ -333,19 +336,18 @@ def _plays_here(session: Session) -> bool:
 def update_translation(session: Mapping[str, Any]) -> events.TranslationSessionUpdate:
     """Change the language, the source's transcription or the noise reduction.
 
-    Type and model cannot be named here. Raises ValueError for what is not a
-    configuration.
+    Type and model cannot change. Raises ValueError for an invalid configuration.
     """
     if fixed := sorted(session.keys() & {"id", "type", "model", "expires_at"}):
-        raise ValueError(f"not to be changed in a translation: {', '.join(fixed)}")
+        raise ValueError(f"cannot change in a translation: {', '.join(fixed)}")
     return _configured(events.TranslationSessionUpdate, session)
 
 
 def append_translation_audio(audio: bytes) -> events.SessionInputAudioBufferAppend:
-    """More of what is to be translated: PCM16 mono at 24,000 Hz, silence included."""
+    """Append audio to translate: PCM16 mono at 24,000 Hz, silence included."""
     return events.SessionInputAudioBufferAppend(audio=base64.b64encode(audio).decode())
 
 
 def close_translation() -> events.SessionClose:
-    """Ask for the rest of the translation and a clean end."""
+    """Request the rest of the translation and a clean end."""
     return events.SessionClose()

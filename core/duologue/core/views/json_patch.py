@@ -1,4 +1,4 @@
-"""Patches of JSON documents (RFC 6902): the three operations that `patch` makes."""
+"""JSON Patch (RFC 6902): the three operations that `patch` uses."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ class PatchError(DuologueError, ValueError):
 def apply(document: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
     """The document after a patch of ``add``, ``remove`` and ``replace``.
 
-    The one given stays as it is: what lies on a path is copied, the rest is shared.
-    Raises `PatchError` for other operations and for a path that is not there, TypeError
-    for what is no patch.
+    The argument is not changed: nodes on a path are copied, all others are shared.
+    Raises `PatchError` for another operation or a missing path, TypeError unless
+    ``patch`` is an iterable of mappings.
     """
     require(patch, Iterable, "apply: the patch")
     for operation in patch:
         require(operation, Mapping, "apply: each operation")
         name, path = operation.get("op"), operation.get("path")
         if name not in ("add", "remove", "replace") or not isinstance(path, str):
-            raise PatchError(f"neither add, remove nor replace at a path: {operation}")
-        # A path begins with a slash, or is empty and means the document itself.
+            raise PatchError(f"not an add, remove or replace with a path: {operation}")
+        # A path begins with a slash; the empty path is the document itself.
         root = path.partition("/")[0]
         try:
             value = None if name == "remove" else operation["value"]
             document = _edit({root: document}, path.split("/"), name, value)[""]
         except (LookupError, ValueError):
-            raise PatchError(f"not possible here: {operation}") from None
+            raise PatchError(f"the path or index does not exist: {operation}") from None
     return document
 
 
 def _edit(node: Any, keys: Sequence[str], name: str, value: Any) -> Any:
-    """A copy of a node with one value below it set or removed; raises without it."""
+    """A copy of a node with one value below it set or removed.
+
+    Raises LookupError or ValueError if the path does not exist.
+    """
     at: Any = keys[0].replace("~1", "/").replace("~0", "~")
     sets = name == "add" and len(keys) == 1
     copy: Any
@@ -64,7 +67,7 @@ def _edit(node: Any, keys: Sequence[str], name: str, value: Any) -> Any:
 
 
 def _index(key: str, end: int) -> int:
-    """The index that a key means in a list: digits, none of them a leading zero."""
+    """The index of a list: digits without a leading zero. Raises if it is not one."""
     if str(int(key)) != key or not 0 <= int(key) < end:
         raise LookupError
     return int(key)

@@ -1,6 +1,6 @@
-"""What an application wants to be told, worked out from two states and a record.
+"""Notices: what changed, for the callbacks of an application.
 
-`notices` is pure; an emitter only passes its answers on.
+`notices` is pure; an emitter calls the callbacks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from ..log.record import Record
 from ..selectors.calls import has_output
 from ..selectors.transcript import is_final, transcript_of
 from ..state.model import Call, Item, Part, Problem, Response, Session
+from .event_ids import item_id_of
 
 __all__ = ["NAMES", "Notice", "notices"]
 
-#: Every name that a notice can have, with its arguments.
+#: Every name of a notice, with the arguments of its callback.
 NAMES = {
     "connected": "()",
     "disconnected": "(reason: str | None)",
@@ -29,18 +30,18 @@ NAMES = {
     "error": "(problem: Problem)",
     "speech_started": "(item_id: str)",
     "speech_stopped": "(item_id: str)",
-    "speaking_changed": "(speaking: bool): the assistant is heard, or no more",
-    "playback_cleared": "(response_id: str): audio received must not be played",
+    "speaking_changed": "(speaking: bool): the assistant begins or stops speaking",
+    "playback_cleared": "(response_id: str): discard received audio",
     "transcript_delta": "(transcript: Transcript, delta: str)",
     "transcript": "(transcript: Transcript): final",
-    "tool_call": "(call: Call): a whole function call that is to be run, once",
+    "tool_call": "(call: Call): a complete function call to run, once",
     "response_done": "(response: Response)",
 }
 
 
 @attrs.frozen
 class Notice:
-    """One thing to tell: a name of `NAMES` and its arguments."""
+    """A name of `NAMES`, and the arguments of the callback."""
 
     name: str
     args: tuple[Any, ...] = ()
@@ -49,7 +50,7 @@ class Notice:
 def notices(
     before: Session | None, record: Record, after: Session
 ) -> tuple[Notice, ...]:
-    """What to tell about one record, in the order in which it matters."""
+    """The notices of one record, in the order in which to deliver them."""
     before = before or Session(after.id)
     if _same(before, after):
         return ()
@@ -73,7 +74,7 @@ def _same(before: Session, after: Session) -> bool:
 
 
 def _new_problems(before: Session, after: Session) -> tuple[Problem, ...]:
-    """Those at the end of the list that were not there before."""
+    """The problems that the record added."""
     old, new = before.problems, after.problems
     if old is new or not new:
         return ()
@@ -134,10 +135,7 @@ def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]
 
 
 def _whole(item: Item | None) -> Call | None:
-    """The function call of an item, if it has all of its arguments and keeps them.
-
-    That is when the item is done: one that is interrupted never gets there.
-    """
+    """The function call of a completed item; None for an interrupted call."""
     if item is None or item.call is None or not item.call.complete:
         return None
     is_done = item.type == "function_call" and item.status == "completed"
@@ -145,42 +143,40 @@ def _whole(item: Item | None) -> Call | None:
 
 
 def _grew(old: Item | None, new: Item) -> bool:
-    """Whether a delta was text: one of audio leaves the texts as they are."""
+    """Whether a delta added text; an audio delta does not."""
     parts: tuple[Part, ...] = old.parts if old is not None else ()
     known = {id(part.text) for part in parts}
     return any(part.text and id(part.text) not in known for part in new.parts)
 
 
 def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:
-    """The items that an event speaks of, or that it can have finished."""
-    event: Any = record.event
-    if isinstance(item_id := getattr(event, "item_id", None), str):
+    """The items that an event is about, or that it may have finished."""
+    event = record.event
+    if (item_id := item_id_of(event)) is not None:
         return (item_id,)
-    if (item := getattr(event, "item", None)) is not None:
-        return (item.id,) if item.id else ()
     if isinstance(event, events.InputAudioBufferCleared):
         speaking = before.activity.speaking_item
         return () if speaking is None else (speaking,)
     if isinstance(event, events.ResponseDone | _End):
         replies = _ended(before, record, after)
-        put_out = (item_id for reply in replies for item_id in reply.item_ids)
-        return dict.fromkeys((*_left(before, record, after), *put_out))
+        output = (item_id for reply in replies for item_id in reply.item_ids)
+        return dict.fromkeys((*_left(before, record, after), *output))
     return ()
 
 
-#: What ends a connection, and takes with it what that was at.
+#: The events that end a connection.
 _End = events.Disconnected | events.Closed | events.SessionClosed
 
 
 def _epoch(record: Record, after: Session) -> int:
-    """The connection that a record ends, as far as one was there."""
+    """The epoch of the connection that a record ends."""
     return min(record.epoch, after.connection.epoch)
 
 
 def _left(before: Session, record: Record, after: Session) -> list[str]:
-    """The items that changed with the end of a connection, as they stand.
+    """The items that changed with the end of a connection, in order.
 
-    Those of the connections before it ended with them, so they are not looked at.
+    Items of earlier connections ended with these, so the search stops there.
     """
     found: list[str] = []
     if not isinstance(record.event, _End):
@@ -217,7 +213,7 @@ def _ended(before: Session, record: Record, after: Session) -> list[Response]:
 
 
 def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[str]:
-    """The response that is done, or those that a lost connection was at work on."""
+    """The finished response, or the responses of a lost connection."""
     event = record.event
     if isinstance(event, events.ResponseDone):
         return (event.response.id or "",)
@@ -226,7 +222,7 @@ def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[
     epoch, by_id = _epoch(record, after), after.responses.by_id
     order = reversed(after.responses.order)
     found = list(takewhile(lambda each: by_id[each].epoch >= epoch, order))
-    # The one in work can be of a connection before, of which no end was told.
+    # The active response can belong to an earlier connection without a recorded end.
     active = before.responses.active
     if active is not None and active not in found:
         found.append(active)

@@ -1,12 +1,11 @@
-"""A session as JSON: what a feed sends and a page shows, and what `replay` prints.
+"""Views: a session as JSON, for a page, a feed or a command.
 
-`view` is the live shape. Text stands in it once, as a list of chunks that only grows
-until the final text replaces it, so that a change of it is small: `patch` tells the
-way from one view to the next, and `apply` goes it. `summary` is the shape for the end:
-texts joined, and the counters and the cost beside them.
+`view` is the live form. It holds each text once, as a list of chunks that grows until
+the final text replaces it, so a change is small: `patch` computes the difference of two
+views, and `apply` applies it. `summary` is the final form, with joined texts, counters
+and cost.
 
-Each node of the state has its function here, which says what of it is shown; `patch`
-works with the same ones.
+Each node of the state has one function here; `patch` uses the same functions.
 """
 
 from __future__ import annotations
@@ -37,19 +36,18 @@ from ..wire.json_values import is_array, is_object
 
 __all__ = ["summary", "view"]
 
-#: What opens an MCP server: a view goes to pages.
+#: The credentials of MCP servers, left out because pages show views.
 _SECRETS = ("authorization", "headers")
-#: Of a US dollar, as JSON shows them.
+#: Decimal places of US dollars in JSON.
 _DECIMALS = 9
 
 
 @of_session
 def view(session: Session) -> dict[str, Any]:
-    """The session as plain JSON values, bookkeeping left out.
+    """The session as JSON values, without internal bookkeeping.
 
-    Deleted items are not in it. ``order`` names the items of the conversation that
-    are shown: those that the user cleared stay in ``items`` alone, beside the output
-    of responses out of band.
+    Deleted items are excluded. ``order`` holds the ids of the shown items; cleared
+    items and the output of out-of-band responses are in ``items`` only.
     """
     conversation, responses = session.conversation, session.responses
     return {
@@ -76,7 +74,7 @@ def view(session: Session) -> dict[str, Any]:
 
 
 def plain(node: Any) -> dict[str, Any]:
-    """A value whose fields are JSON values, as an object."""
+    """A struct or attrs object as a JSON object; its fields must be JSON values."""
     if isinstance(node, msgspec.Struct):
         return msgspec.structs.asdict(node)
     names: dict[str, Any] = attrs.fields_dict(node.__class__)
@@ -84,7 +82,7 @@ def plain(node: Any) -> dict[str, Any]:
 
 
 def connection_view(connection: Connection) -> dict[str, Any]:
-    """Where the session stands, and its configuration asked for and confirmed."""
+    """The connection, with the requested and the confirmed configuration."""
     requested, confirmed = connection.requested, connection.confirmed
     return {
         "kind": connection.kind.value,
@@ -101,7 +99,7 @@ def connection_view(connection: Connection) -> dict[str, Any]:
 
 
 def _config(json: str | bytes) -> Any:
-    """A configuration without the secrets of its tools."""
+    """A configuration without the credentials of its tools."""
     config = msgspec.json.decode(json)
     tools = config.get("tools") if is_object(config) else None
     if is_array(tools):
@@ -112,7 +110,7 @@ def _config(json: str | bytes) -> Any:
 
 
 def alive(session: Session, item_id: str) -> Item | None:
-    """An item that is there and no tombstone."""
+    """The item; None if it does not exist or was deleted."""
     item = session.items.get(item_id)
     return None if item is None or item.status == "deleted" else item
 
@@ -123,7 +121,7 @@ def shown(session: Session) -> list[str]:
 
 
 def item_view(item: Item) -> dict[str, Any]:
-    """An item with its parts, and with its call if it is one."""
+    """An item with its parts and its call."""
     return {
         **item_head(item),
         "parts": [part_view(part) for part in item.parts],
@@ -132,7 +130,7 @@ def item_view(item: Item) -> dict[str, Any]:
 
 
 def item_head(item: Item) -> dict[str, Any]:
-    """What an item is, without its text."""
+    """The fields of an item without its text."""
     placement, cut = item.placement, item.truncation
     return {
         "type": item.type,
@@ -149,12 +147,12 @@ def item_head(item: Item) -> dict[str, Any]:
 
 
 def part_view(part: Part) -> dict[str, Any]:
-    """A part of an item, with its text as it came."""
+    """A part of an item, with its text in chunks."""
     return {**part_head(part), "chunks": part.text.chunks()}
 
 
 def part_head(part: Part) -> dict[str, Any]:
-    """What a part is, without its text."""
+    """The fields of a part without its text."""
     head: dict[str, Any] = {"type": part.type, "final": part.final}
     if part.failure is not None:
         head["failure"] = part.failure
@@ -164,12 +162,12 @@ def part_head(part: Part) -> dict[str, Any]:
 
 
 def call_view(call: Call) -> dict[str, Any]:
-    """A call, its output, an approval or a list of tools; arguments as they came."""
+    """A call, output, approval or tool list, with its arguments in chunks."""
     return {**call_head(call), "arguments": call.arguments.chunks()}
 
 
 def call_head(call: Call) -> dict[str, Any]:
-    """What a call is, without its arguments; of tools that are listed the names."""
+    """The fields of a call without its arguments; only the names of listed tools."""
     mcp = call.mcp
     return {
         "name": call.name,
@@ -187,7 +185,7 @@ def call_head(call: Call) -> dict[str, Any]:
 
 
 def translation_view(translation: Translation | None) -> dict[str, Any] | None:
-    """The two texts of a translation as they came, and its configuration."""
+    """The texts of a translation in chunks, and its configuration."""
     if translation is None:
         return None
     return {
@@ -198,7 +196,7 @@ def translation_view(translation: Translation | None) -> dict[str, Any] | None:
 
 
 def translation_head(translation: Translation) -> dict[str, Any]:
-    """What a translation is, without its texts."""
+    """The fields of a translation without its texts."""
     confirmed = translation.confirmed
     return {
         "confirmed": None if confirmed is None else _config(confirmed),
@@ -207,7 +205,7 @@ def translation_head(translation: Translation) -> dict[str, Any]:
 
 
 def response_view(response: Response) -> dict[str, Any]:
-    """A response with the latencies of its turn, in ms as in `TurnTimes`."""
+    """A response with the latencies of its turn in ms, as in `TurnTimes`."""
     times = turn_times(response)
     return {
         "status": response.status,
@@ -223,7 +221,7 @@ def response_view(response: Response) -> dict[str, Any]:
 
 
 def activity_view(activity: Activity) -> dict[str, Any]:
-    """Who is heard just now, and how the microphone and the speaker are set."""
+    """The speakers, and the state of the microphone and the volume."""
     return {
         "speaking_item": activity.speaking_item,
         "playing": activity.playing,
@@ -246,12 +244,12 @@ def usage_view(session: Session) -> dict[str, Any]:
 
 @of_session
 def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
-    """The session as plain JSON values, as it is read at its end.
+    """The session as JSON values, for the end of a session.
 
-    ``items`` are those of the conversation in their order, the cleared ones too, then
-    those beside it. ``text`` of a call is its arguments, of a function's output
-    its output; of others it is trimmed as in ``transcript``. Dollars are rounded to
-    nine decimals. ``prices`` are those of `select_cost`.
+    ``items`` are the items of the conversation in order, cleared ones included, then
+    the out-of-band ones. The ``text`` of a call is its arguments, that of a function
+    output the output, any other is stripped as in ``transcript``. Dollars are rounded
+    to nine decimals. ``prices`` are as in `select_cost`.
     """
     responses, dedup = session.responses, session.dedup
     cost = select_cost(session, prices)
@@ -259,7 +257,7 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
         "id": session.id,
         "status": session.connection.status.value,
         "transcript": [_line(session, line) for line in select_transcripts(session)],
-        "items": [_entry(item) for item in _every(session)],
+        "items": [_entry(item) for item in _all_items(session)],
         "responses": [
             {"id": response_id, "status": responses.by_id[response_id].status}
             for response_id in responses.order
@@ -279,7 +277,7 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
 
 
 def _money(cost: Cost) -> dict[str, Any]:
-    """The cost without the noise of binary fractions; a token costs more than that."""
+    """The cost, rounded far below the price of one token."""
     return {
         name: round(value, _DECIMALS) if isinstance(value, float) else value
         for name, value in plain(cost).items()
@@ -290,8 +288,8 @@ def _line(session: Session, line: Transcript) -> dict[str, Any]:
     return {**plain(line), "metadata": select_metadata(session, line.item_id)}
 
 
-def _every(session: Session) -> Iterator[Item]:
-    """All items that are not deleted: the conversation's, then those beside it."""
+def _all_items(session: Session) -> Iterator[Item]:
+    """All items except deleted ones: those of the conversation first."""
     order = dict.fromkeys(session.conversation.order)
     for response_id in session.responses.order:
         order |= dict.fromkeys(session.responses.by_id[response_id].item_ids)
