@@ -1,4 +1,4 @@
-"""Function calls: arguments as they come, outputs, and our tools at work."""
+"""Function calls: arguments, outputs, and the tools that the client runs."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def call(session: Session, item_id: str = "i") -> Call | None:
     ],
 )
 def test_arguments(frames: list[Frame], expected: Call | None) -> None:
-    """They grow, the final ones replace them, and only their item makes them whole."""
+    """Deltas append, final arguments replace them, the item sets `complete`."""
     assert expected == call(fold_frames(*frames))
 
 
 def test_a_call_stands_in_the_conversation_by_its_first_delta() -> None:
-    """With its type, no role, and its response."""
+    """The first delta creates the item with its type, its response and no role."""
     session = fold_frames(grown("{"))
     item = session.items["i"]
 
@@ -98,7 +98,7 @@ def test_a_call_stands_in_the_conversation_by_its_first_delta() -> None:
 
 
 def test_late_arguments_are_counted() -> None:
-    """After the final ones, and for a call that is deleted."""
+    """A delta after the final arguments, or for a deleted call, counts as late."""
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
     session = fold_frames(shown(), grown("x"), deleted, grown("x"), closed("x"))
 
@@ -108,7 +108,7 @@ def test_late_arguments_are_counted() -> None:
 
 @pytest.mark.parametrize("frames", [*permutations([grown("{}"), shown(), output()])])
 def test_the_output_finds_its_call(frames: list[Frame]) -> None:
-    """Whichever comes first."""
+    """A call and its output are linked by ``call_id``, in any order of arrival."""
     session = fold_frames(*frames)
 
     assert Call("c", "f", Rope("{}"), True, True, "5") == call(session)
@@ -117,14 +117,14 @@ def test_the_output_finds_its_call(frames: list[Frame]) -> None:
 
 
 def test_a_deleted_call_takes_no_output() -> None:
-    """Nothing brings it back."""
+    """An output does not restore a deleted call."""
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
 
     assert call(fold_frames(shown(), deleted, output())) is None
 
 
 def test_the_arguments_that_a_cut_off_response_left_open() -> None:
-    """They will not grow, and are not whole."""
+    """The end of a cancelled response makes open arguments final, not complete."""
     done = {"type": "response.done", "response": {"id": "r", "status": "cancelled"}}
     session = fold_frames(grown('{"a"'), done)
 
@@ -133,7 +133,7 @@ def test_the_arguments_that_a_cut_off_response_left_open() -> None:
 
 
 def test_whole_and_then_cut_off() -> None:
-    """The service's last word counts: a tool must not run on those arguments."""
+    """An incomplete call in `response.done` overrides a complete one."""
     done = {
         "type": "response.done",
         "response": {
@@ -169,7 +169,7 @@ UNTOUCHED = (False, False, None)
 def test_a_tool_at_work(
     facts: list[Frame], running: bool, answered: bool, error: str | None
 ) -> None:
-    """From started to finished; an error is forgotten when it runs again."""
+    """Tool facts set `running`, `answered` and `error`; a new run clears the error."""
     found = call(fold_frames(shown(), *facts))
 
     expected = Call("c", "f", Rope("{}"), True, True, None, error, running, answered)
@@ -193,7 +193,7 @@ GIVEN = out({"type": "function_call_output", "call_id": "c", "output": "1"})
     ],
 )
 def test_a_call_whose_output_was_sent(sent: Record, answered: bool) -> None:
-    """Nobody need run it, though the service has yet to show the output."""
+    """A sent output marks its call as answered before the service echoes it."""
     before = fold([to_record(shown())])
     after = reduce(before, sent)
     session = after.sessions["s"]
@@ -207,20 +207,20 @@ def test_a_call_whose_output_was_sent(sent: Record, answered: bool) -> None:
 
 
 def test_a_tool_that_failed_is_a_problem() -> None:
-    """With its line, and the item that asked for it."""
+    """The problem has the error message and the id of the call's item."""
     session = fold_frames(shown(), {**FINISHED, "error": "oh"})
 
     assert (Problem("tool_failed", "oh", None, "i", 1000.2),) == session.problems
 
 
 def test_a_tool_of_a_deleted_call() -> None:
-    """Nobody waits for it."""
+    """Tool facts do not restore a deleted call."""
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
 
     assert call(fold_frames(shown(), deleted, STARTED, FINISHED)) is None
 
 
-# --- Whole or cut off -----------------------------------------------------------
+# --- Complete or incomplete -----------------------------------------------------
 
 CREATED: Frame = {
     "type": "response.created",
@@ -238,14 +238,14 @@ def ended(status: str, *items: Frame) -> Frame:
 
 
 def pending(*frames: Frame) -> list[str]:
-    """The arguments of the calls that somebody would run."""
+    """The arguments of the pending calls."""
     calls = select_pending_calls(fold_frames(CREATED, begun("in_progress"), *frames))
     return [str(each.arguments) for each in calls]
 
 
 @pytest.mark.parametrize("status", ["in_progress", None, "incomplete"])
 def test_a_call_of_a_cancelled_response_is_not_run(status: str | None) -> None:
-    """Unless it says that it was whole: its arguments are cut off (API, tools)."""
+    """It is pending only if its own item is `completed`."""
     cut = shown(status, '{"a"')["item"]
 
     assert pending(grown('{"a"'), ended("cancelled", cut)) == []
@@ -254,7 +254,7 @@ def test_a_call_of_a_cancelled_response_is_not_run(status: str | None) -> None:
 
 
 def test_a_call_that_is_done_and_in_progress() -> None:
-    """It contradicts itself, so its response tells whether it is whole."""
+    """The status of the response decides whether the call is complete."""
     done = shown("in_progress", '{"a"')
 
     assert pending(grown('{"a"'), done) == []
@@ -263,7 +263,7 @@ def test_a_call_that_is_done_and_in_progress() -> None:
 
 
 def test_a_call_is_not_whole_before_its_arguments() -> None:
-    """Some services announce it as completed, with nothing in it."""
+    """Some services announce a call as `completed` without arguments."""
     early = begun("completed")
 
     assert pending(early) == []
@@ -273,9 +273,9 @@ def test_a_call_is_not_whole_before_its_arguments() -> None:
 
 @pytest.mark.parametrize("late", [closed('{"a":1}'), shown(arguments='{"a":1}')])
 def test_arguments_that_come_behind_an_empty_call(late: Frame) -> None:
-    """Final ones take the place of none, also where the call was shown whole."""
+    """Final arguments replace empty ones, even if the item was already complete."""
     assert pending(shown(arguments=""), late) == ['{"a":1}']
-    # What is whole stays.
+    # Complete arguments stay unchanged.
     assert pending(shown(arguments="{}"), late) == ["{}"]
 
 
@@ -318,12 +318,12 @@ def wire_call(arguments: str = "", **fields: Any) -> events.FunctionCallItem:
 def test_arguments_that_are_shown(
     known: Call | None, wire: Any, done: bool, expected: Call
 ) -> None:
-    """They take the place of what came, unless that is whole or newer."""
+    """They replace the known arguments, unless those are complete or newer."""
     assert expected == merge_call(Item("i", call=known), wire, done=done).call
 
 
 def test_what_is_no_call() -> None:
-    """It is left alone."""
+    """An item without a call stays the same object."""
     item = Item("i")
 
     assert item is merge_call(item, events.ItemReference(id="x"), done=True)
@@ -342,7 +342,7 @@ MCP = McpCall("maps", "q", None, (McpTool("t", "{}"),))
     ],
 )
 def test_what_is_left_out_stays(wire: Any) -> None:
-    """A later copy that says less takes nothing away."""
+    """A later copy of an item does not clear the fields that it omits."""
     known = Call(None, "t", Rope("{}"), True, True, "5", "oh", mcp=MCP)
 
     assert known == merge_call(Item("i", call=known), wire, done=True).call
@@ -358,7 +358,7 @@ def test_what_is_left_out_stays(wire: Any) -> None:
     ],
 )
 def test_the_end_of_a_call(type: str, status: str, expected: Call) -> None:
-    """Its arguments are closed; only a tool of ours can still be at work."""
+    """The end makes the arguments final; only a function can still be running."""
     item = close_call(Item("i", type, call=Call(running=True)), status)
 
     assert expected == item.call
@@ -366,7 +366,7 @@ def test_the_end_of_a_call(type: str, status: str, expected: Call) -> None:
 
 
 def test_both_sides_of_a_call() -> None:
-    """They find each other by what both name; what names nothing is left alone."""
+    """Call and answer are linked by the id that they share, if there is one."""
     session = Session("s")
     for item in (
         Item("i", "function_call", call=Call("c", mcp=McpCall())),
@@ -389,7 +389,7 @@ def test_both_sides_of_a_call() -> None:
 
 
 def test_a_side_that_is_gone() -> None:
-    """A tombstone is handed nothing."""
+    """A deleted call gets no output."""
     gone = Item("i", "function_call", "deleted")
     output = Item("o", "function_call_output", call=Call("c", output="5"))
     session = put_item(put_item(Session("s"), output), gone)
@@ -425,13 +425,13 @@ def test_a_side_that_is_gone() -> None:
     ],
 )
 def test_what_answers_a_call(wire: Any, expected: Call) -> None:
-    """An output, a permission, or why there is none."""
+    """The call has the output, the approval or the error of the item."""
     assert merge_call(Item("i"), wire, done=True).call == expected
 
 
 @pytest.mark.parametrize("first", ["asks", "says"])
 def test_a_permission_reaches_what_asked_for_it(first: str) -> None:
-    """Whichever of them is known first; told again, it changes nothing."""
+    """The approval is copied to its request, in any order; a repeat changes nothing."""
     items = {
         "asks": Item("asks", "mcp_approval_request", call=Call(mcp=McpCall("m", "q"))),
         "says": Item(

@@ -34,9 +34,9 @@ from ..catalogue import EVERY
 from ..strategies import EITHER, examples, hostile, legal, mixed, scripts
 from ..talk import Frame, Service, changed, fold_frames, to_record
 
-#: Looking at a whole state costs more than a record: it is done after each so many.
+#: The number of records between two checks of a whole state, which are expensive.
 STRIDE = 8
-#: A place in a stream, modulo its length.
+#: An index into a stream, modulo its length.
 PLACES = st.integers(0, 2_000)
 
 
@@ -45,13 +45,12 @@ def without_dedup(session: Session) -> Session:
 
 
 def earlier(before: State, name: str) -> Session:
-    """The session before, which is empty where it was not there."""
+    """The session in the earlier state; an empty one if it did not exist."""
     return before.sessions.get(name) or Session(name)
 
 
 def moved(before: State, after: State, *names: str) -> set[tuple[str, str]]:
-    """The nodes that are not the same object, `dedup` aside: of all sessions, or of
-    these."""
+    """The nodes of these sessions, or of all, that are not the same object."""
     return {
         (name, node)
         for name in names or after.sessions
@@ -60,14 +59,13 @@ def moved(before: State, after: State, *names: str) -> set[tuple[str, str]]:
     }
 
 
-# --- Legal streams fold to what they say ----------------------------------------------
+# --- The state after legal streams ----------------------------------------------------
 
 
 @examples(500)
 @given(scripts(4))
 def test_legal_streams_fold_to_their_words(script: Script) -> None:
-    """Every line stands with its words, in order, and nothing is counted odd. When all
-    responses are done no answer can grow, and no response is active."""
+    """All lines have their text, in order, and all replies end."""
     session = fold(to_records(script.frames)).sessions["s"]
     dedup = session.dedup
     lines = select_transcripts(session)
@@ -83,7 +81,7 @@ def test_legal_streams_fold_to_their_words(script: Script) -> None:
 @examples(500)
 @given(scripts(3), st.integers(0, STRIDE - 1))
 def test_legal_streams_agree_with_the_plain_model(script: Script, first: int) -> None:
-    """After any record, texts, statuses and order are what plain dicts say."""
+    """After any record, the session equals a model in plain dicts."""
     model, state = Model(), State()
     stream = to_records(script.frames)
     for number, record in enumerate(stream, start=first):
@@ -94,14 +92,13 @@ def test_legal_streams_agree_with_the_plain_model(script: Script, first: int) ->
     model.check(state.sessions["s"])
 
 
-# --- Nothing breaks it ----------------------------------------------------------------
+# --- Robustness -----------------------------------------------------------------------
 
 
 @examples(500)
 @given(EITHER)
 def test_no_stream_raises(stream: Stream) -> None:
-    """Whatever comes, the state is whole, and can be read, viewed and dumped; it comes
-    back equal from its bytes, and gives the same bytes again."""
+    """Any state is consistent, can be viewed, and equals its loaded dump."""
     state = fold(stream)
     event(f"{len(stream) // 50 * 50} records or more")
     for session in state.sessions.values():
@@ -116,7 +113,7 @@ def test_no_stream_raises(stream: Stream) -> None:
 
 
 def check_whole(session: Session) -> None:
-    """What holds of every session: nothing in it points nowhere."""
+    """Check the invariants of a session: every reference has its target."""
     order = list(session.conversation.order)
     assert len(set(order)) == len(order) == len(session.conversation.order)
     assert set(order) <= set(session.items)
@@ -136,8 +133,7 @@ def check_whole(session: Session) -> None:
 @examples(500)
 @given(EITHER)
 def test_a_step_shares_and_never_mutates(stream: Stream) -> None:
-    """A node that is equal to the one before is the one before, and a state dumps to
-    the same bytes after later records as when it was made."""
+    """An equal node is the same object, and an earlier state never changes."""
     before = State()
     kept = [(before, dump(before))]
     for number, record in enumerate(stream):
@@ -156,7 +152,7 @@ def test_a_step_shares_and_never_mutates(stream: Stream) -> None:
 @examples(500)
 @given(EITHER, PLACES)
 def test_duplicates_change_only_dedup(stream: Stream, place: int) -> None:
-    """An event whose id was seen in its epoch leaves every node but the dedup."""
+    """An event whose id was seen in its epoch changes only the dedup node."""
     seen = stream[: place % (len(stream) + 1)]
     before = fold(seen)
     for again in known(seen):
@@ -167,8 +163,7 @@ def test_duplicates_change_only_dedup(stream: Stream, place: int) -> None:
 
 
 def known(stream: list[Record]) -> list[Record]:
-    """Those with an id that the window has: of the last 500, of sessions that were not
-    forgotten since."""
+    """The records of the last 500 whose ids are in the dedup window."""
     found: list[Record] = []
     forgotten: set[str] = set()
     for record in reversed(stream[-500:]):
@@ -183,13 +178,13 @@ def known(stream: list[Record]) -> list[Record]:
     return found
 
 
-# --- The same facts, told otherwise ---------------------------------------------------
+# --- The same facts in another form ---------------------------------------------------
 
 
 @examples(500)
 @given(scripts(3), st.binary(min_size=1, max_size=16))
 def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
-    """The same words in other pieces fold to the same session."""
+    """The same text in other deltas folds to the same session."""
     split: list[Frame] = []
     for frame in script.frames:
         text = frame.get("delta")
@@ -201,7 +196,7 @@ def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
             {**frame, "event_id": f"{frame['event_id']}.{n}", "delta": piece}
             for n, piece in enumerate((text[:at], text[at:]))
         ]
-    # At no time, because splitting makes more of them.
+    # Without times, because the split stream has more records.
     whole, pieces = (
         fold([to_record(frame, dir=direction(frame), at=None) for frame in frames])
         for frames in (script.frames, split)
@@ -213,7 +208,7 @@ def test_splitting_deltas_changes_no_text(script: Script, cuts: bytes) -> None:
 @examples(500)
 @given(hostile(legal(2, sessions=3)))
 def test_sessions_are_isolated(stream: Stream) -> None:
-    """Sessions that mix, with the same ids, fold as each does alone."""
+    """Interleaved sessions with the same ids fold as each does alone."""
     together = fold(stream).sessions
     for name in {record.session for record in stream}:
         alone = fold([record for record in stream if record.session == name])
@@ -231,7 +226,7 @@ def test_sessions_are_isolated(stream: Stream) -> None:
 def test_events_of_independent_items_commute(
     kinds: list[str], choices: bytes, cut: bool
 ) -> None:
-    """However events of several items mix, each gets the same text, status and role."""
+    """Interleaving does not change the text, status or role of an item."""
     service = Service()
     response = service.begin()
     begun = list(service.frames)
@@ -270,7 +265,7 @@ def essence(session: Session) -> dict[str, Any]:
 @examples(500)
 @given(EITHER, PLACES)
 def test_snapshot_and_tail_equal_the_full_fold(stream: Stream, place: int) -> None:
-    """A fold that stops, is dumped, loaded and goes on ends where one go does."""
+    """A fold resumed from a dumped state gives the same state as one full fold."""
     at = place % (len(stream) + 1)
     resumed = fold(stream[at:], load(dump(fold(stream[:at]))))
 
@@ -280,7 +275,7 @@ def test_snapshot_and_tail_equal_the_full_fold(stream: Stream, place: int) -> No
 @examples(500)
 @given(EITHER, st.integers(1, 9))
 def test_patches_make_the_next_view(stream: Stream, step: int) -> None:
-    """The patch of some records, applied to the view before, is the view after."""
+    """The patch of some records turns the view before into the view after."""
     before = State()
     pages: dict[str, Any] = {}
     for number, at in enumerate(range(0, len(stream), step)):
@@ -291,7 +286,7 @@ def test_patches_make_the_next_view(stream: Stream, step: int) -> None:
             page = pages.get(name) if name in before.sessions else view(old)
             changes = patch(old, new, *(r for r in some if r.session == name))
             pages[name] = apply(page, msgspec.json.decode(msgspec.json.encode(changes)))
-            # Nothing mends a page that went wrong: not every one must be looked at.
+            # An error in a page persists, so a check of every STRIDE-th page is enough.
             if number % STRIDE == 0:
                 assert view(new) == pages[name]
         before = after
@@ -317,7 +312,7 @@ def test_the_window_of_ids_is_of_the_epoch() -> None:
 
 
 def test_a_stray_of_an_older_epoch_does_not_wipe_the_window() -> None:
-    """A record of the old connection between two of the new one doubles no text."""
+    """A late record of an earlier connection does not reset the dedup window."""
     delta = {
         "type": "response.output_text.delta",
         "event_id": "e",
@@ -339,7 +334,7 @@ def test_a_stray_of_an_older_epoch_does_not_wipe_the_window() -> None:
 
 
 def test_an_id_is_remembered_for_512_events() -> None:
-    """The window holds at least the last 512 ids, and not all for ever."""
+    """The window holds at least the last 512 ids and at most 1,024."""
     first = {"type": "rate_limits.updated", "event_id": "first", "rate_limits": []}
     rest = [{**first, "event_id": f"e{n}"} for n in range(3000)]
     near = fold_frames(first, *rest[:511], first)
@@ -351,7 +346,7 @@ def test_an_id_is_remembered_for_512_events() -> None:
 
 @pytest.mark.parametrize("dir", ["out", "local"])
 def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
-    """What a client sends is a wish: nothing changes but the dedup."""
+    """A server event that was sent or recorded locally changes only the dedup node."""
     service = Service()
     service.typed("hello")
     record = to_record(service.frames[0], dir=dir)
@@ -361,7 +356,7 @@ def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
 
 @pytest.mark.parametrize("fact", ["forgotten", "closed", "muted"])
 def test_local_facts_do_not_come_from_the_wire(fact: str) -> None:
-    """A service that sends our facts is not believed."""
+    """A local fact that the service sends is ignored."""
     before = fold(to_records([{"type": "duologue.connected"}]))
     frame = {"type": f"duologue.{fact}", "muted": True}
     after = reduce(before, to_record(frame, dir="in"))
@@ -370,7 +365,7 @@ def test_local_facts_do_not_come_from_the_wire(fact: str) -> None:
 
 
 def test_forgotten_takes_the_session_out() -> None:
-    """`duologue.forgotten` leaves no trace, and is nothing where there was none."""
+    """`duologue.forgotten` removes a session; an unknown one is ignored."""
     state = fold(to_records([{"type": "duologue.connected"}]))
     forgotten = to_record({"type": "duologue.forgotten"})
 
@@ -379,12 +374,12 @@ def test_forgotten_takes_the_session_out() -> None:
 
 
 def test_handlers_are_of_the_catalogue() -> None:
-    """Every handler is for a class that decoding can give."""
+    """Every handler is for an event class of the catalogue."""
     assert set() == set(HANDLERS) - set(EVERY)
 
 
 def test_unknown_and_malformed_are_counted() -> None:
-    """What cannot be used changes no node but `dedup`."""
+    """Unknown and malformed events change only the dedup node."""
     state = reduce(State(), to_record({"type": "response.dreamt"}))
     state = reduce(state, to_record(b"\xff"))
     session = state.sessions["s"]

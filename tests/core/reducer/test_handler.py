@@ -1,4 +1,4 @@
-"""Which records can change state."""
+"""The direction in which records change the state, and the setters of the nodes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from ..talk import to_record, to_records
     ],
 )
 def test_things_count_from_where_they_come_from(type: str, dir: Any) -> None:
-    """The service's as received, ours as sent, local ones as local."""
+    """Server events count if received, client events if sent, local facts if local."""
     frame = {"type": type, "response": {}, "muted": True}
 
     assert [dir] == [
@@ -50,7 +50,7 @@ def test_things_count_from_where_they_come_from(type: str, dir: Any) -> None:
 
 
 def test_an_item_takes_its_place() -> None:
-    """That of its id, and of no other."""
+    """The item replaces the one with its id; other items stay."""
     other, old, new = Item("o"), Item("i"), Item("i", role="user")
     session = Session("s", items=Map({"o": other, "i": old}))
 
@@ -58,7 +58,7 @@ def test_an_item_takes_its_place() -> None:
 
 
 def test_the_same_session_where_the_node_says_the_same() -> None:
-    """So that "nothing changed" is a question of identity."""
+    """An equal node gives the same session object."""
     session = Session("s")
 
     assert session is put_activity(session, Activity())
@@ -66,7 +66,7 @@ def test_the_same_session_where_the_node_says_the_same() -> None:
 
 
 def test_another_session_where_it_does_not() -> None:
-    """All its other nodes are the same objects."""
+    """A changed node gives a new session that shares all other nodes."""
     session = Session("s")
     activity, connection = Activity(muted=True), Connection(epoch=1)
 
@@ -75,7 +75,7 @@ def test_another_session_where_it_does_not() -> None:
 
 
 def test_a_reason_takes_the_place_of_the_bare_fact() -> None:
-    """Of the same kind and item; others are left alone."""
+    """A problem replaces the one of the same kind and item; other problems stay."""
     bare, other = Problem("k", "failed", None, "i"), Problem("k", "oh", None, "j")
     session = add_problem(add_problem(Session("s"), other), bare)
     blamed = put_problem(session, Problem("k", "why", "c", "i", 5.0))
@@ -88,7 +88,7 @@ CREATED: Any = {"type": "response.created", "response": {"id": "r"}}
 
 
 def test_times_that_are_known() -> None:
-    """A response that has them is left as it is."""
+    """Equal turn times give the same session object."""
     session = fold(to_records([CREATED])).sessions["s"]
     response = session.responses.by_id["r"]
 

@@ -1,4 +1,4 @@
-"""Who is speaking: the user's turns, the playing of replies, mute and volume."""
+"""Input audio: the user's speech, playing replies, and local facts about audio."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def timed(*frames: tuple[float | None, Frame]) -> Session:
     ],
 )
 def test_who_is_heard(frames: list[Frame], expected: str | None) -> None:
-    """The user comes first; playing ends by its own end, by a cut or with the line."""
+    """The user takes precedence; playing ends by stop, clear or a lost connection."""
     session = fold_frames({"type": "duologue.connected"}, *frames)
 
     assert expected == select_is_speaking(session)
 
 
 def test_a_placeholder_stands_from_the_start_of_speech() -> None:
-    """Without text, not final, with the time of its beginning."""
+    """The start of speech adds an empty line, not final, with its start time."""
     (line,) = select_transcripts(fold_frames(speech("speech_started")))
 
     assert (
@@ -76,7 +76,7 @@ def test_a_placeholder_stands_from_the_start_of_speech() -> None:
 
 
 def test_the_end_of_speech_is_before_the_silence() -> None:
-    """The service says "stopped" after the silence that it waits for."""
+    """Speech ends the silence duration before ``speech_stopped``."""
     detection = {"type": "server_vad", "silence_duration_ms": 500}
     service = Service()
     service.created(audio={"input": {"turn_detection": detection}})
@@ -92,7 +92,7 @@ def test_the_end_of_speech_is_before_the_silence() -> None:
 
 @pytest.mark.parametrize("silence", [10**400, -5, None, "500", True])
 def test_strange_silences(silence: Any) -> None:
-    """They count for nothing."""
+    """An invalid silence duration counts as zero."""
     detection = {"type": "server_vad", "silence_duration_ms": silence}
     service = Service()
     service.created(audio={"input": {"turn_detection": detection}})
@@ -114,7 +114,7 @@ def test_without_times_there_are_none() -> None:
 
 
 def test_local_facts() -> None:
-    """Mute, volume, the playing position and cleared transcripts are in state."""
+    """Mute, volume, the playing position and cleared transcripts are in the state."""
     service = Service()
     item = service.typed("hello")
     session = fold_frames(
@@ -151,7 +151,7 @@ def test_local_facts() -> None:
     ],
 )
 def test_the_same_again_changes_nothing(frame: Frame) -> None:
-    """A fact that is known already leaves every node but the dedup."""
+    """A repeated fact changes only the dedup node."""
     state = fold(to_records([speech("speech_started"), frame]))
     again = fold([to_record(frame, at=2000.0)], state)
     before, after = state.sessions["s"], again.sessions["s"]
@@ -173,7 +173,7 @@ CLEARED: Frame = {"type": "input_audio_buffer.cleared"}
     ],
 )
 def test_audio_that_is_thrown_away(frames: list[Frame], expected: Any) -> None:
-    """No words of it will come, so its line closes; what is committed stays."""
+    """Clearing the buffer closes the uncommitted line; a committed one stays open."""
     session = fold_frames(speech("speech_started"), *frames)
     item = session.items["u"]
 
@@ -185,7 +185,7 @@ def test_audio_that_is_thrown_away(frames: list[Frame], expected: Any) -> None:
 
 
 def test_audio_that_is_thrown_away_after_its_item_is_complete() -> None:
-    """It was not thrown away."""
+    """Clearing the buffer does not change a completed item."""
     item = {"id": "u", "type": "message", "role": "user", "status": "completed"}
     done = {"type": "conversation.item.done", "item": {**item, "content": []}}
     session = fold_frames(speech("speech_started"), done, CLEARED)
@@ -195,12 +195,12 @@ def test_audio_that_is_thrown_away_after_its_item_is_complete() -> None:
 
 
 def test_nothing_to_throw_away() -> None:
-    """Without speech it says nothing."""
+    """Without speech, clearing the buffer changes nothing."""
     assert changed(Session("s"), fold_frames(CLEARED)) == []
 
 
 def test_silence_is_a_line_too() -> None:
-    """Of the user, without words, final from the start; the model answers it."""
+    """A timeout adds a final, empty line of the user, which the model answers."""
     times = {"audio_start_ms": 0, "audio_end_ms": 6000}
     timeout = {**speech("timeout_triggered"), **times}
     committed = speech("committed", previous_item_id=None)
@@ -213,14 +213,14 @@ def test_silence_is_a_line_too() -> None:
 
 
 def test_silence_of_a_deleted_item() -> None:
-    """Nothing brings it back."""
+    """A timeout does not restore a deleted item."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
 
     assert fold_frames(deleted, speech("timeout_triggered")).items["u"].parts == ()
 
 
 def test_telephone_keys() -> None:
-    """The same key again is another press; the last ones are kept."""
+    """Repeated keys are separate key presses; only the last ones are kept."""
     kind = "input_audio_buffer.dtmf_event_received"
     press: Frame = {"type": kind, "event": "5", "received_at": 7}
     odd = {**press, "received_at": 2**70}
@@ -232,7 +232,7 @@ def test_telephone_keys() -> None:
 
 
 def test_a_commit_of_what_was_deleted() -> None:
-    """It does not come back."""
+    """A commit does not restore a deleted item."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
     state = fold(to_records([speech("speech_started"), deleted]))
     after = fold([to_record(speech("committed"), 3)], state)
@@ -250,7 +250,7 @@ FACTS: list[Frame] = [
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact["type"])
 def test_the_same_fact_again_changes_nothing(fact: Frame) -> None:
-    """Every node but the dedup is the same object."""
+    """A repeated local fact changes only the dedup node."""
     service = Service()
     service.typed("hello")
     before = fold(to_records([*service.frames, fact]))

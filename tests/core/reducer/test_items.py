@@ -1,4 +1,4 @@
-"""Items and the words of the user's audio."""
+"""Items of the conversation, and transcriptions of the user's audio."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lines(session: Session) -> list[tuple[str, str, bool]]:
 
 
 def test_the_users_line_stands_before_the_answer() -> None:
-    """Although its words come last."""
+    """The user's line precedes the reply even if its transcription arrives later."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -78,12 +78,12 @@ def test_the_users_line_stands_before_the_answer() -> None:
 def test_final_text_replaces_the_deltas(
     frames: list[Frame], expected: tuple[str, bool]
 ) -> None:
-    """Deltas are provisional; a null says nothing; nothing is appended after it."""
+    """Final text replaces the deltas, null keeps them, and later deltas are ignored."""
     assert [("user", *expected)] == lines(fold_frames(*frames, {"type": "error"}))
 
 
 def test_a_late_delta_is_counted() -> None:
-    """It changes no node but the dedup."""
+    """A late delta changes only the dedup node."""
     before = fold_frames(completed("hello"))
     after = fold_frames(completed("hello"), delta("lo"))
 
@@ -92,7 +92,7 @@ def test_a_late_delta_is_counted() -> None:
 
 
 def test_the_same_words_again_change_nothing() -> None:
-    """A second ``completed`` of the same text leaves the item as it is."""
+    """A second ``completed`` with the same text keeps the item object."""
     before = fold([to_record(completed("hello"))])
     after = fold([to_record(completed("hello"))], before)
 
@@ -100,7 +100,7 @@ def test_the_same_words_again_change_nothing() -> None:
 
 
 def test_a_failed_transcription_closes_the_line() -> None:
-    """It keeps the words that came, says why, and is a problem to show."""
+    """The line keeps its text and the error code, and a problem is added."""
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
     session = fold_frames(delta("he"), failed)
 
@@ -110,7 +110,7 @@ def test_a_failed_transcription_closes_the_line() -> None:
 
 @pytest.mark.parametrize("text", ["Hello", "Hel"])
 def test_words_that_come_after_a_failure(text: str) -> None:
-    """They are the words: the line did not fail any more, the problem stays known."""
+    """A later ``completed`` sets the text and clears the error; the problem stays."""
     kind = "conversation.item.input_audio_transcription"
     at = {"item_id": "u", "content_index": 0}
     session = fold_frames(
@@ -124,7 +124,7 @@ def test_words_that_come_after_a_failure(text: str) -> None:
 
 
 def test_the_same_failure_again_changes_no_item() -> None:
-    """A service says it once more on a later connection."""
+    """A repeated failure on a later connection keeps the item object."""
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {"code": "c"}}
     before = fold([to_record(failed)])
     after = fold([to_record(failed, epoch=1)], before)
@@ -134,7 +134,7 @@ def test_the_same_failure_again_changes_no_item() -> None:
 
 @pytest.mark.parametrize("index", [-1, 10**9, 10**400])
 def test_content_indexes_beyond_reason(index: int) -> None:
-    """They point nowhere, and cost neither words nor memory."""
+    """A content index out of range is ignored: it changes no text and adds no part."""
     at = {**AT, "content_index": index, "response_id": "r", "output_index": 0}
     part = {"type": "text", "text": "x"}
     session = fold_frames(
@@ -155,7 +155,7 @@ def test_content_indexes_beyond_reason(index: int) -> None:
 
 @pytest.mark.parametrize("content", [[], [{"type": "input_audio", "transcript": None}]])
 def test_without_transcription_the_line_closes(content: list[Frame]) -> None:
-    """Nothing comes for it, so it is final with its item; the beta has no ``done``."""
+    """The item closes its line; the beta sends no ``done``."""
     service = Service()
     service.created(audio={"input": {"transcription": None}})
     item = message("u", "user", content)
@@ -178,7 +178,7 @@ def test_without_transcription_the_line_closes(content: list[Frame]) -> None:
     ],
 )
 def test_with_transcription_the_line_stays_open(config: Frame) -> None:
-    """As long as words may come, as far as is known."""
+    """The line stays open unless transcription is known to be off."""
     service = Service()
     service.created(**config)
     service.end_speech(service.start_speech())
@@ -187,7 +187,7 @@ def test_with_transcription_the_line_stays_open(config: Frame) -> None:
 
 
 def test_deleted_items_stay_deleted() -> None:
-    """What comes for a tombstone changes nothing but the dedup."""
+    """Events for a deleted item change only the dedup node."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
     failed = {"type": f"{TRANSCRIPTION}.failed", **AT, "error": {}}
     item = message("u", "user", [{"type": "input_text", "text": "x"}])
@@ -230,7 +230,7 @@ def said(text: str, item_id: str = "a") -> Frame:
 @pytest.mark.parametrize("text", ["", None])
 @pytest.mark.parametrize("type", ["output_audio", "output_text"])
 def test_an_empty_text_does_not_blank_it(type: str, text: str | None) -> None:
-    """The service forgets the words of truncated audio, we do not."""
+    """The state keeps the text of truncated audio, which the service drops."""
     part = {"type": type, "transcript": text, "text": text}
     echo = {
         "type": "conversation.item.done",
@@ -242,7 +242,7 @@ def test_an_empty_text_does_not_blank_it(type: str, text: str | None) -> None:
 
 
 def test_a_re_seeded_echo_changes_nothing() -> None:
-    """On the next connection our own items come back, in another form."""
+    """An echo of a re-seeded item on the next connection changes nothing."""
     service = Service()
     service.created()
     user = service.spoken("hello there")
@@ -270,7 +270,7 @@ def test_a_re_seeded_echo_changes_nothing() -> None:
 
 
 def test_created_and_added_are_one_item() -> None:
-    """A service may send both names: the item is there once."""
+    """``created`` and ``added`` of the same item give one item."""
     item = message("u", "user", [{"type": "input_text", "text": "a"}])
     frames = [
         {"type": f"conversation.item.{t}", "item": item, "previous_item_id": None}
@@ -281,7 +281,7 @@ def test_created_and_added_are_one_item() -> None:
 
 
 def test_calls_and_unknown_items_are_no_lines() -> None:
-    """They are items, in their place, not in the transcript."""
+    """Calls and unknown items are in the order but not in the transcript."""
     items: list[Frame] = [
         {
             "id": "c",
@@ -316,7 +316,7 @@ def test_calls_and_unknown_items_are_no_lines() -> None:
 
 
 def test_done_for_a_tombstone_without_transcription() -> None:
-    """It gets no part."""
+    """A deleted item gets no part."""
     service = Service()
     service.created(audio={"input": {"transcription": None}})
     user = service.start_speech()
@@ -327,7 +327,7 @@ def test_done_for_a_tombstone_without_transcription() -> None:
 
 
 def test_the_conversation_has_a_name() -> None:
-    """Where a service tells it; an empty one says nothing."""
+    """``conversation.created`` sets its id; an empty id changes nothing."""
     frame = {"type": "conversation.created", "conversation": {"id": "conv_1"}}
     before = fold([to_record(frame)])
     after = fold([to_record(frame), to_record({**frame, "conversation": {}})], before)
@@ -350,7 +350,7 @@ def segment(name: str, text: str, **fields: Any) -> Frame:
     ],
 )
 def test_segments_stand_beside_the_text(frames: list[Frame]) -> None:
-    """Who said what, once each; the words come by deltas and ``completed``."""
+    """Segments are kept once per id and do not change the text."""
     session = fold_frames(delta("hel"), *frames, completed("hello you"))
     part = Part("input_audio", Rope("hello you"), True, segments=(ONE, TWO))
 
@@ -358,7 +358,7 @@ def test_segments_stand_beside_the_text(frames: list[Frame]) -> None:
 
 
 def test_segments_come_first_and_last() -> None:
-    """They open the line, and are kept after its final text and its audio."""
+    """A segment opens the line, and one after the final text and audio is kept too."""
     at = {"item_id": "u", "response_id": "r", "content_index": 0}
     audio = {"type": "response.output_audio.delta", **at, "delta": "AAAA"}
     first = fold_frames(segment("1", "hello"))
@@ -371,7 +371,7 @@ def test_segments_come_first_and_last() -> None:
 
 
 def test_segments_of_nothing() -> None:
-    """A tombstone takes none, nor does an index beyond reason; the last ones stay."""
+    """Deleted items and indexes out of range get no segment; only the last are kept."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
     many = [segment(str(n), "x") for n in range(MAX_SEGMENTS + 5)]
     gone = fold_frames(segment("1", "a"), deleted, segment("2", "b"))
@@ -392,7 +392,7 @@ SPOKEN: Frame = {"type": "audio", "transcript": "good day", "audio": "AAAA"}
 
 @pytest.mark.parametrize("content", [[], [{"type": "audio"}], [SPOKEN], [SPOKEN] * 2])
 def test_retrieved_never_blanks_or_doubles(content: list[Frame]) -> None:
-    """Words that are final stay, as does the mark where they were cut off."""
+    """A retrieved item changes neither the final text nor the truncation."""
     service = Service()
     item_id = service.reply("good day, sir")
     at = {"item_id": item_id, "content_index": 0, "audio_end_ms": 5}
@@ -417,12 +417,12 @@ def test_retrieved_never_blanks_or_doubles(content: list[Frame]) -> None:
 def test_retrieved_fills_in_what_was_missed(
     frames: list[Frame], expected: tuple[str, bool]
 ) -> None:
-    """An item that we never saw is there from then on, with the words it has."""
+    """A retrieved item that was unknown is added with its text."""
     assert [("assistant", *expected)] == lines(fold_frames(*frames))
 
 
 def test_retrieved_while_it_is_said() -> None:
-    """The deltas go on where they were."""
+    """A retrieved item in progress does not disturb its deltas."""
     at = {"item_id": "a", "response_id": "r", "content_index": 0}
     kind = "response.output_audio_transcript.delta"
     frames = [{"type": kind, **at, "delta": text} for text in ("good ", "day, ", "sir")]
@@ -434,7 +434,7 @@ def test_retrieved_while_it_is_said() -> None:
 
 
 def test_the_phase_of_an_item() -> None:
-    """What a reasoning model says with it; an echo without it says nothing."""
+    """The phase is set by ``added``; an echo without it does not clear it."""
     item = {**message("a", "assistant", []), "phase": "commentary"}
     frames = [
         {"type": "conversation.item.added", "item": item},
@@ -446,7 +446,7 @@ def test_the_phase_of_an_item() -> None:
 
 
 def test_a_gap_is_marked() -> None:
-    """A problem to show, and the item behind which words may be missing."""
+    """A gap adds a problem and the id of the last item before it."""
     service = Service()
     gap = {"type": "duologue.gap", "reason": "overrun"}
     item_id = service.typed("hello")
@@ -460,14 +460,14 @@ def test_a_gap_is_marked() -> None:
 
 
 def test_the_last_gaps() -> None:
-    """Older ones are in the log."""
+    """Only the last gaps are kept; older ones are in the log."""
     gaps = [{"type": "duologue.gap", "reason": "x"}] * (MAX_GAPS + 5)
 
     assert len(fold_frames(*gaps).conversation.gaps) == MAX_GAPS
 
 
 def test_later_lines_show_after_clearing() -> None:
-    """Only what stood when the user cleared is gone."""
+    """Clearing hides only the lines that exist at that time."""
     service = Service()
     service.typed("old")
     service.frames.append({"type": "duologue.cleared"})
@@ -508,12 +508,12 @@ def wire_call(status: str, arguments: str) -> Frame:
     ],
 )
 def test_when_an_item_is_over(frames: list[Frame], status: str) -> None:
-    """When it is done, or comes complete and nobody is still to say it."""
+    """An item ends with ``done``, or with ``added`` if it is already complete."""
     assert status == fold_frames(*frames).items["i"].status
 
 
 def test_incomplete_once_is_incomplete_for_good() -> None:
-    """A late echo does not heal it."""
+    """A later copy does not change the status `incomplete`."""
     cut = shown(message("i", "assistant", HELLO, "incomplete"))
     echo = shown(message("i", "assistant", HELLO))
 
@@ -530,7 +530,7 @@ def test_incomplete_once_is_incomplete_for_good() -> None:
     ],
 )
 def test_its_type_and_role(item: Frame, expected: tuple[str, str]) -> None:
-    """As the service shows them, whatever a delta had made of it."""
+    """Type and role of the item replace those assumed from a delta."""
     found = fold_frames(output_delta(), shown(item, "added")).items["i"]
 
     assert expected == (found.type, found.role)
@@ -552,7 +552,7 @@ def test_its_type_and_role(item: Frame, expected: tuple[str, str]) -> None:
     ],
 )
 def test_the_same_again_changes_nothing(item: Frame, what: str) -> None:
-    """Every node but the dedup is the same object."""
+    """A repeated item changes only the dedup node."""
     before = fold([to_record(shown(item, what))])
     after = fold([to_record(shown(item, what))], before)
 
@@ -560,7 +560,7 @@ def test_the_same_again_changes_nothing(item: Frame, what: str) -> None:
 
 
 def test_a_tombstone_stays_one() -> None:
-    """Whatever is shown of it."""
+    """A later copy does not restore a deleted item."""
     deleted = {"type": "conversation.item.deleted", "item_id": "i"}
     item = {"id": "i", "type": "mcp_call", "error": {"type": "t"}}
     session = fold_frames(deleted, shown(item), shown(message("i", "user", HELLO)))
@@ -570,7 +570,7 @@ def test_a_tombstone_stays_one() -> None:
 
 
 def test_an_echo_of_an_epoch_before() -> None:
-    """What we put in again changes neither its words nor its end."""
+    """An echo on a later connection changes neither the text nor the end time."""
     again = shown(message("i", "user", [{"type": "input_text", "text": "other"}]))
     session = fold(
         [
@@ -586,12 +586,12 @@ def test_an_echo_of_an_epoch_before() -> None:
 
 @pytest.mark.parametrize("item_id", [None, ""])
 def test_an_item_without_an_id(item_id: Any) -> None:
-    """It cannot be kept."""
+    """An item without an id is ignored."""
     assert len(fold_frames(shown(message(item_id, "user", []))).items) == 0
 
 
 def test_the_phase() -> None:
-    """It stays when a later copy leaves it out."""
+    """The phase stays if a later copy leaves it out."""
     item = message("i", "assistant", HELLO)
     frames = [shown({**item, "phase": "commentary"}), shown(item)]
 
@@ -599,7 +599,7 @@ def test_the_phase() -> None:
 
 
 def test_why_a_call_failed() -> None:
-    """It is told once, and again when the reason is another."""
+    """A failed call is one problem; a new error replaces its message."""
     wire_call = {"id": "i", "type": "mcp_call", "error": {"type": "t"}}
     other = {**wire_call, "error": {"type": "t", "message": "m"}}
     session = fold_frames(
@@ -615,7 +615,7 @@ def test_why_a_call_failed() -> None:
 
 
 def test_finishing_closes_what_grows() -> None:
-    """The parts of an assistant's message and the arguments of a call."""
+    """The end of an item makes its parts and its arguments final, once."""
     item = Item("i", role="assistant", parts=(Part("output_text", Rope("a")),))
     wire_call = Item("c", "mcp_call", call=Call(running=True, mcp=McpCall("maps")))
 

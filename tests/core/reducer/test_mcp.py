@@ -1,4 +1,4 @@
-"""Tools that the service calls itself: lists, calls and approvals."""
+"""MCP tools that the service calls: lists, calls and approvals."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def seen(session: Session, item_id: str) -> tuple[str, Call | None]:
     ],
 )
 def test_how_far_a_list_is(frames: list[Frame], status: str) -> None:
-    """It is shown as done before it is known whether it failed."""
+    """The status of a list never goes back; `failed` may follow `completed`."""
     assert status == fold_frames(*frames).items["l"].status
 
 
 def test_the_tools_of_a_list() -> None:
-    """Their names and all of their JSON, in one spelling."""
+    """The tools are kept by name, with all of their JSON in canonical form."""
     session = fold_frames(
         listing("in_progress"), done(TOOLS), listing("completed"), done({**TOOLS})
     )
@@ -76,7 +76,7 @@ def test_the_tools_of_a_list() -> None:
 
 
 def test_a_list_that_failed_is_a_problem() -> None:
-    """Named by its server where that is known, and told once."""
+    """A failed list is one problem, with the label of its server if it is known."""
     known = fold_frames(done(TOOLS), listing("failed"), listing("failed"))
     unknown = fold_frames(listing("failed"))
 
@@ -132,7 +132,7 @@ MAPS = McpCall("maps")
     ],
 )
 def test_a_call(frames: list[Frame], expected: Any) -> None:
-    """A server is at work on it until it answered or failed."""
+    """A call is running until it completes or fails."""
     assert expected == seen(fold_frames(*frames), "m")
 
 
@@ -148,7 +148,7 @@ def test_a_call(frames: list[Frame], expected: Any) -> None:
     ],
 )
 def test_a_call_that_failed_is_one_problem(frames: list[Frame]) -> None:
-    """The reason takes the place of the bare fact, whichever comes first."""
+    """The reason replaces the general message, in any order of arrival."""
     (problem,) = fold_frames(*frames).problems
 
     assert (problem.kind, problem.message, problem.item_id) == (
@@ -160,7 +160,7 @@ def test_a_call_that_failed_is_one_problem(frames: list[Frame]) -> None:
 
 @pytest.mark.parametrize("known", [[], [done(CALL, "conversation.item.added")]])
 def test_a_call_that_failed_without_a_reason(known: list[Frame]) -> None:
-    """It is a problem all the same."""
+    """The problem then names the tool, if it is known."""
     session = fold_frames(*known, calling("failed"))
     name = "route" if known else "an MCP tool"
 
@@ -171,7 +171,7 @@ def test_a_call_that_failed_without_a_reason(known: list[Frame]) -> None:
     ("error", "message"), [({}, "the call failed"), ({"type": "t"}, "t")]
 )
 def test_the_reason_of_a_call(error: Frame, message: str) -> None:
-    """The most telling word of it."""
+    """The error is its message, or else its type, or else a general text."""
     found = fold_frames(done({**CALL, "error": error})).items["m"].call
 
     assert found is not None
@@ -179,7 +179,7 @@ def test_the_reason_of_a_call(error: Frame, message: str) -> None:
 
 
 def test_arguments_of_a_call() -> None:
-    """They grow and close as those of a function."""
+    """Deltas append to the arguments, and the final arguments close them."""
     at = {"response_id": "r", "item_id": "m", "output_index": 0}
     kind = "response.mcp_call_arguments"
     first = {"type": f"{kind}.delta", **at, "delta": '{"a"'}
@@ -206,7 +206,7 @@ ANSWER: Frame = {
 
 @pytest.mark.parametrize("items", [*permutations([ASKED, ANSWER])])
 def test_an_approval_finds_its_request(items: list[Frame]) -> None:
-    """Whichever comes first; a refusal is not the same as no answer."""
+    """They are linked in any order; a refusal differs from no answer."""
     session = fold_frames(*map(done, items))
     alone = fold_frames(done(ASKED))
     mcp = McpCall("maps", "q", False)
@@ -219,14 +219,14 @@ def test_an_approval_finds_its_request(items: list[Frame]) -> None:
 
 
 def test_an_approval_of_nothing() -> None:
-    """It points nowhere."""
+    """An approval without a request id links nothing."""
     session = fold_frames(done({**ANSWER, "approval_request_id": None}))
 
     assert dict(session.conversation.calls) == {}
 
 
 def test_a_call_names_its_approval() -> None:
-    """By the request's item."""
+    """A call keeps the id of its approval request."""
     found = fold_frames(done({**CALL, "approval_request_id": "q"})).items["m"].call
 
     assert found is not None

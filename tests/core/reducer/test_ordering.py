@@ -1,4 +1,4 @@
-"""The rules of order."""
+"""The order of items."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def committed(item_id: str, previous: str | None) -> Frame:
 
 
 def order(*frames: Frame) -> str:
-    """The order of one-letter items."""
+    """The order of items whose ids are one letter."""
     return "".join(fold_frames(*frames).conversation.order)
 
 
@@ -50,13 +50,13 @@ CHAIN = [added("a", None), added("b", "a"), added("c", "b"), added("d", "c")]
 
 @given(st.permutations(CHAIN))
 def test_a_chain_in_any_order(frames: list[Frame]) -> None:
-    """Predecessors that are not known yet are waited for."""
+    """An item whose predecessor is unknown moves behind it once that arrives."""
     assert order(*frames) == "abcd"
 
 
 @given(st.permutations(range(40)))
 def test_a_long_chain_in_any_order(numbers: list[int]) -> None:
-    """And leaves nothing waiting."""
+    """A long chain in any order of arrival leaves no orphans."""
     frames = [added(str(n), str(n - 1) if n else None) for n in numbers]
     session = fold_frames(*frames)
 
@@ -90,7 +90,7 @@ def test_a_long_chain_in_any_order(numbers: list[int]) -> None:
     ],
 )
 def test_where_an_item_stands(frames: list[Frame], expected: str) -> None:
-    """By its predecessor; until it is known, at the end."""
+    """An item follows its predecessor; until that is known, it is at the end."""
     assert expected == order(*frames)
 
 
@@ -104,12 +104,12 @@ def test_where_an_item_stands(frames: list[Frame], expected: str) -> None:
     ],
 )
 def test_circles(frames: list[Frame], expected: str) -> None:
-    """No order satisfies a circle; all of it stands somewhere, once."""
+    """Items in a cycle of predecessors are each listed once."""
     assert expected == order(*frames)
 
 
 def test_the_first_word_counts() -> None:
-    """A later ``added`` of a placed item moves nothing."""
+    """A later ``added`` does not move a placed item."""
     frames = [*CHAIN, added("d", None), added("a", "d"), committed("b", "d")]
 
     assert order(*frames) == "abcd"
@@ -117,12 +117,12 @@ def test_the_first_word_counts() -> None:
 
 @pytest.mark.parametrize("previous", [None, "a", "d", ...])
 def test_done_never_moves(previous: Any) -> None:
-    """Its predecessor is null for what the model produced, and says nothing."""
+    """The predecessor in ``done`` is ignored: for output of the model it is null."""
     assert order(*CHAIN, added("b", previous, type="done")) == "abcd"
 
 
 def test_deleted_items_keep_their_place() -> None:
-    """The chain behind a tombstone holds, and nothing brings it back."""
+    """A deleted item keeps its place, and later events do not restore it."""
     deleted = {"type": "conversation.item.deleted", "item_id": "b"}
     frames = [*CHAIN, deleted, added("e", "b"), added("b", "a"), committed("b", None)]
     session = fold_frames(*frames)
@@ -132,7 +132,7 @@ def test_deleted_items_keep_their_place() -> None:
 
 
 def test_a_tombstone_before_its_item() -> None:
-    """An item that is deleted before it is known does not come."""
+    """An item that was deleted before it was added stays deleted."""
     deleted = {"type": "conversation.item.deleted", "item_id": "b"}
     session = fold_frames(added("a", None), deleted, added("b", "a"), added("c", "b"))
 
@@ -141,7 +141,7 @@ def test_a_tombstone_before_its_item() -> None:
 
 
 def test_a_new_epoch_stands_behind_the_old() -> None:
-    """No predecessor on a new connection means behind all that was."""
+    """Items of a new connection follow all earlier ones."""
     session = fold(
         [
             to_record({"type": "duologue.connecting"}, 1),
@@ -156,7 +156,7 @@ def test_a_new_epoch_stands_behind_the_old() -> None:
 
 
 def test_out_of_band_output_stands_beside() -> None:
-    """Its items are known, and not in the order."""
+    """Out-of-band items exist but are not in the order."""
     service = Service()
     item_id = service.reply("aside", in_band=False)
     session = fold_frames(*service.frames)
@@ -166,7 +166,7 @@ def test_out_of_band_output_stands_beside() -> None:
 
 
 def test_out_of_band_that_is_told_late_is_withdrawn() -> None:
-    """An item whose response turns out to be out of band leaves the order."""
+    """An item leaves the order if its response turns out to be out of band."""
     service = Service()
     service.typed("hello")
     item_id = service.reply("aside", in_band=False)
@@ -178,7 +178,7 @@ def test_out_of_band_that_is_told_late_is_withdrawn() -> None:
 
 
 def test_out_of_band_that_is_added_after_all() -> None:
-    """What ``added`` names is in the conversation, whatever its response said."""
+    """``added`` puts an item into the order even if its response is out of band."""
     service = Service()
     item_id = service.reply("aside", in_band=False)
     item = message(item_id, "assistant", [])
@@ -198,7 +198,7 @@ def test_out_of_band_that_is_added_after_all() -> None:
 def test_behind_what_stands_beside_the_conversation(
     frames: list[Frame], expected: str, moved: bool
 ) -> None:
-    """It is the end; what stands there already is not moved to where it is."""
+    """An item behind an out-of-band one goes to the end, or stays there."""
     service = Service()
     aside = service.reply("aside", in_band=False)
     before = fold_frames(*service.frames, *frames)
@@ -214,7 +214,7 @@ def test_behind_what_stands_beside_the_conversation(
 
 
 def test_a_reversed_chain_of_ten_thousand() -> None:
-    """It neither recurses nor takes a time that grows with its square."""
+    """A reversed chain needs neither recursion nor quadratic time."""
     count = 10_000
     frames = [added(str(n), str(n - 1) if n else None) for n in range(count)]
     records = [to_record(frame) for frame in reversed(frames)]
@@ -229,7 +229,7 @@ def test_a_reversed_chain_of_ten_thousand() -> None:
 def test_placing_does_not_search_the_conversation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The usual ``added`` asks nowhere whether the item is listed."""
+    """A usual ``added`` does not search the order for its item."""
 
     def search(self: object, item_id: object) -> bool:
         raise AssertionError("searched")
@@ -240,7 +240,7 @@ def test_placing_does_not_search_the_conversation(
 
 
 def test_mentions_of_nothing() -> None:
-    """An item without an id cannot be kept."""
+    """An item without an id is ignored."""
     frame = {"type": "conversation.item.added", "item": {"type": "message"}}
     session = fold_frames(frame, {**frame, "type": "conversation.item.done"})
 
@@ -251,11 +251,11 @@ def test_mentions_of_nothing() -> None:
     assert isinstance(session, Session)
 
 
-# --- Services that name nobody ---------------------------------------------------
+# --- Services without predecessors -----------------------------------------------
 
 
 def reply_to_nobody(item_id: str, status: str | None = "completed") -> list[Frame]:
-    """An answer of a service that sends no ``added`` for it."""
+    """A reply of a service that sends no ``added`` for it."""
     response = {"id": f"r{item_id}", "conversation_id": "c"}
     at = {"response_id": f"r{item_id}", "item_id": item_id}
     frames: list[Frame] = [
@@ -272,7 +272,7 @@ def reply_to_nobody(item_id: str, status: str | None = "completed") -> list[Fram
 def test_where_nobody_is_named_the_order_of_arrival_stays(
     heard: Callable[[str, None], Frame],
 ) -> None:
-    """Also where the replies get no place at all: null is not the front there."""
+    """If every predecessor is null, null does not mean the front."""
     frames: list[Frame] = []
     for user, answer in ("ab", "cd", "ef"):
         frames += [heard(user, None), *reply_to_nobody(answer)]
@@ -281,7 +281,7 @@ def test_where_nobody_is_named_the_order_of_arrival_stays(
 
 
 def test_in_front_of_a_reply_that_still_waits_for_its_place() -> None:
-    """While it is in work its ``added`` may come, and null is the front (API)."""
+    """Null means the front while the ``added`` of a reply may follow (API)."""
     frames = [added("a", None), *reply_to_nobody("b", None), added("c", None)]
 
     assert order(*frames) == "cab"
@@ -292,7 +292,7 @@ def test_in_front_of_a_reply_that_still_waits_for_its_place() -> None:
 
 @pytest.mark.parametrize("first", [[added("a", None)], []])
 def test_what_was_cleared_stays_cleared(first: list[Frame]) -> None:
-    """Though the line up to which the user cleared leaves the conversation."""
+    """If the last cleared item leaves the order, the mark moves up."""
     at = {"response_id": "r", "item_id": "o"}
     session = fold_frames(
         *first,
@@ -307,7 +307,7 @@ def test_what_was_cleared_stays_cleared(first: list[Frame]) -> None:
 
 
 def test_the_end_of_the_connections_before_can_move() -> None:
-    """The item there finds its place further up, or none further up than it is."""
+    """The boundary stays at the last item of the earlier connections."""
 
     def anchored(previous: str) -> tuple[str, str | None]:
         frames = [(added("a", None), 0), (added("b", "a"), 0), (added("c"), 0)]
@@ -322,7 +322,7 @@ def test_the_end_of_the_connections_before_can_move() -> None:
 
 
 def test_a_late_item_of_a_connection_before() -> None:
-    """It stands behind the others of its own, in front of what the next one brought."""
+    """It follows the items of its own connection and precedes those of the next one."""
     connecting: Frame = {"type": "duologue.connecting"}
     frames = [(added("a"), 0), (connecting, 1), (added("c"), 1), (added("b"), 0)]
     records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]

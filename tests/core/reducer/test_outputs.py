@@ -14,7 +14,7 @@ from ..talk import message, to_record, to_records
 
 
 def test_an_item_before_its_response() -> None:
-    """Its response is known from then on, with its epoch."""
+    """An output item creates its unannounced response, with the item's epoch."""
     item = message("a", "assistant", [{"type": "output_text", "text": "x"}])
     frame = {"type": "response.output_item.done", "response_id": "r", "item": item}
     records: list[Record] = [
@@ -66,7 +66,7 @@ OUTPUT: Any = {
     ],
 )
 def test_an_item_and_its_response(frames: list[Any], expected: Any) -> None:
-    """They know each other from the first event that names both as a pair."""
+    """Item and response are linked by the first event that names both."""
     session = fold(to_records(frames)).sessions["s"]
     named = [r.id for r in session.responses.by_id.values() if r.item_ids == ("a",)]
 
@@ -86,7 +86,7 @@ DONE: Any = {"type": "response.done", "response": {"id": "r", "status": "complet
 )
 @pytest.mark.parametrize("kind", ["response.output_item.added", ADDED["type"]])
 def test_a_reply_that_does_not_say_whose_it_is(item: Any, kind: str) -> None:
-    """What a response puts out is the assistant's: its words are in the transcript."""
+    """Output of a response without a role belongs to the assistant."""
     shown = {"type": kind, "response_id": "r", "item": item}
     session = fold(to_records([CREATED, shown, DELTA])).sessions["s"]
 
@@ -97,7 +97,7 @@ def test_a_reply_that_does_not_say_whose_it_is(item: Any, kind: str) -> None:
 
 
 def test_a_deleted_item_gets_no_role() -> None:
-    """A tombstone stays as it is."""
+    """A deleted item stays unchanged."""
     shown = {**ADDED, "item": {**SHOWN, "role": None}}
     deleted = {"type": "conversation.item.deleted", "item_id": "a"}
     session = fold(to_records([shown, deleted, DELTA, DONE])).sessions["s"]

@@ -1,4 +1,4 @@
-"""The rules of text, on one item."""
+"""The text and audio in the parts of one item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from duologue.core.state.rope import Rope
 
 
 def delta(item: Item, index: int, type: str, text: str) -> Item | None:
-    """The item after a delta; None if it came too late."""
+    """The item after a delta; None if the delta is late."""
     session = Session("s", items=Map({item.id: item}))
     after = grow_text(session, item, index, type, text)
     return None if after is None else after.items[item.id]
@@ -33,7 +33,7 @@ def said(text: str, audio: int = 0, status: str = "completed") -> Item:
 
 
 def test_parts_may_come_out_of_order() -> None:
-    """Those in between are open and of no type, until theirs is known."""
+    """Missing parts are open and have no type until their own events arrive."""
     item = delta(Item("a"), 2, "output_text", "c")
     assert item is not None
     filled = delta(item, 0, "output_audio", "a")
@@ -45,7 +45,7 @@ def test_parts_may_come_out_of_order() -> None:
 
 
 def test_many_parts_at_most() -> None:
-    """An index beyond them is a mistake."""
+    """A part index above the limit is ignored."""
     item = Item("a")
 
     assert delta(item, MAX_PARTS, "output_text", "a") is None
@@ -57,7 +57,7 @@ def test_many_parts_at_most() -> None:
 
 
 def test_an_announcement_seeds_an_empty_part() -> None:
-    """Text that a part begins with is its text, unless deltas were faster."""
+    """The text of an announced part is used only if no delta arrived before."""
     part = (events.TextPart(text="seed"),)
     seeded = merge_content(Item("a"), part, done=False, news=False)
     grown = delta(Item("a"), 0, "output_text", "delta")
@@ -82,7 +82,7 @@ def test_an_announcement_seeds_an_empty_part() -> None:
     ],
 )
 def test_parts_of_a_finished_item(part: object, expected: Part) -> None:
-    """All are final but the user's audio, whose words may still come."""
+    """All parts are final, except user audio without a transcript."""
     item = merge_content(Item("a"), (part,), done=True, news=True)
 
     assert (expected,) == item.parts
@@ -90,7 +90,7 @@ def test_parts_of_a_finished_item(part: object, expected: Part) -> None:
 
 
 def test_deltas_grow_the_part_that_they_name() -> None:
-    """Nothing is nothing new, and a part that is final, or of a tombstone, is over."""
+    """A delta appends to the part at its index, unless that is final."""
     item = delta(Item("a"), 1, "output_text", "c")
     assert item is not None
     grown = [delta(item, index, "output_text", "d") for index in (0, 1, 2)]
@@ -106,7 +106,7 @@ def test_deltas_grow_the_part_that_they_name() -> None:
 
 
 def test_audio_is_counted_by_its_part() -> None:
-    """Of whatever type it is; nothing but its bytes changes."""
+    """Audio adds to the byte count of its part and changes nothing else."""
     item = grow_audio(grow_audio(said("words", 480), 0, 20), 1, 5)
 
     assert item.parts == (
@@ -116,7 +116,7 @@ def test_audio_is_counted_by_its_part() -> None:
 
 
 def test_segments_of_a_part() -> None:
-    """The newest are kept, each once, by its id; a part beyond all reason has none."""
+    """The newest are kept, once per id; an index out of range gets none."""
     one, other = Segment("a", "A", 0.0, 1.0, "one"), Segment("b", "B", 1.0, 2.0, "two")
     better = Segment("a", "A", 0.0, 1.0, "won")
     item = add_segment(add_segment(Item("i"), 0, one), 0, other)
@@ -134,7 +134,7 @@ def test_segments_of_a_part() -> None:
 
 
 def test_segments_without_an_id() -> None:
-    """Each is another one."""
+    """Segments without an id are all different."""
     one, other = Segment("", "A", 0.0, 1.0, "a"), Segment("", "B", 1.0, 2.0, "b")
     item = add_segment(add_segment(Item("i"), 0, one), 0, other)
 
@@ -142,7 +142,7 @@ def test_segments_without_an_id() -> None:
 
 
 def test_an_announcement_leaves_what_is_final() -> None:
-    """An echo of what was said is no news, and what is done is settled as it is."""
+    """An echo does not change final parts."""
     item = said("words")
 
     assert item is merge_content(
@@ -152,7 +152,7 @@ def test_an_announcement_leaves_what_is_final() -> None:
 
 
 def test_an_announcement_of_a_part_beyond_all_reason() -> None:
-    """It is a mistake, not a message."""
+    """An announced part with an index above the limit is ignored."""
     item = Item("a")
     part = (events.TextPart(text="a"),)
 
@@ -160,7 +160,7 @@ def test_an_announcement_of_a_part_beyond_all_reason() -> None:
 
 
 def test_no_content_says_nothing() -> None:
-    """An item that is shown without any keeps what it has."""
+    """An item without content keeps its parts."""
     item = Item("a", parts=(Part("output_text", Rope("b")),))
 
     assert item is merge_content(item, (), done=True, news=True)

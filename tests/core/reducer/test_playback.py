@@ -1,4 +1,4 @@
-"""Whether a reply is heard that we play ourselves, as over WebSocket."""
+"""Playback of replies by the client or the service, truncation and turn times."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from ..talk import (
     to_records,
 )
 
-#: 100 ms of sound.
+#: 100 ms of audio.
 SOUND = base64.b64encode(bytes(4800)).decode()
 
 
 class Talk:
-    """A reply whose sound comes and is played, with times in seconds."""
+    """A reply whose audio arrives and is played, one second per event."""
 
     def __init__(self) -> None:
         self.store = Store()
@@ -96,7 +96,7 @@ class Talk:
 
 
 def test_it_is_heard_from_the_first_to_the_last_of_its_sound() -> None:
-    """The service was long through with it when we are."""
+    """A reply is playing until the client has played all of it, even after ``done``."""
     talk = Talk()
     assert talk.session.activity.playing is None
     talk.play(0)
@@ -113,7 +113,7 @@ def test_it_is_heard_from_the_first_to_the_last_of_its_sound() -> None:
 
 
 def test_more_may_come_when_all_there_is_was_heard() -> None:
-    """A service that is slower than speech: the end of the sound ends it."""
+    """Playback ends only after all audio has arrived."""
     talk = Talk()
     talk.play(100)
     assert talk.session.activity.playing == "r"
@@ -125,7 +125,7 @@ def test_more_may_come_when_all_there_is_was_heard() -> None:
 
 
 def test_what_is_cut_off_is_not_heard_any_more() -> None:
-    """The service says so; a late word of how much was heard changes nothing."""
+    """``truncated`` ends the playback; a later playing position changes nothing."""
     talk = Talk()
     talk.play(40)
     talk.event("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
@@ -142,7 +142,7 @@ def test_what_is_cut_off_is_not_heard_any_more() -> None:
 
 
 def test_what_the_service_plays_is_its_affair() -> None:
-    """Over WebRTC nobody tells how much was heard: it is silent when it says so."""
+    """Over WebRTC, only ``output_audio_buffer`` events end the playback."""
     talk = Talk()
     talk.event("output_audio_buffer.started", response_id="r")
     talk.made()
@@ -155,7 +155,7 @@ def test_what_the_service_plays_is_its_affair() -> None:
 
 
 def test_only_the_service_is_told_to_stop_playing() -> None:
-    """A buffer of its own is there over WebRTC alone."""
+    """``output_audio_buffer.clear`` is sent only if the service plays."""
     here, there = Talk(), Talk()
     here.play(40)
     there.event("output_audio_buffer.started", response_id="r")
@@ -168,7 +168,7 @@ def test_only_the_service_is_told_to_stop_playing() -> None:
 
 
 def test_what_belongs_to_no_response_is_not_heard() -> None:
-    """An item that a client made has sound that nobody plays."""
+    """A played item without a response does not set `playing`."""
     talk = Talk()
     item = {"id": "x", "type": "message", "role": "assistant"}
     talk.event("conversation.item.added", item=item)
@@ -177,7 +177,7 @@ def test_what_belongs_to_no_response_is_not_heard() -> None:
 
 
 def test_sound_that_came_and_was_heard_before_it_was_told_changes_nothing() -> None:
-    """A first word of it when all is over: it was never silent for us."""
+    """A first playing position at the end of complete audio changes nothing."""
     talk = Talk()
     talk.made()
     talk.play(100)
@@ -187,7 +187,7 @@ def test_sound_that_came_and_was_heard_before_it_was_told_changes_nothing() -> N
 
 
 def test_an_end_that_is_known_stays() -> None:
-    """A reply that is heard anew keeps the time at which it was over first."""
+    """A replayed reply keeps its first `audio_finished_at`."""
     talk = Talk()
     talk.play(0)
     talk.made()
@@ -205,7 +205,7 @@ def test_an_end_that_is_known_stays() -> None:
 
 
 def test_what_both_sides_call_interrupted_is_so_once() -> None:
-    """The service's word comes first where it plays too: its time stays."""
+    """``output_audio_buffer.cleared`` also interrupts playback by the client."""
     talk = Talk()
     talk.play(20)
     talk.event("output_audio_buffer.cleared", response_id="r")
@@ -215,7 +215,7 @@ def test_what_both_sides_call_interrupted_is_so_once() -> None:
 
 
 def test_a_second_item_that_is_cut_off_too() -> None:
-    """The response was interrupted when the first of them was; silence follows."""
+    """Only a playing response is interrupted, and the first time is kept."""
     talk = Talk()
     cut = {"content_index": 0, "audio_end_ms": 10}
     talk.event("conversation.item.truncated", item_id="a", **cut)
@@ -234,7 +234,7 @@ def test_a_second_item_that_is_cut_off_too() -> None:
 
 
 def test_what_was_played() -> None:
-    """Of an item that is there."""
+    """Only an existing item gets a playing position."""
     service = Service()
     item_id = service.reply("good day")
     service.send("conversation.item.deleted", item_id="gone")
@@ -259,7 +259,7 @@ def spoken(text: str, item_id: str = "a") -> Frame:
 
 
 def test_truncation_keeps_the_text() -> None:
-    """The line is marked with the time and with what was heard by then."""
+    """A truncated line keeps its text and has the position and the heard text."""
     session = fold_frames(spoken("one two three four"), truncated(500))
 
     assert (
@@ -274,21 +274,21 @@ def test_truncation_keeps_the_text() -> None:
     [(-5, 0), (420.0, 420), (420.9, 420), (10**400, 86_400_000), (None, 0)],
 )
 def test_strange_times_of_truncation(ms: Any, expected: int) -> None:
-    """Negative, broken and endless times are brought back to what can be."""
+    """Invalid positions are limited to 0 and one day."""
     session = fold_frames(spoken("one two"), truncated(ms))
 
     assert [expected] == [t.interrupted for t in select_transcripts(session)]
 
 
 def test_the_services_truncation_counts() -> None:
-    """Its first word replaces what we worked out; a second one does not."""
+    """The first truncation of the service is kept; a second one is ignored."""
     session = fold_frames(spoken("one two three"), truncated(400), truncated(900))
 
     assert Truncation(400, "one") == session.items["a"].truncation
 
 
 def test_truncation_of_an_item_that_is_not_known() -> None:
-    """It stands there, without words, and takes them when they come."""
+    """Truncation creates the item without text; the text is added when it arrives."""
     session = fold_frames(truncated(300), spoken("one two"))
 
     assert [
@@ -304,16 +304,16 @@ def spoken_item(text: str, audio: int = 0, status: str = "completed") -> Item:
 @pytest.mark.parametrize(
     ("item", "ms", "expected"),
     [
-        # One second of audio, 10 of 20 characters after half of it.
+        # One second of audio: half of it is 10 of 20 characters.
         (spoken_item("abcd fghi klmn pqrst", 48_000), 500, "abcd fghi"),
         (spoken_item("abcd fghi klmn pqrst", 48_000), 999, "abcd fghi klmn"),
         (spoken_item("abcd fghi klmn pqrst", 48_000), 1000, "abcd fghi klmn pqrst"),
         (spoken_item("abcd fghi klmn pqrst", 48_000), 9000, "abcd fghi klmn pqrst"),
         (spoken_item("abcd fghi klmn pqrst", 48_000), 0, ""),
-        # No audio came by here: 15 characters a second.
+        # Unknown audio: 15 characters a second.
         (spoken_item("abcd fghi klmn pqrst"), 700, "abcd fghi"),
         (spoken_item("abcd fghi klmn pqrst"), 9000, "abcd fghi klmn pqrst"),
-        # Cut off while it was made: the words ran ahead of the audio.
+        # Incomplete item: its text is ahead of its audio.
         (spoken_item("abcd fghi klmn pqrst", 9600, "incomplete"), 200, ""),
         (spoken_item("abcd fghi klmn pqrst", 9600, "incomplete"), 400, "abcd"),
         (spoken_item("word", 48_000), 500, ""),
@@ -324,7 +324,7 @@ def spoken_item(text: str, audio: int = 0, status: str = "completed") -> Item:
     ],
 )
 def test_what_was_heard(item: Item, ms: int, expected: str | None) -> None:
-    """By its share of the audio, at most at the rate of speech, in whole words."""
+    """The share of the audio, in whole words, limited to the rate of speech."""
     assert expected == estimate_heard(item, ms, 48.0)
 
 
@@ -332,7 +332,7 @@ def test_what_was_heard(item: Item, ms: int, expected: str | None) -> None:
 def test_what_was_heard_is_a_beginning(
     text: str, ms: int, audio: int, complete: bool
 ) -> None:
-    """Whatever the numbers are."""
+    """For any numbers the heard text is a prefix of the text."""
     item = spoken_item(text, audio, "completed" if complete else "incomplete")
 
     assert text.startswith(estimate_heard(item, ms, 48.0) or "")
@@ -351,7 +351,7 @@ def timed(*frames: tuple[float | None, Frame]) -> Session:
 
 
 def turn() -> tuple[Service, str, str]:
-    """A user who spoke, and a reply that began."""
+    """A user who spoke, and a reply in progress."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -360,7 +360,7 @@ def turn() -> tuple[Service, str, str]:
 
 
 def test_the_times_of_a_turn() -> None:
-    """First text and audio since the end of speech; silence since the barge-in."""
+    """Latencies count from the end of speech, the interruption from the barge-in."""
     service, user, response = turn()
     said = service.say(response, ["Hello there"])
     session = timed(
@@ -383,7 +383,7 @@ def test_the_times_of_a_turn() -> None:
 
 
 def test_audio_that_is_played_out() -> None:
-    """The turn knows when; a second time does not count."""
+    """The first ``stopped`` sets `audio_finished_at`; a second one changes nothing."""
     service, _, response = turn()
     session = timed(
         *((1.0, frame) for frame in service.frames),
@@ -399,7 +399,7 @@ def test_audio_that_is_played_out() -> None:
     ("start", "end"), [(5.0, 1.0), (-1e308, 1e308), (float("nan"), 5.0), (0.0, 1e9)]
 )
 def test_times_that_cannot_be(start: float, end: float) -> None:
-    """They tell of no interruption, and raise nothing."""
+    """Impossible times give no truncation and raise nothing."""
     service, _, response = turn()
     said = service.say(response, ["Hello"])
     session = timed(
@@ -412,7 +412,7 @@ def test_times_that_cannot_be(start: float, end: float) -> None:
 
 
 def test_a_cut_marks_the_message_not_the_call() -> None:
-    """The last thing said was cut off, whatever else the response made."""
+    """The last message of the response is truncated, not a later call."""
     service, _, response = turn()
     said = service.say(response, ["Hello"])
     call = {"id": "c", "type": "function_call", "status": "in_progress"}
@@ -426,7 +426,7 @@ def test_a_cut_marks_the_message_not_the_call() -> None:
 
 
 def test_a_cut_of_nothing() -> None:
-    """A response without a message has nothing to mark."""
+    """A response without a message gets no truncation."""
     service, _, response = turn()
     service.send("output_audio_buffer.started", response_id=response)
     service.send("output_audio_buffer.cleared", response_id=response)
@@ -437,7 +437,7 @@ def test_a_cut_of_nothing() -> None:
 
 
 def test_the_services_time_replaces_ours() -> None:
-    """What we worked out from the clock gives way to ``truncated``."""
+    """A position from ``truncated`` replaces the one estimated from the clock."""
     service, _, response = turn()
     said = service.say(response, ["Hello there you"])
     service.send("output_audio_buffer.started", response_id=response)
@@ -455,7 +455,7 @@ def test_the_services_time_replaces_ours() -> None:
 
 
 def test_an_answer_without_audio_is_not_cut_off() -> None:
-    """Its playback was cleared, and nothing that could be heard was lost."""
+    """A cleared text reply is interrupted but not truncated."""
     service, _, response = turn()
     said = service.say(response, ["Hello"], spoken=False)
     session = fold_frames(*service.frames, playing("cleared", response))
@@ -465,7 +465,7 @@ def test_an_answer_without_audio_is_not_cut_off() -> None:
 
 
 def test_what_was_played_to_its_end_is_not_cut_off() -> None:
-    """Clearing an empty buffer interrupts nobody."""
+    """Clearing the buffer after the end of playback interrupts nothing."""
     service, _, response = turn()
     said = service.say(response, ["Hello"])
     frames = [playing("started", response), playing("stopped", response)]
@@ -521,19 +521,19 @@ CALL: Any = {"type": "function_call", "id": "c", "name": "f", "call_id": "c"}
 @pytest.mark.parametrize(
     ("frames", "lost_at", "expected"),
     [
-        # What the player said, or else what the clock says.
+        # The playing position, or else the time since the audio began.
         (
             [PART, SPOKEN, {"type": "duologue.played", "item_id": "a", "ms": 300}],
             9.0,
             300,
         ),
         ([PART, SPOKEN], 1.5, 500),
-        # Words ran ahead of the audio: nothing of them was heard.
+        # Text without audio: none of it was heard.
         ([PART], 9.0, 0),
-        # Nothing is known without times, or where they run backwards.
+        # Unknown without times, or if times decrease.
         ([PART, SPOKEN], None, None),
         ([PART, SPOKEN], 0.5, None),
-        # Text is read, not heard, and a call is neither.
+        # Text replies and calls have no audio.
         ([OUTPUT, DELTA], 9.0, None),
         ([{**OUTPUT, "item": CALL}], 9.0, None),
     ],
@@ -541,7 +541,7 @@ CALL: Any = {"type": "function_call", "id": "c", "name": "f", "call_id": "c"}
 def test_what_was_heard_of_an_answer_that_is_lost(
     frames: list[Any], lost_at: float | None, expected: int | None
 ) -> None:
-    """An answer that a lost connection cuts off is marked with where it was."""
+    """A reply that a lost connection ends is truncated at its playing position."""
     records = [to_record(frame, at=1.0) for frame in (CREATED, *frames)]
     session = fold([*records, to_record(LOST, at=lost_at)]).sessions["s"]
     cut = [item.truncation for item in session.items.values()]
@@ -550,7 +550,7 @@ def test_what_was_heard_of_an_answer_that_is_lost(
 
 
 def test_an_answer_of_which_nothing_stands() -> None:
-    """Where its item was deleted there is nothing to mark."""
+    """A deleted item gets no truncation."""
     deleted = {"type": "conversation.item.deleted", "item_id": "a"}
     session = fold(to_records([CREATED, PART, SPOKEN, deleted, LOST])).sessions["s"]
 

@@ -1,4 +1,4 @@
-"""What the application asks for: wished, sent, answered, refused."""
+"""Requests of the application: queued, in flight, acknowledged or refused."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ DONE = to_record(
         ([out(CREATE), failed(event_id="?")], (None, True)),
         ([out(CREATE), failed(code="bad_response_create")], (None, False)),
         ([out(CREATE), failed(code="invalid_value")], (None, True)),
-        # Its connection was lost before the answer.
+        # The connection was lost before the response.
         ([out(CREATE), LOST], (AGAIN, False)),
         ([out(CREATE), created(), LOST], (None, False)),
         ([out(CREATE), wished(CREATE), LOST], (WISH, False)),
         ([out(CREATE), LEFT], (None, False)),
-        # The service was quicker with a response of its own.
+        # The service began a response of its own first.
         ([out(CREATE), created(), out(CREATE), BUSY], (AGAIN, False)),
         ([created(), out(CREATE), BUSY, DONE], (AGAIN, False)),
         ([created(), out(CREATE), wished(CREATE), BUSY], (WISH, False)),
         ([created(), out(ASIDE), failed(event_id="c2", code=ACTIVE)], (None, False)),
-        # None that we know of: to ask at once again would be refused for ever.
+        # No response is known to be active: a retry would be refused again and again.
         ([out(CREATE), BUSY], (None, False)),
         (
             [out(CREATE), to_record({"type": "duologue.connected"}, epoch=1)],
@@ -96,7 +96,7 @@ DONE = to_record(
     ],
 )
 def test_a_response_wished_for(records: list[Record], expected: Any) -> None:
-    """A wish until it is sent, then asked for until it is answered or lost."""
+    """A request is queued, in flight once sent, and answered or lost."""
     assert expected == state_of(*records)
 
 
@@ -104,7 +104,7 @@ def test_a_response_wished_for(records: list[Record], expected: Any) -> None:
     "config", [{"type": "realtime", "voice": "x"}, {"type": "translation"}]
 )
 def test_the_configuration_that_went_out(config: Frame) -> None:
-    """It is the one asked for, wished for or not."""
+    """A sent configuration is the requested one, even if it was not queued."""
     update = {"type": "session.update", "session": config}
     sent = session_after(out(update)).connection.requested
 
@@ -114,7 +114,7 @@ def test_the_configuration_that_went_out(config: Frame) -> None:
 
 
 def test_a_change_of_the_configuration() -> None:
-    """What is asked for is all of it: what was not named again still holds."""
+    """A change is merged into the requested configuration; other settings stay."""
     update = {"type": "session.update", "session": {"voice": "x", "tools": [1]}}
     change = {"type": "session.update", "session": {"tools": [], "model": "m"}}
 
@@ -124,7 +124,7 @@ def test_a_change_of_the_configuration() -> None:
 
 
 def test_a_wish_is_kept_in_one_spelling() -> None:
-    """Keys in order, so that live and replayed states are the same bytes."""
+    """It is kept as canonical JSON, so live and replayed states are equal."""
     one = {"type": "session.update", "session": {"b": 1, "a": {"d": 2, "c": 3}}}
 
     assert session_after(wished(one)).connection.requested == (
@@ -136,12 +136,12 @@ def test_a_wish_is_kept_in_one_spelling() -> None:
     "event", [{}, {"type": "session.update"}, {"type": "session.update", "session": 5}]
 )
 def test_wishes_for_nothing(event: Frame) -> None:
-    """They ask for nothing."""
+    """A request without a valid event changes nothing."""
     assert changed(Session("s"), session_after(wished(event))) == []
 
 
 def test_an_error_is_traced_to_what_we_sent() -> None:
-    """By the id inside of it; the last event of that id counts."""
+    """The event id in the error gives the type of the sent event, its `origin`."""
     delete = {"type": "conversation.item.delete", "item_id": "i", "event_id": "e1"}
     session = session_after(out(delete), failed(message="m", code="c", event_id="e1"))
 
@@ -158,14 +158,14 @@ def test_an_error_is_traced_to_what_we_sent() -> None:
 
 
 def test_an_error_that_names_something_else() -> None:
-    """Its id is kept, and its origin is not known."""
+    """An unknown event id is kept, without an `origin`."""
     (problem,) = session_after(failed(event_id="?")).problems
 
     assert (problem.event_id, problem.origin) == ("?", None)
 
 
 def test_what_was_sent_is_bookkeeping() -> None:
-    """The last 64 ids; audio has nothing to refuse, and no id is nothing to find."""
+    """The last 64 event ids are kept in the dedup node, except those of audio."""
     append = {"type": "input_audio_buffer.append", "audio": "", "event_id": "a"}
     cancel: Frame = {"type": "response.cancel"}
     many = [out({**cancel, "event_id": f"e{n}"}) for n in range(200)]
@@ -179,7 +179,7 @@ def test_what_was_sent_is_bookkeeping() -> None:
 
 @pytest.mark.parametrize(("at", "expected"), [(7.0, 7.0), (None, 9.0)])
 def test_an_expired_session(at: float | None, expected: float) -> None:
-    """The error says that its end is now, not when the service had told."""
+    """The error sets `expires_at` to its own time, if it has one."""
     greeting = {"type": "session.created", "session": {"expires_at": 9}}
     error = {"type": "error", "error": {"code": "session_expired"}}
     session = session_after(to_record(greeting), to_record(error, at=at))
@@ -188,7 +188,7 @@ def test_an_expired_session(at: float | None, expected: float) -> None:
 
 
 def test_an_answer_to_nothing() -> None:
-    """A response that nobody asked for answers nothing."""
+    """Without a request in flight, the session stays the same object."""
     session = Session("s")
 
     assert session is clear_in_flight(session)

@@ -1,4 +1,4 @@
-"""What the model says: responses, their items and parts."""
+"""Responses: their items, their parts and their ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def texts(session: Session) -> list[tuple[str, bool]]:
 
 
 def test_a_reply_grows_and_ends() -> None:
-    """Deltas as they come, then the final text; active until it is done."""
+    """Deltas append, the final text replaces them, and ``done`` ends the response."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["good", " day"])
@@ -53,7 +53,7 @@ def test_a_reply_grows_and_ends() -> None:
 
 
 def test_deltas_alone_are_enough() -> None:
-    """All announcements lost, the words are there, by an assistant."""
+    """Deltas without any announcement give an item of the assistant."""
     service = Service()
     said = service.say(service.begin(), ["good", " day"])
     frames = [f for f in service.frames if f["type"].endswith("transcript.delta")]
@@ -64,7 +64,7 @@ def test_deltas_alone_are_enough() -> None:
 
 
 def test_the_first_text_is_the_first_that_says_something() -> None:
-    """An empty delta is none, and what comes behind the first is not the first."""
+    """The first delta that is not empty sets `first_text_at`, once."""
     service = Service()
     response = service.begin()
     said = service.say(response, [], spoken=False)
@@ -81,7 +81,7 @@ def test_the_first_text_is_the_first_that_says_something() -> None:
 
 
 def test_done_alone_is_enough() -> None:
-    """A response can come without its ``created``, by a race on interruption."""
+    """``response.done`` without ``created`` gives a complete response."""
     service = Service()
     service.reply("good", " day")
     session = fold_frames(service.frames[-1])
@@ -96,7 +96,7 @@ def test_done_alone_is_enough() -> None:
 
 
 def test_created_after_done() -> None:
-    """It is over, and does not become active."""
+    """``created`` after ``done`` does not make the response active."""
     service = Service()
     response = service.begin()
     service.end(response)
@@ -109,7 +109,7 @@ def test_created_after_done() -> None:
 
 
 def test_created_twice() -> None:
-    """The second, of another id, changes nothing, and takes no answer from a user."""
+    """A second ``created`` changes neither the response nor the unanswered item."""
     service = Service()
     service.begin()
     again = {**service.frames[0], "event_id": "other"}
@@ -123,7 +123,7 @@ def test_created_twice() -> None:
 
 
 def test_done_twice() -> None:
-    """Its usage counts once."""
+    """The usage of a repeated ``done`` counts once."""
     service = Service()
     service.reply("a")
     again = {**service.frames[-1], "event_id": "other"}
@@ -133,7 +133,7 @@ def test_done_twice() -> None:
 
 @pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
 def test_items_left_open_are_incomplete(status: str) -> None:
-    """A response that did not complete leaves nothing in progress, and the words."""
+    """An unsuccessful response makes its open items incomplete and keeps their text."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["good"])
@@ -149,7 +149,7 @@ def test_items_left_open_are_incomplete(status: str) -> None:
 
 
 def test_incomplete_stays_incomplete() -> None:
-    """A late echo does not heal it."""
+    """A later ``done`` of the item does not change the status `incomplete`."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["good"])
@@ -160,7 +160,7 @@ def test_incomplete_stays_incomplete() -> None:
 
 
 def test_a_late_done_gives_the_whole_text() -> None:
-    """Even after its response was over: lost deltas come back with it."""
+    """The item's ``done`` sets the full text even after its response ended."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["good"])
@@ -171,7 +171,7 @@ def test_a_late_done_gives_the_whole_text() -> None:
 
 
 def test_a_message_without_words() -> None:
-    """A reply that was cancelled before it began is a final, empty line."""
+    """A reply that is cancelled before its first text is a final, empty line."""
     service = Service()
     response = service.begin()
     item = message("a", "assistant", [], status="in_progress")
@@ -192,7 +192,7 @@ def test_a_message_without_words() -> None:
     ],
 )
 def test_why_it_ended(details: Any, expected: str | None) -> None:
-    """The reason, or what the error says."""
+    """The reason is the one of the status details, or else of their error."""
     service = Service()
     service.end("r", [], "failed", **details)
 
@@ -200,7 +200,7 @@ def test_why_it_ended(details: Any, expected: str | None) -> None:
 
 
 def test_an_unknown_status_is_completed() -> None:
-    """Done is done."""
+    """An unknown status in ``response.done`` counts as `completed`."""
     service = Service()
     service.end("r", [], "dreamt")
 
@@ -208,7 +208,7 @@ def test_an_unknown_status_is_completed() -> None:
 
 
 def test_out_of_band_is_not_in_the_transcript() -> None:
-    """Nor active, nor a turn; its usage counts."""
+    """An out-of-band response is not active and no turn; its usage counts."""
     service = Service()
     service.spoken("question")
     service.reply("aside", in_band=False)
@@ -219,12 +219,12 @@ def test_out_of_band_is_not_in_the_transcript() -> None:
     assert texts(session) == [("question", True), ("answer", True)]
     assert (len(select_turns(session)), len(session.responses.order)) == (1, 2)
     assert select_usage(session).total == 6
-    # What the user said still waits for its answer.
+    # The user's message is still unanswered.
     assert during.activity.unanswered_item is not None
 
 
 def test_metadata_leads_from_the_item() -> None:
-    """The response that made an item, whichever of its twins came first."""
+    """Metadata of the response is found by item id, in any order of the two events."""
     service = Service()
     response = service.begin(metadata={"mine": "1"})
     said = service.say(response, ["a"])
@@ -237,7 +237,7 @@ def test_metadata_leads_from_the_item() -> None:
 
 
 def test_several_items_and_parts() -> None:
-    """Text is keyed by item and part."""
+    """Text is kept by item and content index."""
     service = Service()
     response = service.begin()
     one, two = service.say(response, ["a"]), service.say(response, ["b"])
@@ -254,7 +254,7 @@ def test_several_items_and_parts() -> None:
 
 
 def test_a_call_that_was_interrupted_is_not_complete() -> None:
-    """Its arguments may be cut off."""
+    """An incomplete call stays incomplete: its arguments may be partial."""
     service = Service()
     calls: list[Frame] = [
         {
@@ -276,7 +276,7 @@ def test_a_call_that_was_interrupted_is_not_complete() -> None:
 
 
 def test_usage_by_modality() -> None:
-    """The cached tokens are part of the input; impossible numbers count nothing."""
+    """Usage adds up by modality; impossible numbers count as zero."""
     usage = {
         "total_tokens": 10,
         "input_token_details": {
@@ -299,14 +299,14 @@ def test_usage_by_modality() -> None:
 
 @pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
 def test_no_usage(usage: Any) -> None:
-    """`usage` stays the same object."""
+    """Without usage the node stays the same object."""
     frame = {"type": "response.done", "response": {"id": "r", "usage": usage}}
 
     assert Session("s").usage is fold_frames(frame).usage
 
 
 def test_what_names_nothing() -> None:
-    """A response or an item without an id says nothing."""
+    """Events without the id of a response or an item are ignored."""
     session = fold_frames(
         {"type": "response.created", "response": {}},
         {"type": "response.done", "response": {}},
@@ -318,7 +318,7 @@ def test_what_names_nothing() -> None:
 
 
 def test_an_item_that_names_no_response() -> None:
-    """It is an item all the same."""
+    """The item is added without a response."""
     item = message("a", "assistant", [{"type": "output_text", "text": "x"}])
     session = fold_frames({"type": "response.output_item.done", "item": item})
 
@@ -327,7 +327,7 @@ def test_an_item_that_names_no_response() -> None:
 
 
 def test_done_and_then_cut_off() -> None:
-    """An item that was complete is incomplete if its response says so at the end."""
+    """`response.done` can make a completed item incomplete; its end time stays."""
     service = Service()
     response = service.begin()
     item = service.finish(service.say(response, ["good"]))
@@ -371,7 +371,7 @@ def test_done_and_then_cut_off() -> None:
 def test_a_response_without_an_answer_is_a_problem(
     response: Frame, expected: Any
 ) -> None:
-    """It comes without an ``error`` event; a user sees nothing but silence."""
+    """A failed or incomplete response is one problem, without any ``error`` event."""
     frame = {"type": "response.done", "response": {"id": "r", **response}}
     problems = fold_frames(frame, frame).problems
 
@@ -382,7 +382,7 @@ def test_a_response_without_an_answer_is_a_problem(
 
 
 def test_when_the_audio_is_made() -> None:
-    """It is not the end of what is heard; of several parts the last one counts."""
+    """The last ``output_audio.done`` sets its time; playback may end later."""
     service = Service()
     service.reply("good day")
     made = [f for f in service.frames if f["type"] == "response.output_audio.done"]
@@ -398,7 +398,7 @@ def test_when_the_audio_is_made() -> None:
 
 @pytest.mark.parametrize("response_id", ["", "r"])
 def test_audio_that_is_made_of_nothing(response_id: str) -> None:
-    """Its item is there from then on."""
+    """``output_audio.done`` of an unknown item creates it without parts."""
     at = {"response_id": response_id, "item_id": "a", "content_index": 0}
     frame = {"type": "response.output_audio.done", **at}
     session = fold([to_record(frame, at=None)]).sessions["s"]
@@ -437,7 +437,7 @@ def test_two_items_of_one_response() -> None:
     ],
 )
 def test_nothing_is_said_in_a_tombstone(event: Frame) -> None:
-    """What comes of an item that was deleted does not bring it back."""
+    """Events for a deleted item change only the dedup node."""
     service = Service()
     said = service.say(service.begin(), ["good"])
     service.send("conversation.item.deleted", item_id=said["item_id"])
@@ -449,7 +449,7 @@ def test_nothing_is_said_in_a_tombstone(event: Frame) -> None:
 
 
 def test_audio_of_no_length() -> None:
-    """It begins the answer, and is nothing to hear."""
+    """Empty audio sets `first_audio_at` and adds no bytes."""
     service = Service()
     said = service.say(service.begin(), [], spoken=True)
     at = {"item_id": said["item_id"], "response_id": said["response_id"]}
@@ -461,7 +461,7 @@ def test_audio_of_no_length() -> None:
 
 
 def test_an_aside_that_is_known_by_its_end() -> None:
-    """It answers no request of the conversation."""
+    """An out-of-band ``response.done`` does not clear the request in flight."""
     create = to_record({"type": "response.create"}, dir="out")
     done = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
     before = fold([create])
@@ -476,7 +476,7 @@ LOST = {"type": "duologue.disconnected", "reason": "gone"}
 
 
 def answering() -> tuple[Service, str]:
-    """A service in the middle of an answer."""
+    """A service in the middle of a reply."""
     service = Service()
     service.created()
     said = service.say(service.begin(), ["good", " da"])
@@ -487,7 +487,7 @@ def answering() -> tuple[Service, str]:
     "fact", [LOST, {**LOST, "expected": True}, {"type": "duologue.closed"}]
 )
 def test_the_response_in_work_is_lost(fact: Any) -> None:
-    """It is over, its item keeps the words that came, and nothing is active."""
+    """It ends incomplete, its item keeps its text, and no response is active."""
     service, item_id = answering()
     session = fold(to_records([*service.frames, fact])).sessions["s"]
     (response,) = session.responses.by_id.values()
@@ -501,7 +501,7 @@ def test_the_response_in_work_is_lost(fact: Any) -> None:
 
 
 def test_what_comes_after_it_is_lost_heals_nothing() -> None:
-    """A response ends once."""
+    """Later events do not change a lost response."""
     service, _ = answering()
     state = fold(to_records([*service.frames, LOST]))
     (response_id,) = state.sessions["s"].responses.by_id
@@ -513,7 +513,7 @@ def test_what_comes_after_it_is_lost_heals_nothing() -> None:
 
 
 def test_a_connection_that_handed_over() -> None:
-    """Its end takes only what it brought itself."""
+    """The end of the old connection ends only its own responses."""
     service, item_id = answering()
     records = to_records(service.frames)
     newer = [
@@ -563,7 +563,7 @@ OUTPUT: Any = {
     ("status", "ended"), [("completed", "completed"), ("cancelled", "incomplete")]
 )
 def test_no_item_of_a_response_that_is_over_stays_open(status: str, ended: str) -> None:
-    """Those that it forgot end as it did, those that had ended stay as they were."""
+    """Open items end with their response; ended ones stay unchanged."""
     service = Service()
     response = service.begin()
     whole = service.say(response, ["one"], index=0)
@@ -582,19 +582,19 @@ DONE: Any = {"type": "response.done", "response": {"id": "r", "status": "complet
 @pytest.mark.parametrize(
     "frames",
     [
-        # Words behind the end of their item, in its part or in another one.
+        # Text after the end of its item, in the same part or another one.
         [{**OUTPUT, "type": "response.output_item.done"}, DELTA],
         [
             {**OUTPUT, "type": "response.output_item.done"},
             {**DELTA, "content_index": 1},
         ],
-        # Nobody but the deltas says that it belongs to the response.
+        # Only the deltas link the item to the response.
         [ADDED, DELTA],
         [ADDED, {**DELTA, "delta": ""}],
     ],
 )
 def test_no_part_of_a_response_that_is_over_stays_open(frames: list[Any]) -> None:
-    """So that its line is final, whatever came when."""
+    """All parts are final after ``response.done``, in any order of events."""
     session = fold(to_records([CREATED, *frames, DONE])).sessions["s"]
     item = session.items["a"]
 

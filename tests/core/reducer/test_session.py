@@ -1,4 +1,4 @@
-"""The life of a session."""
+"""The status of a session, its configuration, its problems and its connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..talk import Frame, Service, fold_frames, to_record, to_records
 
 
 def told(*facts: str | tuple[str, int]) -> Session:
-    """The session after these local facts, each of epoch 0 or of the one named."""
+    """The session after these local facts, each of epoch 0 or of the given one."""
     pairs: list[tuple[str, int]]
     pairs = [(fact, 0) if isinstance(fact, str) else fact for fact in facts]
     frames: dict[str, Frame] = {
@@ -53,7 +53,7 @@ def told(*facts: str | tuple[str, int]) -> Session:
         (["connected", "lost", ("connecting", 1)], "reconnecting"),
         (["connected", "lost", ("connecting", 1), ("connected", 1)], "open"),
         (["connected", "lost", ("connected", 1)], "open"),
-        # Another connection is tried.
+        # A retry.
         (["connected", "cut"], "reconnecting"),
         (["connecting", "cut"], "reconnecting"),
         (["connected", "cut", ("connecting", 1)], "reconnecting"),
@@ -70,7 +70,7 @@ def told(*facts: str | tuple[str, int]) -> Session:
     ],
 )
 def test_the_status(facts: list[Any], status: str) -> None:
-    """By the facts of the newest connection; over is over until it connects again."""
+    """The newest connection sets it; an ended session must reconnect to reopen."""
     session = told(*facts)
 
     assert status == session.connection.status
@@ -78,7 +78,7 @@ def test_the_status(facts: list[Any], status: str) -> None:
 
 
 def test_a_lost_connection_is_a_problem() -> None:
-    """With its reason; one that was expected is none."""
+    """A lost connection is a problem with its reason; an expected end is not."""
     assert (Problem("disconnected", "gone", at=0.0),) == select_problems(
         told("connected", "lost")
     )
@@ -86,7 +86,7 @@ def test_a_lost_connection_is_a_problem() -> None:
 
 
 def test_attempts_that_fail_are_one_problem() -> None:
-    """The loss is one, and giving up is another; the attempts between are none."""
+    """The loss and the final failure are problems; failed attempts between are not."""
     gone = Problem("disconnected", "gone", at=0.0)
     cut = told("connected", "cut", ("connecting", 1), ("cut", 1), ("connecting", 2))
     end = told("connected", "cut", ("connecting", 1), ("lost", 1))
@@ -96,12 +96,12 @@ def test_attempts_that_fail_are_one_problem() -> None:
 
 
 def test_epochs_never_go_back() -> None:
-    """A stray of an older connection changes nothing."""
+    """Facts of an earlier connection do not change the epoch."""
     assert told(("connected", 2), ("connecting", 1), "created").connection.epoch == 2
 
 
 def test_the_configuration_in_force() -> None:
-    """`session.created` and `session.updated` carry it whole."""
+    """`session.created` and `session.updated` carry the full configuration."""
     service = Service()
     service.created(id="sess_1", expires_at=5000, instructions="a", voice="x")
     service.send("session.updated", session={"type": "realtime", "instructions": "b"})
@@ -117,7 +117,7 @@ def test_the_configuration_in_force() -> None:
 
 @pytest.mark.parametrize("session", [..., None, {}, 5, [], "realtime"])
 def test_a_session_that_says_nothing(session: Any) -> None:
-    """It opens the session and confirms nothing."""
+    """Without a configuration, ``session.created`` only opens the session."""
     service = Service()
     service.created(instructions="a")
     frame: Frame = {"type": "session.created", "session": session}
@@ -131,7 +131,7 @@ def test_a_session_that_says_nothing(session: Any) -> None:
 
 
 def test_zero_is_no_expiry() -> None:
-    """It is what an echo of client_secrets says."""
+    """``expires_at: 0``, as echoed by client_secrets, means no expiry."""
     service = Service()
     service.created(expires_at=0)
 
@@ -139,7 +139,7 @@ def test_zero_is_no_expiry() -> None:
 
 
 def test_a_transcription_session() -> None:
-    """It is known by its kind."""
+    """The type in ``session.created`` sets the kind of the session."""
     frame = {"type": "session.created", "session": {"type": "transcription", "id": "t"}}
     connection = fold_frames(frame).connection
 
@@ -147,7 +147,7 @@ def test_a_transcription_session() -> None:
 
 
 def test_a_translation_session() -> None:
-    """Its kind and its end are known."""
+    """The kind and the expiry of a translation are in the connection."""
     session = {"type": "translation", "id": "t", "expires_at": 7, "model": "m"}
     connection = fold_frames({"type": "session.created", "session": session}).connection
 
@@ -160,7 +160,7 @@ def test_a_translation_session() -> None:
 
 
 def test_a_translation_of_an_older_epoch() -> None:
-    """It is past."""
+    """``session.created`` of an earlier connection is ignored."""
     frame = {"type": "session.created", "session": {"type": "translation"}}
     session = fold(
         [to_record({"type": "duologue.connected"}, epoch=1), to_record(frame)]
@@ -170,7 +170,7 @@ def test_a_translation_of_an_older_epoch() -> None:
 
 
 def test_the_configuration_asked_for() -> None:
-    """It is kept as text, so that nobody can change it through its record."""
+    """It is kept as text, so changing the record's event does not change the state."""
     wish = {"type": "session.update", "session": {"voice": "x", "instructions": "a"}}
     record = to_record({"type": "duologue.requested", "event": wish})
     session = fold([record]).sessions["s"]
@@ -183,7 +183,7 @@ def test_the_configuration_asked_for() -> None:
     "event", [{}, {"type": "response.create"}, {"type": "session.update", "session": 5}]
 )
 def test_other_wishes(event: Frame) -> None:
-    """Only a change of the session is asked for."""
+    """Only ``session.update`` sets the requested configuration."""
     session = fold_frames({"type": "duologue.requested", "event": event})
 
     assert session.connection.requested is None
@@ -201,7 +201,7 @@ def test_other_wishes(event: Frame) -> None:
     ],
 )
 def test_errors_are_problems(error: Any, expected: tuple[str, str | None]) -> None:
-    """The most telling word of them, and the session lives on."""
+    """The problem has the message, code or type; the session stays open."""
     session = fold_frames(
         {"type": "duologue.connected"}, {"type": "error", "error": error}
     )
@@ -212,7 +212,7 @@ def test_errors_are_problems(error: Any, expected: tuple[str, str | None]) -> No
 
 
 def test_the_last_hundred_problems() -> None:
-    """Older ones are in the log."""
+    """Only the last hundred problems are kept."""
     frames = [{"type": "error", "error": {"message": str(n)}} for n in range(250)]
 
     assert [str(n) for n in range(150, 250)] == [
@@ -221,7 +221,7 @@ def test_the_last_hundred_problems() -> None:
 
 
 def test_session_expiry() -> None:
-    """The error says why, and the socket that closes after it ends the session."""
+    """The error gives the reason, and the disconnect after it ends the session."""
     service = Service()
     service.created()
     service.reply("good")
@@ -235,7 +235,7 @@ def test_session_expiry() -> None:
 
 
 def test_what_a_new_connection_brings_stands_behind() -> None:
-    """All that was there when it began comes first, whatever it says of its order."""
+    """Items of a new connection follow all existing ones."""
     service = Service()
     first, last = service.typed("one"), service.typed("two")
     records = to_records(service.frames)
@@ -266,7 +266,7 @@ WORDS: Frame = {"response_id": "r", "item_id": "a", "delta": "Hello"}
 
 
 def handed_over(*frames: tuple[Frame, int]) -> Session:
-    """The session after frames, each of its epoch, once the next one is connecting."""
+    """The session after frames, each with its epoch, once both connections are open."""
     records = [
         to_record({"type": "duologue.connected"}, 1, at=1.0),
         to_record({"type": "duologue.connecting"}, 2, at=2.0, epoch=1),
@@ -281,7 +281,7 @@ LEFT: Frame = {"type": "duologue.disconnected", "expected": True}
 
 
 def test_what_comes_by_the_old_connection_goes_with_it() -> None:
-    """An answer that it began while the next one connected is not in work for ever."""
+    """A response of the old connection ends with it."""
     session = handed_over(
         ({"type": "response.created", "response": RESPONSE}, 0),
         ({"type": "response.output_text.delta", **WORDS}, 0),
@@ -302,7 +302,7 @@ def test_what_comes_by_the_old_connection_goes_with_it() -> None:
 
 
 def test_nobody_speaks_to_a_connection_that_is_gone() -> None:
-    """Nor is heard from it; what the next one is at goes on."""
+    """The end of the old connection stops only its own speech and playback."""
     old = [(SPEAKS, 0), ({"type": "output_audio_buffer.started", **WORDS}, 0)]
     created: Frame = {"type": "response.created", "response": RESPONSE}
     gone = handed_over((created, 0), *old, (LEFT, 0)).activity
@@ -314,7 +314,7 @@ def test_nobody_speaks_to_a_connection_that_is_gone() -> None:
 
 
 def test_what_nobody_is_left_to_write_down_is_closed() -> None:
-    """The user's line ends with its connection, with the words that came."""
+    """Open lines of the user end with their connection and keep their text."""
     delta = "conversation.item.input_audio_transcription.delta"
     words: Frame = {"type": delta, "item_id": "u", "delta": "Hel"}
     committed: Frame = {"type": "input_audio_buffer.committed", "item_id": "v"}
@@ -351,7 +351,7 @@ def test_what_nobody_is_left_to_write_down_is_closed() -> None:
 
 
 def test_lines_of_a_connection_before_stay_as_they_are() -> None:
-    """They were closed with theirs: nobody looks for them again."""
+    """The end of a connection does not change closed or deleted lines."""
     deleted = {"type": "conversation.item.deleted", "item_id": "u"}
     session = handed_over((SPEAKS, 0), (deleted, 0), (LEFT, 0), (LEFT, 1))
 
@@ -360,7 +360,7 @@ def test_lines_of_a_connection_before_stay_as_they_are() -> None:
 
 
 def test_a_late_item_of_the_old_connection_stands_before_the_new() -> None:
-    """What the new one brings stands behind all of the old one's, whenever it came."""
+    """Late items of the old connection precede those of the new one."""
 
     def added(item_id: str, previous: str | None) -> Frame:
         item = {**TYPED, "id": item_id}
@@ -385,7 +385,7 @@ def test_a_late_item_of_the_old_connection_stands_before_the_new() -> None:
 
 
 def test_an_end_that_nobody_told_of() -> None:
-    """The next end takes what both connections were at: neither is there any more."""
+    """The end of the new connection also ends open responses of the old one."""
     created: Frame = {"type": "response.created", "response": RESPONSE}
     other: Frame = {**created, "response": {**RESPONSE, "id": "s"}}
     session = handed_over((created, 0), (other, 1), (LEFT, 1))
@@ -397,7 +397,7 @@ def test_an_end_that_nobody_told_of() -> None:
 
 
 def test_the_time_to_live_is_that_of_a_connection() -> None:
-    """A new one has another, which its service is yet to say."""
+    """A new connection clears `expires_at` until its service sends one."""
     created: Frame = {
         "type": "session.created",
         "session": {"type": "realtime", "id": "sess", "expires_at": 3600},
@@ -415,7 +415,7 @@ def test_the_time_to_live_is_that_of_a_connection() -> None:
     [([], None), ([1.0], 1.0), ([1.0, 2.0], 2.0), ([2.0, 1.0], 2.0), ([None], None)],
 )
 def test_the_time_of_the_last_tick(times: list[float], expected: float | None) -> None:
-    """It never goes back."""
+    """The time of the last tick never decreases."""
     frame = {"type": "duologue.tick"}
     state = fold(to_record(frame, at=at) for at in times)
     activity = state.sessions.get("s", Session("s")).activity

@@ -1,4 +1,4 @@
-"""Translations: two running texts."""
+"""Translations: the source text and the translated text."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def after(*frames: Frame | Record) -> Session:
     ],
 )
 def test_two_running_texts(frames: list[Frame], expected: Translation) -> None:
-    """They grow as they come; how far they reach never goes back."""
+    """Deltas append to both texts; their positions never decrease."""
     assert expected == after(*frames).conversation.translation
 
 
 def test_the_greeting() -> None:
-    """It opens the session and says what it is."""
+    """``session.created`` opens the session with its kind, id and expiry."""
     connection = after(GREETING).connection
 
     assert (
@@ -91,7 +91,7 @@ def test_the_greeting() -> None:
 
 
 def test_the_end() -> None:
-    """`session.closed` ends it: a socket that is lost after it is no problem."""
+    """``session.closed`` ends the session; a disconnect after it is no problem."""
     session = after(GREETING, CLOSED, {"type": "duologue.disconnected"})
 
     assert (session.connection.status, session.problems) == ("closed", ())
@@ -99,7 +99,7 @@ def test_the_end() -> None:
 
 
 def test_a_connection_that_is_past() -> None:
-    """What it says of itself changes nothing."""
+    """Session events of an earlier connection change nothing."""
     newer = to_record({"type": "duologue.connected"}, epoch=1)
 
     assert after(newer, GREETING).connection.kind == SessionKind.REALTIME
@@ -107,7 +107,7 @@ def test_a_connection_that_is_past() -> None:
 
 
 def test_it_goes_on_in_the_next_epoch() -> None:
-    """The texts stand, and grow again."""
+    """The texts stay on the next connection, and its deltas append to them."""
     again = to_record({"type": "session.updated", "session": GREETING["session"]})
     empty = Record.of(
         '{"type":"session.updated"}',
@@ -123,7 +123,7 @@ def test_it_goes_on_in_the_next_epoch() -> None:
 
 
 def test_a_delta_that_says_nothing_changes_nothing() -> None:
-    """The node stays the same object."""
+    """An empty delta keeps the node object."""
     before = fold([to_record(said("a", 5))])
     same = fold([to_record(said("", 5)), to_record(meant(""))], before)
 
@@ -131,14 +131,14 @@ def test_a_delta_that_says_nothing_changes_nothing() -> None:
 
 
 def test_it_comes_back_from_its_bytes() -> None:
-    """As every node does."""
+    """A loaded dump is equal to the state."""
     state = fold(map(to_record, (GREETING, said("a", 1), meant("b", 2), voiced(3))))
 
     assert state == load(dump(state))
 
 
 def test_it_has_no_items() -> None:
-    """And no responses."""
+    """A translation has no items and no responses."""
     session: Any = after(GREETING, said("a"), meant("b"))
 
     assert (len(session.items), len(session.responses.by_id)) == (0, 0)

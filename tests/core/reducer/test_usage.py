@@ -1,4 +1,4 @@
-"""What adds up: transcription usage, rate limits, problems."""
+"""Usage of responses and transcriptions, and rate limits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def transcribed(usage: Any) -> Frame:
 
 
 def test_each_limit_that_is_named_is_replaced() -> None:
-    """The others stay, with the time at which they were known."""
+    """A limit in the event is replaced; the others stay with their times."""
     session = fold_frames(
         limits(REQUESTS, {"name": "tokens", "remaining": 5}),
         limits({**REQUESTS, "remaining": 98}),
@@ -51,21 +51,21 @@ def test_each_limit_that_is_named_is_replaced() -> None:
 
 @pytest.mark.parametrize("rates", [[], [{"name": "x", "limit": 2**70}]])
 def test_impossible_limits(rates: list[Frame]) -> None:
-    """A number that cannot be is not known."""
+    """An impossible number counts as unknown."""
     found = fold_frames(limits(*rates)).usage.rate_limits
 
     assert found == tuple(RateLimit("x", at=1000.1) for _ in rates)
 
 
 def test_a_few_limits_at_most() -> None:
-    """A service that invents names costs no memory."""
+    """The number of limits is bounded, whatever names a service sends."""
     many = [{"name": str(n)} for n in range(99)]
 
     assert len(fold_frames(limits(*many)).usage.rate_limits) == MAX_LIMITS
 
 
 def test_the_same_limits_change_nothing() -> None:
-    """An empty list says nothing."""
+    """An empty list keeps the node object."""
     assert Session("s").usage is fold_frames(limits()).usage
 
 
@@ -97,7 +97,7 @@ def test_the_same_limits_change_nothing() -> None:
     ],
 )
 def test_what_transcription_took(usages: list[Any], expected: Any) -> None:
-    """By seconds or by tokens, apart from what responses took."""
+    """Usage of transcriptions adds up in seconds or tokens, apart from responses."""
     usage = fold_frames(*map(transcribed, usages)).usage
 
     assert SessionUsage(transcription=expected) == usage
@@ -135,7 +135,7 @@ def done(response_id: str, usage: Any) -> Frame:
     ],
 )
 def test_what_responses_used(usages: list[Any], expected: Usage) -> None:
-    """It adds up by modality; the cached part is a part of the input."""
+    """Usage of responses adds up by modality; cached tokens are part of the input."""
     frames = [done(f"r{n}", usage) for n, usage in enumerate(usages)]
 
     session = fold_frames(limits(), *frames)
@@ -143,7 +143,7 @@ def test_what_responses_used(usages: list[Any], expected: Usage) -> None:
 
 
 def test_usage_of_nothing_changes_nothing() -> None:
-    """Not even the identity of `usage`."""
+    """Absent and empty usage keep the session object."""
     session = Session("s")
 
     assert session is add_usage(session, None)
