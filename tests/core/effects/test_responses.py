@@ -7,12 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from duologue.core import Session, react, reduce
 from duologue.core import events as ev
-from duologue.core import react, reduce
+from duologue.core.effects import commands
 from duologue.core.effects.commands import Send
-from duologue.core.effects.responses import ANSWER_TIMEOUT
+from duologue.core.effects.responses import (
+    ANSWER_TIMEOUT,
+    is_queued,
+    last_response,
+)
+from duologue.core.events.base import ClientEvent
 
-from ..talk import Service, to_records
+from ..talk import Service, fold_frames, to_records
 from .live import CREATE, REQUEST, Live, begun, call, calling, output
 
 
@@ -238,3 +244,41 @@ def test_an_invalid_request_is_sent_without_options() -> None:
     assert live.note({"type": "duologue.requested", "event": event}) == CREATE
 
     assert live.commands == [Send("s", ev.ResponseCreate(event_id="s.2.0"))]
+
+
+def test_a_queued_response_is_sent_on_the_new_connection() -> None:
+    """When its session is created."""
+    live, service = Live(), Service()
+    live.note({"type": "duologue.connecting"})
+    live.note(REQUEST)
+    live.note({"type": "duologue.connected"})
+    service.created()
+
+    assert live.play(service) == CREATE
+
+
+@pytest.mark.parametrize(
+    ("event", "waits"),
+    [
+        (commands.create_response(), True),
+        (commands.create_response(instructions="be kind"), True),
+        (commands.create_response(out_of_band=True), False),
+        (commands.cancel_response(), False),
+    ],
+)
+def test_requests_that_wait_in_the_queue(event: ClientEvent, waits: bool) -> None:
+    """Responses in the conversation, and nothing else."""
+    assert is_queued(event) is waits
+
+
+def test_the_last_response_of_the_conversation() -> None:
+    """Out-of-band responses do not count."""
+    service = Service()
+    response = service.begin()
+    service.end(response)
+    service.reply("aside", in_band=False)
+    last = last_response(fold_frames(*service.frames))
+
+    assert last is not None
+    assert last.id == response
+    assert last_response(Session("s")) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from duologue.core import select_items, select_words_missing
+from duologue.core.selectors.items import shown_items
 
 from ..talk import Service, fold_frames
 
@@ -25,3 +26,18 @@ def test_where_words_may_be_missing() -> None:
     service.frames.append({"type": "duologue.gap", "reason": "restart"})
 
     assert ("", item_id) == select_words_missing(fold_frames(*service.frames))
+
+
+def test_shown_items_begin_with_the_newest() -> None:
+    """Without deleted items, back to the last clearing of the transcripts."""
+    service = Service()
+    service.typed("cleared")
+    service.note("duologue.cleared")
+    first, gone, last = (service.typed(text) for text in ("one", "two", "three"))
+    service.send("conversation.item.deleted", item_id=gone)
+    session = fold_frames(*service.frames)
+
+    assert [item.id for item in shown_items(session)] == [last, first]
+    service = Service()
+    only = service.typed("hello")
+    assert [i.id for i in shown_items(fold_frames(*service.frames))] == [only]

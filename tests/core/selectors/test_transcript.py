@@ -20,7 +20,11 @@ from duologue.core import (
     select_transcripts_by_role,
     select_translation,
 )
-from duologue.core.selectors.transcript import is_final, transcript_of
+from duologue.core.selectors.transcript import (
+    is_final,
+    is_transcript_final,
+    transcript_of,
+)
 from duologue.core.state.model import Item, Part, Placement, State, Truncation
 from duologue.core.state.rope import EMPTY_ROPE as NO_TEXT
 from duologue.core.state.rope import Rope
@@ -181,3 +185,11 @@ def test_a_translation_has_two_texts() -> None:
     assert TranslatedText("guten", "good day", 100, 300) == select_translation(session)
     assert select_translation(session) is select_translation(session)
     assert select_translation(Session("other")) is None
+
+
+def test_a_transcript_is_final_if_its_lines_are() -> None:
+    """A reply in progress is not."""
+    service = talked()
+    assert is_transcript_final(fold_frames(*service.frames))
+    service.say(service.begin(), ["Hm"])
+    assert not is_transcript_final(fold_frames(*service.frames))
