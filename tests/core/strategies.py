@@ -1,8 +1,8 @@
 """Hypothesis strategies of the core's tests: streams that are cheap to draw.
 
-The public ones, in `duologue.core.testing`, draw every letter. Here a choice is a line
-of a table, the simplest first. So thousands of streams are drawn in seconds, and a
-failing one still shrinks turn by turn and choice by choice.
+The public strategies in `duologue.core.testing` draw every letter. Here a choice is a
+row of a table, the simplest first, so thousands of streams are drawn in seconds, and a
+failing stream shrinks by turns and choices.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_a_selector_requires_a_session(
         select(given, *MORE.get(name, ()))
     wanted = f"{name}: the session must be Session, not {what}; {hint}"
     assert str(refused.value) == wanted
-    # The control.
+    # Control: a session is accepted.
     select(Session("s"), *MORE.get(name, ()))
 
 
@@ -133,7 +133,7 @@ def drain(lines: Any) -> None:
 def test_the_error_names_the_argument(
     call: Callable[..., Any], given: tuple[Any, ...], message: str
 ) -> None:
-    """One line: the function, the argument, the expected and the given type."""
+    """One line names the function, the argument, the expected and the given type."""
     with pytest.raises(TypeError) as refused:
         call(*given)
     assert message in str(refused.value)
@@ -141,7 +141,7 @@ def test_the_error_names_the_argument(
 
 
 def test_a_coroutine_is_no_subscriber() -> None:
-    """It would never be awaited."""
+    """A coroutine function raises, because it would never be awaited."""
 
     async def later(*change: object) -> None:
         raise NotImplementedError

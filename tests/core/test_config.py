@@ -35,7 +35,7 @@ DEFAULT: Any = {
 
 
 def test_the_defaults() -> None:
-    """Spoken replies, turns by silence, no transcription, the service's voice."""
+    """By default: audio replies, VAD, no transcription, the voice of the service."""
     assert SessionConfig().to_session() == DEFAULT
     assert SessionConfig().model is None
 
@@ -58,7 +58,7 @@ def test_unset_is_left_out_and_none_is_null() -> None:
 
 
 def test_every_setting_has_its_place() -> None:
-    """Fields of the voice are nested in ``audio``, the others are at the top."""
+    """Audio settings are nested in ``audio``, the others are at the top."""
     config = SessionConfig.changing(
         voice="marin",
         speed=1.2,
@@ -83,7 +83,7 @@ def test_every_setting_has_its_place() -> None:
 
 
 def test_it_is_what_the_catalogue_knows() -> None:
-    """The decoder gives the same configuration."""
+    """The decoder accepts the configuration."""
     session = SessionConfig(
         transcription=events.Transcription(model=TRANSCRIPTION),
         tools=(events.FunctionTool(name="f", parameters={"type": "object"}),),
@@ -97,7 +97,7 @@ def test_it_is_what_the_catalogue_knows() -> None:
 
 
 def test_the_table_of_models_has_a_date() -> None:
-    """Models are retired every few months, so the table has its month."""
+    """The table has a month, because models are retired every few months."""
     month = datetime.strptime(AS_OF, "%Y-%m").replace(tzinfo=UTC)
 
     assert f"{month:%Y-%m}" == AS_OF
@@ -114,7 +114,7 @@ def test_the_table_of_models_has_a_date() -> None:
     ],
 )
 def test_retired_names(retired: Any, instead: str) -> None:
-    """They raise with the GA's name; a name that never existed raises without one."""
+    """A retired name raises with the GA name, an unknown one without."""
     with pytest.raises(TypeError, match=instead):
         SessionConfig(**retired)
     with pytest.raises(TypeError, match="unexpected keyword argument 'new'"):
@@ -130,13 +130,13 @@ def test_retired_names(retired: Any, instead: str) -> None:
     ],
 )
 def test_values_that_no_service_takes(given: Any, why: str) -> None:
-    """They raise before they are sent."""
+    """An invalid value raises before it is sent."""
     with pytest.raises(ValueError, match=why):
         SessionConfig(**given).to_session()
 
 
 def test_a_change_names_only_what_changes() -> None:
-    """All other fields are unset."""
+    """A change leaves all other fields unset."""
     change = SessionConfig.changing
 
     assert change(instructions="a").to_session() == {

@@ -60,7 +60,7 @@ class Worker:
         return pipe
 
     def stop(self) -> None:
-        """End the process; it must end without an error."""
+        """End the process and check its exit code."""
         self.send(b"")
         assert self._process.wait(10) == 0
         self._pipe(self._process.stdin).close()

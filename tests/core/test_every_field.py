@@ -131,8 +131,7 @@ def record_of(cls: type[Event], frame: bytes) -> Record:
 
 @every
 def test_no_field_of_any_kind_raises(cls: type[Event]) -> None:
-    """It is decoded, folded into an empty and a used state, dumped, viewed and encoded;
-    a wrong value for one item does not change the text of the others."""
+    """A bent event can be processed everywhere and changes no text of other items."""
     for path, name, frame in variants(cls):
         try:
             record = record_of(cls, frame)
@@ -170,7 +169,7 @@ OTHERS = words_of(BEFORE.sessions["s"])
 
 
 def story() -> list[dict[str, Any]]:
-    """Frames with text in every place that can have text."""
+    """Frames with text in every field that can have text."""
     service = Service()
     service.created(model="m", tools=[{"type": "function", "name": "look"}])
     service.typed("typed words")
@@ -235,7 +234,7 @@ def test_a_wrong_type_outside_of_strict_fields_loses_no_text(name: str) -> None:
 
 @pytest.mark.parametrize("cls", DESCRIBED, ids=lambda cls: cls.__name__)
 def test_the_listed_fields_of_a_class_exist(cls: Any) -> None:
-    """The names that a class lists are its fields: a typing error would hide a rule."""
+    """Every field name that a class lists exists, so no rule is lost by a typo."""
     base = cls.__mro__[1]
     named = (cls.STRICT - base.STRICT) | {*cls.AUDIO}
 
@@ -276,7 +275,7 @@ DROPPED: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_wrong_position_is_dropped(
     frame: dict[str, Any], name: str, wrong: Any
 ) -> None:
-    """The field gets its default; the event and the user's line remain."""
+    """The field gets its default; the event and the user's line stay."""
     frame = {**frame, "item_id": "item_9"}
     record, bent = to_records([frame, {**frame, name: wrong}])
 
@@ -286,7 +285,7 @@ def test_a_wrong_position_is_dropped(
 
 @pytest.mark.parametrize("wrong", ["1", [], -0.5, True])
 def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
-    """One token count is dropped; the other counts and the response remain."""
+    """An invalid token count is dropped; the other counts and the response stay."""
     usage = {"total_tokens": 7, "input_token_details": {"text_tokens": wrong}}
     response = {"id": "r", "status": "completed", "usage": usage}
     [record] = to_records([{"type": "response.done", "response": response}])
@@ -304,7 +303,7 @@ def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
     ],
 )
 def test_a_required_position(frame: Any, name: str) -> None:
-    """A default of 0 would mean that the user heard nothing."""
+    """A wrong type is malformed: 0 would mean that the user heard nothing."""
     [record] = to_records([{**frame, "content_index": 0, name: "1"}])
 
     assert isinstance(record.event, Malformed)

@@ -24,8 +24,8 @@ DEEPER = 2.0
 
 
 def records(frames: Iterable[dict[str, Any]]) -> list[Record]:
-    """The records of these frames of the service. The frames of the past have no ids,
-    so that the window of seen ids is empty after any past."""
+    """The records of these frames; frames of the past have no ids, to keep dedup
+    empty."""
     return [
         Record.of(msgspec.json.encode(frame), seq=1, session="s", dir="in", at=1e9)
         for frame in frames
@@ -122,7 +122,7 @@ def growing(count: int) -> State:
 
 
 def more_words() -> list[dict[str, Any]]:
-    """The next deltas of it."""
+    """The next deltas of the reply."""
     return [delta(0, at, event_id=f"ev_{at}") for at in range(50)]
 
 
@@ -152,7 +152,7 @@ def tooled(count: int) -> State:
 
 
 def reactions(state: State, news: list[Record]) -> int:
-    """The function calls that it takes to fold ``news`` and to react to each record."""
+    """The number of function calls to fold ``news`` and react to each record."""
 
     def work() -> None:
         before = state
@@ -165,16 +165,12 @@ def reactions(state: State, news: list[Record]) -> int:
 
 
 def calls(state: State, news: list[Record]) -> int:
-    """The function calls, of our code and of the interpreter, that it takes to fold
-    ``news``."""
+    """The number of function calls to fold ``news``, including those of C functions."""
     return counted(lambda: fold(news, state))
 
 
 def counted(work: Callable[[], object]) -> int:
-    """The function calls of the second run.
-
-    During the first run the window of seen ids grows.
-    """
+    """The number of function calls in the second run; the first one fills the dedup."""
     work()
     count = 0
 
@@ -194,7 +190,7 @@ def counted(work: Callable[[], object]) -> int:
 
 
 def retained(state: State, news: list[Record]) -> int:
-    """The bytes that it takes to keep the state after each record of ``news``."""
+    """The number of bytes to keep the state after each record of ``news``."""
     return traced(lambda: list(states(state, news)), peak=False)
 
 
@@ -209,14 +205,14 @@ def allocated(state: State, news: list[Record]) -> int:
 
 
 def states(state: State, news: list[Record]) -> Iterable[State]:
-    """The state after each of them."""
+    """The state after each record."""
     for record in news:
         state = fold([record], state)
         yield state
 
 
 def traced(work: Callable[[], object], *, peak: bool) -> int:
-    """The bytes that ``work`` holds at its end, or at its peak."""
+    """The number of bytes that ``work`` holds at its end, or at its peak."""
     gc.collect()
     tracemalloc.start()
     try:

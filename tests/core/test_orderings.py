@@ -1,4 +1,4 @@
-"""Orders of events that occur in real traffic, on synthetic streams."""
+"""Orders of events from real traffic, in synthetic streams."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_null_predecessor_on_done_moves_nothing() -> None:
 
 @pytest.mark.parametrize("twins", ["output first", "conversation first"])
 def test_the_two_events_of_an_item_in_either_order(twins: str) -> None:
-    """`response.output_item.added` before or after `conversation.item.added`."""
+    """The two ``added`` events of an item can arrive in either order."""
     service = Service()
     service.typed("hello")
     service.reply("Hi.")
@@ -92,7 +92,7 @@ def test_the_two_events_of_an_item_in_either_order(twins: str) -> None:
     "first", ["input_audio_buffer.speech_started", "input_audio_buffer.committed"]
 )
 def test_an_item_is_named_before_it_exists(first: str) -> None:
-    """It is a line without text."""
+    """Speech events add a line without text before its item exists."""
     frame: Frame = {"type": first, "event_id": "e1", "item_id": "item_1"}
     session = fold_frames(frame)
 
@@ -114,7 +114,7 @@ def test_the_final_text_replaces_deltas_that_differ_by_a_space() -> None:
 
 
 def test_deltas_join_to_the_final_text() -> None:
-    """They join to the text of `done`, which only makes it final."""
+    """``done`` changes nothing but `final` if the deltas are complete."""
     service = Service()
     said = service.say(service.begin(), ["It ", "is ", "three."])
     [before] = lines(fold_frames(*service.frames))
@@ -126,7 +126,7 @@ def test_deltas_join_to_the_final_text() -> None:
 
 
 def test_rate_limits_come_after_the_response() -> None:
-    """They reopen nothing."""
+    """Rate limits after the response do not reopen it."""
     service = Service()
     service.reply("Hi.")
     service.send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 9}])
@@ -145,7 +145,7 @@ def test_rate_limits_come_after_the_response() -> None:
     ],
 )
 def test_the_usage_of_a_transcription(usage: Frame | None) -> None:
-    """In seconds, in tokens, or not at all."""
+    """Usage in seconds, in tokens, or absent gives the same final line."""
     at: dict[str, Any] = {"item_id": "item_1", "content_index": 0}
     words: Frame = {"type": f"{WORDS}.completed", "transcript": "hello", **at}
     session = fold_frames({**words, "usage": usage})
@@ -174,9 +174,11 @@ def test_two_items_of_the_assistant_interleave() -> None:
 
 
 def test_a_silence_that_is_answered() -> None:
-    """The silent line is named first, but follows the items that the service puts
-    before it. In a recorded idle timeout (OpenAI, September 2026) a system message is
-    between them, and an empty transcription arrives during the answer."""
+    """The silent line follows the items that the service inserts before it.
+
+    In a recorded idle timeout (OpenAI, September 2026) this is a system message, and an
+    empty transcription arrives during the answer.
+    """
     service = Service()
     user = service.typed("hi")
     answer = service.reply("Hi there")

@@ -40,7 +40,7 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 def test_imports() -> None:
-    """No module for time, randomness, files or waiting."""
+    """Core modules import none for time, randomness, files or waiting."""
     for path, tree in TREES.items():
         foreign = {
             name
@@ -54,7 +54,7 @@ def test_imports() -> None:
 
 
 def test_calls() -> None:
-    """No input or output, and no object addresses, except in `EXCEPT`."""
+    """Core modules call no I/O function and no `id`, except those in `EXCEPT`."""
     for path, tree in TREES.items():
         called = {
             node.func.id
@@ -66,8 +66,7 @@ def test_calls() -> None:
 
 
 def test_size() -> None:
-    """No function above 50 lines; a docstring for each module, class and public
-    function."""
+    """No function has over 50 lines, and every public object has a docstring."""
     for path in MODULES:
         assert ast.get_docstring(TREES[path]) or path.stem == "_version", path
         for node in ast.walk(TREES[path]):

@@ -94,7 +94,7 @@ def gone(events: list[Any]) -> set[str]:
 
 @every
 def test_texts(path: Path) -> None:
-    """The final text of every item and part."""
+    """Items and parts have the final text of the stream."""
     session = folded(path)
     events = received(path)
     wanted = {
@@ -109,7 +109,7 @@ def test_texts(path: Path) -> None:
 
 @every
 def test_calls(path: Path) -> None:
-    """The arguments and outputs of every completed call."""
+    """Completed calls have the arguments and outputs of the stream."""
     session = folded(path)
     items = {item["id"]: item for e in received(path) for item in shown(e)}
     calls = [i for i in items.values() if str(i["type"]).startswith("function_call")]
@@ -125,7 +125,7 @@ def test_calls(path: Path) -> None:
 
 @every
 def test_lines_are_final(path: Path) -> None:
-    """All lines, except missing transcriptions and unfinished answers."""
+    """Lines with text are final, except those of unfinished responses."""
     session = folded(path)
     events = received(path)
     begun = {e["response"]["id"] for e in events if e["type"] == "response.created"}
@@ -140,7 +140,7 @@ def test_lines_are_final(path: Path) -> None:
 def test_the_order_of_items(path: Path) -> None:
     """Every item follows the predecessor in its first ``added`` event.
 
-    Directly, unless a later item names the same predecessor.
+    Only items with the same predecessor, directly or not, may be between them.
     """
     session = folded(path)
     order = list(session.conversation.order)
@@ -167,7 +167,7 @@ def ancestor(links: dict[str, str | None], item_id: str, previous: str) -> bool:
 
 @every
 def test_responses(path: Path) -> None:
-    """Each has the status of its `done`; none is active."""
+    """Responses have the status of their ``done``, and none of those is active."""
     session = folded(path)
     events = received(path)
     begun = {e["response"]["id"] for e in events if e["type"] == "response.created"}
@@ -185,7 +185,7 @@ def test_responses(path: Path) -> None:
 
 @every
 def test_the_log_folds_to_the_same_state(path: Path) -> None:
-    """In our log format, without audio, the dump is the same."""
+    """A log without audio folds to the same dump."""
     found = records(path)
     again = list(read_log(to_line(record) for record in found))
 

@@ -67,7 +67,7 @@ def test_it_is_the_fold_of_its_records(stream: Stream) -> None:
     ],
 )
 def test_feed_takes_bytes_text_and_mappings(frame: Any) -> None:
-    """All are the same record."""
+    """Bytes, text and mappings give the same record."""
     record = Store().feed("s", frame, at=2.0, epoch=1, dir="in", src="sideband")
 
     assert (
@@ -85,7 +85,7 @@ def test_feed_takes_bytes_text_and_mappings(frame: Any) -> None:
 
 
 def test_subscribers_get_before_record_and_after() -> None:
-    """In the order of subscription; until they unsubscribe."""
+    """Subscribers are called in order of subscription, until they unsubscribe."""
     store, told = Store(), []
     store.subscribe(lambda *args: told.append(("one", *args)))
     end = store.subscribe(lambda *args: told.append(("two", *args)))
@@ -102,7 +102,7 @@ def test_subscribers_get_before_record_and_after() -> None:
 
 
 def test_subscribers_of_one_session() -> None:
-    """They are not called for other sessions, whatever their ids."""
+    """A subscriber of a session is not called for other sessions."""
     store = Store()
     every, _ = noted(store)
     mine, _ = noted(store, "mine")
@@ -114,7 +114,7 @@ def test_subscribers_of_one_session() -> None:
 
 
 def test_a_raising_subscriber_is_isolated() -> None:
-    """The others are called; its last hundred errors are kept."""
+    """The other subscribers are called; the store keeps the last hundred errors."""
     store = Store()
 
     def fail(*_: Any) -> None:
@@ -131,7 +131,7 @@ def test_a_raising_subscriber_is_isolated() -> None:
 
 
 def test_what_is_no_error_goes_through() -> None:
-    """An interrupt is raised, and no subscriber misses a record because of it."""
+    """An interrupt is raised after every subscriber got every record."""
     store, interrupts = Store(), [KeyboardInterrupt()]
 
     def interrupt(*_: Any) -> None:
@@ -149,7 +149,7 @@ def test_what_is_no_error_goes_through() -> None:
 
 
 def test_a_subscriber_that_dispatches() -> None:
-    """It gets its state at once; all subscribers see the records in the same order."""
+    """The new state is visible at once; all subscribers see the same order."""
     store, states = Store(), []
 
     def answer(_: State, record: Record, __: State) -> None:
@@ -177,7 +177,7 @@ def test_unsubscribing_another_takes_effect_at_once() -> None:
 
 
 def test_seq_goes_on() -> None:
-    """After a dispatched record, and after a snapshot."""
+    """``seq`` continues after a dispatched record and after a snapshot."""
     store = Store()
     store.dispatch(to_record(ERROR, 7))
     store.dispatch(to_record(ERROR, 3))
@@ -190,7 +190,7 @@ def test_seq_goes_on() -> None:
 
 
 def test_a_forgotten_session_begins_anew() -> None:
-    """Nothing of it is kept, not even its sequence number."""
+    """The session is removed, and ``seq`` begins again."""
     store = Store()
     store.feed("s", ERROR, at=None)
     store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="local")
@@ -200,7 +200,7 @@ def test_a_forgotten_session_begins_anew() -> None:
 
 
 def test_frames_are_decoded_by_the_kind_of_their_session() -> None:
-    """Shared event types have the translation's meaning once the session is one."""
+    """In a translation, shared event types decode to its classes."""
     store = Store()
     session: Any = {"type": "translation"}
     store.feed("s", {"type": "session.created", "session": session}, at=None)
@@ -211,7 +211,7 @@ def test_frames_are_decoded_by_the_kind_of_their_session() -> None:
 
 
 def test_middleware() -> None:
-    """The first is the outermost; one that drops a record changes nothing."""
+    """The first middleware is the outermost; a dropped record changes nothing."""
     passed: list[str] = []
 
     def named(name: str, stop: bool = False) -> Any:
@@ -250,7 +250,7 @@ def test_unsubscribing_leaves_the_others_of_a_session() -> None:
 
 
 def test_subscribers_of_a_slice() -> None:
-    """They are called for the records that changed this node of their session."""
+    """They are called only if a record changes this node of their session."""
     store = Store()
     problems, _ = noted(store, slice="problems")
     mine, _ = noted(store, "mine", "problems")
@@ -260,12 +260,12 @@ def test_subscribers_of_a_slice() -> None:
     for seq, (frame, session) in enumerate([*frames, (ERROR, "other")], start=1):
         store.dispatch(to_record(frame, seq, session=session))
 
-    # A session that is new is new in all of its nodes.
+    # A new session changes all of its nodes.
     assert (problems, mine, activity) == ([1, 4], [1], [1, 2, 4])
 
 
 def test_a_session_that_goes_changes_all_of_its_slices() -> None:
-    """A page must remove its view of the session."""
+    """Subscribers of every slice are called when the session is forgotten."""
     store = Store()
     store.feed("s", ERROR, at=None)
     told = [noted(store, "s", slice)[0] for slice in SLICES]
@@ -275,7 +275,7 @@ def test_a_session_that_goes_changes_all_of_its_slices() -> None:
 
 
 def test_a_slice_by_its_old_name() -> None:
-    """The error has the new one."""
+    """The error names the new slice."""
     store = Store()
     with pytest.raises(ValueError, match="'ledger' is now 'usage' and 'problems'"):
         store.subscribe(lambda *_: None, slice="ledger")
@@ -284,7 +284,7 @@ def test_a_slice_by_its_old_name() -> None:
 
 
 def test_a_slice_that_there_is_not() -> None:
-    """Such a subscriber would never be called."""
+    """An unknown slice raises, because its subscriber would never be called."""
     for slice in ("id", "transcripts", ""):
         with pytest.raises(ValueError, match="no slice is called"):
             Store().subscribe(lambda *_: None, slice=slice)
@@ -292,7 +292,7 @@ def test_a_slice_that_there_is_not() -> None:
 
 @pytest.mark.parametrize("idle", [0, 10_000])
 def test_idle_subscribers_cost_nothing(idle: int) -> None:
-    """Steps are counted, not time: as many for ten thousand as for none."""
+    """The number of steps does not depend on the number of idle subscribers."""
     store = Store()
     store.feed("s", ERROR, at=None)
     for n in range(idle):
@@ -319,7 +319,7 @@ def test_idle_subscribers_cost_nothing(idle: int) -> None:
 
 
 def test_a_subscription_during_a_record() -> None:
-    """It is called from the next record on, in every slice."""
+    """A new subscriber is called from the next record on, in every slice."""
     store = Store()
     told: list[list[int]] = []
 
@@ -335,7 +335,7 @@ def test_a_subscription_during_a_record() -> None:
 
 
 def test_a_cancellation_is_not_swallowed() -> None:
-    """The first `BaseException` is raised, and it is not among the failures."""
+    """The first `BaseException` is raised and is not among the failures."""
     store = Store()
 
     def fail(error: BaseException) -> Callable[..., None]:
@@ -354,7 +354,7 @@ def test_a_cancellation_is_not_swallowed() -> None:
 
 
 def test_an_end_is_idempotent() -> None:
-    """Also if another subscription of the same slice has begun, or others remain."""
+    """A second unsubscribe does not affect other subscribers of the slice."""
     store = Store()
     others, _ = noted(store, "s", "items")
     _, end = noted(store, "s", "problems")
@@ -372,7 +372,7 @@ def test_an_end_is_idempotent() -> None:
 
 
 def test_a_cursor_gives_what_a_subscriber_gets() -> None:
-    """One by one, or all waiting changes at once."""
+    """A cursor gives the changes one by one, or all at once."""
     store = Store()
     with store.cursor() as cursor:
         states = [store.state]
@@ -393,7 +393,7 @@ def test_a_cursor_gives_what_a_subscriber_gets() -> None:
 
 
 def test_a_cursor_of_one_slice() -> None:
-    """Changes of other slices do not fill it."""
+    """Changes of other slices are not queued."""
     store = Store()
     store.feed("s", ERROR, at=None)
     cursor = store.cursor(session="s", slice="problems", limit=1)
@@ -407,7 +407,7 @@ def test_a_cursor_of_one_slice() -> None:
 
 @pytest.mark.parametrize("more", [0, 1, 7])
 def test_a_cursor_that_is_overrun(more: int) -> None:
-    """It drops its changes and returns the state at the time of the pull."""
+    """After an overflow, the pull gives one `Resync` with the state at that time."""
     store = Store()
     cursor = store.cursor(limit=3)
     for _ in range(4 + more):
@@ -422,7 +422,7 @@ def test_a_cursor_that_is_overrun(more: int) -> None:
 
 
 def test_a_closed_cursor_is_empty() -> None:
-    """Whether it overflowed or not."""
+    """A closed cursor is empty, even after an overflow."""
     store = Store()
     for limit in (1, 9):
         cursor = store.cursor(limit=limit)
@@ -435,12 +435,12 @@ def test_a_closed_cursor_is_empty() -> None:
 
 
 def test_a_cursor_that_could_keep_nothing() -> None:
-    """An error at once."""
+    """A limit of 0 raises at once."""
     with pytest.raises(ValueError, match="limit is 0"):
         Store().cursor(limit=0)
 
 
-# Middleware, as an application writes it.
+# Middleware of an application.
 
 
 def logging(log: list[str]) -> Any:
@@ -460,7 +460,7 @@ def logging(log: list[str]) -> Any:
 
 
 def redacting(secret: str) -> Any:
-    """A middleware that keeps a word out of the state and the log."""
+    """A middleware that removes a word from the state and the log."""
 
     def wrap(store: Store, dispatch: Dispatch) -> Dispatch:
         def around(record: Record) -> State:
@@ -482,7 +482,7 @@ def redacting(secret: str) -> Any:
 
 
 def test_a_logging_middleware() -> None:
-    """It sees the state after each record."""
+    """A middleware has the state after each record."""
     log: list[str] = []
     store = Store(middleware=(logging(log),))
     store.feed("s", {"type": "duologue.connected"}, at=None, dir="local")
@@ -492,7 +492,7 @@ def test_a_logging_middleware() -> None:
 
 
 def test_a_redacting_middleware() -> None:
-    """`feed` returns the redacted record, so the log does not have the word either."""
+    """`feed` returns the redacted record, so the word is not in the log either."""
     store = Store(middleware=(redacting("swordfish"),))
     service = Service()
     service.typed("it is swordfish")
@@ -505,7 +505,7 @@ def test_a_redacting_middleware() -> None:
 
 
 class Odd:
-    """An object that cannot be JSON."""
+    """An object that cannot be encoded as JSON."""
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ class Odd:
     ],
 )
 def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) -> None:
-    """An error at the call, and nothing is folded."""
+    """An invalid frame raises, and the state does not change."""
     store = Store()
     with pytest.raises(error, match=message):
         store.feed("s", frame, at=0.0)
@@ -541,7 +541,7 @@ def test_frames_that_are_none(frame: Any, error: type[Exception], message: str) 
 def test_what_a_record_cannot_hold(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """The call raises, not a later record."""
+    """An invalid argument raises, and the state does not change."""
     store = Store()
     given: dict[str, Any] = {"session_id": "s", "frame": b"{}", "at": 0.0, **arguments}
     with pytest.raises(error, match=message):
@@ -557,7 +557,7 @@ def test_what_a_record_cannot_hold(
     src=st.none() | st.text(st.characters(exclude_categories=())) | st.integers(),
 )
 def test_feed_checks_as_its_check_does(session_id: Any, **given: Any) -> None:
-    """It skips the complete check only of values that pass it."""
+    """`feed` accepts and rejects the same arguments as `check`."""
     wrong: Exception | None = None
     try:
         check(session_id, **given)
@@ -572,7 +572,7 @@ def test_feed_checks_as_its_check_does(session_id: Any, **given: Any) -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode])
 def test_a_frame_as_it_came(kind: Callable[[bytes], Any]) -> None:
-    """All types of bytes give the same record."""
+    """Text and all types of bytes give the same state."""
     frame = b'{"type":"error","event_id":"e","error":{"message":"m"}}'
     expected, store = Store(), Store()
     expected.feed("s", frame, at=0.0)
@@ -582,7 +582,7 @@ def test_a_frame_as_it_came(kind: Callable[[bytes], Any]) -> None:
 
 
 def test_an_event_of_ours_is_fed_as_it_is_sent() -> None:
-    """The events of `commands` can be fed without encoding them."""
+    """An event of `commands` gives the same state as its encoding."""
     event = commands.send_text("hi")
     typed, encoded = Store(), Store()
     typed.feed("s", event, at=0.0, dir="out")
@@ -592,7 +592,7 @@ def test_an_event_of_ours_is_fed_as_it_is_sent() -> None:
 
 
 def test_a_record_that_is_dropped_has_a_number_of_its_own() -> None:
-    """`feed` returns it, but the state stays the same object."""
+    """A dropped record has its own ``seq``; the state stays the same object."""
     store = Store(middleware=(lambda store, go: lambda record: store.state,))
     before = store.state
     seqs = [store.feed("s", b"{}", at=0.0).seq for _ in range(2)]
@@ -601,6 +601,6 @@ def test_a_record_that_is_dropped_has_a_number_of_its_own() -> None:
 
 
 def test_middleware_is_a_tuple() -> None:
-    """A function alone raises a clear error."""
+    """A function in place of a tuple raises a clear error."""
     with pytest.raises(TypeError, match="tuple"):
         Store(middleware=cast(Any, lambda store, go: go))

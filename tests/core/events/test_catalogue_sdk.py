@@ -1,8 +1,8 @@
 """The catalogue against the types of the installed ``openai`` package, both ways.
 
-A new release of the SDK that brings an event or a field fails here, and says which.
-Fields are compared as paths (``session.updated: session.audio.input.format.rate``); an
-object that can be of several types counts with the fields of all of them.
+A new event or field in a release of the SDK fails here with its name. Fields are
+compared as paths (``session.updated: session.audio.input.format.rate``); an object that
+can be of several types counts with the fields of all of them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ except ImportError:
         raise
     pytest.skip("needs the package openai", allow_module_level=True)
 
-#: Fields that only the SDK has: a pattern of ``event: path``, and why we have not.
+#: Fields that only the SDK has: a pattern of ``event: path``, and the reason.
 ONLY_SDK: dict[str, str] = {}
-#: Fields that only we have: a pattern of ``event: path``, and where they come from.
+#: Fields that only the catalogue has: a pattern of ``event: path``, and the source.
 ONLY_OURS: dict[str, str] = {
     r".*dtmf_event_received: event_id": "every event of ours can have one",
     r".*transcription\.failed: error\.event_id": "one class for both kinds of error",
@@ -86,7 +86,7 @@ def sdk_paths(model: type[BaseModel], at: str = "") -> Iterator[str]:
 
 
 def our_paths(cls: Any, at: str = "") -> Iterator[str]:
-    """Every field of one of our types, the values of tags, ``*`` for anything."""
+    """Every field of a class of the catalogue, and the values of its tags."""
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     if info.tag is not None:
@@ -127,7 +127,7 @@ def name_of(model: type[BaseModel]) -> str:
 
 
 def ours(translation: bool) -> dict[str, Any]:
-    """Our classes by wire type, of one kind of session."""
+    """The classes of the catalogue by wire type, for one kind of session."""
     return {
         tag(cls): cls
         for cls in WIRE
@@ -142,26 +142,26 @@ PAIRS = [
 
 
 def test_server_events_are_the_same() -> None:
-    """The same server events, and no others."""
+    """The catalogue has exactly the server events of the SDK."""
     found = {n for n, cls in ours(False).items() if issubclass(cls, ServerEvent)}
 
     assert {name_of(model) for model in SERVER} == found
 
 
 def test_client_events_are_the_same() -> None:
-    """The same client events, and no others."""
+    """The catalogue has exactly the client events of the SDK."""
     found = {n for n, cls in ours(False).items() if issubclass(cls, ClientEvent)}
 
     assert {name_of(model) for model in CLIENT} == found
 
 
 def test_translation_events_are_the_same() -> None:
-    """The same translation events both ways; ``error`` is shared by all kinds."""
+    """The catalogue has exactly the translation events of the SDK."""
     assert {name_of(model) for model in TRANSLATION} - {"error"} == set(ours(True))
 
 
 def differences(name: str, model: Any, translation: bool) -> tuple[set[str], set[str]]:
-    """The paths that only the SDK has, and those that only we have."""
+    """The paths that only the SDK has, and those that only the catalogue has."""
     wire = name.rpartition(" ")[2]
     cls = ours(translation).get(wire) or ours(False)[wire]
     theirs, mine = set(sdk_paths(model)), set(our_paths(cls))
@@ -172,7 +172,7 @@ def differences(name: str, model: Any, translation: bool) -> tuple[set[str], set
 
 
 def is_open(path: str, other: set[str]) -> bool:
-    """Whether the other side takes anything here, or does not list values."""
+    """Whether the other side has free-form JSON here, or does not list the values."""
     parts = path.split(".")
     if parts[-1] == "*":
         return True
@@ -192,14 +192,14 @@ def unexcused(paths: set[str], known: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize(("name", "model", "translation"), PAIRS, ids=str)
 def test_fields_are_the_same(name: str, model: Any, translation: bool) -> None:
-    """Every field of the SDK's is one of ours, and the other way round."""
+    """The SDK and the catalogue have the same fields, except known differences."""
     theirs, mine = differences(name, model, translation)
 
     assert (unexcused(theirs, ONLY_SDK), unexcused(mine, ONLY_OURS)) == ([], [])
 
 
 def test_every_known_difference_is_one() -> None:
-    """A difference that no longer exists must leave the lists."""
+    """Every listed difference still exists."""
     found = [differences(*pair) for pair in PAIRS]
     for known, paths in (
         (ONLY_SDK, set[str]().union(*(theirs for theirs, _ in found))),
@@ -210,7 +210,7 @@ def test_every_known_difference_is_one() -> None:
 
 
 def test_the_comparison_goes_deep() -> None:
-    """It sees fields of fields, and the types that an object can have."""
+    """The comparison includes nested fields and all types of an object."""
     updated = next(model for name, model, _ in PAIRS if name == "session.updated")
     paths = set(sdk_paths(updated))
 

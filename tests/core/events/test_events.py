@@ -25,19 +25,19 @@ def kind_of(cls: type[Event]) -> SessionKind:
 
 
 def test_every_wire_type_has_its_classes() -> None:
-    """One class per type; two for the types that translations share."""
+    """Every wire type has one class; a type that translations share has two."""
     expected = {t.value: 1 + (t.value in SHARED) for t in RealtimeEventType}
 
     assert expected == Counter(tag(cls) for cls in WIRE)
 
 
 def test_every_local_fact_has_its_class() -> None:
-    """One class per local fact."""
+    """Every local fact has one class."""
     assert {t.value: 1 for t in LocalEventType} == Counter(tag(cls) for cls in LOCAL)
 
 
 def test_a_class_is_named_after_its_type() -> None:
-    """PascalCase of the type, with ``Translation`` in front where a name is shared."""
+    """A class has its type in PascalCase; shared types add ``Translation``."""
     for cls in WIRE:
         words = tag(cls).replace(".", "_").split("_")
         name = "".join(word.capitalize() for word in words)
@@ -46,7 +46,7 @@ def test_a_class_is_named_after_its_type() -> None:
 
 
 def test_classes_are_exported_and_frozen() -> None:
-    """Each is a name of `duologue.core.events`, immutable, with a docstring."""
+    """Each class is exported, immutable and documented."""
     for cls in EVERY:
         config = cls.__struct_config__
 
@@ -66,7 +66,7 @@ def test_round_trip_of_a_full_event() -> None:
 
 
 def test_a_full_event_loses_no_field() -> None:
-    """Every field of a frame is in the class and is encoded again unchanged."""
+    """Every field of a frame is in the class and is encoded unchanged."""
     for cls in EVERY:
         frame = fields(cls)
 
@@ -97,7 +97,7 @@ def test_defaults_stay_out_of_the_wire() -> None:
 
 
 def test_items_and_parts_know_their_type() -> None:
-    """``type`` of an item and of a part is the tag on the wire."""
+    """The ``type`` of an item or part is its wire tag."""
     part = catalogue.InputTextPart(text="a")
     item = catalogue.MessageItem(content=(part,))
 
@@ -105,6 +105,6 @@ def test_items_and_parts_know_their_type() -> None:
 
 
 def test_what_is_no_event_of_the_catalogue_has_a_type_too() -> None:
-    """The wire type of an unknown event, else ``malformed``."""
+    """An unknown event has its wire type, any other ``malformed``."""
     assert Unknown(name="response.dreamt").type == "response.dreamt"
     assert malformed(b"{", "cut off").type == "malformed"

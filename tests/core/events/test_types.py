@@ -13,7 +13,7 @@ PROTOCOL = Path(__file__).parents[4] / "shared/protocol/events.json"
 
 
 def test_the_wire_types_are_63() -> None:
-    """46 server, 11 client, 7 and 3 translation events, four names shared."""
+    """There are 46 server, 11 client and 10 translation types, four of them shared."""
     assert len(RealtimeEventType) == 63
 
 
@@ -32,7 +32,7 @@ def test_local_facts_have_names_of_ours() -> None:
 
 
 def test_statuses() -> None:
-    """The five statuses of a session."""
+    """A session has five statuses."""
     assert [*SessionStatus] == [
         "connecting",
         "open",
@@ -44,7 +44,7 @@ def test_statuses() -> None:
 
 @pytest.mark.skipif(not PROTOCOL.exists(), reason="needs ../shared")
 def test_the_types_are_those_of_the_protocol() -> None:
-    """Every event of the protocol's catalogue is here, and no other."""
+    """The types are exactly those of the protocol's catalogue."""
     known = json.loads(PROTOCOL.read_text())
     found = set(_types(known))
 

@@ -81,7 +81,7 @@ def test_items_with_audio(type: str) -> None:
     ],
 )
 def test_events_about_something_else(frame: Any) -> None:
-    """They have no count of audio bytes."""
+    """An event without an audio field has no count of audio bytes."""
     assert counted(json.dumps(frame)) is None
 
 
@@ -105,12 +105,12 @@ def config(format: Any) -> events.RealtimeSessionConfig:
     ],
 )
 def test_bytes_in_a_ms(configured: Any, rate: float) -> None:
-    """PCM16 at 24,000 Hz unless the session says G.711."""
+    """Audio is PCM16 at 24,000 Hz unless the session is configured for G.711."""
     assert rate == bytes_per_ms(configured)
 
 
 def test_what_arrived_of_an_item() -> None:
-    """In ms, of all its parts; audio of an earlier connection does not count."""
+    """The received audio of all parts in ms; an earlier connection counts nothing."""
     parts = (Part("output_audio", audio_bytes=4800), Part("output_audio"))
     item = Item("a", placement=Placement(epoch=1), parts=parts)
     now = Session("s", connection=Connection(epoch=1))

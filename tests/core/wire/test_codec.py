@@ -31,7 +31,7 @@ DELTA = {
 
 
 def with_fields(**changes: Any) -> bytes:
-    """The delta with other fields."""
+    """The delta with some fields replaced."""
     return json.dumps({**DELTA, **changes}).encode()
 
 
@@ -95,7 +95,7 @@ HOSTILE: dict[str, bytes | str] = {
 
 @pytest.mark.parametrize("frame", HOSTILE.values(), ids=HOSTILE)
 def test_what_cannot_be_believed_is_malformed(frame: bytes | str) -> None:
-    """It becomes a `Malformed` with size, hash and a short head; nothing raises."""
+    """An unusable frame gives `Malformed` with its size, hash, head and reason."""
     event = decode(frame)
     size = len(
         frame.encode(errors="surrogatepass") if isinstance(frame, str) else frame
@@ -249,7 +249,7 @@ def test_duplicate_keys_take_the_last() -> None:
     ],
 )
 def test_size_caps(type: str, field: str, cap: int) -> None:
-    """1 MiB for a frame, 16 MiB for one with audio, to the byte."""
+    """The limit is 1 MiB for a frame and 16 MiB for a frame with audio."""
     bare = json.dumps({**DELTA, "type": type, field: ""})
     most = json.dumps({**DELTA, "type": type, field: "A" * (cap - len(bare))})
 
@@ -259,7 +259,7 @@ def test_size_caps(type: str, field: str, cap: int) -> None:
 
 
 def test_kind_decides_what_shared_names_mean() -> None:
-    """``session.updated`` of a translation is another event."""
+    """The kind of session selects the class of a shared event type."""
     frame = json.dumps({"type": "session.updated", "session": {}})
 
     assert isinstance(decode(frame), events.SessionUpdated)
@@ -279,13 +279,13 @@ def test_a_session_that_says_translation_is_one() -> None:
 
 @given(st.binary())
 def test_no_bytes_raise(frame: bytes) -> None:
-    """Any bytes give an event."""
+    """Decoding any bytes gives an event."""
     assert isinstance(decode(frame), Event)
 
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_no_text_raises(frame: str) -> None:
-    """Any text gives an event, surrogates too."""
+    """Decoding any text gives an event, even with lone surrogates."""
     assert isinstance(decode(frame), Event)
 
 
@@ -298,7 +298,7 @@ json_values = st.recursive(
 
 @given(json_values, st.sampled_from([*map(tag, WIRE), ""]))
 def test_no_json_raises(value: Any, type: str) -> None:
-    """Any JSON gives an event, under any type."""
+    """Decoding any JSON gives an event, under any type."""
     if isinstance(value, dict):
         value = {**value, "type": type}
 
@@ -344,7 +344,7 @@ WRONG = [
 
 @pytest.mark.parametrize("cls", EVERY)
 def test_every_field_missing_null_wrong_or_long(cls: type[Event]) -> None:
-    """Systematically, at every depth: it decodes, folds, and the state can be read."""
+    """Any such event decodes and folds, and the state can be read."""
     whole = fields(cls)
     for path in paths(whole):
         for wrong in WRONG:
@@ -355,7 +355,7 @@ def test_every_field_missing_null_wrong_or_long(cls: type[Event]) -> None:
 
 
 def bend(frame: Any, path: tuple[Any, ...], value: object) -> Any:
-    """The frame with another value at a path, or none."""
+    """The frame with another value at a path, or without it."""
     frame = copy.deepcopy(frame)
     inside = frame
     for key in path[:-1]:
@@ -368,7 +368,7 @@ def bend(frame: Any, path: tuple[Any, ...], value: object) -> Any:
 
 
 def test_malformed_has_no_wire_type() -> None:
-    """Its type is ``malformed``."""
+    """The type of a malformed event is ``malformed``."""
     assert decode(b"").type == "malformed"
 
 
@@ -380,7 +380,7 @@ def test_malformed_has_no_wire_type() -> None:
     ],
 )
 def test_an_event_goes_out_as_it_came(frame: bytes) -> None:
-    """Known or not, with the fields that it had."""
+    """Encoding a decoded event, known or unknown, keeps its fields."""
     assert json.loads(frame).items() <= json.loads(encode(decode(frame))).items()
 
 
@@ -400,7 +400,7 @@ def called(depth: int, frame: bytes) -> type:
     ("levels", "expected"), [(MAX_DEPTH, Unknown), (MAX_DEPTH + 1, Malformed)]
 )
 def test_the_depth_is_our_own(calls: int, levels: int, expected: type) -> None:
-    """The limit of depth does not depend on the stack: a replay must agree."""
+    """The depth limit does not depend on the stack, so replays agree."""
     assert called(calls, nested(levels)) is expected
 
 
@@ -419,7 +419,7 @@ def test_the_depth_beside_any_text(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ['\\"', "\\", "a", "[", '"', "[]"])
 def test_the_largest_frame_is_looked_at_once(unit: str) -> None:
-    """The check of depth takes linear time, also in a string without an end."""
+    """The depth check takes linear time, even in an unterminated string."""
     frame = "[" + "[]" * MAX_DEPTH + '"'
     frame += unit * ((MAX_AUDIO_FRAME - len(frame)) // len(unit))
 

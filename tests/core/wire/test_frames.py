@@ -1,4 +1,4 @@
-"""The arguments of `Store.feed`: types of frames, values that a log can hold."""
+"""The arguments of `Store.feed`: frame types, and values that a log can hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = b'{"type":"output_audio_buffer.clear"}'
     ],
 )
 def test_what_an_event_comes_as(frame: object) -> None:
-    """Bytes of any type, JSON values, and events as on the wire."""
+    """A frame can be any type of bytes, a mapping or an event."""
     assert as_bytes(frame) == TEXT
 
 
@@ -93,7 +93,7 @@ RIGHT = {"session_id": "s", "at": 1.0, "dir": "in", "epoch": 0, "src": None}
 def test_what_a_log_cannot_hold_is_refused(
     wrong: Mapping[str, Any], error: type[Exception], message: str
 ) -> None:
-    """The state does not change: every written line can be read."""
+    """An argument that a log cannot hold raises an error that names it."""
     with pytest.raises(error) as refused:
         check(**{**RIGHT, **wrong})
     assert str(refused.value) == message
@@ -112,7 +112,7 @@ def test_what_a_log_cannot_hold_is_refused(
     ],
 )
 def test_what_is_taken_can_be_written_and_read(right: dict[str, Any]) -> None:
-    """Control: a record that is fed, written and read back is the same."""
+    """An accepted record is the same after it is written and read."""
     given = {**RIGHT, **right}
     check(**given)
     record = Store().feed(given.pop("session_id"), TEXT, **given)

@@ -1,4 +1,4 @@
-"""Canonical JSON, and how configurations merge."""
+"""Canonical JSON, and the merge of configurations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SESSION: dict[str, Any] = {
 
 
 def spelled(spacing: Any, *, backwards: bool) -> bytes:
-    """The same configuration in another spelling."""
+    """The same configuration with other spacing and key order."""
 
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
@@ -46,7 +46,7 @@ def spelled(spacing: Any, *, backwards: bool) -> bytes:
 def test_a_configuration_is_the_same_however_it_is_spelled(
     spacing: Any, backwards: bool
 ) -> None:
-    """The state dumps to the same bytes."""
+    """Spacing and key order do not change the dump of the state."""
     one = dump(fold([to_record(spelled(None, backwards=False))]))
     two = dump(fold([to_record(spelled(spacing, backwards=backwards))]))
 
@@ -54,7 +54,7 @@ def test_a_configuration_is_the_same_however_it_is_spelled(
 
 
 def test_what_is_confirmed_cannot_be_changed() -> None:
-    """Nothing in it is a dict or a list, at any depth."""
+    """The confirmed configuration is immutable at any depth."""
     state = fold([to_record(spelled(None, backwards=False))])
     left: list[Any] = [state.sessions["s"].connection.confirmed]
     while left:
@@ -68,7 +68,7 @@ def test_what_is_confirmed_cannot_be_changed() -> None:
 
 
 def test_what_is_canonical_is_left_alone() -> None:
-    """It is the same object."""
+    """A canonical configuration stays the same object."""
     plain = events.RealtimeSessionConfig(
         tools=(events.FunctionTool(name="f"),), instructions="a"
     )
@@ -77,7 +77,7 @@ def test_what_is_canonical_is_left_alone() -> None:
 
 
 def test_values_that_were_given_become_text() -> None:
-    """An event from a constructor may hold any JSON value."""
+    """Free-form JSON of a constructed event becomes canonical."""
     tool = events.FunctionTool(name="f", parameters={"b": 1, "a": [2]})
     found = canonical(events.RealtimeSessionConfig(tools=(tool,)))
 
@@ -95,7 +95,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_one_spelling(value: Any) -> None:
-    """The value is the same, and canonical JSON of it does not change again."""
+    """Canonical JSON has the same value and is stable."""
     text = canonical_json(value)
 
     assert value == json.loads(text)
@@ -103,7 +103,7 @@ def test_one_spelling(value: Any) -> None:
 
 
 def test_an_event_goes_out_as_it_was_written() -> None:
-    """Only JSON in the state is canonical."""
+    """Decoding and encoding does not make JSON canonical."""
     tracing = b'"tracing":{"b":1,"a":2}'
     frame = b'{"type":"session.update","session":{"type":"realtime",%s}}' % tracing
 
@@ -125,12 +125,12 @@ def test_an_event_goes_out_as_it_was_written() -> None:
     ],
 )
 def test_objects_merge_key_by_key(value: Any, change: Any, expected: Any) -> None:
-    """null is a value, a list is one value, an object of another type replaces."""
+    """Null is a value, a list is replaced, and so is an object of another type."""
     assert merged(value, change) == expected
 
 
 def test_no_depth_is_too_much() -> None:
-    """A value that is no object replaces the old one."""
+    """The merge is not limited by the depth of the objects."""
     deep: Any = {}
     for _ in range(10_000):
         deep = {"a": deep}

@@ -19,7 +19,7 @@ def decoded(type: str, **fields: Any) -> Any:
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_renamed_events(old: str, new: str) -> None:
-    """A beta name is the event of the GA name."""
+    """A beta event type decodes to the event of the GA type."""
     event = decoded(old, item_id="i", session={"id": "s"})
 
     assert new == event.type
@@ -27,7 +27,7 @@ def test_renamed_events(old: str, new: str) -> None:
 
 
 def test_created_is_added() -> None:
-    """`conversation.item.created` has its own class; its parts have old names."""
+    """`conversation.item.created` has its own class; its parts have beta types."""
     item = {"type": "message", "id": "i", "content": [{"type": "text", "text": "a"}]}
 
     assert events.ConversationItemCreated(
@@ -99,7 +99,7 @@ def test_flat_transcription_sessions() -> None:
     "key", ["modalities", "turn_detection", "input_audio_format", "voice"]
 )
 def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
-    """A wrong type there is dropped without the rest."""
+    """A flat key of the wrong type is dropped; other keys stay."""
     event = decoded("session.updated", session={"id": "s", key: value})
 
     assert isinstance(event, events.SessionUpdated)
@@ -110,7 +110,7 @@ def test_nonsense_in_a_flat_session(key: str, value: Any) -> None:
     ("kind", "expected"), [(None, "s"), (5, UNSET), ("audio", UNSET), ([5], UNSET)]
 )
 def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
-    """Null is the usual format; one of another type is dropped."""
+    """A null type counts as realtime; a session of an unknown type is dropped."""
     event = decoded("session.updated", session={"id": "s", "type": kind})
 
     assert event == events.SessionUpdated(
@@ -119,7 +119,7 @@ def test_a_session_of_no_known_type(kind: Any, expected: Any) -> None:
 
 
 def test_a_nested_session_is_left_alone() -> None:
-    """A GA event does not change."""
+    """A GA session does not change."""
     frame = {
         "type": "session.updated",
         "event_id": 5,
@@ -133,7 +133,7 @@ def test_a_nested_session_is_left_alone() -> None:
 
 
 def test_what_takes_their_place() -> None:
-    """A name that never existed is repeated without a replacement."""
+    """Retired names are listed with their replacements, unknown names without."""
     assert with_replacements(["new", "modalities"]) == (
         'modalities (output_modalities: ["audio"] or ["text"], not both), new'
     )
@@ -150,7 +150,7 @@ def test_what_takes_their_place() -> None:
     ],
 )
 def test_a_retired_value(session: Any, part: str) -> None:
-    """The error names the value of the GA."""
+    """The error names the GA value."""
     found = retired_in(session)
     assert found is not None
     assert part in found
@@ -168,5 +168,5 @@ def test_a_retired_value(session: Any, part: str) -> None:
     ],
 )
 def test_what_is_not_retired(session: Any) -> None:
-    """A value that is not retired gives no error here."""
+    """A value that is not retired gives no error."""
     assert retired_in(session) is None

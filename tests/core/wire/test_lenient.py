@@ -1,4 +1,4 @@
-"""The slow path of decoding, field by field."""
+"""Lenient decoding: the slow path, field by field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from duologue.core.wire.lenient import WrongType, build
 
 
 def test_the_error_names_the_field() -> None:
-    """The error has the path of the field."""
+    """The error holds the path of the field."""
     fields: Any = {
         "item": {"type": "message", "content": [{"type": "text", "text": 5}]}
     }
@@ -21,40 +21,40 @@ def test_the_error_names_the_field() -> None:
 
 
 def test_a_wrong_type_among_unread_fields_counts_as_missing() -> None:
-    """The field has its default."""
+    """A wrong type in an unread field gives its default."""
     assert events.RateLimit(name="requests") == build(
         events.RateLimit, {"name": "requests", "limit": "many", "remaining": []}
     )
 
 
 def test_a_list_with_one_wrong_member_is_wrong() -> None:
-    """The whole list counts as missing."""
+    """A list with a member of the wrong type counts as missing."""
     assert events.RateLimitsUpdated(rate_limits=()) == build(
         events.RateLimitsUpdated, {"rate_limits": [5]}
     )
 
 
 def test_whole_numbers_are_floats_where_wanted() -> None:
-    """JSON does not distinguish 1 from 1.0."""
+    """An integer is accepted for a float: JSON does not distinguish them."""
     found = build(events.VolumeSet, {"volume": 1})
 
     assert (1.0, float) == (found.volume, type(found.volume))
 
 
 def test_a_number_beyond_all_floats() -> None:
-    """It is a wrong type, not an overflow."""
+    """A number too large for a float is a wrong type, not an overflow."""
     with pytest.raises(WrongType):
         build(events.VolumeSet, {"volume": 10**400})
 
 
 def test_maps_of_wrong_values() -> None:
-    """Metadata is strict: its values must be text."""
+    """Metadata is strict: its values must be strings."""
     with pytest.raises(WrongType):
         build(events.RealtimeResponse, {"metadata": {"a": 1}})
 
 
 def test_a_null_in_a_list_or_a_mapping_is_left_out() -> None:
-    """Neither its neighbours nor the event are lost."""
+    """A null member is dropped; the other members and the event stay."""
     text = {"type": "output_text", "text": "hello"}
     message = {"type": "message", "id": "i", "content": [None, text, None]}
     usage = {"total_tokens": 3}
@@ -86,7 +86,7 @@ def test_a_null_of_free_json_is_kept() -> None:
 
 
 def test_raw_json_is_kept() -> None:
-    """Free-form JSON is taken as it is."""
+    """Free-form JSON is kept unchanged."""
     found = build(
         events.ConversationItemInputAudioTranscriptionDelta,
         {"item_id": "i", "logprobs": [{"a": 1}], "content_index": None},
@@ -110,7 +110,7 @@ def test_raw_json_is_kept() -> None:
     ],
 )
 def test_neutral_values(cls: type, expected: Any) -> None:
-    """A required field that is missing has the neutral value of its type."""
+    """A missing required field gets the neutral value of its type."""
     assert expected == build(cls, {})
 
 
@@ -121,12 +121,12 @@ def test_an_unknown_tag_elsewhere_is_wrong() -> None:
     )
 
 
-#: Where a part stands.
+#: The ids and indexes of a part.
 PLACE: dict[str, Any] = {"item_id": "i", "response_id": "r", "content_index": 0}
 
 
 class Sample(Event, frozen=True, kw_only=True):
-    """A class with strict fields and others."""
+    """An event class with strict and lenient fields."""
 
     item_id: str
     audio_end_ms: int = 0
@@ -144,12 +144,12 @@ def test_a_class_is_built_by_its_fields() -> None:
 @pytest.mark.parametrize(
     ("cls", "fields", "path"),
     [
-        # Text without its item would be lost.
+        # The text could not be assigned to an item.
         (Sample, {}, r"\$\.item_id is missing"),
-        # A flag is no number, a fraction no place.
+        # A boolean or a fraction is not an index.
         (Sample, {"item_id": "i", "content_index": True}, r"content_index: .* bool"),
         (Sample, {"item_id": "i", "content_index": 0.5}, r"content_index: .* float"),
-        # An id that is none belongs to nothing.
+        # An invalid id identifies no item.
         (
             events.ConversationItemAdded,
             {"item": {"type": "dream", "id": 5}},
@@ -164,7 +164,7 @@ def test_what_would_lie(cls: type, fields: dict[str, Any], path: str) -> None:
 
 
 def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
-    """Neither is a whole number that is written as a fraction."""
+    """A fraction of a ms is dropped, and 1.0 is accepted as an integer."""
     fields = {"item_id": "i", "audio_end_ms": 20.7, "content_index": 1.0}
     found = build(Sample, fields)
 
@@ -173,7 +173,7 @@ def test_a_fraction_of_a_millisecond_is_no_lie() -> None:
 
 
 def test_parts_and_items_of_unknown_types() -> None:
-    """They are kept with all their fields."""
+    """Parts and items of unknown types keep all their fields."""
     part, item = {"type": "smell", "of": "roses"}, {"type": "dream", "id": "i"}
     strange = {**item, "status": 5, "of": "roses"}
 
@@ -186,21 +186,21 @@ def test_parts_and_items_of_unknown_types() -> None:
 
 
 def test_a_configuration_without_its_type() -> None:
-    """Flat sessions leave the type out: the usual one is taken."""
+    """A configuration without a type counts as realtime."""
     found = build(events.SessionUpdated, {"session": {"model": "m"}})
 
     assert found.session == events.RealtimeSessionConfig(model="m")
 
 
 def test_a_part_that_is_missing() -> None:
-    """It becomes an `UnknownPart` without a name."""
+    """A missing part becomes an `UnknownPart` without a name."""
     found = build(events.ResponseContentPartAdded, PLACE)
 
     assert found.part == events.UnknownPart(name="")
 
 
 def test_an_object_in_an_object() -> None:
-    """It is built the same way: a wrong value in it counts as missing."""
+    """A wrong value in a nested object counts as missing."""
     found = build(events.Error, {"error": {"message": "no", "param": 5}})
 
     assert found == events.Error(error=events.ErrorDetail(message="no"))
