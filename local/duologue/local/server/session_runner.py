@@ -38,7 +38,7 @@ __all__ = ["SessionRunner", "new_id", "wall_clock"]
 _SILENT_FRAMES = 50
 _FRAME_SECONDS = 0.02
 #: Seconds that the recogniser has for the final transcript.
-_EAR_PATIENCE = 15.0
+_ASR_TIMEOUT = 15.0
 
 _log = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ class SessionRunner:
         try:
             if hearing is None:
                 raise RecogniserError("this service has no ear")
-            async with asyncio.timeout(_EAR_PATIENCE):
+            async with asyncio.timeout(_ASR_TIMEOUT):
                 words = await hearing.finish()
         except Exception as error:
             why = _reason(error, (RecogniserError,), "the recogniser did not answer")
