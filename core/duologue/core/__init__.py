@@ -20,7 +20,8 @@ from .effects.commands import Command, Reconnect, Send
 from .effects.rules import react
 from .errors import DuologueError, LogError, SnapshotError
 from .events.types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
-from .log.record import Record, read_log, to_line
+from .log.lines import read_log, to_line
+from .log.record import Record
 from .log.snapshot import dump, load
 from .old_paths import redirect
 from .reducer.dispatch import fold, reduce

@@ -1,4 +1,4 @@
-"""Errors of our own misuse and of files; nothing that a service sends raises one."""
+"""The errors of the core: misuse, and unreadable files. No event raises one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ __all__ = ["DuologueError", "LogError", "SnapshotError"]
 
 
 class DuologueError(Exception):
-    """Base of every error that duologue raises on purpose."""
+    """The base of all errors that duologue raises on purpose."""
 
 
 class LogError(DuologueError, ValueError):
-    """A recorded log ends its readable part at ``line`` (1-based)."""
+    """A log cannot be read from ``line`` on (1-based)."""
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
@@ -18,4 +18,4 @@ class LogError(DuologueError, ValueError):
 
 
 class SnapshotError(DuologueError, ValueError):
-    """Bytes that are not a snapshot of a version that we read."""
+    """The bytes are no snapshot, or its version cannot be read."""

@@ -10,7 +10,7 @@ from immutables import Map
 
 from duologue.core import LogError, SnapshotError, dump, load
 from duologue.core.log import upgrades as module
-from duologue.core.log.record import VERSION as LINE_VERSION
+from duologue.core.log.lines import VERSION as LINE_VERSION
 from duologue.core.log.snapshot import VERSION as SNAPSHOT_VERSION
 from duologue.core.log.upgrades import upgrade_line, upgrade_snapshot
 from duologue.core.state.model import (

@@ -1,4 +1,4 @@
-"""A state as bytes and back. The same state gives the same bytes, everywhere."""
+"""Snapshots: a state as bytes and back. Equal states give equal bytes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ VERSION = 2
 
 
 def dump(state: State) -> bytes:
-    """Canonical JSON: keys in order, a growing text as one string.
+    """The state as canonical JSON: keys in order, a rope as one string.
 
-    Raises TypeError for what is no state.
+    Raises TypeError if ``state`` is no `State`.
     """
     require(state, State, "dump: the state")
     sessions = {name: _to_save(session) for name, session in state.sessions.items()}
@@ -37,14 +37,14 @@ def dump(state: State) -> bytes:
 
 
 def load(data: bytes) -> State:
-    """The state that `dump` wrote.
+    """The state of a snapshot that `dump` wrote, also in an earlier version.
 
-    Raises `SnapshotError` for other bytes, and for a version from the future; TypeError
-    for what are no bytes.
+    Raises `SnapshotError` if the bytes are no snapshot or have a later version,
+    TypeError if ``data`` is not bytes.
     """
     require(data, bytes, "load: the snapshot")
     try:
-        # A state of another version may have another shape.
+        # Another version may have another shape.
         version = msgspec.json.decode(data, type=_Head).duologue
         if version > VERSION:
             raise SnapshotError(
@@ -79,8 +79,8 @@ class _SavedSession(Session, frozen=True, gc=False):
 
 
 class _Sessions(msgspec.Struct):
-    # No `Map`, whose values are converted, not decoded: configurations hold
-    # `msgspec.Raw`, which only decoding can make.
+    # A dict, because the values of a `Map` are converted, not decoded: configurations
+    # hold `msgspec.Raw`, which only decoding makes.
     sessions: dict[str, _SavedSession]
 
 

@@ -1,4 +1,4 @@
-"""How snapshots and lines of logs of older versions are read.
+"""Upgrades of snapshots and log lines of older versions.
 
 Each table maps a version to the function that upgrades a document of that version to
 the next. Old files stay readable for good: a change of a format adds an entry, and no
@@ -16,9 +16,9 @@ from ..errors import LogError, SnapshotError
 
 __all__ = ["LINES", "SNAPSHOTS", "upgrade_line", "upgrade_snapshot"]
 
-#: A snapshot as JSON values, its version left to us.
+#: A snapshot as JSON values, without its version.
 Snapshot = dict[str, Any]
-#: A line by its keys; the values are JSON text, so that a frame stays as it came.
+#: A line as keys and JSON text, so that the frame stays unchanged.
 Line = dict[str, msgspec.Raw]
 
 
@@ -29,7 +29,7 @@ def _rename(node: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 def _snapshot_from_1(document: Snapshot) -> Snapshot:
-    """Fields and slices of a session got the names that the field uses."""
+    """Rename the slices and fields of sessions."""
     for session in document["state"]["sessions"].values():
         _rename(session, {"tally": "dedup", "ledger": "usage"})
         usage: dict[str, Any] = session.get("usage", {})
@@ -72,9 +72,9 @@ def upgrade_snapshot(
     to: int,
     table: Mapping[int, Callable[[Snapshot], Snapshot]] | None = None,
 ) -> bytes:
-    """A snapshot in version ``to``; as it is if it is not older.
+    """The snapshot in version ``to``; unchanged if it is not older.
 
-    Raises `SnapshotError` where there is no way, msgspec's errors for what is no
+    Raises `SnapshotError` if there is no upgrade, msgspec's errors if the bytes are no
     snapshot.
     """
     version = msgspec.json.decode(data, type=_SnapshotHead).duologue
@@ -96,10 +96,10 @@ def upgrade_line(
     to: int,
     table: Mapping[int, Callable[[Line], Line]] | None = None,
 ) -> bytes:
-    """Line ``number`` of a log in version ``to``; as it is if it is not older.
+    """Line ``number`` of a log in version ``to``; unchanged if it is not older.
 
-    Its checksum, which was that of the old line, is not in it any more. What names no
-    version is of none. Raises `LogError` where there is no way.
+    An upgraded line has no checksum. A line without a version is unchanged. Raises
+    `LogError` if there is no upgrade.
     """
     version = _version(line)
     if version is None or version >= to:

@@ -92,9 +92,7 @@ def reduce(state: State, record: Record) -> State:
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
         if event_id := event.event_id:
-            # Frames of two connections can mix during a hand-over.
-            epoch = record.epoch
-            dedup = dedup.see(f"{epoch}:{event_id}" if epoch else event_id)
+            dedup = dedup.see(event_id, record.epoch)
             if dedup is session.dedup:
                 kind, handler = _Duplicate, None
                 dedup = replace(dedup, events=dedup.events + 1)

@@ -1,13 +1,12 @@
-"""Bookkeeping: counters, and the window of event ids, which tells a duplicate.
+"""Deduplication: the window of the last event ids, and counters of all events.
 
-A window grows with every event, so it is shared: all tallies of one line of history
-look into the same dict, each up to its own size. Two that grow from the same one by the
-same id stay in it, for the same id at the same place is the same history: the same
-events can be folded again for nothing. Two that grow by different ids are told apart by
-a counter that gives every place once: the second gets its own window.
+A window would be expensive to copy for every event, so it is shared: every `Dedup` of
+one history reads the same dict up to its own size. If two of them grow from the same
+size by the same id, they share the entry. If they grow by different ids, one of them
+gets its own window: a counter gives out each position once.
 
-Threads may grow the same tally. That leans on the GIL, under which each step on what
-they share is atomic: taking the next place, writing an id, copying the first of them.
+Several threads may grow the same `Dedup`. This relies on the GIL: taking the next
+position, writing an id and copying the first ids are atomic.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from msgspec.structs import replace
 
 __all__ = ["EMPTY_DEDUP", "GENERATION", "Dedup", "Ignored", "SentEvent", "Window"]
 
-#: Ids in one generation: at least so many of the last ones are remembered, at most
-#: twice as many.
+#: The number of ids in a generation. The window holds at least as many, at most twice
+#: as many.
 GENERATION: Final = 512
 
 
 class SentEvent(Struct, frozen=True, gc=False):
-    """A client event that went out, so that an error can be traced to it."""
+    """A client event that was sent, so that an error can name it."""
 
     id: str
     type: str
@@ -36,10 +35,10 @@ class SentEvent(Struct, frozen=True, gc=False):
 
 
 class Ignored(Struct, frozen=True, gc=False):
-    """How many events changed nothing, by the reason.
+    """The number of events that changed nothing, by the reason.
 
-    Their type is ``unknown``; they were ``malformed``; a ``duplicate`` came before;
-    a ``late`` one comes after the end of what it belongs to.
+    The type was ``unknown``; the frame was ``malformed``; a ``duplicate`` had been
+    received before; a ``late`` event belongs to something that had already ended.
     """
 
     unknown: int = 0
@@ -49,35 +48,34 @@ class Ignored(Struct, frozen=True, gc=False):
 
 
 class Window:
-    """The last ids of one line of history, which its tallies share; it only grows."""
+    """The last ids of one history, shared by its states; it only grows."""
 
-    __slots__ = ("old", "place", "places")
+    __slots__ = ("free_positions", "positions", "previous")
 
     def __init__(
         self,
         ids: Iterable[str] = (),
-        old: Mapping[str, int] = MappingProxyType({}),
+        previous: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        #: The place of each id, in the order in which they came.
-        self.place = _places(ids)
-        #: Gives every next place once, to one tally alone.
-        self.places = count(len(self.place))
-        #: The ids before. Not their window: it has old ones too. They grow no more, for
-        #: a generation has no place to give once it is full.
-        self.old = old
+        #: The position of each id, in the order of arrival.
+        self.positions = _positions(ids)
+        #: Gives out each position once.
+        self.free_positions = count(len(self.positions))
+        #: The ids of the previous generation. It is full, so it no longer grows.
+        self.previous = previous
 
 
-def _places(ids: Iterable[str]) -> dict[str, int]:
-    return {each: place for place, each in enumerate(ids)}
+def _positions(ids: Iterable[str]) -> dict[str, int]:
+    return {each: position for position, each in enumerate(ids)}
 
 
 class Dedup(Struct, frozen=True, gc=False, eq=False):
-    """Counters, and the event ids seen: the first ``size`` of its `Window`.
+    """Counters, and the event ids seen: the first ``size`` ids of its `Window`.
 
-    Ids of later connections than the first stand there as ``epoch:event_id``, because
-    they are unique within a connection only. One counts as seen for at least the next
-    512. ``sent`` are the last 64 events that went out with an id. Two tallies are equal
-    by what they counted and saw.
+    Event ids are unique within a connection only, so those of later connections are
+    stored as ``epoch:event_id``. An id is kept for at least the next 512 ids. ``sent``
+    holds the last 64 events that were sent with an id. Two objects are equal if their
+    counters and ids are.
     """
 
     events: int = 0
@@ -94,71 +92,73 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         sent: tuple[SentEvent, ...] = (),
         ignored: Ignored = Ignored(),  # noqa: B008 - it is frozen
     ) -> Dedup:
-        """A tally with a window of its own: see `seen`."""
+        """A `Dedup` with its own window; ``seen`` as in the property."""
         older, recent = seen
-        # Of an id that stands twice, the first counts.
-        window = Window(dict.fromkeys(recent), _places(dict.fromkeys(older)))
-        return cls(events, window, len(window.place), sent, ignored)
+        # If an id occurs twice, the first counts.
+        window = Window(dict.fromkeys(recent), _positions(dict.fromkeys(older)))
+        return cls(events, window, len(window.positions), sent, ignored)
 
-    def see(self, event_id: str) -> Dedup:
-        """The tally with an event of this id more; itself if it was seen."""
+    def see(self, event_id: str, epoch: int = 0) -> Dedup:
+        """With one more event of this id; itself if the event is a duplicate."""
+        if epoch:
+            event_id = f"{epoch}:{event_id}"
         window, size = self.window, self.size
-        place = window.place
-        if event_id not in place:
-            if event_id in window.old:
+        positions = window.positions
+        if event_id not in positions:
+            if event_id in window.previous:
                 return self
             if size >= GENERATION:
-                window, size = Window((event_id,), place), 0
-            elif next(window.places) == size:
-                place[event_id] = size
+                window, size = Window((event_id,), positions), 0
+            elif next(window.free_positions) == size:
+                positions[event_id] = size
             else:
-                window = self._apart(event_id)
-        elif place[event_id] < size:
+                window = self._fork(event_id)
+        elif positions[event_id] < size:
             return self
-        elif place[event_id] > size:
-            window = self._apart(event_id)
+        elif positions[event_id] > size:
+            window = self._fork(event_id)
         return Dedup(self.events + 1, window, size + 1, self.sent, self.ignored)
 
-    def _apart(self, event_id: str) -> Window:
-        """A window of its own: another tally has grown otherwise from this one."""
-        return Window((*self._recent(), event_id), self.window.old)
+    def _fork(self, event_id: str) -> Window:
+        """A separate window: another `Dedup` has grown by a different id."""
+        return Window((*self._recent(), event_id), self.window.previous)
 
     def ignore(self, reason: str) -> Dedup:
-        """The tally with one more event ignored, for a reason of `Ignored`."""
+        """With one more ignored event, for a reason of `Ignored`."""
         ignored = self.ignored
         more = replace(ignored, **{reason: getattr(ignored, reason) + 1})
         return replace(self, ignored=more)
 
     @property
     def seen(self) -> tuple[list[str], list[str]]:
-        """The ids seen of the generation before and of this one, oldest first."""
-        return list(self.window.old), list(self._recent())
+        """The ids of the previous and of the present generation, oldest first."""
+        return list(self.window.previous), list(self._recent())
 
     def _recent(self) -> Iterator[str]:
-        return islice(self.window.place, self.size)
+        return islice(self.window.positions, self.size)
 
     @property
     def unknown(self) -> int:
-        """Events of a type that is not in the catalogue."""
+        """The number of events with a type that is not in the catalogue."""
         return self.ignored.unknown
 
     @property
     def malformed(self) -> int:
-        """Frames that could not be believed."""
+        """The number of malformed frames."""
         return self.ignored.malformed
 
     @property
     def duplicate(self) -> int:
-        """Events that were seen before."""
+        """The number of events that had been received before."""
         return self.ignored.duplicate
 
     @property
     def late(self) -> int:
-        """Events that came after the end of what they belong to."""
+        """The number of events that arrived too late to change anything."""
         return self.ignored.late
 
     def _parts(self) -> tuple[Any, ...]:
-        """What makes it, for `of`."""
+        """The arguments of `of`."""
         return self.events, self.seen, self.sent, self.ignored
 
     def __eq__(self, other: object) -> bool:
@@ -167,7 +167,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return self is other or self._parts() == other._parts()
 
     def __ne__(self, other: object) -> bool:
-        # A Struct has one of its own, which knows nothing of the one above.
+        # A Struct has its own, which would not use `__eq__`.
         return not self == other
 
     def __hash__(self) -> int:
@@ -180,5 +180,5 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return f"Dedup.of{self._parts()!r}"
 
 
-#: Nothing so far.
+#: No events.
 EMPTY_DEDUP = Dedup()

@@ -1,13 +1,13 @@
-"""The state: immutable values, nested so that what changes often is small.
+"""The state: immutable nodes, divided so that a frequent change copies little.
 
-`State` holds sessions by our own id. A `Session` has eight nodes; a text delta
-rebuilds a part, its item, the session and the state, nothing else. Nothing in it is a
-connection, a task or audio. "Nothing changed" means that every node but `tally` is
-the same object.
+`State` maps session ids to sessions. A `Session` has eight nodes, its slices; a text
+delta copies a part, its item, the session and the state. The state holds no
+connections, tasks or audio. If nothing changed, every node except ``dedup`` is the
+same object.
 
-The nodes are Structs and not attrs classes because one is made for every event, at a
-third of the price (`benchmarks/`). They hold no cycles, so the collector need not know
-them. `msgspec.structs.replace` copies one with other fields.
+The nodes are Structs, because several are made for every event: an attrs class costs
+three times as much (see `benchmarks/`). They form no reference cycles, so the garbage
+collector ignores them. `msgspec.structs.replace` copies a node with changed fields.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _NO_AUDIO_INPUT = AudioInput()
 
 
 class Connection(Struct, frozen=True, gc=False):
-    """Whether and to what a session is connected.
+    """The connection of a session.
 
-    ``epoch`` counts its connections from 0; ``server_id`` is the service's name for
-    it (``sess_…``); ``expires_at`` in seconds since the Unix epoch; ``requested`` is
-    the configuration last asked for as JSON text, keys in order; ``confirmed`` is the
-    one in force, its free-form JSON canonical (that of a translation stands in its
-    `Translation`).
+    ``epoch`` counts its connections from 0; ``server_id`` is the id that the service
+    gave it (``sess_…``); ``expires_at`` is in seconds since the Unix epoch;
+    ``requested`` is the requested configuration as canonical JSON; ``confirmed`` is the
+    configuration in force, except for translations: see `Translation`. ``reason`` says
+    why the connection ended.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -92,7 +92,7 @@ class Connection(Struct, frozen=True, gc=False):
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """A stretch of a user's audio with its speaker; times are seconds of it."""
+    """A segment of user audio with its speaker; times are in seconds of the audio."""
 
     id: str
     speaker: str
@@ -102,12 +102,12 @@ class Segment(Struct, frozen=True, gc=False):
 
 
 class Part(Struct, frozen=True, gc=False):
-    """A piece of an item's content.
+    """A part of an item's content.
 
-    ``type`` as in the conversation (``input_audio``, ``output_text``, …); ``text`` is
-    its text or transcript; ``final`` says that it will not grow; ``audio_bytes`` is
-    the audio received for it; ``failure`` why it could not be transcribed;
-    ``segments`` who said which of it, where a model tells speakers apart.
+    ``type`` is its type in the conversation (``input_audio``, ``output_text``, …);
+    ``text`` its text or transcript; a ``final`` text no longer grows; ``audio_bytes``
+    is the size of the received audio; ``failure`` is the reason if the transcription
+    failed; ``segments`` name the speakers, if the model distinguishes them.
     """
 
     type: str
@@ -119,7 +119,10 @@ class Part(Struct, frozen=True, gc=False):
 
 
 class Truncation(Struct, frozen=True, gc=False):
-    """An item was cut off: after how many ms, and an estimate of what was heard."""
+    """An item was cut off after ``audio_end_ms``; ``heard`` estimates the heard text.
+
+    ``confirmed`` is false if the position is an estimate too.
+    """
 
     audio_end_ms: int
     heard: str | None = None
@@ -127,13 +130,14 @@ class Truncation(Struct, frozen=True, gc=False):
 
 
 class Placement(Struct, frozen=True, gc=False):
-    """Where and when an item came to stand.
+    """The place and the times of an item.
 
-    ``epoch`` is the connection that brought it; ``previous_item_id`` is meaningful
-    once it is ``placed``. Times are seconds since
-    the Unix epoch: ``started_at`` the first mention, ``finished_at`` when it was
-    complete, ``speech_ended_at`` when the user fell silent. ``phase`` is what a
-    reasoning model says with it: ``commentary`` or ``final_answer``.
+    ``epoch`` is the connection on which it arrived; ``previous_item_id`` is valid once
+    the item is ``placed``. Times are in seconds since the Unix epoch: ``started_at`` is
+    the first event that names the item, ``finished_at`` its completion,
+    ``speech_ended_at`` the end of the user's speech. ``played_ms`` is the playing
+    position that the client recorded. ``phase`` is set by a reasoning model:
+    ``commentary`` or ``final_answer``.
     """
 
     epoch: int = 0
@@ -148,17 +152,17 @@ class Placement(Struct, frozen=True, gc=False):
 
 
 class McpTool(Struct, frozen=True, gc=False):
-    """A tool that an MCP server offers; ``json`` is all of it, canonical."""
+    """A tool of an MCP server; ``json`` is the whole tool as canonical JSON."""
 
     name: str
     json: str
 
 
 class McpCall(Struct, frozen=True, gc=False):
-    """What only items about an MCP server have.
+    """The fields of items that concern an MCP server.
 
-    ``approval_request_id`` is the item that asks whether the tool may be called,
-    ``approve`` the answer (None while there is none); ``tools`` are those of a list.
+    ``approval_request_id`` is the item that requests the approval, ``approve`` the
+    answer (None before it); ``tools`` are the tools of a list.
     """
 
     server_label: str = ""
@@ -168,13 +172,13 @@ class McpCall(Struct, frozen=True, gc=False):
 
 
 class Call(Struct, frozen=True, gc=False):
-    """A tool that the model wants run, or what it gave.
+    """A call of a tool, or the output of one.
 
-    ``arguments`` is JSON text. It is ``final`` when it will not grow, and
-    ``complete`` when it is whole: that of an interrupted call is cut off for good.
-    ``output`` is what the tool gave, ``error`` why it failed; it is ``answered`` once
-    its output was sent or its tool has finished, and nobody need run it; ``running``
-    while a tool is at work, ours or that of an MCP server.
+    ``arguments`` is JSON text. ``final`` arguments no longer grow; they are
+    ``complete`` unless the call was interrupted. ``output`` is the result of the tool,
+    ``error`` the reason if it failed. A call is ``running`` while its tool runs, here
+    or on an MCP server, and ``answered`` once its output was sent or its tool finished:
+    it must not be run again.
     """
 
     call_id: str | None = None
@@ -190,14 +194,15 @@ class Call(Struct, frozen=True, gc=False):
 
     @property
     def server_label(self) -> str | None:
-        """The MCP server that it is about."""
+        """The label of its MCP server; None for a function."""
         return None if self.mcp is None else self.mcp.server_label
 
 
 class Item(Struct, frozen=True, gc=False):
-    """One entry of a conversation. ``status`` by `phases.ITEM`; deleted: a tombstone.
+    """An item of a conversation; a deleted one stays as a tombstone.
 
-    ``call`` is there for calls, their outputs, approvals and lists of tools.
+    ``status`` follows `transitions.ITEM`. Calls, their outputs, approvals and lists of
+    tools have a ``call``.
     """
 
     id: str
@@ -211,18 +216,18 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class CallLink(Struct, frozen=True, gc=False):
-    """The items that speak of one call: what asks for it, and what it gave."""
+    """The items of one call: the call itself, and its output."""
 
     call: str | None = None
     output: str | None = None
 
 
 class Translation(Struct, frozen=True, gc=False):
-    """The two running texts of a translation: what was said, and what it means.
+    """The two texts of a translation: the original and the translated one.
 
-    ``…_ms`` is how far into the audio each text reaches; ``confirmed`` is the
-    configuration in force as JSON text, keys in order; ``audio_bytes`` the audio
-    received; ``closed`` says that all of it was sent.
+    ``input_ms`` and ``output_ms`` are the position in the audio that each text has
+    reached; ``confirmed`` is the configuration in force as canonical JSON;
+    ``audio_bytes`` the size of the received audio; after ``closed`` nothing follows.
     """
 
     input: Rope = EMPTY_ROPE
@@ -235,16 +240,15 @@ class Translation(Struct, frozen=True, gc=False):
 
 
 class Conversation(Struct, frozen=True, gc=False):
-    """How the items stand.
+    """The order of the items, and indexes of them.
 
-    ``order`` names them all, tombstones too. ``waiting`` are those whose predecessor
-    is not known yet, by that predecessor. ``anchor`` is the last item of the epochs
-    before: no predecessor means behind it. ``cleared_after`` is the item up to which
-    the user cleared the transcripts. ``calls`` finds the items of a call by its
-    ``call_id``, ``last_output`` is the item of a function's output that came last.
-    ``gaps`` are the items behind which records are missing (the last
-    hundred; ``""`` is the front): words may be missing there. ``translation`` is what
-    a translation has in place of items.
+    ``order`` has the ids of all items, also of deleted ones. ``orphans`` maps an
+    unknown predecessor to the items that must follow it. ``epoch_boundary`` is the last
+    item of earlier epochs: a null predecessor means the place after it. ``cleared_after`` is
+    the last item that the user cleared from the transcript. ``calls`` maps a
+    ``call_id`` to its items, ``last_output`` is the latest function output. ``gaps``
+    are the last hundred items after which records, and so perhaps text, are missing
+    (``""`` is the front). ``translation`` takes the place of items in a translation.
     """
 
     order: IdSequence = NO_IDS
@@ -259,10 +263,11 @@ class Conversation(Struct, frozen=True, gc=False):
 
 
 class Turn(Struct, frozen=True, gc=False):
-    """When the steps of a turn happened, seconds since the Unix epoch.
+    """The times of a turn in seconds since the Unix epoch.
 
-    ``audio_generated_at`` is when the service had made all of the audio,
-    ``audio_finished_at`` when all of it was played.
+    ``item_id`` is the item of the user that the response answers.
+    ``audio_generated_at`` is the time when the service had generated all audio,
+    ``audio_finished_at`` when all of it had been played.
     """
 
     item_id: str | None = None
@@ -277,12 +282,12 @@ class Turn(Struct, frozen=True, gc=False):
 
 
 class Response(Struct, frozen=True, gc=False):
-    """What became of one response.
+    """A response.
 
-    ``status`` by `phases.RESPONSE`; ``reason`` says why it did not complete;
-    ``in_conversation`` is false for one out of band; ``item_ids`` are its output.
-    Until the service has ``announced`` it, by ``created`` or ``done``, only its output
-    is known. ``epoch`` is the connection that brought it.
+    ``status`` follows `transitions.RESPONSE`; ``reason`` says why it did not complete;
+    ``in_conversation`` is false if it is out of band; ``item_ids`` are its output
+    items. Before it is ``announced`` by ``response.created`` or ``response.done``, only
+    its output is known. ``epoch`` is the connection on which it arrived.
     """
 
     id: str
@@ -297,11 +302,11 @@ class Response(Struct, frozen=True, gc=False):
 
 
 class Responses(Struct, frozen=True, gc=False):
-    """All responses in the order in which they began; ``active`` is the one in work.
+    """All responses in the order of their beginning; ``active`` is in progress.
 
-    ``wished`` is the ``response.create`` that the application asked for and that is
-    not sent yet, as canonical JSON; ``asked`` the one that went out and was not
-    answered yet, neither by ``response.created`` nor by an error.
+    ``queued`` is the ``response.create`` that the application requested and that is not
+    sent yet, as canonical JSON; ``in_flight`` is one that was sent, before
+    ``response.created`` or an error answers it.
     """
 
     by_id: Map[str, Response] = Map()
@@ -312,18 +317,20 @@ class Responses(Struct, frozen=True, gc=False):
 
 
 class DtmfKey(Struct, frozen=True, gc=False):
-    """A telephone key that the caller pressed; the time is the service's."""
+    """A telephone key (DTMF) that the caller pressed; the time is the service's."""
 
     key: str
     received_at: int
 
 
 class Activity(Struct, frozen=True, gc=False):
-    """What is going on just now.
+    """The present activity of a session.
 
-    ``speaking_item`` is the user's item while they speak, ``last_spoken`` the one
-    before; ``playing`` the response whose audio is heard, at a ``volume`` of 0 to 1;
-    ``keys`` the last telephone keys; ``ticked_at`` the time of the last tick.
+    ``speaking_item`` is the item that the user is speaking, since
+    ``speech_started_at``; ``unanswered_item`` the last spoken item, until a response
+    begins; ``playing`` the response that is playing, at a ``volume`` of 0 to 1;
+    ``dtmf_keys`` are the last telephone keys, ``last_tick_at`` is the time of the last
+    tick. Times are in seconds since the Unix epoch.
     """
 
     speaking_item: str | None = None
@@ -350,15 +357,15 @@ class Session(Struct, frozen=True, gc=False):
     dedup: Dedup = EMPTY_DEDUP
 
     def item(self, item_id: str | None) -> Item | None:
-        """The item of this id; None where there is none, or no id."""
+        """The item with this id; None if it, or the id, is missing."""
         return None if item_id is None else self.items.get(item_id)
 
     def response(self, response_id: str | None) -> Response | None:
-        """The response of this id; None where there is none, or no id."""
+        """The response with this id; None if it, or the id, is missing."""
         return None if response_id is None else self.responses.by_id.get(response_id)
 
 
 class State(Struct, frozen=True, gc=False):
-    """All sessions, by our own id."""
+    """All sessions, by the id that the application gave them."""
 
     sessions: Map[str, Session] = Map()

@@ -1,7 +1,7 @@
-"""Text that grows: appending is flat however long it is, reading is one join.
+"""A rope: text that grows by chunks. Appending takes constant time, reading one join.
 
-A text is a piece and the text before it, so all earlier states keep their text and
-share it. Equal by text, not by how it came in pieces.
+A rope is its last chunk and the rope before it, so earlier states share their text.
+Ropes are equal if their texts are, however they are divided into chunks.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ __all__ = ["EMPTY_ROPE", "Rope"]
 
 
 class Rope:
-    """An immutable string of chunks. ``str(text)`` joins it, ``bool`` is free."""
+    """An immutable text in chunks. ``str(rope)`` joins them; ``bool`` is cheap."""
 
     __slots__ = ("_before", "last")
 
     def __init__(self, text: str = "") -> None:
         self._before: Rope | None = None
-        #: The piece that came last: empty only where there is no text.
+        #: The last chunk, empty only if the rope is.
         self.last = text
 
     def append(self, delta: str) -> Rope:
-        """This text with ``delta`` behind it; itself if there is nothing to add."""
+        """The rope with ``delta`` at the end; itself if ``delta`` is empty."""
         if not delta:
             return self
         longer = _new(Rope)
@@ -31,13 +31,13 @@ class Rope:
         return longer
 
     def chunks(self) -> list[str]:
-        """The pieces in which it came, oldest first."""
+        """The chunks, first to last."""
         pieces = list(self._backwards())
         pieces.reverse()
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The pieces added since ``earlier``; None where it did not grow from it."""
+        """The chunks added to ``earlier``; None if the rope did not grow from it."""
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:
@@ -77,8 +77,8 @@ class Rope:
         return f"Rope({str(self)!r})"
 
 
-#: Half of what a call of the class takes.
+#: Takes half the time of a call of the class.
 _new = object.__new__
 
-#: No text yet.
+#: The rope without text.
 EMPTY_ROPE = Rope()

@@ -1,7 +1,7 @@
-"""The order of a conversation: a sequence of ids that grows at the end for little.
+"""An immutable sequence of ids: the order of the items, and of the responses.
 
-Ids stand in chunks, so an append copies one chunk and not the whole, and a search
-from the end (where a predecessor nearly always is) rarely leaves the last one.
+The ids are in chunks: an append copies one chunk. A search begins at the last chunk,
+which nearly always holds the predecessor of a new item.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 __all__ = ["NO_IDS", "IdSequence"]
 
 _CHUNK = 64
-#: Up to so many ids are taken out one by one.
+#: Up to this number, ids are removed one by one.
 _FEW = 8
 
 
@@ -23,11 +23,11 @@ class IdSequence:
     def __init__(self, ids: Iterable[str] = ()) -> None:
         every = tuple(ids)
         last = max(len(every) - 1, 0) // _CHUNK * _CHUNK
-        #: The chunks in front of the last one.
+        #: The chunks before the last one.
         self._full: tuple[tuple[str, ...], ...] = tuple(
             every[start : start + _CHUNK] for start in range(0, last, _CHUNK)
         )
-        #: The last chunk, empty only where there are no ids.
+        #: The last chunk, empty only if the sequence is.
         self._tail = every[last:]
         self._count = len(every)
 
@@ -45,11 +45,11 @@ class IdSequence:
 
     @property
     def last(self) -> str | None:
-        """The id at the end."""
+        """The last id; None if the sequence is empty."""
         return self._tail[-1] if self._tail else None
 
     def append(self, item_id: str) -> IdSequence:
-        """With ``item_id`` at the end."""
+        """The sequence with ``item_id`` at the end."""
         longer = IdSequence.__new__(IdSequence)
         longer._count = self._count + 1
         tail = self._tail
@@ -62,9 +62,9 @@ class IdSequence:
         return longer
 
     def insert_after(self, previous: str | None, ids: tuple[str, ...]) -> IdSequence:
-        """With ``ids`` behind ``previous``, or in front of all for None.
+        """The sequence with ``ids`` after ``previous``, or at the front for None.
 
-        An unknown ``previous`` puts them at the end.
+        If ``previous`` is unknown, they are inserted at the end.
         """
         if not ids:
             return self
@@ -81,7 +81,7 @@ class IdSequence:
         return self._replace(at, _split(grown), len(ids))
 
     def without(self, ids: tuple[str, ...]) -> IdSequence:
-        """With none of ``ids``; itself if none is there."""
+        """The sequence without ``ids``; itself if it has none of them."""
         if len(ids) > _FEW:
             gone = frozenset(ids)
             left = IdSequence(item_id for item_id in self if item_id not in gone)
@@ -96,18 +96,18 @@ class IdSequence:
         return order
 
     def follows(self, item_id: str, previous: str | None) -> bool:
-        """Whether ``item_id`` stands directly behind ``previous``."""
+        """Whether ``item_id`` is directly after ``previous``."""
         return self.before(item_id) == previous
 
     def before(self, item_id: str) -> str | None:
-        """The id in front of ``item_id``; None at the front or where unknown."""
+        """The id before ``item_id``; None if it is first or unknown."""
         at, place = self._find(item_id)
         if at < 0 or (at == 0 and place == 0):
             return None
         return self._chunk(at)[place - 1] if place else self._chunk(at - 1)[-1]
 
     def after(self, item_id: str) -> Iterator[str]:
-        """The ids behind ``item_id``, nearest first."""
+        """The ids after ``item_id``, nearest first."""
         at, place = self._find(item_id)
         if at >= 0:
             yield from self._chunk(at)[place + 1 :]
@@ -115,13 +115,13 @@ class IdSequence:
                 yield from self._chunk(behind)
 
     def since(self, earlier: IdSequence) -> list[str] | None:
-        """The ids behind all of ``earlier``; None where it did not grow from it."""
+        """The ids added to ``earlier``; None if the sequence did not grow from it."""
         before, after = earlier._chunks, self._chunks
         if not before:
             return list(self)
         last = len(before) - 1
         grown = after[last:]
-        # Chunks that did not change are the same objects: only the last is looked into.
+        # Unchanged chunks are the same objects: only the last one is compared by id.
         if not grown or after[:last] != before[:last]:
             return None
         count = len(before[last])
@@ -136,7 +136,7 @@ class IdSequence:
         full, tail = self._full, self._tail
         if tail and tail[-1] == item_id:
             return len(full), len(tail) - 1
-        # Where things nearly always are, then where a chain grows that comes backwards.
+        # Nearly always the last chunk; the first if a chain of items arrives backwards.
         if item_id in tail:
             return len(full), tail.index(item_id)
         if full and item_id in full[0]:
@@ -183,12 +183,12 @@ class IdSequence:
 
 
 def _split(ids: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """One chunk, or equal ones below the limit where it has grown past it."""
+    """The ids as one chunk, or as several if there are too many for one."""
     if len(ids) <= 2 * _CHUNK:
         return (ids,)
     half = len(ids) // 2
     return _split(ids[:half]) + _split(ids[half:])
 
 
-#: No ids.
+#: The sequence without ids.
 NO_IDS = IdSequence()

@@ -5,26 +5,24 @@ The rules of this file:
 * A table maps ``(state, trigger)`` to the next state. Handlers look it up with
   `next_status`. A pair that is not in the table leaves the state unchanged: a late,
   duplicate or out-of-order event is not an error.
-* A trigger is an event type, with one word behind it where the event alone does not
-  decide: the status that it carries, ``again`` for a new epoch, ``expected``,
-  ``retrying``.
-* Nothing else in the core changes these states.
+* A trigger is an event type, followed by one word if the type does not decide: the
+  status in the event, ``again`` for a new epoch, ``expected``, ``retrying``.
+* No other module of the core changes these states.
 
-**Connection.** It begins by `duologue.connecting` and is open by
-`duologue.connected`; a log of frames alone has neither, so the service's own first
-event will do. A session that is over (closed, failed) stays so until a connection of
-a new epoch comes. That is what reconnecting means, and so does a hand-over, where the
-next connection begins while the last one is open. One that is lost while another one
-is tried is not over.
+**Connection.** `duologue.connecting` begins it and `duologue.connected` opens it. A log
+of frames alone has neither, so the first event of the service opens it too. A closed or
+failed session stays so until a connection of a new epoch begins, as it does to
+reconnect or to hand over while the previous connection is still open. A connection that
+is lost while the next attempt runs does not end the session.
 
-**Response.** It is in progress until ``response.done`` tells how it ended, once. A
-connection that is lost takes the response in work with it.
+**Response.** It is in progress until ``response.done`` ends it, once. A lost connection
+ends the active response.
 
-**Item.** It is in progress from its first mention until the service is through with
-it. What was cut off once stays cut off: a late echo does not heal it. Lists and calls
-of MCP servers can fail. A deleted item is a tombstone, and nothing brings it back.
+**Item.** It is in progress from the first event that names it until the service has
+finished it. An incomplete item stays incomplete, also if a later copy is complete. MCP
+lists and calls can fail. A deleted item stays as a tombstone; nothing restores it.
 
-The diagrams of the docs are drawn from these tables.
+The diagrams of the docs are generated from these tables.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ _CONNECTING, _OPEN = SessionStatus.CONNECTING, SessionStatus.OPEN
 _RECONNECTING = SessionStatus.RECONNECTING
 _CLOSED, _FAILED = SessionStatus.CLOSED, SessionStatus.FAILED
 
-#: What a connection, a response and an item change by: triggers of the tables.
+#: Triggers of connections.
 CONNECTING = LocalEventType.CONNECTING.value
 CONNECTED = LocalEventType.CONNECTED.value
 DISCONNECTED = LocalEventType.DISCONNECTED.value
@@ -70,10 +68,10 @@ CLOSED = LocalEventType.CLOSED.value
 SESSION_CREATED = RealtimeEventType.SESSION_CREATED.value
 SESSION_CLOSED = RealtimeEventType.SESSION_CLOSED.value
 
-#: By the local facts, and by the service's word where a log has none
-#: (``session.updated`` says the same as ``session.created``).
+#: By local facts, and by events of the service for a log without local facts
+#: (``session.updated`` has the trigger of ``session.created``).
 CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
-    # A transport begins.
+    # A transport begins to connect.
     (_OPEN, CONNECTING): _CONNECTING,
     (_CLOSED, CONNECTING): _CONNECTING,
     (_FAILED, CONNECTING): _CONNECTING,
@@ -94,7 +92,7 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_FAILED, f"{SESSION_CREATED} again"): _OPEN,
     (_CONNECTING, f"{SESSION_CREATED} again"): _OPEN,
     (_RECONNECTING, f"{SESSION_CREATED} again"): _OPEN,
-    # The connection is gone.
+    # The connection has ended.
     (_CONNECTING, DISCONNECTED): _FAILED,
     (_OPEN, DISCONNECTED): _FAILED,
     (_RECONNECTING, DISCONNECTED): _FAILED,
@@ -103,7 +101,7 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_CONNECTING, f"{DISCONNECTED} expected"): _CLOSED,
     (_OPEN, f"{DISCONNECTED} expected"): _CLOSED,
     (_RECONNECTING, f"{DISCONNECTED} expected"): _CLOSED,
-    # The session is over: for us, or a translation for the service.
+    # The session is closed: here, or a translation by the service.
     (_CONNECTING, CLOSED): _CLOSED,
     (_OPEN, CLOSED): _CLOSED,
     (_RECONNECTING, CLOSED): _CLOSED,
@@ -112,10 +110,10 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_RECONNECTING, SESSION_CLOSED): _CLOSED,
 }
 
-#: The trigger of a response.
+#: The trigger of responses.
 RESPONSE_DONE = RealtimeEventType.RESPONSE_DONE.value
 
-#: By the status that ``response.done`` carries.
+#: By the status in ``response.done``.
 RESPONSE: Mapping[tuple[str, str], str] = {
     ("in_progress", f"{RESPONSE_DONE} completed"): "completed",
     ("in_progress", f"{RESPONSE_DONE} cancelled"): "cancelled",
@@ -124,7 +122,7 @@ RESPONSE: Mapping[tuple[str, str], str] = {
     ("in_progress", DISCONNECTED): "incomplete",
 }
 
-#: The triggers of an item, beside those of its response.
+#: Triggers of items.
 ITEM_DONE = RealtimeEventType.CONVERSATION_ITEM_DONE.value
 ITEM_DELETED = RealtimeEventType.CONVERSATION_ITEM_DELETED.value
 LIST_TOOLS_COMPLETED = RealtimeEventType.MCP_LIST_TOOLS_COMPLETED.value
@@ -133,27 +131,27 @@ MCP_CALL_COMPLETED = RealtimeEventType.RESPONSE_MCP_CALL_COMPLETED.value
 MCP_CALL_FAILED = RealtimeEventType.RESPONSE_MCP_CALL_FAILED.value
 BUFFER_CLEARED = RealtimeEventType.INPUT_AUDIO_BUFFER_CLEARED.value
 
-#: The triggers by which an item ends, by how it does.
+#: The triggers that finish an item, by its final status.
 ITEM_ENDS: Mapping[str, str] = {
     how: f"{ITEM_DONE} {how}" for how in ("completed", "incomplete", "failed")
 }
 
-#: ``conversation.item.done`` stands for every event that shows an item complete:
-#: ``response.output_item.done`` and ``response.done`` are its twins.
+#: Every event that finishes an item has the trigger ``conversation.item.done``, also
+#: ``response.output_item.done`` and ``response.done``.
 ITEM: Mapping[tuple[str, str], str] = {
     ("in_progress", f"{ITEM_DONE} completed"): "completed",
     ("in_progress", f"{ITEM_DONE} incomplete"): "incomplete",
     ("completed", f"{ITEM_DONE} incomplete"): "incomplete",
     ("in_progress", f"{ITEM_DONE} failed"): "failed",
     ("completed", f"{ITEM_DONE} failed"): "failed",
-    # An MCP server's list of tools is shown as done before it is known.
+    # The item of a tool list is done before its list is complete.
     ("in_progress", LIST_TOOLS_COMPLETED): "completed",
     ("in_progress", LIST_TOOLS_FAILED): "failed",
     ("completed", LIST_TOOLS_FAILED): "failed",
     ("in_progress", MCP_CALL_COMPLETED): "completed",
     ("in_progress", MCP_CALL_FAILED): "failed",
     ("completed", MCP_CALL_FAILED): "failed",
-    # What the user was saying is thrown away, or nobody is left to hear it.
+    # The user's audio was discarded, or its connection was lost.
     ("in_progress", BUFFER_CLEARED): "incomplete",
     ("in_progress", DISCONNECTED): "incomplete",
     ("in_progress", ITEM_DELETED): "deleted",
@@ -166,5 +164,5 @@ ITEM: Mapping[tuple[str, str], str] = {
 def next_status(
     table: Mapping[tuple[_State, str], _State], state: _State, trigger: str
 ) -> _State:
-    """The state after a trigger; the same one if the table does not know the pair."""
+    """The state after a trigger; unchanged if the table does not have the pair."""
     return table.get((state, trigger), state)

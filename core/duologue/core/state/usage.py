@@ -1,7 +1,4 @@
-"""What adds up over a session: usage, problems, limits; and the bookkeeping.
-
-A part of the state, in a module of its own: see `state`.
-"""
+"""Nodes of the state: usage, rate limits, problems."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ __all__ = [
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens so far, by modality; the cached ones are part of the input."""
+    """Tokens of all responses, by modality; cached tokens are part of the input."""
 
     input_text: int = 0
     input_audio: int = 0
@@ -32,7 +29,7 @@ class Usage(Struct, frozen=True, gc=False):
 
 
 class TranscriptionUsage(Struct, frozen=True, gc=False):
-    """What writing down the user's words took; billed apart, by seconds or tokens."""
+    """Usage of transcription, billed separately: by seconds, or by tokens."""
 
     seconds: float = 0.0
     input_text: int = 0
@@ -42,7 +39,10 @@ class TranscriptionUsage(Struct, frozen=True, gc=False):
 
 
 class RateLimit(Struct, frozen=True, gc=False):
-    """What was left of ``requests`` or ``tokens`` at a time, until when."""
+    """The remaining ``requests`` or ``tokens`` at a time.
+
+    ``at`` is in seconds since the Unix epoch; the limit resets ``reset_seconds`` later.
+    """
 
     name: str
     limit: int | None = None
@@ -54,8 +54,8 @@ class RateLimit(Struct, frozen=True, gc=False):
 class Problem(Struct, frozen=True, gc=False):
     """Something that went wrong, for a person to read.
 
-    ``event_id`` is the client event that caused it and ``origin`` that event's type,
-    where the service and our memory know them.
+    ``at`` is in seconds since the Unix epoch. ``event_id`` is the client event that
+    caused the problem and ``origin`` its type, if they are known.
     """
 
     kind: str

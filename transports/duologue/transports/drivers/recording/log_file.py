@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from duologue.core.log.record import Record, read_log, to_line
+from duologue.core.log.lines import read_log, to_line
+from duologue.core.log.record import Record
 
 from ...errors import LogError
 
