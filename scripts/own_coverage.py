@@ -31,7 +31,7 @@ TESTS = TOP / "tests" / "core"
 CONFIG = str(TOP / "pyproject.toml")
 #: Test modules of modules that have none of their own name, by the names of both.
 MIRRORS = {
-    "errors": "log/test_record",
+    "errors": "log/test_lines",
     "prices": "selectors/test_cost",
     "reducer/__init__": "reducer/test_dispatch",
     "views/event_ids": "views/test_patch",

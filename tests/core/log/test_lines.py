@@ -1,4 +1,4 @@
-"""The record, and the log that it makes."""
+"""The lines of a log, written and read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,18 +16,15 @@ from hypothesis import strategies as st
 from duologue.core import (
     LogError,
     Record,
-    Session,
     SessionKind,
-    State,
     Store,
     events,
     fold,
     read_log,
-    reduce,
     to_line,
 )
 from duologue.core.events.base import Malformed
-from duologue.core.log.record import RAW_LIMIT, Direction, kind_after
+from duologue.core.log.lines import RAW_LIMIT
 from duologue.core.testing.stream import Stream
 
 from ..strategies import HOSTILE, enough, hostile, legal
@@ -48,11 +43,6 @@ def prefix(data: bytes) -> tuple[list[Record], int | None]:
     except LogError as error:
         return found, error.line
     return found, None
-
-
-def bare(record: Record) -> Record:
-    """The record without what a log need not keep to the byte."""
-    return msgspec.structs.replace(record, frame=b"")
 
 
 def short_log() -> list[bytes]:
@@ -286,10 +276,14 @@ GREETINGS: list[Any] = [
         *({"id": "sess_1"}, {}, {"audio": {"output": {"language": "fr"}}}),
     )
 ]
+
+
 OTHERS: list[Any] = [
     *({"type": "duologue.forgotten"}, {"type": "duologue.connecting"}),
     *({"type": "session.input_transcript.delta", "delta": "a"}, {"type": "odd"}, {}),
 ]
+
+
 steps = st.tuples(
     st.sampled_from([*GREETINGS, *OTHERS]),
     st.sampled_from([None, None, "e", "1:e"]),
@@ -337,20 +331,6 @@ def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> N
     assert fold(logged(store, frames)) == store.state
 
 
-@pytest.mark.parametrize("way", ["in", "out", "local"])
-def test_the_kind_is_that_of_the_state(way: Direction) -> None:
-    """`kind_after` says of an event that counts what the reducer makes of it."""
-    for one, other in product([*GREETINGS, *OTHERS], repeat=2):
-        state, kind = State(), SessionKind.REALTIME
-        ways: list[tuple[Any, Direction]] = [(one, "in"), (other, way)]
-        for frame, dir in ways:
-            data = json.dumps(frame)
-            record = Record.of(data, seq=1, session="s", dir=dir, kind=kind)
-            state, kind = reduce(state, record), kind_after(kind, record)
-            session = state.sessions.get("s", Session("s"))
-            assert kind is session.connection.kind, (one, other)
-
-
 def test_a_session_that_comes_again_as_another_one() -> None:
     """What was forgotten is no translation any more."""
     store = Store()
@@ -379,19 +359,6 @@ def test_a_log_that_does_not_begin_at_its_beginning() -> None:
     assert isinstance(told.event, events.TranslationSessionUpdated)
     with pytest.raises(ValueError, match="dream"):
         read_log([line], kind="dream")  # type: ignore[arg-type]
-
-
-def test_a_record_is_frozen() -> None:
-    """What happened cannot be changed."""
-    record: Any = to_record({"type": "error"})
-    with pytest.raises(AttributeError):
-        record.seq = 5
-
-
-def test_frames_as_text() -> None:
-    """A str is its UTF-8; a lone surrogate shows as malformed."""
-    assert "é".encode() in to_record('{"type":"é"}').frame
-    assert isinstance(to_record("\ud800").event, Malformed)
 
 
 def test_a_version_that_nobody_reads_any_more() -> None:

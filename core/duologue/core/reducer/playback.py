@@ -1,4 +1,4 @@
-"""Playback of replies: which response is playing, and what the user heard of it.
+"""Playback of replies: the playing response, and how much of it was heard.
 
 Over WebRTC the service plays, and reports the start and the end
 (``output_audio_buffer.started`` and ``stopped``). Over WebSocket the client plays and
@@ -186,7 +186,7 @@ def truncate_response(
 ) -> Session:
     """The session with the audio of a response cut off at a time.
 
-    The position is the one that the client recorded, or else the time since the audio
+    The position is the recorded playing position, or else the time since the audio
     began. If neither is known, or the response has no audio, nothing changes.
     """
     item = _last_message(session, response)

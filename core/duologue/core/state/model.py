@@ -244,11 +244,11 @@ class Conversation(Struct, frozen=True, gc=False):
 
     ``order`` has the ids of all items, also of deleted ones. ``orphans`` maps an
     unknown predecessor to the items that must follow it. ``epoch_boundary`` is the last
-    item of earlier epochs: a null predecessor means the place after it. ``cleared_after`` is
-    the last item that the user cleared from the transcript. ``calls`` maps a
-    ``call_id`` to its items, ``last_output`` is the latest function output. ``gaps``
-    are the last hundred items after which records, and so perhaps text, are missing
-    (``""`` is the front). ``translation`` takes the place of items in a translation.
+    item of earlier epochs: a null predecessor means the place after it.
+    ``cleared_after`` is the last item that the user cleared from the transcript.
+    ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
+    output. ``gaps`` are the last hundred items after which records, and so perhaps
+    text, are missing (``""`` is the front). ``translation`` takes the place of items in a translation.
     """
 
     order: IdSequence = NO_IDS

@@ -1,0 +1,300 @@
+"""The lines of a log, to write and to read.
+
+A line of a log is one record, as JSON::
+
+    {"v":1,"seq":int,"at":float,"session":str,"epoch":int,"dir":"in"|"out"|"local",
+     "src"?:str,"audio_bytes"?:int,"event":{…},"crc":"8 hex"}
+
+``crc`` is the CRC-32 of the bytes before ``,"crc":``. A frame that is not one JSON
+object is written as ``"raw"`` in base64 (at most 64 KiB of it) with its ``"size"``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..arguments import require
+from ..errors import LogError
+from ..events.base import Event, Malformed
+from ..events.local import Connected, Connecting, Forgotten
+from ..events.session import SessionCreated, SessionUpdated
+from ..events.translation import TranslationSessionCreated, TranslationSessionUpdated
+from ..events.types import SessionKind
+from ..state.dedup import EMPTY_DEDUP, Dedup
+from ..wire.audio_fields import without_audio
+from ..wire.codec import malformed
+from ..wire.json_values import is_object
+from .record import Direction, Record, kind_after
+from .upgrades import upgrade_line
+
+__all__ = ["RAW_LIMIT", "VERSION", "read_log", "to_line"]
+
+#: The version of the line format.
+VERSION = 1
+#: The number of bytes that a log keeps of a frame that is not one JSON object.
+RAW_LIMIT = 64 << 10
+
+_BREAKS = re.compile(rb"[\r\n]+")
+
+
+def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
+    """The record as one line of a log, with its line break.
+
+    Audio is left out unless ``keep_audio`` is true; the fold is the same. Raises
+    TypeError if ``record`` is no record.
+    """
+    require(record, Record, "to_line: the record")
+    head: dict[str, Any] = {"v": VERSION, "seq": record.seq}
+    if record.at is not None:
+        head["at"] = record.at
+    head |= {"session": record.session, "epoch": record.epoch, "dir": record.dir}
+    if record.src is not None:
+        head["src"] = record.src
+    if record.audio_bytes is not None:
+        head["audio_bytes"] = record.audio_bytes
+    head |= _body(record, keep_audio)
+    line = msgspec.json.encode(head)[:-1]
+    return b'%s,"crc":"%08x"}\n' % (line, zlib.crc32(line))
+
+
+def _body(record: Record, keep_audio: bool) -> dict[str, Any]:
+    if isinstance(record.event, Malformed):
+        # It may not be JSON, so it is not written as JSON.
+        kept = record.frame[:RAW_LIMIT]
+        return {"raw": base64.b64encode(kept).decode(), "size": record.event.size}
+    # In JSON a line break can only be between tokens.
+    frame = _BREAKS.sub(b"", record.frame)
+    if record.audio_bytes and not keep_audio:
+        frame = without_audio(frame, record.event)
+    return {"event": msgspec.Raw(frame)}
+
+
+class _Line(msgspec.Struct, kw_only=True):
+    """The fields of a line; old and foreign logs have only ``dir`` and ``event``."""
+
+    v: int = VERSION
+    seq: int | None = None
+    at: float | None = None
+    session: str | None = None
+    epoch: int = 0
+    dir: Direction = "in"
+    src: str | None = None
+    audio_bytes: int | None = None
+    event: msgspec.Raw | UnsetType = UNSET
+    raw: str | None = None
+    size: int | None = None
+    close: dict[str, Any] | UnsetType | None = UNSET
+    crc: str | None = None
+
+
+class _Version(msgspec.Struct):
+    """The only field that a line of a later version must have."""
+
+    v: int = VERSION
+
+
+_LINES = msgspec.json.Decoder(_Line)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NEWLINE = b"\n"
+_NO_EVENT = 'holds no event; a record has one as {"event": …}'
+
+
+def read_log(
+    lines: Iterable[bytes | str],
+    *,
+    session: str = "log",
+    kind: SessionKind = SessionKind.REALTIME,
+) -> Iterator[Record]:
+    """The records of a log, in order.
+
+    ``lines`` are the lines of an open file; empty ones are skipped. ``session`` is the
+    id of the session of lines without one. ``kind`` is the kind of the sessions before
+    the first line, for a log that begins in the middle of a session. Raises `LogError`
+    with the line number at the first line that is cut off, changed or of a later
+    version, after the records before it. Raises TypeError for a path (the caller opens
+    and closes the file) or for a line that is no text, ValueError for an unknown kind.
+    """
+    if isinstance(lines, str | bytes) or hasattr(lines, "__fspath__"):
+        raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
+    require(lines, Iterable, "read_log: the lines")
+    require(session, str, "read_log: the session")
+    return _records(lines, session, _Reader(SessionKind(kind)))
+
+
+def _records(
+    lines: Iterable[bytes | str], session: str, first: _Reader
+) -> Iterator[Record]:
+    readers: dict[str, _Reader] = {}
+    for number, given in enumerate(lines, start=1):
+        require(given, (bytes, str), f"read_log: line {number}")
+        line = given.encode(errors="surrogatepass") if isinstance(given, str) else given
+        if number == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if line.strip():
+            entry = _parse(line, number)
+            name = session if entry.session is None else entry.session
+            reader = readers.get(name, first)
+            record = _record(entry, number, name, reader.kind)
+            readers[name] = reader.after(record)
+            yield record
+
+
+class _Reader(msgspec.Struct, frozen=True, gc=False):
+    """The part of a session's state that decides how its next frame is decoded.
+
+    A full fold would give the same, at several times the cost of reading.
+    """
+
+    kind: SessionKind = SessionKind.REALTIME
+    epoch: int = 0
+    dedup: Dedup = EMPTY_DEDUP
+
+    def after(self, record: Record) -> _Reader:
+        """The reader after one more record; a duplicate event changes nothing."""
+        event: Any = record.event
+        epoch, dedup = record.epoch, self.dedup
+        if record.dir == "in" and (name := event.event_id):
+            dedup = dedup.see(name, epoch)
+            if dedup is self.dedup:
+                return self
+        if event.__class__ not in _DECISIVE:
+            return _Reader(self.kind, self.epoch, dedup)
+        if _DECISIVE[event.__class__] != record.dir:
+            return self
+        if event.__class__ is Forgotten:
+            return _Reader()
+        if epoch < self.epoch:
+            return _Reader(self.kind, self.epoch, dedup)
+        return _Reader(kind_after(self.kind, record), epoch, dedup)
+
+
+#: The events that can change the kind or the epoch, and their direction.
+_DECISIVE: Mapping[type[Event], Direction] = {
+    SessionCreated: "in",
+    SessionUpdated: "in",
+    TranslationSessionCreated: "in",
+    TranslationSessionUpdated: "in",
+    Connecting: "local",
+    Connected: "local",
+    Forgotten: "local",
+}
+
+
+def _record(entry: _Line, number: int, name: str, kind: SessionKind) -> Record:
+    if entry.event is not UNSET:
+        frame = bytes(entry.event)
+    elif entry.raw is not None:
+        frame = _raw(entry.raw, number)
+    elif entry.close is not UNSET:
+        frame = _closing(entry.close)
+        entry.dir = "local"
+    else:
+        raise LogError(f"line {number}: {_NO_EVENT}", line=number)
+    record = Record.of(
+        frame,
+        seq=number if entry.seq is None else entry.seq,
+        session=name,
+        dir=entry.dir,
+        at=entry.at,
+        epoch=entry.epoch,
+        src=entry.src,
+        kind=kind,
+    )
+    if entry.audio_bytes is not None:
+        record = msgspec.structs.replace(record, audio_bytes=entry.audio_bytes)
+    if entry.raw is not None:
+        # It was malformed when it was recorded, even if the part that is kept parses.
+        event = malformed(frame, "malformed when it was recorded")
+        event = msgspec.structs.replace(event, size=entry.size or len(frame))
+        record = msgspec.structs.replace(record, event=event, audio_bytes=None)
+    return record
+
+
+def _parse(line: bytes, number: int) -> _Line:
+    if b'"crc":"' in line[-20:]:
+        body, _, tail = line.rstrip(b"\r\n").rpartition(b',"crc":"')
+        if len(tail) < len('00000000"}'):
+            raise LogError(f"line {number}: cut off in its checksum", line=number)
+        if tail != b'%08x"}' % zlib.crc32(body):
+            raise LogError(
+                f"line {number}: changed since it was written (checksum)", line=number
+            )
+    elif line.lstrip().startswith(b'{"v":'):
+        _check_version(_version(line), number)
+        raise LogError(f"line {number}: cut off before its checksum", line=number)
+    try:
+        entry = _LINES.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        version = _version(line)
+        _check_version(version, number)
+        if version < VERSION:
+            # An older version has another shape.
+            return _parse(upgrade_line(line, number, to=VERSION), number)
+        raise LogError(
+            f"line {number}: {_diagnosis(line, error)}", line=number
+        ) from None
+    _check_version(entry.v, number)
+    if entry.v < VERSION:
+        entry = _LINES.decode(upgrade_line(line, number, to=VERSION))
+    return entry
+
+
+def _diagnosis(line: bytes, error: Exception) -> str:
+    """A short description of a line that is no record."""
+    reason = " ".join(str(error).split())[:120]
+    if not line.strip(b"\0\r\n"):
+        # A file system leaves these if a file was not written to its end.
+        return "zero bytes, not a record"
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"{'not a record' if line.endswith(_NEWLINE) else 'cut off'} ({reason})"
+    if not is_object(value):
+        return f"a JSON {type(value).__name__}, not a record"
+    if "type" in value and "event" not in value:
+        return 'an event by itself; a record holds it as {"event": …}'
+    return f"not a record ({reason})"
+
+
+def _version(line: bytes) -> int:
+    """The version of a line of another shape."""
+    try:
+        return msgspec.json.decode(line, type=_Version).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return VERSION
+
+
+def _check_version(version: int, number: int) -> None:
+    if version > VERSION:
+        raise LogError(
+            f"line {number}: version {version}, this duologue reads up to {VERSION}",
+            line=number,
+        )
+
+
+def _raw(raw: str, number: int) -> bytes:
+    try:
+        return base64.b64decode(raw, validate=True)
+    except ValueError:
+        raise LogError(f"line {number}: raw is not base64", line=number) from None
+
+
+def _closing(close: dict[str, Any] | UnsetType | None) -> bytes:
+    """The local fact of a ``{"close": …}`` line, as JSON."""
+    close = close if isinstance(close, dict) else {}
+    code, reason = close.get("code"), close.get("reason")
+    return msgspec.json.encode(
+        {
+            "type": "duologue.disconnected",
+            "code": code if isinstance(code, int) else None,
+            "reason": reason if isinstance(reason, str) else None,
+            "expected": code in (None, 1000),
+        }
+    )
