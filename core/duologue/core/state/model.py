@@ -248,7 +248,8 @@ class Conversation(Struct, frozen=True, gc=False):
     ``cleared_after`` is the last item that the user cleared from the transcript.
     ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
     output. ``gaps`` are the last hundred items after which records, and so perhaps
-    text, are missing (``""`` is the front). ``translation`` takes the place of items in a translation.
+    text, are missing (``""`` is the front). ``translation`` replaces items
+    in a translation.
     """
 
     order: IdSequence = NO_IDS
