@@ -36,7 +36,7 @@ def read(data: bytes, **how: Any) -> list[Record]:
 
 
 def prefix(data: bytes) -> tuple[list[Record], int | None]:
-    """What can be read, and the line that ends it."""
+    """The readable records, and the number of the unreadable line."""
     found: list[Record] = []
     try:
         found.extend(read_log(data.split(b"\n")))
@@ -81,7 +81,7 @@ def test_any_frame_makes_one_line(frame: bytes | str, keep: bool) -> None:
 
 
 def test_the_line_format() -> None:
-    """Keys, their order, and the checksum of what is before it."""
+    """The keys, their order, and the checksum of the bytes before it."""
     record = Record.of(
         b'{"type":"response.dreamt"}',
         seq=3,
@@ -255,7 +255,7 @@ def test_audio_is_left_out() -> None:
 
 
 def test_a_log_of_a_translation_reads_as_one() -> None:
-    """Once a session has said what it is, its shared names mean translations."""
+    """After `session.created` the shared event types are those of translations."""
     frames = [
         {"type": "session.created", "session": {"type": "translation"}},
         {"type": "session.updated", "session": {"id": "s"}},
@@ -267,7 +267,7 @@ def test_a_log_of_a_translation_reads_as_one() -> None:
     ]
 
 
-#: What says of what kind a session is, or has another meaning in another kind.
+#: Events that set the kind of a session, or whose class depends on it.
 GREETINGS: list[Any] = [
     {"type": f"session.{word}", "session": session}
     for word in ("created", "updated")
@@ -293,7 +293,7 @@ steps = st.tuples(
 
 
 def logged(store: Store, frames: Iterable[tuple[Any, Any, int]]) -> list[Record]:
-    """The records of a log of all that a store was fed."""
+    """The records that a store makes, read back from their log."""
     lines = [
         to_line(store.feed("s", frame, at=1.0, dir=way, epoch=epoch))
         for frame, way, epoch in frames
@@ -305,7 +305,7 @@ def logged(store: Store, frames: Iterable[tuple[Any, Any, int]]) -> list[Record]
 @given(st.lists(steps, max_size=8))
 def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
     """Of whatever kind a session is, becomes or is said to be: by an event that counts,
-    one that came before, on the wrong way or from a connection that is over."""
+    a duplicate, in the wrong direction or on an earlier connection."""
     store = Store()
     found = logged(
         store,
@@ -324,7 +324,7 @@ def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
 
 @given(HOSTILE)
 def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> None:
-    """Whatever came, what the store made of it is what the log gives back."""
+    """For any events, the log gives the records of the store."""
     store = Store()
     frames = ((record.frame, record.dir, record.epoch) for record in stream)
 
@@ -332,7 +332,7 @@ def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> N
 
 
 def test_a_session_that_comes_again_as_another_one() -> None:
-    """What was forgotten is no translation any more."""
+    """A forgotten session is no longer a translation."""
     store = Store()
     names = ("session.created", "duologue.forgotten", "session.updated")
     translation = {"type": "translation"}
@@ -350,7 +350,7 @@ def test_a_session_that_comes_again_as_another_one() -> None:
 
 
 def test_a_log_that_does_not_begin_at_its_beginning() -> None:
-    """Whoever knows what kind its sessions are says so."""
+    """The caller gives the kind."""
     line = to_line(to_record({"type": "session.updated", "session": {}}))
     (plain,) = read_log([line])
     (told,) = read_log([line], kind=SessionKind.TRANSLATION)
@@ -377,7 +377,7 @@ def test_a_record_at_no_time() -> None:
 
 
 def test_a_line_of_an_older_version_of_another_shape() -> None:
-    """It is what its version says, not a line that was cut off."""
+    """The error names the version, not a cut-off line."""
     with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
         read(b'{"dir":["in"],"event":{},"v":0}\n')
 

@@ -20,7 +20,7 @@ from duologue.core.log.record import Direction, kind_after
 
 from ..talk import to_record
 
-#: What says of what kind a session is, or has another meaning in another kind.
+#: Events that set the kind of a session, or whose class depends on it.
 GREETINGS: list[Any] = [
     {"type": f"session.{word}", "session": session}
     for word in ("created", "updated")
@@ -39,7 +39,7 @@ OTHERS: list[Any] = [
 
 @pytest.mark.parametrize("way", ["in", "out", "local"])
 def test_the_kind_is_that_of_the_state(way: Direction) -> None:
-    """`kind_after` says of an event that counts what the reducer makes of it."""
+    """`kind_after` gives the kind that the reducer sets."""
     for one, other in product([*GREETINGS, *OTHERS], repeat=2):
         state, kind = State(), SessionKind.REALTIME
         ways: list[tuple[Any, Direction]] = [(one, "in"), (other, way)]
@@ -52,7 +52,7 @@ def test_the_kind_is_that_of_the_state(way: Direction) -> None:
 
 
 def test_a_record_is_frozen() -> None:
-    """What happened cannot be changed."""
+    """A record is immutable."""
     record: Any = to_record({"type": "error"})
     with pytest.raises(AttributeError):
         record.seq = 5

@@ -30,12 +30,12 @@ from duologue.core.state.model import (
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """Version 0, which there never was, called its state ``all``."""
+    """An invented version 0 with its state in ``all``."""
     return {"state": document["all"]}
 
 
 def moved(document: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Version 0 of a line, which there never was either, said ``frame``."""
+    """An invented version 0 of a line with its event in ``frame``."""
     return {"event": document["frame"], "dir": document["dir"]}
 
 
@@ -51,13 +51,13 @@ LINE = b'{"v":0,"dir":"in","frame":{ "a" : 1.50 },"crc":"00000000"}'
 
 
 def test_every_version_has_its_upgrade() -> None:
-    """An entry for every version that was, and none for the one that is."""
+    """One entry for each earlier version, none for the present one."""
     assert set(range(1, SNAPSHOT_VERSION)) == set(module.SNAPSHOTS)
     assert set(range(1, LINE_VERSION)) == set(module.LINES)
 
 
 def test_a_snapshot_step_by_step() -> None:
-    """From its version to the one wanted."""
+    """From its version to the target version."""
     table = {0: renamed, 1: added}
 
     assert msgspec.json.decode(upgrade_snapshot(EMPTY, to=2, table=table)) == {
@@ -113,7 +113,7 @@ def test_a_snapshot_of_version_1_has_its_fields_renamed() -> None:
 
 
 def test_a_line_step_by_step() -> None:
-    """The frame stays as it came, to the byte; the old checksum goes."""
+    """The bytes of the frame stay the same; the old checksum is removed."""
     table = {0: moved, 1: added}
 
     assert upgrade_line(LINE, 1, to=2, table=table) == (
@@ -123,7 +123,7 @@ def test_a_line_step_by_step() -> None:
 
 @pytest.mark.parametrize("data", [b'{"duologue":1}', b'{"duologue":9}'])
 def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
-    """What to make of a later one is not for us to say."""
+    """A later version is for its reader to reject."""
     assert data is upgrade_snapshot(data, to=1)
 
 
@@ -131,12 +131,12 @@ def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
     "line", [b'{"v":1}', b'{"v":7}', b'{"dir":"in"}', b'{"v":"a"}', b"\xff", b"{"]
 )
 def test_a_line_of_now_or_of_no_version_stays_as_it_is(line: bytes) -> None:
-    """Its reader says what is wrong with it."""
+    """The reader reports the error."""
     assert line is upgrade_line(line, 1, to=1)
 
 
 def test_a_version_that_nothing_reads() -> None:
-    """Said by name."""
+    """The error names the version."""
     with pytest.raises(SnapshotError, match="version 0 cannot be read any more"):
         upgrade_snapshot(EMPTY, to=1)
     with pytest.raises(LogError, match="line 7: version 0 cannot be") as raised:
@@ -146,6 +146,6 @@ def test_a_version_that_nothing_reads() -> None:
 
 
 def test_what_is_no_snapshot() -> None:
-    """Its reader translates it."""
+    """The reader translates the error."""
     with pytest.raises(msgspec.DecodeError):
         upgrade_snapshot(b"{}", to=1)

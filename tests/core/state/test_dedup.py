@@ -1,4 +1,4 @@
-"""The dedup: what it counts, and a window of ids that says what a set would say."""
+"""Deduplication: the counters, and the window of ids, compared to a set."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_id_of_the_older_generation_is_known() -> None:
     assert dedup.size == 1
 
 
-#: What a window does, with nothing shared: the ids of two generations.
+#: A model of a window without sharing: the ids of two generations.
 Model = tuple[tuple[str, ...], tuple[str, ...]]
 
 
@@ -189,7 +189,7 @@ def at_once(grow: Callable[[int], None]) -> None:
 
 
 def test_threads_that_grow_one_window_alike(restless: None) -> None:
-    """Whoever comes first, all have seen the same."""
+    """In any order of the threads, all have the same ids."""
     ids = [str(step) for step in range(400)]
     base, grown = Dedup.of().see("base"), dict[int, Dedup]()
 

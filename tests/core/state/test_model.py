@@ -27,7 +27,7 @@ def made(cls: type) -> Any:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_frozen_with_slots(cls: type) -> None:
-    """Nobody sets a field, nobody adds one."""
+    """Fields cannot be set or added."""
     value = made(cls)
     with pytest.raises(AttributeError, match="immutable"):
         setattr(value, value.__struct_fields__[0], None)

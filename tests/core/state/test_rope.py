@@ -1,4 +1,4 @@
-"""Text that grows: flat to append, one join to read, equal by text."""
+"""Ropes: constant time to append, one join to read, equality by text."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_appending_nothing() -> None:
 
 
 def test_it_has_no_other_attributes() -> None:
-    """Nobody hangs a thing on it."""
+    """It takes no other attributes."""
     text: Any = Rope("a")
     with pytest.raises(AttributeError):
         text.note = None

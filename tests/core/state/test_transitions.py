@@ -28,7 +28,7 @@ def test_every_transition_changes_something(table: Any) -> None:
 
 @every
 def test_a_miss_leaves_the_state_alone(table: Any) -> None:
-    """What comes late or twice is no error."""
+    """A late or duplicate trigger is no error."""
     assert next_status(table, "nowhere", "nothing") == "nowhere"
 
 
@@ -56,6 +56,6 @@ def reached(table: Any, first: str) -> set[str]:
 
 
 def test_nothing_follows_a_tombstone_or_an_ended_response() -> None:
-    """They stay what they are."""
+    """A tombstone never changes."""
     assert "deleted" not in {state for state, _ in ITEM}
     assert {state for state, _ in RESPONSE} == {"in_progress"}
