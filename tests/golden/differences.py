@@ -12,6 +12,7 @@ _SLICES = "slices and fields of the state got the field's terms (snapshot versio
 _NEW_TYPE_NAME = "a type in the signature has a new name"
 
 DIFFERENCES: dict[str, str] = {
+    "duologue.core.commands:client_event": "takes the kind of the session, too",
     "duologue.core:Call": _ROPE,
     "duologue.core:Call.arguments": _ROPE,
     "duologue.core:Response": _SLICES,
