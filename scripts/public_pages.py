@@ -81,7 +81,11 @@ def _entry(module: ModuleType, word: str, value: Any) -> str:
 def _home(module: ModuleType, word: str) -> ModuleType:
     """The module that defines a constant which a package exports."""
     for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.ImportFrom) and word in {a.name for a in node.names}:
+        if isinstance(node, ast.ImportFrom):
             name = "." * node.level + (node.module or "")
-            return _home(import_module(name, module.__package__), word)
+            names = {alias.name for alias in node.names}
+            if word in names or "*" in names:
+                home = import_module(name, module.__package__)
+                if hasattr(home, word):
+                    return _home(home, word)
     return module
