@@ -15,7 +15,7 @@ from duologue.core.effects.backoff import Backoff, is_recoverable, is_worth_repe
     ],
 )
 def test_recoverable_codes(code: int | None, expected: bool) -> None:
-    """The codes that the provider's package retries, or no code."""
+    """Codes that the provider's package retries are recoverable, and so is None."""
     assert is_recoverable(code) is expected
 
 
@@ -32,7 +32,7 @@ def test_requests_worth_repeating(status: int | None, expected: bool) -> None:
 
 
 def test_delays_grow_up_to_a_limit() -> None:
-    """Each delay is twice the previous one; chance halves it at most."""
+    """Each delay is twice the previous one, and at most halved at random."""
     backoff = Backoff(first=1.0, longest=5.0)
 
     assert [backoff.delay(n, 1.0) for n in (1, 2, 3, 4, 10_000)] == [1, 2, 4, 5, 5]
@@ -40,7 +40,7 @@ def test_delays_grow_up_to_a_limit() -> None:
 
 
 def test_retry_after_is_obeyed() -> None:
-    """Up to a limit, and never to shorten a delay."""
+    """``Retry-After`` can lengthen a delay, up to a limit, but not shorten it."""
     backoff = Backoff(first=1.0, longest_asked=20.0)
 
     assert [backoff.delay(1, 1.0, asked) for asked in (7.0, 1e9, -5.0, 0.1)] == [

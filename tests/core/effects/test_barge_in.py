@@ -48,7 +48,7 @@ def reaction(state: State, frame: Frame, **how: Any) -> tuple[Command, ...]:
 
 @pytest.mark.parametrize(("played", "cut"), [(420, 420), (0, 0), (999, 999), (-5, 0)])
 def test_a_barge_in_truncates_what_was_played(played: int, cut: int) -> None:
-    """At the position that the user heard, with a reproducible id."""
+    """The truncation is at the played position and has a reproducible id."""
     state, item_id = spoken(played)
 
     assert (
@@ -63,7 +63,7 @@ def test_a_barge_in_truncates_what_was_played(played: int, cut: int) -> None:
 
 @pytest.mark.parametrize("played", [None, 1000, 5000])
 def test_nothing_to_truncate(played: int | None) -> None:
-    """If no position is reported (WebRTC), or all audio was heard."""
+    """Without a played position (WebRTC), or if all was played, no event is sent."""
     state, _ = spoken(played)
 
     assert reaction(state, STARTED) == ()
@@ -71,7 +71,8 @@ def test_nothing_to_truncate(played: int | None) -> None:
 
 @pytest.mark.parametrize(("deltas", "cut"), [(100, [1000]), (0, [])])
 def test_more_is_to_come(deltas: int, cut: list[int]) -> None:
-    """All received audio was heard: the rest is cut off."""
+    """If more audio is to come, all received audio was heard and the rest is cut
+    off."""
     state, _ = spoken(5000, deltas, ends=False)
     sent = [c.event for c in reaction(state, STARTED) if isinstance(c, Send)]
 
@@ -83,7 +84,7 @@ def test_more_is_to_come(deltas: int, cut: list[int]) -> None:
 
 
 def test_the_format_in_force_counts() -> None:
-    """G.711 has 8 bytes per ms, so the same bytes are more time."""
+    """The confirmed format sets the duration: G.711 has 8 bytes per ms."""
     state, item_id = spoken(5000, audio={"output": {"format": {"type": "audio/pcmu"}}})
     (command,) = reaction(state, STARTED)
 
@@ -94,7 +95,7 @@ def test_the_format_in_force_counts() -> None:
 
 
 def test_the_part_that_is_heard() -> None:
-    """The audio is not always the first part of an item."""
+    """The truncation has the content index of the audio, which is not always 0."""
     service = Service()
     response = service.begin()
     at: Frame = {"response_id": response, "output_index": 0, "content_index": 1}
@@ -108,7 +109,7 @@ def test_the_part_that_is_heard() -> None:
 
 
 def test_no_truncation_if_interruption_is_off() -> None:
-    """The service goes on speaking."""
+    """If the service does not interrupt, no event is sent."""
     detection = {"type": "server_vad", "interrupt_response": False}
     state, _ = spoken(420, audio={"input": {"turn_detection": detection}})
 
@@ -116,7 +117,7 @@ def test_no_truncation_if_interruption_is_off() -> None:
 
 
 def test_an_item_is_truncated_once() -> None:
-    """The service has confirmed the truncation."""
+    """A truncation that the service confirmed is not sent again."""
     state, item_id = spoken(420)
     at = {"item_id": item_id, "content_index": 0}
     cut: Frame = {"type": "conversation.item.truncated", **at, "audio_end_ms": 420}
@@ -125,7 +126,7 @@ def test_an_item_is_truncated_once() -> None:
 
 
 def test_items_of_another_connection_are_not_truncated() -> None:
-    """The present connection has the item as text."""
+    """An item of an earlier connection is text on this one, so it is not truncated."""
     state, _ = spoken(420)
     connecting = to_record({"type": "duologue.connecting"}, epoch=1)
 
@@ -133,7 +134,7 @@ def test_items_of_another_connection_are_not_truncated() -> None:
 
 
 def test_a_deleted_item_is_left_alone() -> None:
-    """It cannot be truncated."""
+    """A deleted item is not truncated."""
     state, item_id = spoken(420)
     deleted = {"type": "conversation.item.deleted", "item_id": item_id}
 

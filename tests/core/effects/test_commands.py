@@ -19,7 +19,7 @@ def wire(event: ClientEvent) -> Any:
 
 
 def test_ids_are_reproducible() -> None:
-    """From session, record and number; at most 512 characters."""
+    """An id has the session, the record and a number, in at most 512 characters."""
     assert commands.command_id("s", 7, 1) == "s.7.1"
     assert len(commands.command_id("s" * 1000, 10**15, 10**6)) <= 512
 
@@ -138,7 +138,7 @@ CREATE = "conversation.item.create"
     ids=lambda value: getattr(value, "type", ""),
 )
 def test_events_on_the_wire(event: ClientEvent, expected: Any) -> None:
-    """Unset fields are omitted, required ones are not."""
+    """Unset fields are left out, required fields are not."""
     assert {"type": event.type, **expected} == wire(event)
 
 
@@ -171,7 +171,7 @@ def test_there_is_one_for_every_client_event() -> None:
     ],
 )
 def test_an_invalid_configuration(session: Any, why: str) -> None:
-    """The service would refuse all of it, and later."""
+    """An invalid configuration raises an error that names the fields."""
     with pytest.raises(ValueError, match=f"configuration: .*{why}"):
         commands.update_session(session)
 
@@ -184,13 +184,13 @@ def test_a_retired_value() -> None:
 
 @pytest.mark.parametrize("session", [{"type": "translation"}, {"tools": []}])
 def test_an_invalid_configuration_of_a_translation(session: Any) -> None:
-    """Its type and model cannot change."""
+    """A field that an update of a translation does not accept raises."""
     with pytest.raises(ValueError, match=r"type|tools"):
         commands.update_translation(session)
 
 
 def test_interruption() -> None:
-    """The active response first, then the audio."""
+    """The active response is cancelled first, then the audio is cleared."""
     cancel, clear = events.ResponseCancel(), events.OutputAudioBufferClear()
     active, playing = Responses(active="r"), Activity(playing="r")
 
@@ -203,7 +203,7 @@ def test_interruption() -> None:
 
 
 def test_what_a_client_may_send() -> None:
-    """Client events and unknown types, but no event of the service."""
+    """Client events and unknown types are accepted, server events are not."""
     known, new = {"type": "response.create"}, {"type": "new", "x": 1}
 
     assert [events.ResponseCreate(), decode(json.dumps(new))] == [
@@ -233,7 +233,7 @@ def test_what_a_client_may_send() -> None:
     ],
 )
 def test_unknown_fields_are_sent_unchanged(more: dict[str, Any]) -> None:
-    """The service decides about unknown fields; the event gets an id like any other."""
+    """Unknown fields are sent unchanged, and the event gets an id."""
     event = commands.client_event(more)
 
     assert more == json.loads(encode(event))
@@ -242,7 +242,7 @@ def test_unknown_fields_are_sent_unchanged(more: dict[str, Any]) -> None:
 
 
 def test_known_fields_make_a_typed_event() -> None:
-    """Also fields with their default, and free-form JSON."""
+    """Values with known fields give a typed event."""
     values = {
         "type": "response.create",
         "event_id": None,
@@ -253,7 +253,7 @@ def test_known_fields_make_a_typed_event() -> None:
 
 
 def test_values_are_an_event_of_the_kind_of_session() -> None:
-    """An update of a translation is not sent with the type of a conversation."""
+    """Values are decoded by the kind of the session."""
     audio = {"input": {"transcription": {"model": "m"}}}
     update = {"type": "session.update", "session": {"audio": audio}}
     event = commands.client_event(update, SessionKind.TRANSLATION)

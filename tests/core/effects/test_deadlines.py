@@ -11,7 +11,7 @@ from .test_handover import EXPIRES, expiring, tick
 
 
 def test_the_deadlines_of_a_connection() -> None:
-    """Two deadlines before its expiry; none if the expiry is unknown."""
+    """A connection has two deadlines before its expiry, or none without an expiry."""
     live, _ = expiring()
 
     def due() -> float | None:
@@ -31,7 +31,7 @@ def test_the_deadlines_of_a_connection() -> None:
 
 
 def test_the_deadline_of_an_unanswered_turn() -> None:
-    """There is one only if a response is queued behind the turn."""
+    """An unanswered turn has a deadline only if a response is queued."""
     live, service = begun()
     item_id = service.start_speech()
     service.end_speech(item_id)

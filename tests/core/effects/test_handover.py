@@ -33,7 +33,7 @@ def tick(live: Live, at: float) -> tuple[str, ...]:
 
 
 def test_a_quiet_session_is_handed_over_early() -> None:
-    """One `Reconnect`."""
+    """A session without a turn gives one `Reconnect` at the early deadline."""
     live, _ = expiring()
     early = EXPIRES - HAND_OVER_EARLY
     told = [tick(live, at) for at in (early - 1, early + 1, early + 2)]
@@ -43,7 +43,7 @@ def test_a_quiet_session_is_handed_over_early() -> None:
 
 
 def test_a_hand_over_waits_for_the_end_of_a_turn() -> None:
-    """Until the deadline."""
+    """The hand-over waits for the end of the turn, until the late deadline."""
     live, service = expiring()
     response = service.begin()
     live.play(service)
@@ -59,7 +59,7 @@ def test_a_hand_over_waits_for_the_end_of_a_turn() -> None:
 
 
 def test_a_turn_begins_during_the_hand_over() -> None:
-    """The hand-over must wait again, until the deadline."""
+    """A new turn delays the hand-over again, until the late deadline."""
     live, service = expiring()
     tick(live, EXPIRES - HAND_OVER_EARLY + 1)
     may = [may_hand_over(live.state.sessions["s"])]
@@ -79,7 +79,7 @@ def test_a_turn_begins_during_the_hand_over() -> None:
 
 
 def test_a_pending_call_delays_the_hand_over() -> None:
-    """Its output would have no call on the new connection."""
+    """A pending call delays the hand-over, so that its output has a call."""
     live, service = expiring()
     calling("a", live=live, service=service)
 
@@ -88,7 +88,7 @@ def test_a_pending_call_delays_the_hand_over() -> None:
 
 @pytest.mark.parametrize(("ms", "told"), [(990, ()), (1000, (SOON,)), (None, (SOON,))])
 def test_playback_delays_the_hand_over(ms: int | None, told: Any) -> None:
-    """If the application plays the audio."""
+    """Playback by the client delays the hand-over until its end."""
     live, service = expiring()
     item_id = service.reply(*["a"] * 100)
     live.play(service)
@@ -102,7 +102,7 @@ def test_playback_delays_the_hand_over(ms: int | None, told: Any) -> None:
 
 
 def test_no_hand_over() -> None:
-    """While connecting, without an expiry or a tick, and after a loss."""
+    """There is none while connecting, after a loss, or without an expiry or a tick."""
     live, service = expiring()
     live.epoch = 1
     live.note({"type": "duologue.connecting"})
@@ -119,7 +119,7 @@ def test_no_hand_over() -> None:
 
 
 def test_a_connection_without_an_expiry() -> None:
-    """Only the turns decide."""
+    """Without an expiry, the hand-over is allowed between turns."""
     service = Service()
     quiet = fold_frames(*service.frames, {"type": "session.created", "session": {}})
     service.begin()

@@ -30,7 +30,7 @@ def items(frames: list[Frame]) -> list[Frame]:
 
 
 def test_the_conversation_in_its_order() -> None:
-    """Speech as text, each item after its predecessor, under its own id."""
+    """Items are sent in order, with their ids and predecessors, and speech as text."""
     service = Service()
     rule = service.typed("be kind", role="system")
     spoken = service.spoken("hello")
@@ -56,7 +56,7 @@ def test_the_conversation_in_its_order() -> None:
 
 
 def test_items_of_the_old_connection_are_sent_to_the_new_one() -> None:
-    """Even if they arrive while the new one connects."""
+    """Items that arrive on the old connection during the connect are sent too."""
     service = Service()
     first = service.typed("one")
     frames = [(frame, 0) for frame in service.frames]
@@ -74,7 +74,7 @@ def test_items_of_the_old_connection_are_sent_to_the_new_one() -> None:
 
 
 def test_what_was_heard_of_an_interrupted_reply() -> None:
-    """A reply of which nothing was heard is left out."""
+    """Only the heard text is sent; a reply that was not heard is left out."""
     service = Service()
     half = service.reply("one", " two", " six", " ten")
     none = service.reply("never heard")
@@ -89,7 +89,7 @@ def test_what_was_heard_of_an_interrupted_reply() -> None:
 
 
 def test_a_reply_that_is_cut_off_before_its_words() -> None:
-    """The words that were heard are unknown then, so all are sent."""
+    """If the heard text is unknown, the full text is sent."""
     service = Service()
     cut: Frame = {"item_id": "i", "content_index": 0, "audio_end_ms": 5}
     service.send("conversation.item.truncated", **cut)
@@ -104,7 +104,7 @@ def test_a_reply_that_is_cut_off_before_its_words() -> None:
 
 @pytest.mark.parametrize(("ms", "text"), [(None, "one two"), (500, "one"), (-5, None)])
 def test_a_reply_during_which_the_connection_was_lost(ms: Any, text: Any) -> None:
-    """The part that was played, or for which there was time."""
+    """The text is sent up to the played position, or the time of the loss."""
     service = Service()
     response = service.begin()
     said = service.say(response, ["one", " two", " three"])
@@ -122,7 +122,7 @@ def test_a_reply_during_which_the_connection_was_lost(ms: Any, text: Any) -> Non
 
 
 def test_items_that_are_left_out() -> None:
-    """Deleted, without text, out of band, without a role."""
+    """Items that are deleted, empty, out of band or without a role are left out."""
     service = Service()
     deleted = service.typed("no")
     service.send("conversation.item.deleted", item_id=deleted)
@@ -152,7 +152,7 @@ def gave(call_id: str | None, id: str, output: str = "1") -> Frame:
 
 
 def test_calls_go_with_their_outputs() -> None:
-    """An empty output too."""
+    """A call is sent with its output, even if that is empty."""
     call = {"type": "function_call", "call_id": "c", "name": "f"}
     output = {"type": "function_call_output", "call_id": "c"}
 
@@ -170,7 +170,7 @@ def test_calls_go_with_their_outputs() -> None:
     ],
 )
 def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
-    """Its tool may still run; without its call the output would be refused."""
+    """A call without an output is sent, because its output may follow."""
     gone = "conversation.item.deleted"
     frames = [
         {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
@@ -196,7 +196,7 @@ def test_a_whole_call_without_an_output(frames: list[Frame]) -> None:
     ],
 )
 def test_calls_that_are_left_out(frames: list[Frame]) -> None:
-    """Outputs without a call; interrupted, deleted and MCP calls."""
+    """Outputs without a call, and incomplete, deleted or MCP calls, are left out."""
     gone = "conversation.item.deleted"
     frames = [
         {"type": gone, "item_id": frame["deleted"]} if "deleted" in frame else frame
@@ -207,7 +207,7 @@ def test_calls_that_are_left_out(frames: list[Frame]) -> None:
 
 
 def test_items_of_the_new_connection_itself() -> None:
-    """A user can speak before the conversation is restored."""
+    """Items of the new connection are not sent to it."""
     service = Service()
     old = service.typed("old")
     state = fold(to_records(service.frames))
@@ -235,7 +235,7 @@ def test_items_of_the_new_connection_itself() -> None:
     ],
 )
 def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
-    """Without the fields that a service does not accept."""
+    """The requested configuration is sent without the fields that cannot be updated."""
     wish = {"type": "session.update", "session": asked}
     frame: Frame = {"type": "duologue.requested", "event": wish}
     if sent is not None and kind != "translation":
@@ -246,12 +246,12 @@ def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
 
 
 def test_an_empty_session() -> None:
-    """A session that only connected needs no event."""
+    """An empty session gives no event."""
     assert list(reseed(Session("s"))) == []
 
 
 def test_a_transcription_has_no_conversation_to_go_on_with() -> None:
-    """Its items are transcripts of audio."""
+    """The items of a transcription session are not sent."""
     service = Service()
     service.spoken("hello")
 
@@ -259,7 +259,7 @@ def test_a_transcription_has_no_conversation_to_go_on_with() -> None:
 
 
 def test_the_echo_changes_nothing() -> None:
-    """Order and text stay: the transcript is the same."""
+    """The echo of the sent items changes neither the order nor the items."""
     service = Service()
     service.created()
     service.spoken("hello")
@@ -284,7 +284,7 @@ def test_the_echo_changes_nothing() -> None:
 
 
 def test_a_new_connection_gets_the_conversation() -> None:
-    """Then the queued response is requested; in this order."""
+    """The conversation is sent first, then the queued response."""
     live, service = begun()
     service.typed("hello")
     service.begin()
@@ -302,7 +302,7 @@ def test_a_new_connection_gets_the_conversation() -> None:
 
 
 def test_the_same_service_session_is_not_reseeded() -> None:
-    """A new connection to a session that the service still has."""
+    """A reconnect to the same server session sends no items."""
     live, service = begun()
     service.typed("hello")
     live.play(service)
@@ -315,7 +315,7 @@ def test_the_same_service_session_is_not_reseeded() -> None:
 
 
 def test_a_late_event_of_an_older_connection() -> None:
-    """It does not concern the new connection."""
+    """``session.created`` of an earlier connection sends nothing."""
     live, service = begun()
     service.typed("hello")
     live.play(service)
@@ -328,7 +328,7 @@ def test_a_late_event_of_an_older_connection() -> None:
 
 
 def test_a_translation_gets_its_configuration() -> None:
-    """A translation has no items."""
+    """A translation gets only its configuration."""
     live = Live()
     request = {"type": "session.update", "session": {"audio": {"output": {}}}}
     live.note({"type": "duologue.requested", "event": request})

@@ -23,7 +23,7 @@ from .live import CREATE, REQUEST, Live, begun, call, calling, output
 
 
 def test_the_output_of_a_call_is_answered() -> None:
-    """Once, when the service has confirmed it."""
+    """One response is requested when the service has confirmed the output."""
     live, service = begun()
     calling("a", live=live, service=service)
 
@@ -33,7 +33,7 @@ def test_the_output_of_a_call_is_answered() -> None:
 
 
 def test_parallel_calls_get_one_answer() -> None:
-    """After the last output, in any order."""
+    """One response is requested after the last output, in any order of outputs."""
     live, service = begun()
     calling("a", "b", "c", live=live, service=service)
 
@@ -41,7 +41,7 @@ def test_parallel_calls_get_one_answer() -> None:
 
 
 def test_outputs_before_the_end_of_their_response() -> None:
-    """A quick function: the answer waits for ``response.done``."""
+    """The request waits for the end of the response that made the call."""
     live, service = begun()
     response = service.begin()
     item = call(service, response, "a", "completed")
@@ -53,7 +53,7 @@ def test_outputs_before_the_end_of_their_response() -> None:
 
 
 def test_an_interrupted_call_does_not_count() -> None:
-    """The complete calls suffice; a cancelled response needs no answer."""
+    """An incomplete call needs no output; a cancelled response needs no answer."""
     live, service = begun()
     response = service.begin()
     whole = call(service, response, "a", "completed")
@@ -68,7 +68,7 @@ def test_an_interrupted_call_does_not_count() -> None:
 
 
 def test_out_of_band_calls_are_not_answered() -> None:
-    """Their outputs are not in the conversation."""
+    """Outputs of out-of-band calls are not answered."""
     live, service = begun()
     response = service.begin(in_band=False)
     item = call(service, response, "a", "completed")
@@ -79,7 +79,7 @@ def test_out_of_band_calls_are_not_answered() -> None:
 
 
 def test_a_client_that_only_watches_sends_nothing() -> None:
-    """The client that sent the outputs requests the answer."""
+    """Only the client that sent the output requests the response."""
     live, service = begun()
     calling("a", live=live, service=service)
 
@@ -87,14 +87,14 @@ def test_a_client_that_only_watches_sends_nothing() -> None:
 
 
 def test_an_output_without_a_call() -> None:
-    """There is nothing to answer."""
+    """An output without a call is not answered."""
     live, _ = begun()
 
     assert output(live, "a") == ()
 
 
 def test_the_application_has_requested_the_response() -> None:
-    """Before the output is confirmed: it is not requested twice."""
+    """A response that the application requested is not requested twice."""
     live, service = begun()
     calling("a", live=live, service=service)
     live.note({"type": "response.create"}, "out")
@@ -105,7 +105,7 @@ def test_the_application_has_requested_the_response() -> None:
 
 
 def test_the_service_answers_the_users_turn() -> None:
-    """The user speaks while the function runs, so no request is needed."""
+    """If the user speaks before the output, the service answers both."""
     live, service = begun()
     calling("a", live=live, service=service)
     user = service.start_speech()
@@ -119,7 +119,7 @@ def test_the_service_answers_the_users_turn() -> None:
 
 
 def test_an_answer_that_did_not_see_the_output() -> None:
-    """A response that began before the output leaves it unanswered."""
+    """A response that began before the output does not answer it."""
     live, service = begun()
     calling("a", live=live, service=service)
     response = service.begin()
@@ -150,7 +150,7 @@ def test_no_times_no_second_answer() -> None:
 
 @pytest.mark.parametrize("detection", [None, {"create_response": False}])
 def test_turns_that_the_service_does_not_answer(detection: Any) -> None:
-    """Push-to-talk: the turn of the user delays nothing."""
+    """With push-to-talk, a turn of the user does not delay the request."""
     if detection:
         detection = {"type": "server_vad", **detection}
     live, service = begun(audio={"input": {"turn_detection": detection}})
@@ -162,7 +162,7 @@ def test_turns_that_the_service_does_not_answer(detection: Any) -> None:
 
 
 def test_a_refused_response_is_not_requested_again() -> None:
-    """It would be refused again and again."""
+    """A refused request is not repeated."""
     live, service = begun()
     calling("a", live=live, service=service)
     output(live, "a")
@@ -177,7 +177,7 @@ def test_a_refused_response_is_not_requested_again() -> None:
 
 
 def test_a_queued_response_waits_for_the_end_of_another() -> None:
-    """Two requests during a response: one answer, after it."""
+    """Two requests during a response give one more response, after its end."""
     live, service = begun()
     response = service.begin()
     live.play(service)
@@ -192,7 +192,7 @@ def test_a_queued_response_waits_for_the_end_of_another() -> None:
 
 
 def test_a_queued_response_waits_for_the_one_in_flight() -> None:
-    """Until it is answered by a response or an error."""
+    """A queued request waits until the one in flight is answered or refused."""
     live, service = begun()
     assert live.note(REQUEST) == CREATE
     assert live.note(REQUEST) == ()
@@ -202,7 +202,7 @@ def test_a_queued_response_waits_for_the_one_in_flight() -> None:
 
 
 def test_a_queued_response_waits_for_the_user() -> None:
-    """It is sent even if the speech is cleared."""
+    """A queued request waits for the end of speech, or until the speech is cleared."""
     live, service = begun()
     service.start_speech()
     live.play(service)
@@ -213,7 +213,7 @@ def test_a_queued_response_waits_for_the_user() -> None:
 
 
 def test_an_unanswered_turn_times_out() -> None:
-    """The service should answer it, but does not."""
+    """If the service does not answer the turn in time, the queued request is sent."""
     live, service = begun()
     user = service.start_speech()
     service.end_speech(user)
@@ -226,7 +226,7 @@ def test_an_unanswered_turn_times_out() -> None:
 
 
 def test_a_response_that_ends_before_it_began() -> None:
-    """It was the answer to the turn of the user."""
+    """A response that ends without ``created`` is the answer to the turn."""
     live, service = begun()
     user = service.start_speech()
     service.end_speech(user)
@@ -238,7 +238,7 @@ def test_a_response_that_ends_before_it_began() -> None:
 
 
 def test_an_invalid_request_is_sent_without_options() -> None:
-    """The application wanted a response nevertheless."""
+    """A request with invalid options is sent without them."""
     live, _ = begun()
     event = {"type": "response.create", "response": {"metadata": 5}}
     assert live.note({"type": "duologue.requested", "event": event}) == CREATE
@@ -247,7 +247,7 @@ def test_an_invalid_request_is_sent_without_options() -> None:
 
 
 def test_a_queued_response_is_sent_on_the_new_connection() -> None:
-    """When its session is created."""
+    """A request before the connection is sent after ``session.created``."""
     live, service = Live(), Service()
     live.note({"type": "duologue.connecting"})
     live.note(REQUEST)
@@ -267,12 +267,12 @@ def test_a_queued_response_is_sent_on_the_new_connection() -> None:
     ],
 )
 def test_requests_that_wait_in_the_queue(event: ClientEvent, waits: bool) -> None:
-    """Responses in the conversation, and nothing else."""
+    """Only requests for responses in the conversation are queued."""
     assert is_queued(event) is waits
 
 
 def test_the_last_response_of_the_conversation() -> None:
-    """Out-of-band responses do not count."""
+    """Out-of-band responses are not the last response."""
     service = Service()
     response = service.begin()
     service.end(response)

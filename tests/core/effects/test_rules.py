@@ -1,4 +1,4 @@
-"""`react`: which records cause commands, and requested events."""
+"""`react`: the records that cause commands, and requested events."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .test_barge_in import STARTED, reaction, spoken
 
 @pytest.mark.parametrize("dir", ["out", "local"])
 def test_only_received_events_count(dir: Any) -> None:
-    """A sent event causes no command."""
+    """Only a received event causes a command."""
     state, _ = spoken(420)
 
     assert reaction(state, STARTED, dir=dir) == ()
 
 
 def test_a_duplicate_is_ignored() -> None:
-    """The first copy caused the command."""
+    """A duplicate causes no second command."""
     state, _ = spoken(420)
 
     assert reaction(reduce(state, to_record(STARTED)), STARTED) == ()
 
 
 def test_other_events() -> None:
-    """Most events cause no command; nor does a session that is gone or has no reply."""
+    """Other events, a forgotten session and an unknown one cause no command."""
     state, _ = spoken(420)
 
     assert reaction(state, {"type": "error", "error": {}}) == ()
@@ -44,7 +44,7 @@ def test_other_events() -> None:
 
 
 def test_a_request_is_sent_at_once_if_the_service_is_free() -> None:
-    """With the options of the application."""
+    """Without an active response, a request is sent at once, with its options."""
     live, _ = begun()
     event = {"type": "response.create", "response": {"instructions": "be kind"}}
     assert live.note({"type": "duologue.requested", "event": event}) == CREATE
@@ -73,7 +73,7 @@ def test_a_request_is_sent_at_once_if_the_service_is_free() -> None:
     ],
 )
 def test_other_events_are_sent_at_once(event: Frame, sent: Any) -> None:
-    """Out-of-band responses too. An event that no client may send is not sent."""
+    """Other client events are sent during a response; server events are not sent."""
     live, service = begun()
     service.begin()
     live.play(service)
@@ -84,7 +84,7 @@ def test_other_events_are_sent_at_once(event: Frame, sent: Any) -> None:
 
 
 def test_a_request_before_the_connection() -> None:
-    """It is sent first; the configuration is part of connecting."""
+    """A request is sent once connected; the configuration is part of connecting."""
     live, service = Live(), Service()
     config: Frame = {"type": "session.update", "session": {"type": "realtime"}}
     facts: list[Frame] = [
@@ -103,7 +103,7 @@ def test_a_request_before_the_connection() -> None:
 
 @given(hostile())
 def test_no_stream_makes_react_raise(stream: Stream) -> None:
-    """Every command can be sent."""
+    """After any record, every command can be encoded."""
     state = State()
     for record in stream:
         before, state = state, reduce(state, record)

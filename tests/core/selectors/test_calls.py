@@ -58,7 +58,7 @@ DELETED = {"type": "conversation.item.deleted", "item_id": "i_a"}
 def test_calls_that_wait_and_calls_that_run(
     frames: list[Frame], pending: list[str], running: list[str]
 ) -> None:
-    """Complete calls without output, in conversation order."""
+    """Complete calls without output are pending or running, in conversation order."""
     session = fold_frames(*frames)
 
     assert (pending, running) == (
@@ -68,7 +68,7 @@ def test_calls_that_wait_and_calls_that_run(
 
 
 def test_calls_beside_the_conversation_come_last() -> None:
-    """Calls of out-of-band responses have no position in it."""
+    """Out-of-band calls follow those of the conversation, sorted by id."""
     service = Service()
     response = service.begin(in_band=False)
     for name in ("z", "y"):

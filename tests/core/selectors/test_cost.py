@@ -34,8 +34,7 @@ TABLE: Prices = {
 
 
 def session(model: Any = "m", **tokens: int) -> Session:
-    """A session with this model and these tokens; the total is their sum unless
-    given."""
+    """A session with this model and these tokens; the default total is their sum."""
     total = sum(n for kind, n in tokens.items() if not kind.startswith("cached"))
     return Session(
         "s",
@@ -49,7 +48,7 @@ counts = st.integers(0, 10**9)
 
 @st.composite
 def usages(draw: st.DrawFn) -> dict[str, int]:
-    """Tokens of every kind; cached tokens are part of the input."""
+    """Usage with tokens of every kind; cached tokens are part of the input."""
     used: dict[str, int] = {}
     for modality in ("text", "audio", "image"):
         used[f"input_{modality}"] = draw(counts)
@@ -59,7 +58,7 @@ def usages(draw: st.DrawFn) -> dict[str, int]:
 
 @given(usages())
 def test_every_token_is_billed_once(used: dict[str, int]) -> None:
-    """Cached tokens have their own rate only."""
+    """Cached tokens are billed at the cached rate, other input at the input rate."""
     rates = TABLE["m"]
     assert not isinstance(rates, str)
     expected = Fraction(0)
@@ -93,7 +92,7 @@ def test_the_cache_never_costs_more(
 
 
 def test_a_bill() -> None:
-    """Tokens of every kind, and the cost of each in dollars."""
+    """The cost has the dollars for each kind of token."""
     used = session(
         input_text=3 * MILLION,
         cached_text=MILLION,
@@ -117,20 +116,19 @@ def test_a_bill() -> None:
 
 
 def test_nothing_used_costs_nothing() -> None:
-    """If the model is known."""
+    """Without usage, the cost of a known model is 0."""
     assert select_cost(session("gpt-realtime")) == Cost("gpt-realtime", 0.0)
 
 
 @pytest.mark.parametrize("model", ["gpt-next", "gpt-realtime-2099-01-01", "M", "m "])
 def test_an_unknown_model_has_no_price(model: str) -> None:
-    """A snapshot with a similar name has none either."""
+    """An unknown model has no cost, even if its name is similar to a known one."""
     assert select_cost(session(model, input_text=1)) is None
     assert select_cost(session(model, input_text=1), TABLE) is None
 
 
 def test_a_snapshot_costs_what_the_table_says() -> None:
-    """The name of another model means its prices, in one step; the cost names the
-    snapshot."""
+    """A model with the name of another has its prices, but not over two steps."""
     dated = select_cost(session("m-2026-01-01", input_text=MILLION), TABLE)
 
     assert dated == Cost("m-2026-01-01", 4.0, input_text=4.0)
@@ -148,7 +146,7 @@ def test_a_snapshot_costs_what_the_table_says() -> None:
     ],
 )
 def test_tokens_without_a_price(used: dict[str, int]) -> None:
-    """One kind of token without a price makes the whole cost unknown."""
+    """If one kind of token has no price, the cost is unknown."""
     assert select_cost(session("dumb", **used), TABLE) is None
     priced = select_cost(session("dumb", input_audio=MILLION), TABLE)
     assert priced == Cost("dumb", 32.0, input_audio=32.0)
@@ -164,19 +162,19 @@ def test_tokens_without_a_price(used: dict[str, int]) -> None:
     ],
 )
 def test_usage_that_does_not_add_up(used: dict[str, int]) -> None:
-    """If the parts are not the total, there is no figure."""
+    """If the parts do not add up to the total, the cost is unknown."""
     assert select_cost(session("m", **used), TABLE) is None
 
 
 @pytest.mark.parametrize("model", [msgspec.UNSET, None])
 def test_a_session_without_a_model(model: Any) -> None:
-    """Its cost is unknown."""
+    """Without a model, the cost is unknown."""
     assert select_cost(session(model)) is None
     assert select_cost(Session("s")) is None
 
 
 def test_a_session_that_only_transcribes() -> None:
-    """It is billed differently."""
+    """The cost of a transcription session is unknown."""
     confirmed = TranscriptionSessionConfig()
     bare = Session("s", connection=Connection(confirmed=confirmed))
 
@@ -184,7 +182,7 @@ def test_a_session_that_only_transcribes() -> None:
 
 
 def test_a_table_of_the_user() -> None:
-    """It replaces the built-in table, and may be plain JSON."""
+    """A given table replaces the built-in one, and may be plain JSON."""
     table = msgspec.json.decode(msgspec.json.encode(TABLE))
 
     assert select_cost(session("gpt-realtime", input_text=1), table) is None
@@ -196,8 +194,7 @@ def test_a_table_of_the_user() -> None:
 
 @pytest.mark.parametrize("model", PRICES)
 def test_the_built_in_table_is_consistent(model: str) -> None:
-    """Every price is positive, the cached one the lowest; text and audio have input and
-    output prices, images have no output price."""
+    """Every rate is positive, and the cached rate is the lowest of its modality."""
     price = PRICES[model]
     if isinstance(price, str):
         price = PRICES[price]
@@ -211,12 +208,12 @@ def test_the_built_in_table_is_consistent(model: str) -> None:
 
 
 def test_the_built_in_table_has_a_date() -> None:
-    """At least a month."""
+    """The table has the month or the day of its prices."""
     assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", AS_OF)
 
 
 def test_a_known_model() -> None:
-    """The figures are dollars per million tokens."""
+    """Rates are US dollars per million tokens."""
     used = session("gpt-realtime", input_audio=MILLION, cached_audio=MILLION // 2)
 
     assert select_cost(used) == Cost(
@@ -239,7 +236,7 @@ def test_a_known_model() -> None:
     ],
 )
 def test_a_table_of_another_shape_is_refused(table: Any, what: str) -> None:
-    """The error names the location, whatever the usage of the session."""
+    """The error names the invalid entry, even if the session does not use it."""
     with pytest.raises(ValueError, match=what):
         select_cost(session(), table)
     with pytest.raises(ValueError, match=what):

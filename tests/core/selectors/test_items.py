@@ -9,7 +9,7 @@ from ..talk import Service, fold_frames
 
 
 def test_items_without_the_deleted() -> None:
-    """System messages and calls are items too."""
+    """System messages and calls are items, deleted items are not."""
     service = Service()
     service.typed("be kind", role="system")
     gone = service.typed("no")
@@ -19,7 +19,7 @@ def test_items_without_the_deleted() -> None:
 
 
 def test_where_words_may_be_missing() -> None:
-    """The items after which records were lost."""
+    """`select_words_missing` gives the last item before each gap."""
     service = Service()
     service.frames.append({"type": "duologue.gap", "reason": "restart"})
     item_id = service.typed("hello")
@@ -29,7 +29,7 @@ def test_where_words_may_be_missing() -> None:
 
 
 def test_shown_items_begin_with_the_newest() -> None:
-    """Without deleted items, back to the last clearing of the transcripts."""
+    """They go back to the last clearing, without deleted items."""
     service = Service()
     service.typed("cleared")
     service.note("duologue.cleared")

@@ -34,7 +34,7 @@ from .test_calls import STARTED, called
 
 
 def test_settled() -> None:
-    """A turn is settled only after its last event; a new session is settled."""
+    """A turn is settled after its last event, and a new session is settled."""
     service = talked()
     settled = [
         select_is_settled(state.sessions["s"])
@@ -48,7 +48,7 @@ def test_settled() -> None:
 
 @given(HOSTILE)
 def test_settled_is_what_the_transcripts_say(stream: Stream) -> None:
-    """If nothing else is pending, every shown line decides."""
+    """Without pending work, a session is settled if every shown line is final."""
     state = State()
     for record in stream:
         state = reduce(state, record)
@@ -85,12 +85,12 @@ def test_settled_makes_no_transcripts(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_not_settled(node: Any) -> None:
-    """A response is queued, in flight, in progress or playing."""
+    """A session is not settled while a response is queued, active or playing."""
     assert not select_is_settled(Session("s", **node))
 
 
 def test_a_running_call_is_not_settled() -> None:
-    """Its output will be answered."""
+    """A session with a running call is not settled, because its output is answered."""
     session = fold_frames(called("a"), STARTED)
 
     assert not select_is_settled(session)
@@ -113,7 +113,7 @@ def test_connection_and_activity() -> None:
 
 
 def test_telephone_keys() -> None:
-    """In the order in which the caller pressed them."""
+    """Keys are in the order of the key presses."""
     dtmf = "input_audio_buffer.dtmf_event_received"
     keys: list[Frame] = [
         {"type": dtmf, "event": key, "received_at": 7} for key in ("1", "#")

@@ -71,7 +71,7 @@ ANSWER: Frame = {
     ],
 )
 def test_the_progress_of_a_call(frames: list[Frame], state: CallState) -> None:
-    """From the first arguments to the output or the error."""
+    """The line of a call has its state, from the first arguments to the end."""
     session = fold_frames(*frames)
     shown = select_latest(session, 5)
     if session.items["i"].call is None:
@@ -81,7 +81,7 @@ def test_the_progress_of_a_call(frames: list[Frame], state: CallState) -> None:
 
 
 def test_a_call_whole() -> None:
-    """Every field: of a function, and of a failed MCP tool."""
+    """A line has every field of a function call or an MCP call."""
     of_a_function = fold_frames(asked(), STARTED, output())
     of_a_server = fold_frames(asked("mcp_call", error={"message": "no route"}))
 
@@ -107,7 +107,7 @@ def talked() -> Service:
 
 
 def test_lines_and_calls_in_the_order_of_the_conversation() -> None:
-    """Without system messages and outputs; at most the given number."""
+    """The last lines and calls, without system messages and outputs."""
     session = fold_frames(*talked().frames)
     shown = select_latest(session, 10)
     question, call, answer = shown

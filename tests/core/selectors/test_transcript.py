@@ -34,7 +34,7 @@ from ..talk import Service, fold_frames, talked, to_records
 
 
 def test_every_field() -> None:
-    """The text of all parts, the words that were heard, and the times."""
+    """A line has the text of all parts, the heard text and the times."""
     parts = (Part("output_text", Rope(" good"), True), Part("", Rope(" day "), True))
     placement = Placement(started_at=1.0, finished_at=2.0)
     item = Item(
@@ -51,7 +51,7 @@ def test_every_field() -> None:
 
 
 def test_a_line_is_a_value() -> None:
-    """Equality does not depend on whether the text was read."""
+    """Lines are equal by value, whether or not the text was read."""
     item = Item("i", role="user", parts=(Part("input_text", Rope("a").append("b")),))
     whole = Transcript("i", "user", "ab", False)
 
@@ -68,7 +68,7 @@ def test_a_line_is_a_value() -> None:
 
 
 def test_it_is_frozen() -> None:
-    """It has no other attributes."""
+    """A line is immutable and has no other attributes."""
     line: Any = transcript_of(Item("i"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         line.text = "b"
@@ -91,13 +91,12 @@ def test_it_is_frozen() -> None:
     ],
 )
 def test_when_a_line_is_final(item: Item, final: bool) -> None:
-    """When all parts are final; a user's transcription may arrive after the item is
-    complete."""
+    """A line is final if all its parts are; a user's line waits for its transcript."""
     assert final == is_final(item) == transcript_of(item).final
 
 
 def test_an_unread_text_is_not_joined(monkeypatch: Any) -> None:
-    """A notice of a delta costs the same for a long text: work is counted."""
+    """The chunks of a text are joined only if the text is read."""
     joined = 0
     join = Rope.__str__
 
@@ -127,7 +126,7 @@ def test_an_unread_text_is_not_joined(monkeypatch: Any) -> None:
 
 
 def test_transcripts_whole() -> None:
-    """Every field of every line."""
+    """Every line has all of its fields."""
     service = talked()
     user, answer = fold_frames(*service.frames).conversation.order
 
@@ -138,7 +137,7 @@ def test_transcripts_whole() -> None:
 
 
 def test_lines_by_who_and_how() -> None:
-    """Both selectors filter the transcript."""
+    """Lines can be selected by role and by finality."""
     service = talked()
     speaking = service.start_speech()
     session = fold_frames(*service.frames)
@@ -151,7 +150,7 @@ def test_lines_by_who_and_how() -> None:
 
 
 def test_cleared_lines_are_not_shown() -> None:
-    """Later lines are shown; the items stay."""
+    """Clearing hides the lines and keeps the items; later lines are shown."""
     service = talked()
     service.frames.append({"type": "duologue.cleared"})
     service.typed("anew")
@@ -162,7 +161,7 @@ def test_cleared_lines_are_not_shown() -> None:
 
 
 def test_system_messages_are_no_lines() -> None:
-    """They are items only."""
+    """A system message is an item, not a line."""
     service = Service()
     service.typed("be kind", role="system")
     session = fold_frames(*service.frames)
@@ -171,7 +170,7 @@ def test_system_messages_are_no_lines() -> None:
 
 
 def test_a_translation_has_two_texts() -> None:
-    """Any other session has none."""
+    """A translation has two texts; other sessions have none."""
     service = Service()
     service.send("session.created", session={"type": "translation"})
     for type, delta, ms in (
@@ -188,7 +187,7 @@ def test_a_translation_has_two_texts() -> None:
 
 
 def test_a_transcript_is_final_if_its_lines_are() -> None:
-    """A reply in progress is not."""
+    """A transcript is final if no line is in progress."""
     service = talked()
     assert is_transcript_final(fold_frames(*service.frames))
     service.say(service.begin(), ["Hm"])

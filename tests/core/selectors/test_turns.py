@@ -14,7 +14,7 @@ from ..talk import Service, fold_frames, talked
 
 
 def test_turns_whole() -> None:
-    """A text reply has no audio latency."""
+    """A text reply has a text latency and no audio latency."""
     session = fold_frames(*talked().frames)
     user, _ = session.conversation.order
     (response,) = session.responses.order
@@ -23,7 +23,7 @@ def test_turns_whole() -> None:
 
 
 def test_responses_in_their_order() -> None:
-    """Out-of-band responses are included, but have no turn."""
+    """Out-of-band responses are listed, but have no turn."""
     service = talked()
     service.reply("aside", in_band=False)
     session = fold_frames(*service.frames)
@@ -33,7 +33,7 @@ def test_responses_in_their_order() -> None:
 
 
 def test_the_latencies_of_a_turn() -> None:
-    """End of speech to first audio and text, interruption to silence, in ms."""
+    """Latencies are in ms from the end of speech, and from the barge-in to silence."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -52,7 +52,7 @@ def test_the_latencies_of_a_turn() -> None:
 
 
 def test_the_turn_of_an_item() -> None:
-    """None for a user's item and for an out-of-band reply."""
+    """Only an item of a reply in the conversation has a turn."""
     service = talked()
     aside = service.reply("aside", in_band=False)
     session = fold_frames(*service.frames)
@@ -65,7 +65,7 @@ def test_the_turn_of_an_item() -> None:
 
 
 def test_the_metadata_of_an_item() -> None:
-    """That of its response; empty if there is none."""
+    """The metadata of an item is that of its response, or empty."""
     service = Service()
     user = service.typed("hello")
     said = service.say(service.begin(metadata={"a": "b"}), ["good"])

@@ -13,7 +13,7 @@ from ..talk import Service, fold_frames
 
 
 def test_what_adds_up() -> None:
-    """Tokens, problems, rate limits and transcription."""
+    """Tokens, problems, rate limits and transcription usage have selectors."""
     service = Service()
     service.reply("hello")
     service.send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 5}])

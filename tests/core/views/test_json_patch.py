@@ -33,7 +33,7 @@ PAGE: dict[str, Any] = {"a": {"b": [1, 2], "~": 0, "/": 1, "": 2}, "c": [[3], {"
     ],
 )
 def test_an_operation(name: str, path: str, expected: Any) -> None:
-    """As in RFC 6902; the argument does not change."""
+    """An operation works as in RFC 6902 and does not change its argument."""
     kept = copy.deepcopy(PAGE)
 
     assert expected == apply(PAGE, [{"op": name, "path": path, "value": "v"}])
@@ -41,7 +41,7 @@ def test_an_operation(name: str, path: str, expected: Any) -> None:
 
 
 def test_untouched_nodes_are_shared() -> None:
-    """Only nodes on the path are copied."""
+    """Only the nodes on the path are copied."""
     patched = apply(PAGE, [{"op": "replace", "path": "/a/b/0", "value": 9}])
 
     assert patched["c"] is PAGE["c"]
@@ -75,7 +75,7 @@ def test_untouched_nodes_are_shared() -> None:
     ],
 )
 def test_an_invalid_operation(operation: dict[str, Any]) -> None:
-    """The error names the operation; the document does not change."""
+    """The error names the operation, and the document does not change."""
     kept = copy.deepcopy(PAGE)
     with pytest.raises(PatchError, match=r"path") as raised:
         apply(PAGE, [operation])

@@ -1,4 +1,4 @@
-"""Notices follow from two states and a record."""
+"""Notices, derived from two states and a record."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ from ..talk import Frame, Service, to_record, to_records
 
 
 def epochs(frames: Iterable[Frame]) -> list[Record]:
-    """The records of these frames; every ``connecting`` except the first begins an
-    epoch."""
+    """The records of these frames; a second ``connecting`` begins the next epoch."""
     return list(in_epochs(frames))
 
 
@@ -54,7 +53,7 @@ def notices_of_stream(stream: Iterable[Record]) -> list[Notice]:
 
 @given(legal(2))
 def test_the_final_lines_are_those_of_the_transcript(stream: Stream) -> None:
-    """One notice for each line, with the text that it keeps while it is shown."""
+    """Each final line has one notice with its final text."""
     session = fold(stream).sessions["s"]
     final = [n.args[0] for n in notices_of_stream(stream) if n.name == "transcript"]
     words = {line.item_id: line.text for line in final}
@@ -81,8 +80,7 @@ ENDS = [
 @enough
 @given(scripts(2), st.integers(0, 999), st.sampled_from(ENDS))
 def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) -> None:
-    """The end of a connection makes lines final, with the text so far, and ends
-    responses. The next connection continues from there."""
+    """The end of a connection gives one notice for each line and response."""
     cut = list(played.frames)[: at % (len(played.frames) + 1)]
     later = Service("later_")
     later.note("duologue.connecting")
@@ -102,7 +100,7 @@ def test_a_connection_that_ends_anywhere(played: Script, at: int, end: Frame) ->
 
 
 def test_a_reply_ends_with_its_connection() -> None:
-    """With the text so far; a cleared line of the user too."""
+    """The end of a connection ends the reply with the text so far."""
     service = Service()
     user = service.start_speech()
     service.send("input_audio_buffer.cleared")
@@ -119,7 +117,7 @@ def test_a_reply_ends_with_its_connection() -> None:
 
 
 def test_the_end_of_a_connection_visits_its_own_items() -> None:
-    """Earlier items are not visited, whatever their number."""
+    """Items of earlier responses are not visited."""
     looks: set[int] = set()
     for count in (4, 100):
         service = Service()
@@ -141,7 +139,7 @@ def test_the_end_of_a_connection_visits_its_own_items() -> None:
 
 
 def test_a_reply_of_a_connection_without_an_end() -> None:
-    """It ends together with the next connection."""
+    """An open reply ends with the next connection if its own had no end."""
     service = Service()
     service.note("duologue.connecting")
     response = service.begin()
@@ -174,12 +172,12 @@ class Counted:
 
 @given(hostile())
 def test_no_stream_raises(stream: Stream) -> None:
-    """Every name is in the table."""
+    """Every notice has a name of the table."""
     assert {n.name for n in notices_of_stream(stream)} <= set(NAMES)
 
 
 def test_the_life_of_a_connection() -> None:
-    """Open, a problem, and the end with its reason."""
+    """A connection has notices for its start, its errors and its end."""
     frames: list[Frame] = [
         {"type": "duologue.connecting"},
         {"type": "duologue.connected"},
@@ -199,7 +197,7 @@ def test_the_life_of_a_connection() -> None:
 
 
 def test_speech_and_playing() -> None:
-    """The speaker changes, and received audio is discarded."""
+    """Speech and playback have notices, and so does a cleared buffer."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -217,7 +215,7 @@ def test_speech_and_playing() -> None:
 
 
 def test_words_as_they_come() -> None:
-    """Each delta with its line, the final line, the end of the response."""
+    """Each delta, the final line and the end of the response have a notice."""
     service = Service()
     service.reply("good", " day")
     found = notices_of(service.frames)
@@ -236,7 +234,7 @@ def test_words_as_they_come() -> None:
 
 @pytest.mark.parametrize("again", [0, -1])
 def test_a_duplicate_has_no_notice(again: int) -> None:
-    """Only `dedup` changed."""
+    """A duplicate has no notice."""
     service = Service()
     service.spoken("hello")
     service.reply("good", " day")
@@ -248,7 +246,7 @@ def test_a_duplicate_has_no_notice(again: int) -> None:
 
 
 def test_a_cancelled_response_ends_its_lines() -> None:
-    """Even if it holds none of its items."""
+    """A cancelled response ends its lines even if it lists no items."""
     service = Service()
     response = service.begin()
     service.say(response, ["good"])
@@ -265,7 +263,7 @@ def test_a_cancelled_response_ends_its_lines() -> None:
 
 
 def test_a_final_line_has_one_notice() -> None:
-    """Only the open item becomes final."""
+    """A line that is already final has no second notice."""
     service = Service()
     response = service.begin()
     first = service.finish(service.say(response, ["good"]))
@@ -277,7 +275,7 @@ def test_a_final_line_has_one_notice() -> None:
 
 
 def test_items_that_come_whole() -> None:
-    """A typed line is final at once; an item without an id has no line."""
+    """A complete item has one notice; an item without an id has none."""
     service = Service()
     service.typed("hello")
     nameless: Frame = {"type": "conversation.item.added", "item": {"type": "message"}}
@@ -286,7 +284,7 @@ def test_items_that_come_whole() -> None:
 
 
 def test_other_items_have_no_notice() -> None:
-    """Calls, and changes of final lines."""
+    """Calls and changes of final lines have no transcript notice."""
     service = Service()
     response = service.begin()
     call = {"id": "c", "type": "function_call", "name": "f"}
@@ -318,7 +316,7 @@ def calls(frames: list[Any]) -> list[str]:
 
 
 def test_a_call_has_one_notice() -> None:
-    """When its item is done, by either of the two events, and not before."""
+    """A call has one notice, at the first event that completes its item."""
     service = Service()
     response = service.begin()
     at: Frame = {"response_id": response, "output_index": 0}
@@ -339,7 +337,7 @@ def test_a_call_has_one_notice() -> None:
 
 
 def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
-    """One notice for each."""
+    """Calls that only ``response.done`` holds have one notice each."""
     service = Service()
     response = service.begin()
     second = {**called(id="d"), "call_id": "other", "arguments": "[]"}
@@ -353,7 +351,7 @@ def test_calls_of_a_response_that_shows_them_only_at_its_end() -> None:
     [called("incomplete"), called(type="mcp_call"), {"id": "x", "type": "new"}],
 )
 def test_calls_that_are_not_run(item: Frame) -> None:
-    """Interrupted calls, and calls that the service runs."""
+    """Incomplete calls, and calls that the service runs, have no notice."""
     service = Service()
     service.send("conversation.item.done", item=item, previous_item_id=None)
 
@@ -361,7 +359,7 @@ def test_calls_that_are_not_run(item: Frame) -> None:
 
 
 def test_a_call_whose_output_is_there() -> None:
-    """A restored call with its output has already been run."""
+    """A restored call with an output has no notice."""
     service = Service()
     output = {"type": "function_call_output", "id": "o", "call_id": "call"}
     output["output"] = "1"
@@ -375,7 +373,7 @@ def test_a_call_whose_output_is_there() -> None:
 
 
 def test_a_problem_has_one_notice() -> None:
-    """Also above the maximum of a hundred, and together with other changes."""
+    """Each problem has one notice, even above the limit of a hundred."""
     errors: list[Any] = [
         {"type": "error", "error": {"message": str(n)}} for n in range(130)
     ]
@@ -389,7 +387,7 @@ def test_a_problem_has_one_notice() -> None:
 
 
 def test_disconnected_once_per_connection() -> None:
-    """A repeated or later event causes no second notice."""
+    """The end of a connection has one notice, whatever follows."""
     frames: list[Frame] = [
         {"type": "duologue.connected"},
         {"type": "duologue.disconnected", "expected": True},

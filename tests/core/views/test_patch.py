@@ -75,8 +75,7 @@ def size(operations: list[Operation]) -> int:
 @examples(500)
 @given(STREAMS)
 def test_every_step_is_patched(stream: Stream) -> None:
-    """The patched view equals the next view; the record makes no difference, so the
-    fast path agrees with the general one. The original page does not change."""
+    """The patched view equals the next view, with or without the record."""
     every = sessions(stream)
     page = view(every[0])
     for number, (before, record) in enumerate(zip(every, stream, strict=False)):
@@ -95,7 +94,7 @@ def test_every_step_is_patched(stream: Stream) -> None:
 @enough
 @given(STREAMS, st.integers(0, 999), st.integers(0, 999))
 def test_distant_states_are_patched(stream: Stream, one: int, other: int) -> None:
-    """Any two states of a stream, forwards and backwards."""
+    """Any two states of a stream can be patched, forwards and backwards."""
     every = sessions(stream)
     first, last = sorted((one % len(every), other % len(every)))
     before, after = every[first], every[last]
@@ -106,7 +105,7 @@ def test_distant_states_are_patched(stream: Stream, one: int, other: int) -> Non
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(["Guten", " Tag", ""]))))
 def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
-    """The texts of a translation too."""
+    """The texts of a translation are patched too."""
     store = Store()
     created = {"type": "translation", "id": "sess_1"}
     store.feed("s", {"type": "session.created", "session": created}, at=1.0)
@@ -125,7 +124,7 @@ def test_a_translation_is_patched(pieces: list[tuple[bool, str]]) -> None:
 
 @given(STREAMS)
 def test_the_same_state_needs_no_patch(stream: Stream) -> None:
-    """Also if a record changed only `dedup`."""
+    """An equal state, or a change of `dedup` alone, gives an empty patch."""
     session = sessions(stream)[-1]
     counted = replace(session, dedup=replace(session.dedup, events=-1))
 
@@ -139,7 +138,7 @@ class Own(Session, frozen=True):
 
 @pytest.mark.parametrize("stranger", [None, {}])
 def test_other_arguments_raise_type_error(stranger: Any) -> None:
-    """For either argument; a subclass is accepted."""
+    """An argument that is no session raises; a subclass is accepted."""
     for pair in ((Session("s"), stranger), (stranger, Session("s"))):
         with pytest.raises(TypeError, match="patch: the session must be Session"):
             patch(*pair)
@@ -271,7 +270,7 @@ def anything(draw: st.DrawFn) -> Session:
 @enough
 @given(anything(), anything())
 def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
-    """Even of different sessions, and of impossible states."""
+    """Any two sessions can be patched, even if no stream produces them."""
     checked(one, other)
     assert checked(one, one) == []
 
@@ -281,8 +280,7 @@ def test_any_two_sessions_are_patched(one: Session, other: Session) -> None:
 def test_any_order_becomes_any_other(
     one: list[int], other: list[int], data: st.DataObject
 ) -> None:
-    """Ids are added, removed and moved; only an append may be longer than the new
-    order."""
+    """Any order can be patched; only an append may be longer than the new order."""
     cuts = st.integers(0, 8)
     old = [f"item_{n}" for n in one[: data.draw(cuts)]]
     new = [f"item_{n}" for n in other[: data.draw(cuts)]]
@@ -331,8 +329,7 @@ def steps_of(before: Session, after: Session, record: Record) -> int:
 
 
 def test_a_delta_is_small_and_flat() -> None:
-    """One operation below 200 bytes and the same work, whatever the length of the
-    conversation and the text."""
+    """A delta is one operation below 200 bytes, with the same work for any length."""
     work: set[int] = set()
     for items, deltas in SIZES:
         before, after, record = delta(items, deltas)
@@ -379,7 +376,7 @@ DELTA = "conversation.item.input_audio_transcription.delta"
 
 @pytest.mark.parametrize(("node", "value"), BESIDE)
 def test_a_delta_and_another_node(node: str, value: Any) -> None:
-    """Other changes of the session are in the patch too."""
+    """The patch of a delta includes other changes of the session."""
     before, after, record = at_once(replace(ITEM, parts=(GROWN,)), **{node: value})
 
     assert len(checked(before, after, record)) == 2
@@ -403,7 +400,7 @@ def test_a_delta_and_another_node(node: str, value: Any) -> None:
     ],
 )
 def test_a_delta_and_another_field(change: dict[str, Any]) -> None:
-    """Other changes of the item are in the patch too."""
+    """The patch of a delta includes other changes of the item."""
     item = replace(ITEM, **{"parts": (GROWN,), **change})
     before, after, record = at_once(item)
 
@@ -412,7 +409,7 @@ def test_a_delta_and_another_field(change: dict[str, Any]) -> None:
 
 
 def test_a_delta_of_what_had_more_parts() -> None:
-    """Missing parts are removed."""
+    """The patch of a delta removes missing parts."""
     before, after, record = at_once(replace(ITEM, parts=(GROWN,)))
     before = replace(before, items=Map({"i": replace(ITEM, parts=(PART, PART))}))
 
@@ -424,7 +421,7 @@ def test_a_delta_of_what_had_more_parts() -> None:
 
 @pytest.mark.parametrize("stranger", ["another session", "of another time"])
 def test_a_delta_that_does_not_explain_it(stranger: str) -> None:
-    """Another item changed too, so the record does not explain the change."""
+    """If the record does not explain all changes, every item is compared."""
     every = {"i": ITEM, "j": replace(ITEM, id="j")}
     before = standing(["i", "j"], every)
     grown = {key: replace(item, parts=(GROWN,)) for key, item in every.items()}
@@ -483,8 +480,7 @@ def counted(session: Session, maps: dict[int, Any]) -> Session:
 
 
 def looks(items: int) -> list[int]:
-    """The number of lookups after so many items: for each record of a turn alone, and
-    for all records so far together."""
+    """The number of lookups, for each record of a turn and for all records so far."""
     service = Service()
     for _ in range(items // 2):
         service.typed("Hello there")
@@ -522,14 +518,13 @@ def play(service: Service) -> None:
 
 
 def test_no_map_is_searched_if_the_records_explain_it() -> None:
-    """The ids in the records suffice, for any number of records, with as many lookups
-    in a long conversation as in a short one."""
+    """The number of lookups does not depend on the length of the conversation."""
     assert looks(4) == looks(100)
 
 
 @pytest.mark.parametrize("stranger", ["too many", "another session", "names nothing"])
 def test_records_that_do_not_explain_it(stranger: str) -> None:
-    """The whole map is searched, and the patch is correct."""
+    """If the records do not explain the change, the whole map is compared."""
     service = Service()
     first, second = service.typed("one"), service.typed("two")
     state = fold(to_records(service.frames))
@@ -548,7 +543,7 @@ def test_records_that_do_not_explain_it(stranger: str) -> None:
 
 
 def test_records_of_something_else_do_not_explain_it() -> None:
-    """Nothing that the records name has changed, so another entry has."""
+    """If the named items did not change, the whole map is compared."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed")})
     after = replace(after, dedup=replace(after.dedup, events=1))
@@ -560,7 +555,7 @@ def test_records_of_something_else_do_not_explain_it() -> None:
 
 
 def test_records_of_something_do_not_explain_more() -> None:
-    """There are more new items than the records explain."""
+    """If there are further new items, the whole map is compared."""
     before = standing(["i"], {"i": Item("i")})
     after = standing(["i"], {"i": Item("i", status="completed"), "j": Item("j")})
     after = replace(after, dedup=replace(after.dedup, events=1))
@@ -575,7 +570,7 @@ def test_records_of_something_do_not_explain_more() -> None:
 
 
 def test_a_new_item() -> None:
-    """The item is added, and its id at the end of the order."""
+    """A new item is added, and its id at the end of the order."""
     service = Service()
     service.typed("one")
     state = fold(to_records(service.frames))
@@ -595,7 +590,7 @@ def test_a_new_item() -> None:
 
 
 def test_orders_grow_by_chunks() -> None:
-    """An append is one operation, also across the chunks of an order."""
+    """An append to the order is one operation, at any length."""
     order, every = IdSequence(), {f"i{n}": Item(f"i{n}") for n in range(600)}
     before = replace(standing([], every), conversation=Conversation(order))
     for key in every:
@@ -606,7 +601,7 @@ def test_orders_grow_by_chunks() -> None:
 
 
 def test_orders_change_far_from_their_end() -> None:
-    """An earlier move is found too, together with an append."""
+    """A move far from the end is found, together with an append."""
     every = {f"i{n}": Item(f"i{n}") for n in range(600)}
     first, second, *rest = every
     last = rest.pop()
@@ -645,7 +640,7 @@ def test_orders_change_far_from_their_end() -> None:
 def test_an_order_changes_by_what_moved(
     new: str, expected: list[tuple[str, str]]
 ) -> None:
-    """Ids in unchanged order are not touched."""
+    """Only moved ids have operations."""
     long = "an_item_with_a_name_as_long_as_those_that_the_service_gives_"
     every = {f"{long}{key}": Item(f"{long}{key}") for key in "abcdefghx"}
     before = standing([f"{long}{key}" for key in "abcdefgh"], every)
@@ -655,7 +650,7 @@ def test_an_order_changes_by_what_moved(
 
 
 def test_a_deleted_item_leaves() -> None:
-    """Both its entry and its id in the order."""
+    """A deleted item leaves the items and the order."""
     every = {key: Item(key) for key in ("one", "two", "three")}
     before = standing(["one", "two", "three"], every)
     every["two"] = Item("two", status="deleted")
@@ -668,7 +663,7 @@ def test_a_deleted_item_leaves() -> None:
 
 
 def test_cleared_transcripts() -> None:
-    """The order becomes empty, the items stay."""
+    """Clearing empties the order and keeps the items."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b", "c"], every)
     conversation = replace(before.conversation, cleared_after="c")
@@ -678,8 +673,7 @@ def test_cleared_transcripts() -> None:
 
 
 def test_a_marker_that_comes_later() -> None:
-    """If the last cleared item is added to the order again, all items before it are
-    hidden."""
+    """If the last cleared item enters the order, all items before it are hidden."""
     every = {key: Item(key) for key in "abc"}
     before = standing(["a", "b"], every)
     cleared = replace(before.conversation, cleared_after="c")
@@ -692,7 +686,7 @@ def test_a_marker_that_comes_later() -> None:
 
 
 def test_final_text_replaces_its_chunks() -> None:
-    """The text is replaced as a whole; an equal text is not."""
+    """A final text replaces the chunks only if it differs from them."""
     one = Rope("Good").append(" day")
     grown = said(Part("output_text", one))
 
@@ -710,7 +704,7 @@ def said(*parts: Part) -> Session:
 
 
 def test_many_chunks_at_once() -> None:
-    """They are appended if that is shorter, else the text is replaced."""
+    """Chunks are appended if that is shorter than the whole text."""
     long = Rope("many words that were said before, and are not said again " * 4)
     short = Rope("a")
     for text, first in ((long, "add"), (short, "replace")):
@@ -745,7 +739,7 @@ def test_parts_come_and_go() -> None:
 
 
 def test_arguments_grow_like_text() -> None:
-    """A delta of arguments is one operation too."""
+    """A delta of arguments is one operation."""
     call = Call("c", "look", Rope('{"a"'))
     before = standing(["i"], {"i": Item("i", "function_call", call=call)})
     longer = replace(call, arguments=call.arguments.append(":1}"))
@@ -776,7 +770,7 @@ def test_ids_are_escaped() -> None:
 
 
 def test_small_nodes_change_by_the_field_or_whole() -> None:
-    """The shorter of both."""
+    """A small node is replaced by field or as a whole, the shorter of both."""
     before = Session("s")
     one = replace(before, activity=Activity(muted=True))
     every = Activity("i", playing="r", muted=True, volume=0.5)
@@ -795,7 +789,7 @@ def test_small_nodes_change_by_the_field_or_whole() -> None:
 
 
 def test_a_configuration_changes_by_the_field() -> None:
-    """At any depth."""
+    """A configuration is replaced by field, at any depth."""
     audio = {"input": {"turn_detection": None}, "output": {"voice": "ash", "speed": 1}}
     before = asked({"audio": audio, "instructions": "Be brief. " * 20})
     louder = {**audio, "output": {"voice": "ash", "speed": 1.0}}
@@ -812,7 +806,7 @@ def asked(config: Any) -> Session:
 
 
 def test_problems_slide() -> None:
-    """A new problem is added at the end; above the maximum the oldest is removed."""
+    """A new problem is appended, and the oldest above the limit is removed."""
     every = [Problem("error", f"number {n}") for n in range(6)]
     before, after = (
         Session("s", problems=tuple(kept)) for kept in (every[:5], every[1:])
@@ -826,7 +820,7 @@ def test_problems_slide() -> None:
 
 
 def test_a_translation_grows_by_its_chunks() -> None:
-    """Both texts, like any other text."""
+    """The texts of a translation grow by chunks."""
     begun = Translation(Rope("Gu"), Rope("Go"), confirmed="{}")
     more = replace(begun, output=begun.output.append("od"), output_ms=100)
 
@@ -846,7 +840,7 @@ def translating(translation: Translation) -> Session:
 
 
 def test_lists_grow_at_their_end() -> None:
-    """Segments, gaps and keys are added at the end of their lists."""
+    """Segments, gaps and keys are appended to their lists."""
     part = Part("input_audio", Rope("words"), True)
     spoken = replace(part, segments=(SEGMENT,))
     gap = Session("s", conversation=Conversation(gaps=("",)))
@@ -860,8 +854,7 @@ def test_lists_grow_at_their_end() -> None:
 
 
 def test_an_answer_reaches_its_call() -> None:
-    """The item that another item answers is found without a search: the call of an
-    output, the request of an approval."""
+    """The call of an output and the request of an approval are found directly."""
     asks = Item("asks", "mcp_approval_request", call=Call(mcp=McpCall("desk")))
     calls = Item("calls", "function_call", call=Call("c", running=True))
     every = {"asks": asks, "calls": calls}
@@ -914,7 +907,7 @@ def test_an_answer_reaches_its_call() -> None:
 
 
 FEW = ("a", "b", "c")
-#: Items of calls, with few ids, so that they refer to each other.
+#: Items of calls with few ids, so that they refer to each other.
 CALLED: list[Any] = [
     {"id": item_id, "type": type, key: name, **more}
     for item_id, name in product(FEW, FEW)
@@ -949,7 +942,7 @@ of_calls = st.one_of(
 @examples(300)
 @given(st.lists(of_calls, min_size=2, max_size=6))
 def test_every_change_of_a_call_is_found(frames: list[Any]) -> None:
-    """The answered call is in the patch, whatever event holds the answer."""
+    """The answered call is in the patch, for any event with the answer."""
     stream = to_records(frames)
     for (before, after), record in zip(pairwise(sessions(stream)), stream, strict=True):
         assert patch(before, after, record) == patch(before, after)
@@ -976,7 +969,7 @@ def test_every_change_of_a_call_is_found(frames: list[Any]) -> None:
 def test_an_answer_that_a_response_shows_at_its_end(
     asked: Any, answer: Any, path: str
 ) -> None:
-    """The call belongs to another response, and is found without a search."""
+    """A call of another response is found directly."""
     stream = to_records([item_done("r", asked), done("q", [answer])])
     before = fold(stream[:1]).sessions["s"]
     after = fold(stream).sessions["s"]
@@ -996,7 +989,7 @@ def linked(every: dict[str, Item], events: int) -> Session:
 
 
 def test_responses_come_change_and_go() -> None:
-    """By field; their order changes like that of items."""
+    """Responses change by field, and their order like that of items."""
     one, two = Response("r"), Response("q", metadata=Map({"long": "x" * 300}))
     begun = replace(two, item_ids=("i",), status="completed")
     before = answering(one)

@@ -42,7 +42,7 @@ from duologue.core.views.view import summary, view
 from ..strategies import enough, hostile, legal, scripts
 from ..talk import Frame, Service, audio, fold_frames, message, to_record
 
-#: Of so many states one is checked, and the last one.
+#: The number of states for each checked one; the last state is always checked.
 STRIDE = 32
 
 TOOL = {
@@ -214,7 +214,7 @@ def is_plain(value: Any) -> bool:
 @enough
 @given(STREAMS)
 def test_a_view_is_plain_json(stream: Stream) -> None:
-    """Both forms survive encoding and decoding."""
+    """Both forms are plain JSON and survive encoding and decoding."""
     for session in sessions(stream)[::-STRIDE]:
         for shape in (view(session), summary(session)):
             assert is_plain(shape)
@@ -225,8 +225,7 @@ def test_a_view_is_plain_json(stream: Stream) -> None:
 @enough
 @given(STREAMS)
 def test_a_view_agrees_with_the_selectors(stream: Stream) -> None:
-    """The order holds the lines of the transcript and no deleted item; a response has
-    the figures of `select_turns`."""
+    """Order, items and responses agree with the selectors."""
     session = sessions(stream)[-1]
     shown = view(session)
     lines = [
@@ -246,7 +245,7 @@ def test_a_view_agrees_with_the_selectors(stream: Stream) -> None:
 
 @given(scripts(3))
 def test_the_text_is_there_once(script: Script) -> None:
-    """The chunks of the parts of an item join to its line."""
+    """The chunks of the parts of an item join to the text of its line."""
     session = fold(to_records(script.frames)).sessions["s"]
     items = view(session)["items"]
     for line in select_transcripts(session):
@@ -255,7 +254,7 @@ def test_the_text_is_there_once(script: Script) -> None:
 
 
 def test_an_empty_session() -> None:
-    """Every key is present."""
+    """The view of an empty session has every key."""
     assert view(Session("s")) == {
         "id": "s",
         "kind": "realtime",
@@ -353,7 +352,7 @@ def test_a_reply_that_grows() -> None:
 
 
 def test_the_same_session_gives_the_same_bytes() -> None:
-    """Whatever the hash seed: entries are sorted by id."""
+    """Entries are sorted by id, so the hash seed does not matter."""
     ids = [f"item_{n}" for n in range(50)]
     every = Map({key: Item(key) for key in ids})
     replies = Responses(Map({key: Response(key) for key in ids}))
@@ -363,8 +362,7 @@ def test_the_same_session_gives_the_same_bytes() -> None:
 
 
 def test_an_interrupted_reply() -> None:
-    """Its position in ms, the words that were heard, and whether the service confirmed
-    it."""
+    """It has the position in ms, the heard text, and whether that is confirmed."""
     service = Service()
     said = service.say(service.begin(), ("one two three four",))
     service.send(
@@ -380,7 +378,7 @@ def test_an_interrupted_reply() -> None:
 
 
 def test_words_that_failed() -> None:
-    """A part holds the error of its transcription; other parts have no such key."""
+    """Only a part with a failed transcription has the key ``failure``."""
     service = Service()
     user = service.start_speech()
     service.end_speech(user)
@@ -405,7 +403,7 @@ def test_cleared_and_deleted() -> None:
 
 
 def test_a_configuration_keeps_its_secrets() -> None:
-    """The credentials of MCP servers are in no view, requested or confirmed."""
+    """A view has no credentials of MCP servers."""
     shown = view(fold([to_record(f) for f in FACTS[9:11]]).sessions["s"])
     tool = {"type": "mcp", "server_label": "desk"}
 
@@ -415,7 +413,7 @@ def test_a_configuration_keeps_its_secrets() -> None:
 
 @pytest.mark.parametrize("requested", ["[1]", '{"tools":null}', '{"tools":"all"}'])
 def test_a_configuration_of_any_shape(requested: str) -> None:
-    """The application may have requested any JSON."""
+    """The requested configuration can be any JSON."""
     session = Session("s")
     connection = replace(session.connection, requested=requested)
     shown = view(replace(session, connection=connection))
@@ -428,7 +426,7 @@ OUTPUT = Call("c", complete=True, output="found")
 
 
 def test_a_call_in_a_view() -> None:
-    """Arguments are chunks, like any text."""
+    """The arguments of a call are chunks, like any text."""
     shown = view(Session("s", items=Map({"i": Item("i", "function_call", call=CALL)})))
 
     assert shown["items"]["i"]["call"] == {
@@ -446,7 +444,7 @@ def test_a_call_in_a_view() -> None:
 
 
 def test_a_list_of_tools_in_a_view() -> None:
-    """The names of the tools."""
+    """A list of tools has only their names."""
     mcp = McpCall("desk", tools=(McpTool("look", '{"name":"look"}'),))
     item = Item("i", "mcp_list_tools", call=Call(mcp=mcp))
 
@@ -459,7 +457,7 @@ def test_a_list_of_tools_in_a_view() -> None:
 
 
 def test_who_said_what() -> None:
-    """A part has segments if the model distinguishes speakers."""
+    """A part has ``segments`` if the model distinguishes speakers."""
     part = Part("input_audio", segments=(Segment("g", "A", 0.0, 1.5, "Hi"),))
     item = Item("i", role="user", parts=(part,))
 
@@ -479,7 +477,7 @@ def test_who_said_what() -> None:
     ("confirmed", "expected"), [(None, None), ('{"type":"x"}', {"type": "x"})]
 )
 def test_a_translation(confirmed: str | None, expected: Any) -> None:
-    """Both texts are chunks."""
+    """Both texts of a translation are chunks."""
     both = Translation(Rope("Guten").append(" Tag"), Rope("Good"), confirmed=confirmed)
     conversation = replace(Session("s").conversation, translation=both)
 
@@ -492,9 +490,11 @@ def test_a_translation(confirmed: str | None, expected: Any) -> None:
 
 
 def test_the_items_of_a_summary() -> None:
-    """Items of the conversation first, then out-of-band ones. The text of a call is its
-    arguments, that of an output the output; neither is in the transcript. Texts are
-    stripped as in the transcript."""
+    """A summary lists the items of the conversation, then the out-of-band ones.
+
+    The text of a call is its arguments, and that of an output the output. Texts are
+    stripped as in the transcript.
+    """
     items = {
         "m": Item("m", role="user", parts=(Part("input_text", Rope("Hi ")),)),
         "sys": Item("sys", role="system", parts=(Part("input_text", Rope("Be")),)),
@@ -528,7 +528,7 @@ def test_the_items_of_a_summary() -> None:
 
 
 def test_dollars_have_no_noise() -> None:
-    """0.0000768 is written with these digits."""
+    """A cost is written without rounding noise."""
     service = Service()
     service.created(model="m")
     usage = {"total_tokens": 3, "input_token_details": {"text_tokens": 3}}
@@ -540,7 +540,7 @@ def test_dollars_have_no_noise() -> None:
 
 
 def test_a_whole_summary() -> None:
-    """Everything that `replay` prints about a session."""
+    """A summary has everything that `replay` prints about a session."""
     service = Service()
     service.created(model="gpt-realtime")
     user = service.typed("Hello")
@@ -643,7 +643,7 @@ def test_a_whole_summary() -> None:
 
 
 def test_problems_and_no_price() -> None:
-    """A problem is an object with its fields; an unknown model has no cost."""
+    """A problem has all its fields, and an unknown model has no cost."""
     error = {"type": "error", "error": {"code": "bad", "message": "oh"}}
     session = fold([to_record(error)]).sessions["s"]
     found = summary(session)
@@ -654,7 +654,7 @@ def test_problems_and_no_price() -> None:
 
 
 def test_no_audio() -> None:
-    """Audio bytes are counted, not shown."""
+    """Received audio does not change a view."""
     service = Service()
     said = service.say(service.begin(), ("a",))
     before = view(fold_frames(*service.frames))
