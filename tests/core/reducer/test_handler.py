@@ -55,6 +55,7 @@ def test_an_item_takes_its_place() -> None:
     session = Session("s", items=Map({"o": other, "i": old}))
 
     assert put_item(session, new) == Session("s", items=Map({"o": other, "i": new}))
+    assert put_item(session, old) is session
 
 
 def test_the_same_session_where_the_node_says_the_same() -> None:

@@ -631,3 +631,12 @@ def test_finishing_closes_what_grows() -> None:
         ).placement.finished_at
         == 5
     )
+
+
+def test_clearing_twice_changes_nothing() -> None:
+    """The mark is at the last item already."""
+    cleared = {"type": "duologue.cleared"}
+    before = fold([to_record(cleared)])
+    after = fold([to_record(cleared, at=0.0)], before)
+
+    assert changed(before.sessions["s"], after.sessions["s"]) == []

@@ -556,3 +556,13 @@ def test_an_answer_of_which_nothing_stands() -> None:
 
     assert session.items["a"].truncation is None
     assert session.responses.by_id["r"].status == "incomplete"
+
+
+def test_the_volume_and_a_deleted_item() -> None:
+    """The volume is stored; a deleted item cannot be truncated."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "a"}
+    volume = {"type": "duologue.volume", "volume": 0.5}
+    session = fold_frames(volume, deleted, truncated(5))
+
+    assert session.activity.volume == 0.5
+    assert session.items["a"].truncation is None

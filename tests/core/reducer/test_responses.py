@@ -599,3 +599,23 @@ def test_no_part_of_a_response_that_is_over_stays_open(frames: list[Any]) -> Non
     item = session.items["a"]
 
     assert (item.status, all(part.final for part in item.parts)) == ("completed", True)
+
+
+def test_the_end_of_a_response_with_a_deleted_item_that_plays() -> None:
+    """The first text of a part counts; the tombstone does not change at the end."""
+    at = {"response_id": "r", "item_id": "a", "content_index": 0}
+    part = {"type": "text", "text": "Good"}
+    ids = {"id": "r", "conversation_id": "c"}
+    frames: list[Frame] = [
+        {"type": "response.created", "response": ids},
+        {"type": "response.content_part.added", **at, "part": part},
+        {"type": "output_audio_buffer.started", "response_id": "r"},
+        {"type": "response.output_audio.done", **at},
+        {"type": "conversation.item.deleted", "item_id": "a"},
+        {"type": "response.done", "response": {**ids, "status": "completed"}},
+    ]
+    session = fold_frames(*frames)
+
+    assert session.responses.by_id["r"].turn.first_text_at is not None
+    assert session.activity.playing == "r"
+    assert session.items["a"].status == "deleted"

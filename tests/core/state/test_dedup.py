@@ -239,3 +239,11 @@ def test_equal_by_what_was_counted() -> None:
     assert dedup != Dedup.of(2, seen, (SentEvent("c", "response.create"),))
     assert dedup != dedup.ignore("late")
     assert dedup.ignore("late") == Dedup.of(2, seen, (), Ignored(late=1))
+
+
+def test_ids_are_unique_within_a_connection() -> None:
+    """The same id on a later connection is no duplicate."""
+    dedup = Dedup.of().see("a").see("a", 1)
+
+    assert dedup.seen == ([], ["a", "1:a"])
+    assert dedup.see("a", 1) is dedup

@@ -8,6 +8,11 @@ import msgspec
 import pytest
 from immutables import Map
 
+from duologue.core.events.config import (
+    AudioConfig,
+    AudioInput,
+    RealtimeSessionConfig,
+)
 from duologue.core.state import model as module
 
 CLASSES = [getattr(module, name) for name in module.__all__]
@@ -69,3 +74,19 @@ def test_what_stands_under_an_id() -> None:
         None,
         None,
     )
+
+
+def test_the_confirmed_configuration_of_user_audio() -> None:
+    """It is empty if the service has confirmed none."""
+    given = AudioInput(transcription=None)
+    configs = [
+        RealtimeSessionConfig(audio=AudioConfig(input=given)),
+        RealtimeSessionConfig(audio=AudioConfig()),
+        RealtimeSessionConfig(),
+        None,
+    ]
+
+    assert [module.Connection(confirmed=each).audio_input for each in configs] == [
+        given,
+        *[AudioInput()] * 3,
+    ]
