@@ -1,4 +1,4 @@
-"""The lines of a log, written and read."""
+"""Writing and reading the lines of a log."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(data: bytes, **how: Any) -> list[Record]:
 
 
 def prefix(data: bytes) -> tuple[list[Record], int | None]:
-    """The readable records, and the number of the unreadable line."""
+    """The records before the first invalid line, and its number."""
     found: list[Record] = []
     try:
         found.extend(read_log(data.split(b"\n")))
@@ -64,7 +64,7 @@ def test_round_trip(stream: Stream) -> None:
 
 @given(hostile())
 def test_the_fold_is_the_same_from_the_log(stream: Stream) -> None:
-    """Without audio, with malformed frames, however it went: the same state."""
+    """A log without audio folds to the same state, even with malformed frames."""
     data = b"".join(to_line(record) for record in stream)
 
     assert fold(stream) == fold(read(data))
@@ -72,7 +72,7 @@ def test_the_fold_is_the_same_from_the_log(stream: Stream) -> None:
 
 @given(st.binary() | st.text(st.characters(exclude_categories=())), st.booleans())
 def test_any_frame_makes_one_line(frame: bytes | str, keep: bool) -> None:
-    """Whatever came is in the log, on one line of JSON."""
+    """Any frame is written as one line of JSON."""
     line = to_line(to_record(frame), keep_audio=keep)
 
     assert line[-1:] == b"\n"
@@ -81,7 +81,7 @@ def test_any_frame_makes_one_line(frame: bytes | str, keep: bool) -> None:
 
 
 def test_the_line_format() -> None:
-    """The keys, their order, and the checksum of the bytes before it."""
+    """A line has its keys in a fixed order and a checksum of the bytes before it."""
     record = Record.of(
         b'{"type":"response.dreamt"}',
         seq=3,
@@ -100,7 +100,7 @@ def test_the_line_format() -> None:
 
 
 def test_a_flipped_byte_ends_the_log() -> None:
-    """All before it is read, the error names the line, and no other text comes."""
+    """A changed byte makes its line invalid; all lines before it are read."""
     lines = short_log()
     data = b"".join(lines)
     whole = read(data)
@@ -115,7 +115,7 @@ def test_a_flipped_byte_ends_the_log() -> None:
 
 
 def test_a_log_cut_off_anywhere() -> None:
-    """The whole lines are read; a torn one is named."""
+    """Complete lines are read, and the error names a partial one."""
     lines = short_log()
     data = b"".join(lines)
     whole = read(data)
@@ -130,7 +130,7 @@ def test_a_log_cut_off_anywhere() -> None:
 
 
 def test_foreign_lines() -> None:
-    """Only ``dir`` and ``event``: the line is the number, the file the session."""
+    """Lines without a session or ``seq`` get the given session and the line number."""
     data = b'{"dir":"in","event":{"type":"error"}}\n\n{"event":{"type":"error"},"at":2}'
     error = events.Error(error=events.ErrorDetail())
 
@@ -156,7 +156,7 @@ def test_foreign_lines() -> None:
     ],
 )
 def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
-    """A closed socket is the local fact that the connection is gone."""
+    """A close line becomes the local fact `Disconnected`."""
     (record,) = read(b'{"close":%s}\n' % close)
 
     assert ("local", expected) == (record.dir, record.event)
@@ -181,7 +181,7 @@ def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
     ],
 )
 def test_lines_that_cannot_be_read(line: bytes, message: str) -> None:
-    """One line of message, with the number."""
+    """The error is one line of text with the number of the invalid line."""
     data = b'{"event":{"type":"error"}}\n' + line
     if line.startswith(b'{"v":2'):
         data = data.rstrip(b"\n")
@@ -199,7 +199,7 @@ def test_lines_that_cannot_be_read(line: bytes, message: str) -> None:
 
 
 def test_malformed_frames_keep_64_kib() -> None:
-    """The beginning stands in base64, with the size of the whole."""
+    """The first 64 KiB are written in base64, with the full size in bytes."""
     frame = b"\xff" * (RAW_LIMIT + 5)
     line = json.loads(to_line(to_record(frame)))
     (record,) = read(to_line(to_record(frame)))
@@ -213,7 +213,7 @@ def test_malformed_frames_keep_64_kib() -> None:
 
 
 def test_malformed_stays_malformed() -> None:
-    """Even where the part that was kept would parse by itself."""
+    """A malformed frame stays malformed, even if the kept part could be parsed."""
     frame = b'{"type":"error"}' + b" " * (2 << 20)
     record = to_record(frame)
     (again,) = read(to_line(record))
@@ -223,7 +223,7 @@ def test_malformed_stays_malformed() -> None:
 
 
 def test_line_breaks_between_tokens() -> None:
-    """A frame that is written over several lines is one line of a log."""
+    """A frame with line breaks between its tokens is written as one line."""
     frame = b'{\r\n "type": "error",\n "error": {"message": "a\\nb"}\n}'
     (record,) = read(to_line(to_record(frame)))
 
@@ -231,7 +231,7 @@ def test_line_breaks_between_tokens() -> None:
 
 
 def test_audio_is_left_out() -> None:
-    """The field is emptied, its size is kept, and the state is the same."""
+    """The audio field is empty, its size is kept, and the state is the same."""
     service = Service()
     service.reply("a", "b")
     records = to_records(service.frames)
@@ -255,7 +255,7 @@ def test_audio_is_left_out() -> None:
 
 
 def test_a_log_of_a_translation_reads_as_one() -> None:
-    """After `session.created` the shared event types are those of translations."""
+    """After `session.created`, shared event types decode as translation events."""
     frames = [
         {"type": "session.created", "session": {"type": "translation"}},
         {"type": "session.updated", "session": {"id": "s"}},
@@ -304,8 +304,7 @@ def logged(store: Store, frames: Iterable[tuple[Any, Any, int]]) -> list[Record]
 @enough
 @given(st.lists(steps, max_size=8))
 def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
-    """Of whatever kind a session is, becomes or is said to be: by an event that counts,
-    a duplicate, in the wrong direction or on an earlier connection."""
+    """A log folds to the live state, for every sequence of session kinds."""
     store = Store()
     found = logged(
         store,
@@ -324,7 +323,7 @@ def test_a_log_folds_to_what_was_live(taken: list[Any]) -> None:
 
 @given(HOSTILE)
 def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> None:
-    """For any events, the log gives the records of the store."""
+    """A log of hostile events folds to the live state."""
     store = Store()
     frames = ((record.frame, record.dir, record.epoch) for record in stream)
 
@@ -332,7 +331,7 @@ def test_a_log_of_a_careless_service_folds_to_what_was_live(stream: Stream) -> N
 
 
 def test_a_session_that_comes_again_as_another_one() -> None:
-    """A forgotten session is no longer a translation."""
+    """A session that was forgotten is no longer a translation."""
     store = Store()
     names = ("session.created", "duologue.forgotten", "session.updated")
     translation = {"type": "translation"}
@@ -350,7 +349,7 @@ def test_a_session_that_comes_again_as_another_one() -> None:
 
 
 def test_a_log_that_does_not_begin_at_its_beginning() -> None:
-    """The caller gives the kind."""
+    """The caller gives the session kind of a partial log."""
     line = to_line(to_record({"type": "session.updated", "session": {}}))
     (plain,) = read_log([line])
     (told,) = read_log([line], kind=SessionKind.TRANSLATION)
@@ -362,13 +361,13 @@ def test_a_log_that_does_not_begin_at_its_beginning() -> None:
 
 
 def test_a_version_that_nobody_reads_any_more() -> None:
-    """The line is named."""
+    """The error names the line and its version."""
     with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
         read(b'{"seq":1,"v":0,"dir":"in","event":{"type":"error"}}\n')
 
 
 def test_a_record_at_no_time() -> None:
-    """Its line has no ``at``, and gives it back so."""
+    """A record without a time is written without ``at``."""
     record = to_record({"type": "duologue.tick"}, at=None)
     line = to_line(record)
 
@@ -377,13 +376,13 @@ def test_a_record_at_no_time() -> None:
 
 
 def test_a_line_of_an_older_version_of_another_shape() -> None:
-    """The error names the version, not a cut-off line."""
+    """An older version is named even if its line has another shape."""
     with pytest.raises(LogError, match="line 1: version 0 cannot be read any more"):
         read(b'{"dir":["in"],"event":{},"v":0}\n')
 
 
 def test_lines_may_be_text() -> None:
-    """A log opened as text is read too, with the mark that some editors put first."""
+    """Lines can be text, with or without a byte order mark."""
     line = '{"dir":"in","event":{"type":"error"}}\n'
 
     assert list(read_log([line])) == list(read_log([line.encode()]))
@@ -394,6 +393,6 @@ def test_lines_may_be_text() -> None:
     "path", ["session.jsonl", b"session.jsonl", Path("session.jsonl")]
 )
 def test_a_path_is_no_log(path: Any) -> None:
-    """Its letters are not lines."""
+    """A path raises an error that suggests to open it."""
     with pytest.raises(TypeError, match="open"):
         list(read_log(path))

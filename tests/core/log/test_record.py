@@ -59,6 +59,6 @@ def test_a_record_is_frozen() -> None:
 
 
 def test_frames_as_text() -> None:
-    """A str is its UTF-8; a lone surrogate shows as malformed."""
+    """A text frame is encoded as UTF-8; a lone surrogate makes it malformed."""
     assert "é".encode() in to_record('{"type":"é"}').frame
     assert isinstance(to_record("\ud800").event, Malformed)

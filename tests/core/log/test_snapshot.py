@@ -1,4 +1,4 @@
-"""A state as bytes and back; the properties are in `test_reducer`."""
+"""Dumping and loading a state; the properties are in `test_dispatch`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def talked() -> State:
 
 
 def test_keys_stand_in_order() -> None:
-    """At every depth; a growing text is one string."""
+    """Keys are sorted at every depth, and a text is one string."""
     data = dump(talked())
 
     def ordered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -37,14 +37,14 @@ def test_keys_stand_in_order() -> None:
 
 
 def test_nothing_is_a_snapshot_too() -> None:
-    """An empty state comes back."""
+    """An empty state can be dumped and loaded."""
     assert dump(State()) == b'{"duologue":2,"state":{"sessions":{}}}'
     assert State() == load(dump(State()))
 
 
 @pytest.mark.parametrize("cls", [RealtimeSessionConfig, TranscriptionSessionConfig])
 def test_a_configuration_comes_back_whole(cls: Any) -> None:
-    """As the service confirmed it, with every field; free-form JSON among them."""
+    """A confirmed configuration is loaded with every field, JSON included."""
     for session in shapes(cls):
         frame = {"type": "session.updated", "event_id": "e", "session": session}
         state = fold(to_records([frame]))
@@ -54,7 +54,7 @@ def test_a_configuration_comes_back_whole(cls: Any) -> None:
 
 
 def put(path: str, value: Any) -> bytes:
-    """A snapshot with another value in its one item."""
+    """A snapshot with another value at this place."""
     snapshot = json.loads(dump(talked()))
     session = snapshot["state"]["sessions"]["s"]
     item = next(iter(session["items"].values()))
@@ -89,26 +89,26 @@ def put(path: str, value: Any) -> bytes:
         put("items", {"x": 5}),
         put("sessions", {"s": {}}),
         put("id", None),
-        # Under another name than it has.
+        # The key differs from the id of the session.
         put("id", "other"),
         b'{"duologue":2,"state":{"sesions":{}}}',
     ],
 )
 def test_what_is_no_snapshot(data: bytes) -> None:
-    """One error, with a reason."""
+    """An invalid snapshot raises `SnapshotError`."""
     with pytest.raises(SnapshotError, match="not a snapshot"):
         load(data)
 
 
 @given(st.binary())
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    """Whatever they are."""
+    """Any other bytes raise `SnapshotError`."""
     with pytest.raises(SnapshotError):
         load(data)
 
 
 def test_a_snapshot_cut_off_anywhere() -> None:
-    """It is no snapshot."""
+    """A truncated snapshot raises `SnapshotError`."""
     data = dump(talked())
     for at in range(len(data)):
         with pytest.raises(SnapshotError):
@@ -117,12 +117,12 @@ def test_a_snapshot_cut_off_anywhere() -> None:
 
 @pytest.mark.parametrize("state", [b'{"sessions":{}}', b'{"new":["shape"]}', b"[]"])
 def test_a_version_from_the_future(state: bytes) -> None:
-    """It is named, whatever shape its state has."""
+    """The error names a later version, whatever the shape of its state."""
     with pytest.raises(SnapshotError, match="version 3, this duologue reads 2"):
         load(b'{"duologue":3,"state":%s}' % state)
 
 
 def test_a_version_that_nobody_reads_any_more() -> None:
-    """It is named too."""
+    """The error names a version that is too old."""
     with pytest.raises(SnapshotError, match="version 0 cannot be read any more"):
         load(b'{"duologue":0,"state":{"sessions":{}}}')

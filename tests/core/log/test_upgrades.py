@@ -1,4 +1,4 @@
-"""Old snapshots and old logs stay readable."""
+"""Upgrades of old snapshots and old logs."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ from duologue.core.state.model import (
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """An invented version 0 with its state in ``all``."""
+    """Upgrade an invented version 0 with its state in ``all``."""
     return {"state": document["all"]}
 
 
 def moved(document: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """An invented version 0 of a line with its event in ``frame``."""
+    """Upgrade an invented version 0 of a line with its event in ``frame``."""
     return {"event": document["frame"], "dir": document["dir"]}
 
 
 def added(document: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 to a version 2 to come."""
+    """Upgrade version 1 to an invented version 2."""
     return {**document, "more": msgspec.Raw(b"1")}
 
 
-#: From version 0 to the one of now.
+#: The upgrades from version 0 to the current one.
 TO_NOW = {0: renamed, **module.SNAPSHOTS}
 EMPTY = b'{"duologue":0,"all":{"sessions":{}}}'
 LINE = b'{"v":0,"dir":"in","frame":{ "a" : 1.50 },"crc":"00000000"}'
 
 
 def test_every_version_has_its_upgrade() -> None:
-    """One entry for each earlier version, none for the present one."""
+    """Every earlier version has one upgrade, the current one has none."""
     assert set(range(1, SNAPSHOT_VERSION)) == set(module.SNAPSHOTS)
     assert set(range(1, LINE_VERSION)) == set(module.LINES)
 
 
 def test_a_snapshot_step_by_step() -> None:
-    """From its version to the target version."""
+    """A snapshot is upgraded one version at a time, up to the target."""
     table = {0: renamed, 1: added}
 
     assert msgspec.json.decode(upgrade_snapshot(EMPTY, to=2, table=table)) == {
@@ -70,7 +70,7 @@ def test_a_snapshot_step_by_step() -> None:
 
 
 def test_a_snapshot_of_version_1_has_its_fields_renamed() -> None:
-    """Every renamed field, with its value; an old file may lack any of them.
+    """Every renamed field keeps its value; an old file may lack any of them.
 
     The golden snapshots are upgraded in `tests/golden/test_streams.py`.
     """
@@ -113,7 +113,7 @@ def test_a_snapshot_of_version_1_has_its_fields_renamed() -> None:
 
 
 def test_a_line_step_by_step() -> None:
-    """The bytes of the frame stay the same; the old checksum is removed."""
+    """The frame keeps its bytes, and the old checksum is removed."""
     table = {0: moved, 1: added}
 
     assert upgrade_line(LINE, 1, to=2, table=table) == (
@@ -123,7 +123,7 @@ def test_a_line_step_by_step() -> None:
 
 @pytest.mark.parametrize("data", [b'{"duologue":1}', b'{"duologue":9}'])
 def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
-    """A later version is for its reader to reject."""
+    """The current and later versions stay unchanged."""
     assert data is upgrade_snapshot(data, to=1)
 
 
@@ -131,7 +131,7 @@ def test_a_snapshot_of_now_or_later_stays_as_it_is(data: bytes) -> None:
     "line", [b'{"v":1}', b'{"v":7}', b'{"dir":"in"}', b'{"v":"a"}', b"\xff", b"{"]
 )
 def test_a_line_of_now_or_of_no_version_stays_as_it_is(line: bytes) -> None:
-    """The reader reports the error."""
+    """A line of another or no version stays unchanged."""
     assert line is upgrade_line(line, 1, to=1)
 
 
@@ -146,6 +146,6 @@ def test_a_version_that_nothing_reads() -> None:
 
 
 def test_what_is_no_snapshot() -> None:
-    """The reader translates the error."""
+    """An invalid snapshot raises a decode error, which the reader translates."""
     with pytest.raises(msgspec.DecodeError):
         upgrade_snapshot(b"{}", to=1)

@@ -1,4 +1,4 @@
-"""Whether a session is connected, settled or muted, and who is speaking."""
+"""Whether a session is connected, settled or muted, and the speaker."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def knows(dedup: Dedup, event_id: str) -> bool:
 
 
 def test_what_is_odd_is_counted_by_its_kind() -> None:
-    """Unheard of, not to be believed, seen before, behind its own end."""
+    """Unknown, malformed, duplicate and late events have a counter each."""
     service = Service()
     said = service.say(service.begin(), ["good"])
     service.finish(said)
@@ -47,7 +47,7 @@ def test_what_is_odd_is_counted_by_its_kind() -> None:
 
 
 def test_nothing_was_counted() -> None:
-    """A dedup begins at nothing."""
+    """A new dedup has only zero counters."""
     dedup = Dedup()
 
     assert (dedup.unknown, dedup.malformed, dedup.duplicate, dedup.late) == (0, 0, 0, 0)
@@ -59,7 +59,7 @@ def test_nothing_was_counted() -> None:
 
 @given(st.lists(IDS))
 def test_it_does_what_a_set_does(ids: list[str]) -> None:
-    """An id is seen from the first time on; seeing it again gives the same dedup."""
+    """Like a set, a dedup has each id once; a repeated id gives the same object."""
     dedup, known = EMPTY_DEDUP, set[str]()
     for each in ids:
         grown = dedup.see(each)
@@ -73,7 +73,7 @@ def test_it_does_what_a_set_does(ids: list[str]) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), IDS), max_size=30))
 def test_histories_do_not_see_each_other(steps: list[tuple[int, str]]) -> None:
-    """Whichever dedup one grows from, no other dedup changes."""
+    """Adding an id to one dedup does not change any other."""
     dedups = [(EMPTY_DEDUP, frozenset[str]())]
     for at, each in steps:
         dedup, known = dedups[at % len(dedups)]
@@ -84,7 +84,7 @@ def test_histories_do_not_see_each_other(steps: list[tuple[int, str]]) -> None:
 
 
 def test_the_oldest_are_forgotten() -> None:
-    """At least one generation is remembered, at most two."""
+    """At least the last generation of ids is kept, and at most two."""
     dedup = EMPTY_DEDUP
     for number in range(5 * GENERATION):
         dedup = dedup.see(str(number))
@@ -97,7 +97,7 @@ def test_the_oldest_are_forgotten() -> None:
 
 
 def test_an_id_of_the_older_generation_is_known() -> None:
-    """Turning to a new generation forgets nothing at once."""
+    """The ids of the generation before are kept."""
     dedup = see_all([str(number) for number in range(GENERATION + 1)])
     assert knows(dedup, "0")
     assert dedup.size == 1
@@ -121,8 +121,7 @@ def saw(model: Model, event_id: str, generation: int) -> Model:
 def test_histories_that_part_around_a_turn(
     generation: int, steps: list[tuple[int, str]]
 ) -> None:
-    """Wherever they part, before the turn to a new generation, at it or after, each
-    sees its own ids, in their order, and forgets its own."""
+    """Dedups that branch around a new generation keep separate ids."""
     start: Model = ((), ())
     line: list[tuple[Dedup, Model]] = [(Dedup.of(), start)]
     with pytest.MonkeyPatch.context() as patched:
@@ -137,7 +136,7 @@ def test_histories_that_part_around_a_turn(
 
 
 def test_the_same_events_again_are_shared() -> None:
-    """Folding them once more from the same state copies nothing."""
+    """The same ids on the same dedup share one window."""
     ids = [str(number) for number in range(GENERATION)]
     base = see_all(ids[:100], Dedup.of())
     first = see_all(ids[100:], base)
@@ -145,18 +144,18 @@ def test_the_same_events_again_are_shared() -> None:
 
     assert again.window is first.window
     assert again == first
-    # Another id at that place is another history.
+    # Another id at the same place makes another window.
     other = see_all(["other", *ids[101:]], base)
     assert other.window is not first.window
     assert (other.seen[1][100], first.seen[1][100]) == ("other", "100")
-    # An id that the first one saw later is another history, too.
+    # So does a later id of the first window.
     early = base.see(ids[200])
     assert early.seen[1] == [*ids[:100], "200"]
     assert first.seen[1] == ids
 
 
 def test_ids_that_stand_twice_in_what_is_given() -> None:
-    """They count once, where they stand first."""
+    """A repeated id counts once, at its first place."""
     dedup = Dedup.of(0, (["a", "b", "a"], ["c", "d", "c"]))
 
     assert dedup == Dedup.of(0, (["a", "b"], ["c", "d"]))
@@ -166,7 +165,7 @@ def test_ids_that_stand_twice_in_what_is_given() -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Threads take turns after a few steps of the interpreter."""
+    """Threads switch after a few steps of the interpreter."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -174,7 +173,7 @@ def restless() -> Iterator[None]:
 
 
 def at_once(grow: Callable[[int], None]) -> None:
-    """Four threads that begin together, each with its number."""
+    """Run four threads that begin together, each with its number."""
     start = Barrier(4)
 
     def run(number: int) -> None:
@@ -189,7 +188,7 @@ def at_once(grow: Callable[[int], None]) -> None:
 
 
 def test_threads_that_grow_one_window_alike(restless: None) -> None:
-    """In any order of the threads, all have the same ids."""
+    """Threads that add the same ids to one dedup have the same ids."""
     ids = [str(step) for step in range(400)]
     base, grown = Dedup.of().see("base"), dict[int, Dedup]()
 
@@ -201,7 +200,7 @@ def test_threads_that_grow_one_window_alike(restless: None) -> None:
 
 
 def test_threads_that_grow_one_window_get_windows_of_their_own(restless: None) -> None:
-    """Two threads may fold different records onto the same state, again and again."""
+    """Threads that add different ids to one dedup get separate windows."""
     bases = [Dedup.of().see("base") for _ in range(10_000)]
     grown = dict[int, list[Dedup]]()
 
@@ -215,12 +214,12 @@ def test_threads_that_grow_one_window_get_windows_of_their_own(restless: None) -
         assert all(dedup.seen == ([], seen) for dedup in dedups)
 
 
-# --- As values ---------------------------------------------------------------
+# --- Equality ----------------------------------------------------------------
 
 
 @given(st.lists(IDS), st.lists(IDS))
 def test_equal_by_what_was_seen(one: list[str], other: list[str]) -> None:
-    """The same ids in the same order are equal, a copy too."""
+    """Dedups with the same ids in the same order are equal, and so are copies."""
     a, b = see_all(one), see_all(other)
     same = list(dict.fromkeys(one)) == list(dict.fromkeys(other))
     assert (a == b, a != b) == (same, not same)
@@ -231,7 +230,7 @@ def test_equal_by_what_was_seen(one: list[str], other: list[str]) -> None:
 
 
 def test_equal_by_what_was_counted() -> None:
-    """Every counter tells."""
+    """Dedups with different counters or sent events differ."""
     seen = (["a"], ["b"])
     dedup = Dedup.of(2, seen)
     assert dedup == Dedup.of(2, seen)

@@ -1,4 +1,4 @@
-"""State is immutable values, nested so that what changes often is small."""
+"""The classes of the state: immutable, hashable, small where they change often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from duologue.core.events.config import (
 from duologue.core.state import model as module
 
 CLASSES = [getattr(module, name) for name in module.__all__]
-#: Rebuilt by every text delta: a frozen constructor costs by the field.
+#: The classes that every text delta rebuilds; the cost grows with their fields.
 HOT = [module.State, module.Session, module.Item, module.Part]
 REQUIRED = {
     **{name: "x" for name in ("id", "type", "kind", "message", "key", "name", "json")},
@@ -32,7 +32,7 @@ def made(cls: type) -> Any:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_frozen_with_slots(cls: type) -> None:
-    """Fields cannot be set or added."""
+    """Fields can be neither set nor added."""
     value = made(cls)
     with pytest.raises(AttributeError, match="immutable"):
         setattr(value, value.__struct_fields__[0], None)
@@ -41,25 +41,25 @@ def test_frozen_with_slots(cls: type) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_hashable_by_value(cls: type) -> None:
-    """Equal values are equal, and nothing mutable is in a new one."""
+    """New objects are equal and hashable by value."""
     assert made(cls) == made(cls)
     assert hash(made(cls)) == hash(made(cls))
 
 
 @pytest.mark.parametrize("cls", HOT)
 def test_hot_nodes_are_narrow(cls: type) -> None:
-    """At most nine fields."""
+    """A class that every delta rebuilds has at most nine fields."""
     assert len(msgspec.structs.fields(cls)) <= 9
 
 
 def test_the_server_of_a_call() -> None:
-    """Only a call about an MCP server has one."""
+    """Only an MCP call has a server label."""
     assert module.Call("c").server_label is None
     assert module.Call(mcp=module.McpCall("shop")).server_label == "shop"
 
 
 def test_what_stands_under_an_id() -> None:
-    """No id is the id of nothing, also where something has the empty one."""
+    """An id of None finds nothing, even if an object has the empty id."""
     item, response = module.Item(""), module.Response("")
     responses = module.Responses(Map({"": response}))
     session = module.Session("s", items=Map({"": item}), responses=responses)

@@ -23,7 +23,7 @@ def grown(pieces: list[str]) -> Rope:
 
 @given(st.lists(st.text()))
 def test_it_reads_as_the_join(pieces: list[str]) -> None:
-    """The string is all pieces in the order in which they came."""
+    """The text is the join of all pieces."""
     text = grown(pieces)
 
     assert "".join(pieces) == str(text) == text
@@ -33,7 +33,7 @@ def test_it_reads_as_the_join(pieces: list[str]) -> None:
 
 @given(st.lists(st.text()), st.lists(st.text()))
 def test_equality_is_of_the_text(one: list[str], two: list[str]) -> None:
-    """How it came in pieces does not count."""
+    """Ropes with the same text are equal, whatever their pieces."""
     same = "".join(one) == "".join(two)
 
     assert same is (grown(one) == grown(two))
@@ -42,7 +42,7 @@ def test_equality_is_of_the_text(one: list[str], two: list[str]) -> None:
 
 @given(st.lists(st.text(min_size=1)), st.lists(st.text(min_size=1)))
 def test_since_gives_what_was_added(one: list[str], two: list[str]) -> None:
-    """Of a text that grew from another, the pieces that it grew by."""
+    """`since` gives the pieces that were added to an earlier rope."""
     earlier = grown(one)
     later = earlier
     for piece in two:
@@ -52,12 +52,12 @@ def test_since_gives_what_was_added(one: list[str], two: list[str]) -> None:
 
 
 def test_since_of_a_stranger() -> None:
-    """A text that did not grow from the other has no answer."""
+    """`since` an unrelated rope is None."""
     assert Rope("a").since(Rope("b")) is None
 
 
 def test_appending_changes_no_earlier_text() -> None:
-    """Two texts can grow from one."""
+    """Appending to a rope does not change it."""
     text = Rope("a")
 
     assert [
@@ -68,7 +68,7 @@ def test_appending_changes_no_earlier_text() -> None:
 
 
 def test_appending_nothing() -> None:
-    """It stays the same object."""
+    """Appending an empty text gives the same object."""
     text = Rope("a")
 
     assert text is text.append("")
@@ -76,14 +76,14 @@ def test_appending_nothing() -> None:
 
 
 def test_it_has_no_other_attributes() -> None:
-    """It takes no other attributes."""
+    """No other attribute can be set."""
     text: Any = Rope("a")
     with pytest.raises(AttributeError):
         text.note = None
 
 
 def test_it_equals_no_other_thing() -> None:
-    """Only texts and strings."""
+    """A rope equals only ropes and strings."""
     assert Rope("1") != 1
     assert repr(Rope("a")) == "Rope('a')"
 
@@ -92,7 +92,7 @@ def test_it_equals_no_other_thing() -> None:
     "copied", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))]
 )
 def test_a_million_pieces(copied: Any) -> None:
-    """It is read, copied, compared and thrown away without recursion."""
+    """Many pieces are read, copied, compared and freed without recursion."""
     text = grown(["ab"] * 200_000)
 
     assert len(str(text)) == 400_000
@@ -102,6 +102,6 @@ def test_a_million_pieces(copied: Any) -> None:
 
 
 def test_since_where_one_of_them_is_empty() -> None:
-    """Every text has grown from nothing, and nothing has grown from a text."""
+    """A rope extends the empty rope, but the empty rope extends none."""
     assert grown(["a", "b"]).since(Rope("")) == ["a", "b"]
     assert Rope("").since(Rope("a")) is None

@@ -1,4 +1,4 @@
-"""The order of ids, against a list."""
+"""`IdSequence`, compared to a list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from duologue.core.state.sequence import NO_IDS, IdSequence
 
 
 class OrderMachine(RuleBasedStateMachine):
-    """Does the same to an `IdSequence` and to a list."""
+    """Applies each operation to an `IdSequence` and to a list."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,12 +80,12 @@ class OrderMachine(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks small enough to be split and joined by a short run."""
+    """Chunks so small that a short run splits and joins them."""
     monkeypatch.setattr(module, "_CHUNK", 4)
 
 
 def test_it_does_what_a_list_does(small_chunks: None) -> None:
-    """Whatever is done to both, they hold the same."""
+    """After any operations, the sequence and the list are equal."""
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
@@ -95,7 +95,7 @@ def test_it_does_what_a_list_does(small_chunks: None) -> None:
 
 @given(st.lists(st.text(max_size=2), unique=True))
 def test_strangers_are_nowhere(ids: list[str]) -> None:
-    """An id that is not there has no neighbours."""
+    """An unknown id has no neighbours, and removing it changes nothing."""
     order = IdSequence(ids)
 
     assert order.before("stranger") is None
@@ -107,7 +107,7 @@ def test_strangers_are_nowhere(ids: list[str]) -> None:
 
 
 def test_chunks_stay_bounded() -> None:
-    """However it grows, at the end, in front or in the middle."""
+    """Chunks stay small when ids are added at the end, the front or the middle."""
     order = IdSequence(["middle"])
     for n in range(200):
         order = order.append(f"end {n}")
@@ -128,7 +128,7 @@ def test_chunks_stay_bounded() -> None:
     ],
 )
 def test_a_look_copies_nothing(look: Callable[[IdSequence], object]) -> None:
-    """At the first ids and the last, in however long an order."""
+    """Access near either end copies nothing, whatever the length."""
     order = IdSequence(map(str, range(40_000)))
     tracemalloc.start()
     try:
@@ -137,12 +137,12 @@ def test_a_look_copies_nothing(look: Callable[[IdSequence], object]) -> None:
     finally:
         tracemalloc.stop()
 
-    # The chunks are ten thousand, and as many pointers 80 kB.
+    # There are 10,000 chunks: pointers to all of them would take 80 kB.
     assert most < 20_000
 
 
 def test_it_equals_no_other_thing() -> None:
-    """Only another order."""
+    """A sequence equals only a sequence of the same ids."""
     assert IdSequence(["a"]) != ["a"]
     assert IdSequence(["a"]) != IdSequence(["b"])
     assert repr(IdSequence(["a"])) == "IdSequence(['a'])"
@@ -150,7 +150,7 @@ def test_it_equals_no_other_thing() -> None:
 
 @given(st.integers(0, 20), st.lists(st.booleans(), max_size=30))
 def test_since_gives_what_was_appended(size: int, steps: list[bool]) -> None:
-    """Of an order that grew from another, the ids behind it; else nothing is known."""
+    """`since` gives the ids appended to an earlier sequence, or else None."""
     ids = [str(n) for n in range(size)]
     earlier = grown = IdSequence(ids)
     new: list[str] = []
@@ -168,7 +168,7 @@ def test_since_gives_what_was_appended(size: int, steps: list[bool]) -> None:
 
 
 def test_since_of_a_stranger(small_chunks: None) -> None:
-    """An order that lost ids, or has others in their place, did not grow from it."""
+    """If earlier ids are missing or replaced, `since` is None."""
     ids = [str(n) for n in range(30)]
     order = IdSequence(ids)
 

@@ -1,4 +1,4 @@
-"""The tables of transitions."""
+"""The transition tables of connections, responses and items."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ every = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 
 @every
 def test_triggers_begin_with_an_event_type(table: Any) -> None:
-    """So that a diagram can name them."""
+    """Every trigger begins with an event type, for the diagrams."""
     assert set() == {trigger.split()[0] for _, trigger in table} - TYPES
 
 
 @every
 def test_every_transition_changes_something(table: Any) -> None:
-    """What stays as it is needs no line."""
+    """No transition leads to its own state."""
     assert [pair for pair, state in table.items() if pair[0] == state] == []
 
 
 @every
 def test_a_miss_leaves_the_state_alone(table: Any) -> None:
-    """A late or duplicate trigger is no error."""
+    """A trigger without a transition leaves the state unchanged."""
     assert next_status(table, "nowhere", "nothing") == "nowhere"
 
 
 def test_every_state_can_be_reached() -> None:
-    """From the first one, by the table alone."""
+    """Every state is reachable from the first one."""
     assert set(SessionStatus) == reached(CONNECTION, SessionStatus.CONNECTING)
     assert reached(RESPONSE, "in_progress") == {
         *("in_progress", "completed", "cancelled", "failed", "incomplete")
@@ -44,7 +44,7 @@ def test_every_state_can_be_reached() -> None:
 
 
 def reached(table: Any, first: str) -> set[str]:
-    """The states that can come after the first."""
+    """The states that are reachable from the first one."""
     found, left = {first}, [first]
     while left:
         state = left.pop()
@@ -56,6 +56,6 @@ def reached(table: Any, first: str) -> set[str]:
 
 
 def test_nothing_follows_a_tombstone_or_an_ended_response() -> None:
-    """A tombstone never changes."""
+    """A deleted item and an ended response have no transitions."""
     assert "deleted" not in {state for state, _ in ITEM}
     assert {state for state, _ in RESPONSE} == {"in_progress"}

@@ -1,4 +1,4 @@
-"""What adds up over a session begins at nothing."""
+"""The usage of a new session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks find the faults that they promise to find, and name them."""
+"""The checks find and name the faults in their documentation."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ NONE: Counts = {}
 
 
 def count(counts: Counts, record: Record) -> Counts:
-    """A reducer as a user writes it."""
+    """A reducer of an application."""
     return {**counts, record.event.type: counts.get(record.event.type, 0) + 1}
 
 
 def test_ours_passes() -> None:
-    """`reduce` is total and pure, and recognises duplicates."""
+    """`reduce` passes the check, duplicates included."""
     check_reducer(reduce, State(), duplicates=True, examples=30)
 
 
 def test_a_pure_reducer_passes() -> None:
-    """Over default streams and the user's own."""
+    """A pure reducer passes, with default streams and with given ones."""
     check_reducer(count, NONE, examples=10)
     check_reducer(count, NONE, streams=turns(), examples=5)
 
 
 def test_one_that_raises_is_found() -> None:
-    """With the event, and the fewest records that lead to it."""
+    """An exception is found, with the fewest records that lead to it."""
 
     def fails(seen: tuple[str, ...], record: Record) -> tuple[str, ...]:
         if record.event.type == "response.done":
@@ -61,7 +61,7 @@ def test_one_that_raises_is_found() -> None:
 
 
 def test_one_that_changes_its_state_is_found() -> None:
-    """At the first step or later."""
+    """A reducer that changes its argument, always or sometimes, is found."""
 
     def always(seen: list[str], record: Record) -> list[str]:
         seen.append(record.event.type)
@@ -78,7 +78,7 @@ def test_one_that_changes_its_state_is_found() -> None:
 
 
 def test_a_late_change_of_an_early_state_is_found() -> None:
-    """Every state is compared again at the end of the stream."""
+    """A later change of an earlier state is found at the end of the stream."""
     kept: list[list[int]] = []
 
     def meddles(state: list[int], record: Record) -> list[int]:
@@ -94,7 +94,7 @@ def test_a_late_change_of_an_early_state_is_found() -> None:
 
 
 def test_one_that_throws_dice_is_found() -> None:
-    """The same records must give the same state."""
+    """A reducer that gives two states for the same records is found."""
     dice = itertools.count()
 
     def throws(state: int, record: Record) -> int:
@@ -105,7 +105,7 @@ def test_one_that_throws_dice_is_found() -> None:
 
 
 def test_one_that_changes_for_a_duplicate_is_found() -> None:
-    """Only with ``duplicates``: counting is allowed otherwise."""
+    """With ``duplicates``, a state that changes for a duplicate is found."""
     with pytest.raises(Fault, match="for a duplicate event") as found:
         check_reducer(count, NONE, duplicates=True, examples=10)
     assert len(found.value.stream) == 1
@@ -114,7 +114,7 @@ def test_one_that_changes_for_a_duplicate_is_found() -> None:
 
 
 def test_one_that_drops_a_session_for_a_duplicate_is_found() -> None:
-    """In a `State`, every node of every session is compared."""
+    """A `State` that loses a session for a duplicate is found."""
 
     def drops(state: State, record: Record) -> State:
         again = getattr(record.event, "event_id", None) in seen
@@ -127,7 +127,7 @@ def test_one_that_drops_a_session_for_a_duplicate_is_found() -> None:
 
 
 def test_a_state_that_cannot_be_pickled_is_photographed_by_its_repr() -> None:
-    """Functions in a state are compared by their repr."""
+    """States that cannot be pickled are compared by their repr."""
 
     def swaps(state: Callable[[], None], record: Record) -> Callable[[], None]:
         return state
@@ -136,7 +136,7 @@ def test_a_state_that_cannot_be_pickled_is_photographed_by_its_repr() -> None:
 
 
 def test_one_that_reads_a_global_is_found() -> None:
-    """Also if a later step hides the result, because every step runs twice."""
+    """A reducer that reads a global is found, because every step runs twice."""
     known: set[str] = set()
 
     def remembers(last: str, record: Record) -> str:
@@ -150,7 +150,7 @@ def test_one_that_reads_a_global_is_found() -> None:
 
 
 def test_two_values_are_shown_with_their_place() -> None:
-    """From their first difference, with the number of the record."""
+    """The message has the record and both values from their first difference."""
     runs = itertools.count()
 
     def grows(state: str, record: Record) -> str:
@@ -164,7 +164,7 @@ def test_two_values_are_shown_with_their_place() -> None:
 
 
 def test_one_that_raises_the_second_time_is_found() -> None:
-    """The message says that it was the second run."""
+    """The message names the second run if only that one raised."""
     seen: set[int] = set()
 
     def once(state: int, record: Record) -> int:
@@ -178,7 +178,7 @@ def test_one_that_raises_the_second_time_is_found() -> None:
 
 
 def test_a_forgotten_return_is_found() -> None:
-    """None is a fault unless it is the initial state."""
+    """A returned None is a fault, unless it is the initial state."""
 
     def forgets(state: int | None, record: Record) -> int | None:
         return None
@@ -213,7 +213,7 @@ def test_a_selector_passes() -> None:
 
 
 def test_a_render_that_raises_is_found() -> None:
-    """On an unexpected session."""
+    """A render that raises on an unexpected session is found."""
 
     def last(session: Session) -> str:
         return select_transcripts(session)[-1].text
@@ -223,7 +223,7 @@ def test_a_render_that_raises_is_found() -> None:
 
 
 def test_a_render_that_changes_its_answer_is_found() -> None:
-    """The same session must give the same value."""
+    """A render that gives two values for one session is found."""
     numbers = itertools.count()
 
     answers = (
@@ -235,7 +235,7 @@ def test_a_render_that_changes_its_answer_is_found() -> None:
 
 
 def test_a_render_that_changes_the_session_is_found() -> None:
-    """Even a frozen object can be changed by force."""
+    """A render that changes a frozen session is found."""
 
     def meddle(session: Session) -> None:
         type(session.dedup).__dict__["events"].__set__(session.dedup, 0)
@@ -245,7 +245,7 @@ def test_a_render_that_changes_the_session_is_found() -> None:
 
 
 def test_a_render_that_changes_an_early_session_is_found() -> None:
-    """At the end of the stream, if the change itself was not observed."""
+    """A change of an earlier session is found at the end of the stream."""
     legal = to_records(script([Turn(("a",), ("b",))] * 3).frames)
 
     def meddle(session: Session) -> None:
@@ -258,7 +258,7 @@ def test_a_render_that_changes_an_early_session_is_found() -> None:
 
 
 def test_a_forgotten_session_is_not_rendered() -> None:
-    """A session that was removed is not passed to ``render``."""
+    """A forgotten session is not passed to ``render``."""
     frames = [{"type": "duologue.connecting"}, {"type": "duologue.forgotten"}]
     shown: list[str] = []
 
@@ -281,13 +281,13 @@ def test_states_that_differ_from_run_to_run_and_then_raise() -> None:
 
 
 def length_of_answers(session: Session) -> object:
-    """Requires every item to be finished."""
+    """A render that requires every item to be finished."""
     lines: Any = select_transcripts(session)
     return [line.finished_at - line.started_at for line in lines]
 
 
 def first_words(session: Session) -> object:
-    """Requires every message to have a part."""
+    """A render that requires every message to have a part."""
     items = select_items(session)
     return [item.parts[0].text for item in items if item.type == "message"]
 
@@ -296,14 +296,14 @@ def first_words(session: Session) -> object:
 def test_a_render_gets_unfinished_items(
     render: Callable[[Session], object],
 ) -> None:
-    """It is called after every record, not only at the end of a stream."""
+    """A render is called after every record, so with unfinished items too."""
     with pytest.raises(Fault, match=r"for session s1, after record 1 \(") as found:
         check_render(render)
     assert len(found.value.stream) == 1
 
 
 def test_a_render_is_called_for_the_session_that_changed() -> None:
-    """Once for each record, and twice for some."""
+    """A render is called once for each record, and for some twice."""
     seen: list[Session] = []
     legal = to_records(script([Turn(("a",), ("b",))] * 2).frames)
     check_render(seen.append, streams=legal)
@@ -314,7 +314,7 @@ def test_a_render_is_called_for_the_session_that_changed() -> None:
 
 
 def test_an_equal_state_is_not_the_same_object() -> None:
-    """A duplicate must return the state itself, and the message says so."""
+    """For a duplicate, an equal state that is not the same object is a fault."""
 
     def copies(seen: frozenset[str], record: Record) -> frozenset[str]:
         return frozenset({*seen, getattr(record.event, "event_id", None) or ""})
@@ -351,7 +351,7 @@ def test_a_recorded_stream_is_used_unchanged() -> None:
 
 @pytest.mark.parametrize("streams", [3, "x", [3], st.text(min_size=1)])
 def test_an_invalid_stream_raises_type_error(streams: Any) -> None:
-    """By every check, before or during the run."""
+    """Every check raises `TypeError` for an invalid stream."""
     checks: list[Callable[[], None]] = [
         lambda: check_reducer(count, NONE, streams=streams),
         lambda: check_render(select_transcripts, streams=streams),

@@ -43,7 +43,7 @@ def test_fixed_streams_come_first() -> None:
 
 
 def test_another_fault_is_not_the_same() -> None:
-    """The cause of the fault must stay the same."""
+    """While the stream is reduced, the cause of the fault stays the same."""
 
     def check(stream: Stream) -> None:
         if len(stream) > 3:
@@ -73,7 +73,7 @@ def test_the_search_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_that_does_not_recur() -> None:
-    """With the reason of one run, and without records."""
+    """A fault that does not recur is raised with its reason, without records."""
     calls = itertools.count()
 
     def check(stream: Stream) -> None:
@@ -86,7 +86,7 @@ def test_a_fault_that_does_not_recur() -> None:
 
 
 def test_a_check_that_passes() -> None:
-    """The control: no fault."""
+    """Control: a check without a fault passes."""
     calls = itertools.count()
 
     def check(stream: Stream) -> None:
@@ -110,7 +110,7 @@ def test_a_fault_that_does_not_recur_in_a_fixed_stream() -> None:
 
 
 def test_a_recorded_stream() -> None:
-    """It is used unchanged, and reduced like any other stream."""
+    """A recorded stream is used unchanged, and reduced like any other."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
     seen: list[list[Record]] = []
 

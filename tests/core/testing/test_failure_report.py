@@ -20,7 +20,7 @@ from duologue.core.testing.stream import shown
 
 
 def test_frames_that_are_not_text() -> None:
-    """Bytes are escaped, and long ones shortened."""
+    """Bytes are escaped, and long frames are shortened."""
     record = Record.of(b"\xff" * 300, seq=1, session="s", dir="in")
     fault = Fault("what", [record])
 
@@ -35,7 +35,7 @@ def nothing() -> None:
 
 @pytest.mark.parametrize("value", [{"a": 1}, lambda: None, State()])
 def test_a_photo_is_the_same_for_the_same(value: Any) -> None:
-    """For every kind of state, with a readable repr."""
+    """Photos of equal states are equal and have a repr, for every kind of state."""
     assert Photo(value) == Photo(value)
     assert hash(Photo(value)) == hash(Photo(value))
     assert Photo(value) != Photo([value])
@@ -43,7 +43,7 @@ def test_a_photo_is_the_same_for_the_same(value: Any) -> None:
 
 
 def test_a_photo_keeps_the_value() -> None:
-    """A later change does not affect it."""
+    """A later change of the value does not change its photo."""
     value = {"a": 1}
     photo = Photo(value)
     value["a"] = 2
@@ -51,7 +51,7 @@ def test_a_photo_keeps_the_value() -> None:
 
 
 def test_two_values_from_their_first_difference() -> None:
-    """Both from the same position; short values in full."""
+    """Long values are shown from their first difference, short ones in full."""
     assert compared(("one", "other"), [1], [2]) == "  one: [1]\n  other: [2]"
     long = compared(("one", "other"), "a" * 500 + "b", "a" * 500)
     assert long == f"  one: …{'a' * 60}b'\n  other: …{'a' * 60}'"
@@ -60,7 +60,7 @@ def test_two_values_from_their_first_difference() -> None:
 
 
 def test_functions_have_their_own_names() -> None:
-    """Without the enclosing function; an object has its repr."""
+    """A function has its own name, an object its repr."""
 
     class Called:
         def __call__(self) -> None: ...
@@ -80,7 +80,7 @@ def test_functions_have_their_own_names() -> None:
 
 
 def test_the_reason_of_an_exception() -> None:
-    """The function, the error, the number and the type of the record."""
+    """It has the function, the error, and the number and type of the record."""
     record = Record.of(b'{"type":"duologue.tick"}', seq=9, session="s", dir="local")
     assert raised(nothing, KeyError("x"), place(2, record)) == (
         "nothing raised KeyError('x') at record 2 (duologue.tick)"

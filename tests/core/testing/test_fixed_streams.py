@@ -17,7 +17,7 @@ Texts = dict[str, str]
 
 
 def texts(known: Texts, record: Record) -> Texts:
-    """Requires an item to be announced before its text."""
+    """A reducer that requires an item to be announced before its text."""
     match record.event:
         case events.ResponseOutputItemAdded(item=item):
             return {**known, str(item.id): ""}
@@ -28,19 +28,19 @@ def texts(known: Texts, record: Record) -> Texts:
 
 
 def second(last: int, record: Record) -> int:
-    """Requires a time."""
+    """A reducer that requires a time."""
     return int(cast(float, record.at))
 
 
 def spent(total: int, record: Record) -> int:
-    """Requires usage in every response."""
+    """A reducer that requires usage in every response."""
     event: Any = record.event
     is_done = event.type == "response.done"
     return total + event.response.usage.total_tokens if is_done else total
 
 
 def spent_on_whole(total: int, record: Record) -> int:
-    """Requires usage in a completed response."""
+    """A reducer that requires usage in a completed response."""
     event: Any = record.event
     is_done = event.type == "response.done"
     is_whole = is_done and event.response.status == "completed"
@@ -48,7 +48,7 @@ def spent_on_whole(total: int, record: Record) -> int:
 
 
 def complaint(last: str, record: Record) -> str:
-    """Requires an error to have a message."""
+    """A reducer that requires an error to have a message."""
     event: Any = record.event
     return event.error.message.upper() if event.type == "error" else last
 
@@ -67,14 +67,14 @@ def complaint(last: str, record: Record) -> str:
 def test_common_mistakes_are_found_in_every_run(
     reducer: Any, initial: Any, what: str, drawn: int
 ) -> None:
-    """Missing announcements, times, usage and messages, without luck."""
+    """Common mistakes are found with one record, in every run."""
     with pytest.raises(Fault, match=f"^{reducer.__name__} raised {what}") as found:
         check_reducer(reducer, initial)
     assert len(found.value.stream) == 1
 
 
 def test_careful_code_passes() -> None:
-    """The control: code that accepts missing fields."""
+    """Control: code that accepts missing fields passes."""
 
     def careful(total: int, record: Record) -> int:
         event = record.event
@@ -86,7 +86,7 @@ def test_careful_code_passes() -> None:
 
 
 def test_the_fixed_streams_hold_everything() -> None:
-    """Every kind of turn, and a stream without each optional field."""
+    """They have every kind of turn, and omit each optional field once."""
     legal = always()[1]
     types = {record.event.type for record in legal}
     every = {record.event.type for record in to_records(script(every_turn()).frames)}
@@ -97,7 +97,7 @@ def test_the_fixed_streams_hold_everything() -> None:
 
 
 def test_fields_are_removed_from_objects_only() -> None:
-    """An invalid frame is unchanged."""
+    """Fields are removed from objects; an invalid frame stays unchanged."""
     usage = {"a": [{"code": 1}]}
     frames: list[dict[str, Any] | bytes]
     frames = [b'{"usage":', b"[1]", {"type": "x", "usage": usage}]

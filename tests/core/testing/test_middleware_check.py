@@ -1,4 +1,4 @@
-"""`check_middleware` finds the faults that it promises to find."""
+"""`check_middleware` finds the faults in its documentation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ replace = msgspec.structs.replace
 
 
 def dropping(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Drops every record that was not received."""
+    """A middleware that drops every record that was not received."""
 
     def go(record: Record) -> State:
         return dispatch(record) if record.dir == "in" else store.state
@@ -24,7 +24,7 @@ def dropping(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def hushed(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Removes the text of deltas, in the event and in the frame."""
+    """A middleware that removes the text of deltas, in event and frame."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseOutputTextDelta):
@@ -36,7 +36,7 @@ def hushed(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def tagged(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Sets ``src`` of every record."""
+    """A middleware that sets ``src`` of every record."""
 
     def go(record: Record) -> State:
         return dispatch(replace(record, src="browser"))
@@ -46,7 +46,7 @@ def tagged(store: Store, dispatch: Dispatch) -> Dispatch:
 
 @pytest.mark.parametrize("middleware", [dropping, hushed, tagged])
 def test_dropping_and_changing_is_allowed(middleware: Any) -> None:
-    """For every stream, translations included."""
+    """Records may be dropped and changed, in every stream."""
     legal = records(turns=2, translation=True)
     check_middleware(middleware, streams=legal | hostile(legal), examples=30)
 
@@ -109,7 +109,7 @@ def doubling(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def late(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Passes on the previous record."""
+    """A middleware that passes on the previous record."""
     waiting: list[Record] = []
 
     def go(record: Record) -> State:
@@ -120,7 +120,7 @@ def late(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def mixing(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Gives a record the event of the previous one."""
+    """A middleware that gives a record the event of the previous one."""
     last: list[Record] = []
 
     def go(record: Record) -> State:
@@ -146,7 +146,7 @@ def renumbering(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def lying(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Changes the event, but not the frame, which is what the log holds."""
+    """A middleware that changes the event but not the frame, which is logged."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseCreated):

@@ -1,4 +1,4 @@
-"""The three lines of the README, as a test of an application would have them."""
+"""The three lines of the README, in a test of an application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from duologue.core import Record, Session, fold, select_transcripts
 
 
 def my_page(session: Session) -> str:
-    """What the application makes of a session."""
+    """The text that the application shows for a session."""
     lines = select_transcripts(session)
     return "\n".join(f"{line.role}: {line.text}" for line in lines)
 

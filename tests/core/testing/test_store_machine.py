@@ -25,7 +25,7 @@ TestStore.settings = settings(examples(500), stateful_step_count=20)
 
 
 def forgetful(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Drops the transcriptions of the user."""
+    """A middleware that drops the transcriptions of the user."""
 
     def lossy(record: Record) -> State:
         return store.state if "transcription" in record.event.type else dispatch(record)
@@ -34,7 +34,7 @@ def forgetful(store: Store, dispatch: Dispatch) -> Dispatch:
 
 
 def deaf(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Drops deletions."""
+    """A middleware that drops deletions."""
 
     def lossy(record: Record) -> State:
         if record.event.type == "conversation.item.deleted":
@@ -46,7 +46,7 @@ def deaf(store: Store, dispatch: Dispatch) -> Dispatch:
 
 @pytest.mark.parametrize("middleware", [forgetful, deaf])
 def test_a_store_that_drops_records_is_found(middleware: object) -> None:
-    """Every record must reach the subscribers."""
+    """A store that drops records is found: subscribers need every record."""
 
     class Machine(StoreMachine):
         def make_store(self, state: State) -> Store:
@@ -110,7 +110,7 @@ def test_a_faulty_store_is_explained(make: Any, what: str) -> None:
 
 
 def loud(store: Store, dispatch: Dispatch) -> Dispatch:
-    """Changes the text, in the event and in the frame."""
+    """A middleware that changes the text, in event and frame."""
 
     def go(record: Record) -> State:
         if isinstance(record.event, events.ResponseOutputTextDelta):
@@ -134,7 +134,7 @@ def test_a_middleware_may_change_records() -> None:
 
 
 def test_the_model_ignores_other_events() -> None:
-    """Events without items do not change it."""
+    """Events without items do not change the model."""
     service, model = Service(), Model()
     service.created()
     for record in to_records(service.frames):
@@ -144,8 +144,7 @@ def test_the_model_ignores_other_events() -> None:
 
 
 def test_the_model_agrees_with_the_reducer() -> None:
-    """After every record: tools, events of deleted items, and a connection that is lost
-    during an answer."""
+    """Model and reducer agree on tools, deleted items and a lost connection."""
     service, model, state = Service(), Model(), State()
     service.note("duologue.connecting")
     service.created()

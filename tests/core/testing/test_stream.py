@@ -17,7 +17,7 @@ RECORD = Record.of(b"{}", seq=1, session="s", dir="in")
 
 
 def test_the_fields_of_a_line() -> None:
-    """Session, epoch, direction, source, and the frame, shortened."""
+    """A line has the session, epoch, direction, source and the shortened frame."""
     audio = b'{"type":"input_audio_buffer.append","audio":"%s"}' % (b"A" * 100)
     long = b'{"type":"%s"}' % (b"a " * 220)
     stream = Stream(
@@ -35,13 +35,13 @@ def test_the_fields_of_a_line() -> None:
 
 
 def test_a_long_stream_is_shortened() -> None:
-    """Not all of thousands of records."""
+    """Only the first records of a long stream are shown."""
     record = Record.of(b"{}", seq=1, session="s", dir="in")
     assert repr(Stream([record] * 152)).splitlines()[-2:] == ["  … and 2 more", "]"]
 
 
 def test_the_end_of_a_frame_is_shown() -> None:
-    """The usage of a response is at the end of its frame."""
+    """The end of a long frame is shown, because it has the usage."""
     service = Service()
     item = message("item_1", "assistant", [{"type": "output_text", "text": "a " * 900}])
     service.end("resp_1", [item])
@@ -54,33 +54,33 @@ def test_the_end_of_a_frame_is_shown() -> None:
 
 @pytest.mark.parametrize("records", [[], [RECORD], iter([RECORD]), Stream([RECORD])])
 def test_records_make_a_stream(records: Any) -> None:
-    """Any iterable of records."""
+    """Any iterable of records is accepted."""
     assert recorded(records) in ([], [RECORD])
 
 
 @pytest.mark.parametrize("records", [None, 3, "x", b"x", [RECORD, {}]])
 def test_other_arguments_raise_type_error(records: Any) -> None:
-    """The message says which argument is accepted."""
+    """The error says which argument is accepted."""
     with pytest.raises(TypeError, match="a sequence of records"):
         recorded(records)
 
 
 @pytest.mark.parametrize("frame", [3, "x", None, ["x"]])
 def test_an_invalid_frame_raises_type_error(frame: Any) -> None:
-    """The message is short."""
+    """An invalid frame raises a short error."""
     with pytest.raises(TypeError, match=r"^a frame is a dict or bytes, not "):
         to_records([frame])
 
 
 def test_records_of_frames_that_are_bytes() -> None:
-    """Bytes that are not JSON are allowed."""
+    """Bytes that are not JSON give a malformed record."""
     [record] = to_records([b"\xff"])
 
     assert (record.dir, record.event.type) == ("in", "malformed")
 
 
 def test_directions_and_epochs_of_frames() -> None:
-    """Both follow from the types of the frames."""
+    """The direction and the epoch follow from the types of the frames."""
     connecting = {"type": "duologue.connecting"}
     frames = [connecting, {"type": "response.create"}, connecting, {"type": "error"}]
     records = to_records(frames, session="a", start=5.0)
@@ -98,5 +98,5 @@ def test_directions_and_epochs_of_frames() -> None:
 @settings(max_examples=5, database=None)
 @given(drawn([RECORD]), drawn(st.just(Stream([RECORD]))))
 def test_streams_are_drawn(one: Stream, other: Stream) -> None:
-    """From one recorded stream, or from a strategy."""
+    """A stream is drawn from a recorded one or from a strategy."""
     assert one == other == [RECORD]

@@ -1,4 +1,4 @@
-"""The streams are legal or hostile as promised, and hold every event."""
+"""The streams are legal or hostile, and have every event."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ BROAD = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-#: Events that no legal stream of a session has: beta names, confirmations of requests
-#: that are not made here, and sent audio.
+#: Events that no legal stream has: beta types, confirmations of requests that are
+#: not made here, and sent audio.
 ELSEWHERE = {
     *("conversation.created", "conversation.item.created"),
     *("input_audio_buffer.append", "input_audio_buffer.clear"),
@@ -49,7 +49,7 @@ ELSEWHERE = {
 
 
 def every_turn() -> list[Turn]:
-    """Plans with every value of every field."""
+    """Turns with every value of every field."""
     words = ("one ", "two")
     found = [
         Turn(words, words, transcript=transcript, end=end, plays=True)
@@ -73,7 +73,7 @@ def test_a_mutated_frame_keeps_its_kind(kind: Any) -> None:
 
 
 def test_every_event_type_is_in_the_streams() -> None:
-    """A new type of the catalogue must be added here or in `ELSEWHERE`."""
+    """Every type of the catalogue is in a stream or in `ELSEWHERE`."""
     found = {record.event.type for record in to_records(script(every_turn()).frames)}
     translation = {tag(c) for c in WIRE if c.KIND is SessionKind.TRANSLATION}
 
@@ -97,7 +97,7 @@ def kind_of(record: Record) -> str:
 
 @given(records(turns=3, sessions=3, translation=True))
 def test_legal_streams_are_legal(stream: list[Record]) -> None:
-    """Known, well-formed and numbered events, once each, in order of time."""
+    """All events are known, valid, unique, numbered and in order of time."""
     assert all(type(record.event).__name__ != "Malformed" for record in stream)
     for session in fold(stream).sessions.values():
         dedup = session.dedup
@@ -111,7 +111,7 @@ def test_legal_streams_are_legal(stream: list[Record]) -> None:
 
 @given(hostile(records(turns=2, sessions=2)))
 def test_hostile_streams_have_one_order(stream: list[Record]) -> None:
-    """The frames are hostile, the log is not."""
+    """In a hostile stream, ``seq`` and the times are still in order."""
     for name in {record.session for record in stream}:
         numbers = [record.seq for record in stream if record.session == name]
         assert list(range(1, len(numbers) + 1)) == numbers
@@ -134,7 +134,7 @@ def test_streams_can_be_long(count: int) -> None:
     ["Unknown", "Malformed", "ConversationItemAdded", "Forgotten"],
 )
 def test_hostile_streams_have(what: str) -> None:
-    """Unknown types, invalid frames, and legal events among them."""
+    """Hostile streams have unknown, invalid and misplaced events."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
     stream = find(
         hostile(legal),
@@ -169,7 +169,7 @@ def test_as_many_faults_as_asked(faults: int) -> None:
     ],
 )
 def test_some_faults_affect_the_whole_stream(what: Any) -> None:
-    """No times, no announcement of items, no usage."""
+    """A fault can remove all times, announcements or usage."""
     legal = to_records(script([Turn(("a",), ("b",))]).frames)
 
     assert not what(legal)
@@ -188,8 +188,7 @@ def cost(record: Record) -> Any:
 def test_optional_fields_can_be_missing(
     stream: Stream, names: set[str], is_null: bool
 ) -> None:
-    """Each field can be null or missing: every event is still understood, and client
-    events are unchanged."""
+    """A stream without some fields has the same event types and client events."""
     stripped = without(stream, names, is_null=is_null)
 
     assert [kind_of(record) for record in stripped] == [*map(kind_of, stream)]
@@ -245,7 +244,7 @@ def test_the_docstring_of_a_turn_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("stream", ["x", 3, [3]])
 def test_hostility_takes_records(stream: Any) -> None:
-    """Or a strategy of them, and says so; an empty list is one."""
+    """`hostile` takes records or a strategy; other arguments raise `TypeError`."""
     with pytest.raises(TypeError, match="a strategy, or a sequence of records"):
         hostile(stream)
     hostile([])
@@ -253,7 +252,7 @@ def test_hostility_takes_records(stream: Any) -> None:
 
 @given(st.data())
 def test_one_turn(data: st.DataObject) -> None:
-    """Spoken or typed, with tools or without, by the arguments."""
+    """Arguments select spoken or typed turns, with or without tools."""
     spoken = data.draw(turns(spoken=True, tools=False))
     typed = data.draw(turns(spoken=False))
     begun = "input_audio_buffer.speech_started"
@@ -266,18 +265,18 @@ def test_one_turn(data: st.DataObject) -> None:
 
 @given(plans())
 def test_a_plan_is_a_turn(plan: Turn) -> None:
-    """A plan can be played alone."""
+    """A single plan makes a script."""
     assert script([plan]).frames
 
 
 @given(scripts(turns=2, prefix="x_"))
 def test_ids_have_their_prefix(played: Script) -> None:
-    """So that two sessions have different ids."""
+    """All ids have the prefix, so sessions can have different ids."""
     assert all(f.get("event_id", "x_").startswith("x_") for f in played.frames)
 
 
 def test_a_translation_is_known_by_its_first_event() -> None:
-    """Later events are decoded as those of a translation."""
+    """After the first event, events decode as those of a translation."""
     stream = find(
         records(translation=True),
         lambda s: any(r.event.type == "session.input_transcript.delta" for r in s),
@@ -290,7 +289,7 @@ def test_a_translation_is_known_by_its_first_event() -> None:
 
 @pytest.mark.parametrize("frame", [{}, {"a": {}}, {"a": [[]]}, {"a": [1], "b": "c"}])
 def test_bending(frame: dict[str, Any]) -> None:
-    """The argument is unchanged; an empty frame cannot be mutated."""
+    """Mutating a frame does not change the argument."""
     before = repr(frame)
 
     @settings(BROAD, max_examples=100)
@@ -320,12 +319,12 @@ def test_an_impossible_event_is_skipped() -> None:
 @settings(BROAD, max_examples=200)
 @given(hostile(to_records([b"\xff", b"[]", b"{}"]), faults=6))
 def test_invalid_frames_stay_invalid(stream: list[Record]) -> None:
-    """Invalid frames can only be moved, duplicated, lost or cut."""
+    """A stream of invalid frames can be mutated and folded."""
     fold(stream)
 
 
 def test_an_interruption_delays_other_events() -> None:
-    """These events wait until the user is silent."""
+    """Events during an interruption are delayed until the user is silent."""
     gone = ("reconnected", "cleared", "timeout", "rate_limits")
     cut = Turn(("a",), ("b",), end="truncated", events=gone)
     played = script([cut, Turn(("c",), ("d",))])
@@ -337,7 +336,7 @@ def test_an_interruption_delays_other_events() -> None:
 
 
 def test_a_stream_written_by_hand() -> None:
-    """Step by step, or a complete utterance at once."""
+    """`Service` makes complete utterances for hand-written streams."""
     service = Service()
     service.created()
     item_id = service.spoken("what ", "time?")
