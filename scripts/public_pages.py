@@ -56,8 +56,8 @@ def _sections(names: tuple[str, ...]) -> Iterator[str]:
             value = getattr(module, word)
             if isinstance(value, ModuleType):
                 entries.append(f"`{word}` is the module `{name}.{word}`, below.")
-            elif (own_name := getattr(value, "__own_name_", word)) != word:
-                entries.append(join(f"### {word}", f"Another name of `{own_name}`."))
+            elif (own := getattr(value, "__name__", word)) != word:
+                entries.append(join(f"### {word}", f"Another name of `{own}`."))
             elif callable(value) and id(value) in described:
                 entries.append(f"`{word}` is that of `{described[id(value)]}`.")
             else:
