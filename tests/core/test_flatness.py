@@ -24,8 +24,7 @@ DEEPER = 2.0
 
 
 def records(frames: Iterable[dict[str, Any]]) -> list[Record]:
-    """The records of these frames; frames of the past have no ids, to keep dedup
-    empty."""
+    """The records of these frames; past ones have no ids, so the dedup stays empty."""
     return [
         Record.of(msgspec.json.encode(frame), seq=1, session="s", dir="in", at=1e9)
         for frame in frames

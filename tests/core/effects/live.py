@@ -44,7 +44,7 @@ class Live:
         )
 
     def play(self, service: Service) -> tuple[str, ...]:
-        """All frames of the service so far; returns what `note` returns."""
+        """Note all new frames of the service; returns the results of `note`."""
         frames, service.frames = service.frames, []
         return tuple(name for frame in frames for name in self.note(frame))
 

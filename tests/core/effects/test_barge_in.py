@@ -1,4 +1,4 @@
-"""Barge-in: the service is told how much the user heard."""
+"""Barge-in: the heard part of a reply is reported to the service."""
 
 from __future__ import annotations
 
@@ -71,8 +71,7 @@ def test_nothing_to_truncate(played: int | None) -> None:
 
 @pytest.mark.parametrize(("deltas", "cut"), [(100, [1000]), (0, [])])
 def test_more_is_to_come(deltas: int, cut: list[int]) -> None:
-    """If more audio is to come, all received audio was heard and the rest is cut
-    off."""
+    """An unfinished reply is truncated at the end of the received audio."""
     state, _ = spoken(5000, deltas, ends=False)
     sent = [c.event for c in reaction(state, STARTED) if isinstance(c, Send)]
 

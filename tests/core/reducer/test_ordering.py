@@ -322,7 +322,7 @@ def test_the_end_of_the_connections_before_can_move() -> None:
 
 
 def test_a_late_item_of_a_connection_before() -> None:
-    """It follows the items of its own connection and precedes those of the next one."""
+    """It follows the items of its connection and precedes those of the next one."""
     connecting: Frame = {"type": "duologue.connecting"}
     frames = [(added("a"), 0), (connecting, 1), (added("c"), 1), (added("b"), 0)]
     records = [to_record(f, n, epoch=e) for n, (f, e) in enumerate(frames)]

@@ -121,6 +121,7 @@ def test_lines_and_calls_in_the_order_of_the_conversation() -> None:
 
 
 def test_what_was_cleared_or_deleted_is_not_shown() -> None:
+    """Cleared and deleted items have no line."""
     service = talked()
     service.note("duologue.cleared")
     gone = service.typed("no")

@@ -39,6 +39,7 @@ def test_what_an_event_comes_as(frame: object) -> None:
     ],
 )
 def test_what_is_no_event(frame: object, error: type[Exception], message: str) -> None:
+    """A value that is no frame raises an error with the reason."""
     with pytest.raises(error) as refused:
         as_bytes(frame)
     assert str(refused.value).startswith(message)
