@@ -15,8 +15,9 @@ LOCAL = LocalEvent.__subclasses__()
 EVERY = [*WIRE, *LOCAL]
 
 
-def _below(cls: type) -> list[Any]:
-    return [one for sub in cls.__subclasses__() for one in (sub, *_below(sub))]
+def _below(cls: type[Any]) -> list[Any]:
+    found: list[Any] = cls.__subclasses__()
+    return [one for sub in found for one in (sub, *_below(sub))]
 
 
 #: Every class with strict fields or audio fields.

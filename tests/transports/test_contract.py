@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,10 @@ from duologue.transports.contract import (
     Transport,
 )
 
-OPTIONAL = (
+OPTIONAL: tuple[Any, ...] = (
     *(Audible, Flushable, Recorder, Repeatable, Reporting, Sourced, Tappable, Timed),
 )
-AUDIO = {Audible, Flushable, Repeatable, Tappable}
+AUDIO: set[Any] = {Audible, Flushable, Repeatable, Tappable}
 
 
 def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"dir": "in", "event": {"type": "session.created"}}\n')
     wrapped = record(websocket(), tmp_path / "new.jsonl")
-    expected = {
+    expected: dict[object, set[Any]] = {
         memory.pair()[0]: set(),
         webrtc(): AUDIO,
         websocket(): AUDIO | {Reporting},

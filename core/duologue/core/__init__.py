@@ -160,7 +160,7 @@ redirect(
         "pricing": "selectors.cost",
         "react": "effects.rules",
         "reconnecting": "effects.backoff",
-        "record": "log.record",
+        "record": "log",
         "reseeding": "effects.reseed",
         "retired": "wire.legacy",
         "session_config": "config",

@@ -144,13 +144,12 @@ class Store:
         frame or an argument of another type, ValueError for a frame that cannot be JSON
         and for an argument that a log cannot hold.
         """
-        data = frame if frame.__class__ is bytes else as_bytes(frame)
+        data = frame if isinstance(frame, bytes) else as_bytes(frame)
         if (
             session_id.__class__ is not str
             or not session_id.isascii()
             or dir not in DIRECTIONS
-            or at.__class__ is not float
-            or not 0.0 <= at < MAX_TIME
+            or not (isinstance(at, float) and 0.0 <= at < MAX_TIME)
             or epoch.__class__ is not int
             or epoch < 0
             or src is not None

@@ -7,68 +7,22 @@ reads are the same objects. One that only returns a node is not.
 
 from __future__ import annotations
 
-from .calls import select_pending_approvals, select_pending_calls, select_running_calls
-from .cost import Cost, select_cost
-from .items import select_items, select_words_missing
-from .session import (
-    select_dtmf,
-    select_is_connected,
-    select_is_muted,
-    select_is_settled,
-    select_is_speaking,
-)
-from .tail import CallLine, CallState, select_latest
-from .transcript import (
-    Transcript,
-    TranslatedText,
-    select_final_transcripts,
-    select_transcripts,
-    select_transcripts_by_role,
-    select_translation,
-)
-from .turns import (
-    TurnTimes,
-    select_metadata,
-    select_responses,
-    select_turn,
-    select_turns,
-)
-from .usage import (
-    select_problems,
-    select_rate_limits,
-    select_transcription_usage,
-    select_usage,
-)
+from . import calls, cost, items, session, tail, transcript, turns, usage
+from .calls import *
+from .cost import *
+from .items import *
+from .session import *
+from .tail import *
+from .transcript import *
+from .turns import *
+from .usage import *
 
-__all__ = [
-    "CallLine",
-    "CallState",
-    "Cost",
-    "Transcript",
-    "TranslatedText",
-    "TurnTimes",
-    "select_cost",
-    "select_dtmf",
-    "select_final_transcripts",
-    "select_is_connected",
-    "select_is_muted",
-    "select_is_settled",
-    "select_is_speaking",
-    "select_items",
-    "select_latest",
-    "select_metadata",
-    "select_pending_approvals",
-    "select_pending_calls",
-    "select_problems",
-    "select_rate_limits",
-    "select_responses",
-    "select_running_calls",
-    "select_transcription_usage",
-    "select_transcripts",
-    "select_transcripts_by_role",
-    "select_translation",
-    "select_turn",
-    "select_turns",
-    "select_usage",
-    "select_words_missing",
-]
+__all__: list[str] = []
+__all__ += calls.__all__
+__all__ += cost.__all__
+__all__ += items.__all__
+__all__ += session.__all__
+__all__ += tail.__all__
+__all__ += transcript.__all__
+__all__ += turns.__all__
+__all__ += usage.__all__

@@ -2,62 +2,8 @@
 
 from __future__ import annotations
 
-from .model import (
-    Activity,
-    Call,
-    CallLink,
-    Connection,
-    Conversation,
-    Dedup,
-    DtmfKey,
-    Ignored,
-    Item,
-    McpCall,
-    McpTool,
-    Part,
-    Placement,
-    Problem,
-    RateLimit,
-    Response,
-    Responses,
-    Segment,
-    SentEvent,
-    Session,
-    SessionUsage,
-    State,
-    TranscriptionUsage,
-    Translation,
-    Truncation,
-    Turn,
-    Usage,
-)
+from . import model
+from .model import *
 
-__all__ = [
-    "Activity",
-    "Call",
-    "CallLink",
-    "Connection",
-    "Conversation",
-    "Dedup",
-    "DtmfKey",
-    "Ignored",
-    "Item",
-    "McpCall",
-    "McpTool",
-    "Part",
-    "Placement",
-    "Problem",
-    "RateLimit",
-    "Response",
-    "Responses",
-    "Segment",
-    "SentEvent",
-    "Session",
-    "SessionUsage",
-    "State",
-    "TranscriptionUsage",
-    "Translation",
-    "Truncation",
-    "Turn",
-    "Usage",
-]
+__all__: list[str] = []
+__all__ += model.__all__

@@ -88,6 +88,11 @@ def direction(frame: Frame | bytes) -> Direction:
     return "out" if name in _SENT else "in"
 
 
+def _check_frame(frame: object) -> None:
+    if not isinstance(frame, dict | bytes):
+        raise TypeError(f"a frame is a dict or bytes, not {shown(frame)}")
+
+
 def to_records(
     frames: Iterable[Frame | bytes], *, session: str = "s", start: float = 1000.0
 ) -> Stream:
@@ -104,8 +109,7 @@ def to_records(
     found = Stream()
     epoch, kind = -1, SessionKind.REALTIME
     for seq, frame in enumerate(frames, start=1):
-        if not isinstance(frame, dict | bytes):
-            raise TypeError(f"a frame is a dict or bytes, not {shown(frame)}")
+        _check_frame(frame)
         way = direction(frame)
         if isinstance(frame, dict):
             epoch += frame.get("type") == "duologue.connecting"

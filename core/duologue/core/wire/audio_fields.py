@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from .. import events
+from .json_values import is_tuple
 
 __all__ = ["arrived_ms", "audio_bytes", "bytes_per_ms", "is_append", "without_audio"]
 
@@ -39,7 +40,7 @@ def audio_bytes(event: events.Event) -> int | None:
 def _audio_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, tuple):
+    elif is_tuple(value):
         for each in value:
             yield from _audio_of(each)
     elif value is not None:
@@ -56,7 +57,7 @@ def _emptied(raw: msgspec.Raw, value: Any) -> msgspec.Raw:
     """The JSON of a value, with its audio emptied."""
     if isinstance(value, str):
         return _EMPTY
-    if isinstance(value, tuple):
+    if is_tuple(value):
         # The decoder leaves nulls out of lists.
         values = iter(value)
         parts = [

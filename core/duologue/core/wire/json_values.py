@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
-__all__ = ["canonical", "canonical_json", "is_array", "is_object", "merged"]
+__all__ = ["canonical", "canonical_json", "is_array", "is_object", "is_tuple", "merged"]
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 #: Objects nested deeper than this are replaced, not merged.
@@ -26,6 +26,11 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
 def is_array(value: Any) -> TypeGuard[list[Any]]:
     """Whether it is a JSON array."""
     return isinstance(value, list)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """Whether it is a tuple, as arrays in events and nodes are."""
+    return isinstance(value, tuple)
 
 
 def canonical_json(value: Any) -> str:
@@ -53,7 +58,7 @@ def _canonical_field(value: Any) -> Any:
             return msgspec.Raw(canonical_json(value).encode())
         case msgspec.Struct():
             return canonical(value)
-        case tuple():
+        case _ if is_tuple(value):
             tidy = tuple(map(_canonical_field, value))
             same = all(a is b for a, b in zip(tidy, value, strict=True))
             return value if same else tidy

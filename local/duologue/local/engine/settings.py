@@ -93,7 +93,7 @@ class Settings:
             )
         self.id = session_id
         defaults = SESSION_DEFAULTS[_TRANSCRIPTION if transcribing else "realtime"]
-        self._session = defaults | {"id": session_id, "expires_at": 0}
+        self._session: dict[str, Any] = defaults | {"id": session_id, "expires_at": 0}
         self._new = True
         self.update({"type": "realtime", **changes})
         self._new = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import injector
 from .fault_file import FaultsError, load_faults
-from .injector import *  # noqa: F403
+from .injector import *
 
 __all__ = ["FaultsError", "load_faults"]
 __all__ += injector.__all__
