@@ -39,12 +39,12 @@ def measure() -> list[Row]:
 def _patches() -> list[Row]:
     sized = "patch of a delta, the largest of 100 to 10k items, 10 to 10k deltas"
     timed = "patch of a delta at 1k items"
-    if find_spec("duologue.core.views.patch") is None:
+    if find_spec("duologue.core.views.view_patch") is None:
         return [
             missing(T11_SIZE, sized, "not there"),
             missing(T11_TIME, timed, "not there"),
         ]
-    from duologue.core.views.patch import patch
+    from duologue.core.views.view_patch import patch
 
     steps = {
         "100 items": _step(grow(100), 50),

@@ -23,8 +23,8 @@ import duologue.core
 from duologue.core import store, testing
 from duologue.core.log.record import Direction
 from duologue.core.state.dedup import Window
+from duologue.core.state.id_sequence import IdSequence
 from duologue.core.state.rope import Rope
-from duologue.core.state.sequence import IdSequence
 
 __all__ = ["core_page", "function_entry", "testing_page"]
 

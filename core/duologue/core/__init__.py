@@ -17,7 +17,7 @@ from .config import SessionConfig
 from .effects import commands
 from .effects.backoff import Backoff
 from .effects.commands import Command, Reconnect, Send
-from .effects.rules import react
+from .effects.reactions import react
 from .errors import DuologueError, LogError, SnapshotError
 from .events.types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
 from .log.lines import read_log, to_line
@@ -60,8 +60,8 @@ from .selectors import (
 from .state.model import Call, Item, Problem, Response, Session, State, Usage
 from .store import Change, Cursor, Resync, Store
 from .views.json_patch import PatchError, apply
-from .views.patch import patch
 from .views.view import summary, view
+from .views.view_patch import patch
 from .wire.codec import decode, encode
 
 __all__ = [
@@ -143,6 +143,7 @@ redirect(
     {
         "accounts": "state.usage",
         "audio": "wire.audio_fields",
+        "arguments": "argument_checks",
         "beta": "wire.legacy",
         "canonical": "wire.json_values",
         "commands": "effects.commands",
@@ -154,11 +155,11 @@ redirect(
         "leniency": "wire.lenient",
         "merging": "wire.json_values",
         "notices": "views.notices",
-        "order": "state.sequence",
-        "patch": "views.patch",
+        "order": "state.id_sequence",
+        "patch": "views.view_patch",
         "phases": "state.transitions",
         "pricing": "selectors.cost",
-        "react": "effects.rules",
+        "react": "effects.reactions",
         "reconnecting": "effects.backoff",
         "record": "log",
         "reseeding": "effects.reseed",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, TracebackType
 from typing import Any, NamedTuple, Self
 
-from .arguments import require, require_function
+from .argument_checks import require, require_function
 from .events.base import Event
 from .events.local import Forgotten
 from .events.types import SessionKind

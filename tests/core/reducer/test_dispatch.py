@@ -27,8 +27,8 @@ from duologue.core.reducer.dispatch import HANDLERS
 from duologue.core.testing import Model, Script, to_records
 from duologue.core.testing.stream import Stream, direction
 from duologue.core.views.json_patch import apply
-from duologue.core.views.patch import patch
 from duologue.core.views.view import summary, view
+from duologue.core.views.view_patch import patch
 
 from ..catalogue import EVERY
 from ..strategies import EITHER, examples, hostile, legal, mixed, scripts

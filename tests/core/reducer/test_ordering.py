@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import Session, events, fold, reduce, select_transcripts
-from duologue.core.state.sequence import IdSequence
+from duologue.core.state.id_sequence import IdSequence
 
 from ..talk import Frame, Service, fold_frames, message, to_record
 

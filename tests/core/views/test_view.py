@@ -22,6 +22,7 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
+from duologue.core.state.id_sequence import IdSequence
 from duologue.core.state.model import (
     Call,
     Item,
@@ -34,7 +35,6 @@ from duologue.core.state.model import (
     Translation,
 )
 from duologue.core.state.rope import Rope
-from duologue.core.state.sequence import IdSequence
 from duologue.core.testing import Script, to_records
 from duologue.core.testing.stream import Stream
 from duologue.core.views.view import summary, view

@@ -35,7 +35,7 @@ def main() -> None:
 def _run() -> None:
     from duologue.core.errors import DuologueError
 
-    from .shared.escape import strip_controls
+    from .shared.control_characters import strip_controls
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..arguments import require
+from ..argument_checks import require
 from ..errors import LogError
 from ..events.base import Event, Malformed
 from ..events.local import Connected, Connecting, Forgotten

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from ..arguments import require
+from ..argument_checks import require
 from ..events.base import Event
 from ..events.config import RealtimeSessionConfig, TranscriptionSessionConfig
 from ..events.local import Forgotten

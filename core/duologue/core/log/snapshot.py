@@ -8,12 +8,12 @@ import msgspec
 from immutables import Map
 from msgspec.structs import asdict, astuple
 
-from ..arguments import require
+from ..argument_checks import require
 from ..errors import SnapshotError
 from ..state.dedup import Dedup, Ignored, SentEvent
+from ..state.id_sequence import IdSequence
 from ..state.model import Session, State
 from ..state.rope import Rope
-from ..state.sequence import IdSequence
 from .upgrades import upgrade_snapshot
 
 __all__ = ["VERSION", "dump", "load"]

@@ -33,7 +33,7 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
-from duologue.core.arguments import require
+from duologue.core.argument_checks import require
 from duologue.core.events import Forgotten
 from duologue.core.events.base import Malformed, Unknown
 from duologue.core.log.record import Direction, Record

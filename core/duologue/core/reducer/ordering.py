@@ -16,8 +16,8 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from duologue.core.log.record import Record
+from duologue.core.state.id_sequence import IdSequence
 from duologue.core.state.model import Item, Placement, Session
-from duologue.core.state.sequence import IdSequence
 
 from .handler import put_item
 

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 import attrs
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..events.config import RealtimeSessionConfig
 from ..prices import PRICES, Prices
 from ..state.model import Session, Usage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..state.model import Item, Session
 from .memo import memoised
 

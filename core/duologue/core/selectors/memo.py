@@ -7,7 +7,7 @@ from functools import wraps
 from operator import is_
 from typing import TypeVar
 
-from ..arguments import require_session
+from ..argument_checks import require_session
 from ..state.model import Session
 
 __all__ = ["memoised"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..events.types import SessionStatus
 from ..state.model import DtmfKey, Session
 from .calls import select_running_calls

@@ -11,7 +11,7 @@ from itertools import islice
 
 import attrs
 
-from ..arguments import of_session, require
+from ..argument_checks import of_session, require
 from ..state.model import Call, Item, Session
 from .calls import has_output
 from .items import shown_items

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..state.model import Item, Session
 from ..state.rope import Rope
 from .items import shown_items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..state.model import Response, Session
 from .memo import memoised
 

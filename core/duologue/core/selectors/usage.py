@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..state.model import Problem, RateLimit, Session, TranscriptionUsage, Usage
 
 __all__ = [

@@ -23,8 +23,8 @@ from ..events.config import (
 )
 from ..events.types import SessionKind, SessionStatus
 from .dedup import EMPTY_DEDUP, Dedup, Ignored, SentEvent
+from .id_sequence import NO_IDS, IdSequence
 from .rope import EMPTY_ROPE, Rope
-from .sequence import NO_IDS, IdSequence
 from .usage import NO_USAGE, Problem, RateLimit, SessionUsage, TranscriptionUsage, Usage
 
 __all__ = [

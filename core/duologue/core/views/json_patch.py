@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..arguments import require
+from ..argument_checks import require
 from ..errors import DuologueError
 from ..wire.json_values import is_array, is_object
 

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from ..arguments import of_session
+from ..argument_checks import of_session
 from ..prices import Prices
 from ..selectors.cost import Cost, select_cost
 from ..selectors.items import shown_items

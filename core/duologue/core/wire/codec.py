@@ -11,7 +11,7 @@ from typing import Any, Union
 
 import msgspec
 
-from ..arguments import require
+from ..argument_checks import require
 from ..events.base import (
     ClientEvent,
     Event,

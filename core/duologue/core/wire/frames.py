@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
-from ..arguments import require
+from ..argument_checks import require
 from ..events.base import Event
 from ..log.record import Direction
 from .codec import encode

@@ -13,7 +13,7 @@ from hypothesis import given
 from rich.console import Console
 
 from duologue.adapters.cli.logs.log_playback import paced, stepped
-from duologue.adapters.cli.shared.escape import strip_controls
+from duologue.adapters.cli.shared.control_characters import strip_controls
 from duologue.core import Record, Store, read_log, to_line
 from duologue.core.testing import Stream, hostile
 from duologue.core.testing import records as streams

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from duologue.adapters.cli.logs.transcript_export import MessageEntry, transcripts
 from duologue.adapters.cli.logs.transcript_formats import as_json, as_markdown, as_text
-from duologue.adapters.cli.shared.escape import strip_controls
+from duologue.adapters.cli.shared.control_characters import strip_controls
 from duologue.core import Store, fold, select_transcripts, to_line
 from duologue.core.testing import Stream, hostile, records
 

@@ -10,7 +10,7 @@
 The annotations become the schema of the arguments, the docstring the description. A
 coroutine function runs in the event loop, any other function in a thread. Calls of one
 response run concurrently. Each output is sent as it is ready, and the next response is
-requested once, after the last output (see `duologue.core.effects.rules`). After an
+requested once, after the last output (see `duologue.core.effects.reactions`). After an
 exception, its message is the output. A call that is interrupted before its arguments
 are complete is not run.
 """

@@ -21,7 +21,7 @@ def devices(json: Json = False) -> None:
 
     from duologue.adapters.audio import can_process, list_devices
 
-    from ..shared.escape import json_line
+    from ..shared.control_characters import json_line
 
     found = list_devices()
     if json:
@@ -43,7 +43,7 @@ def devices(json: Json = False) -> None:
 def _line(device: Device) -> Text:
     from rich.text import Text
 
-    from ..shared.escape import single_line
+    from ..shared.control_characters import single_line
 
     line = Text(f"{device.index:>3} ", style="dim")
     line.append(single_line(device.name), style="not dim")

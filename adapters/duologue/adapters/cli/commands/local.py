@@ -121,7 +121,7 @@ async def _serve(
 ) -> None:
     from duologue.local import Faults, LocalService, Options, load_faults
 
-    from ..shared.escape import json_line
+    from ..shared.control_characters import json_line
     from ..shared.signals import stop_event
 
     stop = stop_event()

@@ -72,7 +72,7 @@ def say(
     text = _read(text)
     from duologue.core.errors import DuologueError
 
-    from ..shared.escape import json_line, strip_controls
+    from ..shared.control_characters import json_line, strip_controls
     from ..shared.one_turn import TurnRequest
 
     request = TurnRequest(

@@ -50,7 +50,7 @@ def token(
     from duologue.core.errors import DuologueError
     from duologue.transports import EphemeralKeys
 
-    from ..shared.escape import json_line
+    from ..shared.control_characters import json_line
     from ..shared.service import find_service
     from ..shared.session_setup import configure
 

@@ -81,7 +81,7 @@ async def _serve(
     from duologue.adapters.web import create_app
     from duologue.adapters.web.server.web_server import serving
 
-    from ..shared.escape import json_line
+    from ..shared.control_characters import json_line
     from ..shared.service import open_service
     from ..shared.signals import stop_event
 

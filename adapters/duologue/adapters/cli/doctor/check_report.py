@@ -10,7 +10,7 @@ import attrs
 from rich.console import Console
 from rich.text import Text
 
-from ..shared.escape import json_line, strip_controls
+from ..shared.control_characters import json_line, strip_controls
 
 __all__ = ["Check", "CheckReport", "fail", "ok", "warn"]
 

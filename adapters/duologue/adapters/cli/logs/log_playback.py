@@ -24,7 +24,7 @@ from duologue.core import (
 )
 from duologue.core.views.notices import notices
 
-from ..shared.escape import single_line
+from ..shared.control_characters import single_line
 from ..shared.transcript_printer import TranscriptPrinter
 
 __all__ = ["paced", "stepped"]

@@ -21,7 +21,7 @@ from duologue.core import (
 )
 from duologue.core.selectors.transcript import transcript_of
 
-from ..shared.escape import strip_controls
+from ..shared.control_characters import strip_controls
 from ..shared.session_report import model_name
 
 __all__ = ["CallEntry", "Gap", "MessageEntry", "SessionTranscript", "transcripts"]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from ..shared.escape import json_line
+from ..shared.control_characters import json_line
 from .transcript_export import CallEntry, Gap, MessageEntry, SessionTranscript
 
 __all__ = ["as_json", "as_markdown", "as_text"]

@@ -25,7 +25,7 @@ from duologue.core import (
     summary,
 )
 
-from .escape import json_line, single_line
+from .control_characters import json_line, single_line
 
 __all__ = [
     "model_name",

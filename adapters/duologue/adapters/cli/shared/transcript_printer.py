@@ -7,7 +7,7 @@ from rich.text import Text
 
 from duologue.core import Session, Transcript
 
-from .escape import single_line
+from .control_characters import single_line
 from .session_report import speaker
 
 __all__ = ["TranscriptPrinter"]

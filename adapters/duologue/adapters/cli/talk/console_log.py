@@ -8,7 +8,7 @@ from collections import deque
 
 from rich.console import Console
 
-from ..shared.escape import single_line, strip_controls
+from ..shared.control_characters import single_line, strip_controls
 
 __all__ = ["ConsoleLog"]
 

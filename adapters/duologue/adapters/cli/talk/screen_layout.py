@@ -29,7 +29,7 @@ from duologue.core import (
     select_turn,
 )
 
-from ..shared.escape import single_line
+from ..shared.control_characters import single_line
 from ..shared.session_report import model_name, speaker, usage_text, words_of
 
 __all__ = ["QUIETEST_DBFS", "PanelState", "ScreenState", "draw", "grid"]

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from immutables import Map
 
-from ..arguments import require_session
+from ..argument_checks import require_session
 from ..log.record import Record
 from ..state.model import Call, Conversation, Item, Responses, Session, Translation
 from ..state.rope import Rope

@@ -15,6 +15,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from duologue.core import Record, Session, Store, fold
+from duologue.core.state.id_sequence import IdSequence
 from duologue.core.state.model import (
     Activity,
     Call,
@@ -38,11 +39,10 @@ from duologue.core.state.model import (
     Usage,
 )
 from duologue.core.state.rope import Rope
-from duologue.core.state.sequence import IdSequence
 from duologue.core.testing.stream import Stream
 from duologue.core.views.json_patch import apply
-from duologue.core.views.patch import Operation, patch
 from duologue.core.views.view import view
+from duologue.core.views.view_patch import Operation, patch
 
 from ..strategies import enough, examples
 from ..talk import Service, to_record, to_records

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from duologue.core.state import sequence as module
-from duologue.core.state.sequence import NO_IDS, IdSequence
+from duologue.core.state import id_sequence as module
+from duologue.core.state.id_sequence import NO_IDS, IdSequence
 
 
 class OrderMachine(RuleBasedStateMachine):

@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.adapters.cli.shared.escape import json_line, single_line, strip_controls
+from duologue.adapters.cli.shared.control_characters import (
+    json_line,
+    single_line,
+    strip_controls,
+)
 
 #: Unicode's Bidi_Control.
 BIDI = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F))} | {
