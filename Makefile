@@ -1,5 +1,5 @@
 # Two commands do everything: `make run` talks, `make test` checks.
-# Each installs what it needs first; `make help` lists the rest.
+# Each installs its requirements first; `make help` lists the rest.
 
 VENV := .venv/bin
 
@@ -22,29 +22,29 @@ setup-test:
 	@scripts/setup.sh browser
 	@scripts/node.sh
 
-run: demo ## the spoken turn of `make demo`; then, on a terminal, the web page
+run: demo ## the spoken turn of `make demo`; then the web page, on a terminal
 	@if [ -t 0 ] && [ -t 1 ]; then $(VENV)/duologue web --local; fi
 
-demo: setup-run ## one spoken turn with the local service, on this machine alone
+demo: setup-run ## one spoken turn with the local service, offline
 	@$(VENV)/duologue talk --local examples/question.wav \
 	    --output reply.wav --record session.jsonl
 
-check: setup-test ## style, types, floors and the reference
+check: setup-test ## style, types, layers, the rules of the house and the reference
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy
 	$(VENV)/pyright
 	$(VENV)/lint-imports --no-logo
+	$(VENV)/python tests/packaging/house_rules.py
 	$(VENV)/python scripts/reference.py --check
 
 test: check ## every check, then the tests: first in parallel, then in real time
 	$(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime and not deep"
 	$(VENV)/pytest -m "realtime and not deep"
 
-# The core is measured by its own tests, so that a test elsewhere covers nothing, and
-# each module by the test module of its name; with as many examples as in `make test`,
-# because measuring makes it slower.
-test-deep: setup-test check ## all tests with many more examples, and core's coverage
+# Only tests/core measures the core, each module by its own test module, with as many
+# examples as in `make test`, because coverage makes tests slower.
+test-deep: setup-test check ## all tests with more examples, and the core's coverage
 	$(VENV)/python scripts/own_coverage.py --fail-under $(CORE_COVERAGE)
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime"
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -m realtime
@@ -55,7 +55,7 @@ bench: setup-test ## measure, and print the figures
 docs: setup-test ## write docs/reference/ from the code
 	$(VENV)/python scripts/reference.py
 
-clean: ## remove what the other targets made
+clean: ## remove generated files
 	rm -rf .venv .wheels .coverage* .hypothesis .import_linter_cache .mypy_cache \
 	    .pytest_cache .ruff_cache tests/conformance/node/node_modules build dist \
 	    reply.wav session.jsonl

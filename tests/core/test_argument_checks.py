@@ -93,7 +93,7 @@ def drain(lines: Any) -> None:
         (apply, ({}, "x"), "apply: each operation must be Mapping, not str"),
         (read_log, (Path("x"),), "read_log takes the lines of a log"),
         (read_log, ("x",), "read_log takes the lines of a log"),
-        (read_log, (None,), "read_log: what it reads must be Iterable, not None"),
+        (read_log, (None,), "read_log: the lines must be Iterable, not None"),
         (
             partial(read_log, session=NUMBER),
             ([],),

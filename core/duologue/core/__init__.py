@@ -142,8 +142,8 @@ redirect(
     __name__,
     {
         "accounts": "state.usage",
-        "audio": "wire.audio_fields",
         "arguments": "argument_checks",
+        "audio": "wire.audio_fields",
         "beta": "wire.legacy",
         "canonical": "wire.json_values",
         "commands": "effects.commands",
