@@ -37,15 +37,15 @@ __all__ = [
 Subscriber = Callable[[State, Record, State], None]
 #: Folds a record and returns the state after it.
 Dispatch = Callable[[Record], State]
-#: Called once with the store and the next dispatch function; returns the one to use,
-#: which may drop a record or pass on another one instead.
+#: Called once with the store and the next dispatch function; returns a function that
+#: wraps it. The wrapper may drop a record or pass on a different one.
 Middleware = Callable[["Store", Dispatch], Dispatch]
 
-#: The slices of a session that can be subscribed to: the names of its nodes.
+#: The names of the nodes of a session. A subscription can be limited to one of them.
 SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
 #: The slices of version 0.1 with their new names.
 _RENAMED = {"ledger": "'usage' and 'problems'", "tally": "'dedup'"}
-#: Errors of subscribers to keep.
+#: Maximum length of `Store.failures`.
 _KEPT = 100
 
 
@@ -70,14 +70,17 @@ class Resync(NamedTuple):
 class Store:
     """Holds the state, folds records into it and notifies subscribers.
 
-    A subscriber is called with the state before, the record and the state after: first
-    the subscribers of all sessions, then those of the record's session; those of the
-    same slice in the order of subscription. If one raises an `Exception`, it is added
-    to `failures` and the others are still called. A `BaseException` (an interrupt, a
-    cancellation) is raised from `dispatch` after all of them were called. A subscriber
-    may dispatch: it gets the new state at once, and the subscribers are notified after
-    the current record, so that all see the same order. Raises TypeError for a state or
-    middleware of another type.
+    A subscriber is called with the state before, the record and the state after.
+    Subscribers to all sessions are called first, then subscribers to the record's
+    session; those to the same slice are called in the order of subscription.
+
+    If a subscriber raises an `Exception`, it is added to `failures` and the others are
+    still called. A `BaseException` (an interrupt, a cancellation) is raised from
+    `dispatch` after all subscribers were called. A subscriber may call `dispatch`: the
+    call returns the new state at once, but subscribers are notified of the new record
+    only after the current one, so that all of them see the same order.
+
+    Raises TypeError for a state or middleware of another type.
     """
 
     def __init__(
@@ -95,12 +98,12 @@ class Store:
         }
         #: By session and slice, None for all; in the order of subscription.
         self._subscribers: dict[_Scope, dict[_Subscription, None]] = {}
-        #: The subscribers of each session by slice, until one is added or removed.
+        #: A cache of `_subscribers_of`, cleared when one is added or removed.
         self._due: dict[str, _Due] = {}
         self._pending: deque[tuple[State, Record, State]] = deque()
         self._is_notifying = False
         self._folded: Record | None = None
-        #: Errors that subscribers raised, the last hundred.
+        #: The last hundred errors that subscribers raised.
         self.failures: deque[BaseException] = deque(maxlen=_KEPT)
         self._dispatch: Dispatch = self._apply
         for wrap in reversed(middleware):
@@ -116,7 +119,7 @@ class Store:
         return self._state.sessions.get(session_id)
 
     def dispatch(self, record: Record) -> State:
-        """Fold one record; the state after it. Raises TypeError for another type."""
+        """Fold one record; return the new state. Raises TypeError for another type."""
         if record.__class__ is not Record:
             require(record, Record, "dispatch: the record", "; `feed` takes frames")
         return self._dispatch(record)
@@ -137,12 +140,12 @@ class Store:
         ``at`` is seconds since the Unix epoch. It must not decrease within a session,
         otherwise latencies are wrong. A frame takes effect only in its own direction:
         local facts (``duologue.…``) with ``dir="local"``, client events with
-        ``dir="out"``, all others with ``dir="in"``; else it is only counted.
+        ``dir="out"``, all others with ``dir="in"``. Otherwise it is only counted.
 
-        If a middleware passes on another record, that one is returned: log that one. If
-        a middleware drops it, ``state`` stays the same object. Raises TypeError for a
-        frame or an argument of another type, ValueError for a frame that cannot be JSON
-        and for an argument that a log cannot hold.
+        If a middleware passes on a different record, `feed` returns that record, which
+        is the one to log. If a middleware drops the record, ``state`` stays the same
+        object. Raises TypeError for a frame or an argument of another type, ValueError
+        for a frame that cannot be JSON and for an argument that a log cannot hold.
         """
         data = frame if isinstance(frame, bytes) else as_bytes(frame)
         if (
@@ -154,7 +157,7 @@ class Store:
             or epoch < 0
             or src is not None
         ):
-            # An unusual value, valid or not: the complete checks are slow.
+            # An unusual value, valid or not, needs the complete checks; they are slow.
             check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
         session = self._state.sessions.get(session_id)
@@ -175,10 +178,10 @@ class Store:
     ) -> Callable[[], None]:
         """Call ``callback`` after every record, of one session or of all.
 
-        With a ``slice`` (one of `SLICES`), only after records that changed this node of
-        their session; a new or removed session changes all its nodes. Returns the
-        function that unsubscribes. Raises ValueError for an unknown slice, TypeError
-        if ``callback`` cannot be called or is a coroutine function.
+        With a ``slice`` (one of `SLICES`), it is called only after records that changed
+        this node of their session; a new or removed session changes all its nodes.
+        Returns the function that unsubscribes. Raises ValueError for an unknown slice,
+        TypeError if ``callback`` cannot be called or is a coroutine function.
         """
         require_function(callback, "subscribe: the callback")
         require(session, (str, NoneType), "subscribe: the id of a session")
@@ -236,7 +239,7 @@ class Store:
         return after
 
     def _notify_pending(self) -> None:
-        """Notify of the changes that were dispatched meanwhile."""
+        """Notify subscribers of the changes dispatched during a notification."""
         self._is_notifying = True
         try:
             while self._pending:
@@ -250,7 +253,7 @@ class Store:
             self._due.pop(session_id, None)
 
     def _notify(self, before: State, record: Record, after: State) -> None:
-        """Call the subscribers of this change; then raise a `BaseException` of one."""
+        """Call all subscribers; then raise the first `BaseException` of theirs."""
         raised: BaseException | None = None
         session_id = record.session
         due = self._due.get(session_id)
@@ -281,7 +284,7 @@ class Store:
 
 
 class _Subscription:
-    """A callback, which is replaced at the end of the subscription."""
+    """A callback. Unsubscribing replaces it with `_ended`."""
 
     __slots__ = ("call",)
 
@@ -290,7 +293,7 @@ class _Subscription:
 
 
 def _ended(before: State, record: Record, after: State) -> None:
-    """The callback of a subscription that has ended."""
+    """The callback of an ended subscription: does nothing."""
 
 
 #: A session and a slice, None for all.
@@ -308,9 +311,10 @@ class Cursor:
             for change in cursor:       # the changes so far; repeat for later ones
                 ...
 
-    If more changes wait than the limit, all are dropped and the next pull returns a
-    `Resync` with the state at that time; no change is skipped without one. The cursor
-    collects changes until it is closed. A limit below 1 raises ValueError.
+    If more than ``limit`` changes are waiting, all are dropped, and the next `pull`
+    returns a `Resync` with the state at the time of the pull. No change is dropped
+    without a `Resync`. The cursor collects changes until it is closed. A limit below 1
+    raises ValueError.
     """
 
     def __init__(
@@ -333,7 +337,7 @@ class Cursor:
         return self._waiting.popleft() if self._waiting else None
 
     def __iter__(self) -> Iterator[Change | Resync]:
-        """All waiting changes, those that arrive during the iteration included."""
+        """The waiting changes, including those that arrive during the iteration."""
         while (next_one := self.pull()) is not None:
             yield next_one
 

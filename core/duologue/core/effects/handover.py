@@ -1,8 +1,9 @@
 """Hand-over: move a session to a new connection before the current one expires.
 
-Between two turns if there is time, at the last moment in any case; `duologue.tick`
-tells the time. `Reconnect` is returned when the condition becomes true, and again after
-each turn, until a `duologue.connecting` is recorded.
+A hand-over takes place between two turns if there is time, otherwise at the last
+moment. The current time is that of the last `duologue.tick`. `hand_over` yields a
+`Reconnect` when the connection must be replaced, and again after each turn, until a
+`duologue.connecting` is recorded.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def _reason(session: Session) -> str | None:
 def may_hand_over(session: Session) -> bool:
     """Whether a hand-over that has begun can be completed now.
 
-    It cannot during a turn that began while the new connection was made, unless the
-    current connection is about to expire.
+    A turn may have begun while the new connection was being made. It delays the
+    hand-over, unless the current connection is about to expire.
     """
     return _expires_within(session, HAND_OVER_DEADLINE) or _is_quiet(session)
 

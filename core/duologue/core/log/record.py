@@ -1,6 +1,6 @@
-"""One thing that happened to a session: a frame received, a frame sent, a local fact.
+"""A record: a frame that a session received or sent, or a local fact.
 
-The records of a session have one order, and the state is their fold.
+The records of a session are in one order; folding them in this order gives its state.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ Direction = Literal["in", "out", "local"]
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One event of one session, with its place in the order.
 
-    ``seq`` counts from 1 in its log. ``at`` is the time in seconds since the Unix
-    epoch, never decreasing in a session, None if an old log has no times. ``epoch`` is
-    the connection of the session, from 0. ``src`` is the source of the record if that
-    is not the session's own channel. ``frame`` is the original bytes of the event, and
-    ``audio_bytes`` the size of the decoded audio in them, also if the log left it out.
+    ``seq`` is the sequence number in the log, from 1. ``at`` is the time in seconds
+    since the Unix epoch; it never decreases in a session, and is None if an old log has
+    no times. ``epoch`` is the number of the connection, from 0. ``src`` is the source
+    of the record, None for the session's own channel. ``frame`` is the original bytes
+    of the event. ``audio_bytes`` is the size in bytes of its decoded audio, even if the
+    log omits the audio.
     """
 
     seq: int
@@ -72,16 +73,16 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 _FRAME = " (nor bytes); `Store.feed` takes mappings and events too"
-#: The configuration was null: it confirms nothing.
+#: The decoded form of a null configuration, which does not show the kind.
 _EMPTY = (RealtimeSessionConfig(), TranscriptionSessionConfig())
 
 
 def kind_after(kind: SessionKind, record: Record) -> SessionKind:
     """The kind of a session after a record, equal to `Connection.kind`.
 
-    The kind decides the class of an event type that translations share with other
-    sessions. The service reports it; a forgotten session can begin again as another
-    kind.
+    Translations share some event types with other sessions; the kind decides to which
+    class such an event is decoded. The service reports the kind. A forgotten session
+    can begin again as another kind.
     """
     event = record.event
     if record.dir == "local":

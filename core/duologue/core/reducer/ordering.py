@@ -5,9 +5,9 @@
 * ``previous_item_id`` in ``added`` and ``committed`` places an item, once.
 * If the predecessor is unknown, the item is an orphan: it moves behind the predecessor
   when that arrives.
-* A null predecessor means the front of the items of this connection, unless this is
-  impossible: then the order of arrival holds.
-* A deleted item keeps its place, because its successors are placed behind it.
+* A null predecessor places an item in front of the items of this connection, unless
+  it carries no information: then the item stays in order of arrival.
+* A deleted item keeps its place, because other items may name it as their predecessor.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def ensure_item(
 
 
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
-    """The session with an item behind its predecessor.
+    """The session with an item placed behind its predecessor.
 
-    The first placement counts: a later copy of a placed item changes nothing.
+    Only the first placement counts: a later copy of a placed item changes nothing.
     """
     session = _ensure_listed(session, item_id)
     item = session.items[item_id]
@@ -72,10 +72,11 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
 
 
 def _is_meaningless_null(session: Session, item: Item) -> bool:
-    """Whether a null predecessor does not mean the front.
+    """Whether the null predecessor of an item carries no information.
 
-    Only a client can create an item in front of others. If a spoken item or a reply
-    behind other items has a null predecessor, the service never sends predecessors.
+    Only a client can create an item in front of others. If a spoken item or a reply has
+    a null predecessor although it follows other items, the service never sends
+    predecessors, and null does not mean the front.
     """
     conversation = session.conversation
     before = conversation.order.before(item.id)
@@ -83,7 +84,7 @@ def _is_meaningless_null(session: Session, item: Item) -> bool:
         return False
     ahead = session.items[before].placement
     if not ahead.placed:
-        # A finished reply that is not placed yet: the service places no items.
+        # If a finished reply is still not placed, the service sends no predecessors.
         reply = session.response(ahead.response_id)
         return reply is not None and reply.status != "in_progress"
     if item.placement.response_id is not None or item.status == "in_progress":
@@ -95,8 +96,8 @@ def _is_meaningless_null(session: Session, item: Item) -> bool:
 def remove_unplaced(session: Session, item_ids: tuple[str, ...]) -> Session:
     """The session without these items in its order, except for placed ones.
 
-    They were listed before ``response.created`` said that their response is out of
-    band.
+    They were added to the order before ``response.created`` showed that their response
+    is out of band.
     """
     conversation = session.conversation
     loose = tuple(
@@ -125,7 +126,7 @@ def remove_unplaced(session: Session, item_ids: tuple[str, ...]) -> Session:
 def _moved_mark(
     order: IdSequence, mark: str | None, gone: tuple[str, ...]
 ) -> str | None:
-    """A mark in the order, moved to the next item before the removed ones."""
+    """The marked item; if it is removed, the last remaining item before it."""
     while mark is not None and mark in gone:
         mark = order.before(mark)
     return mark
@@ -137,7 +138,7 @@ def _is_out_of_band(session: Session, response_id: str | None) -> bool:
 
 
 def _ensure_listed(session: Session, item_id: str) -> Session:
-    """The session with an out-of-band item in the order: the service has placed it."""
+    """The session with an out-of-band item in the order, because it is now placed."""
     if not _is_out_of_band(session, session.items[item_id].placement.response_id):
         return session
     if item_id in session.conversation.order:
@@ -156,12 +157,12 @@ def _add_orphan(session: Session, item_id: str, previous: str) -> Session:
 
 
 def _move(session: Session, item_id: str, previous: str | None) -> Session:
-    """The session with an item, and the items that follow it by their links, moved."""
+    """The session with an item, and the items linked behind it, moved."""
     conversation = session.conversation
     after = previous
     if previous is None or _is_older(session, previous, item_id):
-        # Items of a connection follow all items of earlier connections, although the
-        # service knows only some of those.
+        # The service may know only some items of earlier connections, but the items of
+        # a connection follow all of them.
         after = conversation.epoch_boundary
     if after == item_id or conversation.order.follows(item_id, after):
         return session
@@ -171,7 +172,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         return session
     order = conversation.order
     if block[-1] == order.last and after is not None and after not in order:
-        # The predecessor is out of band, so the item belongs at the end: it is there.
+        # The predecessor is out of band, so the item belongs at the end, where it is.
         return session
     boundary = conversation.epoch_boundary
     if boundary in block:
@@ -183,7 +184,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
 
 
 def _is_of_earlier_epoch(session: Session, item_id: str) -> bool:
-    """Whether an item belongs to an earlier connection than the present one."""
+    """Whether an item belongs to an earlier connection than the current one."""
     return session.items[item_id].placement.epoch < session.connection.epoch
 
 
@@ -194,7 +195,7 @@ def _is_older(session: Session, item_id: str, than: str) -> bool:
 
 
 def _block(session: Session, item_id: str) -> tuple[str, ...]:
-    """The item and the items directly behind it that are linked to it."""
+    """The item, and the items directly behind it whose predecessor is in the block."""
     block = [item_id]
     members = {item_id}
     for follower in session.conversation.order.after(item_id):
@@ -209,7 +210,7 @@ def _block(session: Session, item_id: str) -> tuple[str, ...]:
 def _list(session: Session, item_id: str) -> Session:
     """The session with a new item in the order: at the end, or before its orphans.
 
-    A chain that arrives backwards therefore moves no items.
+    If a chain arrives in reverse order, its items therefore need not be moved.
     """
     conversation = session.conversation
     order = conversation.order

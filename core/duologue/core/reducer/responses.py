@@ -1,4 +1,4 @@
-"""Responses: their life, their output items, and text as it arrives."""
+"""Responses: their status, their output items, and the deltas of text and audio."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FINAL = ("completed", "cancelled", "failed", "incomplete")
 def _end(
     session: Session, response_id: str, trigger: str, reason: str | None
 ) -> Session:
-    """The session with a response that has ended and is no longer active."""
+    """The session after a response has ended; it is no longer active."""
     responses = session.responses
     response = responses.by_id[response_id]
     status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
@@ -53,7 +53,7 @@ def _end(
 
 
 def _finish_items(session: Session, response_id: str, at: float | None) -> Session:
-    """The session with every item of an ended response finished, and every part.
+    """The session with all items of an ended response finished and all parts closed.
 
     An item that ``response.done`` does not list takes the status of the response.
     """
@@ -74,9 +74,9 @@ def _finish_items(session: Session, response_id: str, at: float | None) -> Sessi
 def abandon_responses(
     session: Session, epoch: int, at: float | None, playing: str | None = None
 ) -> Session:
-    """The session with the active responses of a lost connection ended.
+    """The session after the responses in progress on a lost connection have ended.
 
-    Their items keep the text that arrived, and are incomplete. Their audio, and that of
+    Their items are incomplete and keep the text that arrived. Their audio, and that of
     the ``playing`` response, is cut off at the time of the loss.
     """
     for response_id in session.responses.order:
@@ -110,14 +110,14 @@ def _on_created(
     activity = session.activity
     if activity.unanswered_item is None:
         return session
-    # The next response does not answer this turn of the user.
+    # This response answers the user's turn; a later response does not.
     return put_activity(session, replace(activity, unanswered_item=None))
 
 
 def _announce(
     session: Session, wire: events.RealtimeResponse, at: float | None, epoch: int
 ) -> Session:
-    """The session with a response that ``created`` or ``done`` names first."""
+    """The session with a response at its first ``created`` or ``done``."""
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
@@ -186,7 +186,7 @@ def _merge_part(session: Session, event: Any, record: Record, *, done: bool) -> 
     if shown is item:
         return session
     session = put_item(session, shown)
-    # A part can arrive with its first text.
+    # The part may already contain text.
     if not any(part.text for part in shown.parts):
         return session
     return _set_first_text(session, event.response_id, record)
@@ -220,7 +220,7 @@ def _set_first_text(session: Session, response_id: str, record: Record) -> Sessi
 def _on_audio_delta(
     session: Session, event: events.ResponseOutputAudioDelta, record: Record
 ) -> Session:
-    """Count the bytes of audio, which give its duration; the audio is not kept."""
+    """Count the bytes of audio, from which its duration follows; keep no audio."""
     session = ensure_output(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
@@ -263,7 +263,7 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
     if not wire.id or (known is not None and known.status in _FINAL):
         return session
     if known is None or not known.announced:
-        # There may be no ``response.created``, if the interruption was faster.
+        # After an early interruption there may be no ``response.created``.
         session = _announce(session, wire, None, record.epoch)
         if wire.conversation_id is not None:
             session = clear_in_flight(session)
@@ -293,9 +293,9 @@ def _reason(wire: events.RealtimeResponse) -> str | None:
 def _report_failure(
     session: Session, wire: events.RealtimeResponse, at: float | None
 ) -> Session:
-    """The session with the problem of a response that did not complete.
+    """The session with a problem added if the response failed or is incomplete.
 
-    The service sends no ``error`` event for it, for example at a rate limit.
+    The service sends no ``error`` event in these cases, for example at a rate limit.
     """
     response = session.responses.by_id[wire.id or ""]
     kind = _PROBLEMS.get(response.status)

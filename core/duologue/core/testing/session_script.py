@@ -1,8 +1,8 @@
-"""Whole sessions, written turn by turn, with the transcript that they must have.
+"""Complete sessions, planned turn by turn, with their expected transcripts.
 
 A `Turn` is a plan: who speaks, when the transcription arrives, how the model answers,
-how the turn ends. `script` plays plans through a `Service`, in the orders of events
-that real services use.
+how the turn ends. `script` turns plans into the frames of a `Service`, in the orders of
+events that real services use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS", "Line", "Script", "Turn", "sc
 TRANSCRIPTS = ("within", "early", "before", "late", "failed", "never")
 #: How the answer ends.
 ENDS = ("completed", "cancelled", "truncated", "incomplete", "failed")
-#: The result of an MCP server.
+#: The result of the call to an MCP server; empty if there is none.
 MCP = ("", "completed", "failed", "approval")
 
 
@@ -28,22 +28,22 @@ MCP = ("", "completed", "failed", "approval")
 class Turn:
     """The plan of one turn.
 
-    ``user`` and ``reply`` are texts in chunks; ``calls`` the arguments of function
-    calls, in chunks, that the model makes in parallel before it answers; ``aside`` is
-    the text of an out-of-band response in between.
+    ``user`` and ``reply`` are texts in chunks. ``calls`` are the arguments, in chunks,
+    of function calls that the model makes in parallel before it answers. ``aside`` is
+    the text of an out-of-band response that begins before the answer and ends after it.
 
     * ``transcript``, when the transcription arrives: ``within`` the answer, ``early``
       (during the speech), ``before`` the answer, ``late`` (after the next turn),
       ``failed``, ``never``
     * ``end``, how the answer ends: ``completed``, ``cancelled``, ``truncated``,
       ``incomplete``, ``failed``
-    * ``mcp``, the result of an MCP server: ``""``, ``completed``, ``failed``,
-      ``approval``
+    * ``mcp``, the result of the call to an MCP server: ``""`` (no call),
+      ``completed``, ``failed``, ``approval``
     * ``events``, other events at the end: ``deleted_first``, ``deleted_last``,
       ``reconnected``, ``cleared``, ``retrieved``, ``rate_limits``, ``error``, ``dtmf``,
       ``timeout``, ``system``, ``set_up``
 
-    Raises ValueError for any other value of these four.
+    Raises ValueError for an unknown value of one of these four fields.
 
     >>> plan = Turn(user=("what ", "time?"), reply=("Three.",), end="truncated")
     >>> [line.text for line in script([plan]).lines]
@@ -123,16 +123,16 @@ def script(plan: Iterable[Turn], prefix: str = "") -> Script:
 
 
 class _Stage:
-    """A session in the making: its service, and the events that are still due."""
+    """A session under construction: its service, and the events that are still due."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.lines: list[Line] = []
-        #: The items of the conversation with their text.
+        #: The items that are not deleted, with their text.
         self.standing: dict[str, Line] = {}
         #: Transcriptions that are still due.
         self.late: list[Callable[[], None]] = []
-        #: The item of a user who has begun the next turn by an interruption.
+        #: The user's item of the next turn, if an interruption has begun it.
         self.reserved: str | None = None
 
     def connect(self) -> None:
@@ -144,14 +144,14 @@ class _Stage:
         service.send("session.updated", session={"type": "realtime", "tools": []})
 
     def play(self, turn: Turn, following: Turn | None) -> None:
-        """One turn, from the speech of the user to the events after the answer."""
+        """Write one turn, from the user's speech to the events after the answer."""
         earlier, self.late = self.late, []
         user = self._user(turn)
         after = self._answer(turn, following, user)
         for write in (*after, *earlier):
             write()
         for name in turn.events:
-            # These would end or clear the speech of the user.
+            # While the user speaks, these would end or clear the speech.
             if self.reserved is None or name not in _WHILE_SILENT:
                 ASIDES[name](self)
 
@@ -197,7 +197,7 @@ class _Stage:
     def _answer(
         self, turn: Turn, following: Turn | None, user: str
     ) -> list[Callable[[], None]]:
-        """The answer; returns the functions that write later events."""
+        """Write the answer; return the functions that write later events."""
         service = self.service
         aside = self._begin_aside(turn)
         if turn.calls:
@@ -299,7 +299,7 @@ class _Stage:
     # --- Other events -------------------------------------------------------------
 
     def delete(self, item_id: str) -> None:
-        """Delete an item. Its transcription may still arrive, and is ignored."""
+        """Delete an item. Its transcription may still arrive; the state ignores it."""
         service = self.service
         service.note("conversation.item.delete", item_id=item_id)
         service.send("conversation.item.deleted", item_id=item_id)
@@ -315,7 +315,7 @@ class _Stage:
             self.delete(next(reversed(self.standing)))
 
     def reconnect(self) -> None:
-        """The connection is lost; the next one gets the conversation."""
+        """The connection is lost; the conversation is re-seeded on the next one."""
         service = self.service
         self.transcribe_late()
         service.note("duologue.disconnected", code=1006, expected=False)
@@ -354,13 +354,13 @@ class _Stage:
         self.service.send("error", error={**error, "message": "no", "event_id": "me_1"})
 
     def press(self) -> None:
-        """A telephone key, the only event without an id."""
+        """The caller presses a telephone key; this event alone has no id."""
         self.service.note(
             "input_audio_buffer.dtmf_event_received", event="5", received_at=1_000
         )
 
     def wait(self) -> None:
-        """The idle timeout makes an item of the silence."""
+        """The idle timeout expires: the silence becomes an item of the user."""
         service = self.service
         item_id = service.name("item")
         service.send(

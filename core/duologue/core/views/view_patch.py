@@ -2,8 +2,8 @@
 
 ``apply(view(before), patch(before, after)) == view(after)``. A patch is computed from
 the two states without building a view; a node that is the same object costs nothing. A
-text delta is one ``add`` to a list of chunks, whatever the length of the text and of
-the conversation.
+text delta is one ``add`` to a list of chunks, regardless of the length of the text and
+of the conversation.
 
 Finding the changed entries of a map is expensive, so the records between the two states
 narrow the search. Without records, or if they do not explain the change, the whole map
@@ -46,7 +46,7 @@ __all__ = ["Operation", "patch"]
 
 #: ``op`` (add, remove, replace), ``path`` and, but for remove, ``value``.
 Operation = dict[str, Any]
-#: The only ids that may have changed; None if any may have.
+#: The ids of items and responses that may have changed; None means that all may have.
 _Named = set[str] | None
 
 
@@ -54,7 +54,7 @@ def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
     """The operations from the view of ``before`` to that of ``after``.
 
     ``records`` are all records of this session between the two. They are optional; with
-    them the cost depends on the size of the change alone. Raises TypeError unless both
+    them, the cost depends only on the size of the change. Raises TypeError unless both
     arguments are sessions.
     """
     if before.__class__ is not Session or after.__class__ is not Session:
@@ -83,8 +83,8 @@ def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
 def _delta(before: Session, after: Session, record: Record) -> list[Operation] | None:
     """The patch of a text or audio delta; None if the record changed anything else.
 
-    A fast path for the most frequent events: T11 in `benchmarks/` is 13 times faster
-    with it. The property tests compare it with the general path.
+    A fast path for the most frequent events: benchmark T11 in `benchmarks/` is 13 times
+    faster with it. The property tests compare its result with that of the general path.
     """
     item_id = item_id_of(record.event)
     old, new = before.item(item_id), after.item(item_id)
@@ -127,10 +127,10 @@ def _delta(before: Session, after: Session, record: Record) -> list[Operation] |
 
 
 def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named:
-    """The items and responses that records may have changed; None if that may be any.
+    """The ids of the items and responses that these records may have changed.
 
-    That is so if these are not all records between the two states, or if a record names
-    no item and no response.
+    None, which means that all may have changed, if these are not all records between
+    the two states, or if a record names neither an item nor a response.
     """
     if not records or after.dedup.events - before.dedup.events != len(records):
         return None
@@ -141,7 +141,7 @@ def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named
             return None
         about |= ids
         for item in items_of(record.event):
-            # An output concerns its call, also before and after it is an item.
+            # An output changes its call, even if only one state has it as an item.
             keys = call_keys(item)
             about.add(item.id)
             about.update(*(_linked_calls(session, keys) for session in (before, after)))
@@ -152,7 +152,7 @@ def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named
 
 
 def _linked(session: Session, key: str | None) -> Iterator[str | None]:
-    """The items and the response that belong to a response or an item."""
+    """The items of the response with this id; or the items and response of the item."""
     response = session.response(key)
     if response is not None:
         for item_id in response.item_ids:
@@ -160,13 +160,13 @@ def _linked(session: Session, key: str | None) -> Iterator[str | None]:
             yield from _call_items(session, session.items.get(item_id))
     item = session.item(key)
     if item is not None:
-        # The playback of an item can end the turn of its response.
+        # The playback of an item can change the times of its response.
         yield item.placement.response_id
         yield from _call_items(session, item)
 
 
 def _call_items(session: Session, item: Item | None) -> Iterator[str | None]:
-    """The items that answer an item, or that it answers."""
+    """The ids of the items that answer this item, or that it answers."""
     if item is not None and item.call is not None:
         call = item.call
         request = None if call.mcp is None else call.mcp.approval_request_id
@@ -175,7 +175,7 @@ def _call_items(session: Session, item: Item | None) -> Iterator[str | None]:
 
 
 def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str | None]:
-    """The items of the calls and requests with these keys."""
+    """The ids of the calls and approval requests with these keys, and their answers."""
     for key in keys:
         link = session.conversation.calls.get(key or "")
         if link is not None:
@@ -186,8 +186,8 @@ def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str 
 def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list[str]:
     """The keys whose values differ, sorted.
 
-    The ``named`` keys suffice if one of them differs and they explain the number of
-    keys.
+    Only the ``named`` keys are compared, unless none of them differs or they do not
+    account for the difference in size: then all keys are.
     """
     if before is after:
         return []
@@ -212,7 +212,7 @@ def _conversation(before: Session, after: Session, named: _Named) -> list[Operat
             operations.append(_op("add", path, item_view(new)))
         elif old is not None:
             operations.append(_remove(path))
-        # An item that was deleted can change the shown order, but not `order`.
+        # Deleting an item changes the order in the view, but not `order` in the state.
         reappeared |= (old is None) is not (new is None) and item_id in before.items
     if reappeared or before.conversation is not after.conversation:
         operations += _order(before, after, reappeared)
@@ -250,7 +250,7 @@ def _order(before: Session, after: Session, reappeared: bool) -> list[Operation]
 
 
 def _item(path: str, old: Item, new: Item) -> Iterator[Operation]:
-    """A changed item, field by field, because its text may be long."""
+    """The operations of a changed item, by field, because its text may be long."""
     for index in reversed(range(len(new.parts), len(old.parts))):
         yield _remove(f"{path}/parts/{index}")
     for index, part in enumerate(new.parts):
@@ -332,13 +332,13 @@ def _staying(old: list[str], new: list[str]) -> set[str]:
 
 
 def _value(path: str, old: Any, new: Any) -> list[Operation]:
-    """From one JSON value to another, by steps or as a whole, whichever is shorter."""
+    """The operations from one JSON value to another: steps, or one replacement."""
     if _same(old, new):
         return []
     if is_object(old) and is_object(new):
         return _shorter(list(_fields(path, old, new)), path, new)
     if is_array(old) and is_array(new):
-        # Values are added at the end; if only the last are kept, the first go.
+        # Lists grow at the end; a list with a maximum length loses its first values.
         ends = (new[: len(old) - at] for at in range(len(old) + 1))
         gone = next(at for at, end in enumerate(ends) if _same(end, old[at:]))
         steps = [_remove(f"{path}/0") for _ in range(gone)]

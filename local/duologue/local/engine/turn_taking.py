@@ -1,7 +1,7 @@
-"""Turn-taking in one session: audio becomes items, items get responses.
+"""Turn-taking in one session: audio becomes items, and items are answered.
 
 `TurnTaking` holds the state of a session and the operations that audio, client events
-and timeouts trigger. `Engine` adds its interface to the driver.
+and timeouts trigger. `Engine` adds the interface for the driver.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class TurnTaking:
         self._to_16k = to_16k
         self._resampling = resampling
         self._turns: TurnDetector | None = None
-        #: The item of the speech that is not committed yet.
+        #: The id of the item of the speech in progress, which is not committed yet.
         self._open_item: str | None = None
-        #: The item of a turn whose response has not begun.
+        #: The id of the committed item whose response has not begun.
         self._unanswered: str | None = None
         self._input = InputBuffer(resampling)
         self._idle = IdleTimeout(self.outbox, self.responses, self.output)
@@ -80,12 +80,12 @@ class TurnTaking:
         self._now = 0.0
 
     def append(self, data: bytes, at: float) -> None:
-        """Take the user's audio, in the session's input format."""
+        """Process the user's audio, in the session's input format."""
         self._process(self._input.samples(data, self.settings.input_format))
         self.tick(at)
 
     def tick(self, at: float) -> None:
-        """Do everything that is due; also called after every input."""
+        """Do everything that is due at this time; also called after every input."""
         self._now = max(self._now, at)
         if self._expiry.check(self._now):
             return
@@ -103,12 +103,12 @@ class TurnTaking:
             self.respond({})
 
     def reserve(self, settings: Settings) -> None:
-        """Reserve or release listening capacity. Raises `Refusal` if there is none."""
+        """Reserve or release capacity to listen. Raises `Refusal` if there is none."""
         if not self._listen(settings.listens):
             raise Refusal(
                 "rate_limit_exceeded",
-                "This service listens to as many sessions as it can; close one, or "
-                "turn off turn detection and transcription in this one.",
+                "This service has no capacity to listen to another session; close one, "
+                "or turn off turn detection and transcription in this one.",
             )
 
     def commit(self) -> Iterator[None]:
@@ -121,7 +121,7 @@ class TurnTaking:
             committed, self._open_item = self._open_item, None
             self._commit(committed)
             if speaking:
-                # The turn continues: the audio from here on belongs to another item.
+                # The user is still speaking: the audio from here on is a new item.
                 self._open_item = self.outbox.new_id("item")
                 self.transcripts.open(self._open_item)
             return
@@ -135,7 +135,7 @@ class TurnTaking:
         self._commit(item_id)
 
     def hear_item(self, item_id: str, audio: Iterable[bytes]) -> Iterator[None]:
-        """Transcribe an item's audio piece by piece; responses wait for the result."""
+        """Transcribe an item's audio, in steps; responses wait for the transcript."""
         if self._to_16k is not None:
             buffer, kind = InputBuffer(self._resampling), self.settings.input_format
             self.transcripts.open(item_id)
@@ -161,8 +161,8 @@ class TurnTaking:
     ) -> ResponseInProgress:
         """Begin a response with the session's settings and these changes.
 
-        It answers the items of ``source``, by default the conversation. Raises
-        `Refusal`.
+        Its input is the items of ``source``, by default those of the conversation.
+        Raises `Refusal`.
         """
         if self.settings.transcription_only:
             raise Refusal(
@@ -251,7 +251,7 @@ class TurnTaking:
         self._finish(item_id)
 
     def _finish(self, item_id: str) -> None:
-        """The audio of an item is complete."""
+        """Finish an item's audio: request its final transcript, count its tokens."""
         settings = self.settings
         ms = self.transcripts.commit(
             item_id, wanted=settings.transcribes, segments=settings.diarizes

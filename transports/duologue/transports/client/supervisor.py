@@ -1,8 +1,8 @@
 """Keeps a session connected: sends, receives, reconnects, and replaces a connection.
 
-All tasks of a session run in one task group. After a lost connection the supervisor
-makes another one, if that can help (the core decides). A connection that is about to
-expire is replaced while it is still open, so that nothing is lost in between.
+All tasks of a session run in one task group. After a connection is lost, the supervisor
+opens another one if the close code allows it (`is_recoverable`). A connection that is
+about to expire is replaced while it is still open, so that no event is lost.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _log = logging.getLogger("duologue")
 
 #: The normal close code: the service ended the session (RFC 6455, 7.4.1).
 _NORMAL = 1000
-#: Seconds that a new connection has for its first frame before events are sent on it.
+#: Seconds to wait for the first frame of a new connection before events are sent on it.
 _GREETING = 2.0
 
 
 @attrs.define(eq=False)
 class _Connection:
-    """One connection, and the loop's time at which it opened."""
+    """One connection, and the time of the event loop at which it opened."""
 
     transport: Transport
     epoch: int
@@ -66,11 +66,11 @@ class Supervisor:
         #: The connected successor.
         self._ready: _Connection | None = None
         self._lost_at: float | None = None
-        #: Attempts since the last steady connection, and when they began.
+        #: When the present attempts to connect began, and how many there have been.
         self._attempts_since = _now()
         self._attempts = 0
         self._reason = ""
-        #: The error with which a transport refused one of the session's own events.
+        #: The error with which a transport refused one of the session's events.
         self._refused: DuologueError | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -101,7 +101,7 @@ class Supervisor:
         await self._outbox.put(event)
 
     def flush_audio(self, response_id: str | None = None) -> None:
-        """Drop received audio that was not played yet."""
+        """Discard received audio that has not been played yet."""
         if isinstance(self.transport, Flushable):
             self.transport.flush_audio()
 
@@ -114,7 +114,10 @@ class Supervisor:
             transport.set_volume(activity.volume)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
-        """Run a task until the session ends. Returns None if it is over."""
+        """Run ``work`` as a task, cancelled at the end of the session.
+
+        Returns None if the session is over.
+        """
         if self._group is None:
             work.close()
             return None
@@ -161,11 +164,11 @@ class Supervisor:
             self._opening = None
         self._connection = _Connection(transport, 0, _now(), is_greeted=True)
         if self._closing.is_set():
-            # `close` was called in the same turn of the loop.
+            # `close` was called in the same iteration of the event loop.
             await transport.close()
 
     async def close(self) -> None:
-        """End the session. Idempotent; every caller waits for the same end."""
+        """End the session. Idempotent; every caller waits until it has ended."""
         if self._ending is None:
             name = f"close {self._records.id}"
             self._ending = asyncio.create_task(self._close(), name=name)
@@ -191,7 +194,7 @@ class Supervisor:
             self._records.end_log()
 
     async def _run(self) -> None:
-        """Supervise; an unexpected error is recorded as the end of the session."""
+        """Supervise; record an unexpected error as the reason why the session ended."""
         unexpected: str | None = "the session was interrupted"
         try:
             await self._supervise()
@@ -224,7 +227,7 @@ class Supervisor:
                     await each.transport.close()
 
     def _finish(self) -> None:
-        """End the outbox and record the events that were not sent or confirmed."""
+        """End the outbox; record a gap if events were not sent or not confirmed."""
         state = self._records.state
         unsent = len(self._outbox)
         self._outbox.end(self._not_connected())
@@ -255,14 +258,14 @@ class Supervisor:
         try:
             await self._outbox.run()
         except DuologueError as error:
-            # A transport (a replay, for example) refused an event of the session's own.
+            # The transport (a replay, for example) refused one of the session's events.
             self._records.fail(error)
             self._refused = error
             if self._connection is not None:
                 await self._connection.transport.close()
 
     async def _deliver(self, event: ev.Event) -> None:
-        """Record one event and send it; a requested change is only recorded."""
+        """Record one event and send it; a `Requested` fact is only recorded."""
         records = self._records
         if isinstance(event, ev.Requested):
             records.note(event)
@@ -280,7 +283,7 @@ class Supervisor:
     # Receiving.
 
     def _prepare(self, transport: Transport) -> None:
-        """Before a transport connects: record its own events and facts."""
+        """Called before a transport connects: record what it reports by itself."""
         if isinstance(transport, Reporting):
 
             def report(frame: str, direction: Direction) -> None:
@@ -290,7 +293,7 @@ class Supervisor:
             transport.report_to(report)
 
     def _epoch_of(self, transport: Transport) -> int:
-        """The epoch of a transport, also of one that is still connecting."""
+        """The epoch of a transport, even while it is still connecting."""
         for each in (self._connection, self._ready):
             if each is not None and each.transport is transport:
                 return each.epoch
@@ -298,7 +301,7 @@ class Supervisor:
         return self._records.epoch if is_first else self._records.epoch + 1
 
     async def _follow(self, connection: _Connection) -> None:
-        """Receive on this connection and on those after it."""
+        """Receive on this connection, and then on each of its successors."""
         following: _Connection | None = connection
         while following is not None:
             self._connection = following
@@ -307,7 +310,7 @@ class Supervisor:
             following = await self._after(following, end)
 
     async def _receive(self, connection: _Connection) -> ev.Disconnected:
-        """Record received frames until the connection ends; return its end."""
+        """Record received frames until the connection ends; return how it ended."""
         transport = connection.transport
         src = transport.src if isinstance(transport, Sourced) else None
         try:
@@ -315,7 +318,7 @@ class Supervisor:
                 self._records.feed(frame, "in", epoch=connection.epoch, src=src)
                 self._greet(connection)
                 if self._outbox.is_busy:
-                    # Events caused by this frame are sent before the next frame.
+                    # Send the events that this frame causes before reading on.
                     await asyncio.sleep(0)
         except ConnectionLost as error:
             code = error.code
@@ -338,7 +341,7 @@ class Supervisor:
             self._outbox.open()
 
     async def _greet_late(self, connection: _Connection) -> None:
-        """Open the outbox if the service sends nothing first (a sideband)."""
+        """Open the outbox after a delay: on a sideband, no first frame may arrive."""
         await asyncio.sleep(_GREETING)
         self._greet(connection)
 
@@ -350,7 +353,7 @@ class Supervisor:
         if self._ready is not None:
             self._records.note(ev.Disconnected(expected=True), epoch=epoch)
         elif self._closing.is_set():
-            # Closed locally: the service's close code does not matter.
+            # The application closed the session: the close code does not matter.
             self._records.note(ev.Disconnected(expected=True), epoch=epoch)
             return None
         else:
@@ -381,10 +384,10 @@ class Supervisor:
     # The successor.
 
     async def _reconnect(self, connection: _Connection, reason: str) -> None:
-        """Wait for a successor of a lost connection, or until trying has failed."""
+        """Wait until a lost connection has a successor or all attempts have failed."""
         records = self._records
         if self._successor is not None and not self._successor.done():
-            # A hand-over may wait for the end of a turn; this may not.
+            # A hand-over can wait for the end of a turn; a lost connection cannot.
             self._successor.cancel()
             await asyncio.wait({self._successor})
             if self._ready is not None:
@@ -443,11 +446,12 @@ class Supervisor:
         return successor
 
     def _half_life_left(self) -> float | None:
-        """Seconds until half of the connection's life has passed.
+        """Seconds until half of the connection's lifetime is over.
 
-        Without this minimum, a short life or a clock that differs from the service's
-        would cause one hand-over after another. None if the expiry is in the past: the
-        clocks differ, so the supervisor waits for the service to close.
+        A hand-over waits at least so long. Otherwise a short lifetime, or a clock that
+        differs from the service's, would cause one hand-over after another. None if the
+        expiry is in the past: then the clocks differ, and there is no hand-over until
+        the service closes the connection.
         """
         connection, at = self._connection, self._records.at
         expires = self._records.state.connection.expires_at
@@ -456,7 +460,7 @@ class Supervisor:
         return max(0.0, (expires - at - (_now() - connection.opened)) / 2)
 
     async def _connect(self) -> _Connection | None:
-        """Try until an attempt succeeds; None if none can or time has run out."""
+        """Try until an attempt succeeds; None after a final error or a timeout."""
         backoff = self._connector.backoff
         assert backoff is not None
         retry_after: float | None = None
@@ -489,7 +493,7 @@ class Supervisor:
         return _Connection(connected, self._records.epoch)
 
     def _time_left(self) -> float:
-        """Seconds left for attempts; infinite while the old connection is open."""
+        """Seconds left for attempts; no limit while the old connection is open."""
         backoff = self._connector.backoff
         if self._lost_at is None or backoff is None:
             return float("inf")
@@ -523,7 +527,7 @@ class Supervisor:
 
 
 def _same(before: Session, after: Session) -> bool:
-    """Whether no node changed that has a deadline."""
+    """Whether all nodes on which a deadline depends are unchanged."""
     return (
         before.connection is after.connection
         and before.activity is after.activity
@@ -533,7 +537,7 @@ def _same(before: Session, after: Session) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    """The reason of a session that did not open."""
+    """The reason why a session did not open."""
     if isinstance(error, asyncio.CancelledError):
         return "interrupted while connecting"
     return str(error) if isinstance(error, DuologueError) else type(error).__name__
@@ -547,5 +551,5 @@ def _first_of(error: BaseException) -> BaseException:
 
 
 def _now() -> float:
-    """The loop's time, for durations. The times of records come from the clock."""
+    """The event loop's time, for durations. Records have the time of the clock."""
     return asyncio.get_running_loop().time()

@@ -93,10 +93,10 @@ class WebSession:
         self.live: LiveSession | None = None
         #: Why the server ended the call, or why an imported log is incomplete.
         self.end_reason: str | None = None
-        #: When the call began, by the loop's clock, and its minutes counted so far.
+        #: When the call began, by the event loop's clock, and its minutes so far.
         self.called_at: float | None = None
         self.minutes = 0
-        #: Until when a page can open calls with its ephemeral key, by the loop's clock.
+        #: When the ephemeral key of the page expires, by the event loop's clock.
         self.key_expires_at = 0.0
         self._page_transport: PageTransport | None = None
         self._tools = tools
@@ -106,9 +106,9 @@ class WebSession:
         self._models = models
         self._on_change = on_change
         self._transcription_models = transcription_models
-        #: Connects the call; its result is the error, if it failed.
+        #: The task that connects the call. It returns the error, or None on success.
         self._connecting: asyncio.Task[DuologueError | None] | None = None
-        #: Updates that a page sent while the call was connecting.
+        #: The changes of updates that a page sent while the call was connecting.
         self._pending_changes: dict[str, Any] = {}
         self._closed = False
         self._hanging_up: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class WebSession:
 
     @property
     def has_call(self) -> bool:
-        """Whether its call is connecting or connected."""
+        """Whether the session's call is connecting or connected."""
         if self._connecting is not None and not self._connecting.done():
             return True
         return self.live is not None and not self._is_over
@@ -137,7 +137,7 @@ class WebSession:
 
     @property
     def _is_before_call(self) -> bool:
-        """Whether its call has yet to begin or is connecting."""
+        """Whether the call has not begun or is still connecting."""
         over = self._closed or self._is_over
         return self.info.kind == "live" and self.live is None and not over
 
@@ -173,7 +173,7 @@ class WebSession:
             self._page_transport.page_left(page)
 
     def _on_record(self, before: State, record: Record, after: State) -> None:
-        """Keep a record, and publish its patch."""
+        """Add a record to the history, and publish its patch."""
         state = after.sessions.get(self.id)
         if state is None:
             return
@@ -189,7 +189,7 @@ class WebSession:
     # The call.
 
     async def call(self, offer: str, *, user: str | None) -> str:
-        """Open the call of a page's SDP offer; return the service's answer.
+        """Open the call with the SDP offer of a page; return the service's SDP answer.
 
         Raises `Refused` if the session already had a call, or if the service refuses.
         """
@@ -198,7 +198,9 @@ class WebSession:
         return await _unless_failed(relay.answer, connecting)
 
     async def token(self, *, user: str | None) -> tuple[Secret, str]:
-        """An ephemeral key for a call of the page itself, and the nonce of its reports.
+        """Create an ephemeral key for the page's own call; return it and a nonce.
+
+        The page must send the nonce with the reports of its call.
 
         Raises `Refused` as `call` does.
         """
@@ -219,7 +221,7 @@ class WebSession:
     def report(
         self, page: Subscriber, nonce: str, reports: list[tuple[str, str]]
     ) -> None:
-        """Take reports of a page about its own call. Raises `Refused`."""
+        """Process the reports of a page about its own call. Raises `Refused`."""
         if self._page_transport is None:
             raise Refused(409, "no_call", "the page did not place a call here")
         self._page_transport.receive(page, nonce, reports)
@@ -227,7 +229,7 @@ class WebSession:
     def _connect(
         self, transport: Transport, *, timeout: float
     ) -> asyncio.Task[DuologueError | None]:
-        """Start the session over a transport, in a task."""
+        """Start a task that starts the session over a transport. Raises `Refused`."""
         if not self._is_before_call or self._connecting is not None:
             message = "this session already had its call; create another session"
             raise Refused(409, "has_call", message)
@@ -241,7 +243,7 @@ class WebSession:
     async def _start(
         self, transport: Transport, timeout: float
     ) -> DuologueError | None:
-        """Connect. An error is recorded in the state, and returned."""
+        """Connect. Record an error in the state and return it."""
         try:
             live = await self._client.start_session(
                 self._config,
@@ -257,14 +259,14 @@ class WebSession:
             self._record_failure(str(error))
             return error
         except Exception as error:
-            # A fault of this package or of the application: two tools of one name.
+            # A bug in this package or in the application (two tools with one name).
             _log.exception("session %s was not started", self.id)
             self._record_failure(f"unexpected: {type(error).__name__}")
             return Refused(500, "failed", "the server failed")
         return None
 
     def _record_failure(self, reason: str) -> None:
-        """Record that the call failed, unless the client did."""
+        """Record that the call failed, unless the client has recorded it."""
         if self.live is None and not self._is_over:
             fact = encode(events.Disconnected(reason=reason, expected=False))
             store = self._client.store
@@ -329,7 +331,7 @@ class WebSession:
         self._on_change(self)
 
     async def remove(self) -> None:
-        """Hang up, leave the store and end all subscriptions."""
+        """Hang up, remove the session from the store, and end all subscriptions."""
         await self.close()
         self._unsubscribe()
         if self.id in self._client.sessions:
@@ -344,14 +346,14 @@ async def _unless_failed(
 ) -> _T:
     """Wait for a result of the transport, or until connecting fails.
 
-    Raises `Refused`.
+    If connecting fails, raises `Refused`.
     """
     either: set[asyncio.Future[Any]] = {result, connecting}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if result.done():
         return result.result()
     error = None if connecting.cancelled() else connecting.result()
-    match error or ConnectError("the call was given up"):
+    match error or ConnectError("the call was abandoned"):
         case NotConnected():
             raise Refused(503, "closing", "the server is shutting down")
         case ConnectError() as failure:
@@ -361,14 +363,14 @@ async def _unless_failed(
 
 
 def _speaker(state: Session) -> str | None:
-    """Who is speaking; the user if both are."""
+    """The role that is speaking; the user if both are."""
     if state.activity.speaking_item is not None:
         return "user"
     return "assistant" if state.activity.playing is not None else None
 
 
 def _summary_key(state: Session) -> tuple[object, ...]:
-    """The values in a summary, without the counts of records."""
+    """The values of a summary that change, without the counts of records."""
     connection, activity = state.connection, state.activity
     status = (connection.status, connection.reason)
     return (*status, activity.muted, _speaker(state), state.usage.tokens)
