@@ -140,39 +140,17 @@ __all__ = [
 
 redirect(
     __name__,
-    {
-        "accounts": "state.usage",
-        "arguments": "argument_checks",
-        "audio": "wire.audio_fields",
-        "beta": "wire.legacy",
-        "canonical": "wire.json_values",
-        "commands": "effects.commands",
-        "decoding": "wire.codec",
-        "feeding": "wire.frames",
-        "jsonlike": "wire.json_values",
-        "jsonpatch": "views.json_patch",
-        "latest": "selectors.tail",
-        "leniency": "wire.lenient",
-        "merging": "wire.json_values",
-        "notices": "views.notices",
-        "order": "state.id_sequence",
-        "patch": "views.view_patch",
-        "phases": "state.transitions",
-        "pricing": "selectors.cost",
-        "react": "effects.reactions",
-        "reconnecting": "effects.backoff",
-        "record": "log",
-        "reseeding": "effects.reseed",
-        "retired": "wire.legacy",
-        "session_config": "config",
-        "snapshot": "log.snapshot",
-        "stripping": "wire.audio_fields",
-        "tally": "state.dedup",
-        "text": "state.rope",
-        "ticking": "effects.deadlines",
-        "transcript": "selectors.transcript",
-        "types": "events.types",
-        "upgrades": "log.upgrades",
-        "view": "views.view",
-    },
+    """
+    accounts=state.usage arguments=argument_checks audio=wire.audio_fields
+    beta=wire.legacy canonical=wire.json_values commands=effects.commands
+    decoding=wire.codec feeding=wire.frames jsonlike=wire.json_values
+    jsonpatch=views.json_patch latest=selectors.tail leniency=wire.lenient
+    merging=wire.json_values notices=views.notices order=state.id_sequence
+    patch=views.view_patch phases=state.transitions pricing=selectors.cost
+    react=effects.reactions reconnecting=effects.backoff record=log
+    reseeding=effects.reseed retired=wire.legacy session_config=config
+    snapshot=log.snapshot stripping=wire.audio_fields tally=state.dedup text=state.rope
+    ticking=effects.deadlines transcript=selectors.transcript types=events.types
+    upgrades=log.upgrades view=views.view
+    """,
 )

@@ -36,14 +36,18 @@ class _Redirect:
         module.__spec__ = self._specs.pop(module.__spec__.name)
 
 
-def redirect(package: str, new_paths: Mapping[str, str]) -> None:
-    """Make modules of ``package`` importable by their old names; both are relative."""
-    public = vars(sys.modules[package])
-    absolute = {
-        f"{package}.{old}": f"{package}.{new}" for old, new in new_paths.items()
-    }
-    for old in new_paths.keys() & public.keys():
-        # An import by the old name would replace the public name of the package.
-        name = f"{package}.{old}"
-        sys.modules[name] = import_module(absolute.pop(name))
-    sys.meta_path.append(_Redirect(absolute))
+def redirect(package: str, table: str) -> None:
+    """Make modules of ``package`` importable by their old paths.
+
+    ``table`` has entries ``old=new``, separated by spaces; both paths are relative to
+    the package.
+    """
+    new_paths: dict[str, str] = {}
+    for entry in table.split():
+        old, new = (f"{package}.{path}" for path in entry.split("="))
+        if old.removeprefix(f"{package}.") in vars(sys.modules[package]):
+            # An import by the old path would replace a public name of the package.
+            sys.modules[old] = import_module(new)
+        else:
+            new_paths[old] = new
+    sys.meta_path.append(_Redirect(new_paths))

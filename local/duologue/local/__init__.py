@@ -49,61 +49,26 @@ __all__ = [
 
 redirect(
     __name__,
-    {
-        "calls": "server.calls",
-        "conversation": "engine.conversation",
-        "counting": "replies.number_words",
-        "detector_silero": "speech.vad_silero",
-        "ear_sphinx": "speech.asr_sphinx",
-        "ear_url": "speech.asr_http",
-        "event_schema": "schema.client_events",
-        "expiry": "engine.timeouts",
-        "fault_file": "faults.fault_file",
-        "g711": "speech.g711",
-        "guard": "server.origin_guard",
-        "guessing": "replies.tool_arguments",
-        "http_errors": "server.http_errors",
-        "idle": "engine.timeouts",
-        "intake": "engine.audio_buffers",
-        "item_schema": "schema.conversation_items",
-        "jobs": "engine.effects",
-        "keys": "server.keys",
-        "listening": "server.capacity",
-        "memory": "in_process_service",
-        "mind": "replies.scripted_replies",
-        "mind_url": "replies.llm_http",
-        "options": "engine.engine",
-        "outbox": "engine.outbox",
-        "outputs": "engine.output_items",
-        "parts": "components",
-        "planning": "engine.responses",
-        "playout": "engine.audio_buffers",
-        "port": "server.listener",
-        "ports": "interfaces",
-        "reach": "replies.scenario",
-        "reply": "engine.responses",
-        "requests": "engine.client_requests",
-        "responses": "engine.responses",
-        "scenario": "replies.scenario",
-        "serve": "server.service",
-        "server": "server.http_app",
-        "session": "server.session_runner",
-        "sessions": "server.session_factory",
-        "settings": "engine.settings",
-        "shapes": "schema.checks",
-        "templates": "replies.templates",
-        "transcripts": "engine.transcription",
-        "turns": "engine.turn_detection",
-        "unheard": "server.deferred_decoder",
-        "usage": "engine.usage",
-        "voice": "components",
-        "voice_cache": "speech.tts_cache",
-        "voice_espeak": "speech.tts_espeak",
-        "voice_flite": "speech.tts_flite",
-        "voice_url": "speech.tts_http",
-        "websocket": "server.websocket",
-        "yaml_file": "yaml_file",
-    },
+    """
+    calls=server.calls conversation=engine.conversation counting=replies.number_words
+    detector_silero=speech.vad_silero ear_sphinx=speech.asr_sphinx
+    ear_url=speech.asr_http event_schema=schema.client_events expiry=engine.timeouts
+    fault_file=faults.fault_file g711=speech.g711 guard=server.origin_guard
+    guessing=replies.tool_arguments http_errors=server.http_errors idle=engine.timeouts
+    intake=engine.audio_buffers item_schema=schema.conversation_items
+    jobs=engine.effects keys=server.keys listening=server.capacity
+    memory=in_process_service mind=replies.scripted_replies mind_url=replies.llm_http
+    options=engine.engine outbox=engine.outbox outputs=engine.output_items
+    parts=components planning=engine.responses playout=engine.audio_buffers
+    port=server.listener ports=interfaces reach=replies.scenario reply=engine.responses
+    requests=engine.client_requests responses=engine.responses scenario=replies.scenario
+    serve=server.service session=server.session_runner sessions=server.session_factory
+    settings=engine.settings shapes=schema.checks templates=replies.templates
+    transcripts=engine.transcription turns=engine.turn_detection
+    unheard=server.deferred_decoder usage=engine.usage voice=components
+    voice_cache=speech.tts_cache voice_espeak=speech.tts_espeak
+    voice_flite=speech.tts_flite voice_url=speech.tts_http websocket=server.websocket
+    """,
 )
 
 _HOMES = {

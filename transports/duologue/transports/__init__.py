@@ -104,16 +104,11 @@ __all__ = [
 
 redirect(
     __name__,
-    {
-        "credentials": "http.key_sources",
-        "emitter": "client.emitter",
-        "logfile": "drivers.recording.log_file",
-        "memory": "drivers.memory",
-        "seam": "contract",
-        "session": "client.live_session",
-        "signalling": "http.signalling",
-        "tools": "client.tools",
-    },
+    """
+    credentials=http.key_sources emitter=client.emitter
+    logfile=drivers.recording.log_file memory=drivers.memory seam=contract
+    session=client.live_session signalling=http.signalling tools=client.tools
+    """,
 )
 
 
