@@ -57,8 +57,8 @@ BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 #: The ``src`` of records that a transport reports about itself.
 OWN = "transport"
 
-#: Receives a frame that the transport produced by itself: "out" for an event that it
-#: sent, "local" for a fact. Called in the transport's event loop; must not block.
+#: Receives a frame that the transport itself produced, and its direction: "out" for an
+#: event that it sent, "local" for a fact. Called in the event loop; must not block.
 Report = Callable[[str, Literal["out", "local"]], None]
 
 
@@ -80,7 +80,7 @@ class Target:
 
 
 class KeySource(Protocol):
-    """Supplies the key of each connection; `Credentials` is the simplest one."""
+    """Supplies the key of each connection; `Credentials` is the simplest source."""
 
     @property
     def renews(self) -> bool:
@@ -135,15 +135,15 @@ class AudioSink(Protocol):
     """Audio from the service: a file, a speaker."""
 
     def write(self, pcm: bytes) -> None:
-        """Take the next PCM16. Must not block."""
+        """Play or store the next PCM16 audio. Must not block."""
 
     def flush(self) -> None:
-        """Drop audio that was not played yet (the service was interrupted)."""
+        """Discard audio that has not been played yet (the reply was interrupted)."""
 
 
 @runtime_checkable
 class Repeatable(Protocol):
-    """A transport that can be made again: its session can reconnect."""
+    """A transport that can create its successor, so that its session can reconnect."""
 
     def again(self) -> Transport | None:
         """A new transport to the same service; None if there is no next one."""
@@ -167,7 +167,7 @@ class Reporting(Protocol):
 
 @runtime_checkable
 class Sourced(Protocol):
-    """A transport whose frames come from another channel than the session's own."""
+    """A transport that receives frames from a channel other than the session's own."""
 
     @property
     def src(self) -> str | None:
@@ -190,7 +190,7 @@ class Flushable(Protocol):
     """A transport that buffers received audio."""
 
     def flush_audio(self) -> None:
-        """Drop received audio that was not played yet."""
+        """Discard received audio that has not been played yet."""
 
 
 @runtime_checkable
@@ -211,14 +211,14 @@ class Tappable(Protocol):
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """Call back with all PCM16 sent and received, in real time."""
+        """Pass all sent and received PCM16 audio to callbacks, in real time."""
 
 
 @runtime_checkable
 class Timed(Protocol):
     """A transport with its own clock and session id: a recording.
 
-    The client uses both, so a replayed session has its recorded times and ids.
+    The client uses both, so that a replayed session has its recorded times and id.
     """
 
     @property

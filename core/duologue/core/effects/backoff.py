@@ -40,11 +40,11 @@ def is_worth_repeating(status: int | None) -> bool:
 class Backoff:
     """Exponential back-off; all values in seconds.
 
-    The delay doubles with each attempt, from ``first`` to ``longest``, and is shortened
-    at random, by half at most, so that many clients do not reconnect at the same time.
-    Attempts end after ``patience``. A ``Retry-After`` of the service is obeyed up to
-    ``longest_asked``. A connection that ends within ``steady`` does not reset the
-    number of attempts.
+    The delay doubles with each attempt, from ``first`` to ``longest``, and is reduced
+    by a random fraction, at most half, so that many clients do not reconnect at the
+    same time. There are no attempts after ``patience``. A ``Retry-After`` of the
+    service is obeyed up to ``longest_asked``. A connection that ends within ``steady``
+    does not reset the number of attempts.
     """
 
     first: float = 0.2

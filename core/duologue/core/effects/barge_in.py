@@ -1,7 +1,7 @@
 """Barge-in: how much of an interrupted reply the user heard.
 
-Over WebRTC the service plays the audio and truncates by itself; there, no playback
-position is recorded and no event is sent.
+Over WebRTC the service controls playback and truncates the item by itself, so no
+playback position is recorded and no event is sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def truncations(session: Session) -> Iterator[ClientEvent]:
         if item is None or item.placement.played_ms is None or item.truncation:
             continue
         arrived = arrived_ms(session, item)
-        # If all received audio was heard, only audio still to come is cut off.
+        # If all received audio was heard, truncate only an item that gets more audio.
         if item.placement.played_ms < arrived or (arrived and _is_open(session, item)):
             heard = min(max(item.placement.played_ms, 0), arrived)
             yield truncate(item_id, heard, content_index=_audio_part(item))

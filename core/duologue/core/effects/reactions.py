@@ -1,14 +1,17 @@
 """The rules of a live session: ``react(before, record, after)`` returns commands.
 
-Pure, like the reducer. The live client runs it and carries out every command once, in
-order. A fold of a log does not run it: the log already holds the events that were sent.
+It is pure, like the reducer. The live client calls it for each record and carries out
+each command once, in order. It is not called when a log is folded, because the log
+already contains the sent events.
 
 * **Barge-in** (`barge_in`): if the application plays the audio, the service is told
   how much of the interrupted reply was heard.
 * **Responses** (`responses`): a ``response.create`` is sent when one is due and the
   service is free.
-* **Other client events** that the application requested are sent at once.
-* **A new connection** (`reseed`) gets the configuration and the conversation.
+* **Other requested events**: client events that the application requested are sent at
+  once.
+* **Re-seeding** (`reseed`): a new connection gets the configuration and the
+  conversation.
 * **Hand-over** (`handover`): a new connection is requested before the current one
   expires.
 

@@ -1,10 +1,10 @@
 """Re-seeding: the events that restore a conversation on a new connection.
 
-The requested configuration, then every item of the conversation in order, under its own
-id and after its predecessor. Audio is sent as its transcript, a truncated reply as the
-words that were heard. Left out are deleted items, items without text, outputs without a
-call, incomplete calls, and MCP items: an MCP server lists its tools and is called
-again. A complete call is sent even without its output, which may still arrive.
+The events are the requested configuration, then every item of the conversation in
+order, with its own id and its predecessor. Audio is sent as its transcript, and a
+truncated reply as the words that were heard. Deleted items, items without text, outputs
+without a call, incomplete calls and MCP items are omitted; the service contacts the MCP
+servers again. A complete call is sent even without its output, which may still arrive.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def reseed_new_connection(
 def is_new_connection(before: Session, record: Record, after: Session) -> bool:
     """Whether the record is the first of a new session at the service.
 
-    A session at the service that this client only connected to again has the
-    conversation.
+    If the client only reconnected to the same session at the service, the service still
+    has the conversation.
     """
     if record.epoch != after.connection.epoch:
         return False

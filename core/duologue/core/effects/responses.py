@@ -2,12 +2,12 @@
 
 A response is due if the application requested one, or if the model must answer the
 outputs of its function calls: every complete call of a completed response has its
-output, no response began since, and the outputs were sent from here. (A client that
-only watches the session sends nothing.) Interrupted calls do not count.
+output, no response has begun since, and this client sent the outputs. (A client that
+only observes the session sends nothing.) Interrupted calls do not count.
 
-The service is free if no response is in progress or requested, and no turn of the user
-is open that the service will answer by itself: that answer includes the outputs. A
-refused response is not requested again.
+The service is free if no response is in progress or requested, and there is no open
+turn of the user that the service will answer by itself (that answer also covers the
+outputs). A refused response is not requested again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def respond(before: Session, record: Record, after: Session) -> Iterator[ClientE
 def respond_on_new_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
-    """Request a response that the previous connection could not."""
+    """Request a response that could not be requested on the previous connection."""
     event = _due(after)
     if event is not None and is_new_connection(before, record, after):
         yield event

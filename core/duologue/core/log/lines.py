@@ -1,4 +1,4 @@
-"""The lines of a log, to write and to read.
+"""Writing and reading the lines of a log.
 
 A line of a log is one record, as JSON::
 
@@ -115,11 +115,13 @@ def read_log(
     """The records of a log, in order.
 
     ``lines`` are the lines of an open file; empty ones are skipped. ``session`` is the
-    id of the session of lines without one. ``kind`` is the kind of the sessions before
-    the first line, for a log that begins in the middle of a session. Raises `LogError`
-    with the line number at the first line that is cut off, changed or of a later
-    version, after the records before it. Raises TypeError for a path (the caller opens
-    and closes the file) or for a line that is no text, ValueError for an unknown kind.
+    session id for lines without one. ``kind`` is the kind of the sessions before the
+    first line, for a log that begins in the middle of a session.
+
+    At the first line that is cut off, changed or of a later version, raises `LogError`
+    with the line number, after yielding the records before it. Raises TypeError for a
+    path (the caller opens and closes the file) or for a line that is not text,
+    ValueError for an unknown kind.
     """
     if isinstance(lines, str | bytes) or hasattr(lines, "__fspath__"):
         raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
@@ -149,7 +151,7 @@ def _records(
 class _Reader(msgspec.Struct, frozen=True, gc=False):
     """The part of a session's state that decides how its next frame is decoded.
 
-    A full fold would give the same, at several times the cost of reading.
+    A full fold would also give it, but would make reading several times slower.
     """
 
     kind: SessionKind = SessionKind.REALTIME
@@ -247,7 +249,7 @@ def _parse(line: bytes, number: int) -> _Line:
 
 
 def _diagnosis(line: bytes, error: Exception) -> str:
-    """A short description of a line that is no record."""
+    """A short description of what is wrong with a line."""
     reason = " ".join(str(error).split())[:120]
     if not line.strip(b"\0\r\n"):
         # A file system leaves these if a file was not written to its end.

@@ -1,11 +1,11 @@
-"""Calls of functions and of MCP servers: their data, their arguments, our tools.
+"""Calls of functions and of MCP servers: their arguments, outputs and local tools.
 
 * Deltas append to the arguments, the final arguments replace them, later deltas are
   ignored.
-* Arguments are ``complete`` only if their item is: ``…arguments.done`` is also sent for
-  an interrupted call, with partial arguments.
+* Arguments are ``complete`` only if their item is completed: ``…arguments.done`` is
+  also sent for an interrupted call, with partial arguments.
 * A call and its output are linked by ``call_id``, an approval request and its response
-  by the id of the request, in any order of arrival.
+  by the id of the request. They can arrive in any order.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def is_call(item: Item) -> bool:
 
 
 def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
-    """The item with the call of a wire item; unchanged if that is no call."""
+    """The item merged with the call of a wire item; unchanged if it is not a call."""
     read = _READERS.get(wire.__class__)
     if read is None:
         return item
@@ -64,7 +64,7 @@ def merge_call(item: Item, wire: Any, *, done: bool) -> Item:
 
 
 def _arguments(known: Call, text: str, done: bool) -> Rope:
-    """The arguments of the wire item, unless the known ones are complete or newer."""
+    """The wire item's arguments, unless the known ones are complete or newer."""
     if not text or (known.arguments and (known.complete or not done)):
         return known.arguments
     return known.arguments if known.arguments == text else Rope(text)
@@ -292,7 +292,7 @@ def _on_tool_started(
 def _on_tool_finished(
     session: Session, event: events.ToolFinished, record: Record
 ) -> Session:
-    """A function ended here; an item that is sent carries its output."""
+    """A local function has ended; its output is sent in an item."""
     item = find_call(session, event.call_id)
     if item is None or item.call is None:
         return session
@@ -315,7 +315,7 @@ def _on_tool_finished(
 def _on_item_sent(
     session: Session, event: events.ConversationItemCreate, record: Record
 ) -> Session:
-    """An output was sent: its call is answered before the service confirms it."""
+    """An output was sent: its call counts as answered even before confirmation."""
     if not isinstance(event.item, events.FunctionCallOutputItem):
         return session
     item = find_call(session, event.item.call_id or "")

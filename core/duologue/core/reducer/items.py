@@ -1,8 +1,8 @@
 """Items, and the transcripts of the user's audio.
 
 An item arrives in several events, each with a copy of it. `merge_item` merges a copy
-into the known item. Fields of a transcript that nothing depends on (``logprobs``,
-``languages``) are only in the log.
+into the known item. Unused fields of a transcript (``logprobs``, ``languages``) are
+only in the log.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def merge_item(
 ) -> Session:
     """The session with a wire item merged into the known item.
 
-    ``done`` means that the service has finished the item, ``ended`` is the final
-    status if the wire item has none. If it is not ``news``, final text stays unchanged.
-    A deleted item stays deleted; an item without an id is ignored.
+    ``done`` means that the service has finished the item; ``ended`` is the final
+    status if the wire item has none. Unless the content is ``news``, final text stays
+    unchanged. A deleted item stays deleted; an item without an id is ignored.
     """
     if not wire.id:
         return session
@@ -91,7 +91,7 @@ def _merged(
     ended: str | None,
     news: bool,
 ) -> Item:
-    """The item with the wire item merged in, finished if that is complete."""
+    """The item merged with the wire item; finished if the wire item is complete."""
     if ended is None and wire.status == "in_progress":
         # Contradictory: the response decides whether a call is complete.
         done = done and not isinstance(wire, events.FunctionCallItem)
@@ -152,7 +152,7 @@ def finish_item(item: Item, at: float | None, ended: str) -> Item:
 def _report_failure(
     session: Session, before: Item, wire: Any, at: float | None
 ) -> Session:
-    """The session with the problem of an MCP call that failed."""
+    """The session with a problem added for a failed MCP call."""
     call = session.items[before.id].call
     if call is None or call.error is None or not isinstance(wire, events.McpCallItem):
         return session
@@ -191,8 +191,8 @@ def _on_added(
 def _on_done(
     session: Session, event: events.ConversationItemDone, record: Record
 ) -> Session:
-    # A null predecessor means nothing here (17 of 17 in recorded traffic), and another
-    # one was already in ``added``.
+    # A null predecessor is ignored here, because ``added`` has already given the
+    # predecessor (17 of 17 in recorded traffic).
     session = merge_item(session, event.item, record, done=True)
     return _close_untranscribed(session, event.item.id)
 
@@ -206,7 +206,7 @@ def _close_untranscribed(session: Session, item_id: str | None) -> Session:
 
 
 def close_transcript(item: Item) -> Item:
-    """The item with no further transcript expected, unless it is deleted."""
+    """The item closed, because no transcript will arrive; unchanged if deleted."""
     if item.status == "deleted":
         return item
     if item.parts:
@@ -217,10 +217,10 @@ def close_transcript(item: Item) -> Item:
 def _on_retrieved(
     session: Session, event: events.ConversationItemRetrieved, record: Record
 ) -> Session:
-    """The copy of the service adds missing content and removes nothing.
+    """The service's copy of an item adds missing content and removes nothing.
 
-    It has no text of truncated audio, and it is older than deltas that arrived since,
-    so final text stays unchanged.
+    The copy lacks the text of truncated audio, and it may be older than deltas that
+    have arrived, so final text stays unchanged.
     """
     done = event.item.status in ("completed", "incomplete")
     return merge_item(session, event.item, record, done=done, news=False)
@@ -320,7 +320,7 @@ def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Sess
 
 
 def _on_gap(session: Session, event: events.Gap, record: Record) -> Session:
-    """Records are missing: a problem, and the place where text may be missing."""
+    """Records are missing: add a problem, and a gap where text may be missing."""
     conversation = session.conversation
     gaps = (*conversation.gaps[1 - MAX_GAPS :], conversation.order.last or "")
     session = replace(session, conversation=replace(conversation, gaps=gaps))

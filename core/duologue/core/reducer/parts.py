@@ -26,7 +26,7 @@ __all__ = [
     "merge_content",
 ]
 
-#: A content index from here on is a mistake of the service.
+#: Content indexes from this number on are invalid.
 MAX_PARTS = 128
 
 #: The number of segments that a part keeps; older ones are in the log.
@@ -101,7 +101,7 @@ def add_segment(item: Item, index: int, segment: Segment) -> Item:
 
 
 def close_parts(item: Item) -> Item:
-    """The item with every part final, with its present text."""
+    """The item with every part final, with its current text."""
     for index, part in enumerate(item.parts):
         if not part.final:
             item = close_part(item, index, part.type, None)

@@ -1,9 +1,9 @@
 """Playback of replies: the playing response, and how much of it was heard.
 
-Over WebRTC the service plays, and reports the start and the end
-(``output_audio_buffer.started`` and ``stopped``). Over WebSocket the client plays and
-records its position (`duologue.played`): a response is playing from the first of these
-records until all of its audio was played or it is cut off.
+Over WebRTC the service controls playback, and reports its start and its end
+(``output_audio_buffer.started`` and ``stopped``). Over WebSocket the client plays the
+audio and records its position (`duologue.played`): a response is playing from the first
+of these records until all of its audio was played or it is cut off.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 #: Milliseconds of a day: the limit of every playing position.
 MAX_AUDIO_MS = 24 * 60 * 60 * 1000
 
-#: Characters per second of ordinary speech, if nothing better is known.
+#: Characters per second of ordinary speech, an assumption for estimates.
 _SPEAKING_RATE = 15.0
 
 
@@ -60,10 +60,10 @@ def _on_stopped(
 def _on_cleared(
     session: Session, event: events.OutputAudioBufferCleared, record: Record
 ) -> Session:
-    """The service cut the reply off: over WebRTC this is the interruption.
+    """The service cut the reply off; over WebRTC this event marks an interruption.
 
     ``conversation.item.truncated`` has the exact position. For a service that does not
-    send it, the position is the time since the audio began.
+    send that event, the position is the time since the audio began.
     """
     session = _stop_playing(session, event.response_id)
     response = session.responses.by_id.get(event.response_id)
@@ -168,8 +168,8 @@ def _truncate(
     """The session with an item cut off at ``audio_end_ms``, its text kept.
 
     The service drops its transcript (API reference, ``conversation.item.truncate``);
-    the state keeps it, with an estimate of the text that was heard. An estimated
-    position gives way to one that the service confirmed, not the other way round.
+    the state keeps it, with an estimate of the text that was heard. A position that the
+    service confirmed replaces an estimated one, but not vice versa.
     """
     item = session.items[item_id]
     known = item.truncation
@@ -224,9 +224,10 @@ def _last_message(session: Session, response: Response) -> Item | None:
 def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> str | None:
     """An estimate of the text in the first ``audio_end_ms`` of an item's audio.
 
-    If all of the audio arrived, the estimate is its share of the text. If the item was
-    cut off earlier, its text is ahead of its audio, so an ordinary rate of speech
-    limits it too. Ends at a whole word; None if the item has no text.
+    If all of the audio arrived, the estimate is the same fraction of the text as the
+    heard fraction of the audio. If generation was cut off, more text than audio has
+    arrived, so an ordinary rate of speech limits the estimate too. It ends at a whole
+    word. None if the item has no text.
     """
     text = "".join(str(part.text) for part in item.parts)
     if not text:

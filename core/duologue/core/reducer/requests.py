@@ -43,7 +43,7 @@ _REFUSALS = (_BUSY, "bad_response_create")
 
 
 def add_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
-    """The sent events with this one, if it has an id and is no audio."""
+    """The sent events, with this one added if it has an id and is not audio."""
     if not isinstance(event, ClientEvent) or event.event_id is None:
         return sent
     if is_append(event):
@@ -97,7 +97,7 @@ def _on_create(
 ) -> Session:
     if _is_out_of_band(event):
         return session
-    # Without its id: if it is sent again, it is another event.
+    # Without its id: if the event is sent again, it needs a new one.
     in_flight = canonical_json(replace(event, event_id=None))
     responses = replace(session.responses, queued=None, in_flight=in_flight)
     return _put_responses(session, responses)
@@ -139,7 +139,7 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
 
 
 def _refused(session: Session, error: events.ErrorDetail) -> Session:
-    """The session after an error refused its ``response.create``.
+    """The session after an error has refused the ``response.create`` in flight.
 
     If another response is active, the request is queued again.
     """
@@ -166,7 +166,7 @@ def _refuses(error: events.ErrorDetail, cause: SentEvent | None) -> bool:
 
 
 def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Session:
-    """The session with its expiry, if the error reports it."""
+    """The session with its expiry time, if the error reports that it has expired."""
     if error.code != "session_expired" or at is None:
         return session
     return put_connection(session, replace(session.connection, expires_at=at))

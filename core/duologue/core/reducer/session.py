@@ -1,8 +1,9 @@
-"""The life of a session: connecting, open, reconnecting, closed, failed.
+"""The connection status of a session: connecting, open, reconnecting, closed, failed.
 
 The transitions are `transitions.CONNECTION`. Each connection is an epoch of the
-session; audio offsets belong to their epoch. Once a newer epoch exists, events of an
-older one change nothing here, except that its end also ends its responses.
+session; an audio offset is valid within its epoch. Once there is a newer epoch, events
+of older connections do not change the status; the end of an older connection only ends
+its own responses and items.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
     if record.epoch < session.connection.epoch:
-        # A newer connection has replaced it; only its own work is lost.
+        # A newer connection has replaced it: only the older one's pending work is lost.
         return _abandon_work(session, record)
     before = session.connection.status
     if event.expected:
@@ -157,7 +158,7 @@ def _on_session(
         return session
     config = event.session
     session = open_connection(session, config, record)
-    # The configuration was null: it confirms nothing.
+    # A null configuration confirms nothing.
     if config in _EMPTY:
         return session
     connection = replace(
@@ -175,7 +176,7 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
     connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
-    # Some services echo the 0 of ``client_secrets``; it means nothing.
+    # Some services repeat the 0 of ``client_secrets``, which is no expiry.
     expires = config.expires_at
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
         connection = replace(connection, expires_at=float(expires))

@@ -1,9 +1,9 @@
 """Deduplication: the window of the last event ids, and counters of all events.
 
-A window would be expensive to copy for every event, so it is shared: every `Dedup` of
-one history reads the same dict up to its own size. If two of them grow from the same
-size by the same id, they share the entry. If they grow by different ids, one of them
-gets its own window: a counter gives out each position once.
+Copying the window for every event would be expensive, so it is shared: all `Dedup`
+objects of one history read the same dict, each up to its own size. If two of them add
+the same id at the same size, they share the entry. If they add different ids, one of
+them gets its own window; a counter assigns each position only once.
 
 Several threads may grow the same `Dedup`. This relies on the GIL: taking the next
 position, writing an id and copying the first ids are atomic.
@@ -59,7 +59,7 @@ class Window:
     ) -> None:
         #: The position of each id, in the order of arrival.
         self.positions = _positions(ids)
-        #: Gives out each position once.
+        #: Assigns each position once.
         self.free_positions = count(len(self.positions))
         #: The ids of the previous generation. It is full, so it no longer grows.
         self.previous = previous
@@ -99,7 +99,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return cls(events, window, len(window.positions), sent, ignored)
 
     def see(self, event_id: str, epoch: int = 0) -> Dedup:
-        """With one more event of this id; itself if the event is a duplicate."""
+        """A copy with one more event, of this id; itself if that is a duplicate."""
         if epoch:
             event_id = f"{epoch}:{event_id}"
         window, size = self.window, self.size
@@ -124,14 +124,14 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return Window((*self._recent(), event_id), self.window.previous)
 
     def ignore(self, reason: str) -> Dedup:
-        """With one more ignored event, for a reason of `Ignored`."""
+        """A copy with one more ignored event, for a reason of `Ignored`."""
         ignored = self.ignored
         more = replace(ignored, **{reason: getattr(ignored, reason) + 1})
         return replace(self, ignored=more)
 
     @property
     def seen(self) -> tuple[list[str], list[str]]:
-        """The ids of the previous and of the present generation, oldest first."""
+        """The ids of the previous and of the current generation, oldest first."""
         return list(self.window.previous), list(self._recent())
 
     def _recent(self) -> Iterator[str]:

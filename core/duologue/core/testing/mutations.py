@@ -1,7 +1,7 @@
 """Mutations: the streams that a broken network or a faulty service makes.
 
-The frames are hostile, the log is not: the records keep one order, and times never
-decrease.
+The frames are hostile, but the records are valid: they are numbered in order, and their
+times never decrease.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(stream: Stream) -> Stream:
-    """The records with the sequence numbers and times of their present order.
+    """The records with sequence numbers and times for their current order.
 
     A record without a time keeps none, as in an old log.
     """
@@ -203,7 +203,7 @@ def in_order(stream: Stream) -> Stream:
 
 
 def like(record: Record, frame: bytes, dir: Direction | None = None) -> Record:
-    """A record with another frame, and the other fields of this one."""
+    """The record with its frame replaced."""
     return Record.of(
         frame,
         seq=record.seq,
@@ -224,8 +224,8 @@ def _opened(record: Record) -> dict[str, Any] | None:
     return frame if is_object(frame) else None
 
 
-# Faults of a whole stream. One lost or altered event is rarely the one that your code
-# needs; these find code that requires events and fields which a service may leave out.
+# Faults of a whole stream. A fault of one event seldom affects an event that your code
+# needs. These find code that requires events and fields which a service may omit.
 
 #: Events that announce an item, a response or a connection.
 FIRST = (
@@ -256,7 +256,7 @@ def timeless(stream: Stream) -> Stream:
 
 
 def without(stream: Stream, names: Collection[str], *, is_null: bool = True) -> Stream:
-    """The stream with null in these fields of the service, or without the fields."""
+    """The stream with these fields of the service null or missing."""
     return Stream(_record_without(record, names, is_null) for record in stream)
 
 
@@ -270,7 +270,7 @@ def _record_without(record: Record, names: Collection[str], is_null: bool) -> Re
 
 
 def _without(value: Any, names: Collection[str], is_null: bool) -> Any:
-    """A JSON value with null in these fields, or without them."""
+    """A JSON value with these fields null or missing."""
     if is_array(value):
         return [_without(one, names, is_null) for one in value]
     if not is_object(value):
@@ -296,7 +296,7 @@ def _draw_without(draw: st.DrawFn, stream: Stream) -> Stream:
     return without(stream, names, is_null=draw(st.booleans()))
 
 
-#: The faults that a stream can have together; none is first, so Hypothesis prefers it.
+#: Combinations of faults of a stream. No fault is first, because Hypothesis prefers it.
 _COMBINATIONS: tuple[tuple[Callable[[st.DrawFn, Stream], Stream], ...], ...] = (
     (),
     (),

@@ -1,6 +1,6 @@
-"""Notices: what changed, for the callbacks of an application.
+"""Notices: descriptions of changes, for the callbacks of an application.
 
-`notices` is pure; an emitter calls the callbacks.
+`notices` is pure; an emitter in another root calls the callbacks.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _epoch(record: Record, after: Session) -> int:
 def _left(before: Session, record: Record, after: Session) -> list[str]:
     """The items that changed with the end of a connection, in order.
 
-    Items of earlier connections ended with these, so the search stops there.
+    Items of earlier connections have ended already, so the search stops there.
     """
     found: list[str] = []
     if not isinstance(record.event, _End):

@@ -1,8 +1,8 @@
 """The input audio buffer and the output audio buffer of a session.
 
-The user's audio waits in the input buffer for a commit. On a media connection the
-reply's audio waits in the output buffer; the media track takes 20 ms at a time, and
-audio that was taken counts as played.
+The input buffer holds the user's audio until a commit. On a media connection, the
+output buffer holds the reply's audio; the media track takes 20 ms at a time, and audio
+that was taken counts as played.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class OutputBuffer:
         last.audio += pcm24k
 
     def finish(self, response: str) -> None:
-        """The response has no more audio: playback stops at its end."""
+        """Mark the response's audio as complete: playback stops at its end."""
         self._cleared = {key for key in self._cleared if key[0] != response}
         for segment in self._segments:
             if segment.response == response:

@@ -42,7 +42,7 @@ __all__ = ["AudioWriter", "Delivery", "FunctionCall", "Message", "PcmWriter"]
 _BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 #: Audio in one delta, in ms.
 _DELTA_MS = 200
-#: Seconds of speech for a character: paces the words.
+#: Seconds of speech for each character; determines when words are sent.
 _CHARACTER = 0.08
 #: Seconds for a character of a call's arguments.
 _ARGUMENT = 0.02
@@ -54,7 +54,7 @@ _SENTENCE_ENDS = re.compile(r"[.!?:;]+[\"')\]]*(?=\s)|(?<=[^\W\d])[.!?]+$")
 
 
 class AudioWriter(Protocol):
-    """Encodes synthesised audio for ``response.output_audio.delta``, as a stream."""
+    """Encodes a stream of synthesised audio for ``response.output_audio.delta``."""
 
     @property
     def bytes_per_ms(self) -> int:
@@ -77,7 +77,7 @@ class PcmWriter:
         return pcm24k
 
     def flush(self) -> bytes:
-        """Empty: `write` holds nothing back."""
+        """Return no bytes, because `write` buffers nothing."""
         return b""
 
 
@@ -85,7 +85,7 @@ class PcmWriter:
 class Delivery:
     """How output items are sent.
 
-    ``pace``: how many times faster than speech words and audio deltas are sent.
+    ``pace`` is the speed at which words and audio deltas are sent, relative to speech.
     ``writer`` creates the encoder of audio deltas; None: audio uses the media track.
     """
 
@@ -108,7 +108,7 @@ class _Output:
         self._delivery = delivery
 
     def _due(self, seconds: float) -> float:
-        """When output is due that follows ``seconds`` of speech."""
+        """When the output after ``seconds`` of speech is due."""
         if self.opened_at is None:
             return math.inf
         return self.opened_at + seconds / self._delivery.pace
@@ -195,7 +195,7 @@ class Message(_Output):
         return text or None
 
     def voiced(self, pcm24k: bytes) -> bool:
-        """Take synthesised audio; False if no synthesis is running."""
+        """Add synthesised audio; return False if no synthesis is running."""
         if self._speaking:
             self._made += len(pcm24k)
             if self._writer is not None:

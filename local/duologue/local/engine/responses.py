@@ -39,7 +39,7 @@ from .usage import TokenCounter, text_of, text_tokens
 
 __all__ = ["ResponseInProgress", "ResponsePlan", "Responses", "plan_response"]
 
-#: Tokens a minute, for the event: this service has no rate limit.
+#: Tokens a minute that ``rate_limits.updated`` reports; no limit is enforced.
 _RATE_LIMIT = 1_000_000
 #: Responses in progress at a time, out-of-band ones included.
 _MOST_RESPONSES = 32
@@ -120,9 +120,9 @@ def _new_writer(kind: str, resampling: Resampling | None) -> Callable[[], AudioW
 class ResponseInProgress:
     """One response, from ``response.created`` to ``response.done``.
 
-    ``waits`` holds the utterances whose transcripts are missing. ``limited``: the reply
-    exceeded the token limit. ``failure``: the reply model failed; the response ends as
-    failed after the text before the failure is sent.
+    ``waits`` contains the utterances whose transcripts are missing. ``limited``: the
+    reply exceeded the token limit. ``failure``: the reply model failed; the response
+    fails after the text that preceded the failure has been sent.
     """
 
     def __init__(self, outbox: Outbox, plan: ResponsePlan) -> None:
@@ -197,7 +197,7 @@ class ResponseInProgress:
 
     @property
     def opened(self) -> list[tuple[Message | FunctionCall, str]]:
-        """The output items that were added, with the status each would end with."""
+        """The output items so far, each with its status if the response ended now."""
         return [
             (output, "completed" if self._is_whole(output) else "incomplete")
             for output in self.outputs
@@ -209,7 +209,7 @@ class ResponseInProgress:
         return output.index < self._sent and output is not self._cut
 
     def next_output(self) -> None:
-        """The current output item is complete: continue with the next."""
+        """Continue with the next output item, because the current one is complete."""
         self._sent += 1
 
     def shown(
@@ -367,7 +367,7 @@ class Responses:
             self._speak(response)
 
     def voiced(self, response_id: str, pcm24k: bytes) -> bool:
-        """Take synthesised audio; False if no response needs it."""
+        """Process synthesised audio; return False if no response needs it."""
         response = self._responses.get(response_id)
         if response is None:
             return False
@@ -387,7 +387,7 @@ class Responses:
             self._speak(response)
 
     def mind_failed(self, response_id: str, why: str, code: str) -> None:
-        """The reply model failed; the text before the failure is sent first."""
+        """The reply model failed: end the response after the text so far is sent."""
         response = self._responses.get(response_id)
         if response is not None and response.thinking:
             response.failure = _failure(why, code)
@@ -452,7 +452,7 @@ class Responses:
     def _send(
         self, response: ResponseInProgress, output: Message | FunctionCall, at: float
     ) -> bool:
-        """Send the due part of an output item; whether the item is complete."""
+        """Send the due part of an output item; return whether it is complete."""
         if output.opened_at is None:
             if not output.ready:
                 return False

@@ -1,4 +1,4 @@
-"""The service's options and a session's configuration in force.
+"""The service's options, and the current configuration of a session.
 
 `Settings` keeps the configuration as the JSON object of ``session.created``.
 """
@@ -33,7 +33,7 @@ __all__ = ["EngineOptions", "Settings", "TurnRule"]
 
 _T = TypeVar("_T")
 
-#: Semantic VAD is not implemented: each eagerness is a silence in ms.
+#: The silence in ms for each eagerness, because semantic VAD is not implemented.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 #: The settings that a response may override.
 _PER_RESPONSE = (
@@ -52,10 +52,10 @@ class EngineOptions:
     """Properties of the service that hold for all its sessions.
 
     ``media``: audio uses a media track, not events. ``label`` names the reply model in
-    each response's metadata. ``pace``: how many times faster than speech the words of a
-    reply are sent. ``transcript_lag``: seconds from the first word of a response to the
-    end of the user's transcription; None: do not wait for the response. ``life``:
-    the maximum duration of a session in seconds.
+    each response's metadata. ``pace`` is the speed at which the words of a reply are
+    sent, relative to speech. ``transcript_lag``: seconds from the first word of a
+    response to the end of the user's transcription; None: do not wait for the response.
+    ``life``: the maximum duration of a session in seconds.
     """
 
     media: bool = False
@@ -279,7 +279,7 @@ def _merged(
     changes: Mapping[str, Any],
     detections: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    """Objects merge key by key; anything else, null too, replaces."""
+    """Merge objects key by key; any other value, including null, replaces the old."""
     result = dict(old)
     for key, new in changes.items():
         base = result.get(key)

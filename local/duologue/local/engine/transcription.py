@@ -1,8 +1,8 @@
-"""The user's transcripts: from the recogniser's guesses to transcription events.
+"""The user's transcripts: from the recogniser's interim results to events.
 
-After the commit, deltas carry the words on which guesses agree, and the rest when the
-recogniser has finished. ``completed`` is delayed on purpose: in six of seven recorded
-turns the real service sends it after the first words of the response.
+After the commit, deltas contain the words on which interim results agree, and the other
+words when the recogniser has finished. ``completed`` is delayed on purpose: in six of
+seven recorded turns the real service sends it after the first words of the response.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .responses import ResponseInProgress
 __all__ = ["Transcripts"]
 
 _BYTES_PER_MS = ASR_RATE * 2 // 1000
-#: Words at the end of a guess that are not sent, because they often change.
+#: Words at the end of an interim result that are not sent, because they often change.
 _UNSETTLED = 2
 #: Seconds that ``completed`` waits for the response to begin.
 _PATIENCE = 1.0
@@ -50,7 +50,7 @@ class _Transcript:
     response: ResponseInProgress | None = None
 
     def take_guess(self, text: str) -> None:
-        """Settle all but the last words if two guesses in a row agree on them."""
+        """Settle all but the last words if two successive interim results agree."""
         words = text.split()
         prefix = words[: max(0, len(words) - _UNSETTLED)]
         kept = len(self.settled)
@@ -59,7 +59,7 @@ class _Transcript:
         self.guess = words
 
     def take_words(self, text: str, at: float) -> None:
-        """Take the final words; send no more deltas if they contradict sent ones."""
+        """Set the final words; send no more deltas if they contradict the sent ones."""
         self.words, self.known_at = text, at
         words = text.split()
         if words[: self.sent] == self.settled[: self.sent]:
@@ -120,7 +120,7 @@ class Transcripts:
             self._outbox.request(DropUtterance(item_id))
 
     def commit(self, item_id: str, *, wanted: bool, segments: bool = False) -> int:
-        """The utterance is complete; return its length in ms.
+        """End an utterance; return its length in ms.
 
         ``wanted``: emit transcription events; ``segments``: with segments by speaker.
         """
@@ -136,13 +136,13 @@ class Transcripts:
             transcript.response = response
 
     def guessed(self, item_id: str, text: str) -> None:
-        """Take an interim transcript."""
+        """Process an interim transcript."""
         transcript = self._open.get(item_id)
         if transcript is not None and transcript.known_at is None:
             transcript.take_guess(text)
 
     def known(self, item_id: str, text: str, at: float) -> bool:
-        """Take the final transcript; False if it is not expected."""
+        """Process the final transcript; return False if it is not expected."""
         transcript = self._open.get(item_id)
         if transcript is None or not transcript.committed:
             return False
@@ -204,7 +204,7 @@ class Transcripts:
         )
 
     def _send_segment(self, transcript: _Transcript) -> None:
-        """Send one segment by one speaker: speakers are not told apart here."""
+        """Send one segment by one speaker: speakers are not distinguished here."""
         self._outbox.emit(
             ConversationItemInputAudioTranscriptionSegment,
             item_id=transcript.item_id,

@@ -110,12 +110,12 @@ class Fail:
 
 @attrs.frozen
 class Orphan:
-    """A copy with unknown response and item ids follows the event."""
+    """A copy of the event with unknown response and item ids follows the event."""
 
 
 @attrs.frozen
 class Errors:
-    """``count`` ``error`` events follow, with this code and message."""
+    """``count`` ``error`` events with this code and message follow the event."""
 
     count: int
     code: str = "server_error"
@@ -270,7 +270,7 @@ class FaultyLine:
             self._pass(frame, at)
 
     def take(self, at: float) -> list[Outcome]:
-        """The output that is due; nothing follows a `CloseConnection`."""
+        """The output that is due; a `CloseConnection` is always the last."""
         self._pass_time(at)
         due: list[Outcome] = []
         while not self._over and self._waiting and self._waiting[0][0] <= at:
@@ -344,7 +344,7 @@ class FaultyLine:
                 put(CloseConnection(code, "This close was requested by a fault."), at)
 
     def _pass(self, outcome: Outcome, at: float) -> None:
-        """Queue in order, and after it the held events that it releases."""
+        """Queue an event, and then the held events that it releases."""
         self._free_at = max(at, self._free_at)
         self._queue(outcome, self._free_at)
         for held in list(self._held):

@@ -165,7 +165,7 @@ def _guarded(do: _Handler, failures: ScriptedFailures) -> _Handler:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method in the service's shape."""
+    """Answer an unknown path or method with a JSON error."""
     assert isinstance(error, HTTPException)
     message = f"Invalid URL ({request.method} {request.url.path})"
     if error.status_code == 405:
@@ -176,7 +176,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer an unknown path; a WebSocket too, where Starlette sends a bare 403."""
+    """Answer an unknown path, also of a WebSocket (Starlette: 403 without a body)."""
     if scope["type"] != "websocket":
         raise HTTPException(404)
     error = HttpError(404, f"Invalid URL (GET {scope['path']})")
@@ -184,7 +184,7 @@ async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    """Answer a bug in the service's shape; Starlette raises it again for the log."""
+    """Answer an unexpected error as JSON; Starlette raises it again for the log."""
     message = "The server had an error while processing your request."
     return _reply(500, HttpError(500, message, kind="server_error").body)
 

@@ -1,4 +1,4 @@
-"""Runs one session: carries out the effects of its engine and keeps its time."""
+"""Runs one session: carries out the effects of its engine and sets its timer."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from .capacity import Capacity, CapacityClaim
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]
 
-#: Frames of 20 ms of silence sent after the last sound: one second, in which the next
-#: reply often begins, and in which the receiver plays silence.
+#: Frames of 20 ms of silence that are sent after the last sound. The next reply often
+#: begins within this second, and the receiver plays silence meanwhile.
 _SILENT_FRAMES = 50
 _FRAME_SECONDS = 0.02
 #: Seconds that the recogniser has for the final transcript.
@@ -162,7 +162,7 @@ class SessionRunner:
         self._silent = 0 if audio else self._silent + 1
         self._asleep = self._muted or self._silent > _SILENT_FRAMES
         if self._muted and output is not None and not output.empty:
-            # A muted reply is played too, unheard: keep taking its audio.
+            # A muted reply is played without sound: keep taking its audio.
             loop = asyncio.get_running_loop()
             loop.call_later(_FRAME_SECONDS, lambda: self.on_sound())
         return None if self._asleep else audio

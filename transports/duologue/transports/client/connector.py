@@ -26,7 +26,7 @@ MakeTransport = Callable[[], Transport]
 
 #: Attempts of a first connection that a busy service refuses (429, 5xx).
 _FIRST_ATTEMPTS = 3
-#: Seconds after its timeout at which a transport that ignores it is cancelled.
+#: Seconds after which a transport that ignores its timeout is cancelled.
 _LATE = 1.0
 #: The HTTP status of an invalid or expired key.
 _UNAUTHORIZED = 401
@@ -36,8 +36,8 @@ _UNAUTHORIZED = 401
 class Connector:
     """The options that all connections of a session share.
 
-    ``transport`` is the first, then the latest one. ``make`` makes the next; without
-    it the next is made by the latest, if that is `Repeatable`. ``prepare`` is called
+    ``transport`` is the latest transport. ``make`` creates the next one; without
+    ``make`` the latest transport does, if it is `Repeatable`. ``prepare`` is called
     with each transport before it connects.
     """
 
@@ -80,9 +80,9 @@ class Connector:
     ) -> Transport:
         """Connect this transport, or the next one with a new key after a 401.
 
-        ``timeout`` (seconds) includes fetching the key. A minted key may have expired
-        on the way, so a key source that renews gets one more try. Raises a
-        `ConnectError`; the transport is then closed.
+        ``timeout`` (seconds) includes fetching the key. An ephemeral key may have
+        expired before it was used, so a key source that renews gets a second attempt.
+        Raises a `ConnectError`; the transport is then closed.
         """
         try:
             async with asyncio.timeout(timeout + _LATE):

@@ -117,7 +117,7 @@ class LiveSession:
         await self._request(commands.update_session(config))
 
     async def interrupt(self) -> None:
-        """Stop the assistant's response and its audio. Nothing if it is silent."""
+        """Stop the assistant's response and its audio. No effect if it is silent."""
         self._supervisor.flush_audio()
         for event in (*commands.interrupt(self.state), *truncations(self.state)):
             await self.send_event(event)
@@ -128,11 +128,11 @@ class LiveSession:
         await self._supervisor.put(ev.Requested(event=values))
 
     def mute(self) -> None:
-        """Send silence instead of the microphone. Nothing if muted or over."""
+        """Send silence instead of the microphone. No effect if muted or over."""
         self._set_muted(True)
 
     def unmute(self) -> None:
-        """Send the microphone's audio again. Nothing if the session is over."""
+        """Send the microphone's audio again. No effect if the session is over."""
         self._set_muted(False)
 
     def _set_muted(self, muted: bool) -> None:
@@ -198,7 +198,7 @@ class LiveSession:
     async def close(self) -> None:
         """Close the connection; the session stays in the store as ``closed``.
 
-        Idempotent; every caller waits for the same end. A failed session stays
-        ``failed``. While the session connects, this ends the attempt.
+        Idempotent; every caller waits until the session has ended. A failed session
+        stays ``failed``. If the session is still connecting, the attempt is ended.
         """
         await self._supervisor.close()

@@ -1,12 +1,12 @@
 """The queue of events to send, in two lanes.
 
-The urgent lane has the session's own events (`react`), such as a truncation or the
-restored conversation of a new connection. The second lane has the application's events
-and every ``response.create``, so a response is requested after all events that it
-answers.
+The urgent lane contains the session's own events (from `react`), such as a truncation
+or the restored conversation on a new connection. The second lane contains the events of
+the application and every ``response.create``, so that a response is requested after all
+events that it answers.
 
 Without a connection, the application's events are accepted up to a limit and kept for
-the next connection. The session's own events are dropped, because `react` gives them
+the next connection. The session's own events are dropped, because `react` returns them
 again for the next connection.
 """
 
@@ -31,7 +31,7 @@ LIMIT = 256
 @attrs.define(eq=False)
 class _Entry:
     event: ev.Event
-    #: Done when the event was sent or accepted; None for the session's own events.
+    #: Done when the event is sent or accepted; None for the session's own events.
     done: asyncio.Future[None] | None = None
 
 
@@ -44,7 +44,7 @@ class Outbox:
         self._waiting: deque[_Entry] = deque()
         self._open = False
         self._sending = False
-        #: The number of the connection: a late failure of an old one is ignored.
+        #: The number of the connection, to ignore a late failure of an old connection.
         self._round = 0
         self._over: str | None = None
         self._failure: Exception | None = None
@@ -80,7 +80,7 @@ class Outbox:
         self._round += 1
 
     def end(self, reason: str) -> None:
-        """End for good: `put` raises `NotConnected` with this reason."""
+        """End permanently: `put` raises `NotConnected` with this reason from now on."""
         self._over, self._open = reason, False
         for entry in self._waiting:
             if entry.done is not None and not entry.done.done():
@@ -90,7 +90,7 @@ class Outbox:
         self._wake()
 
     def put_own(self, event: ev.ClientEvent) -> None:
-        """Queue an event of the session's own."""
+        """Queue one of the session's own events."""
         lane = self._waiting if isinstance(event, ev.ResponseCreate) else self._urgent
         lane.append(_Entry(event))
         self._wake()

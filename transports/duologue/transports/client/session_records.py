@@ -1,4 +1,4 @@
-"""The records of one session: made, folded, logged and published in one order."""
+"""The records of one session: created, folded, logged and published in one order."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OnRecord = Callable[[State, Record, State], None]
 class SessionRecords:
     """Feeds the records of one session to the store, its log and its callbacks.
 
-    The supervisor and the live session share one. ``transport`` is the first one: it
-    may write the log (`Recorder`) and may have its own clock (`Timed`).
+    The supervisor and the live session share this object. ``transport`` is the first of
+    the session: it may write the log (`Recorder`) and have its own clock (`Timed`).
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SessionRecords:
         epoch: int | None = None,
         src: str | None = None,
     ) -> None:
-        """Make one record, fold it, and call back with the result."""
+        """Create one record, fold it, and pass the result to the callback."""
         before = self._store.state
         # A custom clock may go backwards; times of records do not.
         self.at = max(self.at, self._clock.now())

@@ -8,11 +8,11 @@
     session = await client.start_session(tools=[weather])
 
 The annotations become the schema of the arguments, the docstring the description. A
-coroutine function runs in the event loop, any other function in a thread. Calls of one
-response run concurrently. Each output is sent as it is ready, and the next response is
-requested once, after the last output (see `duologue.core.effects.reactions`). After an
-exception, its message is the output. A call that is interrupted before its arguments
-are complete is not run.
+coroutine function runs in the event loop, any other function in a thread. The calls of
+one response run concurrently. Each output is sent when it is ready; the next response
+is requested once, after the last output (see `duologue.core.effects.reactions`). If a
+function raises, the message of the exception is the output. A call that is interrupted
+before its arguments are complete is not run.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Toolbox:
         try:
             output, problem = await self._output(call)
         finally:
-            # Also if the session ends meanwhile: every started tool finishes.
+            # Record it even if the session has ended: every started tool finishes.
             self._note(ev.ToolFinished(call_id=call_id, error=problem))
         try:
             await self._send(commands.send_tool_output(call_id, output))

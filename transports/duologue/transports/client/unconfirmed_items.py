@@ -1,4 +1,4 @@
-"""Sent items without confirmation: the next connection sends them again."""
+"""Sent items that are not confirmed; they are sent again on the next connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from duologue.core.log.record import Record
 
 __all__ = ["LIMIT", "UnconfirmedItems", "with_ids"]
 
-#: Items that are kept; a service confirms items one by one, in their order.
+#: Maximum number of kept items; a service confirms items one by one, in order.
 LIMIT = 256
 
 #: The events with which a service confirms an item.

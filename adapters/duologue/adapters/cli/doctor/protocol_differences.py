@@ -137,7 +137,7 @@ def _disordered(types: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
 
 
 def _are_twins(first: str, second: str) -> bool:
-    """Whether one is for audio and one for its transcript: their order is open."""
+    """Whether one is for audio and one for its transcript; either may be first."""
     stem, _, first_kind = first.rpartition(".")
     other, _, second_kind = second.rpartition(".")
     sound = "response.output_audio"

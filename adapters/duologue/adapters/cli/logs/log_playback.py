@@ -67,7 +67,7 @@ def stepped(
 ) -> Iterator[Record]:
     """Print and yield records as requested by ``lines`` (default: standard input).
 
-    ``q`` and the end of the lines end the records.
+    ``q`` or the end of the input ends the playback.
     """
     lines = iter(sys.stdin) if lines is None else lines
     console.print(_HINT, style="dim")

@@ -88,7 +88,7 @@ def _config(options: TalkOptions) -> SessionConfig:
 
 
 class TalkSession:
-    """One session; ``failure`` is why it ended too early.
+    """One session; ``failure`` is the reason if it ended too early.
 
     Raises a `DuologueError` for a file that cannot be read or written.
     """

@@ -1,8 +1,8 @@
 """The transport of a call that the page places by itself (``direct``).
 
 The page gets an ephemeral key and reports the events of its data channel over its feed;
-the server sends events to the service through the same feed. Reports are not
-trustworthy: a page can forge events, but only those of its own session.
+the server sends events to the service through the same feed. Reports cannot be trusted:
+a page can forge events, but only those of its own session.
 """
 
 from __future__ import annotations

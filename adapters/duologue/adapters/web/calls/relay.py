@@ -1,7 +1,7 @@
 """The transport of a relayed call: the server posts the page's offer with its API key.
 
-The media flow between browser and service. The server joins the call over a sideband,
-and hangs up if it cannot: a call that it cannot observe must not go on.
+Media flow directly between browser and service. The server joins the call over a
+sideband. If it cannot, it hangs up, because it must observe every call.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The rules for a page: which fields of a session it may set, and no tools at all.
 
-Tools, prompts and most models stay with the server: tools run with its rights or send
-the conversation elsewhere, and models have a price. Requests to the server are checked
-against an allow-list. A browser can also send events on its own data channel, so
-`has_foreign_tools` checks the events of the service for tools that it added there.
+Only the server sets tools, prompts and most models, because tools run with its rights
+or send the conversation elsewhere, and models differ in price. Requests to the server
+are checked against an allow-list. A browser can also send events on its own data
+channel, so `has_foreign_tools` checks the service's events for tools that the browser
+added.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class Subscriber:
             self.unwatch(session_id)
 
     def push(self, topic: Topic, text: str) -> None:
-        """Queue a patch. If it exceeds the limit, drop all patches for whole views."""
+        """Queue a patch. Above the limit, replace all patches by whole views."""
         if topic.id in self._stale:
             return
         if self._size + len(text) > self._limit:
@@ -170,7 +170,7 @@ class Subscriber:
         self._size += len(text)
 
     def send_list(self) -> None:
-        """Send the current list of sessions with the next read, once."""
+        """Send the current list of sessions, once, with the next batch."""
         self._list_stale = True
         self._wake.set()
 

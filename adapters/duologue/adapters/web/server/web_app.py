@@ -69,10 +69,10 @@ def create_app(
     or None; without it only this machine is served. ``allow_origins`` are the public
     origins of this server, and origins of other pages that may use it. ``direct`` lets
     browsers call the service themselves, with ephemeral keys. ``config`` is the initial
-    configuration of a session; a page may select its model, one of ``models``, and for
-    transcription its model or one of ``transcription_models``. The functions in
-    ``tools`` run in this process when the model calls them. ``service`` is the name of
-    the service on the page.
+    configuration of a session. A page may select the models in ``config``, those in
+    ``models``, and for transcription those in ``transcription_models``. The functions
+    in ``tools`` run in this process when the model calls them. ``service`` is the name
+    of the service that the page shows.
 
     Raises `SignallingError` for an unsafe base URL (``http`` beyond loopback, or with
     a user in it), `DuologueError` for an invalid origin.
@@ -166,7 +166,7 @@ def _application(
 
 
 def mount(parent: Starlette, path: str, app: Starlette) -> None:
-    """Mount it at a path of another application, whose lifespan then ends its calls.
+    """Mount ``app`` in another application; the end of its lifespan ends all calls.
 
     After a plain ``parent.mount(path, app)``, calls are hung up only if the event loop
     ends with its tasks cancelled: under uvicorn after Ctrl-C, but not after SIGTERM.

@@ -1,9 +1,9 @@
 """The records of a session as lines of its log, and the state at each of them.
 
 The lines are grouped into segments. Each segment holds the state before its first
-record, which is cheap because states share their unchanged nodes, so any past state is
-folded from the records of one segment. Beyond a limit of records or bytes the oldest
-segments are dropped, and counted.
+record, so that any past state is folded from the records of one segment. This is cheap,
+because states share their unchanged nodes. Beyond a limit of records or bytes, the
+oldest segments are dropped and counted.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ class History:
     def at(self, seq: int) -> Moment | None:
         """The session after record ``seq``; None if that is not kept.
 
-        If the log has no such number, the record before it is used. The number before
-        the first kept record gives the session before that record.
+        If the log has no record ``seq``, the record before it is used. For the number
+        before the first kept record, it is the session before that record.
         """
         if seq == (self.first or self.last + 1) - 1:
             return Moment(seq, view(self._of(self._segments[0].before)), [])

@@ -38,7 +38,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 @attrs.frozen
 class Caller:
-    """The user of a request, by the application's name, and the client's address."""
+    """The user of a request (the application's name for them) and their address."""
 
     name: str
     address: str
@@ -47,7 +47,7 @@ class Caller:
 
 
 class Registry:
-    """Creates, finds, charges and ends the sessions of an application."""
+    """Creates, finds, limits and ends the sessions of an application."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Registry:
         return self._add(info, self.history(info.id), config)
 
     def check_sessions(self, caller: Caller, more: int = 1) -> None:
-        """Check that the user may have so many more sessions. Raises `Refused`."""
+        """Check that the user may have ``more`` sessions. Raises `Refused`."""
         self._usage.check_sessions(self._counts(caller), more)
 
     def count_start(self, caller: Caller) -> None:
@@ -137,7 +137,8 @@ class Registry:
     ) -> list[WebSession]:
         """Add all sessions of a log, without calls, or none. Raises `Refused`.
 
-        `count_start` counted the first. ``end_reason`` says why the log is incomplete.
+        `count_start` has counted the first session. ``end_reason`` is the reason why
+        the log is incomplete, if it is.
         """
         self._check_open()
         self.check_sessions(caller, len(histories))
@@ -224,7 +225,7 @@ class Registry:
         return found
 
     async def _count_first_minute(self, session: WebSession) -> None:
-        """Count it at once, so that short calls count too. Raises `Refused`."""
+        """Count the first minute at once: short calls count too. Raises `Refused`."""
         if not self._count_minutes(session, 0.0):
             session.end_reason = USED_UP
             await session.close()
@@ -292,8 +293,8 @@ class Registry:
     async def _sweep(self) -> None:
         """Sweep once a second. When cancelled, close the registry.
 
-        An application that never calls `aclose` ends its event loop, which cancels
-        this task: so its calls are hung up too.
+        If an application never calls `aclose`, the end of its event loop cancels this
+        task, which hangs up its calls.
         """
         try:
             while True:

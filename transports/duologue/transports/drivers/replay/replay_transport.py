@@ -1,8 +1,8 @@
 """A recorded log in place of a live service: the same frames in the same order.
 
-A received frame is delivered after all events that were sent before it in the log have
-been sent again, so a client gets no answer before its question. Events and facts of the
-recorded transport itself (audio that it sent, played durations) are repeated.
+A received frame is delivered only after the client has sent all events that precede the
+frame in the log, so no answer arrives before its question. Events and facts that the
+recorded transport itself reported (sent audio, played durations) are repeated.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def replay(
 class Replay:
     """A `Transport` that replays one connection of a session. Made by `replay`.
 
-    ``drift`` is the first difference found, also if the exception was caught;
+    ``drift`` is the first difference found, even if its exception was caught;
     ``patience`` is in seconds.
     """
 
@@ -268,7 +268,7 @@ class Replay:
             await self._changed.wait_for(lambda: self._state != "open")
 
     def _repeat(self, record: Record) -> None:
-        """Report an event or a fact that the transport made by itself."""
+        """Report an event or a fact that the recorded transport itself produced."""
         self.clock.reach(record)
         way: Literal["out", "local"] = "out" if record.dir == "out" else "local"
         self._report(record.frame.decode(), way)

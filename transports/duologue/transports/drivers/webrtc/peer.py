@@ -79,12 +79,12 @@ class Peer:
 
     ``on_message`` gets each event: text, or ``bytes`` if it was not valid UTF-8.
     ``on_audio`` gets received audio as PCM16 at `SAMPLE_RATE`, or ``on_packet`` gets
-    Opus packets; without either nothing is decoded. ``next_audio`` returns 20 ms of
-    PCM16 in real time, padded with silence; after None it is not called and nothing is
-    sent until `wake`. Peers with equal audio share ``cache``. ``on_closed`` gets the
-    reason, once, if the connection ends and `close` was not called. ``loopback`` offers
-    127.0.0.1 only. An exception of a callback is logged; an audio callback is then not
-    called again.
+    Opus packets; without either, nothing is decoded. ``next_audio`` is called in real
+    time and returns 20 ms of PCM16; less is padded with silence. After it returns None,
+    it is not called and nothing is sent until `wake`. Peers that send the same audio
+    share ``cache``. ``on_closed`` gets the reason, once, if the connection ends and
+    `close` was not called. ``loopback`` offers 127.0.0.1 only. An exception of a
+    callback is logged; an audio callback is then not called again.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Peer:
         self._channel: aiortc.RTCDataChannel | None = None
         self._pending: list[str] = []
         self._pending_bytes = 0
-        #: Wait for it before `send`.
+        #: The back-pressure of the data channel; wait for it before `send`.
         self.back_pressure = BackPressure()
         self._opened = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
@@ -380,7 +380,7 @@ async def _translated(step: Coroutine[Any, Any, str]) -> str:
 
 
 def _check(text: str) -> None:
-    """Refuse an SDP that aiortc would wait on forever, or that has no usable media."""
+    """Refuse an SDP without usable media, or for which aiortc would wait forever."""
     size = len(text.encode(errors="replace"))
     if size > SDP_LIMIT:
         raise SignallingError(f"the SDP has {size} bytes, more than {SDP_LIMIT}")

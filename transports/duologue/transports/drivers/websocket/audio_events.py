@@ -25,7 +25,7 @@ __all__ = ["PATIENCE", "AudioEvents"]
 
 #: Maximum seconds to wait for the confirmed configuration before audio is sent.
 PATIENCE = 5.0
-#: Frames of a stall that are sent at once; older audio is skipped.
+#: Maximum frames that are sent at once after a stall; older audio is skipped.
 _CATCH_UP = 5
 
 _log = logging.getLogger(__name__)

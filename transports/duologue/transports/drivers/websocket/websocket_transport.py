@@ -59,7 +59,7 @@ FRAME_LIMIT = 16 * 1024 * 1024
 SEND_LIMIT = 256 * 1024
 #: Seconds between pings, and for the answer to one.
 PING = 10.0
-#: Seconds to wait for the far side's close frame.
+#: Seconds to wait for the peer's close frame.
 CLOSE_PATIENCE = 1.0
 #: Seconds to wait for the first event, which OpenAI's service sends at once.
 FIRST_PATIENCE = 2.0
@@ -210,7 +210,7 @@ class WebSocketTransport:
     async def _greet(self, socket: ClientConnection, target: Target) -> None:
         """Send the configuration and receive the first event, which may refuse it.
 
-        Nothing for a sideband: its call has a configuration and is running.
+        Does nothing for a sideband: its call is running and has a configuration.
         """
         if self._call_id is not None:
             return
@@ -288,7 +288,7 @@ class WebSocketTransport:
     async def close(self) -> None:
         """Close the connection. Idempotent, also while connecting.
 
-        Waits at most `CLOSE_PATIENCE` seconds for the far side.
+        Waits at most `CLOSE_PATIENCE` seconds for the peer.
         """
         self._closed = True
         if self._audio is not None:
@@ -297,7 +297,7 @@ class WebSocketTransport:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._opening is not None and not self._opening.cancelled():
-            # It may have opened in the turn of the loop that cancelled it.
+            # It may have opened in the same iteration of the loop that cancelled it.
             socket = None if self._opening.exception() else self._opening.result()
             await _close(socket)
 
