@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sys
+import weakref
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, cast
@@ -197,6 +199,26 @@ def test_a_forgotten_session_begins_anew() -> None:
 
     assert store.session("s") is None
     assert store.feed("s", ERROR, at=None).seq == 1
+
+
+def test_nothing_is_kept_of_a_forgotten_session() -> None:
+    """A store with subscribers does not grow by sessions that come and go."""
+
+    class Id(str):
+        """An id that can be watched."""
+
+    store, ids = Store(), weakref.WeakSet[Id]()
+    noted(store)
+    for name in "abc":
+        ids.add(session := Id(name))
+        store.feed(session, ERROR, at=None)
+        store.feed(session, {"type": "duologue.forgotten"}, at=None, dir="local")
+    del session
+    # The store keeps the last record.
+    store.feed("other", ERROR, at=None)
+    gc.collect()
+
+    assert set(ids) == set()
 
 
 def test_frames_are_decoded_by_the_kind_of_their_session() -> None:

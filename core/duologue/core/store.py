@@ -258,7 +258,9 @@ class Store:
         session_id = record.session
         due = self._due.get(session_id)
         if due is None:
-            due = self._due[session_id] = self._subscribers_of(session_id)
+            due = self._subscribers_of(session_id)
+            if session_id in self._state.sessions:
+                self._due[session_id] = due
         for slice, members in due:
             if slice is not None:
                 old = getattr(before.sessions.get(session_id), slice, None)

@@ -92,6 +92,12 @@ def put(path: str, value: Any) -> bytes:
         # The key differs from the id of the session.
         put("id", "other"),
         b'{"duologue":2,"state":{"sesions":{}}}',
+        # Values of another type on the way through an upgrade.
+        b'{"duologue":1}',
+        b'{"duologue":1,"state":[]}',
+        b'{"duologue":1,"state":{"sessions":[]}}',
+        b'{"duologue":1,"state":{"sessions":{"s":null}}}',
+        b'{"duologue":1,"state":{"sessions":{"s":{"id":"s","ledger":5}}}}',
     ],
 )
 def test_what_is_no_snapshot(data: bytes) -> None:

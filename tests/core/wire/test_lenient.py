@@ -34,6 +34,15 @@ def test_a_list_with_one_wrong_member_is_wrong() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cls", "field"),
+    [(events.AudioOutput, "voice"), (events.RealtimeSessionConfig, "prompt")],
+)
+def test_a_reference_with_a_wrong_id_counts_as_missing(cls: type, field: str) -> None:
+    """An empty id would be sent to the next connection as the one in use."""
+    assert build(cls, {field: {"id": 5}}) == cls()
+
+
 def test_whole_numbers_are_floats_where_wanted() -> None:
     """An integer is accepted for a float: JSON does not distinguish them."""
     found = build(events.VolumeSet, {"volume": 1})

@@ -90,6 +90,7 @@ TurnDetection = Union[ServerVad, SemanticVad]  # noqa: UP007 - read at run time
 class Voice(Value, frozen=True, kw_only=True):
     """A custom voice."""
 
+    STRICT: ClassVar = Value.STRICT | {"id"}
     id: str
 
 
@@ -148,6 +149,7 @@ Tool = Union[FunctionTool, McpToolServer]  # noqa: UP007 - read at run time
 class PromptReference(Value, frozen=True, kw_only=True):
     """A stored prompt (shut down by the provider on 2026-11-30)."""
 
+    STRICT: ClassVar = Value.STRICT | {"id"}
     id: str
     version: str | UnsetType | None = UNSET
     variables: Json | UnsetType = UNSET

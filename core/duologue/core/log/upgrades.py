@@ -74,8 +74,8 @@ def upgrade_snapshot(
 ) -> bytes:
     """The snapshot in version ``to``; unchanged if it is not older.
 
-    Raises `SnapshotError` if there is no upgrade, msgspec's errors if the bytes are no
-    snapshot.
+    Raises `SnapshotError` if there is no upgrade or a value has an invalid type,
+    msgspec's errors if the bytes are no snapshot.
     """
     version = msgspec.json.decode(data, type=_SnapshotHead).duologue
     if version >= to:
@@ -85,7 +85,11 @@ def upgrade_snapshot(
         upgrade = (SNAPSHOTS if table is None else table).get(step)
         if upgrade is None:
             raise SnapshotError(f"snapshot version {version} cannot be read any more")
-        document = upgrade(document)
+        try:
+            document = upgrade(document)
+        except (AttributeError, KeyError, TypeError) as error:
+            # A value of another type, or none.
+            raise SnapshotError(f"not a snapshot: {error!r}") from None
     return msgspec.json.encode({**document, "duologue": to})
 
 
