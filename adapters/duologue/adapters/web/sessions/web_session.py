@@ -353,7 +353,7 @@ async def _unless_failed(
     if result.done():
         return result.result()
     error = None if connecting.cancelled() else connecting.result()
-    match error or ConnectError("the call was abandoned"):
+    match error or ConnectError("the call was given up"):
         case NotConnected():
             raise Refused(503, "closing", "the server is shutting down")
         case ConnectError() as failure:
