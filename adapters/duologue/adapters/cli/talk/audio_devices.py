@@ -13,6 +13,8 @@ from duologue.adapters.audio import (
     Processing,
     Speaker,
     can_process,
+    find_device,
+    list_devices,
 )
 
 from .talk_options import DeviceOptions
@@ -35,6 +37,11 @@ class AudioDevices:
         self._log = log
         self._stopped = asyncio.Event()
         self._processing = None
+        # livekit's threads can abort a process that ends right after their start, so an
+        # unknown device must be found first.
+        devices = list_devices()
+        find_device(devices, _index_or_name(options.input), "input")
+        find_device(devices, _index_or_name(options.output), "output")
         if options.aec and can_process():
             self._processing = Processing()
         elif options.aec:
