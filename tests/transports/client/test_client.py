@@ -168,8 +168,8 @@ async def test_nothing_is_sent_after_close(client: Client) -> None:
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (events.ResponseDone(response=events.RealtimeResponse()), "client's event"),
-        ({"type": "session.created", "session": {}}, "client's event"),
+        (events.ResponseDone(response=events.RealtimeResponse()), "is not a client event"),
+        ({"type": "session.created", "session": {}}, "is not a client event"),
         ({"event_id": "x"}, "no type"),
     ],
 )
