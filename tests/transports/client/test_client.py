@@ -168,7 +168,10 @@ async def test_nothing_is_sent_after_close(client: Client) -> None:
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (events.ResponseDone(response=events.RealtimeResponse()), "is not a client event"),
+        (
+            events.ResponseDone(response=events.RealtimeResponse()),
+            "is not a client event",
+        ),
         ({"type": "session.created", "session": {}}, "is not a client event"),
         ({"event_id": "x"}, "no type"),
     ],
