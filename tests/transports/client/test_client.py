@@ -7,6 +7,7 @@ import gc
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from msgspec import UNSET
@@ -242,6 +243,22 @@ async def test_a_lost_connection_is_a_failed_session(client: Client) -> None:
     assert other.state.connection.status is SessionStatus.OPEN
     with pytest.raises(NotConnected):
         await session.send_text("hello")
+
+
+async def test_an_incomplete_transport_is_not_called(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error names the method that is missing, or misspelt."""
+
+    class Misspelt:
+        async def connect(self, target: Target) -> None: ...
+        async def send(self, frame: str) -> None: ...
+        async def close(self) -> None: ...
+
+    session = await client.start_session(transport=cast(Transport, Misspelt()))
+    await session.close()
+
+    assert "'Misspelt' object has no attribute 'frames'" in caplog.text
 
 
 async def test_a_cancelled_start_leaves_no_task(client: Client) -> None:

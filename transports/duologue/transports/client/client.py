@@ -168,9 +168,10 @@ def _split(
     transport: Transport | MakeTransport,
 ) -> tuple[Transport, MakeTransport | None]:
     """The first transport, and the function that makes more, if one was given."""
-    if isinstance(transport, Transport):
-        return transport, None
-    return transport(), transport
+    if callable(transport) and not isinstance(transport, Transport):
+        return transport(), transport
+    # An incomplete transport fails later, with the name of the missing method.
+    return transport, None
 
 
 def default_config(config: SessionConfig | None = None) -> SessionConfig:
