@@ -103,5 +103,5 @@ def test_every_selector_is_public() -> None:
         if name.startswith("select_")
     }
 
-    assert defined == {name for name in selectors.__all__ if name[0] == "s"}
+    assert defined == {name for name in selectors.__all__ if name.startswith("select_")}
     assert defined <= set(duologue.core.__all__)
