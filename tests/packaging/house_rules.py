@@ -112,6 +112,8 @@ def _foreign_privates(
             for alias in child.names:
                 if _is_private(alias.name):
                     yield f"{_place(module, child)}: imports the private {alias.name}"
+        if (name := _private_by_name(child)) is not None:
+            yield f"{_place(module, child)}: touches the private {name}"
         yield from _foreign_privates(module, child, inside)
 
 
@@ -139,6 +141,23 @@ def _is_foreign(node: ast.Attribute, own: frozenset[str]) -> bool:
             # Another instance of the same class.
             return node.attr not in own
     return True
+
+
+#: Functions that take the name of an attribute.
+_BY_NAME = {"getattr", "hasattr", "setattr", "delattr", "attrgetter"}
+
+
+def _private_by_name(node: ast.AST) -> str | None:
+    """The private attribute that a call touches by its name."""
+    if not isinstance(node, ast.Call):
+        return None
+    if ast.unparse(node.func).rpartition(".")[2] not in _BY_NAME:
+        return None
+    for argument in node.args[:2]:
+        match argument:
+            case ast.Constant(value=str(name)) if _is_private(name):
+                return name
+    return None
 
 
 def _is_private(name: str) -> bool:
@@ -204,7 +223,7 @@ def probing(found: list[Module]) -> Iterator[str]:
         for node in ast.walk(module.tree):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="getattr" | "hasattr" as function),
+                    func=ast.Name(id="getattr" | "hasattr" | "setattr" as function),
                     args=[target, ast.Constant(value=str(name)), *_],
                 ) if not name.startswith("__") and ast.unparse(target) != "os":
                     yield f"{_place(module, node)}: {function} probes for {name!r}"

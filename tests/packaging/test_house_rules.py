@@ -53,6 +53,10 @@ BREACHES = {
         },
         "private_access: {top}/" + SESSION + ":4: touches the private _outbox",
     ),
+    "private attribute by its name": (
+        {SESSION: ("from operator import attrgetter\nlook = attrgetter('_entries')\n")},
+        "private_access: {top}/" + SESSION + ":2: touches the private _entries",
+    ),
     "private name of a module": (
         {SESSION: "from .outbox import _entries\n"},
         "private_access: {top}/" + SESSION + ":1: imports the private _entries",
@@ -89,6 +93,10 @@ BREACHES = {
     "hasattr with a name": (
         {SESSION: "def again(t):\n    return hasattr(t, 'again')\n"},
         "probing: {top}/" + SESSION + ":2: hasattr probes for 'again'",
+    ),
+    "setattr with a name": (
+        {SESSION: "def again(t):\n    setattr(t, 'again', None)\n"},
+        "probing: {top}/" + SESSION + ":2: setattr probes for 'again'",
     ),
     "name twice in a root": (
         {"transports/duologue/transports/client/outbox.py": ""},
