@@ -45,7 +45,7 @@ test: check ## every check, then the tests: first in parallel, then in real time
 # Only tests/core measures the core, each module by its own test module, with as many
 # examples as in `make test`, because coverage makes tests slower.
 test-deep: setup-test check ## all tests with more examples, and the core's coverage
-	$(VENV)/python scripts/own_coverage.py --fail-under $(CORE_COVERAGE)
+	$(VENV)/python tests/core/own_coverage.py --fail-under $(CORE_COVERAGE)
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -n $(JOBS) --dist loadgroup -m "not realtime"
 	HYPOTHESIS_PROFILE=deep $(VENV)/pytest -m realtime
 

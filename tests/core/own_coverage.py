@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the core's tests, and check that each module is covered by its own test module.
 
-    scripts/own_coverage.py [--fail-under PERCENT]    all of them
-    scripts/own_coverage.py reducer/parts state/rope    these, by their own tests
+    own_coverage.py [--fail-under PERCENT]       all of them
+    own_coverage.py reducer/parts state/rope     these, by their own tests
 
 One run of `tests/core` records for every line and branch the test modules that ran it.
 Then two checks follow: all tests together cover the core to ``--fail-under`` percent,
@@ -25,7 +25,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-TOP = Path(__file__).resolve().parents[1]
+TOP = Path(__file__).resolve().parents[2]
 CORE = TOP / "core" / "duologue" / "core"
 TESTS = TOP / "tests" / "core"
 CONFIG = str(TOP / "pyproject.toml")
