@@ -10,7 +10,7 @@ import pytest
 
 from duologue.adapters.audio import Device, DeviceError, list_devices
 from duologue.adapters.audio.portaudio import (
-    Stream,
+    DeviceStream,
     _input_callback,
     _output_callback,
     formats,
@@ -40,7 +40,7 @@ def test_the_transports_format_is_tried_first() -> None:
 
 
 def test_recorded_audio_is_pushed_and_overruns_are_counted() -> None:
-    stream = Stream(CARD)
+    stream = DeviceStream(CARD)
     taken: list[bytes] = []
     callback = _input_callback(stream, taken.append, OURS)
     callback(memoryview(b"\1\2"), 1, None, FINE)
@@ -50,7 +50,7 @@ def test_recorded_audio_is_pushed_and_overruns_are_counted() -> None:
 
 def test_the_output_has_the_size_that_the_device_requests() -> None:
     """Audio comes in blocks of 10 ms; the device may request any number of samples."""
-    stream = Stream(CARD)
+    stream = DeviceStream(CARD)
     given = iter(bytes([n]) * 480 for n in range(1, 9))
     callback = _output_callback(stream, lambda: next(given), OURS)
     played = bytearray()
@@ -67,7 +67,7 @@ def test_an_error_in_a_callback_stops_the_audio_and_is_kept(
     make: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error raised into PortAudio would be printed for every block."""
-    stream = Stream(CARD)
+    stream = DeviceStream(CARD)
 
     def broken(*pcm: bytes) -> bytes:
         calls.append(pcm)
@@ -93,7 +93,7 @@ def test_a_device_that_stops_by_itself_has_failed() -> None:
 
         def close(self) -> None: ...
 
-    lost, closed = Stream(CARD), Stream(CARD)
+    lost, closed = DeviceStream(CARD), DeviceStream(CARD)
     for stream in (lost, closed):
         stream.run(Running())
     closed.close()

@@ -9,7 +9,7 @@ from .devices import Device, DeviceError
 from .echo_cancellation import Processing
 from .levels import Level
 from .pipelines import CapturePipeline, PlaybackPipeline
-from .portaudio import Stream
+from .portaudio import DeviceStream
 
 __all__ = ["OpenDevice"]
 
@@ -19,7 +19,7 @@ class OpenDevice:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: DeviceStream,
         pipeline: CapturePipeline | PlaybackPipeline,
         processing: Processing | None,
     ) -> None:

@@ -4,7 +4,7 @@ This is the only module that imports sounddevice, which loads PortAudio. The imp
 happens on first use, because both may be missing on a machine that needs no device.
 
 Callbacks run in a thread of PortAudio and must neither block nor raise. An exception
-in a callback stops the audio and is kept in `Stream.failure`.
+in a callback stops the audio and is kept in `DeviceStream.failure`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from duologue.transports.errors import MissingExtra
 
 from .devices import Device, DeviceError, Direction, find_device
 
-__all__ = ["Format", "Stream", "formats", "list_devices", "open_input", "open_output"]
+__all__ = [
+    "DeviceStream",
+    "Format",
+    "formats",
+    "list_devices",
+    "open_input",
+    "open_output",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +90,7 @@ def formats(device: Device, direction: Direction) -> list[Format]:
     return list(dict.fromkeys(wanted))
 
 
-class Stream:
+class DeviceStream:
     """An open device, until `close`."""
 
     def __init__(self, device: Device) -> None:
@@ -117,23 +124,23 @@ class Stream:
             stream.close()
 
 
-def open_input(wanted: int | str | None, push: Callable[[bytes], None]) -> Stream:
+def open_input(wanted: int | str | None, push: Callable[[bytes], None]) -> DeviceStream:
     """Open a microphone and call ``push`` with PCM16 mono at `SAMPLE_RATE`.
 
     Raises `DeviceError` if the device does not exist or cannot be opened.
     """
-    stream = Stream(find_device(list_devices(), wanted, "input"))
+    stream = DeviceStream(find_device(list_devices(), wanted, "input"))
     _open(stream, "input", lambda format: _input_callback(stream, push, format))
     return stream
 
 
-def open_output(wanted: int | str | None, pull: Callable[[], bytes]) -> Stream:
+def open_output(wanted: int | str | None, pull: Callable[[], bytes]) -> DeviceStream:
     """Open a speaker and play what ``pull`` returns.
 
     Each call of ``pull`` returns 10 ms of PCM16 mono at `SAMPLE_RATE`. Raises
     `DeviceError` if the device does not exist or cannot be opened.
     """
-    stream = Stream(find_device(list_devices(), wanted, "output"))
+    stream = DeviceStream(find_device(list_devices(), wanted, "output"))
     _open(stream, "output", lambda format: _output_callback(stream, pull, format))
     return stream
 
@@ -142,7 +149,7 @@ Callback = Callable[[Any, int, Any, Any], None]
 
 
 def _input_callback(
-    stream: Stream, push: Callable[[bytes], None], format: Format
+    stream: DeviceStream, push: Callable[[bytes], None], format: Format
 ) -> Callback:
     convert = _converter(format, (SAMPLE_RATE, 1))
 
@@ -158,7 +165,7 @@ def _input_callback(
 
 
 def _output_callback(
-    stream: Stream, pull: Callable[[], bytes], format: Format
+    stream: DeviceStream, pull: Callable[[], bytes], format: Format
 ) -> Callback:
     convert = _converter((SAMPLE_RATE, 1), format)
     ready = bytearray()
@@ -186,7 +193,7 @@ def _converter(source: Format, target: Format) -> Callable[[bytes], bytes]:
 
 
 def _open(
-    stream: Stream, direction: Direction, callback: Callable[[Format], Callback]
+    stream: DeviceStream, direction: Direction, callback: Callable[[Format], Callback]
 ) -> None:
     library = _library()
     device = stream.device

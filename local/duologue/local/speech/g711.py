@@ -12,13 +12,21 @@ from typing import Protocol
 
 from ..interfaces import SAMPLE_RATE
 
-__all__ = ["G711_RATE", "Resampling", "Stream", "Writer", "decode", "encode", "reader"]
+__all__ = [
+    "G711_RATE",
+    "ResampleStream",
+    "Resampling",
+    "Writer",
+    "decode",
+    "encode",
+    "reader",
+]
 
 #: Hz.
 G711_RATE = 8_000
 
 
-class Stream(Protocol):
+class ResampleStream(Protocol):
     """Converts a stream of PCM16 mono to another sample rate."""
 
     def __call__(self, pcm: bytes) -> bytes:
@@ -29,7 +37,7 @@ class Stream(Protocol):
 
 
 #: Creates a stream from one sample rate to another, in Hz.
-Resampling = Callable[[int, int], Stream]
+Resampling = Callable[[int, int], ResampleStream]
 
 _BIAS = 33
 
