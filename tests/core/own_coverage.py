@@ -131,7 +131,7 @@ def report(modules: list[Path]) -> bool:
 
 def main() -> int:
     """Run, report, and say whether it is enough."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("modules", nargs="*", help="as reducer/parts; default all")
     parser.add_argument("--fail-under", type=float, default=100.0)
     options = parser.parse_args()
