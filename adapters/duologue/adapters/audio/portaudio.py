@@ -79,7 +79,7 @@ def list_devices() -> tuple[Device, ...]:
 
 
 def formats(device: Device, direction: Direction) -> list[Format]:
-    """The formats to try, in order: first the transport's, then the device's own."""
+    """The formats to try, in order: the transport's, the device's own, then 48 kHz."""
     most = device.channels(direction)
     wanted = [
         (rate, channels)

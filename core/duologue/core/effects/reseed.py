@@ -3,8 +3,9 @@
 The events are the requested configuration, then every item of the conversation in
 order, with its own id and its predecessor. Audio is sent as its transcript, and a
 truncated reply as the words that were heard. Deleted items, items without text, outputs
-without a call, incomplete calls and MCP items are omitted; the service contacts the MCP
-servers again. A complete call is sent even without its output, which may still arrive.
+without a call and incomplete calls are omitted. So are MCP items, because the service
+contacts the MCP servers again. A complete call is sent even without its output, which
+may still arrive.
 """
 
 from __future__ import annotations

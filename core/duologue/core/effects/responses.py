@@ -5,9 +5,9 @@ outputs of its function calls: every complete call of a completed response has i
 output, no response has begun since, and this client sent the outputs. (A client that
 only observes the session sends nothing.) Interrupted calls do not count.
 
-The service is free if no response is in progress or requested, and there is no open
-turn of the user that the service will answer by itself (that answer also covers the
-outputs). A refused response is not requested again.
+The service is free if no response is in progress or requested, and the user has no open
+turn that turn detection will answer. (That response also answers the outputs.) A
+refused response is not requested again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def respond_after_error(
 
 
 def is_queued(event: ClientEvent) -> bool:
-    """Whether a requested event waits in the queue: a response in the conversation."""
+    """Whether an event is queued: a ``response.create`` in the conversation."""
     if not isinstance(event, events.ResponseCreate):
         return False
     params = event.response

@@ -38,7 +38,7 @@ __all__ = ["RAW_LIMIT", "VERSION", "read_log", "to_line"]
 
 #: The version of the line format.
 VERSION = 1
-#: The number of bytes that a log keeps of a frame that is not one JSON object.
+#: Maximum bytes that a log keeps of a frame that is not a JSON object.
 RAW_LIMIT = 64 << 10
 
 _BREAKS = re.compile(rb"[\r\n]+")
@@ -47,8 +47,8 @@ _BREAKS = re.compile(rb"[\r\n]+")
 def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
     """The record as one line of a log, with its line break.
 
-    Audio is left out unless ``keep_audio`` is true; the fold is the same. Raises
-    TypeError if ``record`` is no record.
+    Audio is left out unless ``keep_audio`` is true; the folded state is the same.
+    Raises TypeError if ``record`` is not a record.
     """
     require(record, Record, "to_line: the record")
     head: dict[str, Any] = {"v": VERSION, "seq": record.seq}
@@ -212,7 +212,7 @@ def _record(entry: _Line, number: int, name: str, kind: SessionKind) -> Record:
     if entry.audio_bytes is not None:
         record = msgspec.structs.replace(record, audio_bytes=entry.audio_bytes)
     if entry.raw is not None:
-        # It was malformed when it was recorded, even if the part that is kept parses.
+        # The frame was malformed, even if the stored part of it is valid JSON.
         event = malformed(frame, "malformed when it was recorded")
         event = msgspec.structs.replace(event, size=entry.size or len(frame))
         record = msgspec.structs.replace(record, event=event, audio_bytes=None)
@@ -237,7 +237,7 @@ def _parse(line: bytes, number: int) -> _Line:
         version = _version(line)
         _check_version(version, number)
         if version < VERSION:
-            # An older version has another shape.
+            # An older version has other fields.
             return _parse(upgrade_line(line, number, to=VERSION), number)
         raise LogError(
             f"line {number}: {_diagnosis(line, error)}", line=number
@@ -252,7 +252,7 @@ def _diagnosis(line: bytes, error: Exception) -> str:
     """A short description of what is wrong with a line."""
     reason = " ".join(str(error).split())[:120]
     if not line.strip(b"\0\r\n"):
-        # A file system leaves these if a file was not written to its end.
+        # A file system can leave zero bytes after an interrupted write.
         return "zero bytes, not a record"
     try:
         value = msgspec.json.decode(line)
@@ -266,7 +266,7 @@ def _diagnosis(line: bytes, error: Exception) -> str:
 
 
 def _version(line: bytes) -> int:
-    """The version of a line of another shape."""
+    """The version of a line that was not decoded."""
     try:
         return msgspec.json.decode(line, type=_Version).v
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

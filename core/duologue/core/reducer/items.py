@@ -47,8 +47,9 @@ def merge_item(
     """The session with a wire item merged into the known item.
 
     ``done`` means that the service has finished the item; ``ended`` is the final
-    status if the wire item has none. Unless the content is ``news``, final text stays
-    unchanged. A deleted item stays deleted; an item without an id is ignored.
+    status if the wire item has none. If ``news`` is false, the wire item may be older
+    than the known one, so final text stays unchanged. A deleted item stays deleted; an
+    item without an id is ignored.
     """
     if not wire.id:
         return session
@@ -64,7 +65,7 @@ def merge_item(
     shown = item
     if (type and item.type != type) or (role is not None and item.role != role):
         shown = replace(item, type=type or item.type, role=role or item.role)
-    # The client created the item again on a new connection.
+    # On a later connection, the wire item is an echo of what the client sent again.
     news = news and item.placement.epoch == record.epoch
     shown = _merged(shown, wire, record.at, done=done, ended=ended, news=news)
     session = put_item(session, shown)
@@ -93,7 +94,7 @@ def _merged(
 ) -> Item:
     """The item merged with the wire item; finished if the wire item is complete."""
     if ended is None and wire.status == "in_progress":
-        # Contradictory: the response decides whether a call is complete.
+        # This status contradicts ``done``: for a call, the response decides instead.
         done = done and not isinstance(wire, events.FunctionCallItem)
     complete = done or wire.status in ("completed", "incomplete")
     if isinstance(wire, events.MessageItem):
@@ -115,10 +116,10 @@ def _merge_message(
 
 
 def _has_content(item: Item) -> bool:
-    """Whether an item with the status ``completed`` can be complete.
+    """Whether an item has the content of a complete item.
 
-    The beta had no ``done`` event, so the status alone finishes an item. A reply
-    without parts and a call without arguments are not complete, whatever their status.
+    The beta had no ``done`` event, so the status ``completed`` finishes an item. But it
+    does not finish a reply without parts or a call without arguments.
     """
     if is_call(item):
         return item.call is not None and bool(item.call.arguments)

@@ -1,4 +1,4 @@
-"""The output items of a response: which items belong to it."""
+"""The output items of each response."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = [
     "merge_content",
 ]
 
-#: Content indexes from this number on are invalid.
+#: Content indexes must be below this number.
 MAX_PARTS = 128
 
 #: The number of segments that a part keeps; older ones are in the log.
@@ -39,7 +39,10 @@ _ALIASES = {"text": "output_text", "audio": "output_audio"}
 def grow_text(
     session: Session, item: Item, index: int, type: str, text: str
 ) -> Session | None:
-    """The session with ``text`` appended to a part; None if the part is final."""
+    """The session with ``text`` appended to a part.
+
+    None if the part is final, the index is out of range, or the item is deleted.
+    """
     part = None if item.status == "deleted" else _part(item, index, type)
     if part is None or part.final:
         return None
@@ -58,8 +61,9 @@ def close_part(
 ) -> Item:
     """The item with the final text of a part.
 
-    None leaves the text unchanged, and so does an empty text unless it ``may_blank``:
-    a service drops the transcript of truncated and cancelled audio.
+    None leaves the text unchanged, and so does an empty text, because a service drops
+    the transcript of truncated and cancelled audio. With ``may_blank``, an empty text
+    replaces the text, unless the item is truncated.
     """
     part = _part(item, index, type)
     if part is None:
@@ -113,9 +117,9 @@ def merge_content(
 ) -> Item:
     """The item with content from the wire, beginning at part ``first``.
 
-    ``done`` means that the content is complete. If it is not ``news`` (an announcement,
-    or an echo of the client's own item), final parts stay unchanged. A part of user
-    audio stays open until its transcript arrives.
+    ``done`` means that the content is complete. If ``news`` is false, the content may
+    be older than the item, so final parts stay unchanged. A part of user audio stays
+    open until its transcript arrives.
     """
     if not content:
         return item
@@ -153,7 +157,7 @@ def _open(
 
 
 def _part(item: Item, index: int, type: str) -> Part | None:
-    """The part at an index, new if missing; None if the index is impossible."""
+    """The part at an index, new if missing; None if the index is out of range."""
     if 0 <= index < len(item.parts):
         part = item.parts[index]
         return part if part.type else replace(part, type=type)

@@ -56,8 +56,8 @@ def select_turns(session: Session) -> tuple[TurnTimes, ...]:
 def select_turn(session: Session, item_id: str) -> TurnTimes | None:
     """The latencies of the response that created an item.
 
-    None if no response of the conversation created it. A user's item is the
-    ``item_id`` of the turn that answers it.
+    None if no response of the conversation created it. For an item of the user, search
+    `select_turns` for its ``item_id``.
     """
     response = _response_of(session, item_id)
     if response is None or not response.in_conversation:

@@ -244,11 +244,11 @@ class Conversation(Struct, frozen=True, gc=False):
 
     ``order`` has the ids of all items, also of deleted ones. ``orphans`` maps an
     unknown predecessor to the items that must follow it. ``epoch_boundary`` is the last
-    item of earlier epochs: a null predecessor means the place after it.
+    item of earlier epochs: an item with a null predecessor is placed after it.
     ``cleared_after`` is the last item that the user cleared from the transcript.
     ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
-    output. ``gaps`` are the last hundred items after which records, and so perhaps
-    text, are missing (``""`` is the front). ``translation`` replaces items
+    output. ``gaps`` are the last hundred items after which records are missing (``""``:
+    before the first item), so text may be missing there. ``translation`` replaces items
     in a translation.
     """
 
@@ -303,11 +303,11 @@ class Response(Struct, frozen=True, gc=False):
 
 
 class Responses(Struct, frozen=True, gc=False):
-    """All responses in the order of their beginning; ``active`` is in progress.
+    """All responses in the order in which they began; ``active`` is in progress.
 
     ``queued`` is the ``response.create`` that the application requested and that is not
-    sent yet, as canonical JSON; ``in_flight`` is one that was sent, before
-    ``response.created`` or an error answers it.
+    sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
+    ``response.created`` or an error arrives.
     """
 
     by_id: Map[str, Response] = Map()
@@ -358,11 +358,11 @@ class Session(Struct, frozen=True, gc=False):
     dedup: Dedup = EMPTY_DEDUP
 
     def item(self, item_id: str | None) -> Item | None:
-        """The item with this id; None if it, or the id, is missing."""
+        """The item with this id; None if there is none or the id is None."""
         return None if item_id is None else self.items.get(item_id)
 
     def response(self, response_id: str | None) -> Response | None:
-        """The response with this id; None if it, or the id, is missing."""
+        """The response with this id; None if there is none or the id is None."""
         return None if response_id is None else self.responses.by_id.get(response_id)
 
 

@@ -25,8 +25,8 @@ __all__ = ["check_reducer", "check_render"]
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
 _Render = Callable[[Session], object]
-#: Records between two states that are compared with their earlier bytes, and the most
-#: such states of a long stream.
+#: In a long stream, only some states are compared with their earlier bytes: the minimum
+#: number of records between two of these states, and about the maximum number of them.
 _STRIDE = 8
 _LOOKS = 40
 #: The length up to which every state of a stream is compared.
@@ -141,8 +141,8 @@ def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> Non
 def _check_closely(reducer: _Reducer[_S], state: _S, stream: Stream) -> None:
     """Compare each state with itself after the next step.
 
-    If the same records give two states, the usual reason is a state that was changed,
-    perhaps by a later record.
+    A reducer that returns two states for the same records has usually changed a state
+    in place, perhaps in a later step.
     """
     for number, record in enumerate(stream, start=1):
         photo, argument = Photo(state), state
@@ -228,7 +228,7 @@ def _render_all(render: _Render, stream: Stream) -> None:
         closely = number % stride == 0 or number == len(stream)
         look = _look_closely if closely else _look
         look(render, session, where, stream[:number])
-    # A change to a node that later states share shows up only here.
+    # A change to a node that later states share is detected only here.
     was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
     _check_kept(render, was, now, "found at the end of the stream", stream)
 

@@ -1,4 +1,4 @@
-"""Mutations: the streams that a broken network or a faulty service makes.
+"""Mutations: streams with the faults of a network or a service.
 
 The frames are hostile, but the records are valid: they are numbered in order, and their
 times never decrease.
@@ -189,7 +189,7 @@ def bent(draw: st.DrawFn, frame: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(stream: Stream) -> Stream:
-    """The records with sequence numbers and times for their current order.
+    """The records in their current order, with new sequence numbers and times.
 
     A record without a time keeps none, as in an old log.
     """
@@ -296,7 +296,8 @@ def _draw_without(draw: st.DrawFn, stream: Stream) -> Stream:
     return without(stream, names, is_null=draw(st.booleans()))
 
 
-#: Combinations of faults of a stream. No fault is first, because Hypothesis prefers it.
+#: Combinations of faults of a stream. The first is empty, because Hypothesis shrinks
+#: examples towards the first.
 _COMBINATIONS: tuple[tuple[Callable[[st.DrawFn, Stream], Stream], ...], ...] = (
     (),
     (),

@@ -1,6 +1,6 @@
 """Notices: descriptions of changes, for the callbacks of an application.
 
-`notices` is pure; an emitter in another root calls the callbacks.
+`notices` is pure; the emitter of a live session calls the callbacks.
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[
     epoch, by_id = _epoch(record, after), after.responses.by_id
     order = reversed(after.responses.order)
     found = list(takewhile(lambda each: by_id[each].epoch >= epoch, order))
-    # The active response can belong to an earlier connection without a recorded end.
+    # The active response can belong to an earlier connection, if no record shows the
+    # end of that connection.
     active = before.responses.active
     if active is not None and active not in found:
         found.append(active)

@@ -1,7 +1,7 @@
 """The slow path of decoding, for frames that the fast decoder refuses.
 
-A missing field, a null or a wrong type must not cost the text in the same frame. So the
-event is built field by field:
+The text of a frame must be kept even if another field is missing, null or of a wrong
+type. So the event is built field by field:
 
 * A field that is missing or null gets its default, or a neutral value of its type
   (``""``, ``0``, ``()``). One of the class's ``ESSENTIAL`` fields raises `WrongType`
@@ -30,7 +30,7 @@ class WrongType(Exception):
 
 
 def build(cls: Any, fields: dict[str, Any], path: str = "$") -> Any:
-    """One ``cls``, an event or an object in one, from JSON values.
+    """Build a ``cls`` (an event, or an object in an event) from JSON values.
 
     Raises `WrongType`, with the path of the field.
     """
@@ -87,7 +87,7 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
 
 
 def _is_missing(node: inspect.Type, value: Any) -> bool:
-    """Whether a value in a list or a mapping is a null, and null is no valid value."""
+    """Whether a value in a list or a mapping is null, and its type is not Any."""
     return value is None and not isinstance(node, inspect.AnyType)
 
 
@@ -104,7 +104,7 @@ def _scalar(node: inspect.Type, value: Any, path: str) -> Any:
     wanted = _SCALARS.get(type(node), ())
     if isinstance(value, bool) and bool not in wanted:
         wanted = ()
-    # A fraction of a ms may be dropped, one of an index may not.
+    # A time in ms may have a fraction, which is dropped; other integers may not.
     whole = isinstance(value, float) and (path.endswith("_ms") or value.is_integer())
     if whole and wanted == (int,):
         return int(value)
@@ -142,7 +142,7 @@ def _tagged(types: list[inspect.StructType], value: dict[str, Any], path: str) -
     if issubclass(first, BaseItem):
         return _unknown_item(value, path)
     if name is None:
-        # Flat sessions and old servers leave the tag out: the first class is the usual.
+        # Flat sessions and old servers omit the tag: use the first, most common class.
         return build(first, value, path)
     raise WrongType(f"{path}: unknown type {name!r}")
 

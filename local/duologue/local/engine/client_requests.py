@@ -48,7 +48,7 @@ __all__ = ["handle"]
 
 _log = logging.getLogger(__name__)
 
-#: Bytes from which on an event takes milliseconds to parse.
+#: Size in bytes above which parsing an event takes milliseconds.
 _LARGE = 1024 * 1024
 #: Bytes of audio that one step processes: 100 ms of PCM.
 _BYTES_PER_STEP = 4_800
@@ -135,7 +135,7 @@ def _handle(engine: TurnTaking, fields: dict[str, Any], at: float) -> Iterator[N
 
 
 def _session_update(engine: TurnTaking, fields: dict[str, Any]) -> None:
-    # As JSON, not as an event: an absent key must keep its value.
+    # Use the JSON, not a decoded event, because an absent key must keep its value.
     changes = fields["session"]
     detected_turns = engine.settings.turn_rule is not None
     changed = copy.copy(engine.settings)

@@ -46,7 +46,7 @@ class Engine(TurnTaking):
 
     @property
     def deadline(self) -> float | None:
-        """When to call `tick` if there is no other input before; None: never."""
+        """When to call `tick` if there is no earlier input; None: never."""
         if self._expiry.over:
             return None
         times = (

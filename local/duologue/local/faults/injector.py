@@ -5,7 +5,7 @@ session: it takes each event with its time and returns the events for the client
 no clock and no tasks, and its random numbers depend on the seed only: the same events
 at the same times give the same result, independent of other sessions.
 
-The session does not see the faults: to it a dropped event was sent.
+The session does not see the faults: it treats a dropped event as sent.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Cut:
     code: int = NO_CLOSE_FRAME
 
 
-#: Effects on an event; a `TimedDeed` can also happen at a time.
+#: Effects on an event; a `TimedDeed` can happen at a fixed time instead.
 Deed = Drop | Delay | Late | Duplicate | Reorder | Fail | Orphan
 TimedDeed = Errors | Expire | Mute | Cut
 #: Output of a line: an event, the end of the connection, or the end of its audio.
@@ -233,7 +233,7 @@ class _Held:
 class FaultyLine:
     """Applies faults to the events of one session.
 
-    Only the first matching fault applies to an event; the others count it.
+    Only the first matching fault applies to an event; the others only count the event.
     """
 
     def __init__(self, dice: tuple[_Dice, ...], new_id: NewId) -> None:

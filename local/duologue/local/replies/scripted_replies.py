@@ -1,4 +1,4 @@
-"""A reply model that follows rules, with a little state for each session."""
+"""A reply model that follows rules, and remembers values for each session."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ANYTHING = re.compile("")
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """A rule of a scenario; the fields bear the names of its keys.
+    """A rule of a scenario; the fields have the names of its keys.
 
     ``steps`` are pairs of a key and its value: ``say`` with a list of texts, ``call``
     and ``fail`` with a mapping, ``wait`` with seconds. ``needs_number``: filling one

@@ -49,7 +49,7 @@ def new_id(prefix: str) -> str:
 
 
 def wall_clock() -> Callable[[], float]:
-    """A clock in seconds since the Unix epoch that never goes back."""
+    """A monotonic clock in seconds since the Unix epoch."""
     offset = time.time() - time.monotonic()
     return lambda: offset + time.monotonic()
 
@@ -230,7 +230,7 @@ class SessionRunner:
     def _set_timer(self) -> None:
         deadline = self._deadline()
         if deadline == self._wakes_at:
-            return  # as after most audio frames, 50 times a second
+            return  # the usual case: after an audio frame, 50 times a second
         self._wakes_at = deadline
         if self._timer is not None:
             self._timer.cancel()

@@ -1,7 +1,7 @@
-"""The queue of events to send, in two lanes.
+"""The events to send, in two queues.
 
-The urgent lane contains the session's own events (from `react`), such as a truncation
-or the restored conversation on a new connection. The second lane contains the events of
+The urgent queue contains the session's own events (from `react`), such as a truncation
+or the restored conversation on a new connection. The other queue contains the events of
 the application and every ``response.create``, so that a response is requested after all
 events that it answers.
 
@@ -24,7 +24,8 @@ from ..errors import ConnectionLost, NotConnected
 
 __all__ = ["LIMIT", "Outbox"]
 
-#: Events of the application that may be queued; `Outbox.put` then waits.
+#: Maximum number of queued events of the application; at the limit, `Outbox.put`
+#: waits.
 LIMIT = 256
 
 
@@ -181,6 +182,6 @@ class Outbox:
         return done
 
     def _wake(self) -> None:
-        # All waiters check again; a new event makes the next wait block.
+        # Wake all waiters. A new `asyncio.Event` makes the next wait block.
         self._changed.set()
         self._changed = asyncio.Event()

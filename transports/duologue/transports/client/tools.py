@@ -203,7 +203,7 @@ class Toolbox:
         try:
             output, problem = await self._output(call)
         finally:
-            # Record it even if the session has ended: every started tool finishes.
+            # Record the end of every started tool, even if the session has ended.
             self._note(ev.ToolFinished(call_id=call_id, error=problem))
         try:
             await self._send(commands.send_tool_output(call_id, output))

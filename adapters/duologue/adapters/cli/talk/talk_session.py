@@ -44,8 +44,8 @@ from .talk_options import TalkOptions, numbered_path
 
 __all__ = ["TalkSession", "create_sessions"]
 
-#: Seconds without activity after which a conversation is over. By then a jitter buffer
-#: has been played.
+#: Seconds without activity after which a conversation is over. By then the audio in a
+#: jitter buffer has been played.
 _QUIET = 0.6
 #: Seconds after the end of a file within which speech must have been detected.
 _DETECTION = 2.0
@@ -159,7 +159,7 @@ class TalkSession:
         on_open(self.number, self.session)
 
     def put_line(self, line: str | None) -> None:
-        """Queue a line to send after the previous ones are answered; None ends them."""
+        """Queue a line to send after the previous reply; None ends the input."""
         self._lines.put_nowait(line)
 
     async def send_lines(self) -> None:

@@ -1,7 +1,8 @@
-"""The transport of a relayed call: the server posts the page's offer with its API key.
+"""The transport of a relayed call: the server posts the SDP offer of the page.
 
-Media flow directly between browser and service. The server joins the call over a
-sideband. If it cannot, it hangs up, because it must observe every call.
+The request has the API key of the server. Media flow directly between browser and
+service. The server joins the call over a sideband. If it cannot, it hangs up, because
+it must observe every call.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _REJOIN = Backoff(patience=10.0)
 class Relay:
     """A `Transport` for the call that ``offer`` (SDP) opens, over its sideband.
 
-    ``user`` is the safety identifier of the caller. Closing it hangs up.
+    ``user`` is the safety identifier of the caller. `close` hangs up the call.
     """
 
     src = "sideband"
@@ -87,7 +88,7 @@ class Relay:
         self._ready.set()
 
     async def _configure(self, target: Target) -> None:
-        """Send the configuration again, so that the service confirms it here.
+        """Send the configuration again, so that the sideband gets a confirmation.
 
         A sideband does not receive the ``session.created`` of its call.
         """
@@ -110,7 +111,7 @@ class Relay:
             try:
                 await self._sideband.send(frame)
             except NotConnected:
-                # `frames` sees the loss too, and reconnects or ends.
+                # `frames` detects the loss too, and reconnects or ends.
                 self._ready.clear()
             else:
                 return

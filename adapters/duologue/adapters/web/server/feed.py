@@ -19,9 +19,9 @@ __all__ = ["Feed"]
 
 #: Timeout of the closing handshake, in seconds.
 _CLOSE_TIMEOUT = 2.0
-#: The most events in one report.
+#: Maximum number of events in one report.
 _MAX_REPORTS = 256
-#: The most characters in one message of a page.
+#: Maximum number of characters in one message of a page.
 _MAX_MESSAGE = 1 << 20
 #: Close codes of WebSocket: no message in time, and a message that is too large.
 _POLICY_VIOLATION, _TOO_BIG = 1008, 1009
@@ -185,7 +185,7 @@ async def _close(socket: WebSocket, code: int) -> None:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
             await socket.close(code)
     except (TimeoutError, RuntimeError, OSError):
-        # An extension of our own server; other servers rely on their pings.
+        # An ASGI extension of our own server; other servers rely on their pings.
         abort = socket.scope.get("extensions", {}).get("duologue.abort")
         if abort is not None:
             abort()

@@ -1,7 +1,7 @@
 """A recorded log in place of a live service: the same frames in the same order.
 
 A received frame is delivered only after the client has sent all events that precede the
-frame in the log, so no answer arrives before its question. Events and facts that the
+frame in the log, so that no response precedes its request. Events and facts that the
 recorded transport itself reported (sent audio, played durations) are repeated.
 """
 
@@ -55,8 +55,9 @@ def replay(
     an event that the client must send (None: no limit).
 
     A log with an unreadable line is replayed up to that line; then the session ends
-    with the `LogError` that names it. Raises that `LogError` if no record comes before
-    it, and one for a session that is not in the log; ValueError for an invalid speed.
+    with the `LogError` that names it. Raises `LogError` if no record precedes that
+    line, or if the log has no records of the selected session and connection. Raises
+    ValueError for an invalid speed.
     """
     if speed is not None and speed != "step" and not speed > 0:
         raise ValueError(f"speed is {speed!r}, it must be above 0, 'step' or None")
@@ -107,7 +108,7 @@ class Replay:
         self._speed: Speed = speed
         self._sends: Sends = sends
         self._patience = patience
-        #: See `contract.Sourced`; a web page's log has frames of its sideband only.
+        #: See `contract.Sourced`. All frames of a relayed call come from its sideband.
         self.src = channel(session)
         self._made = made_by_transport(records)
         self._comparison = EventComparison(
@@ -149,7 +150,7 @@ class Replay:
         self._report = report
 
     async def connect(self, target: Target) -> None:
-        """Compare the configuration except the model.
+        """Compare the configuration, except the model, with the recorded one.
 
         Raises `ReplayDrift` if it differs, `ConnectError` on a second call.
         """
@@ -204,7 +205,7 @@ class Replay:
             raise NotConnected("the connection was lost with this")
 
     def _is_lost_here(self) -> bool:
-        """Whether all events of this connection were sent and another one follows."""
+        """Whether all its events were sent, and another connection follows."""
         is_complete = self._comparison.next is None and self._sends != "ignore"
         return is_complete and self._next_epoch is not None
 

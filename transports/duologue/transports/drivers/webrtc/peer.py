@@ -57,7 +57,7 @@ SDP_LIMIT = 65_536
 #: Maximum bytes queued until the data channel opens.
 PENDING_LIMIT = 1024 * 1024
 
-#: Seconds without a packet before a consent check, and between two looks at the packet
+#: Seconds without a packet before a consent check, and between two reads of the packet
 #: count. A reachable far side sends RTCP about once a second.
 SILENCE, LOOK = 5.0, 1.0
 _UNREACHABLE = "the connection failed: the far side cannot be reached"
@@ -185,7 +185,10 @@ class Peer:
     # The data channel.
 
     async def wait_open(self) -> None:
-        """Return when the data channel is open. Raises `ConnectError` at the end."""
+        """Wait until the data channel is open.
+
+        Raises `ConnectError` if the connection has ended.
+        """
         await self._opened.wait()
         if self._ending is not None:
             raise ConnectError(self._reason or "the connection was closed")
@@ -193,8 +196,8 @@ class Peer:
     def send(self, text: str) -> None:
         """Send one message, or queue it until the channel is open.
 
-        Raises `NotConnected` after the end, and `DuologueError` if the message exceeds
-        `MESSAGE_LIMIT` (or the far side's limit) or the queue is full.
+        Raises `NotConnected` after the connection has ended, and `DuologueError` if the
+        message exceeds `MESSAGE_LIMIT` (or the far side's limit) or the queue is full.
         """
         if self._ending is not None:
             raise NotConnected(self._reason or "the connection was closed")
@@ -214,7 +217,7 @@ class Peer:
             self._pending_bytes += size
 
     async def statistics(self) -> Statistics:
-        """Statistics of the connection; incomplete after the end."""
+        """Statistics of the connection; incomplete after it has ended."""
         report = await self._pc.getStats()
         return Statistics.of(report.values(), rate=OPUS_CLOCK)
 
@@ -225,7 +228,7 @@ class Peer:
         return self._pending_bytes + (channel.bufferedAmount if channel else 0)
 
     def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
-        """Use this channel: our own, or the far side's, which is usually open."""
+        """Use our own channel, or that of the far side, which is usually open."""
         if channel.label != CHANNEL or self._channel is not None:
             return
         self._channel = channel
@@ -302,7 +305,7 @@ class Peer:
         self._ice_failed |= transport.state == "failed"
 
     async def _watch(self) -> None:
-        """Detect an unreachable far side: no packets, and no answer to a check."""
+        """Detect an unreachable far side: no packets, no answer to a consent check."""
         assert self._pc.sctp is not None
         dtls = self._pc.sctp.transport
         count, silent = -1, 0.0
@@ -328,8 +331,8 @@ class Peer:
         if self._negotiation is not None:
             await asyncio.gather(self._negotiation, return_exceptions=True)
         await self._pc.close()
-        # An unreachable peer ends DTLS and ICE in one turn of the loop, in either
-        # order, so the cause is known only now.
+        # An unreachable peer ends DTLS and ICE in one iteration of the event loop, in
+        # either order, so the cause is known only now.
         if self._reason is not None and self._ice_failed:
             self._reason = _UNREACHABLE
         self._opened.set()

@@ -1,6 +1,6 @@
-"""Audio in events: sends the source, plays the reply.
+"""Audio in events: sends the audio of the source, and plays that of the reply.
 
-The WebSocket transport reads only the events that it needs to carry audio:
+The WebSocket transport handles only the events that it needs for audio:
 ``input_audio_buffer.append`` and ``response.output_audio.delta``, the start of the
 user's speech, and the truncation of an item.
 """
@@ -47,8 +47,8 @@ _PEEK = msgspec.json.Decoder(_Peek)
 class AudioEvents:
     """The audio of one session.
 
-    ``send`` sends an event of the transport's own. Raises `ConnectError` if ``session``
-    requests a format other than PCM.
+    ``send`` sends one of the transport's own events. Raises `ConnectError` if
+    ``session`` requests a format other than PCM.
     """
 
     def __init__(
