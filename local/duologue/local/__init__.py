@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .faults.fault_file import FaultsError, load_faults
     from .faults.injector import Faults
     from .in_process_service import in_process
-    from .replies.scenario import ScenarioError, load_scenario
+    from .replies.scenario_file import ScenarioError,load_scenario
     from .replies.scripted_replies import ScriptedMind, ScriptedReplies
     from .server.service import LocalService, ServiceError
     from .server.session_runner import SessionRunner

@@ -19,7 +19,7 @@ from .interfaces import (
     VoiceActivityDetector,
 )
 from .replies.llm_http import HttpReplyModel
-from .replies.scenario import default_replies
+from .replies.scenario_file import default_replies
 from .speech.asr_http import HttpRecogniser
 from .speech.asr_sphinx import SphinxRecogniser
 from .speech.http_endpoint import Endpoint

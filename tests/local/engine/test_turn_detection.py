@@ -7,7 +7,7 @@ import pytest
 
 from duologue.local.engine.settings import TurnRule
 from duologue.local.engine.turn_detection import SpeechStopped, TurnDetector
-from duologue.local.speech.synthesis import Trim
+from duologue.local.speech.tts_stream import Trim
 
 RULE = TurnRule(
     threshold=0.5,

@@ -6,7 +6,7 @@ import pytest
 
 from duologue.local.interfaces import Line, Prompt, Say
 from duologue.local.replies.number_words import in_words
-from duologue.local.replies.scenario import default_replies
+from duologue.local.replies.scenario_file import default_replies
 from duologue.local.replies.scripted_replies import LABEL
 
 TEN = "One, two, three, four, five, six, seven, eight, nine, ten."

@@ -23,7 +23,7 @@ from duologue.local.engine.turn_detection import (
 from duologue.local.interfaces import RecogniserError, Synthesiser, SynthesiserError
 from duologue.local.speech.asr_sphinx import SphinxRecogniser
 from duologue.local.speech.g711 import Writer, reader
-from duologue.local.speech.synthesis import clauses
+from duologue.local.speech.tts_stream import clauses
 from duologue.local.speech.tts_espeak import EspeakSynthesiser
 from duologue.local.speech.tts_flite import FliteSynthesiser
 from duologue.local.speech.vad_silero import SileroVAD

@@ -19,7 +19,7 @@ from duologue.core import (
 )
 from duologue.core.events import FunctionTool
 from duologue.local import Options, Parts, in_process
-from duologue.local.replies.scenario import load_scenario
+from duologue.local.replies.scenario_file import load_scenario
 from duologue.transports import Client, Transport
 from duologue.transports.client.tools import MAX_OUTPUT, Toolbox, tool
 from duologue.transports.drivers.memory import pair

@@ -30,7 +30,7 @@ from .errors import (
     SignallingError,
 )
 from .http.credentials import Credentials, Secret
-from .http.key_sources import EphemeralKeys, TokenEndpoint
+from .http.ephemeral_keys import EphemeralKeys,TokenEndpoint
 
 if TYPE_CHECKING:
     from .client.client import Client

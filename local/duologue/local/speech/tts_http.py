@@ -9,7 +9,7 @@ from duologue.transports.audio.resample import Resampler
 
 from ..interfaces import SAMPLE_RATE, SynthesiserError
 from .http_endpoint import Endpoint, EndpointError
-from .synthesis import Trim
+from .tts_stream import Trim
 
 __all__ = ["HttpSynthesiser"]
 
