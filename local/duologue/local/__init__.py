@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .faults.fault_file import FaultsError, load_faults
     from .faults.injector import Faults
     from .in_process_service import in_process
-    from .replies.scenario_file import ScenarioError,load_scenario
+    from .replies.scenario_file import ScenarioError, load_scenario
     from .replies.scripted_replies import ScriptedMind, ScriptedReplies
     from .server.service import LocalService, ServiceError
     from .server.session_runner import SessionRunner
@@ -60,13 +60,13 @@ redirect(
     memory=in_process_service mind=replies.scripted_replies mind_url=replies.llm_http
     options=engine.engine outbox=engine.outbox outputs=engine.output_items
     parts=components planning=engine.responses playout=engine.audio_buffers
-    port=server.listener ports=interfaces reach=replies.scenario reply=engine.responses
-    requests=engine.client_requests responses=engine.responses scenario=replies.scenario
-    serve=server.service session=server.session_runner sessions=server.session_factory
-    settings=engine.settings shapes=schema.checks templates=replies.templates
-    transcripts=engine.transcription turns=engine.turn_detection
-    unheard=server.deferred_decoder usage=engine.usage voice=components
-    voice_cache=speech.tts_cache voice_espeak=speech.tts_espeak
+    port=server.listener ports=interfaces reach=replies.scenario_file
+    reply=engine.responses requests=engine.client_requests responses=engine.responses
+    scenario=replies.scenario_file serve=server.service session=server.session_runner
+    sessions=server.session_factory settings=engine.settings shapes=schema.checks
+    templates=replies.templates transcripts=engine.transcription
+    turns=engine.turn_detection unheard=server.deferred_decoder usage=engine.usage
+    voice=components voice_cache=speech.tts_cache voice_espeak=speech.tts_espeak
     voice_flite=speech.tts_flite voice_url=speech.tts_http websocket=server.websocket
     """,
 )
@@ -78,7 +78,7 @@ _HOMES = {
     "LocalService": "server.service",
     "Options": "engine.engine",
     "Parts": "components",
-    "ScenarioError": "replies.scenario",
+    "ScenarioError": "replies.scenario_file",
     "ScriptedMind": "replies.scripted_replies",
     "ScriptedReplies": "replies.scripted_replies",
     "ServiceError": "server.service",
@@ -86,7 +86,7 @@ _HOMES = {
     "built_in": "components",
     "in_process": "in_process_service",
     "load_faults": "faults.fault_file",
-    "load_scenario": "replies.scenario",
+    "load_scenario": "replies.scenario_file",
 }
 
 

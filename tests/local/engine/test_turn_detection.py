@@ -5,8 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from duologue.local.engine.settings import TurnRule
-from duologue.local.engine.turn_detection import SpeechStopped, TurnDetector
+from duologue.local.engine.turn_detection import SpeechStopped, TurnDetector, TurnRule
 from duologue.local.speech.tts_stream import Trim
 
 RULE = TurnRule(

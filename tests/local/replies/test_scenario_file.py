@@ -23,7 +23,11 @@ from duologue.local.interfaces import (
     Tool,
     Wait,
 )
-from duologue.local.replies.scenario_file import ScenarioError,default_replies,load_scenario
+from duologue.local.replies.scenario_file import (
+    ScenarioError,
+    default_replies,
+    load_scenario,
+)
 from duologue.local.replies.scripted_replies import ScriptedReplies
 
 WEATHER = Tool(

@@ -14,18 +14,18 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from duologue.local import components
-from duologue.local.engine.settings import TurnRule
 from duologue.local.engine.turn_detection import (
     SpeechStarted,
     SpeechStopped,
     TurnDetector,
+    TurnRule,
 )
 from duologue.local.interfaces import RecogniserError, Synthesiser, SynthesiserError
 from duologue.local.speech.asr_sphinx import SphinxRecogniser
 from duologue.local.speech.g711 import Writer, reader
-from duologue.local.speech.tts_stream import clauses
 from duologue.local.speech.tts_espeak import EspeakSynthesiser
 from duologue.local.speech.tts_flite import FliteSynthesiser
+from duologue.local.speech.tts_stream import clauses
 from duologue.local.speech.vad_silero import SileroVAD
 from duologue.transports.audio.resample import Resampler
 

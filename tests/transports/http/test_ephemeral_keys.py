@@ -27,7 +27,7 @@ from duologue.transports import (
 from duologue.transports.drivers.memory import pair
 from duologue.transports.drivers.webrtc.webrtc_transport import webrtc
 from duologue.transports.drivers.websocket.websocket_transport import websocket
-from duologue.transports.http.ephemeral_keys import EphemeralKeys,TokenEndpoint
+from duologue.transports.http.ephemeral_keys import EphemeralKeys, TokenEndpoint
 
 if TYPE_CHECKING:
     from tests.transports.conftest import RawServer

@@ -30,7 +30,7 @@ from .errors import (
     SignallingError,
 )
 from .http.credentials import Credentials, Secret
-from .http.ephemeral_keys import EphemeralKeys,TokenEndpoint
+from .http.ephemeral_keys import EphemeralKeys, TokenEndpoint
 
 if TYPE_CHECKING:
     from .client.client import Client
@@ -105,7 +105,7 @@ __all__ = [
 redirect(
     __name__,
     """
-    credentials=http.key_sources emitter=client.emitter
+    credentials=http.ephemeral_keys emitter=client.emitter
     logfile=drivers.recording.log_file memory=drivers.memory seam=contract
     session=client.live_session signalling=http.signalling tools=client.tools
     """,

@@ -28,13 +28,12 @@ from ..schema.session_config import (
     SESSION_DEFAULTS,
     TRANSCRIPTION,
 )
+from .turn_detection import turn_rule
 
-__all__ = ["EngineOptions", "Settings", "TurnRule"]
+__all__ = ["EngineOptions", "Settings"]
 
 _T = TypeVar("_T")
 
-#: The silence in ms for each eagerness, because semantic VAD is not implemented.
-_EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 #: The settings that a response may override.
 _PER_RESPONSE = (
     "output_modalities",
@@ -63,21 +62,6 @@ class EngineOptions:
     pace: float = 4.0
     transcript_lag: float | None = 0.1
     life: float = 3600.0
-
-
-@attrs.frozen
-class TurnRule:
-    """Turn detection settings: ``threshold`` 0 to 1, times in ms of audio.
-
-    ``idle_ms``: silence after a response that counts as a turn; None: no timeout.
-    """
-
-    threshold: float
-    prefix_ms: int
-    silence_ms: int
-    create_response: bool
-    interrupt_response: bool
-    idle_ms: int | None = None
 
 
 class Settings:
@@ -127,7 +111,7 @@ class Settings:
         self._session = session
         #: Turn detection; None for manual commits. Computed once, because the engine
         #: reads it for every 20 ms of audio.
-        self.turn_rule = _turn_rule(session["audio"]["input"]["turn_detection"])
+        self.turn_rule = turn_rule(session["audio"]["input"]["turn_detection"])
 
     def _check_kind(self, changes: Mapping[str, Any]) -> None:
         kind, own = changes.get("type"), self._session["type"]
@@ -252,26 +236,6 @@ class Settings:
     def listens(self) -> bool:
         """Whether audio is processed as it arrives, not only on a commit."""
         return self.transcribes or self.turn_rule is not None
-
-
-def _turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
-    """The settings of a ``turn_detection`` object."""
-    if found is None:
-        return None
-    eagerness = found.get("eagerness") or "auto"
-    silence = found.get("silence_duration_ms")
-    return TurnRule(
-        threshold=_given(found.get("threshold"), 0.5),
-        prefix_ms=_given(found.get("prefix_padding_ms"), 300),
-        silence_ms=_given(silence, _EAGERNESS_MS.get(eagerness, 500)),
-        create_response=found.get("create_response") is not False,
-        interrupt_response=found.get("interrupt_response") is not False,
-        idle_ms=found.get("idle_timeout_ms"),
-    )
-
-
-def _given(value: Any, default: Any) -> Any:
-    return default if value is None else value
 
 
 def _merged(

@@ -9,7 +9,7 @@ from .audio_buffers import OutputBuffer
 from .effects import CloseConnection
 from .outbox import Outbox
 from .responses import Responses
-from .settings import TurnRule
+from .turn_detection import TurnRule
 
 __all__ = ["GOING_AWAY", "Expiry", "IdleTimeout", "expiry_message"]
 

@@ -11,12 +11,12 @@ the speed at which the audio arrives.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
 from ..interfaces import ASR_RATE, VoiceActivityDetector
-from .settings import TurnRule
 
 __all__ = [
     "SpeechContinued",
@@ -24,8 +24,12 @@ __all__ = [
     "SpeechStopped",
     "TurnDetector",
     "TurnEvent",
+    "TurnRule",
+    "turn_rule",
 ]
 
+#: The silence in ms for each eagerness, because semantic VAD is not implemented.
+_EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 _BYTES_PER_MS = ASR_RATE * 2 // 1000
 #: Chunks in a row that start speech (32 ms each).
 _ONSET = 2
@@ -39,6 +43,41 @@ _LEAD_MS = 300
 _MEMORY_MS = 128
 #: Audio is faint at this fraction of the turn's peak (-30 dB).
 _FAINT = 32
+
+
+@attrs.frozen
+class TurnRule:
+    """Turn detection settings: ``threshold`` 0 to 1, times in ms of audio.
+
+    ``idle_ms``: silence after a response that counts as a turn; None: no timeout.
+    """
+
+    threshold: float
+    prefix_ms: int
+    silence_ms: int
+    create_response: bool
+    interrupt_response: bool
+    idle_ms: int | None = None
+
+
+def turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
+    """The rule of a ``turn_detection`` object with its defaults; None if it is null."""
+    if found is None:
+        return None
+
+    def given(key: str, default: Any) -> Any:
+        return default if found.get(key) is None else found[key]
+
+    return TurnRule(
+        threshold=given("threshold", 0.5),
+        prefix_ms=given("prefix_padding_ms", 300),
+        silence_ms=given(
+            "silence_duration_ms", _EAGERNESS_MS[given("eagerness", "auto")]
+        ),
+        create_response=found.get("create_response") is not False,
+        interrupt_response=found.get("interrupt_response") is not False,
+        idle_ms=found.get("idle_timeout_ms"),
+    )
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from .audio_buffers import InputBuffer, OutputBuffer
 from .conversation import Conversation
 from .outbox import NewId, Outbox
 from .responses import ResponseInProgress, Responses, plan_response
-from .settings import EngineOptions, Settings, TurnRule
+from .settings import EngineOptions, Settings
 from .timeouts import Expiry, IdleTimeout
 from .transcription import Transcripts
 from .turn_detection import (
@@ -34,6 +34,7 @@ from .turn_detection import (
     SpeechStopped,
     TurnDetector,
     TurnEvent,
+    TurnRule,
 )
 from .usage import TokenCounter
 

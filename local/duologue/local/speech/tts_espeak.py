@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from functools import cache
 
 from ..interfaces import SynthesiserError
-from .tts_stream import Emit,Library,stream
+from .tts_stream import Emit, Library, stream
 
 __all__ = ["EspeakSynthesiser"]
 

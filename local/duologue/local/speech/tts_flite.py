@@ -14,7 +14,7 @@ from functools import cache, partial
 from typing import Any
 
 from ..interfaces import SynthesiserError
-from .tts_stream import Emit,Library,stream
+from .tts_stream import Emit, Library, stream
 
 __all__ = ["FliteSynthesiser", "FliteVoice"]
 
