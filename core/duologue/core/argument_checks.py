@@ -10,7 +10,7 @@ from .state.model import Session
 
 __all__ = ["of_session", "require", "require_function", "require_session"]
 
-#: `inspect.CO_COROUTINE`: the code is that of an ``async def``.
+#: `inspect.CO_COROUTINE`: the flag of the code of an ``async def``.
 _COROUTINE = 0x80
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ def require(
 
 
 def require_function(value: object, what: str) -> None:
-    """Raise TypeError unless ``value`` can be called and is no coroutine function."""
+    """Raise TypeError unless ``value`` is callable and not a coroutine function."""
     if not callable(value):
         given = "None" if value is None else type(value).__name__
         raise TypeError(f"{what} must be a function, not {given}")
@@ -48,7 +48,7 @@ def require_session(value: object, what: str) -> None:
 def of_session(
     function: Callable[Concatenate[Session, _P], _T],
 ) -> Callable[Concatenate[Session, _P], _T]:
-    """The function, which raises TypeError unless its first argument is a session."""
+    """Wrap a function: it raises TypeError unless its first argument is a session."""
     name = getattr(function, "__name__", "")
 
     @wraps(function)

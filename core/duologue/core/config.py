@@ -43,10 +43,10 @@ class SessionConfig:
     """The configuration to request from the service.
 
     ``UNSET`` leaves a field to the service. ``None`` sends null, which switches turn
-    detection, transcription or noise reduction off. ``model=None`` is the default:
-    ``DUOLOGUE_MODEL``, or else that of the table of models (which `to_session` takes).
-    The other defaults: spoken replies, turn detection after 500 ms of silence, an
-    interruption stops the reply, no transcription, no tools. ``speed`` is 0.25 to 1.5,
+    detection, transcription or noise reduction off. ``model=None`` is the default of
+    `models`; a live session uses ``DUOLOGUE_MODEL`` instead, if that is set. The other
+    defaults: spoken replies, turn detection after 500 ms of silence, an interruption
+    stops the reply, no transcription, no tools. ``speed`` is 0.25 to 1.5,
     ``max_output_tokens`` a number or ``"inf"``. The transport sets the audio formats. A
     name of the retired beta raises TypeError with its replacement.
     """
@@ -76,7 +76,7 @@ class SessionConfig:
 
     @classmethod
     def changing(cls, **changes: Any) -> SessionConfig:
-        """A configuration that changes these fields and leaves all others unset.
+        """A configuration with these fields set and all others ``UNSET``.
 
         Raises TypeError for an unknown field.
         """
@@ -86,7 +86,7 @@ class SessionConfig:
     def to_session(self) -> dict[str, Any]:
         """The session object of the GA, as JSON values.
 
-        Raises ValueError for a value that is retired or of the wrong type.
+        Raises ValueError for a retired value or a value of the wrong type.
         """
         config = RealtimeSessionConfig(
             model=models.REALTIME if self.model is None else self.model,
@@ -121,6 +121,6 @@ class SessionConfig:
 
 
 def _without_empty(session: dict[str, Any]) -> dict[str, Any]:
-    """The same without empty objects."""
+    """The session object without empty objects."""
     audio = {side: value for side, value in session.pop("audio").items() if value}
     return {**session, "audio": audio} if audio else session

@@ -10,7 +10,7 @@ class DuologueError(Exception):
 
 
 class LogError(DuologueError, ValueError):
-    """A log cannot be read from ``line`` on (1-based)."""
+    """A log cannot be read from line number ``line`` on (1-based)."""
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
@@ -18,4 +18,4 @@ class LogError(DuologueError, ValueError):
 
 
 class SnapshotError(DuologueError, ValueError):
-    """The bytes are no snapshot, or its version cannot be read."""
+    """The bytes are not a snapshot, or its version is not supported."""

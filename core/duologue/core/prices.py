@@ -2,13 +2,12 @@
 
 USD per million tokens, from stored copies of the provider's model pages
 (developers.openai.com/api/docs/models/…) of unknown dates: **not checked live**. Prices
-change, and another service may charge other prices for a model of the same name. An
-application that bills by them passes its own table to `select_cost`, in the same shape;
-it may come from JSON.
+change, and another service may charge other prices for a model of the same name. If
+you bill by these prices, pass your own table to `select_cost`, in the same shape; it
+may come from JSON.
 
-A model that is not listed has no price, and neither has a modality that is not listed
-for a model. A dated snapshot has the price of its model only if a line says so: its
-value is then the name of that model.
+A model or modality that is not listed has no price. A dated snapshot of a model needs
+an entry too: its value is the name of the model with the same prices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The store: holds the state and folds records into it. No event loop, no thread.
 
 A subscriber is called at once and must be fast, because it delays the next record. A
-slow consumer reads from a `Cursor`, at its own pace.
+slow consumer reads from a `Cursor` instead.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Store:
         }
         #: By session and slice, None for all; in the order of subscription.
         self._subscribers: dict[_Scope, dict[_Subscription, None]] = {}
-        #: A cache of `_subscribers_of`, cleared when one is added or removed.
+        #: A cache of `_subscribers_of`, cleared when a subscriber is added or removed.
         self._due: dict[str, _Due] = {}
         self._pending: deque[tuple[State, Record, State]] = deque()
         self._is_notifying = False
@@ -157,7 +157,7 @@ class Store:
             or epoch < 0
             or src is not None
         ):
-            # An unusual value, valid or not, needs the complete checks; they are slow.
+            # The complete checks are slow: only unusual values need them.
             check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
         session = self._state.sessions.get(session_id)
@@ -218,7 +218,7 @@ class Store:
         before = self._state
         after = self._state = reduce(before, record)
         if record is not self._folded:
-            # Not from `feed`, or replaced by a middleware.
+            # The record is not from `feed`, or a middleware has replaced it.
             seq = self._seq.get(record.session, 0)
             self._seq[record.session] = max(record.seq, seq)
         if record.event.__class__ is Forgotten:
@@ -253,7 +253,7 @@ class Store:
             self._due.pop(session_id, None)
 
     def _notify(self, before: State, record: Record, after: State) -> None:
-        """Call all subscribers; then raise the first `BaseException` of theirs."""
+        """Call all subscribers; then raise the first `BaseException`, if any."""
         raised: BaseException | None = None
         session_id = record.session
         due = self._due.get(session_id)

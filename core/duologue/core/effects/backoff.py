@@ -1,6 +1,6 @@
 """Reconnecting: which failures can be retried, and the delay before each attempt.
 
-Pure: the caller passes in time and chance.
+Pure: the caller passes the time and the random number.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import attrs
 
 __all__ = ["RECOVERABLE", "Backoff", "is_recoverable", "is_worth_repeating"]
 
-#: WebSocket close codes after which a new connection can succeed: going away (also a
-#: session that reached its maximum age), no code, connection cut, internal error,
-#: restart, try again later, TLS (protocol notes, "WebSocket": the codes that the
-#: provider's own package retries).
+#: WebSocket close codes after which a new connection can succeed: 1001 going away (also
+#: at the maximum age of a session), 1005 no status code, 1006 abnormal closure, 1011
+#: internal error, 1012 restart, 1013 try again later, 1015 TLS failure. The provider's
+#: own package retries the same codes (protocol notes, "WebSocket").
 RECOVERABLE = frozenset((1001, 1005, 1006, 1011, 1012, 1013, 1015))
 
 #: HTTP statuses after which the same request can succeed later.
@@ -42,7 +42,7 @@ class Backoff:
 
     The delay doubles with each attempt, from ``first`` to ``longest``, and is reduced
     by a random fraction, at most half, so that many clients do not reconnect at the
-    same time. There are no attempts after ``patience``. A ``Retry-After`` of the
+    same time. Attempts end after ``patience`` in total. A ``Retry-After`` of the
     service is obeyed up to ``longest_asked``. A connection that ends within ``steady``
     does not reset the number of attempts.
     """
@@ -54,7 +54,7 @@ class Backoff:
     steady: float = 2.0
 
     def delay(self, attempt: int, chance: float, asked: float | None = None) -> float:
-        """Seconds to wait before this attempt (from 1); ``chance`` is from 0 to 1."""
+        """Seconds to wait before attempt 1, 2, …; ``chance`` is random, 0 to 1."""
         # The limit of 2 ** 30 avoids an overflow; `longest` is less in any case.
         whole = min(self.longest, self.first * (1 << min(attempt - 1, 30)))
         wait = whole * (0.5 + chance / 2)

@@ -38,7 +38,7 @@ def truncations(session: Session) -> Iterator[ClientEvent]:
         if item is None or item.placement.played_ms is None or item.truncation:
             continue
         arrived = arrived_ms(session, item)
-        # If all received audio was heard, truncate only an item that gets more audio.
+        # If the user heard all received audio, truncate only an unfinished item.
         if item.placement.played_ms < arrived or (arrived and _is_open(session, item)):
             heard = min(max(item.placement.played_ms, 0), arrived)
             yield truncate(item_id, heard, content_index=_audio_part(item))

@@ -65,14 +65,14 @@ class Send:
 class Reconnect:
     """Move a session to a new connection before the current one expires.
 
-    A recorded `duologue.connecting` of the next epoch shows that this has begun.
+    When this has begun, a `duologue.connecting` of the next epoch is recorded.
     """
 
     session: str
     reason: str
 
 
-#: A result of `react`: send an event, or connect again.
+#: A result of `react`: send an event, or reconnect.
 Command = Send | Reconnect
 
 
@@ -100,7 +100,7 @@ def client_event(
     """The event to send in a session of this kind, from an event or its JSON values.
 
     JSON values with a field that is not in the catalogue are sent unchanged, as an
-    `Unknown`. Raises ValueError for values that are no event, or not a client's.
+    `Unknown`. Raises ValueError for anything but a client event.
     """
     values = None if isinstance(event, Event) else event
     if not isinstance(event, Event):
@@ -206,7 +206,7 @@ def create_item(
 def send_text(
     text: str, *, item_id: str | None = None, role: str = "user"
 ) -> events.ConversationItemCreate:
-    """A text message of the user, or of another role such as ``system``."""
+    """Add a text message of the user, or of another role such as ``system``."""
     content = (events.InputTextPart(text=text),)
     return create_item(events.MessageItem(id=item_id, role=role, content=content))
 
@@ -214,7 +214,7 @@ def send_text(
 def send_tool_output(
     call_id: str, output: str, *, item_id: str | None = None
 ) -> events.ConversationItemCreate:
-    """The output of a function call; `react` requests the answer after the last."""
+    """Send the output of a call; after the last one `react` requests a response."""
     return create_item(
         events.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)
     )
@@ -312,7 +312,7 @@ def clear_output() -> events.OutputAudioBufferClear:
 def interrupt(session: Session) -> tuple[ClientEvent, ...]:
     """The events that stop the assistant: first its response, then its audio.
 
-    In this order, because clearing the audio truncates the item (API page,
+    The order matters, because clearing the audio truncates the item (API page,
     ``output_audio_buffer.clear``). Empty if the assistant is silent.
     """
     stop: list[ClientEvent] = []
@@ -324,7 +324,7 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
 
 
 def _plays_here(session: Session) -> bool:
-    """Whether the application plays the audio, so that the service need not stop."""
+    """Whether the application, not the service, plays the audio."""
     response = session.response(session.activity.playing)
     items = [session.items.get(name) for name in response.item_ids] if response else []
     return any(item and item.placement.played_ms is not None for item in items)
@@ -334,7 +334,7 @@ def _plays_here(session: Session) -> bool:
 
 
 def update_translation(session: Mapping[str, Any]) -> events.TranslationSessionUpdate:
-    """Change the language, the source's transcription or the noise reduction.
+    """Change the target language, the source transcription or noise reduction.
 
     Type and model cannot change. Raises ValueError for an invalid configuration.
     """
@@ -349,5 +349,5 @@ def append_translation_audio(audio: bytes) -> events.SessionInputAudioBufferAppe
 
 
 def close_translation() -> events.SessionClose:
-    """Request the rest of the translation and a clean end."""
+    """Request the remaining output of the translation, then close the session."""
     return events.SessionClose()

@@ -4,8 +4,8 @@ It is pure, like the reducer. The live client calls it for each record and carri
 each command once, in order. It is not called when a log is folded, because the log
 already contains the sent events.
 
-* **Barge-in** (`barge_in`): if the application plays the audio, the service is told
-  how much of the interrupted reply was heard.
+* **Barge-in** (`barge_in`): if the application plays the audio, a
+  ``conversation.item.truncate`` reports how much of the reply the user heard.
 * **Responses** (`responses`): a ``response.create`` is sent when one is due and the
   service is free.
 * **Other requested events**: client events that the application requested are sent at

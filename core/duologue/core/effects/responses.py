@@ -38,7 +38,7 @@ __all__ = [
     "turn_detection",
 ]
 
-#: Seconds that the service has to answer a turn of the user.
+#: Seconds to wait for the service to answer a turn of the user.
 ANSWER_TIMEOUT = 10.0
 
 
@@ -67,7 +67,7 @@ def respond_after_error(
 
 
 def is_queued(event: ClientEvent) -> bool:
-    """Whether an event is queued: a ``response.create`` in the conversation."""
+    """Whether to queue an event: true for a ``response.create`` in the conversation."""
     if not isinstance(event, events.ResponseCreate):
         return False
     params = event.response
@@ -83,7 +83,7 @@ def _due(session: Session) -> ClientEvent | None:
         return None
     if session.responses.queued is not None:
         event = decode(session.responses.queued)
-        # The application wants a response, even if the event is invalid.
+        # The application requested a response, even if the event is invalid.
         return event if isinstance(event, events.ResponseCreate) else create_response()
     return create_response() if has_unanswered_outputs(session) else None
 

@@ -1,6 +1,6 @@
 """The catalogue: one frozen class for each event type, and for the objects in events.
 
-The files follow the specification: `session`, `conversation`, `audio`, `response`,
+The modules follow the specification: `session`, `conversation`, `audio`, `response`,
 `mcp`, `error`, `translation`. `local` has the local facts; `items`, `config` and
 `objects` have the objects inside events.
 """

@@ -44,7 +44,7 @@ class InputAudioBufferClear(
 class InputAudioBufferCommit(
     ClientEvent, frozen=True, tag=RealtimeEventType.INPUT_AUDIO_BUFFER_COMMIT.value
 ):
-    """Make the buffered audio a user item, without waiting for silence."""
+    """Commit the buffered audio as a user item, without waiting for silence."""
 
 
 class OutputAudioBufferClear(
@@ -84,7 +84,7 @@ class InputAudioBufferSpeechStarted(
     frozen=True,
     tag=RealtimeEventType.INPUT_AUDIO_BUFFER_SPEECH_STARTED.value,
 ):
-    """The user starts to speak; ``item_id`` is reserved for the coming item."""
+    """The user starts to speak; ``item_id`` is the id of the future item."""
 
     item_id: str
     audio_start_ms: int
@@ -106,7 +106,7 @@ class InputAudioBufferTimeoutTriggered(
     frozen=True,
     tag=RealtimeEventType.INPUT_AUDIO_BUFFER_TIMEOUT_TRIGGERED.value,
 ):
-    """The user said nothing for the idle timeout; the silence becomes an item."""
+    """The user was silent for the idle timeout; the silence becomes an item."""
 
     item_id: str
     audio_end_ms: int

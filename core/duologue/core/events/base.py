@@ -14,9 +14,9 @@ __all__ = ["ClientEvent", "Event", "LocalEvent", "Malformed", "ServerEvent", "Un
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something that happened to a session.
 
-    A field that has its default value is left out on the wire; ``None`` against another
-    default is sent as null. Unknown fields are ignored here and kept in the record's
-    frame. The class also says how it is decoded, in the attributes below.
+    A field with its default value is left out on the wire. ``None`` is sent as null if
+    the default is another value. Unknown fields are ignored here and kept in the
+    record's frame. The attributes below control the decoding.
     """
 
     #: A wrong type in one of these fields makes the frame `Malformed`, because a
@@ -27,12 +27,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             *("content_index", "item", "part", "response"),
         }
     )
-    #: Those of the required fields that no neutral value can replace: a frame without
-    #: one of them is `Malformed`.
+    #: Required fields that have no neutral value: a frame without one of them is
+    #: `Malformed`.
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset({"item_id", "item", "response"})
-    #: The fields that carry base64 audio, or an object that does.
+    #: The fields with base64 audio, or with an object that has base64 audio.
     AUDIO: ClassVar[tuple[str, ...]] = ()
-    #: The only kind of session in which the class is used; None for no such limit.
+    #: The only kind of session that uses the class; None for all kinds.
     KIND: ClassVar[SessionKind | None] = None
 
     @property
@@ -63,7 +63,7 @@ class LocalEvent(Event, frozen=True, kw_only=True, tag_field="type"):
 class Unknown(Event, frozen=True, kw_only=True):
     """A well-formed event of a type that is not in the catalogue.
 
-    ``name`` is its wire type; ``fields`` all of it as JSON values.
+    ``name`` is its wire type, ``fields`` the whole event as JSON values.
     """
 
     name: str
@@ -77,10 +77,10 @@ class Unknown(Event, frozen=True, kw_only=True):
 
 
 class Malformed(Event, frozen=True, kw_only=True):
-    """A frame that cannot be decoded to a meaningful event: counted, never raised.
+    """A frame that cannot be decoded to an event: counted, never raised.
 
-    ``reason`` is one line, ``size`` the frame's bytes, ``digest`` the first 16 hex
-    digits of its BLAKE2b, ``head`` its first 80 bytes as text.
+    ``reason`` is one line, ``size`` is in bytes, ``digest`` is the first 16 hex digits
+    of the frame's BLAKE2b hash, ``head`` its first 80 bytes as text.
     """
 
     reason: str
@@ -91,5 +91,5 @@ class Malformed(Event, frozen=True, kw_only=True):
 
     @property
     def type(self) -> str:
-        """No wire type: ``malformed``."""
+        """Always ``malformed``, which is not a wire type."""
         return "malformed"

@@ -233,7 +233,7 @@ class TranslationConfig(Value, frozen=True, kw_only=True):
 
 
 class ResponseCreateParams(Value, frozen=True, kw_only=True):
-    """The settings of one response; the session's apply to the rest.
+    """The settings of one response; omitted ones are those of the session.
 
     ``conversation="none"`` keeps it out of the conversation (out of band). The response
     repeats ``metadata`` (at most 16 pairs).

@@ -65,7 +65,7 @@ class ConversationItemRetrieve(
 class ConversationItemTruncate(
     ClientEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_ITEM_TRUNCATE.value
 ):
-    """Cut an assistant item at the end of the audio that the user heard."""
+    """Truncate an assistant item to the audio that the user heard."""
 
     STRICT: ClassVar = ClientEvent.STRICT | {"audio_end_ms"}
     item_id: str
@@ -76,7 +76,7 @@ class ConversationItemTruncate(
 class ConversationCreated(
     ServerEvent, frozen=True, tag=RealtimeEventType.CONVERSATION_CREATED.value
 ):
-    """The default conversation has an id (rare in GA traffic)."""
+    """The default conversation was created (rare in GA traffic)."""
 
     conversation: Conversation
 
@@ -121,7 +121,7 @@ class ConversationItemInputAudioTranscriptionCompleted(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED.value,
 ):
-    """The final transcript of a user's audio; may arrive long after the reply."""
+    """The final transcript of user audio; may arrive long after the reply."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"transcript"}
     item_id: str
@@ -137,7 +137,7 @@ class ConversationItemInputAudioTranscriptionDelta(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_DELTA.value,
 ):
-    """The provisional transcript of a user's audio grows."""
+    """A delta of the provisional transcript of user audio."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     item_id: str
@@ -151,7 +151,7 @@ class ConversationItemInputAudioTranscriptionFailed(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_FAILED.value,
 ):
-    """A user's audio could not be transcribed; the item stays."""
+    """User audio could not be transcribed; the item stays."""
 
     item_id: str
     content_index: int
@@ -163,7 +163,7 @@ class ConversationItemInputAudioTranscriptionSegment(
     frozen=True,
     tag=RealtimeEventType.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT.value,
 ):
-    """A segment of a user's audio with its speaker (diarisation); times in seconds."""
+    """A segment of user audio with its speaker (diarisation); times in seconds."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"text"}
     item_id: str

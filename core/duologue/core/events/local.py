@@ -36,8 +36,8 @@ class Connected(LocalEvent, frozen=True, tag=LocalEventType.CONNECTED.value):
 class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.value):
     """The connection has ended.
 
-    ``code`` is the WebSocket close code, if any. ``expected``: we closed it, or the
-    service did by agreement. ``retrying``: another attempt follows.
+    ``code`` is the WebSocket close code, if any. ``expected``: the client closed it, or
+    the service closed it as agreed. ``retrying``: another attempt follows.
     """
 
     code: int | None = None

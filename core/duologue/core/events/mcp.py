@@ -78,7 +78,7 @@ class ResponseMcpCallArgumentsDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_MCP_CALL_ARGUMENTS_DELTA.value,
 ):
-    """The JSON arguments of an MCP call grow."""
+    """A delta of the JSON arguments of an MCP call."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str

@@ -34,7 +34,7 @@ class Conversation(Value, frozen=True, kw_only=True):
 
 
 class ErrorDetail(Value, frozen=True, kw_only=True):
-    """Details of an error. ``event_id`` is the client event at fault, if known."""
+    """Details of an error; ``event_id`` is the client event that caused it."""
 
     type: str | None = None
     code: str | None = None
@@ -44,7 +44,7 @@ class ErrorDetail(Value, frozen=True, kw_only=True):
 
 
 class RateLimit(Value, frozen=True, kw_only=True):
-    """``requests`` or ``tokens``: the limit, the rest, seconds to the reset."""
+    """``requests`` or ``tokens``: the limit, the rest, seconds until the reset."""
 
     STRICT: ClassVar = Value.STRICT | {"name"}
     name: str = ""

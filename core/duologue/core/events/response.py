@@ -35,7 +35,7 @@ __all__ = [
 class ResponseCancel(
     ClientEvent, frozen=True, tag=RealtimeEventType.RESPONSE_CANCEL.value
 ):
-    """Cancel a response; without an id the active one of the conversation."""
+    """Cancel a response; without an id, the active one of the conversation."""
 
     response_id: str | None = None
 
@@ -81,7 +81,7 @@ class ResponseCreated(
 
 
 class ResponseDone(ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_DONE.value):
-    """A response has ended, in any way; carries all its items and its usage."""
+    """A response has ended, with any status; carries all its items and its usage."""
 
     response: RealtimeResponse
 
@@ -91,7 +91,7 @@ class ResponseFunctionCallArgumentsDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_FUNCTION_CALL_ARGUMENTS_DELTA.value,
 ):
-    """The JSON arguments of a function call grow."""
+    """A delta of the JSON arguments of a function call."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
@@ -147,7 +147,7 @@ class ResponseOutputAudioTranscriptDelta(
     frozen=True,
     tag=RealtimeEventType.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DELTA.value,
 ):
-    """The transcript of the spoken reply grows; it runs ahead of the playback."""
+    """A delta of the transcript of a spoken reply; it arrives before playback."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str
@@ -175,7 +175,7 @@ class ResponseOutputAudioTranscriptDone(
 class ResponseOutputItemAdded(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_ITEM_ADDED.value
 ):
-    """A response starts an output item."""
+    """An output item of a response starts."""
 
     response_id: str
     output_index: int
@@ -195,7 +195,7 @@ class ResponseOutputItemDone(
 class ResponseOutputTextDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.RESPONSE_OUTPUT_TEXT_DELTA.value
 ):
-    """The text of a written reply grows."""
+    """A delta of the text of a written reply."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
     response_id: str

@@ -1,7 +1,7 @@
 """Translation sessions (``/v1/realtime/translations``).
 
-No items, no responses, no turns: two texts that grow. Three event types have other
-fields here than in realtime sessions, so the decoder depends on the session kind.
+No items, responses or turns, but two texts that grow. Three event types have other
+fields than in realtime sessions, so decoding depends on the session kind.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class SessionClose(ClientEvent, frozen=True, tag=RealtimeEventType.SESSION_CLOSE.value):
-    """Request the rest of the translation, then the end of the session."""
+    """Request the remaining output of the translation, then close the session."""
 
     KIND: ClassVar = SessionKind.TRANSLATION
 
@@ -72,7 +72,7 @@ class TranslationSessionCreated(
 class SessionInputTranscriptDelta(
     ServerEvent, frozen=True, tag=RealtimeEventType.SESSION_INPUT_TRANSCRIPT_DELTA.value
 ):
-    """The transcript in the source language grows; no event marks its end."""
+    """A delta of the text in the source language; no event marks its end."""
 
     KIND: ClassVar = SessionKind.TRANSLATION
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}
@@ -100,7 +100,7 @@ class SessionOutputTranscriptDelta(
     frozen=True,
     tag=RealtimeEventType.SESSION_OUTPUT_TRANSCRIPT_DELTA.value,
 ):
-    """The transcript in the target language grows; no event marks its end."""
+    """A delta of the text in the target language; no event marks its end."""
 
     KIND: ClassVar = SessionKind.TRANSLATION
     STRICT: ClassVar = ServerEvent.STRICT | {"delta"}

@@ -99,7 +99,7 @@ class LocalEventType(StrEnum):
     CONNECTED = "duologue.connected"
     #: The connection has ended, expected or not.
     DISCONNECTED = "duologue.disconnected"
-    #: The user has heard an item up to this position.
+    #: The user has heard an audio part up to a position.
     PLAYED = "duologue.played"
     #: The microphone was muted or unmuted.
     MUTED = "duologue.muted"
@@ -124,7 +124,7 @@ class LocalEventType(StrEnum):
 
 
 class SessionKind(StrEnum):
-    """The kind of a session: fixed when it connects, and decides its events."""
+    """The kind of a session: fixed on connecting; determines the event types."""
 
     #: A conversation with a model.
     REALTIME = "realtime"

@@ -47,7 +47,7 @@ _BREAKS = re.compile(rb"[\r\n]+")
 def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
     """The record as one line of a log, with its line break.
 
-    Audio is left out unless ``keep_audio`` is true; the folded state is the same.
+    Audio is left out unless ``keep_audio`` is true. The folded state does not need it.
     Raises TypeError if ``record`` is not a record.
     """
     require(record, Record, "to_line: the record")
@@ -66,7 +66,7 @@ def to_line(record: Record, *, keep_audio: bool = False) -> bytes:
 
 def _body(record: Record, keep_audio: bool) -> dict[str, Any]:
     if isinstance(record.event, Malformed):
-        # It may not be JSON, so it is not written as JSON.
+        # The frame may be invalid JSON, so it is written as base64.
         kept = record.frame[:RAW_LIMIT]
         return {"raw": base64.b64encode(kept).decode(), "size": record.event.size}
     # In JSON a line break can only be between tokens.

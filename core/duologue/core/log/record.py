@@ -1,6 +1,6 @@
 """A record: a frame that a session received or sent, or a local fact.
 
-The records of a session are in one order; folding them in this order gives its state.
+The records of a session are ordered; folding them in this order gives its state.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ _EMPTY = (RealtimeSessionConfig(), TranscriptionSessionConfig())
 def kind_after(kind: SessionKind, record: Record) -> SessionKind:
     """The kind of a session after a record, equal to `Connection.kind`.
 
-    Translations share some event types with other sessions; the kind decides to which
-    class such an event is decoded. The service reports the kind. A forgotten session
-    can begin again as another kind.
+    Translations share some event types with other sessions; the kind determines the
+    class of such an event. The service reports the kind. After a session is forgotten,
+    a new session with its id can have another kind.
     """
     event = record.event
     if record.dir == "local":

@@ -1,4 +1,4 @@
-"""Snapshots: a state as bytes and back. Equal states give equal bytes."""
+"""Snapshots: writes a state as bytes and reads it. Equal states give equal bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = 2
 def dump(state: State) -> bytes:
     """The state as canonical JSON: keys in order, a rope as one string.
 
-    Raises TypeError if ``state`` is no `State`.
+    Raises TypeError if ``state`` is not a `State`.
     """
     require(state, State, "dump: the state")
     sessions = {name: _to_save(session) for name, session in state.sessions.items()}
@@ -37,14 +37,14 @@ def dump(state: State) -> bytes:
 
 
 def load(data: bytes) -> State:
-    """The state of a snapshot that `dump` wrote, also in an earlier version.
+    """The state in a snapshot that this or an earlier version of `dump` wrote.
 
-    Raises `SnapshotError` if the bytes are no snapshot or have a later version,
+    Raises `SnapshotError` if the bytes are not a snapshot or have a later version,
     TypeError if ``data`` is not bytes.
     """
     require(data, bytes, "load: the snapshot")
     try:
-        # Another version may have another shape.
+        # The other fields depend on the version.
         version = msgspec.json.decode(data, type=_Head).duologue
         if version > VERSION:
             raise SnapshotError(

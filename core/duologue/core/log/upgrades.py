@@ -1,8 +1,8 @@
 """Upgrades of snapshots and log lines of older versions.
 
 Each table maps a version to the function that upgrades a document of that version to
-the next. Old files stay readable for good: a change of a format adds an entry, and no
-entry is removed. Snapshots have two versions, lines one.
+the next. Old files stay readable: a change of a format adds an entry, and no entry is
+ever removed. Snapshots have two versions, lines one.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def upgrade_snapshot(
     """The snapshot in version ``to``; unchanged if it is not older.
 
     Raises `SnapshotError` if there is no upgrade or a value has an invalid type,
-    msgspec's errors if the bytes are no snapshot.
+    msgspec's errors if the bytes are not a snapshot.
     """
     version = msgspec.json.decode(data, type=_SnapshotHead).duologue
     if version >= to:

@@ -292,7 +292,7 @@ def _on_tool_started(
 def _on_tool_finished(
     session: Session, event: events.ToolFinished, record: Record
 ) -> Session:
-    """A local function has ended; its output is sent in an item."""
+    """A local function has ended; an item will carry its output."""
     item = find_call(session, event.call_id)
     if item is None or item.call is None:
         return session
@@ -315,7 +315,7 @@ def _on_tool_finished(
 def _on_item_sent(
     session: Session, event: events.ConversationItemCreate, record: Record
 ) -> Session:
-    """An output was sent: its call counts as answered even before confirmation."""
+    """An output was sent: its call is answered, even before the service confirms."""
     if not isinstance(event.item, events.FunctionCallOutputItem):
         return session
     item = find_call(session, event.item.call_id or "")

@@ -4,7 +4,7 @@ Each event type has one handler, in the table at the end of its module: `session
 `requests`, `items`, `input_audio`, `responses`, `playback`, `calls`, `mcp`, `usage`,
 `translation`. `ordering`, `outputs` and `parts` hold rules that several modules use;
 the transitions are in `state.transitions`. A handler returns the session after the
-event: the same object if nothing changed, None if the event came too late to count.
+event: the same object if nothing changed, None if the event came too late.
 
 Every server event and every local fact has a handler. These client events are only
 counted. They have no effect before the service answers with the event in the second
@@ -23,7 +23,7 @@ column:
 ``session.input_audio_buffer.append``           never
 ==============================================  =====================================
 
-Their ids are kept for a while, so that an error can name its cause.
+The last ids are kept, so that an error can be matched to the event that caused it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ HANDLERS: Mapping[type, Handler] = {
     **translation.TABLE,
 }
 
-#: The same for each direction in which a record can change the state.
+#: The handlers of the events that change the state, for each direction of a record.
 _RECEIVED, _SENT, _LOCAL = (
     {
         event: handler
@@ -120,7 +120,7 @@ def reduce(state: State, record: Record) -> State:
 
 
 class _Duplicate:
-    """The class that stands for an event that was received before."""
+    """The key of duplicate events in `_UNREAD`."""
 
 
 #: The counter of an event without a handler, by its class.
@@ -136,7 +136,7 @@ def _without(state: State, session_id: str) -> State:
 def fold(records: Iterable[Record], state: State | None = None) -> State:
     """The state after all records; begins with an empty state by default.
 
-    Raises TypeError if the state is no `State`, or a record is no `Record`.
+    Raises TypeError if the state is not a `State` or a record not a `Record`.
     """
     if state is None:
         state = State()

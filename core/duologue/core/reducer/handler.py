@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: (session, event, record) → the next session, the same object if nothing changed,
-#: None if the event came too late to count.
+#: None if the event came too late.
 Handler = Callable[[Session, Any, Record], Session | None]
 
 #: The number of problems that a session keeps; older ones are in its log.

@@ -22,7 +22,7 @@ MAX_DTMF_KEYS = 64
 def _on_speech_started(
     session: Session, event: events.InputAudioBufferSpeechStarted, record: Record
 ) -> Session:
-    """Create the item of the user here, before its reply and before its transcript."""
+    """Create the user's item now: its reply and its transcript arrive later."""
     session = ensure_item(session, event.item_id, record, role="user")
     activity = session.activity
     if activity.speaking_item == event.item_id:

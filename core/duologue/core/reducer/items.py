@@ -65,7 +65,7 @@ def merge_item(
     shown = item
     if (type and item.type != type) or (role is not None and item.role != role):
         shown = replace(item, type=type or item.type, role=role or item.role)
-    # On a later connection, the wire item is an echo of what the client sent again.
+    # On a later connection, the wire item is the echo of a re-seeded item.
     news = news and item.placement.epoch == record.epoch
     shown = _merged(shown, wire, record.at, done=done, ended=ended, news=news)
     session = put_item(session, shown)

@@ -1,7 +1,7 @@
 """The progress of MCP tool lists and MCP calls, which the service runs itself.
 
 Their items arrive in ``conversation.item.*`` and ``response.output_item.*``: see
-`calls`. The events here carry the progress; those of a call name no response.
+`calls`. The events here report the progress; those of a call have no ``response_id``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _on_not_listed(
 
 
 def _advance(session: Session, item_id: str, trigger: str, at: float | None) -> Session:
-    """The session with an item after a trigger, no longer running."""
+    """The session with an item after a trigger; its call no longer runs."""
     item = session.items[item_id]
     status = transitions.next_status(transitions.ITEM, item.status, trigger)
     moved = item
@@ -87,7 +87,7 @@ def _on_called(
 def _on_not_called(
     session: Session, event: events.ResponseMcpCallFailed, record: Record
 ) -> Session:
-    """The item carries the reason, in a later event."""
+    """The call failed; a later event has the item with the reason."""
     session = ensure_item(session, event.item_id, record, type="mcp_call")
     before = session.items[event.item_id]
     session = _advance(session, event.item_id, transitions.MCP_CALL_FAILED, record.at)

@@ -106,7 +106,7 @@ def _on_played(session: Session, event: events.Played, record: Record) -> Sessio
 def update_playing(
     session: Session, response_id: str | None, at: float | None
 ) -> Session:
-    """The session after the client played more of a response, or got all its audio."""
+    """The session after the client played or received more audio of a response."""
     response = session.response(response_id)
     if response is None:
         return session
@@ -126,7 +126,7 @@ def update_playing(
 
 
 def _interrupt(session: Session, response_id: str | None, at: float | None) -> Session:
-    """The session after the client's playback of a response was cut off."""
+    """The session after the client stopped the playback of a response."""
     response = session.response(response_id)
     if response is None or session.activity.playing != response_id:
         return session

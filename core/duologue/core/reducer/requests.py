@@ -1,12 +1,12 @@
 """Requests of the application: queued, in flight, answered.
 
 `duologue.requested` queues a ``response.create`` that cannot be sent yet. Once sent it
-is in flight, until ``response.created`` or an error that it caused answers it. It is
+is in flight until the service answers it: with ``response.created``, or an error. It is
 queued again if the service refuses it because another response is active, or if the
 connection is lost before the answer. Out-of-band responses are never queued. The
 requested configuration is the merge of all ``session.update``.
 
-`reduce` keeps the ids of the last sent events, so that an error can name its cause.
+The ids of the last sent events are kept, so that an error can be matched to its cause.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_SENT = 64
 
 #: The code of an error: another response is active.
 _BUSY = "conversation_already_has_active_response"
-#: Codes of errors that refuse a ``response.create`` even if they do not name it.
+#: Codes of errors that refuse a ``response.create`` even without its ``event_id``.
 _REFUSALS = (_BUSY, "bad_response_create")
 
 

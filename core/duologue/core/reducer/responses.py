@@ -117,7 +117,7 @@ def _on_created(
 def _announce(
     session: Session, wire: events.RealtimeResponse, at: float | None, epoch: int
 ) -> Session:
-    """The session with a response at its first ``created`` or ``done``."""
+    """The session with a response, announced by its first ``created`` or ``done``."""
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None

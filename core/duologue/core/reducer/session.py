@@ -69,7 +69,7 @@ def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
     if record.epoch < session.connection.epoch:
-        # A newer connection has replaced it: only the older one's pending work is lost.
+        # A newer connection has replaced it: abandon only the older one's pending work.
         return _abandon_work(session, record)
     before = session.connection.status
     if event.expected:

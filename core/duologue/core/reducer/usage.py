@@ -94,7 +94,7 @@ def _count(tokens: int | None) -> int:
 def _on_rate_limits(
     session: Session, event: events.RateLimitsUpdated, record: Record
 ) -> Session:
-    """The event replaces the limits that it names."""
+    """Replace the limits that the event lists."""
     limits = {limit.name: limit for limit in session.usage.rate_limits}
     for wire in event.rate_limits:
         limits[wire.name] = RateLimit(

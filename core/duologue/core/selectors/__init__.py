@@ -2,7 +2,7 @@
 
 Each takes a `Session` and is named ``select_…``. A selector that builds its result is
 memoised for the last 64 sessions: it returns the same object while the nodes that it
-reads are the same objects. One that only returns a node is not.
+reads are the same objects. A selector that only returns a node is not memoised.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The cost of a session: its tokens at the prices of its model.
 
-The cost is None unless it is certain: if a model or a modality has no price, or if the
-token counts do not add up, there is no figure.
+The cost is None unless it is certain: every model and modality in use must have a
+price, and the token counts must add up.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Cost:
 def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
     """The cost of the responses so far, by the built-in price table or ``prices``.
 
-    A table holds US dollars per million tokens, by model, modality and kind. In place
-    of prices a model can have the name of another model, whose prices it shares::
+    A table holds US dollars per million tokens, by model, modality and kind. The value
+    of a model can also be the name of another model with the same prices::
 
         {
             "my-model": {
@@ -61,7 +61,7 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
         }
 
     None if the cost is unknown: a model, modality or kind in use has no price, or the
-    token counts do not add up. Raises ValueError for a table of another shape.
+    token counts do not add up. Raises ValueError for an invalid table.
     """
     if prices is not None:
         _check(prices)

@@ -13,14 +13,14 @@ from ..state.model import Session
 __all__ = ["memoised"]
 
 _T = TypeVar("_T")
-#: The most sessions for which a selector keeps its last result.
+#: The maximum number of sessions for which a selector keeps its last result.
 _SESSIONS = 64
 
 
 def memoised(
     *inputs: str,
 ) -> Callable[[Callable[[Session], _T]], Callable[[Session], _T]]:
-    """Return the last result for a session while these nodes are the same objects.
+    """Memoise a selector; ``inputs`` are the nodes of a session that it reads.
 
     The results for the last 64 sessions, and their nodes, stay in memory even if the
     store is gone. Any other argument than a session raises TypeError.

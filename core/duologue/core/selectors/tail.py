@@ -1,6 +1,6 @@
 """The last lines and calls of a conversation, for a screen.
 
-The cost depends on the number of lines you ask for, not on the length of the
+The run time depends on the number of lines requested, not on the length of the
 conversation.
 """
 
@@ -25,7 +25,7 @@ class CallState(StrEnum):
 
     #: Its arguments are streaming.
     COMING = "coming"
-    #: It waits to be run or approved.
+    #: It is pending: not started, or not approved yet.
     WAITING = "waiting"
     #: Its tool is running.
     RUNNING = "running"

@@ -89,7 +89,7 @@ def select_transcripts(session: Session) -> tuple[Transcript, ...]:
 
 
 def _messages(session: Session) -> Iterator[Item]:
-    """The items that make a line, the newest first."""
+    """The items that have a line in the transcript, the newest first."""
     return (item for item in shown_items(session) if item.role in _ROLES)
 
 
@@ -115,7 +115,7 @@ def is_transcript_final(session: Session) -> bool:
 
 
 def transcript_of(item: Item) -> Transcript:
-    """The line of a message, in constant time: the text is joined later."""
+    """The line of a message, in constant time: its text is joined on first read."""
     cut = item.truncation
     line = Transcript(
         item.id,

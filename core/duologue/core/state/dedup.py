@@ -27,7 +27,7 @@ GENERATION: Final = 512
 
 
 class SentEvent(Struct, frozen=True, gc=False):
-    """A client event that was sent, so that an error can name it."""
+    """A sent client event, kept so that an error can be matched to it."""
 
     id: str
     type: str
@@ -99,7 +99,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return cls(events, window, len(window.positions), sent, ignored)
 
     def see(self, event_id: str, epoch: int = 0) -> Dedup:
-        """A copy with one more event, of this id; itself if that is a duplicate."""
+        """A copy with one more event, with this id; itself if the id is known."""
         if epoch:
             event_id = f"{epoch}:{event_id}"
         window, size = self.window, self.size
@@ -120,7 +120,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return Dedup(self.events + 1, window, size + 1, self.sent, self.ignored)
 
     def _fork(self, event_id: str) -> Window:
-        """A separate window: another `Dedup` has grown by a different id."""
+        """Copy the window, because another `Dedup` has added a different id to it."""
         return Window((*self._recent(), event_id), self.window.previous)
 
     def ignore(self, reason: str) -> Dedup:
@@ -139,7 +139,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
 
     @property
     def unknown(self) -> int:
-        """The number of events with a type that is not in the catalogue."""
+        """The number of events of types that are not in the catalogue."""
         return self.ignored.unknown
 
     @property
@@ -167,7 +167,7 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         return self is other or self._parts() == other._parts()
 
     def __ne__(self, other: object) -> bool:
-        # A Struct has its own, which would not use `__eq__`.
+        # The `__ne__` of a Struct would not use this `__eq__`.
         return not self == other
 
     def __hash__(self) -> int:

@@ -23,7 +23,7 @@ class IdSequence:
     def __init__(self, ids: Iterable[str] = ()) -> None:
         every = tuple(ids)
         last = max(len(every) - 1, 0) // _CHUNK * _CHUNK
-        #: The chunks before the last one.
+        #: All chunks except the last.
         self._full: tuple[tuple[str, ...], ...] = tuple(
             every[start : start + _CHUNK] for start in range(0, last, _CHUNK)
         )
@@ -136,7 +136,7 @@ class IdSequence:
         full, tail = self._full, self._tail
         if tail and tail[-1] == item_id:
             return len(full), len(tail) - 1
-        # Nearly always the last chunk; the first if a chain of items arrives backwards.
+        # Nearly always the last chunk; the first if a chain arrives in reverse order.
         if item_id in tail:
             return len(full), tail.index(item_id)
         if full and item_id in full[0]:

@@ -107,7 +107,7 @@ class Part(Struct, frozen=True, gc=False):
     ``type`` is its type in the conversation (``input_audio``, ``output_text``, …);
     ``text`` its text or transcript; a ``final`` text no longer grows; ``audio_bytes``
     is the size of the received audio; ``failure`` is the reason if the transcription
-    failed; ``segments`` name the speakers, if the model distinguishes them.
+    failed; ``segments`` have the speakers, if the model supports diarisation.
     """
 
     type: str
@@ -119,7 +119,7 @@ class Part(Struct, frozen=True, gc=False):
 
 
 class Truncation(Struct, frozen=True, gc=False):
-    """An item was cut off after ``audio_end_ms``; ``heard`` estimates the heard text.
+    """The truncation of an item; ``heard`` is an estimate of the heard text.
 
     ``confirmed`` is false if the position is an estimate too.
     """
@@ -130,7 +130,7 @@ class Truncation(Struct, frozen=True, gc=False):
 
 
 class Placement(Struct, frozen=True, gc=False):
-    """The place and the times of an item.
+    """The position and the times of an item.
 
     ``epoch`` is the connection on which it arrived; ``previous_item_id`` is valid once
     the item is ``placed``. Times are in seconds since the Unix epoch: ``started_at`` is
@@ -248,8 +248,8 @@ class Conversation(Struct, frozen=True, gc=False):
     ``cleared_after`` is the last item that the user cleared from the transcript.
     ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
     output. ``gaps`` are the last hundred items after which records are missing (``""``:
-    before the first item), so text may be missing there. ``translation`` replaces items
-    in a translation.
+    before the first item), so text may be missing there. A translation session
+    has ``translation`` in place of items.
     """
 
     order: IdSequence = NO_IDS
@@ -367,6 +367,6 @@ class Session(Struct, frozen=True, gc=False):
 
 
 class State(Struct, frozen=True, gc=False):
-    """All sessions, by the id that the application gave them."""
+    """All sessions by id; the application chooses the ids."""
 
     sessions: Map[str, Session] = Map()

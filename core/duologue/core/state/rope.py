@@ -1,4 +1,4 @@
-"""A rope: text that grows by chunks. Appending takes constant time, reading one join.
+"""A rope: text in chunks. Appending takes constant time; reading joins the chunks.
 
 A rope is its last chunk and the rope before it, so earlier states share their text.
 Ropes are equal if their texts are, however they are divided into chunks.
@@ -77,7 +77,7 @@ class Rope:
         return f"Rope({str(self)!r})"
 
 
-#: Takes half the time of a call of the class.
+#: Makes a rope in half the time of ``Rope(…)``.
 _new = object.__new__
 
 #: The rope without text.

@@ -11,11 +11,11 @@ The rules of this file:
 
 **Connection.** `duologue.connecting` begins it and `duologue.connected` opens it. A log
 of frames alone has neither, so the first event of the service opens it too. A closed or
-failed session stays so until a connection of a new epoch begins, as it does to
-reconnect or to hand over while the previous connection is still open. A connection that
-is lost while the next attempt runs does not end the session.
+failed session stays so until the next connection begins. In a hand-over the next
+connection begins while the previous one is still open. A connection that is lost while
+the next attempt runs does not end the session.
 
-**Response.** It is in progress until ``response.done`` ends it, once. A lost connection
+**Response.** It is in progress until its first ``response.done``. A lost connection
 ends the active response.
 
 **Item.** It is in progress from the first event that names it until the service has

@@ -25,11 +25,11 @@ __all__ = ["check_reducer", "check_render"]
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
 _Render = Callable[[Session], object]
-#: In a long stream, only some states are compared with their earlier bytes: the minimum
-#: number of records between two of these states, and about the maximum number of them.
+#: A long stream is sampled: only some states are compared with their earlier bytes.
+#: Minimum number of records between two samples, and approximate number of samples.
 _STRIDE = 8
 _LOOKS = 40
-#: The length up to which every state of a stream is compared.
+#: Up to this length of a stream, every state is compared.
 _SHORT = 32
 
 
@@ -79,7 +79,7 @@ def check_reducer(
 
 
 def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
-    """All states; raises if the reducer raises or changes its argument."""
+    """All states. Raises `Fault` if the reducer raises or changes its argument."""
     stride = _stride(stream)
     states, photos = [initial], {0: Photo(initial)}
     for number, record in enumerate(stream, start=1):
@@ -165,7 +165,7 @@ def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -
 
 
 def _difference(before: object, after: object, when: str) -> str:
-    """Why the second state is not the first."""
+    """How the state after a duplicate differs from the state before it."""
     if _equal(before, after):
         return (
             "returned an equal state, but not the same object, for a duplicate event, "
@@ -228,7 +228,7 @@ def _render_all(render: _Render, stream: Stream) -> None:
         closely = number % stride == 0 or number == len(stream)
         look = _look_closely if closely else _look
         look(render, session, where, stream[:number])
-    # A change to a node that later states share is detected only here.
+    # This detects a change to a node that later states share.
     was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
     _check_kept(render, was, now, "found at the end of the stream", stream)
 

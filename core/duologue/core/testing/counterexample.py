@@ -21,8 +21,8 @@ from .stream import Stream, Streams, drawn
 __all__ = ["search"]
 
 _Check = Callable[[Stream], None]
-#: The most records that a check runs over while Hypothesis shrinks a stream, and while
-#: records are removed.
+#: The total number of records that a check may process: while Hypothesis shrinks a
+#: stream, and while records are removed.
 _SHRINKING = 10_000
 _REMOVING = 10_000
 
@@ -32,13 +32,13 @@ class _EnoughError(BaseException):
 
 
 def search(check: _Check, streams: Streams | None, examples: int) -> None:
-    """Run a check over streams; raises the `Fault` that it finds, with few records.
+    """Run a check over streams; raises a `Fault` with the smallest stream found.
 
     Raises TypeError if ``streams`` is neither a strategy nor a sequence of records.
     """
     if streams is None:
         legal = records(turns=2, sessions=2)
-        # Two of three are hostile, because these break code that works otherwise.
+        # Two of three streams are hostile, because these reveal more faults.
         streams = st.one_of(legal, hostile(legal), hostile(legal))
         found = _first(check)
     else:
@@ -92,7 +92,7 @@ def _find(check: _Check, streams: Streams, examples: int) -> Fault | None:
     except Flaky as error:
         raise _flaky(best) from error
     except Fault:
-        # Hypothesis adds a longer copy of the stream to this one.
+        # Hypothesis adds a longer copy of the stream to this exception.
         return best
     return None
 
@@ -128,7 +128,7 @@ def _with_fewer(check: _Check, fault: Fault) -> Fault:
 
 
 def _kind(fault: Fault) -> tuple[object, ...]:
-    """The kind of a fault, without its values: it must stay the same."""
+    """The kind of a fault, without its values; a smaller stream must have the same."""
     cause = fault.__cause__
     return (type(cause), *fault.what.split()[: 3 if cause is None else 2])
 

@@ -1,4 +1,4 @@
-"""The report of a failed check: which function, at which record, and both values."""
+"""The report of a failed check: the function, the record and the two values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .stream import Stream, shown
 
 __all__ = ["Fault", "Photo", "compared", "name_of", "place", "raised"]
 
-#: Characters of a value in a comparison, and how many of them before the difference.
+#: Characters of a value in a comparison, and those of them before the difference.
 _SHOWN = 160
 _BEFORE = 60
 
@@ -39,7 +39,7 @@ class Fault(AssertionError):
 
 
 class Photo:
-    """The bytes of a value at one time, for a later comparison."""
+    """The bytes of a value at one time, to compare with the value later."""
 
     def __init__(self, value: object) -> None:
         self._kind, self._bytes = _bytes(value)

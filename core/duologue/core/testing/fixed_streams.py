@@ -1,7 +1,7 @@
 """The fixed streams that a check runs over before it draws any.
 
-Random streams do not find every bug in every run. These find the common ones: they hold
-every event of a turn once, records without times, and missing events and fields.
+Random streams do not find every bug in every run. These find the common bugs: they have
+every event of a turn, records without times, and missing events and fields.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .stream import Stream, to_records
 
 __all__ = ["AWAY", "always"]
 
-#: Groups of fields that are null in one stream. The fields of a group do not decide
-#: whether code reads another field of it.
+#: Each group of fields is null in one stream. The fields of a group are independent:
+#: code reads each of them regardless of the others.
 AWAY = (
     ("usage", "message", "code", "metadata", "previous_item_id"),
     ("status", "transcript", "output"),
@@ -43,7 +43,7 @@ def always() -> tuple[Stream, ...]:
 
 
 def _everything() -> list[Turn]:
-    """Turns that hold each value of each field of `Turn` once."""
+    """Turns that use each value of the fields of `Turn` once."""
     words, asides = ("one ", "two"), sorted(ASIDES)
     return [
         Turn(

@@ -34,8 +34,8 @@ def check_middleware(
     frame: they must agree, or the log folds to another state. It must not change seq,
     session, epoch, dir or at, nor the state itself.
 
-    The check does not see other effects or later ones (a thread, a timer, a file), nor
-    whether the middleware drops or changes the records that you intend.
+    The check does not detect other side effects or later ones (a thread, a timer, a
+    file). It does not know which records you intend to drop or change.
 
     ``streams`` and ``examples`` are as in `check_reducer`. Raises TypeError if
     ``streams`` is neither a strategy nor a sequence of records.

@@ -48,7 +48,7 @@ _BROKEN: tuple[bytes, ...] = (
     *(b'{"type":"error"', b'{"type":"error","error":NaN}', b"[" * 2_000),
     b'{"type":"error","error":{"message":"\\ud800"}}',
 )
-#: Valid frames of unknown types, or at an unexpected time.
+#: Valid frames, of unknown types or at an unexpected time.
 STRANGE: tuple[bytes, ...] = tuple(
     msgspec.json.encode(frame)
     for frame in (
@@ -79,8 +79,8 @@ def hostile(stream: Streams, *, faults: int = 12) -> st.SearchStrategy[Stream]:
     Events are duplicated, lost, early, late, cut off, of unknown types, with unknown
     item or part types, with unknown or missing fields or fields of a wrong type, in the
     wrong direction, or from a closed connection. Some faults affect the whole stream:
-    the events that begin something are missing, no record has a time, or optional
-    fields are missing.
+    the events that announce an item, a response or a connection are missing, no record
+    has a time, or optional fields are missing.
 
     Raises TypeError unless ``stream`` is a strategy or a sequence of records.
 
@@ -225,7 +225,7 @@ def _opened(record: Record) -> dict[str, Any] | None:
 
 
 # Faults of a whole stream. A fault of one event seldom affects an event that your code
-# needs. These find code that requires events and fields which a service may omit.
+# needs. The faults below find code that requires optional events and fields.
 
 #: Events that announce an item, a response or a connection.
 FIRST = (

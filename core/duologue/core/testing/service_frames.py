@@ -1,4 +1,4 @@
-"""Writes the frames of a service, in the order of the protocol.
+"""A writer of the frames of a service, in the order of the protocol.
 
 No method uses the reducer, so a test knows the expected state from the calls that it
 made.

@@ -30,7 +30,7 @@ class Turn:
 
     ``user`` and ``reply`` are texts in chunks. ``calls`` are the arguments, in chunks,
     of function calls that the model makes in parallel before it answers. ``aside`` is
-    the text of an out-of-band response that begins before the answer and ends after it.
+    the text of an out-of-band response that begins before the answer and ends after.
 
     * ``transcript``, when the transcription arrives: ``within`` the answer, ``early``
       (during the speech), ``before`` the answer, ``late`` (after the next turn),
@@ -132,7 +132,7 @@ class _Stage:
         self.standing: dict[str, Line] = {}
         #: Transcriptions that are still due.
         self.late: list[Callable[[], None]] = []
-        #: The user's item of the next turn, if an interruption has begun it.
+        #: The user's item of the next turn, if it has begun as an interruption.
         self.reserved: str | None = None
 
     def connect(self) -> None:

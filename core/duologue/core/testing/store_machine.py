@@ -43,8 +43,10 @@ class _Side:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two sessions in one store: speech, text, replies, interruption, deletion, new
-    connections, dump and load; sessions are forgotten, events repeated or unknown.
+    """Two sessions in one store, with all kinds of events and faults.
+
+    The steps are speech, text, replies, interruption, deletion, new connections, dump
+    and load, forgotten sessions, repeated and unknown events.
 
     After every step the store must agree with `Model`, and must have called every
     subscriber once for every record. Override `make_store` to test your own store, with
@@ -194,7 +196,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=_SESSIONS)
     def reconnect(self, name: str) -> None:
-        """The connection is lost; the next one gets the conversation."""
+        """The connection is lost; the next one is re-seeded with the conversation."""
         side = self.sides[name]
         lost: Frame = {"type": "duologue.disconnected", "expected": False}
         side.model.take(self._feed(name, lost))

@@ -13,7 +13,7 @@ from .stream import Frame, Stream, to_records
 
 __all__ = ["plans", "records", "scripts", "translations", "turns"]
 
-#: Words with spaces, accents, other scripts, and two UTF-16 code units.
+#: Words with spaces, accents, other scripts, and a character of two UTF-16 code units.
 _WORDS = st.text("ab é語🎵", min_size=1, max_size=5)
 _CHUNKS = st.lists(_WORDS, min_size=1, max_size=4).map(tuple)
 _PIECES = st.sampled_from(

@@ -33,7 +33,7 @@ _RECORDS = 150
 #: the status.
 _HEAD = 240
 _TAIL = 160
-#: Long strings of base64 and the like.
+#: Matches long strings of base64 or similar text.
 _LONG = re.compile(r'"[A-Za-z0-9+/]{40,}={0,2}"')
 #: Characters of a value in a message.
 _SHOWN = 160
@@ -44,7 +44,7 @@ class Stream(list[Record]):
 
     A line holds the number, the session, ``#`` and the epoch unless it is 0, the
     direction, the source if there is one, and the frame. In a long frame an ellipsis
-    says how many characters are left out; ``stream[number - 1].frame`` is complete.
+    gives the number of omitted characters; ``stream[number - 1].frame`` is complete.
 
     >>> to_records([{"type": "duologue.tick"}])
     [

@@ -33,6 +33,6 @@ def items_of(event: Event) -> Iterator[AnyItem]:
 
 
 def call_keys(item: AnyItem) -> tuple[str | None, str | None]:
-    """The keys by which an item refers to the call or the request that it answers."""
+    """The keys that link an item to the call or request that it answers."""
     call_id = getattr(item, "call_id", None)
     return call_id, getattr(item, "approval_request_id", None)

@@ -40,7 +40,7 @@ def apply(document: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
 
 
 def _edit(node: Any, keys: Sequence[str], name: str, value: Any) -> Any:
-    """A copy of a node with one value below it set or removed.
+    """A copy of a node, with one value below it set or removed.
 
     Raises LookupError or ValueError if the path does not exist.
     """

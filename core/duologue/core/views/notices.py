@@ -174,7 +174,7 @@ def _epoch(record: Record, after: Session) -> int:
 
 
 def _left(before: Session, record: Record, after: Session) -> list[str]:
-    """The items that changed with the end of a connection, in order.
+    """The items that the end of a connection changed, in order.
 
     Items of earlier connections have ended already, so the search stops there.
     """

@@ -44,7 +44,7 @@ _DECIMALS = 9
 
 @of_session
 def view(session: Session) -> dict[str, Any]:
-    """The session as JSON values, without internal bookkeeping.
+    """The session as JSON values, without internal counters and indexes.
 
     Deleted items are excluded. ``order`` holds the ids of the shown items; cleared
     items and the output of out-of-band responses are in ``items`` only.
@@ -247,9 +247,9 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
     """The session as JSON values, for the end of a session.
 
     ``items`` are the items of the conversation in order, cleared ones included, then
-    the out-of-band ones. The ``text`` of a call is its arguments, that of a function
-    output the output, any other is stripped as in ``transcript``. Dollars are rounded
-    to nine decimals. ``prices`` are as in `select_cost`.
+    the out-of-band ones. The ``text`` of a call is its arguments, of a function
+    output the output. Any other text is stripped, as in ``transcript``. Dollars are
+    rounded to nine decimals. ``prices`` are as in `select_cost`.
     """
     responses, dedup = session.responses, session.dedup
     cost = select_cost(session, prices)

@@ -1,7 +1,7 @@
 """Patches: RFC 6902 operations from one view of a session to a later one.
 
 ``apply(view(before), patch(before, after)) == view(after)``. A patch is computed from
-the two states without building a view; a node that is the same object costs nothing. A
+the two states without building a view; a node that is the same object is skipped. A
 text delta is one ``add`` to a list of chunks, regardless of the length of the text and
 of the conversation.
 
@@ -44,7 +44,7 @@ from .view import (
 
 __all__ = ["Operation", "patch"]
 
-#: ``op`` (add, remove, replace), ``path`` and, but for remove, ``value``.
+#: ``op`` (add, remove, replace), ``path`` and, except for remove, ``value``.
 Operation = dict[str, Any]
 #: The ids of items and responses that may have changed; None means that all may have.
 _Named = set[str] | None
@@ -129,8 +129,8 @@ def _delta(before: Session, after: Session, record: Record) -> list[Operation] |
 def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named:
     """The ids of the items and responses that these records may have changed.
 
-    None, which means that all may have changed, if these are not all records between
-    the two states, or if a record names neither an item nor a response.
+    None means that all may have changed: records between the two states are missing, or
+    a record names neither an item nor a response.
     """
     if not records or after.dedup.events - before.dedup.events != len(records):
         return None
@@ -186,8 +186,8 @@ def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str 
 def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list[str]:
     """The keys whose values differ, sorted.
 
-    Only the ``named`` keys are compared, unless none of them differs or they do not
-    account for the difference in size: then all keys are.
+    Only the ``named`` keys are compared. If none of them differs, or if they do not
+    account for the difference in size, all keys are compared.
     """
     if before is after:
         return []

@@ -1,6 +1,6 @@
 """The audio in events: its size, its duration, and frames without it.
 
-Which fields carry audio is said by the classes of the events, in ``AUDIO``.
+The attribute ``AUDIO`` of an event class names the fields with audio.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .json_values import is_tuple
 
 __all__ = ["arrived_ms", "audio_bytes", "bytes_per_ms", "is_append", "without_audio"]
 
-#: Bytes in a ms. ``audio/pcm`` is PCM16 mono at 24,000 Hz; G.711 has a byte for each of
-#: 8,000 samples a second.
+#: Bytes per ms. ``audio/pcm`` is PCM16 mono at 24,000 Hz; G.711 has one byte per sample
+#: at 8,000 Hz.
 _RATES = {"audio/pcm": 48.0, "audio/pcmu": 8.0, "audio/pcma": 8.0}
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -49,7 +49,7 @@ def _audio_of(value: Any) -> Iterator[str]:
 
 
 def without_audio(frame: bytes, event: events.Event) -> bytes:
-    """The frame of this event with its base64 audio emptied, all else unchanged."""
+    """The frame of this event with its base64 audio replaced by empty strings."""
     return bytes(_emptied(msgspec.Raw(frame), event))
 
 
@@ -73,7 +73,7 @@ def _emptied(raw: msgspec.Raw, value: Any) -> msgspec.Raw:
 
 
 def bytes_per_ms(config: Any) -> float:
-    """Bytes in a ms of output audio, by the configuration of the session."""
+    """Bytes per ms of output audio, by the configuration of the session."""
     audio = getattr(config, "audio", None)
     output = getattr(audio, "output", None)
     format = getattr(output, "format", None)
@@ -83,7 +83,7 @@ def bytes_per_ms(config: Any) -> float:
 
 
 def arrived_ms(session: Any, item: Any) -> int:
-    """Ms of an item's audio that arrived on the current connection of its session."""
+    """Milliseconds of an item's audio received on the session's current connection."""
     if item.placement.epoch != session.connection.epoch:
         return 0
     rate = bytes_per_ms(session.connection.confirmed)

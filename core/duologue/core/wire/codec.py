@@ -1,7 +1,7 @@
 """Frames to events and back.
 
 `decode` never raises. On the fast path, one msgspec decoder covers the whole catalogue.
-A frame that it refuses goes to `lenient`; a frame without meaning becomes `Malformed`.
+A frame that it refuses is decoded by `lenient`, or becomes `Malformed`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ __all__ = [
     "malformed",
 ]
 
-#: Bytes of a frame without audio.
+#: Maximum bytes of a frame without audio.
 MAX_FRAME = 1 << 20
-#: Levels of nested lists and objects. The protocol has a dozen, a tool's schema more.
+#: Maximum depth of nested lists and objects. The protocol needs about twelve levels,
+#: the schema of a tool more.
 MAX_DEPTH = 400
-#: Bytes of a frame that cannot be nested deeper: each level takes two.
+#: A frame of at most this many bytes is not nested deeper: each level takes two.
 _SHORT = 2 * MAX_DEPTH
-#: Bytes of a frame with base64 audio (the service takes appends of 15 MiB).
+#: Maximum bytes of a frame with base64 audio (the service takes appends of 15 MiB).
 MAX_AUDIO_FRAME = 16 << 20
 
 
@@ -51,7 +52,7 @@ def _catalogue(kind: SessionKind) -> dict[str, type[Event]]:
         for base in (ServerEvent, ClientEvent, LocalEvent)
         for cls in base.__subclasses__()
     ]
-    # Of two classes of a type, the later one stays: the class of this very kind.
+    # If two classes have the same type, the dict keeps the last: the one of this kind.
     classes.sort(key=lambda cls: (cls.KIND is kind, cls.KIND is None))
     return {str(cls.__struct_config__.tag): cls for cls in classes}
 
@@ -64,34 +65,34 @@ _DECODERS: dict[SessionKind, msgspec.json.Decoder[Any]] = {
 _REALTIME = SessionKind.REALTIME
 _READ_REALTIME = _DECODERS[_REALTIME].decode
 _ANY = msgspec.json.Decoder()
-#: What msgspec raises for a frame that it refuses.
+#: The errors that msgspec raises for a frame that it refuses.
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
     """The event in a frame of JSON text (UTF-8 if bytes).
 
-    No frame raises: one of an unknown type gives `Unknown`, one without a meaning gives
-    `Malformed`. ``kind`` selects between the two meanings of the event types that
+    A frame never raises: one of an unknown type gives `Unknown`, one that cannot be
+    decoded gives `Malformed`. ``kind`` selects the class of the event types that
     translation sessions share with the others. Raises TypeError if the frame is neither
     bytes nor text, ValueError for an unknown kind.
     """
     if isinstance(frame, str):
-        # A lone surrogate has no UTF-8: its bytes will not decode below.
+        # The bytes of a lone surrogate are not UTF-8, so decoding them fails below.
         frame = frame.encode(errors="surrogatepass")
     require(frame, bytes, "decode: the frame", " (nor text)")
     return decode_bytes(frame, SessionKind(kind))
 
 
 def decode_bytes(frame: bytes, kind: SessionKind) -> Event:
-    """`decode` without its checks: of bytes only."""
+    """`decode` for bytes only, without checks of the arguments."""
     size = len(frame)
     if size > _SHORT:
         if size > MAX_AUDIO_FRAME:
             return malformed(frame, f"larger than {MAX_AUDIO_FRAME} bytes")
         if _is_too_deep(frame):
             return malformed(frame, f"nested deeper than {MAX_DEPTH} levels")
-    # The hash of an enum member is slow, so the usual kind needs no look-up.
+    # Hashing an enum member is slow, so the usual kind is not looked up.
     read = _READ_REALTIME if kind is _REALTIME else _DECODERS[kind].decode
     event: Event
     try:
@@ -115,8 +116,8 @@ _NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 def _is_too_deep(frame: bytes) -> bool:
     """Whether lists and objects are nested deeper than `MAX_DEPTH`.
 
-    The decoder's own limit depends on the free stack, so the same frame could decode in
-    one place and not in another.
+    The decoder's own limit depends on the free stack, so one frame could decode in one
+    call and fail in another.
     """
     if frame.count(b"[") + frame.count(b"{") <= MAX_DEPTH:
         return False

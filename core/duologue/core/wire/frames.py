@@ -17,7 +17,7 @@ __all__ = ["DIRECTIONS", "MAX_TIME", "as_bytes", "check"]
 
 #: The directions of a record.
 DIRECTIONS = get_args(Direction)
-#: Limit of a time in seconds. Below it, floats are exact to the second.
+#: Limit of a time in seconds. Below it, a float can hold every whole second.
 MAX_TIME = 2.0**53
 
 
@@ -29,7 +29,7 @@ def as_bytes(frame: object) -> bytes:
     if isinstance(frame, bytes):
         return frame
     if isinstance(frame, str):
-        # A lone surrogate has no UTF-8: its bytes make the frame malformed.
+        # The bytes of a lone surrogate are not UTF-8, so the frame is malformed.
         return frame.encode(errors="surrogatepass")
     if isinstance(frame, bytearray | memoryview):
         return bytes(cast(bytearray, frame))
@@ -60,7 +60,7 @@ def check(session_id: Any, at: Any, dir: object, epoch: Any, src: str | None) ->
         raise ValueError(f"dir is {dir!r}, it must be 'in', 'out' or 'local'")
     if at is not None:
         _check_time(at)
-    # True is an int, but not the number of an epoch.
+    # True is an int, but not an epoch.
     require(epoch, int, "feed: epoch")
     if epoch is True or epoch < 0:
         raise ValueError(f"epoch is {epoch}, it must be 0 or more")

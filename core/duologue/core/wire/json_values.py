@@ -1,8 +1,8 @@
 """JSON values: their types, their canonical form, and how configurations merge.
 
 Canonical JSON has sorted keys and no spaces. Free-form JSON in the state is canonical
-text: the same value has the same bytes, whatever the service's spelling, and is
-immutable.
+text: it is immutable, and equal values have equal bytes, however the service formats
+them.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _canonical_field(value: Any) -> Any:
 def merged(value: Any, change: Any, depth: int = 0) -> Any:
     """A configuration after a change, merged as the service does it: key by key.
 
-    null is a value. An object of another ``type`` replaces the old one, because turn
-    detection of one type has none of the fields of another.
+    null replaces the old value. An object of another ``type`` replaces the old object,
+    because the types of turn detection have different fields.
     """
     if not (is_object(value) and is_object(change)) or depth > _MAX_MERGE_DEPTH:
         return change

@@ -1,9 +1,9 @@
 """Names and shapes of the retired beta.
 
-On input they are translated to the GA's, because compatible services still send them.
-The beta itself was shut down in May 2026 (protocol notes, "GA vs beta"), so they are
-never sent: a service refuses a configuration with an unknown key, so a retired name in
-one raises an error that names the replacement.
+In received events they are translated to the GA's, because compatible services still
+send them. They are never sent: the beta was shut down in May 2026 (protocol notes, "GA
+vs beta"), and a service refuses a configuration with an unknown key. A retired name in
+a configuration therefore raises an error that names the replacement.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _format(name: Any) -> Any:
 # Retired names in a configuration that the application gives.
 
 _NO_SUCCESSOR = "the GA has no equivalent"
-#: What replaces a retired key.
+#: The replacement of each retired key.
 RETIRED: Mapping[str, str] = {
     "input_audio_format": "audio.input.format",
     "input_audio_noise_reduction": "noise_reduction (audio.input.noise_reduction)",
