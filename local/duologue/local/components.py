@@ -111,7 +111,7 @@ def from_urls(
     mind: ReplyModel | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Parts:
-    """Components behind URLs; the built-in ones for those without a URL.
+    """Components at URLs; each component without a URL is the built-in one.
 
     A URL is the base URL (``http://127.0.0.1:8000/v1``) of a service with OpenAI's
     ``/audio/transcriptions``, ``/audio/speech`` or ``/chat/completions``, or the URL of
@@ -119,10 +119,11 @@ def from_urls(
     ``DUOLOGUE_EAR_URL``, ``DUOLOGUE_EAR_MODEL``, and the same for ``VOICE`` and
     ``MIND``. Keys are environment variables only: ``DUOLOGUE_EAR_KEY`` …, or
     ``OPENAI_API_KEY`` if the host is api.openai.com. ``mind`` is the reply model if
-    there is no URL for one.
+    none has a URL.
 
-    Raises ValueError for an invalid URL or a missing model (the ear has a default), and
-    `SynthesiserError` if there is no URL for a voice and this machine has none.
+    Raises ValueError for an invalid URL or a missing model name (only
+    ``DUOLOGUE_EAR_MODEL`` has a default), and `SynthesiserError` if speech synthesis
+    has no URL and is not installed.
 
     Print `Parts.notices` before you serve: speech may leave the machine.
     """

@@ -1,8 +1,7 @@
 """The protocols of the service's components: speech in, speech out, replies.
 
-The built-in components, the ones behind a URL and the stubs of a test are
-interchangeable. Audio is PCM16 mono little-endian; the name of each argument says its
-sample rate.
+Built-in components, components at a URL and test stubs are interchangeable. Audio is
+PCM16 mono little-endian; the name of each argument contains its sample rate.
 """
 
 from __future__ import annotations
@@ -93,20 +92,20 @@ class Utterance(Protocol):
         """Add the next audio. Never blocks."""
 
     async def finish(self) -> str:
-        """End the audio and return its text. Raises `RecogniserError`."""
+        """End the audio and return its transcript. Raises `RecogniserError`."""
 
     def drop(self) -> None:
         """Cancel the recognition. Idempotent."""
 
 
 class Recogniser(Protocol):
-    """Speech recognition (ASR), streaming, several utterances at a time."""
+    """Streaming speech recognition (ASR) of several utterances at a time."""
 
     async def start(self) -> None:
         """Prepare for the first utterance. Optional and idempotent."""
 
     def listen(self, on_guess: Callable[[str], None]) -> Utterance:
-        """Open an utterance; ``on_guess`` is called with each partial text."""
+        """Open an utterance; ``on_guess`` gets each interim transcript."""
 
     async def close(self) -> None:
         """Free all resources. Open utterances fail."""
@@ -235,7 +234,7 @@ ReplyPart = Say | Call | Wait
 
 
 class ReplyModel(Protocol):
-    """Decides on the text of a reply and on its function calls."""
+    """Determines the text and the function calls of a reply."""
 
     @property
     def label(self) -> str:

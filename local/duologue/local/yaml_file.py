@@ -72,7 +72,7 @@ class Reader:
     def short(
         self, node: Node, key: str, needed: str, **read: Callable[[Node, str], Any]
     ) -> dict[str, Any]:
-        """The values of a mapping, or the value of the needed key alone."""
+        """The values of a mapping, or of ``needed`` alone if the node is a scalar."""
         if isinstance(node, Scalar):
             return {needed: read[needed](node, key)}
         found = self.mapping(node, key, set(read))

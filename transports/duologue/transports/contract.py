@@ -102,7 +102,7 @@ class Transport(Protocol):
     async def connect(self, target: Target) -> None:
         """Return when frames can be sent.
 
-        Raises a `ConnectError`; a transport that raised needs no `close`.
+        Raises a `ConnectError`; after that, `close` is not needed.
         """
 
     async def send(self, frame: str) -> None:
@@ -167,7 +167,7 @@ class Reporting(Protocol):
 
 @runtime_checkable
 class Sourced(Protocol):
-    """A transport that receives frames from a channel other than the session's own."""
+    """A transport whose frames may come from another channel than the session's own."""
 
     @property
     def src(self) -> str | None:
@@ -195,10 +195,10 @@ class Flushable(Protocol):
 
 @runtime_checkable
 class Audible(Flushable, Protocol):
-    """A transport that carries audio: both directions have a volume."""
+    """A transport that carries audio, and can mute it and set its volume."""
 
     def set_muted(self, muted: bool) -> None:
-        """Send silence instead of the source, or the source again."""
+        """If ``muted``, send silence in place of the source's audio."""
 
     def set_volume(self, volume: float) -> None:
         """Scale received audio by this volume, from 0 to 1 (the default)."""
@@ -206,7 +206,7 @@ class Audible(Flushable, Protocol):
 
 @runtime_checkable
 class Tappable(Protocol):
-    """A transport that carries audio and can copy both directions."""
+    """A transport that carries audio, and can pass a copy of it to callbacks."""
 
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]

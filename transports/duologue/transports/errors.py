@@ -41,7 +41,7 @@ __all__ = [
 class ConnectError(DuologueError):
     """The session did not open."""
 
-    #: Seconds after which the service accepts another attempt, if it said so.
+    #: Seconds to wait before another attempt (``Retry-After``), if given.
     retry_after: float | None = None
 
 

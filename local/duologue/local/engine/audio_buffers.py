@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 _BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
-#: Characters of base64 audio in one event at most (API page "Client events",
+#: Maximum characters of base64 audio in one event (API page "Client events",
 #: input_audio_buffer.append: "up to a maximum of 15 MiB").
 MOST_AUDIO = 15 * 1024 * 1024
-#: Bytes of one event at most, on any connection: the largest audio and its envelope.
+#: Maximum bytes of one event, on any connection: the most audio and its envelope.
 MOST_FRAME = 16 * 1024 * 1024
 #: Bytes kept for a manual commit: seven minutes; the oldest audio is dropped first.
 _KEPT = 420_000 * _BYTES_PER_MS
 #: The shortest commit in ms (the real service's limit).
 _LEAST_MS = 100
-#: Characters of base64 decoded in one step; a multiple of four.
+#: Characters of base64 that one step decodes; a multiple of four.
 _STEP = 256 * 1024
 #: Bytes in one piece of a manual commit: 20 s.
 _PIECE = 20_000 * _BYTES_PER_MS
@@ -88,7 +88,7 @@ class InputBuffer:
         self._buffer = bytearray()
 
     def samples(self, data: bytes, kind: str = "audio/pcm") -> bytes:
-        """Audio of type ``kind`` as PCM16 at 24 kHz; keeps half a sample for later."""
+        """Convert audio of type ``kind`` to PCM16 at 24 kHz; keep half a sample."""
         if kind != self._kind:
             self._kind, self._odd, self._read = kind, b"", None
             if kind != "audio/pcm" and self._resampling is not None:
@@ -106,7 +106,7 @@ class InputBuffer:
         del self._buffer[:-_KEPT]
 
     def take(self) -> Iterator[bytes]:
-        """Empty the buffer, piece by piece.
+        """Empty the buffer; return its audio in pieces.
 
         Raises `Refusal` if it holds too little audio; then the buffer is unchanged.
         """

@@ -135,7 +135,7 @@ def _handle(engine: TurnTaking, fields: dict[str, Any], at: float) -> Iterator[N
 
 
 def _session_update(engine: TurnTaking, fields: dict[str, Any]) -> None:
-    # Use the JSON, not a decoded event, because an absent key must keep its value.
+    # Use the JSON, not a decoded event: a setting whose key is absent must not change.
     changes = fields["session"]
     detected_turns = engine.settings.turn_rule is not None
     changed = copy.copy(engine.settings)
@@ -198,7 +198,7 @@ def _audio_in(item: AnyItem) -> Iterator[bytes]:
 
 
 def _without_audio(item: AnyItem) -> AnyItem:
-    """The item as the conversation stores it."""
+    """The item as the conversation stores it, without audio."""
     if not isinstance(item, MessageItem) or item.role != "user":
         return item
     parts = tuple(
@@ -285,7 +285,7 @@ def _response_create(engine: TurnTaking, event: ResponseCreate, _: float) -> Non
 
 
 def _resolved(engine: TurnTaking, items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]:
-    """The items, each reference replaced by the item it names."""
+    """The items, with each reference replaced by its item."""
     return tuple(
         engine.conversation.get(item.id or "")
         if isinstance(item, ItemReference)

@@ -26,7 +26,7 @@ from .outbox import Outbox
 
 __all__ = ["Conversation", "entries_of", "words_of"]
 
-#: The most items and the most bytes of client items in one conversation.
+#: Limits of a conversation: the items, and the bytes of the client's items.
 _MOST_ITEMS = 10_000
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -66,8 +66,8 @@ class Conversation:
     def put(self, item: AnyItem) -> None:
         """Append an item of the service and emit ``added``.
 
-        In a full conversation the oldest items are removed, as from the context of the
-        real service.
+        If the conversation is full, the oldest items are removed; the real service also
+        removes them from its context.
         """
         while len(self._order) >= _MOST_ITEMS:
             self.remove(self._order[0])
@@ -76,7 +76,8 @@ class Conversation:
     def add(self, item: AnyItem, previous: str | None = None) -> None:
         """Insert a client's item after ``previous`` and emit ``added``.
 
-        None means the end, ``root`` the front. Raises `Refusal`, then adds nothing.
+        ``previous`` is an item's id, None for the end, or ``root`` for the front.
+        Raises `Refusal`; the conversation is then unchanged.
         """
         item_id = item.id
         assert item_id is not None
@@ -109,7 +110,7 @@ class Conversation:
     def done(self, item: AnyItem, *, by_model: bool = False) -> None:
         """Store an item's final form and emit ``done``.
 
-        The service sends no predecessor for an item of its model.
+        The event of an item of the model names no predecessor, as on the real service.
         """
         assert item.id is not None
         self.update(item)

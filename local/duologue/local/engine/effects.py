@@ -80,7 +80,7 @@ class StopResponse:
 
 @attrs.frozen
 class CloseConnection:
-    """The session has ended: close the connection after the events queued before.
+    """The session has ended: close the connection after the queued events.
 
     ``code`` is a WebSocket close code; other connections end without one.
     """

@@ -5,7 +5,7 @@ decreasing): frames from the client, audio, results of effects, and `Engine.tick
 `Engine.deadline`. After each call the driver takes the output: frames for the client
 (`Engine.take_frames`), effects to carry out (`Engine.take_effects`) and, on a media
 connection, 20 ms of audio at a time (`Engine.next_audio`). The engine has no clock, no
-randomness and no tasks, and no input makes it raise.
+randomness and no tasks. Invalid input does not raise.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Engine(TurnTaking):
         self.tick(at)
 
     def voiced_all(self, response: str, at: float) -> None:
-        """The synthesiser has finished the text it was given."""
+        """The synthesiser has finished its text."""
         self.responses.voiced_all(response)
         self.tick(at)
 

@@ -44,12 +44,12 @@ _BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 _DELTA_MS = 200
 #: Seconds of speech for each character; determines when words are sent.
 _CHARACTER = 0.08
-#: Seconds for a character of a call's arguments.
+#: Seconds for each character of a call's arguments.
 _ARGUMENT = 0.02
 _WORD = re.compile(r"\s*\S+")
 _PIECE = re.compile(r".{1,8}", re.DOTALL)
-#: Where an incomplete text may be split for the synthesiser: after a sentence. The full
-#: stop in a number or an abbreviation has no space after it.
+#: Where an incomplete text may be split for the synthesiser: after a sentence. A full
+#: stop inside a number or an abbreviation is not followed by a space.
 _SENTENCE_ENDS = re.compile(r"[.!?:;]+[\"')\]]*(?=\s)|(?<=[^\W\d])[.!?]+$")
 
 
@@ -61,7 +61,7 @@ class AudioWriter(Protocol):
         """Bytes of output for one ms of audio."""
 
     def write(self, pcm24k: bytes) -> bytes:
-        """The output that is ready after this input."""
+        """Encode the next audio; return the output that is ready."""
 
     def flush(self) -> bytes:
         """The rest of the output, at the end of the stream."""
@@ -73,7 +73,7 @@ class PcmWriter:
     bytes_per_ms = _BYTES_PER_MS
 
     def write(self, pcm24k: bytes) -> bytes:
-        """The input."""
+        """Return the input unchanged."""
         return pcm24k
 
     def flush(self) -> bytes:
@@ -86,7 +86,7 @@ class Delivery:
     """How output items are sent.
 
     ``pace`` is the speed at which words and audio deltas are sent, relative to speech.
-    ``writer`` creates the encoder of audio deltas; None: audio uses the media track.
+    ``writer`` creates the encoder of audio deltas; None if audio uses the media track.
     """
 
     spoken: bool
@@ -95,7 +95,7 @@ class Delivery:
 
 
 class _Output:
-    """The common part: the index in the response, and the time it was opened."""
+    """The base of all output items: the index in the response, and the opening time."""
 
     def __init__(
         self, outbox: Outbox, response: str, index: int, delivery: Delivery
@@ -177,7 +177,7 @@ class Message(_Output):
         self._text = self._text + text if self._text else text.lstrip()
 
     def seal(self) -> None:
-        """The text is complete."""
+        """Mark the text as complete."""
         self.sealed = True
         self._text = self._text.rstrip()
 
@@ -243,7 +243,7 @@ class Message(_Output):
 
     @property
     def deadline(self) -> float | None:
-        """When `send` has something to do next."""
+        """When `send` is due next."""
         times = []
         if self._next_word():
             times.append(self._word_due())
@@ -346,7 +346,7 @@ class FunctionCall(_Output):
 
     @property
     def deadline(self) -> float | None:
-        """When `send` has something to do next."""
+        """When `send` is due next."""
         return None if self.finished else self._piece_due()
 
     def close(self) -> None:

@@ -39,9 +39,9 @@ from .usage import TokenCounter, text_of, text_tokens
 
 __all__ = ["ResponseInProgress", "ResponsePlan", "Responses", "plan_response"]
 
-#: Tokens a minute that ``rate_limits.updated`` reports; no limit is enforced.
+#: Tokens per minute that ``rate_limits.updated`` reports; no limit is enforced.
 _RATE_LIMIT = 1_000_000
-#: Responses in progress at a time, out-of-band ones included.
+#: Maximum responses in progress at a time, including out-of-band ones.
 _MOST_RESPONSES = 32
 
 _Source = Callable[[], tuple[AnyItem, ...]]
@@ -288,7 +288,7 @@ class Responses:
 
     @property
     def deadline(self) -> float | None:
-        """When `advance` has something to do next."""
+        """When `advance` is due next."""
         times = (response.deadline for response in self._responses.values())
         return min((at for at in times if at is not None), default=None)
 
@@ -297,7 +297,7 @@ class Responses:
         return self._responses.get(response_id)
 
     def audio_of(self, item_id: str) -> int | None:
-        """The synthesised ms of a spoken item; None for any other item."""
+        """The ms of synthesised audio of a spoken item; None for any other item."""
         for response in self._responses.values():
             for output in response.outputs:
                 if output.id == item_id and output.spoken:

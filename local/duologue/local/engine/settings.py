@@ -48,13 +48,13 @@ _TRANSCRIPTION = "transcription"
 
 @attrs.frozen(kw_only=True)
 class EngineOptions:
-    """Properties of the service that hold for all its sessions.
+    """The options of the service, for all its sessions.
 
     ``media``: audio uses a media track, not events. ``label`` names the reply model in
     each response's metadata. ``pace`` is the speed at which the words of a reply are
     sent, relative to speech. ``transcript_lag``: seconds from the first word of a
-    response to the end of the user's transcription; None: do not wait for the response.
-    ``life``: the maximum duration of a session in seconds.
+    response to the end of the user's transcription; None if transcription does not wait
+    for it. ``life``: the maximum duration of a session in seconds.
     """
 
     media: bool = False
@@ -100,7 +100,7 @@ class Settings:
         return other
 
     def update(self, changes: Mapping[str, Any], *, prefix: str = "session") -> None:
-        """Merge a client's changes. Raises `Refusal`, then nothing changes."""
+        """Merge a client's changes. Raises `Refusal` and then changes nothing."""
         self._check_kind(changes)
         shape = TRANSCRIPTION if self.transcription_only else REALTIME
         shape(dict(changes), prefix)
@@ -274,7 +274,7 @@ def _check_modalities(session: dict[str, Any], prefix: str) -> None:
 def _typed(value: Any, kind: type[_T]) -> _T:
     """JSON values as an event class.
 
-    The conversion goes through JSON text, because the classes keep free-form parts as
-    text (`msgspec.Raw`).
+    They are encoded to JSON text and decoded from it, because the classes keep
+    free-form parts as text (`msgspec.Raw`).
     """
     return msgspec.json.decode(msgspec.json.encode(value), type=kind)

@@ -1,8 +1,9 @@
 """The user's transcripts: from the recogniser's interim results to events.
 
-After the commit, deltas contain the words on which interim results agree, and the other
-words when the recogniser has finished. ``completed`` is delayed on purpose: in six of
-seven recorded turns the real service sends it after the first words of the response.
+After the commit, deltas contain the words on which interim results agree. The other
+words follow when the recogniser has finished. ``completed`` is delayed on purpose: in
+six of seven recorded turns the real service sends it after the first words of the
+response.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class _Transcript:
     response: ResponseInProgress | None = None
 
     def take_guess(self, text: str) -> None:
-        """Settle all but the last words if two successive interim results agree."""
+        """Fix all but the last words if two successive interim results agree."""
         words = text.split()
         prefix = words[: max(0, len(words) - _UNSETTLED)]
         kept = len(self.settled)
@@ -96,7 +97,7 @@ class Transcripts:
 
     @property
     def deadline(self) -> float | None:
-        """When `send` has something to do next."""
+        """When `send` is due next."""
         ready = (
             transcript.due(self._lag)
             for transcript in self._open.values()

@@ -2,10 +2,10 @@
 
 Speech starts with a chunk above the threshold that follows one slightly below it, and
 stops after enough silence. During speech a chunk slightly below the threshold still
-counts as speech (hysteresis), so that a soft syllable does not end a turn. A detector's
-probability falls late after speech; when it reports silence, faint audio just before
-counts as silence too. Times are ms of audio since the session began, independent of
-the speed at which the audio arrives.
+counts as speech (hysteresis), so that a soft syllable does not end a turn. After
+speech, a detector's probability falls late; therefore faint audio just before detected
+silence also counts as silence. Times are ms of audio since the session began,
+independent of the speed at which the audio arrives.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = [
     "turn_rule",
 ]
 
-#: The silence in ms for each eagerness, because semantic VAD is not implemented.
+#: The silence in ms for each eagerness; it replaces semantic VAD here.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 _BYTES_PER_MS = ASR_RATE * 2 // 1000
 #: Chunks in a row that start speech (32 ms each).
 _ONSET = 2
 #: How far below the threshold a chunk still counts as speech.
 _SLACK = 0.15
-#: The least audio before the onset for the recogniser, in ms: the first sound of a word
-#: is too soft to be detected.
+#: Minimum audio before the onset that the recogniser gets, in ms: the first sound of a
+#: word is too soft to be detected.
 _LEAD_MS = 300
-#: The most faint audio before detected silence that counts as silence, in ms: Silero
-#: reports speech for 32 to 130 ms after its end.
+#: Maximum duration of faint audio that counts as silence if detected silence follows,
+#: in ms: Silero reports speech for 32 to 130 ms after its end.
 _MEMORY_MS = 128
 #: Audio is faint at this fraction of the turn's peak (-30 dB).
 _FAINT = 32
@@ -82,7 +82,7 @@ def turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
 
 @attrs.frozen
 class SpeechStarted:
-    """Speech started; ``lead`` is the audio from shortly before, at 16 kHz."""
+    """Speech started; ``lead`` is the audio just before it, at 16 kHz."""
 
     start_ms: int
     lead: bytes

@@ -1,8 +1,8 @@
-"""Token counts, invented but consistent.
+"""Token counts by a simple rule, because no real model counts them.
 
-No model runs here: a token is four characters of text, 100 ms of the user's audio or
-50 ms of the assistant's. The input of a response is the instructions and the whole
-conversation; the part that the previous response already had counts as cached.
+A token is four characters of text, 100 ms of the user's audio or 50 ms of the
+assistant's. The input of a response is the instructions and the whole conversation; the
+part that the previous response already had counts as cached.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Tokens:
 
     @property
     def total(self) -> int:
-        """Text and audio."""
+        """The sum of text and audio tokens."""
         return self.text + self.audio
 
 

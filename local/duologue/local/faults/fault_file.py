@@ -111,7 +111,7 @@ class _Reader(Reader):
         return self.number(node, key, 0, _LONGEST, "a number of seconds")
 
     def span(self, node: Node, key: str) -> tuple[float, float]:
-        """Seconds, or a list of the least and the most seconds."""
+        """Seconds, or a list of minimum and maximum seconds."""
         if not isinstance(node, List):
             return (self.seconds(node, key),) * 2
         ends = [self.seconds(each, key) for each in node.value]

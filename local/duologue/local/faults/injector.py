@@ -58,7 +58,7 @@ __all__ = [
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 #: The close code for an aborted connection; never sent (RFC 6455, section 7.4.1).
 NO_CLOSE_FRAME = 1006
-#: Seconds that a reordered event waits for the events that should overtake it.
+#: Maximum seconds that a reordered event waits for later events to overtake it.
 _PATIENCE = 1.0
 #: The real service's maximum duration of a session, in seconds.
 _LIFE = 3600.0
@@ -182,9 +182,10 @@ class Faults:
     seed: int = 0
 
     def line(self, number: int, model: object, new_id: NewId) -> FaultyLine | None:
-        """The line of the service's session ``number``; None if no fault applies.
+        """The `FaultyLine` of session ``number``; None if no fault applies to it.
 
-        Each fault has its own random numbers, from the seed and its place in the list.
+        Each fault has its own random numbers, from the seed and its position in the
+        list.
         """
         dice = (
             _Dice(fault, random.Random(f"{self.seed}:{place}"))
@@ -233,7 +234,7 @@ class _Held:
 class FaultyLine:
     """Applies faults to the events of one session.
 
-    Only the first matching fault applies to an event; the others only count the event.
+    Only the first matching fault applies to an event; the others still count it.
     """
 
     def __init__(self, dice: tuple[_Dice, ...], new_id: NewId) -> None:
@@ -248,7 +249,7 @@ class FaultyLine:
         self._over = False
 
     def start(self, at: float) -> None:
-        """The session starts: ``at`` in a fault counts from here."""
+        """The session starts: ``at`` in a fault is relative to this time."""
         for place, dice in enumerate(self._dice):
             fault = dice.fault
             if fault.at is not None and isinstance(fault.does, TimedDeed):

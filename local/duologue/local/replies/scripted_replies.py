@@ -28,7 +28,7 @@ from .tool_arguments import arguments_for, tool_named_in
 
 __all__ = ["LABEL", "Rule", "ScriptedMind", "ScriptedReplies"]
 
-#: In the metadata of every scripted response.
+#: The label of scripted replies, in the metadata of each response.
 LABEL = "scripted, not a language model"
 _NO_RULE = "I have no line for that. This is a scripted reply, not a language model."
 #: The number of sessions whose state is kept.

@@ -1,7 +1,7 @@
 """Validation of JSON values, with the real service's errors.
 
 A `Shape` is a function that takes a value and its path and raises `Refusal`. Unknown
-keys are refused, as the GA service does, and with them the flat keys of the beta.
+keys are refused, as by the GA service; so are the flat keys of the beta.
 """
 
 from __future__ import annotations

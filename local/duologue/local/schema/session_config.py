@@ -214,7 +214,7 @@ TRANSCRIPTION: Shape = record(
     }
 )
 
-#: The settings that a response overrides. Null means the session's value.
+#: The settings that a response may override. Null means the session's value.
 RESPONSE: Shape = record(
     {
         "conversation": one_of("auto", "none"),
@@ -237,7 +237,7 @@ RESPONSE: Shape = record(
 PCM = {"type": "audio/pcm", "rate": 24_000}
 _ANSWERING = {"create_response": True, "interrupt_response": True}
 #: Turn detection by type of session and type of detection; that of a transcription
-#: session as in public captures of the real service.
+#: session is from public captures of the real service.
 DETECTION_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "realtime": {
         "server_vad": {

@@ -25,8 +25,8 @@ __all__ = ["Calls", "Sideband", "no_call"]
 #: Seconds from the answer to the open data channel; then the call ends.
 _OPEN_TIMEOUT = 15.0
 
-#: Bytes queued for a client that does not read its data channel, and bytes of client
-#: events not handled yet.
+#: Maximum bytes queued for a client that does not read its data channel, and maximum
+#: bytes of unhandled client events.
 _WAITING_LIMIT = 8 * 1024 * 1024
 
 
@@ -56,7 +56,7 @@ class Calls:
         return len(self._calls)
 
     async def answer(self, offer: str, session: Mapping[str, Any]) -> tuple[str, str]:
-        """Accept a call: its id and the answer. Raises `SignallingError`, `Refusal`."""
+        """Accept a call; return id and answer. Raises `SignallingError`, `Refusal`."""
         call_id = new_id("rtc")
         call = _Call(
             self._sessions,

@@ -1,4 +1,4 @@
-"""The number of sessions that a service listens to: speech detection costs the most."""
+"""Limits the number of sessions that a service listens to, to avoid delays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Capacity:
         self.taken = 0
 
     def claim(self) -> CapacityClaim:
-        """A session's claim; it takes no capacity yet."""
+        """Return a session's claim; it takes no capacity yet."""
         return CapacityClaim(self)
 
 

@@ -10,7 +10,7 @@ from duologue.transports.drivers.webrtc.opus import OpusDecoder
 
 __all__ = ["DeferredDecoder"]
 
-#: The most packets of 20 ms kept: as long as the input buffer of a manual commit.
+#: Maximum number of kept packets (20 ms each): the length of the input buffer.
 _KEPT = 420_000 // 20
 #: Packets decoded in one step: 5 s of audio, which takes 10 ms.
 _AT_ONCE = 250

@@ -33,13 +33,13 @@ from .websocket import WebSocketApp
 
 __all__ = ["application"]
 
-#: The most bytes of an SDP and of a request body.
+#: Maximum bytes of an SDP and of a request body.
 _SDP_LIMIT = 64 * 1024
 _BODY_LIMIT = 4 * _SDP_LIMIT
-#: Seconds until an ephemeral key expires: default, least, most.
+#: Seconds until an ephemeral key expires: default, minimum, maximum.
 _LIFE, _SHORTEST, _LONGEST = 600, 10, 7200
 
-#: The most seconds for a request, including its body.
+#: Maximum seconds for a request, including its body.
 _PATIENCE = 20.0
 
 _Handler = Callable[[Request], Awaitable[Response]]

@@ -11,7 +11,7 @@ from ..schema.refusal import Refusal
 
 __all__ = ["BUSY", "HttpError", "ScriptedFailures", "refused"]
 
-#: The error code of a refusal that a later attempt may avoid.
+#: The error code of a refusal after which a later attempt may succeed.
 BUSY = "rate_limit_exceeded"
 
 

@@ -16,7 +16,7 @@ __all__ = ["WRONG_KEY", "EphemeralKey", "Keys", "presented"]
 #: The error code for a missing, wrong or expired key.
 WRONG_KEY = "invalid_api_key"
 
-#: The most ephemeral keys kept; the oldest is dropped first.
+#: Maximum number of ephemeral keys; the oldest is dropped first.
 _LIMIT = 10_000
 #: The subprotocol with the key of a browser, whose WebSocket cannot set headers.
 _KEY_PROTOCOL = "openai-insecure-api-key."
@@ -89,7 +89,7 @@ class Keys:
 
     def _is_own(self, key: str) -> bool:
         assert self._key is not None
-        # A header may hold any byte, and so decode to lone surrogates.
+        # A header may contain any byte, so a key may contain lone surrogates.
         given = key.encode(errors="surrogatepass")
         return hmac.compare_digest(given, self._key.encode())
 

@@ -23,23 +23,23 @@ _LAST_PORT = 65_535
 _PING = 20.0
 #: Seconds that a connection may stay open without a request.
 _HEAD_PATIENCE = 10.0
-#: Seconds that active requests have when the server stops.
+#: Seconds that active requests may still take when the server stops.
 _GRACE = 2
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a log record is about the server; bad UTF-8 is the client's fault."""
+    """Whether a log record is about the server; invalid UTF-8 is a client's error."""
     return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError))
 
 
-#: uvicorn's log of connections, without the clients' faults, which they are told.
+#: uvicorn's log of connections, without the clients' errors.
 _connections = logging.getLogger(f"{__name__}.connections")
 _connections.setLevel(logging.ERROR)
 _connections.addFilter(_is_ours)
 
 
 class ListenError(DuologueError):
-    """The server cannot listen at this address; the message says why."""
+    """The server cannot listen at this address; the message gives the reason."""
 
 
 class Http(H11Protocol):
@@ -55,7 +55,7 @@ class Http(H11Protocol):
         self._look_later()
 
     def _look_later(self) -> None:
-        # None before the first request, whatever its type says.
+        # None before the first request, although its declared type excludes it.
         before: RequestResponseCycle | None = self.cycle
         self.loop.call_later(_HEAD_PATIENCE, self._look, before)
 

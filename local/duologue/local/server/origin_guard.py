@@ -6,8 +6,8 @@ Any page can send requests to ``localhost``; if its owner points a host name at
 - ``Host`` must be a name of this service, else 421;
 - an ``Origin`` that is neither the service's own nor allowed gets 403, with two
   exceptions. ``/v1/realtime/calls`` accepts any page that sends a key, because the
-  browser asks the service first (CORS preflight). A WebSocket has no preflight, so it
-  needs a secret key.
+  browser sends a CORS preflight first. A WebSocket has no preflight, so it needs a
+  secret key.
 
 Requests without an ``Origin`` do not come from a page. This is an ASGI middleware
 without dependencies.
@@ -145,7 +145,7 @@ def _open_to(origin: str) -> list[tuple[bytes, bytes]]:
 
 
 async def _preflight(headers: dict[bytes, str], origin: str, send: Send) -> None:
-    """Answer a CORS preflight: the page may send a key and the headers it asked for."""
+    """Answer a CORS preflight: the page may send a key and the requested headers."""
     wanted = headers.get(b"access-control-request-headers", "authorization")
     allowed = [
         *_open_to(origin),

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class ServiceError(ListenError):
-    """The service cannot start; the message says why and what to do."""
+    """The service cannot start; the message gives the reason and the remedy."""
 
 
 class LocalService:
@@ -43,11 +43,11 @@ class LocalService:
 
     ``port`` 0 selects a free port. Without ``key`` every key is accepted; an empty key
     raises `ServiceError`. Without ``parts`` the service uses, and closes, the parts of
-    `built_in`. ``max_listening`` limits the sessions it listens to at once; the default
-    depends on the number of cores. ``allow_origins`` are page origins with full access
-    (see `origin_guard`); an invalid one raises `ServiceError`. ``fail`` holds HTTP
-    statuses for the next requests; 200 lets a request succeed. ``faults`` are injected
-    into the sessions.
+    `built_in`. ``max_listening`` is the maximum number of sessions that it listens to
+    at a time; the default depends on the number of cores. ``allow_origins`` are page
+    origins with full access (see `origin_guard`); an invalid one raises `ServiceError`.
+    ``fail`` contains HTTP statuses for the next requests; 200 lets a request succeed.
+    ``faults`` are injected into the sessions.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class _Http(Http):
 
     def send_400_response(self, msg: str) -> None:
         """Answer unless a response has begun, then close the connection."""
-        # None before the first request, whatever its type says.
+        # None before the first request, although its declared type excludes it.
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete:
             body = HttpError(400, msg).body

@@ -33,11 +33,11 @@ from .capacity import Capacity, CapacityClaim
 
 __all__ = ["SessionRunner", "new_id", "wall_clock"]
 
-#: Frames of 20 ms of silence that are sent after the last sound. The next reply often
-#: begins within this second, and the receiver plays silence meanwhile.
+#: Number of silent frames (20 ms each) that are sent after the last sound. The next
+#: reply often begins within this second, and the receiver plays silence meanwhile.
 _SILENT_FRAMES = 50
 _FRAME_SECONDS = 0.02
-#: Seconds that the recogniser has for the final transcript.
+#: Seconds to wait for the final transcript of the recogniser.
 _ASR_TIMEOUT = 15.0
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class SessionRunner:
         self._closed = False
 
     def warm(self) -> None:
-        """Start the recogniser ahead of the first utterance."""
+        """Start the recogniser before the first utterance."""
         if self._parts.ear is not None:
             self._spawn("ear", _started(self._parts.ear))
 
@@ -151,7 +151,7 @@ class SessionRunner:
         """The next 20 ms to play, PCM16 at 24 kHz, or less; call it every 20 ms.
 
         Empty means silence. None means that no packet is needed, not even silence,
-        because a silent packet costs as much as any; call again after `on_sound`.
+        because a silent packet costs as much as any other; call again after `on_sound`.
         """
         if self._closed:
             return b""

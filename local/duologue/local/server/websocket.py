@@ -29,8 +29,8 @@ from .session_runner import SessionRunner, new_id
 
 __all__ = ["WAITING_LIMIT", "WebSocketApp"]
 
-#: Characters queued for a client that does not read, besides one event of any size;
-#: above this limit the connection is aborted.
+#: Maximum characters queued for a client that does not read, plus one event of any
+#: size; above this limit the connection is aborted.
 WAITING_LIMIT = 8 * 1024 * 1024
 #: Close codes after the error event for a wrong key and for any other invalid request.
 #: The real service accepts the upgrade first (public reports, which also have the error
@@ -66,7 +66,7 @@ class WebSocketApp:
             await reject(scope, send, error)
             return
         offered = scope["subprotocols"]
-        # Never the entry with the key: the response would reveal it.
+        # Never choose the subprotocol with the key: the response would reveal it.
         chosen = _PROTOCOL if _PROTOCOL in offered else None
         with contextlib.suppress(OSError):
             await send({"type": "websocket.accept", "subprotocol": chosen})
@@ -206,8 +206,8 @@ _Session = _Own | Sideband | _Refused
 class _Socket:
     """Queues events for the client.
 
-    ``abort`` ends the connection without a close handshake, for which a client that
-    does not read would never answer.
+    ``abort`` ends the connection without a close handshake, because a client that does
+    not read would never complete it.
     """
 
     def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:

@@ -17,7 +17,7 @@ _LONGEST = 300 * ASR_RATE * 2
 
 
 class HttpRecogniser:
-    """Sends each complete utterance as a WAV file. There are no partial texts."""
+    """Sends each complete utterance as a WAV file; gives no interim transcripts."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -46,7 +46,7 @@ class _Utterance:
         self._pcm += pcm16k[: _LONGEST - len(self._pcm)]
 
     async def finish(self) -> str:
-        """Send the audio and return its text. Raises `RecogniserError`."""
+        """Send the audio and return its transcript. Raises `RecogniserError`."""
         wav = _wav(bytes(self._pcm))
         try:
             answer = await self._endpoint.post(

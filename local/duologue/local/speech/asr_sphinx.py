@@ -22,7 +22,7 @@ from ..interfaces import RecogniserError, Utterance
 __all__ = ["SphinxRecogniser"]
 
 _WORKER = Path(__file__).with_name("asr_sphinx_worker.py")
-#: Seconds for the worker to end after its pipe is closed.
+#: Seconds to wait for the worker's end after its pipe is closed.
 _GRACE = 2.0
 #: Bytes in the worker's pipe above which it counts as stuck: a minute of thirty
 #: sessions.
@@ -190,7 +190,7 @@ class _Utterance:
             self._send("feed", pcm16k)
 
     async def finish(self) -> str:
-        """End the audio and return its text. Raises `RecogniserError`."""
+        """End the audio and return its transcript. Raises `RecogniserError`."""
         if not self._text.done():
             self._send("finish")
         return await self._text

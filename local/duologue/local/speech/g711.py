@@ -30,7 +30,7 @@ class ResampleStream(Protocol):
     """Converts a stream of PCM16 mono to another sample rate."""
 
     def __call__(self, pcm: bytes) -> bytes:
-        """The samples that are complete after this input."""
+        """Convert the next input; return the samples that are ready."""
 
     def flush(self) -> bytes:
         """The remaining samples at the end of the stream."""
@@ -97,8 +97,8 @@ def encode(pcm8k: bytes, kind: str) -> bytes:
 def reader(kind: str, resampling: Resampling) -> Callable[[bytes], bytes]:
     """A decoder of a G.711 stream to PCM16 at 24 kHz, for speech recognition.
 
-    It repeats each sample, so the telephone band has a mirror image above 4 kHz. A
-    recogniser that was trained on 16 kHz makes a third of the errors with that image.
+    It repeats each sample, which adds an image of the telephone band above 4 kHz. With
+    this image, a recogniser trained on 16 kHz makes only a third of the errors.
     """
     stream = resampling(2 * G711_RATE, SAMPLE_RATE)
     return lambda data: stream(_held(decode(data, kind)))
@@ -122,7 +122,7 @@ class Writer:
         self._stream = resampling(SAMPLE_RATE, G711_RATE)
 
     def write(self, pcm24k: bytes) -> bytes:
-        """The G.711 that is complete after this input."""
+        """Encode the next input; return the G.711 that is ready."""
         return encode(self._stream(pcm24k), self._kind)
 
     def flush(self) -> bytes:

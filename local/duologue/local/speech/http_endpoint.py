@@ -15,9 +15,9 @@ from duologue.transports.http.credentials import Secret
 
 __all__ = ["Endpoint", "EndpointError"]
 
-#: Bytes of a response body, and of a line of a stream.
+#: Maximum bytes of a response body, and of a line of a stream.
 _LIMIT = 1024 * 1024
-#: Characters of the service's text in an error message.
+#: Maximum characters of the service's text in an error message.
 _QUOTED = 200
 #: Timeouts in seconds: to connect, and between two pieces of a response.
 _CONNECT, _SILENCE = 5.0, 30.0

@@ -11,7 +11,7 @@ from ..interfaces import SAMPLE_RATE, Synthesiser
 
 __all__ = ["CachedSynthesiser"]
 
-#: The size of the cache in bytes: eight minutes, 23 MB.
+#: Maximum bytes in the cache: 23 MB, eight minutes of speech.
 _KEPT = 8 * 60 * SAMPLE_RATE * 2
 
 

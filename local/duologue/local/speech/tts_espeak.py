@@ -1,7 +1,8 @@
 """Speech synthesis with espeak-ng from the wheel ``espeakng-loader``.
 
-Its speech is robotic and hard to recognise, so it is the fallback for flite. espeak-ng
-has the GPL-3: the wheel is the extra ``duologue[espeak]``, which only this module uses.
+Its speech is robotic and hard to recognise, so it is the fallback for flite. The
+licence of espeak-ng is the GPL-3, so the wheel is an extra, ``duologue[espeak]``, and
+only this module uses it.
 """
 
 from __future__ import annotations

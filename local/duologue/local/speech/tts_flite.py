@@ -1,7 +1,6 @@
 """Speech synthesis with libflite (Debian: ``libflite1``) through ctypes.
 
-The structures are those of flite 2.x; they are the same in every library named
-``.so.1``.
+The structures are those of flite 2.x, and are the same in every ``.so.1`` library.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ def _library() -> _Flite:
 
 
 def _plain(text: str) -> bytes:
-    """The text in ASCII: flite reads nothing else."""
+    """The text in ASCII, because flite accepts nothing else."""
     text = text.replace("\u2019", "'").replace("\0", " ")
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore")
 

@@ -66,7 +66,7 @@ class _Reader:
         self._resampler: Resampler | None = None
 
     def take(self, data: bytes) -> bytes:
-        """The samples that are complete after these bytes."""
+        """Convert the next bytes; return the samples that are ready."""
         self._rest += data
         if not self._begun and not self._begin():
             return b""

@@ -1,8 +1,8 @@
 """Blocking speech synthesis as an asynchronous stream of audio.
 
 The C libraries block and have global state. Each text has a thread, which locks the
-library for one clause at a time: the first audio comes early, sessions alternate, and a
-stop takes effect within one chunk.
+library for one clause at a time. So the first audio is ready early, sessions alternate,
+and a stop takes effect within one chunk.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def clauses(text: str) -> list[str]:
 
 
 def _joined(parts: list[str]) -> list[str]:
-    """Join consecutive parts while they are shorter than `_LONG` together."""
+    """Join consecutive parts while their total length is less than `_LONG`."""
     pieces = [parts[0]]
     for part in parts[1:]:
         if len(pieces[-1]) + len(part) < _LONG:

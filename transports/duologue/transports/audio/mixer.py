@@ -22,8 +22,8 @@ def _no_tap(pcm: bytes) -> None:
 class Mixer:
     """A source and a sink, both optional, with mute, volume and taps.
 
-    Successive connections of a session share one. While two connections are open, the
-    first that reads the source keeps it until it calls `release`.
+    Successive connections of a session share one mixer. While two connections are open,
+    the first to read the source keeps it until it calls `release`.
     """
 
     def __init__(self, source: AudioSource | None, sink: AudioSink | None) -> None:
@@ -62,8 +62,8 @@ class Mixer:
     def read(self, reader: object) -> bytes:
         """The next frame to send: silence if muted or if the source has none.
 
-        A muted source is read too, so that its audio is not sent later. Another
-        ``reader`` than the one that has the source gets silence.
+        A muted source is read too, so that its audio is not sent later. The first
+        ``reader`` has the source until it calls `release`; any other gets silence.
         """
         if self._reader is None:
             self._reader = reader
@@ -77,7 +77,7 @@ class Mixer:
         return pcm
 
     def release(self, reader: object) -> None:
-        """Let another reader have the source."""
+        """Free the source for another reader."""
         if self._reader is reader:
             self._reader = None
 

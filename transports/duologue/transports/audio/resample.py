@@ -1,4 +1,4 @@
-"""Conversion of samples of any width, rate and channel count, and of streams.
+"""Converts audio of any sample width, rate and channel count; resamples streams.
 
 The only module of this root that imports numpy and soxr.
 """
@@ -18,7 +18,7 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 
 __all__ = ["Resampler", "convert"]
 
-#: Little-endian types in a file; 24 bits are widened first.
+#: The numpy type of each encoding; 24-bit samples are widened to 32 bits first.
 _TYPES = {"u8": "u1", "s16": "<i2", "s24": "<i4", "s32": "<i4", "f32": "<f4"}
 
 
@@ -67,7 +67,7 @@ class Resampler:
         )
 
     def __call__(self, pcm: bytes) -> bytes:
-        """The samples that are complete after this input."""
+        """Resample the next input; return the samples that are ready."""
         return self._run(pcm, last=False)
 
     def flush(self) -> bytes:

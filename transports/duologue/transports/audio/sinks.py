@@ -1,4 +1,4 @@
-"""Audio sinks: a file, a callable, a buffer, and a filter of silence.
+"""Audio sinks: a file, a callable, a buffer, and a silence filter.
 
 Each is an `AudioSink`: PCM16 mono little-endian at `SAMPLE_RATE`. A transport calls it
 in its event loop.
@@ -25,8 +25,8 @@ _QUIET = 64
 class WavSink:
     """Writes received audio to a WAV file; also a context manager.
 
-    The header is updated once a second, so a killed process leaves a valid file
-    without its last second at most. Raises `MediaError` if writing fails.
+    The header is updated once a second. If the process is killed, the file is valid and
+    lacks at most the last second. Raises `MediaError` if writing fails.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -123,7 +123,7 @@ class BufferSink:
 class TrimmedSink:
     """Drops the silence before the first and after the last sound.
 
-    Silence is held back until sound follows, so pauses in between stay.
+    Silence is buffered until sound follows, so pauses between sounds remain.
     """
 
     def __init__(self, sink: AudioSink) -> None:
@@ -132,7 +132,7 @@ class TrimmedSink:
         self._heard = False
 
     def write(self, pcm: bytes) -> None:
-        """Take the next PCM16."""
+        """Write sound to the inner sink; buffer silence that follows it."""
         samples = memoryview(pcm[: len(pcm) & ~1]).cast("h")
         if not samples or max(max(samples), -min(samples)) <= _QUIET:
             if self._heard:
@@ -145,6 +145,6 @@ class TrimmedSink:
         self._sink.write(pcm)
 
     def flush(self) -> None:
-        """Drop the held-back silence and flush the inner sink."""
+        """Drop the buffered silence and flush the inner sink."""
         self._silence.clear()
         self._sink.flush()

@@ -22,9 +22,10 @@ __all__ = ["CallbackSource", "QueueSource", "SilenceSource", "WavSource"]
 class WavSource:
     """A WAV file, played once.
 
-    PCM of 8, 16, 24 and 32 bits and float of 32 bits, of any rate and any number of
-    channels. The constructor reads and converts the file. Raises `MediaError` for any
-    other file, `MissingExtra` if the conversion needs an extra.
+    The file has PCM samples of 8, 16, 24 or 32 bits, or float samples of 32 bits, any
+    sample rate and any number of channels. The constructor reads and converts it.
+    Raises `MediaError` for any other file, `MissingExtra` if the conversion needs an
+    extra.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -39,11 +40,11 @@ class WavSource:
 
     @property
     def ended(self) -> bool:
-        """Whether everything was read."""
+        """Whether all audio has been read."""
         return self._end.is_set()
 
     async def wait_ended(self) -> None:
-        """Return when everything was read."""
+        """Wait until all audio has been read."""
         await self._end.wait()
 
     def read(self, samples: int) -> bytes:
@@ -64,7 +65,7 @@ class SilenceSource:
 
 
 class CallbackSource:
-    """Audio from a function: ``fn(samples)`` returns at most that much PCM16."""
+    """Audio from a function: ``fn(samples)`` returns at most ``samples`` samples."""
 
     def __init__(self, fn: Callable[[int], bytes]) -> None:
         self._fn = fn
@@ -99,7 +100,7 @@ class QueueSource:
         return self._dropped // BYTES_PER_MS
 
     def push(self, pcm: bytes) -> None:
-        """Append PCM16. Raises `MediaError` for half a sample."""
+        """Append PCM16. Raises `MediaError` for an odd number of bytes."""
         if len(pcm) % 2:
             raise MediaError(f"{len(pcm)} bytes are not whole samples of two bytes")
         with self._lock:

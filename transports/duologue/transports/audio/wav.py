@@ -30,7 +30,7 @@ _ENCODINGS = {
     (_PCM, 32): "s32",
     (_FLOAT, 32): "f32",
 }
-#: Accepted rates in Hz. A false rate of 1 Hz would stretch a second to hours.
+#: Accepted rates in Hz. At 1 Hz, a second of audio would be resampled to hours.
 _RATES = range(1_000, 768_001)
 #: The size fields have 32 bits.
 _SIZE_LIMIT = 0xFFFF_FFFF
@@ -47,16 +47,16 @@ class _Format:
 class WavWriter:
     """Writes PCM16 at `SAMPLE_RATE` to a WAV file.
 
-    The header is updated once a second, so a killed process leaves a valid file. A new
-    file is readable by its owner only; an existing one keeps its mode. Raises OSError,
-    and the file is then closed.
+    The header is updated once a second, so the file is valid if the process is killed.
+    A new file is readable by its owner only; an existing one keeps its mode. Raises
+    OSError if writing fails; the file is then closed.
     """
 
     def __init__(self, path: Path, *, channels: int = 1) -> None:
         opener = partial(os.open, mode=0o600)
         self._file = open(path, "wb", opener=opener)  # noqa: SIM115
         self._channels = channels
-        #: Bytes of audio so far.
+        #: Bytes of audio written so far.
         self.written = 0
         self._in_header = 0
         with self._closing_on_error():
@@ -84,7 +84,7 @@ class WavWriter:
                 self._file.close()
 
     def _update_header(self) -> None:
-        # Write the audio to disk before the header that counts it.
+        # Write the audio to disk before the header with its size.
         self._file.flush()
         self._file.seek(0)
         self._file.write(_header(self.written, self._channels))
@@ -163,7 +163,7 @@ def _chunks(content: bytes) -> tuple[_Format, bytes]:
         elif name == b"data":
             if form is None:
                 raise MediaError("its samples come before their format")
-            # It may be cut off: the writer was killed, or wrote to a pipe.
+            # It may be truncated, if the writer was killed or wrote to a pipe.
             return form, body
         at += 8 + size + size % 2
     missing = "data" if form is not None else "format"

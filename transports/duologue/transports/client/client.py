@@ -36,7 +36,7 @@ _log = logging.getLogger("duologue")
 
 
 class Client:
-    """Runs sessions; an async context manager that closes them all at its end.
+    """Runs sessions. Use it as an async context manager, which closes all sessions.
 
     ``credentials`` default to ``OPENAI_API_KEY``; ``base_url`` defaults to
     ``OPENAI_BASE_URL`` and then to `DEFAULT_BASE_URL`. ``backoff`` controls reconnects;
@@ -85,16 +85,17 @@ class Client:
         tools: Iterable[Tool | Spec | Callable[..., Any]] = (),
         timeout: float = 15.0,
     ) -> LiveSession:
-        """Connect a new session; return when frames go both ways.
+        """Connect a new session; return when it can send and receive frames.
 
         ``transport`` defaults to WebRTC without microphone and speaker. You can also
-        pass a function that makes a transport; it is called for each connection. (If
-        it returns a `record`, the first one's log contains the whole session.)
-        ``tools`` are added to those of ``config`` and run when the model calls them.
-        ``timeout`` in seconds limits the whole connect, with one more second for a
-        transport that exceeds it. Raises a `ConnectError`, and the session stays in
-        the store as ``failed``; ValueError for an id in use; `NotConnected` if the
-        client is closed, or the session is closed while it connects.
+        pass a function that makes a transport; it is called for each connection. (If it
+        returns recordings, see `record`, the first one writes the log of the whole
+        session.) ``tools`` are added to those of ``config`` and run when the model
+        calls them. ``timeout`` (seconds) limits the whole connect; a transport that
+        exceeds it is cancelled one second later. Raises a `ConnectError`, and the
+        session stays in the store as ``failed``; ValueError for an id in use;
+        `NotConnected` if the client is closed, or the session is closed while it
+        connects.
         """
         if self._closed:
             raise NotConnected("this client is closed")
@@ -110,7 +111,7 @@ class Client:
             raise ValueError(f"a session {session_id!r} exists already")
         connector = Connector(
             transport=made,
-            # A recording continues by itself.
+            # A replay makes its own next transport.
             make=make if clock is None else None,
             base_url=self.base_url,
             keys=self.credentials,
@@ -128,7 +129,7 @@ class Client:
         return session
 
     def _new_id(self, recorded: Timed | None) -> str:
-        """An unused id: that of the recording, or a new one."""
+        """The id of the recording, or else a new unused id."""
         found = recorded.session_id if recorded is not None else None
         return found if found and found not in self._sessions else self._ids()
 
@@ -167,7 +168,7 @@ class Client:
 def _split(
     transport: Transport | MakeTransport,
 ) -> tuple[Transport, MakeTransport | None]:
-    """The first transport, and the function that makes more, if one was given."""
+    """The first transport, and the function that makes transports, if one was given."""
     if callable(transport) and not isinstance(transport, Transport):
         return transport(), transport
     # An incomplete transport fails later, with the name of the missing method.
@@ -177,7 +178,8 @@ def _split(
 def default_config(config: SessionConfig | None = None) -> SessionConfig:
     """A configuration with a model.
 
-    The model of ``config``, or else of ``DUOLOGUE_MODEL``, or else of the model table.
+    The model is that of ``config``, or else the value of ``DUOLOGUE_MODEL``, or else
+    that of the model table.
     """
     config = config or SessionConfig()
     if config.model is not None:

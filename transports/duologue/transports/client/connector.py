@@ -21,10 +21,10 @@ from ..errors import (
 
 __all__ = ["Connector", "MakeTransport", "is_retryable"]
 
-#: Makes a transport that was not used yet.
+#: Makes an unused transport.
 MakeTransport = Callable[[], Transport]
 
-#: Attempts of a first connection that a busy service refuses (429, 5xx).
+#: Maximum attempts at the first connection if the service is busy (429, 5xx).
 _FIRST_ATTEMPTS = 3
 #: Seconds after which a transport that ignores its timeout is cancelled.
 _LATE = 1.0
@@ -80,9 +80,9 @@ class Connector:
     ) -> Transport:
         """Connect this transport, or the next one with a new key after a 401.
 
-        ``timeout`` (seconds) includes fetching the key. An ephemeral key may have
-        expired before it was used, so a key source that renews gets a second attempt.
-        Raises a `ConnectError`; the transport is then closed.
+        ``timeout`` (seconds) includes fetching the key. An ephemeral key may expire
+        before it is used, so after a 401, a key source that renews supplies another
+        key. Raises a `ConnectError`; the transport is then closed.
         """
         try:
             async with asyncio.timeout(timeout + _LATE):

@@ -128,7 +128,7 @@ class LiveSession:
         await self._supervisor.put(ev.Requested(event=values))
 
     def mute(self) -> None:
-        """Send silence instead of the microphone. No effect if muted or over."""
+        """Send silence as the user's audio. No effect if already muted or over."""
         self._set_muted(True)
 
     def unmute(self) -> None:

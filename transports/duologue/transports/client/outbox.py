@@ -86,7 +86,7 @@ class Outbox:
         for entry in self._waiting:
             if entry.done is not None and not entry.done.done():
                 entry.done.set_exception(NotConnected(reason))
-                # Mark it as retrieved: the waiting task may be gone.
+                # Mark it as retrieved: the waiting task may have been cancelled.
                 entry.done.exception()
         self._wake()
 
@@ -99,9 +99,9 @@ class Outbox:
     async def put(self, event: ev.Event) -> None:
         """Queue an event of the application.
 
-        Returns when the event was sent, or accepted for the next connection; waits
-        while the queue is full. Raises `NotConnected` after `end`, and the exception
-        of ``deliver``.
+        Returns when the event is sent, or accepted for the next connection; waits while
+        the queue is full. Raises `NotConnected` after `end`, and any exception of
+        ``deliver``.
         """
         while self._over is None and len(self._waiting) >= LIMIT:
             await self._changed.wait()

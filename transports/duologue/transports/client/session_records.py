@@ -21,7 +21,7 @@ __all__ = ["OVER", "SessionRecords"]
 #: The final statuses: the session does not change any more.
 OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 
-#: Called after each record with the state before it and the state after it.
+#: Called after each record, with the states before and after it.
 OnRecord = Callable[[State, Record, State], None]
 
 
@@ -87,7 +87,7 @@ class SessionRecords:
     ) -> None:
         """Create one record, fold it, and pass the result to the callback."""
         before = self._store.state
-        # A custom clock may go backwards; times of records do not.
+        # A custom clock may go backwards; the times of records must not.
         self.at = max(self.at, self._clock.now())
         record = self._store.feed(
             self.id,

@@ -66,7 +66,7 @@ class Supervisor:
         #: The connected successor.
         self._ready: _Connection | None = None
         self._lost_at: float | None = None
-        #: When the present attempts to connect began, and how many there have been.
+        #: The start of the current series of attempts to connect, and their number.
         self._attempts_since = _now()
         self._attempts = 0
         self._reason = ""
@@ -187,14 +187,14 @@ class Supervisor:
             # The first connection failed; `start` has ended the log.
             return
         try:
-            # Not cancelled: that could interrupt the writing of a record.
+            # Do not cancel them: that could interrupt the writing of a record.
             await self._running
         finally:
             self._records.note(ev.Closed())
             self._records.end_log()
 
     async def _run(self) -> None:
-        """Supervise; record an unexpected error as the reason why the session ended."""
+        """Supervise; record an unexpected error as the reason for the end."""
         unexpected: str | None = "the session was interrupted"
         try:
             await self._supervise()
@@ -283,7 +283,7 @@ class Supervisor:
     # Receiving.
 
     def _prepare(self, transport: Transport) -> None:
-        """Called before a transport connects: record what it reports by itself."""
+        """Record the reports of a transport; called before it connects."""
         if isinstance(transport, Reporting):
 
             def report(frame: str, direction: Direction) -> None:
@@ -310,7 +310,7 @@ class Supervisor:
             following = await self._after(following, end)
 
     async def _receive(self, connection: _Connection) -> ev.Disconnected:
-        """Record received frames until the connection ends; return how it ended."""
+        """Record received frames until the connection ends; return that fact."""
         transport = connection.transport
         src = transport.src if isinstance(transport, Sourced) else None
         try:
@@ -318,7 +318,7 @@ class Supervisor:
                 self._records.feed(frame, "in", epoch=connection.epoch, src=src)
                 self._greet(connection)
                 if self._outbox.is_busy:
-                    # Send the events that this frame causes before reading on.
+                    # Send the events that this frame causes before reading the next.
                     await asyncio.sleep(0)
         except ConnectionLost as error:
             code = error.code
@@ -341,7 +341,7 @@ class Supervisor:
             self._outbox.open()
 
     async def _greet_late(self, connection: _Connection) -> None:
-        """Open the outbox after a delay: on a sideband, no first frame may arrive."""
+        """Open the outbox after a delay: a sideband may receive no first frame."""
         await asyncio.sleep(_GREETING)
         self._greet(connection)
 
@@ -448,10 +448,10 @@ class Supervisor:
     def _half_life_left(self) -> float | None:
         """Seconds until half of the connection's lifetime is over.
 
-        A hand-over waits at least so long. Otherwise a short lifetime, or a clock that
-        differs from the service's, would cause one hand-over after another. None if the
-        expiry is in the past: then the clocks differ, and there is no hand-over until
-        the service closes the connection.
+        A hand-over waits at least this long. Otherwise a short lifetime, or a clock
+        that differs from the service's, would cause one hand-over after another. None
+        if the expiry is in the past: then the clocks differ, and there is no hand-over
+        until the service closes the connection.
         """
         connection, at = self._connection, self._records.at
         expires = self._records.state.connection.expires_at
@@ -544,7 +544,7 @@ def _message(error: BaseException) -> str:
 
 
 def _first_of(error: BaseException) -> BaseException:
-    """The first error of nested exception groups."""
+    """The first error in nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -162,9 +162,9 @@ class Toolbox:
     ) -> tuple[Spec, ...]:
         """Use these tools from now on; return their specifications.
 
-        The application itself runs a tool that is given as a specification only (see
-        the notice ``tool_call``). Raises TypeError as `tool` does, ValueError for a
-        duplicate name.
+        A tool may be a specification without a function; then your application runs it
+        (see the notice ``tool_call``). Raises TypeError as `tool` does, ValueError for
+        a duplicate name.
         """
         specs: list[Spec] = []
         ours: dict[str, Tool] = {}

@@ -66,7 +66,7 @@ class UnconfirmedItems:
 
 
 def with_ids(event: ev.Event, event_id: str) -> ev.Event:
-    """The event with this id, and a new item with an id derived from it."""
+    """Give the event this id, and a new item an id derived from it."""
     if not isinstance(event, ev.ClientEvent | ev.Unknown):
         return event
     if isinstance(event, ev.ConversationItemCreate) and not (

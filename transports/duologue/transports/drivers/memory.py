@@ -38,7 +38,7 @@ class MemoryEnd:
         return self._target
 
     async def wait_connected(self) -> Target:
-        """Return once the client has connected."""
+        """Wait until the client has connected."""
         await self._connected.wait()
         assert self._target is not None
         return self._target

@@ -71,7 +71,7 @@ class Credentials:
     def from_file(cls, path: str | Path) -> Credentials:
         """The key in a file that has no other content. Raises `AuthenticationError`.
 
-        A file that others than its owner can read is refused.
+        A file that other users can read is refused.
         """
         path = Path(path)
         try:

@@ -23,9 +23,9 @@ class EphemeralKeys:
     """Mints an ephemeral key (``ek_…``) just before each connection.
 
     ``credentials`` is the API key that mints them; ``lifetime`` is their validity in
-    seconds (10 to 7200). A running session outlives its key. If the key expires while
-    connecting, another one is minted (``POST /realtime/client_secrets``). The request
-    contains the session's configuration.
+    seconds (10 to 7200). A running session continues after its key has expired. If the
+    key expires while connecting, another one is minted. The request
+    (``POST /realtime/client_secrets``) contains the session's configuration.
     """
 
     credentials: Credentials = attrs.field(factory=Credentials.from_environment)

@@ -93,7 +93,7 @@ def websocket_url(base_url: str, query: Mapping[str, str]) -> str:
 
 
 def is_call_id(name: str) -> bool:
-    """Whether this has the form of a call id, so it is safe in a URL."""
+    """Whether this has the form of a call id and is therefore safe in a URL."""
     return _CALL_ID.fullmatch(name) is not None
 
 
@@ -155,7 +155,7 @@ def _url(text: str) -> httpx.URL:
 async def post(
     address: str, headers: Mapping[str, str], body: dict[str, Any], timeout: float
 ) -> Reply:
-    """Send one POST request with the body that httpx takes as keyword arguments.
+    """Send one POST request; keyword arguments for the body are those of httpx.
 
     ``timeout`` is in seconds. Raises `SignallingError` for an address that a key must
     not be sent to, `ServiceUnreachable`, and `ConnectTimeout`.

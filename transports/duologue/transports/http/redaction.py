@@ -33,7 +33,7 @@ def one_line(text: str, key: Secret | None = None) -> str:
     line = " ".join(printable.split())
     if key is not None and key.reveal():
         line = line.replace(key.reveal(), _STARS)
-    # Before it is shortened: the first half of a key is a secret too.
+    # Redact before shortening: a part of a key is secret too.
     line = _KEY_LIKE.sub(_redacted, line)
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 

@@ -51,8 +51,8 @@ __all__ = [
 class Answer:
     """The service's answer to an offer.
 
-    ``call_id`` names the call for a sideband and for `hang_up`; ``None`` if the
-    service gave none, or an invalid one.
+    ``call_id`` identifies the call for a sideband and for `hang_up`; ``None`` if the
+    service sent none, or an invalid one.
     """
 
     sdp: str
@@ -90,7 +90,7 @@ async def create_call(target: Target, offer: str) -> Answer:
 
 
 async def hang_up(target: Target, call_id: str) -> None:
-    """End the call at the service. A call that it does not know counts as ended.
+    """End the call at the service. An unknown call counts as ended.
 
     Raises as `create_call` does.
     """
@@ -125,7 +125,7 @@ async def fetch_key(
     may contain a key.
     """
     body = _as_json({"session": session})
-    # The same variable: a traceback with locals then shows no header values.
+    # Overwrite the variable, so that a traceback with locals shows no values.
     headers = Headers(body.pop("headers"), headers)
     reply = await post(address, headers, body, timeout)
     if reply.status in (401, 403):

@@ -1,4 +1,4 @@
-"""The promises of a transport, as tests that your own transport can run."""
+"""The contract of a transport, as tests that your own transport can run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promises of every transport, as tests that your own transport can run.
+"""The contract of a transport, as tests that your own transport can run.
 
 ::
 
@@ -40,7 +40,7 @@ def _step(way: Literal["in", "out"], frame: str | bytes) -> Step:
 
 
 class TransportTests:
-    """One test for each promise of `contract.Transport`. Subclass it."""
+    """One test for each rule of `contract.Transport`. Subclass it."""
 
     #: Whether the far side can close with a handshake (WebRTC cannot).
     closes_cleanly = True
@@ -126,7 +126,7 @@ class TransportTests:
         self._run(self._connected(script, run))
 
     def test_a_far_side_that_is_lost_is_told(self) -> None:
-        """Earlier frames are delivered; then `ConnectionLost` has the reason."""
+        """Earlier frames are delivered; then `ConnectionLost` gives the reason."""
         script = Script.of(("in", event(1)), ending="lost")
 
         async def run(rig: Rig) -> None:

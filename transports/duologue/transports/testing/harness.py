@@ -68,7 +68,7 @@ class Rig:
     """A transport that is not connected yet, with its target and its far side.
 
     ``received`` returns the frames that the far side has received so far, in order;
-    None if the far side cannot tell.
+    None if the far side does not record them.
     """
 
     transport: Transport

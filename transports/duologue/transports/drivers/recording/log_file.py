@@ -32,8 +32,8 @@ class LogWriter:
     def write(self, record: Record) -> None:
         """Append one record completely or not at all.
 
-        A full disk may take a part of a line. The part is removed at once or, if that
-        fails, before the next record. Raises OSError.
+        On a full disk, a part of the line may be written. It is removed at once or, if
+        that fails, before the next record. Raises OSError.
         """
         if self._is_torn:
             self._truncate()
@@ -63,8 +63,8 @@ class LogWriter:
 def read_log_file(path: str | Path) -> Iterator[Record]:
     """The records of a log file, in order.
 
-    A record without a session id gets the file's stem. Raises `LogError` with the file
-    and the line at the end of the readable part.
+    A record without a session id gets the file's stem. Raises `LogError` at the first
+    unreadable line; the message names the file and the line.
     """
     path = Path(path)
     try:

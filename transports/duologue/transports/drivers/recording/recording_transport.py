@@ -33,10 +33,11 @@ def record(
 ) -> Recording:
     """Wrap ``transport`` to write every record of its session to ``path``.
 
-    The log has received frames, sent events and local facts, so its fold is the live
-    state. Audio is left out. With ``audio``, both directions are also written to that
-    file, a stereo WAV in real time: the user left, the reply right. Existing files are
-    replaced when the session is connected; a failed attempt leaves them alone.
+    The log contains received frames, sent events and local facts, but no audio; folding
+    it gives the state of the live session. With ``audio``, both directions are also
+    written to that file, a stereo WAV in real time: the user on the left channel, the
+    reply on the right. Existing files are replaced when the session is connected; a
+    failed attempt does not change them.
 
     Raises `LogError` if a file cannot be written, ValueError for ``audio`` with a
     transport that carries no audio.
@@ -75,9 +76,9 @@ class Recording:
         self._writer: LogWriter | None = None
 
     def log(self, record: Record) -> None:
-        """Write one record, or keep it until the session replaces an existing log.
+        """Write one record, or keep it until the session connects and replaces the log.
 
-        Raises OSError; the record was then not written and can be passed again.
+        Raises OSError if the record was not written; you can then pass it again.
         """
         if isinstance(record.event, events.Connected):
             self._replaces = False

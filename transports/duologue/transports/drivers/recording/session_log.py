@@ -24,8 +24,8 @@ class SessionLog:
     """Passes the records of one session to its transport, if that is a `Recorder`.
 
     A log that cannot be written (a full disk, for example) does not end the session.
-    Records are kept and written as soon as possible. Records beyond the limit are
-    missing in the log, and a `Gap` names them.
+    Records are kept and written as soon as possible. Records beyond the limit are not
+    written, and a `Gap` names them.
     """
 
     def __init__(self, transport: object) -> None:
@@ -34,7 +34,7 @@ class SessionLog:
         self._bytes = 0
         self._missed: tuple[int, int] | None = None
         self._fails = False
-        #: The reason while the log is not complete.
+        #: The reason why the log is incomplete; None while it is complete.
         self.failure: LogError | None = None
 
     def write(self, record: Record) -> ev.Gap | None:
@@ -68,7 +68,7 @@ class SessionLog:
 
     def _keep(self, record: Record) -> None:
         if record.audio_bytes:
-            # The log leaves audio out; keeping it would soon exhaust the limit.
+            # Drop the audio: the log omits it, and it would exhaust the limit.
             frame = without_audio(record.frame, record.event)
             record = msgspec.structs.replace(record, frame=frame)
         is_room = len(self._waiting) < LIMIT and self._bytes < BYTES

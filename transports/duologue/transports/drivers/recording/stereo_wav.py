@@ -14,9 +14,9 @@ from ...contract import BYTES_PER_MS
 
 __all__ = ["StereoWav"]
 
-#: Maximum lateness of a side in ms before silence is inserted.
+#: Maximum delay of a side in ms before silence is inserted.
 _LATE_MS = 60
-#: Delay of writing in ms, because a side may be late.
+#: Audio is written this many ms late, because a side may be delayed.
 _LAG_MS = 200
 
 _log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ class StereoWav:
     """A stereo WAV of PCM16 at `SAMPLE_RATE`, written in real time.
 
     A side without audio is filled with silence. If writing fails, the file is closed
-    with a warning and the session continues. The header is updated once a second, so a
-    killed process leaves a valid file.
+    with a warning and the session continues. The header is updated once a second, so
+    the file is valid if the process is killed.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ _SHOWN = 60
 
 
 class EventComparison:
-    """The events sent in a recording, and the number of them sent again so far.
+    """The sent events of a recording, and how many the client has sent again.
 
     Ids that the client chooses are not compared. A later reference to such an id must
     name the same object.
@@ -96,7 +96,7 @@ def _fields(frame: bytes | str) -> Any:
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """An event without the ids that its client chose and without audio."""
+    """An event without audio and without the ids that its client chose."""
     plain = {key: fields[key] for key in fields if key not in ("event_id", "audio")}
     item = plain.get("item")
     if isinstance(item, dict):

@@ -27,9 +27,9 @@ __all__ = [
     "readable",
 ]
 
-#: The ``src`` of frames that a second connection to a call received.
+#: The ``src`` of frames that were received on a sideband.
 SIDEBAND = "sideband"
-#: Facts that a client learns from its transport or its clock.
+#: Facts that come from the transport or the clock.
 _FACTS = (events.Played, events.Tick)
 
 
@@ -46,10 +46,11 @@ def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
 
 
 def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
-    """The ``seq`` of records that a transport made by itself and that a replay repeats.
+    """The ``seq`` of the records that the transport reported; a replay repeats them.
 
-    A log of another program, with frames only, does not show this. There the audio is
-    attributed to the transport, and so is the first event if it is the configuration.
+    A log of another program may have frames only, without reports. Then the sent audio
+    is attributed to the transport, and so is the first other event if it is the
+    configuration.
     """
     made = {
         record.seq
@@ -66,7 +67,7 @@ def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
 
 
 def channel(session: tuple[Record, ...]) -> str | None:
-    """The ``src`` of the session's own frames: None, or `SIDEBAND` if all are."""
+    """`SIDEBAND` if a sideband received all frames of the session, else None."""
     sources = {record.src for record in session if record.dir == "in"}
     return SIDEBAND if None not in sources and SIDEBAND in sources else None
 

@@ -11,7 +11,7 @@ from duologue.core.log.record import Record
 
 __all__ = ["ReplayClock", "ReplayPace", "Speed"]
 
-#: 1 as recorded, 2 twice as fast, "step" by `Replay.step`, None without waiting.
+#: 1: as recorded, 2: twice as fast, "step": by `Replay.step`, None: without waiting.
 Speed = float | Literal["step"] | None
 
 

@@ -46,13 +46,13 @@ def replay(
 ) -> Replay:
     """A transport that replays the log at ``path``.
 
-    ``speed`` 1 keeps the recorded times, 2 halves them, None does not wait, "step"
+    ``speed`` 1 keeps the recorded times, 2 is twice as fast, None does not wait, "step"
     waits for `Replay.step`. ``sends`` selects how sent events are compared with the
     recorded ones: ``strict`` compares events with normalised ids, ``order`` their
     types, ``ignore`` nothing. ``until`` is the ``seq`` of the last replayed record.
-    ``session`` selects a session of the log (default: that of the first record),
-    ``epoch`` one of its connections. ``patience`` is the number of seconds to wait for
-    an event that the client must send (None: no limit).
+    ``session`` selects a session of the log (default: that of the first record), and
+    ``epoch`` selects one of its connections. ``patience`` is the number of seconds to
+    wait for an event that the client must send (None: no limit).
 
     A log with an unreadable line is replayed up to that line; then the session ends
     with the `LogError` that names it. Raises `LogError` if no record precedes that
@@ -108,7 +108,7 @@ class Replay:
         self._speed: Speed = speed
         self._sends: Sends = sends
         self._patience = patience
-        #: See `contract.Sourced`. All frames of a relayed call come from its sideband.
+        #: See `contract.Sourced`. If a sideband received all frames, it is `SIDEBAND`.
         self.src = channel(session)
         self._made = made_by_transport(records)
         self._comparison = EventComparison(
@@ -117,7 +117,7 @@ class Replay:
         self._report: Report = lambda frame, way: None
         self._changed = asyncio.Condition()
         self._position = 0
-        #: Number of client events before the position.
+        #: Number of client events before the current position.
         self._before = 0
         self._steps = 0
         self._pace = ReplayPace(speed)
@@ -205,7 +205,7 @@ class Replay:
             raise NotConnected("the connection was lost with this")
 
     def _is_lost_here(self) -> bool:
-        """Whether all its events were sent, and another connection follows."""
+        """Whether all events of this connection were sent, and another one follows."""
         is_complete = self._comparison.next is None and self._sends != "ignore"
         return is_complete and self._next_epoch is not None
 
@@ -220,7 +220,7 @@ class Replay:
     async def step(self, count: int = 1) -> None:
         """Deliver ``count`` more records; return after the last one, or at the end.
 
-        Raises ValueError where ``speed`` is not ``"step"``.
+        Raises ValueError if ``speed`` is not ``"step"``.
         """
         if self._speed != "step":
             raise ValueError("this replay does not run in steps")

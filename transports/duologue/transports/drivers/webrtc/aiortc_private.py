@@ -1,7 +1,7 @@
 """The private parts of aiortc 1.16 and aioice 0.13 that `Peer` needs.
 
-A test covers each, so an upgrade that changes one fails there. The module imports
-neither library; it gets their objects as arguments.
+Each has a test, which fails if an upgrade changes it. The module imports neither
+library; it gets their objects as arguments.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ async def gather_loopback(ice_transport: Any) -> None:
 
 
 def close_while_connecting(ice_transport: Any) -> None:
-    """Make a close during the ICE connect final.
+    """Keep a connection closed if it is closed during the ICE connect.
 
-    In aioice, "completed" wins over "closed" if it was queued first. The connection
-    then still starts its consent checks, and they never end.
+    If aioice has queued "completed" before "closed", it ignores the close and starts
+    consent checks, which never end.
     """
     connection = ice_transport._connection
     connect = connection.connect
@@ -100,9 +100,9 @@ def packets_received(dtls_transport: Any) -> int:
 
 
 async def is_reachable(ice_transport: Any) -> bool:
-    """Send a consent check as ICE does; whether the far side answers in time.
+    """Send an ICE consent check; return whether the far side answers in time.
 
-    aioice does this too, but fails half a minute later.
+    aioice also sends checks, but reports a failure half a minute later.
     """
     connection = ice_transport._connection
     for pair in list(connection._nominated.values()):
@@ -136,8 +136,8 @@ class _ReceiverBuffer:
 def replace_jitter_buffer(receiver: Any, deliver: Callable[[bytes], None]) -> None:
     """Pass the packets of a receiver to ``deliver``, in order and not decoded.
 
-    aiortc would decode every packet in a thread, used or not, after 80 ms in its own
-    jitter buffer.
+    aiortc's own jitter buffer adds 80 ms, and aiortc then decodes every packet in a
+    thread, even if nothing uses the audio.
     """
     buffer = "_RTCRtpReceiver__jitter_buffer"
     if not hasattr(receiver, buffer):

@@ -53,5 +53,5 @@ def send_text(channel: Any, text: str) -> None:
     try:
         channel.send(text)
     except ValueError as error:
-        # Above the far side's limit, or a lone surrogate, which is not valid UTF-8.
+        # The text exceeds the far side's limit, or has a lone surrogate.
         raise DuologueError(f"cannot send a message: {error}") from None

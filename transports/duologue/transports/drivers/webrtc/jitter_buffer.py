@@ -16,10 +16,10 @@ _NUMBERS = 1 << 16
 class JitterBuffer:
     """Passes packets to ``deliver`` in order. Replaces the jitter buffer of aiortc.
 
-    aiortc always holds back 4 audio packets, which is 80 ms in each direction. One Opus
-    packet is one frame, so this buffer delivers the next packet at once and waits only
-    for a missing one, for at most `DEPTH` later packets. Late, duplicate and empty
-    packets are dropped. Numbers are RTP sequence numbers, 16 bits that wrap (RFC 3550).
+    aiortc always delays audio by 4 packets (80 ms). Here each packet is one Opus frame,
+    so this buffer delivers the next packet at once. It waits only for a missing packet,
+    until `DEPTH` later ones have arrived. Late, duplicate and empty packets are
+    dropped. Numbers are RTP sequence numbers, 16 bits that wrap (RFC 3550).
     """
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:

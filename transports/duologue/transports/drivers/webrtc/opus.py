@@ -31,7 +31,7 @@ __all__ = [
     "Packet",
 ]
 
-#: Frames of a stall that are sent at once; after a longer stall they are skipped.
+#: Maximum frames that are sent at once after a stall; more frames are skipped.
 CATCH_UP = 5
 
 _FRAME_SECONDS = FRAME_MS / 1000
@@ -48,10 +48,10 @@ Packet: TypeAlias = "av.Packet[Stream]"
 class OpusSender:
     """Encodes the audio of ``next_audio`` as one Opus packet every 20 ms.
 
-    A receiver sees opus/48000/2 for any content (RFC 7587 section 4.1). If
-    ``next_audio`` raises, the error is logged and silence is sent from then on. If it
-    returns None, no packet is sent and it is not called again until `wake`. Senders
-    with equal audio share ``cache``.
+    Any content is negotiated as opus/48000/2 (RFC 7587 section 7). If ``next_audio``
+    raises, the error is logged and silence is sent from then on. If it returns None, no
+    packet is sent and it is not called again until `wake`. Senders with equal audio
+    share ``cache``.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ def _new_encoder() -> Callable[[bytes], bytes]:
     codec.format = "s16"
     codec.bit_rate = 32_000
     codec.time_base = _TIME_BASE
-    # Complexity 1: a frame costs half to two thirds of the default.
+    # Complexity 1 takes half to two thirds of the default's CPU time.
     codec.options = {"application": "voip", "compression_level": "1"}
     at = 0
 
@@ -122,7 +122,7 @@ class OpusDecoder:
     """Opus packets of one stream to PCM16 mono at `SAMPLE_RATE`."""
 
     def __init__(self) -> None:
-        # FFmpeg's own decoder: a third to two thirds of the work of libopus at 48 kHz.
+        # FFmpeg's own decoder takes a third to two thirds of libopus's time at 48 kHz.
         self._codec = av.CodecContext.create("opus", "r")
         self._codec.sample_rate = _OPUS_RATE
         self._codec.layout = "mono"

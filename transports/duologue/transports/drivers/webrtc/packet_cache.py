@@ -14,14 +14,14 @@ __all__ = ["FRAME_BYTES", "CachedEncoder", "PacketCache"]
 FRAME_BYTES = FRAME_SAMPLES * 2
 #: Default number of packets: ten minutes of audio, about 8 MB.
 _KEPT = 30_000
-#: Silent frames that belong to the audio before them: an encoder looks ahead, so the
-#: last audio comes out with them.
+#: Silent frames that belong to the audio before them: because of the encoder's
+#: look-ahead, their packets contain the end of that audio.
 _TAIL = 3
-#: Frames that a new encoder gets before the frame that it must encode.
+#: Number of earlier frames that a new encoder encodes first, for its state.
 _LEAD = 3
 _SILENCE = bytes(FRAME_BYTES)
 
-#: Encodes a frame of PCM16, in the context of the frames before.
+#: Encodes a frame of PCM16; the packet depends on the frames before.
 Encode = Callable[[bytes], bytes]
 
 
@@ -72,7 +72,7 @@ class CachedEncoder:
         self._silent = self._silent + 1 if pcm == _SILENCE else 0
         if self._silent <= _TAIL:
             return self._next(pcm)
-        # Longer silence is the same in every stream, and later audio starts a new key.
+        # All longer silence has the same key, and later audio starts a new key.
         self._restart()
         packet = self._next(pcm)
         self._restart()

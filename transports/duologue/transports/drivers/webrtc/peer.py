@@ -1,8 +1,8 @@
 """One WebRTC connection over aiortc. The only module that imports aiortc.
 
-`Peer` is either end: the client's transport makes the offer, the local service answers
-it. It carries one Opus track each way and the data channel ``oai-events`` (API page
-"Realtime API with WebRTC").
+Both ends use `Peer`: the client's transport makes the offer, the local service answers
+it. The connection has one Opus track in each direction and the data channel
+``oai-events`` (API page "Realtime API with WebRTC").
 """
 
 from __future__ import annotations
@@ -383,7 +383,7 @@ async def _translated(step: Coroutine[Any, Any, str]) -> str:
 
 
 def _check(text: str) -> None:
-    """Refuse an SDP without usable media, or for which aiortc would wait forever."""
+    """Refuse an SDP without usable media, or one that makes aiortc wait forever."""
     size = len(text.encode(errors="replace"))
     if size > SDP_LIMIT:
         raise SignallingError(f"the SDP has {size} bytes, more than {SDP_LIMIT}")

@@ -68,12 +68,12 @@ class WebRTCTransport:
     async def connect(self, target: Target) -> None:
         """Send an offer, apply the answer, wait for the data channel.
 
-        ``target.timeout`` (seconds) limits the whole. Raises a `ConnectError`. An error
-        or a cancellation frees everything.
+        ``target.timeout`` (seconds) limits the whole connect. Raises a `ConnectError`.
+        After an error or a cancellation, all resources are freed.
         """
         if self._closed or self._opening is not None:
             raise ConnectError("a transport connects once")
-        # In a separate task, so that `close` can end it and not cancel the caller.
+        # In a separate task, so that `close` can cancel it without the caller's task.
         self._opening = asyncio.create_task(self._open_in_time(target))
         try:
             await self._opening
@@ -146,7 +146,7 @@ class WebRTCTransport:
         self._mixer.flush()
 
     def set_muted(self, muted: bool) -> None:
-        """Send silence instead of the source, or the source again."""
+        """If ``muted``, send silence in place of the source's audio."""
         self._mixer.set_muted(muted)
 
     def set_volume(self, volume: float) -> None:
@@ -162,7 +162,7 @@ class WebRTCTransport:
     async def close(self) -> None:
         """Close the connection. Idempotent, also while connecting.
 
-        DTLS ends; no HTTP request is sent.
+        Ends DTLS; sends no HTTP request.
         """
         self._closed = True
         self._mixer.release(self)
@@ -176,7 +176,7 @@ class WebRTCTransport:
                 await self._peer.close()
 
     def _read(self) -> bytes:
-        # Not while closing: the next connection may read the source already.
+        # Do not read while closing: the next connection may use the source already.
         return b"" if self._closed else self._mixer.read(self)
 
     def _lose(self, reason: str) -> None:
@@ -185,5 +185,5 @@ class WebRTCTransport:
 
     def _receive(self, frame: str | bytes) -> None:
         if not self._inbox.put_nowait(frame):
-            # This callback cannot wait.
+            # This callback is synchronous: it cannot wait until the queue has room.
             self._inbox.end(ConnectionLost("too many unread frames"))

@@ -90,7 +90,7 @@ class AudioEvents:
         if event.type in self._confirming:
             self._configured.set()
         if event.type in ("session.created", "session.updated"):
-            # Any other format would be noise.
+            # PCM only: any other format would be played as noise.
             self._playable = _format(event.session, "output") in (None, "audio/pcm")
         elif event.type == "response.output_audio.delta":
             self._play(event)

@@ -18,7 +18,7 @@ from ...http.redaction import one_line
 
 __all__ = ["broken_off", "is_error", "lost", "refused", "reply_of"]
 
-#: The reason for a close code without one (RFC 6455 section 7.4.1).
+#: The reason if the close frame has a code only (RFC 6455 section 7.4.1).
 _REASONS = {
     1001: "the service went away",
     1005: "the service closed the connection without a reason",
@@ -55,7 +55,7 @@ def lost(code: int, reason: str, key: Secret | None) -> ConnectionLost | None:
 
 
 def broken_off() -> ConnectionLost:
-    """The error for a connection that ended without a close."""
+    """The error for a connection that ended without a close frame."""
     return ConnectionLost("the connection broke off", code=1006)
 
 

@@ -21,7 +21,7 @@ __all__ = ["REPORT_MS", "Playback"]
 
 #: Interval in ms between reports of the played duration.
 REPORT_MS = 200
-#: Maximum seconds of a stall whose audio is caught up; a longer stall is silence.
+#: Maximum seconds of a stall that is caught up; a longer stall becomes silence.
 _CATCH_UP = 0.1
 #: Number of stopped items to remember, because late audio may arrive for them.
 _STOPPED = 64

@@ -55,15 +55,15 @@ __all__ = ["FRAME_LIMIT", "WebSocketTransport", "websocket"]
 
 #: Maximum bytes of a received event; audio deltas are the longest.
 FRAME_LIMIT = 16 * 1024 * 1024
-#: Bytes that may be buffered for sending; then `send` waits.
+#: Bytes buffered for sending; above this, `send` waits.
 SEND_LIMIT = 256 * 1024
-#: Seconds between pings, and for the answer to one.
+#: Seconds between pings, and to wait for each pong.
 PING = 10.0
 #: Seconds to wait for the peer's close frame.
 CLOSE_PATIENCE = 1.0
 #: Seconds to wait for the first event, which OpenAI's service sends at once.
 FIRST_PATIENCE = 2.0
-#: Seconds during which a sideband retries a call that is not known yet.
+#: Seconds during which a sideband retries if the call is not known yet.
 CALL_PATIENCE = 5.0
 
 # The library logs headers, including the key, at debug level.
@@ -129,7 +129,7 @@ class WebSocketTransport:
         self._mixer.tap(said, heard)
 
     def set_muted(self, muted: bool) -> None:
-        """Send silence instead of the source, or the source again."""
+        """If ``muted``, send silence in place of the source's audio."""
         self._mixer.set_muted(muted)
 
     def set_volume(self, volume: float) -> None:
@@ -146,15 +146,15 @@ class WebSocketTransport:
     async def connect(self, target: Target) -> None:
         """Open the connection and send the configuration of ``target.session``.
 
-        The URL names the model. A sideband sends no configuration, because the call
-        has one; it retries a call that is not known yet. Opening may take
-        ``target.timeout`` seconds, and so may the configuration. Raises a
+        The URL names the model. A sideband sends no configuration, because the call has
+        one; it retries while the service does not know the call yet. ``target.timeout``
+        (seconds) limits the opening, and again the configuration. Raises a
         `ConnectError`.
         """
         if self._closed or self._opening is not None:
             raise ConnectError("a transport connects once")
         self._key = target.credentials.key
-        # In a separate task, so that `close` can end it and not cancel the caller.
+        # In a separate task, so that `close` can cancel it without the caller's task.
         self._opening = asyncio.create_task(self._open(target))
         try:
             self._socket = await self._opening
