@@ -36,7 +36,7 @@ PATIENCE = 5.0
 _STAGE = pytest.StashKey["Stage"]()
 _SERVICE = pytest.StashKey["_Service"]()
 
-#: Rewritten so that its assertions show values, unless it is already imported.
+#: pytest rewrites it unless it is imported, so that failed assertions show values.
 _SUITE = "duologue.transports.testing.contract_tests"
 if _SUITE not in sys.modules:
     pytest.register_assert_rewrite(_SUITE)
@@ -95,9 +95,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def duologue_live() -> Callable[[], Transport]:
-    """Make a live transport for ``--duologue-record``; override it for another.
+    """Return a function that makes a live transport for ``--duologue-record``.
 
-    The default is WebSocket without audio.
+    The default is WebSocket without audio. Override this fixture for another transport.
     """
     from duologue.transports import websocket
 

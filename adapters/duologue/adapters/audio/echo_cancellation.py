@@ -30,7 +30,7 @@ def can_process() -> bool:
 
 
 class Processing:
-    """Removes echo and noise from the microphone's audio and evens its level.
+    """Removes echo and noise from the microphone's audio, and controls its gain.
 
     Create one for a pair of microphone and speaker and pass it to both. It works on
     10 ms of PCM16 at a time, which takes about 0.25 ms of CPU time for both sides.
@@ -85,7 +85,7 @@ class Processing:
                 self._fail(error)
 
     def capture(self, pcm: bytes) -> bytes:
-        """Return 10 ms of the microphone, cleaned; unchanged if processing fails."""
+        """Return 10 ms of the microphone after processing; unchanged if that fails."""
         with self._lock:
             try:
                 frame = self._framed(pcm)

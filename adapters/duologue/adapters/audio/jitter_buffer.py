@@ -38,7 +38,7 @@ class JitterBuffer:
         self._pcm = bytearray()
         self._filling = True
         self._waited = 0
-        #: Bytes missing since the buffer ran empty; None if it has not.
+        #: Requested bytes that were missing since the buffer ran empty; else None.
         self._missing: int | None = None
         self._underruns = 0
         self._dropped = 0
@@ -98,7 +98,7 @@ class JitterBuffer:
             if self._missing is not None:
                 self._missing += wanted
             return False
-        # An utterance shorter than the fill level is returned after the same time.
+        # A short utterance never reaches the fill level: return it after that time.
         if len(self._pcm) < self._fill and self._waited < self._fill:
             self._waited += wanted
             return False

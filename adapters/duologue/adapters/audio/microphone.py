@@ -14,7 +14,7 @@ class Microphone(OpenDevice):
     """Records from now until `close`. Also a context manager.
 
     ``device`` is an index, a name or a part of a name; None selects the default.
-    ``processing`` is the same object that the `Speaker` has whose echo it cancels.
+    ``processing`` removes the echo of the `Speaker` with the same ``processing``.
     Opening a device blocks for about 50 ms. Raises `DeviceError` if the device does
     not exist or cannot be used, `MissingExtra` without the extra ``audio``.
     """
@@ -33,7 +33,7 @@ class Microphone(OpenDevice):
 
     @property
     def overruns(self) -> int:
-        """How often the device lost audio because this process was too late."""
+        """How often the device lost audio because this process did not read in time."""
         return self._stream.xruns
 
     def read(self, samples: int) -> bytes:

@@ -20,7 +20,7 @@ __all__ = [
 #: Devices and audio processing work on blocks of 10 ms.
 BLOCK_SAMPLES = SAMPLE_RATE // 100
 BLOCK_BYTES = 10 * BYTES_PER_MS
-#: After so many blocks without a `read`, older audio is dropped: 200 ms.
+#: After this many blocks (200 ms) without a `read`, older audio is dropped.
 _MOST_UNREAD = 20
 
 
@@ -35,9 +35,9 @@ class AudioProcessor(Protocol):
 
 
 class CapturePipeline:
-    """Microphone to transport: processed in blocks of 10 ms, measured, buffered.
+    """From microphone to transport: processes, measures and buffers blocks of 10 ms.
 
-    A transport that is not connected reads nothing. After 200 ms without a `read`
+    A transport reads nothing before it is connected. After 200 ms without a `read`
     only the newest block is kept, so that stale speech is not sent late.
     """
 
@@ -69,7 +69,7 @@ class CapturePipeline:
 
 
 class PlaybackPipeline:
-    """Transport to speaker: buffered, measured, passed to the processor."""
+    """From transport to speaker: buffers and measures audio, calls the processor."""
 
     def __init__(self, processor: AudioProcessor | None = None) -> None:
         self.meter = Meter()

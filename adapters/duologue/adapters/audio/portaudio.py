@@ -221,7 +221,7 @@ def _open(
 
 
 def _supported_format(library: Any, device: Device, direction: Direction) -> Format:
-    """The first format that the device accepts. Raises the error of the last one."""
+    """The first accepted format. Raises the last error if the device accepts none."""
     check = {
         "input": library.check_input_settings,
         "output": library.check_output_settings,

@@ -15,9 +15,9 @@ class Speaker(OpenDevice):
 
     A transport delivers audio in bursts, so playback starts when 60 ms are buffered.
     ``device`` is an index, a name or a part of a name; None selects the default.
-    ``processing`` is the same object that the `Microphone` has which records this
-    speaker's echo. Raises `DeviceError` if the device does not exist or cannot be
-    used, `MissingExtra` without the extra ``audio``.
+    A `Microphone` with the same ``processing`` removes the echo of this speaker.
+    Raises `DeviceError` if the device does not exist or cannot be used, `MissingExtra`
+    without the extra ``audio``.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Speaker(OpenDevice):
 
     @property
     def xruns(self) -> int:
-        """How often the device needed audio and this process was too late."""
+        """How often the device needed audio that this process did not write in time."""
         return self._stream.xruns
 
     @property
@@ -48,7 +48,7 @@ class Speaker(OpenDevice):
             self._buffer.push(pcm)
 
     def flush(self) -> None:
-        """See `AudioSink`. The device still plays its own latency, about 40 ms."""
+        """See `AudioSink`. The device still plays its own buffer, about 40 ms."""
         self._buffer.clear()
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
         f"the web page needs {missing.name}: pip install 'duologue[web]'"
     ) from missing
 except MissingExtra as missing:
-    # The transports name their own extra, which would not be enough.
+    # The message names the extra of a transport, but the page needs more.
     raise MissingExtra("the web page needs pip install 'duologue[web]'") from missing
 
 __all__ = ["Limits", "create_app", "mount"]

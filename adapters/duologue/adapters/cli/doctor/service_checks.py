@@ -167,7 +167,7 @@ async def _reach(service: Service) -> Check:
 
 
 def _refused(error: SignallingError) -> Check:
-    """The check for an answer without a key."""
+    """The check of ``reach`` if the service did not create a key."""
     if error.status == 429:
         return warn("reach", str(error), "wait, or check the limits of the account")
     if error.status in (404, 405):

@@ -1,4 +1,4 @@
-"""A recorded log from a file or from standard input, read as far as possible."""
+"""A recorded log from a file or standard input, read up to the first damaged line."""
 
 from __future__ import annotations
 

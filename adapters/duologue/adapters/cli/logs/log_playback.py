@@ -106,7 +106,7 @@ def _record_text(record: Record, first: float | None) -> Text:
     return line
 
 
-#: The fields that describe an event best; the first that it has is shown.
+#: The fields that describe an event best; the first existing one is shown.
 _DETAILS = ("delta", "transcript", "text", "arguments", "reason", "name")
 
 

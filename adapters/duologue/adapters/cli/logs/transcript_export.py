@@ -181,7 +181,7 @@ def _message(session: Session, item: Item) -> MessageEntry:
 
 
 def _is_merged_with_its_call(session: Session, item: Item) -> bool:
-    """Whether this is the output of a call that has its own entry."""
+    """Whether this is an output that the entry of its call includes."""
     if item.type != "function_call_output" or item.call is None:
         return False
     link = session.conversation.calls.get(item.call.call_id or "")

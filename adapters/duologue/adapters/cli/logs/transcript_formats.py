@@ -93,7 +93,7 @@ def _flat(text: str) -> str:
 
 
 def _facts(session: SessionTranscript) -> Iterator[str]:
-    """The facts of a heading."""
+    """The parts of a heading: start, duration, model and status."""
     start, end = session.started_at, session.ended_at
     if start is not None and end is not None:
         yield _date(start)

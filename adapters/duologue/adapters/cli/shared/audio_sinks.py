@@ -18,7 +18,7 @@ _STALE = 0.3
 
 
 class OutputWav:
-    """The WAV file of ``--output``, begun with the first audio.
+    """The WAV file of ``--output``, created when the first audio arrives.
 
     Without any audio an existing file is not overwritten. An error while writing is
     kept in ``failure``. Raises a `DuologueError` if the file cannot be opened.

@@ -118,7 +118,7 @@ class _Turn:
             credentials=self._service.credentials,
             base_url=self._service.base_url,
             store=self._store,
-            # After a reconnect it would be another turn.
+            # No reconnect: the turn would not continue on a new connection.
             backoff=None,
         )
         try:
@@ -149,7 +149,7 @@ class _Turn:
         )
         began = time.perf_counter()
         session = await client.start_session(
-            # The user types, so no turn has to be detected.
+            # The user types, so turn detection is off.
             attrs.evolve(config, turn_detection=None),
             transport=transport,
             timeout=min(15.0, request.timeout),

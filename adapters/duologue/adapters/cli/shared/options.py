@@ -30,7 +30,7 @@ __all__ = [
 #: The transport of a session.
 Carrier = Literal["webrtc", "websocket"]
 
-#: Stands for standard input in place of a file; a file of this name is ``./-``.
+#: The file argument for standard input; ``./-`` names a file with this name.
 STDIN = Path("-")
 
 Json = Annotated[

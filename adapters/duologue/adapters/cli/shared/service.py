@@ -23,7 +23,7 @@ _PLACEHOLDER_KEY = "made-up-key-for-the-local-service"
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """A base URL, the option or variable that gave it, and the credentials for it.
+    """A base URL, its source (an option or a variable), and its credentials.
 
     ``key_from`` is the variable that holds the key. It is None without a key; then
     ``credentials`` are a placeholder, which a service on this machine accepts.

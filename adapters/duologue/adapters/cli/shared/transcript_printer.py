@@ -29,8 +29,8 @@ class TranscriptPrinter:
         key = (session.id, line.item_id)
         if key != self._current:
             self._begin(session, line, prefix)
-            # A line that was interrupted by another speaker continues with its delta.
-            # Otherwise print all of its text, which is stripped: the delta is not.
+            # If the line was already begun, continue with its delta. Else print its
+            # text, which is stripped, and the space at the end of the delta.
             trailing = delta[len(delta.rstrip()) :]
             delta = delta.lstrip() if key in self._shown else line.text + trailing
         self._shown.add(key)

@@ -211,7 +211,7 @@ class _TalkRunner:
             self._devices.speaker.flush()
 
     def _focus_gate(self, number: int) -> FocusGate | None:
-        """The devices for this session, which has them while it has the focus."""
+        """The devices for this session, open while it has the focus."""
         if self._devices is None:
             return None
         microphone, speaker = self._devices.microphone, self._devices.speaker

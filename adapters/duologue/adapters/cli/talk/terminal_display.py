@@ -26,8 +26,8 @@ class TerminalDisplay:
     """The terminal's alternate screen, while the context is entered.
 
     ``current`` returns the state to draw. It is called in a thread that also draws, so
-    that a stopped terminal (Ctrl-S) does not block the sessions. Lines that other code
-    prints meanwhile, such as a tool, are passed to ``log``.
+    that a stopped terminal (Ctrl-S) does not block the sessions. Lines that other code,
+    such as a tool, prints meanwhile are passed to ``log``.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Transports for calls of a browser: relayed, or placed by the page itself."""
+"""Transports for calls of a browser: relayed by the server, or direct."""

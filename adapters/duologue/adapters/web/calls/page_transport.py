@@ -1,4 +1,4 @@
-"""The transport of a call that the page places by itself (``direct``).
+"""The transport of a direct call: the page itself calls the service (``direct``).
 
 The page gets an ephemeral key and reports the events of its data channel over its feed;
 the server sends events to the service through the same feed. Reports cannot be trusted:
@@ -29,11 +29,11 @@ __all__ = ["KEY_LIFETIME", "PageTransport"]
 
 #: Lifetime of an ephemeral key in seconds.
 KEY_LIFETIME = 60
-#: Seconds from the key to the first report of the page.
+#: Seconds to wait for the first report of the page, after the key was created.
 _CONNECT_TIMEOUT = 60.0
 #: The most bytes of reports in the queue.
 _QUEUE_LIMIT = 4 << 20
-#: The most bytes of reports in one call; an hour of speech is a fraction of it.
+#: The most bytes of reports in one call; an hour of speech needs far fewer.
 _CALL_LIMIT = 32 << 20
 #: Reports that are folded before the event loop runs other tasks.
 _BATCH = 50
@@ -141,7 +141,7 @@ class PageTransport:
         self._wake()
 
     async def _wait_drained(self, page: Subscriber) -> None:
-        """Wait until the page has read its replies, or until something changed."""
+        """Wait until the page has read its replies, or until `_changed` is set."""
         waits = [
             asyncio.ensure_future(page.wait_drained()),
             asyncio.ensure_future(self._changed.wait()),
@@ -157,6 +157,6 @@ class PageTransport:
             await self._changed.wait()
 
     def _wake(self) -> None:
-        # A new event, because waiters check again and may have to wait again.
+        # A new event, because waiters may have to wait again.
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,6 +1,6 @@
 """The transport of a relayed call: the server posts the SDP offer of the page.
 
-The request has the API key of the server. Media flow directly between browser and
+The request has the API key of the server. Audio flows directly between browser and
 service. The server joins the call over a sideband. If it cannot, it hangs up, because
 it must observe every call.
 """
@@ -33,7 +33,7 @@ __all__ = ["Relay"]
 _log = logging.getLogger("duologue.web")
 #: Timeout of a hang-up in seconds.
 _HANG_UP_TIMEOUT = 5.0
-#: The HTTP status for a call that does not exist any more.
+#: The HTTP status for a call that no longer exists.
 _NO_CALL = 404
 #: Back-off between attempts to reconnect a lost sideband.
 _REJOIN = Backoff(patience=10.0)

@@ -1,4 +1,4 @@
-"""The rules for a page: which fields of a session it may set, and no tools at all.
+"""The rules for a page: the fields of a session that it may set; no tools.
 
 Only the server sets tools, prompts and most models, because tools run with its rights
 or send the conversation elsewhere, and models differ in price. Requests to the server
@@ -109,8 +109,8 @@ def with_changes(config: SessionConfig, changes: Mapping[str, Any]) -> SessionCo
 def has_foreign_tools(record: Record, session: Session) -> bool:
     """Whether a record shows tools in the call that the server did not configure.
 
-    An update of the session is confirmed with its tools. Tools of a single response
-    are not, so only the items of their MCP servers show them.
+    The service confirms the tools of an update of the session. It does not confirm
+    the tools of a single response: only items of their MCP servers show them.
     """
     match record.event:
         case events.SessionUpdated():

@@ -66,7 +66,7 @@ class Topic:
         self.left_at = None
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber. The idle time begins when it was last seen."""
+        """Remove a subscriber. The idle time begins at the page's last message."""
         self.subscribers.pop(subscriber, None)
         self._on_leave(subscriber)
         if not self.subscribers:

@@ -185,7 +185,8 @@ async def _close(socket: WebSocket, code: int) -> None:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
             await socket.close(code)
     except (TimeoutError, RuntimeError, OSError):
-        # An ASGI extension of our own server; other servers rely on their pings.
+        # An ASGI extension of our own server. Other servers close the connection if
+        # the page does not answer a ping.
         abort = socket.scope.get("extensions", {}).get("duologue.abort")
         if abort is not None:
             abort()

@@ -142,7 +142,7 @@ def _has_type(entry: Entry, name: str) -> bool:
 async def _folded(
     registry: Registry, caller: Caller, body: bytes
 ) -> tuple[list[History], str | None]:
-    """The sessions of a log, and the error at which it ends too early, if any."""
+    """The sessions of a log, and the error that ends it too early, if any."""
     histories: dict[str, History] = {}
     # `read_log` takes one line and yields its record before it takes the next.
     given: deque[bytes] = deque()

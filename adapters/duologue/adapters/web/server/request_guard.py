@@ -8,8 +8,8 @@ POST nor a WebSocket. Therefore:
 - POST, DELETE and WebSocket requests need an ``Origin`` that is this server's own or
   allowed, else 403; requests to the API that a browser marks as cross-site get 403;
 - POST and DELETE need the header ``X-Duologue: 1``, which an HTML form cannot send;
-- without authentication only this machine is served, and no request with a header of
-  a proxy. A proxy that adds no header is indistinguishable from this machine.
+- without authentication, only requests from this machine without the header of a proxy
+  are served. A proxy that adds no header is not detected.
 
 This is an ASGI middleware and imports no web framework.
 """
@@ -128,7 +128,7 @@ class RequestGuard:
         return origin.lower() in self._origins
 
     def _with_headers(self, send: Send, shared: str | None) -> Send:
-        """``send`` that adds the security headers, and CORS headers for ``shared``."""
+        """A ``send`` that adds security headers, and CORS headers for ``shared``."""
         more = [*self._headers, *(() if shared is None else _open_to(shared))]
 
         async def with_headers(message: Message) -> None:
@@ -140,7 +140,7 @@ class RequestGuard:
 
 
 def _headers(scope: Message) -> dict[str, str]:
-    """The headers by lower-case name; the first of repeated ones."""
+    """The headers by lower-case name; the first value of a repeated header."""
     pairs = reversed(list(scope["headers"]))
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 

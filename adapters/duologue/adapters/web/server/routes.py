@@ -124,7 +124,7 @@ class Api:
         return Response(status_code=204)
 
     async def offer(self, request: Request) -> Response:
-        """Open a call: from an SDP offer to the service's answer. Raises `Refused`."""
+        """Open a call with an SDP offer; respond with the answer. Raises `Refused`."""
         caller = await self.caller(request)
         session = self._registry.session(caller, request.path_params["id"])
         body = await read_body(request, "application/sdp", _MAX_SDP)

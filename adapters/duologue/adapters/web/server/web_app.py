@@ -64,7 +64,7 @@ def create_app(
 ) -> Starlette:
     """The page and its server, to run alone or to `mount` into another application.
 
-    ``base_url`` and ``credentials`` default as those of `Client`. ``authenticate`` is
+    ``base_url`` and ``credentials`` have the defaults of `Client`. ``authenticate`` is
     called with each request and each WebSocket handshake, and returns the user's name
     or None; without it only this machine is served. ``allow_origins`` are the public
     origins of this server, and origins of other pages that may use it. ``direct`` lets
@@ -104,12 +104,12 @@ def create_app(
 
 
 def _about(registry: Registry, service: str, *, direct: bool) -> dict[str, Any]:
-    """The settings of the server, as pages get them."""
+    """The settings of the server that pages receive."""
     limits, session = registry.limits, registry.config.to_session()
     return {
         "mode": "direct" if direct else "relay",
         "service": {"name": service, "local": is_loopback(registry.client.base_url)},
-        # A page may not set tools, so it does not get them either.
+        # A page may not set tools, so it does not receive them.
         "defaults": {k: session[k] for k in session if not k.startswith("tool")},
         "models": registry.models,
         "transcription_models": registry.transcription_models,
@@ -219,7 +219,7 @@ def _origin(url: str) -> str:
 
 
 class _Static(StaticFiles):
-    """Static files. Browsers check with each use whether they have changed."""
+    """Static files that browsers revalidate on each use."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
         response = super().file_response(*args, **options)

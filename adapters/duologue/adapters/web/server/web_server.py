@@ -1,4 +1,4 @@
-"""The server of the page: the application on a port of its own, under uvicorn."""
+"""The server of the page: runs the application under uvicorn, on its own port."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ServingError(ListenError):
 def check_host(host: str, *, authenticated: bool, has_origins: bool) -> None:
     """Check that a server beyond loopback has authentication and an allowed origin.
 
-    Without authentication, all who reach the page could talk at the owner's expense.
+    Without authentication, anyone could use the service at the owner's expense.
     Raises `ServingError`.
     """
     if is_loopback_host(f"[{host}]" if ":" in host else host):
@@ -52,7 +52,7 @@ def check_host(host: str, *, authenticated: bool, has_origins: bool) -> None:
 async def serving(
     app: Starlette, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str]:
-    """Serve the application in this context; gives its URL, with a slash at the end.
+    """Serve the application in this context; yield its URL, with a slash at the end.
 
     ``port`` 0 takes a free port. Raises `ServingError`. At the end, calls are hung up
     before the feeds close, so that pages receive the end of their calls.

@@ -82,7 +82,7 @@ class History:
         self._segments: deque[_Segment] = deque([_Segment(State())])
         self._state = State()
         self._count = self._size = 0
-        #: The last result of `at`, which the next record is usually folded from.
+        #: The last result of `at`; the next call usually folds from it.
         self._last_at: tuple[int, State] | None = None
         #: The number of the last record; 0 if there is none.
         self.last = 0
@@ -167,8 +167,8 @@ class History:
     def at(self, seq: int) -> Moment | None:
         """The session after record ``seq``; None if that is not kept.
 
-        If the log has no record ``seq``, the record before it is used. For the number
-        before the first kept record, it is the session before that record.
+        If the log has no record ``seq``, uses the record before it. If ``seq`` is one
+        less than the first kept record, returns the session before that record.
         """
         if seq == (self.first or self.last + 1) - 1:
             return Moment(seq, view(self._of(self._segments[0].before)), [])

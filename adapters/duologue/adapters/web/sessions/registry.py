@@ -218,7 +218,7 @@ class Registry:
         return answer
 
     async def token(self, caller: Caller, session: WebSession) -> tuple[Secret, str]:
-        """An ephemeral key and a nonce: see `WebSession.token`. Raises `Refused`."""
+        """Create an ephemeral key and nonce: `WebSession.token`. Raises `Refused`."""
         self._usage.check_minutes(caller.name, caller.address)
         found = await session.token(user=self.safety_identifier(caller))
         await self._count_first_minute(session)
@@ -302,7 +302,7 @@ class Registry:
                 try:
                     await self.sweep(asyncio.get_running_loop().time())
                 except Exception:
-                    # Sweeps must go on: a forgotten call costs money.
+                    # Sweeps must continue: a forgotten call costs money.
                     _log.exception("a sweep of the sessions failed")
         except asyncio.CancelledError:
             await self.aclose()
@@ -327,7 +327,7 @@ class Registry:
                 await self.remove(session)
 
     def _end_reason(self, session: WebSession, now: float) -> str | None:
-        """Why a call must end now, if it must."""
+        """The reason why a call must end now, or None."""
         if session.topic.idle(now) >= PAGE_TIMEOUT:
             return "the page is gone"
         if session.called_at is None:

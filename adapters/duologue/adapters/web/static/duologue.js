@@ -235,7 +235,7 @@ export class Client {
   /** Hangs up all calls and closes the feed. */
   close() {
     for (const id of [...this.calls.keys()]) {
-      // If this fails, the server hangs up when it misses the page.
+      // If this fails, the server hangs up after its timeout for pages.
       this.command(id, { type: "close" }).catch(() => {});
     }
     this.feed.close();
@@ -281,7 +281,7 @@ export class Client {
 
   /** Mutes a call at once, or unmutes it once the server has accepted it. */
   async #mute(id, call, command, asked) {
-    // If another command follows before the response, the last one counts.
+    // If another command follows before the response, the last one takes effect.
     call.wished = command;
     let { muted } = command;
     if (muted) call.muted = true;
@@ -308,7 +308,7 @@ export class Client {
     if (call && this.calls.get(id) === call) this.calls.delete(id);
     this.direct.end(id);
     if (!answered || this.ending.has(id)) return;
-    // It ended without a command. The feed ignores a second close.
+    // The call ended without a command. The feed ignores a second close.
     this.ending.add(id);
     this.#end(id);
   }
@@ -358,7 +358,7 @@ export class Client {
 
   #patch({ s: id, n: seq, p: patch }) {
     const held = this.watched.get(id);
-    // Sent before `unwatch` arrived, or before the view.
+    // The server sent it before `unwatch` arrived, or before the view.
     if (!held?.view) return;
     try {
       this.#show(id, seq, applyPatch(held.view, patch), patch);

@@ -1,10 +1,10 @@
 // The feed: one WebSocket for all sessions. It reconnects with back-off, and sends
-// beats, because a lost connection is not always reported.
+// heartbeats, because a lost connection is not always reported.
 
 const BEAT_MS = 5_000;
 /**
- * The server hangs up 20 s after the last beat that it received, which can be one beat
- * before the loss: this leaves time for several attempts.
+ * The server hangs up 20 s after the last heartbeat that it received, which can be 5 s
+ * before the loss. This timeout leaves time for several attempts.
  */
 const SILENT_MS = 10_000;
 const FIRST_WAIT_MS = 500;

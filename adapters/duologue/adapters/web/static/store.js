@@ -21,7 +21,7 @@ const FIRST = {
   held: {},
   blocked: null,
   busy: false,
-  /** A start that waits for consent to recording. */
+  /** The call to start after the user consents to recording. */
   asking: null,
   agreed: false,
   notices: [],

@@ -67,13 +67,13 @@ export class Travel {
     return this.#look(records[place].seq);
   }
 
-  /** Moves by some records; from now, to the last one. */
+  /** Moves by some records; from the present state, to the last record. */
   step(by) {
     const { index, records } = this.#here;
     return this.go(index === null ? records.length - 1 + Math.min(0, by) : index + by);
   }
 
-  /** Returns to now. */
+  /** Returns to the present state. */
   leave() {
     this.#set({ index: null, shown: null, lacking: null, playing: false });
   }

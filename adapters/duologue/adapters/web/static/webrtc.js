@@ -189,7 +189,7 @@ export class Call {
   async replaceMicrophone(stream) {
     const old = this.microphone;
     this.coming = stream;
-    // Before it is sent; muting in the meantime mutes both.
+    // Before its audio is sent. Until then, muting applies to both microphones.
     this.muted = this.silent;
     try {
       await this.sender.replaceTrack(stream.getAudioTracks()[0]);

@@ -39,7 +39,7 @@ function Level({ side, call, active, text }) {
     let level = 0;
     const draw = () => {
       if (!bar.current) return;
-      // Rises at once and falls slowly, to show words instead of syllables.
+      // Rises at once and falls slowly, so that it follows words and not syllables.
       level = Math.max(call?.levels()[side] ?? 0, level - 0.02);
       bar.current.style.transform = `scaleX(${level.toFixed(3)})`;
       meter.current.setAttribute("aria-valuenow", Math.round(level * 100));

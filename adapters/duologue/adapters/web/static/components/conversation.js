@@ -90,7 +90,7 @@ function Announcer({ view }) {
   return html`<p class="sr" aria-live="polite">${text}</p>`;
 }
 
-/** A banner in the past, with a button back to now. */
+/** The banner of time travel, with a button back to the present state. */
 export function Past({ travel, controller }) {
   const { records, index } = travel;
   const record = records[index];

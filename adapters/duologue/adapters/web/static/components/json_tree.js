@@ -5,7 +5,7 @@ import { visible } from "../format.js";
 import { html, useState } from "../html.js";
 import { t } from "../i18n.js";
 
-/** Members of an object or list that are rendered at first. */
+/** The number of members of an object or list that are rendered at first. */
 const MOST = 200;
 
 /** `marked` are JSON pointers; the branches that lead to one are open. */
