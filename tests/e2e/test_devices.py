@@ -202,7 +202,7 @@ async def test_without_cancellation_it_is(
     await sound.echo()
     talking = await talk("--no-aec")
     await sound.say(spoken(count))
-    await talking.until_printed("(speech detected)", "assistant", "(you are heard)")
+    await talking.until_printed("(speech detected)", "assistant", "(speech detected)")
     status, printed, _ = await talking.stop()
     assert status == 0
     assert "[interrupted after" in printed

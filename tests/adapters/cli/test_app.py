@@ -117,8 +117,8 @@ async def test_an_interruption_is_clean(
     process = await started(
         "talk", "--local", question, "--record", tmp_path / "session.jsonl"
     )
-    while b"you are heard" not in await process.stdout.readline():
-        pass
+    while b"speech detected" not in (line := await process.stdout.readline()):
+        assert line, "the output ended"
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(10):
         out, err = await process.communicate()
@@ -138,8 +138,8 @@ async def test_sigterm_is_clean(
     process = await started(
         "talk", "--local", question, "--record", tmp_path / "session.jsonl"
     )
-    while b"you are heard" not in await process.stdout.readline():
-        pass
+    while b"speech detected" not in (line := await process.stdout.readline()):
+        assert line, "the output ended"
     process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(10):
         _, err = await process.communicate()
