@@ -166,7 +166,7 @@ class Store:
         audio = audio_bytes(event) if event.AUDIO else None
         record = Record(seq, session_id, dir, event, data, at, epoch, src, audio)
         self._folded = record
-        self.dispatch(record)
+        self._dispatch(record)
         return self._folded
 
     def subscribe(

@@ -43,16 +43,19 @@ def grow_text(
 
     None if the part is final, the index is out of range, or the item is deleted.
     """
-    part = None if item.status == "deleted" else _part(item, index, type)
+    parts = item.parts
+    # The common case: the only part of an item. A deleted item has no parts.
+    single = index == 0 and len(parts) == 1 and parts[0].type
+    if single:
+        part: Part | None = parts[0]
+    else:
+        part = None if item.status == "deleted" else _part(item, index, type)
     if part is None or part.final:
         return None
     if not text:
         return session
     grown = replace(part, text=part.text.append(text))
-    # The common case: the only part of an item.
-    single = len(item.parts) == 1 and index == 0
-    parts = (grown,) if single else _put(item.parts, index, grown)
-    item = replace(item, parts=parts)
+    item = replace(item, parts=(grown,) if single else _put(parts, index, grown))
     return replace(session, items=session.items.set(item.id, item))
 
 

@@ -203,6 +203,9 @@ def _text_delta(type: str) -> Handler:
         after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
+        response = after.responses.by_id.get(event.response_id)
+        if response is None or response.turn.first_text_at is not None:
+            return after
         return _set_first_text(after, event.response_id, record)
 
     return _on_text_delta
