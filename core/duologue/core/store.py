@@ -108,6 +108,10 @@ class Store:
         self._dispatch: Dispatch = self._apply
         for wrap in reversed(middleware):
             self._dispatch = wrap(self, self._dispatch)
+        # `feed` makes the record itself, so it skips the check of `dispatch`, unless a
+        # subclass overrides that method.
+        is_own = type(self).dispatch is not Store.dispatch
+        self._dispatch_fed: Dispatch = self.dispatch if is_own else self._dispatch
 
     @property
     def state(self) -> State:
@@ -166,7 +170,7 @@ class Store:
         audio = audio_bytes(event) if event.AUDIO else None
         record = Record(seq, session_id, dir, event, data, at, epoch, src, audio)
         self._folded = record
-        self._dispatch(record)
+        self._dispatch_fed(record)
         return self._folded
 
     def subscribe(
