@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from duologue.core import dump, fold, load
+from duologue.core import State, dump, fold, load
 
 from . import streams
+from .differences import NEW_FIELDS, STREAMS
 from .observing import joined, observe, session_view
 from .store import compact, first_difference
 
@@ -18,14 +22,25 @@ each_group = pytest.mark.parametrize("group", GROUPS)
 def test_a_snapshot_of_version_1_is_the_state_that_its_stream_folds_to(
     group: str,
 ) -> None:
-    """A loaded snapshot dumps to the same bytes as the folded stream."""
+    """A loaded snapshot dumps like the folded stream, without newer fields."""
     wrong = [
         name
         for name in GROUPS[group]
-        if dump(load(streams.snapshots()[name].encode()))
-        != dump(fold(streams.records(name)))
+        if name not in STREAMS
+        and _dumped(load(streams.snapshots()[name].encode()))
+        != _dumped(fold(streams.records(name)))
     ]
     assert wrong == []
+
+
+def _dumped(state: State) -> Any:
+    """A dump without the fields that version 1 did not have."""
+    document = json.loads(dump(state))
+    for session in document["state"]["sessions"].values():
+        for name in NEW_FIELDS:
+            slice, _, field = name.partition(".")
+            del session[slice][field]
+    return document
 
 
 @each_group
@@ -37,7 +52,7 @@ def test_what_can_be_seen_of_a_stream_stays(group: str) -> None:
         said = first_difference(streams.observed()[name], seen)
         if said is not None:
             wrong[name] = said
-    assert wrong == {}
+    assert wrong.keys() == STREAMS.keys() & {*GROUPS[group]}, wrong
 
 
 @each_group

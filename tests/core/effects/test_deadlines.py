@@ -31,14 +31,14 @@ def test_the_deadlines_of_a_connection() -> None:
 
 
 def test_the_deadline_of_an_unanswered_turn() -> None:
-    """An unanswered turn has a deadline only if a response is queued."""
+    """An unanswered turn has a deadline, at which a queued response is requested."""
     live, service = begun()
     item_id = service.start_speech()
     service.end_speech(item_id)
     live.play(service)
-    assert tick_at(live.state.sessions["s"]) is None
-    live.note(REQUEST)
     ended = live.state.sessions["s"].items[item_id].placement.speech_ended_at
     assert ended is not None
+    assert tick_at(live.state.sessions["s"]) == ended + ANSWER_TIMEOUT
+    live.note(REQUEST)
     assert tick_at(live.state.sessions["s"]) == ended + ANSWER_TIMEOUT
     assert tick(live, ended + ANSWER_TIMEOUT) == CREATE

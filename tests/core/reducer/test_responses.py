@@ -306,15 +306,16 @@ def test_no_usage(usage: Any) -> None:
 
 
 def test_what_names_nothing() -> None:
-    """Events without the id of a response or an item are ignored."""
+    """Events without the id of an item are ignored; a response ends once."""
     session = fold_frames(
         {"type": "response.created", "response": {}},
+        {"type": "response.done", "response": {}},
         {"type": "response.done", "response": {}},
         {"type": "response.output_item.added", "item": {"type": "message"}},
         {"type": "response.output_item.done", "item": {"type": "message"}},
     )
 
-    assert (len(session.items), len(session.responses.by_id)) == (0, 0)
+    assert (len(session.items), len(session.responses.by_id)) == (0, 1)
 
 
 def test_an_item_that_names_no_response() -> None:

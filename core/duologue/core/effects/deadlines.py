@@ -1,36 +1,54 @@
-"""Deadlines: the next time at which a rule of `react` needs a `duologue.tick`."""
+"""Deadlines: the next time at which a `duologue.tick` is needed.
+
+A tick ends the waits that are due, and lets the rules of `react` act. Each wait has its
+own limit: see `reducer.requests`, `reducer.responses`, `reducer.input_audio` and
+`effects.handover`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..events.types import SessionStatus
+from ..reducer.input_audio import answer_deadline, speech_deadlines
+from ..reducer.requests import request_deadlines
+from ..reducer.responses import silence_deadlines
 from ..state.model import Session
 from .handover import HAND_OVER_DEADLINE, HAND_OVER_EARLY
-from .responses import ANSWER_TIMEOUT, has_unanswered_outputs
 
 __all__ = ["tick_at"]
 
 
 def tick_at(session: Session) -> float | None:
-    """When the next `duologue.tick` is due; None if no rule waits for one.
+    """When the next `duologue.tick` is due; None if nothing waits for one.
 
-    Seconds since the Unix epoch. A time in the past means now.
+    Seconds since the Unix epoch. A time in the past means now. It is always after the
+    last tick, because a tick that is not later than the last one has no effect.
     """
     if session.connection.status is not SessionStatus.OPEN:
         return None
     ticked = session.activity.last_tick_at
-    due = [at for at in _deadlines(session) if ticked is None or at > ticked]
-    return min(due, default=None)
+    if ticked is None:
+        return min((*_moments(session), *_waits(session)), default=None)
+    later = math.nextafter(ticked, math.inf)
+    moments = (at for at in _moments(session) if at > ticked)
+    return min((*moments, *(max(at, later) for at in _waits(session))), default=None)
 
 
-def _deadlines(session: Session) -> Iterator[float]:
+def _waits(session: Session) -> Iterator[float]:
+    """The ends of waits, each of which a tick ends or renews."""
+    yield from request_deadlines(session)
+    yield from silence_deadlines(session)
+    yield from speech_deadlines(session)
+
+
+def _moments(session: Session) -> Iterator[float]:
+    """Times that only have to pass: a tick after them changes nothing again."""
     expires = session.connection.expires_at
     if expires is not None:
         yield expires - HAND_OVER_EARLY
         yield expires - HAND_OVER_DEADLINE
-    item = session.item(session.activity.unanswered_item)
-    ended = item.placement.speech_ended_at if item is not None else None
-    is_due = session.responses.queued or has_unanswered_outputs(session)
-    if ended is not None and is_due:
-        yield ended + ANSWER_TIMEOUT
+    answer = answer_deadline(session)
+    if answer is not None:
+        yield answer

@@ -36,6 +36,7 @@ from .commands import Command, Reconnect, Send, command_id, identified
 from .handover import hand_over
 from .reseed import reseed_new_connection
 from .responses import (
+    cancel_silent,
     is_queued,
     respond,
     respond_after_error,
@@ -86,6 +87,7 @@ def _send_requested(
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
     events.InputAudioBufferCleared: (respond, hand_over),
+    events.InputAudioBufferCommitted: (respond,),
     events.ConversationItemAdded: (respond,),
     events.ConversationItemCreated: (respond,),
     events.ConversationItemDone: (respond,),
@@ -98,5 +100,5 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.TranslationSessionCreated: (reseed_new_connection,),
     events.Requested: (_send_requested, respond),
     events.Played: (hand_over,),
-    events.Tick: (respond, hand_over),
+    events.Tick: (cancel_silent, respond, hand_over),
 }

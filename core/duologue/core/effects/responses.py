@@ -7,28 +7,35 @@ only observes the session sends nothing.) Interrupted calls do not count.
 
 The service is free if no response is in progress or requested, and the user has no open
 turn that turn detection will answer. (That response also answers the outputs.) A
-refused response is not requested again.
+refused response is not requested again. A response whose service fell silent is
+cancelled, because the service would refuse the next one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import UnsetType
-
 from .. import events
 from ..events.base import ClientEvent
-from ..events.config import SemanticVad, ServerVad
 from ..events.types import SessionStatus
 from ..log.record import Record
+from ..reducer.input_audio import (
+    ANSWER_TIMEOUT,
+    answer_deadline,
+    answers_turns,
+    last_response,
+    turn_detection,
+)
+from ..reducer.responses import is_anonymous
 from ..selectors.calls import has_output
 from ..state.model import Item, Response, Session
 from ..wire.codec import decode
-from .commands import create_response
+from .commands import cancel_response, create_response
 from .reseed import is_new_connection
 
 __all__ = [
     "ANSWER_TIMEOUT",
+    "cancel_silent",
     "has_unanswered_outputs",
     "is_queued",
     "last_response",
@@ -37,9 +44,6 @@ __all__ = [
     "respond_on_new_connection",
     "turn_detection",
 ]
-
-#: Seconds to wait for the service to answer a turn of the user.
-ANSWER_TIMEOUT = 10.0
 
 
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
@@ -64,6 +68,15 @@ def respond_after_error(
     """Request a queued response, but not the refused one."""
     if after.responses.queued is not None:
         yield from respond(before, record, after)
+
+
+def cancel_silent(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Cancel a response whose service fell silent. A mere observer sends nothing."""
+    active = before.responses.active
+    if active is not None and after.responses.active is None and after.dedup.sent:
+        yield cancel_response(None if is_anonymous(active) else active)
 
 
 def is_queued(event: ClientEvent) -> bool:
@@ -94,15 +107,7 @@ def _is_free(session: Session) -> bool:
         return False
     if responses.active is not None or responses.in_flight:
         return False
-    detection = turn_detection(session)
-    answers = detection is not None and detection.create_response is not False
-    return not (answers and _has_open_turn(session))
-
-
-def turn_detection(session: Session) -> ServerVad | SemanticVad | None:
-    """The turn detection in force, None if it is off. The default is server VAD."""
-    detection = session.connection.audio_input.turn_detection
-    return ServerVad() if isinstance(detection, UnsetType) else detection
+    return not (answers_turns(session) and _has_open_turn(session))
 
 
 def _has_open_turn(session: Session) -> bool:
@@ -110,23 +115,8 @@ def _has_open_turn(session: Session) -> bool:
     activity = session.activity
     if activity.speaking_item is not None:
         return True
-    item = session.item(activity.unanswered_item)
-    ended = item.placement.speech_ended_at if item is not None else None
-    if item is None or ended is None:
-        return False
-    response = last_response(session)
-    if response is not None and response.turn.item_id == item.id:
-        return False
-    return (activity.last_tick_at or ended) - ended < ANSWER_TIMEOUT
-
-
-def last_response(session: Session) -> Response | None:
-    """The response of the conversation that began last."""
-    for response_id in reversed(session.responses.order):
-        response = session.responses.by_id[response_id]
-        if response.in_conversation:
-            return response
-    return None
+    due, ticked = answer_deadline(session), activity.last_tick_at
+    return due is not None and (ticked is None or ticked < due)
 
 
 def has_unanswered_outputs(session: Session) -> bool:

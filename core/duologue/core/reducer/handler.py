@@ -34,6 +34,7 @@ __all__ = [
     "put_problem",
     "put_response",
     "put_turn",
+    "time_of",
 ]
 
 #: (session, event, record) → the next session, the same object if nothing changed,
@@ -58,6 +59,18 @@ def direction_of(event: type[Event]) -> Direction:
 def is_fact(record: Record) -> bool:
     """Whether a record can change the state: see `direction_of`."""
     return record.dir == direction_of(type(record.event))
+
+
+def time_of(session: Session, record: Record) -> float | None:
+    """When a wait begins with a record: not before the last tick.
+
+    In seconds since the Unix epoch. None if the log has no times; then the wait begins
+    at the next tick.
+    """
+    ticked = session.activity.last_tick_at
+    if record.at is None or ticked is None:
+        return ticked if record.at is None else record.at
+    return max(record.at, ticked)
 
 
 def put_connection(session: Session, connection: Connection) -> Session:

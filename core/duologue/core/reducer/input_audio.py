@@ -1,19 +1,53 @@
-"""The input audio buffer: the turns of the user, telephone keys, the microphone."""
+"""The input audio buffer: the turns of the user, telephone keys, the microphone.
+
+If a service never reports the end of a speech, or never answers a turn that it should
+answer, this adds a problem, and the session no longer waits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from duologue.core import events
+from duologue.core.events.config import SemanticVad, ServerVad
+from duologue.core.events.types import SessionKind
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import DtmfKey, Session
+from duologue.core.state.model import DtmfKey, Problem, Response, Session
 
-from .handler import Handler, put_activity, put_item, put_turn
+from .handler import (
+    Handler,
+    add_problem,
+    put_activity,
+    put_item,
+    put_turn,
+)
 from .items import close_transcript
 from .ordering import ensure_item, is_deleted, place
 
-__all__ = ["MAX_DTMF_KEYS", "TABLE"]
+__all__ = [
+    "ANSWER_TIMEOUT",
+    "MAX_DTMF_KEYS",
+    "SPEECH_TIMEOUT",
+    "TABLE",
+    "answer_deadline",
+    "answers_turns",
+    "expire_turns",
+    "last_response",
+    "speech_deadlines",
+    "turn_detection",
+]
+
+#: Seconds after the end of the user's speech to wait for the service to answer it.
+ANSWER_TIMEOUT = 10.0
+
+#: Seconds after ``speech_started`` to wait for the end of the speech. Turn detection
+#: ends a speech at a pause of about half a second, so a real one is shorter. The end of
+#: a longer one still takes effect.
+SPEECH_TIMEOUT = 300.0
 
 #: The number of telephone keys that a session keeps; older ones are in the log.
 MAX_DTMF_KEYS = 64
@@ -33,6 +67,77 @@ def _on_speech_started(
         session,
         replace(activity, speaking_item=event.item_id, speech_started_at=record.at),
     )
+
+
+def turn_detection(session: Session) -> ServerVad | SemanticVad | None:
+    """The turn detection in force, None if it is off. The default is server VAD."""
+    detection = session.connection.audio_input.turn_detection
+    return ServerVad() if isinstance(detection, UnsetType) else detection
+
+
+def answers_turns(session: Session) -> bool:
+    """Whether the service answers each turn of the user without a request."""
+    detection = turn_detection(session)
+    is_realtime = session.connection.kind is SessionKind.REALTIME
+    return (
+        is_realtime and detection is not None and detection.create_response is not False
+    )
+
+
+def last_response(session: Session) -> Response | None:
+    """The response of the conversation that began last."""
+    for response_id in reversed(session.responses.order):
+        response = session.responses.by_id[response_id]
+        if response.in_conversation:
+            return response
+    return None
+
+
+def answer_deadline(session: Session) -> float | None:
+    """When the wait for the answer to the last spoken turn ends.
+
+    None if the service has answered it, or does not answer turns. Seconds since the
+    Unix epoch.
+    """
+    item = session.item(session.activity.unanswered_item)
+    ended = item.placement.speech_ended_at if item is not None else None
+    if item is None or ended is None or not answers_turns(session):
+        return None
+    response = last_response(session)
+    if response is not None and response.turn.item_id == item.id:
+        return None
+    return ended + ANSWER_TIMEOUT
+
+
+def speech_deadlines(session: Session) -> Iterator[float]:
+    """When the wait for the end of the user's speech ends."""
+    if session.activity.speech_started_at is not None:
+        yield session.activity.speech_started_at + SPEECH_TIMEOUT
+
+
+def expire_turns(session: Session, at: float) -> Session:
+    """The session at a time, no longer waiting for the turns that are due."""
+    activity = session.activity
+    due, ticked = answer_deadline(session), activity.last_tick_at
+    if due is not None and (ticked is None or ticked < due) and at >= due:
+        message = f"the service did not answer the user within {ANSWER_TIMEOUT:g} s"
+        item_id = activity.unanswered_item
+        problem = Problem("turn_unanswered", message, item_id=item_id, at=at)
+        session = add_problem(session, problem)
+    item = session.item(activity.speaking_item)
+    if item is None:
+        return session
+    started = activity.speech_started_at
+    if started is None:
+        return put_activity(session, replace(activity, speech_started_at=at))
+    if at < started + SPEECH_TIMEOUT:
+        return session
+    message = f"the service did not end the user's speech within {SPEECH_TIMEOUT:g} s"
+    session = add_problem(
+        session, Problem("speech_unended", message, item_id=item.id, at=at)
+    )
+    activity = replace(activity, speaking_item=None, speech_started_at=None)
+    return put_activity(put_item(session, close_transcript(item)), activity)
 
 
 def _mark_barge_in(session: Session, response_id: str, at: float | None) -> Session:

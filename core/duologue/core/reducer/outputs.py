@@ -12,7 +12,15 @@ from duologue.core.state.model import Item, Response, Session
 from .handler import put_item, put_response
 from .ordering import ensure_item
 
-__all__ = ["add_output", "ensure_output"]
+__all__ = ["add_output", "ensure_output", "response_of"]
+
+
+def response_of(session: Session, event: Any) -> str | None:
+    """The id of the response that an event is about.
+
+    Some services give their responses no id: then it is the active response.
+    """
+    return event.response_id or session.responses.active
 
 
 def ensure_output(
@@ -29,21 +37,26 @@ def ensure_output(
     response.
     """
     item = session.items.get(event.item_id)
+    response_id = response_of(session, event)
     if item is not None:
-        return _claim(session, item, event.response_id, record, role)
+        return _claim(session, item, response_id, record, role)
     session = ensure_item(
         session,
         event.item_id,
         record,
         role=role,
         type=type,
-        response_id=event.response_id or None,
+        response_id=response_id,
     )
-    return add_output(session, event.response_id, event.item_id, record.epoch)
+    return add_output(session, response_id, event.item_id, record.epoch)
 
 
 def _claim(
-    session: Session, item: Item, response_id: str, record: Record, role: str | None
+    session: Session,
+    item: Item,
+    response_id: str | None,
+    record: Record,
+    role: str | None,
 ) -> Session:
     """The session with a known item as an output of its response."""
     if item.placement.response_id is None:
@@ -58,7 +71,7 @@ def _claim(
 
 
 def add_output(
-    session: Session, response_id: str, item_id: str | None, epoch: int
+    session: Session, response_id: str | None, item_id: str | None, epoch: int
 ) -> Session:
     """The session with the item among the outputs of its response."""
     item = session.item(item_id)

@@ -7,10 +7,15 @@ connection is lost before the answer. Out-of-band responses are never queued. Th
 requested configuration is the merge of all ``session.update``.
 
 The ids of the last sent events are kept, so that an error can be matched to its cause.
+An error that names a sent event refuses that event. An error that names none refuses
+the ``response.create`` or ``session.update`` in flight if it can concern nothing else.
+A request without any answer is given up after `REQUEST_TIMEOUT`: this adds a problem,
+and the next request can be sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,28 +23,44 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
+from duologue.core.events.types import RealtimeEventType
 from duologue.core.log.record import Record
 from duologue.core.state.model import Problem, Responses, SentEvent, Session
 from duologue.core.wire.audio_fields import is_append
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
-from .handler import Handler, add_problem, put_connection
+from .handler import Handler, add_problem, put_connection, time_of
 
 __all__ = [
     "MAX_SENT",
+    "REQUEST_TIMEOUT",
     "TABLE",
     "add_sent",
     "clear_in_flight",
+    "confirm_update",
+    "expire_requests",
+    "request_deadlines",
     "requeue_in_flight",
 ]
 
 #: The number of sent events that a session keeps, to find the cause of an error.
 MAX_SENT = 64
 
-#: The code of an error: another response is active.
+#: Seconds to wait for the answer to a ``response.create`` or a ``session.update``. A
+#: service answers before it generates anything, in recorded traffic within a second.
+#: An answer after that time still takes effect.
+REQUEST_TIMEOUT = 10.0
+
+#: The code of an error: another response is active. Some services send it as the type.
 _BUSY = "conversation_already_has_active_response"
 #: Codes of errors that refuse a ``response.create`` even without its ``event_id``.
-_REFUSALS = (_BUSY, "bad_response_create")
+_REFUSALS = {_BUSY, "bad_response_create"}
+_CREATE, _UPDATE = (
+    RealtimeEventType.RESPONSE_CREATE.value,
+    RealtimeEventType.SESSION_UPDATE.value,
+)
+#: By the first name in the ``param`` of an error, the request that it concerns.
+_PARAMS = {"response": _CREATE, "session": _UPDATE}
 
 
 def add_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
@@ -89,7 +110,22 @@ def _on_update(
     event: events.SessionUpdate | events.TranslationSessionUpdate,
     record: Record,
 ) -> Session:
-    return _request_config(session, event.session)
+    session = _request_config(session, event.session)
+    at = time_of(session, record)
+    if at is None:
+        return session
+    updates = (*session.connection.updates_in_flight[1 - MAX_SENT :], at)
+    return _put_updates(session, updates)
+
+
+def _put_updates(session: Session, updates: tuple[float, ...]) -> Session:
+    connection = replace(session.connection, updates_in_flight=updates)
+    return put_connection(session, connection)
+
+
+def confirm_update(session: Session) -> Session:
+    """The session after the answer to the first ``session.update`` in flight."""
+    return _put_updates(session, session.connection.updates_in_flight[1:])
 
 
 def _on_create(
@@ -99,20 +135,31 @@ def _on_create(
         return session
     # Without its id: if the event is sent again, it needs a new one.
     in_flight = canonical_json(replace(event, event_id=None))
-    responses = replace(session.responses, queued=None, in_flight=in_flight)
-    return _put_responses(session, responses)
+    return _put_responses(
+        session,
+        replace(
+            session.responses,
+            queued=None,
+            in_flight=in_flight,
+            waiting_since=time_of(session, record),
+        ),
+    )
 
 
 def clear_in_flight(session: Session) -> Session:
     """The session with no ``response.create`` in flight."""
-    return _put_responses(session, replace(session.responses, in_flight=None))
+    responses = session.responses
+    since = None if responses.active is None else responses.waiting_since
+    return _put_responses(
+        session, replace(responses, in_flight=None, waiting_since=since)
+    )
 
 
 def requeue_in_flight(session: Session) -> Session:
     """The session with the ``response.create`` in flight queued again."""
     responses = session.responses
     queued = responses.queued or responses.in_flight
-    return _put_responses(session, replace(responses, queued=queued, in_flight=None))
+    return clear_in_flight(_put_responses(session, replace(responses, queued=queued)))
 
 
 def _put_responses(session: Session, responses: Responses) -> Session:
@@ -135,7 +182,10 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         origin=cause.type if cause else None,
     )
     session = _expire(add_problem(session, problem), error, record.at)
-    return _refused(session, error) if _refuses(error, cause) else session
+    refused = _refused_type(error, cause)
+    if refused == _UPDATE:
+        return confirm_update(session)
+    return _refused(session, error) if refused == _CREATE else session
 
 
 def _refused(session: Session, error: events.ErrorDetail) -> Session:
@@ -146,7 +196,8 @@ def _refused(session: Session, error: events.ErrorDetail) -> Session:
     refused = session.responses.in_flight
     session = clear_in_flight(session)
     responses = session.responses
-    if error.code != _BUSY or responses.active is None or responses.queued is not None:
+    is_busy = _BUSY in (error.code, error.type)
+    if not is_busy or responses.active is None or responses.queued is not None:
         return session
     return _put_responses(session, replace(responses, queued=refused))
 
@@ -158,11 +209,16 @@ def _cause(session: Session, event_id: str | None) -> SentEvent | None:
     return None
 
 
-def _refuses(error: events.ErrorDetail, cause: SentEvent | None) -> bool:
-    """Whether an error refuses the ``response.create`` in flight."""
+def _refused_type(error: events.ErrorDetail, cause: SentEvent | None) -> str | None:
+    """The type of the request in flight that an error refuses; None for no request."""
     if cause is not None:
-        return cause.type == "response.create" and not cause.out_of_band
-    return error.code in _REFUSALS
+        return None if cause.out_of_band else cause.type
+    if error.event_id is not None:
+        # The event of another client, or one that was sent long ago.
+        return None
+    if error.code in _REFUSALS or error.type in _REFUSALS:
+        return _CREATE
+    return _PARAMS.get((error.param or "").partition(".")[0])
 
 
 def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Session:
@@ -170,6 +226,36 @@ def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Se
     if error.code != "session_expired" or at is None:
         return session
     return put_connection(session, replace(session.connection, expires_at=at))
+
+
+def request_deadlines(session: Session) -> Iterator[float]:
+    """When the waits for the answers to requests end, in seconds since the epoch."""
+    responses, updates = session.responses, session.connection.updates_in_flight
+    if responses.in_flight is not None and responses.waiting_since is not None:
+        yield responses.waiting_since + REQUEST_TIMEOUT
+    if updates:
+        yield updates[0] + REQUEST_TIMEOUT
+
+
+def expire_requests(session: Session, at: float) -> Session:
+    """The session at a time, with the requests given up that are due."""
+    responses, updates = session.responses, session.connection.updates_in_flight
+    if responses.in_flight is not None:
+        since = responses.waiting_since
+        if since is None:
+            session = _put_responses(session, replace(responses, waiting_since=at))
+        elif at >= since + REQUEST_TIMEOUT:
+            session = clear_in_flight(_add_unanswered(session, _CREATE, at))
+    waiting = tuple(sent for sent in updates if at < sent + REQUEST_TIMEOUT)
+    if len(waiting) == len(updates):
+        return session
+    return _put_updates(_add_unanswered(session, _UPDATE, at), waiting)
+
+
+def _add_unanswered(session: Session, type: str, at: float) -> Session:
+    message = f"the service did not answer {type} within {REQUEST_TIMEOUT:g} s"
+    problem = Problem("request_unanswered", message, at=at, origin=type)
+    return add_problem(session, problem)
 
 
 TABLE: dict[type, Handler] = {

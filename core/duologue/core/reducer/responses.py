@@ -1,10 +1,20 @@
-"""Responses: their status, their output items, and the deltas of text and audio."""
+"""Responses: their status, their output items, and the deltas of text and audio.
+
+Some services give their responses no id. Such a response gets an id here; an event
+without a response id is about the active response.
+
+A response whose service falls silent ends: this adds a problem. No delta records its
+time. The size of the response is compared at ticks instead, so the silence lasts from
+one to two `SILENCE_TIMEOUT`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from immutables import Map
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from duologue.core import events
@@ -19,10 +29,11 @@ from .handler import (
     put_item,
     put_response,
     put_turn,
+    time_of,
 )
 from .items import finish_item, merge_item
 from .ordering import remove_unplaced
-from .outputs import add_output, ensure_output
+from .outputs import add_output, ensure_output, response_of
 from .parts import (
     close_part,
     close_parts,
@@ -34,8 +45,24 @@ from .playback import truncate_response, update_playing
 from .requests import clear_in_flight
 from .usage import add_usage
 
-__all__ = ["TABLE", "abandon_responses"]
+__all__ = [
+    "SILENCE_TIMEOUT",
+    "TABLE",
+    "abandon_responses",
+    "end_silent_response",
+    "is_anonymous",
+    "silence_deadlines",
+]
 
+#: Seconds to wait for more of a response in progress. A reasoning model may think, and
+#: an MCP tool may run, for more than a minute without an event. Playback does not
+#: count: it goes on after the response has ended.
+SILENCE_TIMEOUT = 120.0
+
+#: The ``reason`` of a response that ended because the service fell silent.
+_SILENT = "silent"
+#: The beginning of the id of a response that has none at the service.
+_ANONYMOUS = "anonymous_"
 _FINAL = ("completed", "cancelled", "failed", "incomplete")
 
 
@@ -47,9 +74,12 @@ def _end(
     response = responses.by_id[response_id]
     status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
     ended = replace(response, status=status, reason=reason)
-    active = None if responses.active == response_id else responses.active
+    active, since = responses.active, responses.waiting_since
+    if active == response_id:
+        active, since = None, since if responses.in_flight else None
     by_id = responses.by_id.set(response_id, ended)
-    return replace(session, responses=replace(responses, by_id=by_id, active=active))
+    responses = replace(responses, by_id=by_id, active=active, waiting_since=since)
+    return replace(session, responses=responses)
 
 
 def _finish_items(session: Session, response_id: str, at: float | None) -> Session:
@@ -92,20 +122,147 @@ def abandon_responses(
     return session
 
 
+# Silence.
+
+
+def silence_deadlines(session: Session) -> Iterator[float]:
+    """When to compare the size of the active response, in seconds since the epoch."""
+    responses = session.responses
+    if responses.active is None or responses.in_flight is not None:
+        return
+    if responses.waiting_since is not None:
+        yield responses.waiting_since + SILENCE_TIMEOUT
+
+
+def end_silent_response(session: Session, at: float) -> Session:
+    """The session at a time, with the active response ended if it no longer grows."""
+    responses = session.responses
+    active, since = session.response(responses.active), responses.waiting_since
+    if active is None or responses.in_flight is not None:
+        return session
+    if since is not None and at < since + SILENCE_TIMEOUT:
+        return session
+    progress = _size(session, active)
+    # A tick that is much too late: this process slept, so events may be waiting.
+    is_overslept = since is not None and at > since + 2 * SILENCE_TIMEOUT
+    if since is None or is_overslept or progress != responses.progress:
+        responses = replace(responses, waiting_since=at, progress=progress)
+        return replace(session, responses=responses)
+    message = f"the service sent nothing of the response for {SILENCE_TIMEOUT:g} s"
+    problem = Problem("response_silent", message, at=at, response_id=active.id)
+    return _end_unfinished(add_problem(session, problem), active.id, at)
+
+
+def _end_unfinished(session: Session, response_id: str, at: float | None) -> Session:
+    """The session with a response ended for which no ``response.done`` has come."""
+    session = _end(session, response_id, transitions.SILENT, _SILENT)
+    return _finish_items(session, response_id, at)
+
+
+def _size(session: Session, response: Response) -> int:
+    """A number that grows with each event of a response that adds to it."""
+    size = len(response.item_ids)
+    for item in map(session.items.get, response.item_ids):
+        if item is None:
+            continue
+        size += (item.status != "in_progress") + len(item.parts)
+        size += sum(
+            len(str(part.text)) + part.audio_bytes + part.final for part in item.parts
+        )
+        if item.call is not None:
+            size += len(str(item.call.arguments)) + item.call.final
+    return size
+
+
+# Responses without an id.
+
+
+def _with_id_of_created(
+    session: Session, wire: events.RealtimeResponse
+) -> events.RealtimeResponse:
+    """A response that begins, with an id if it has none.
+
+    A second ``response.created`` without an id begins another response, unless nothing
+    has been requested or sent since the first.
+    """
+    responses = session.responses
+    if wire.id or responses.in_flight is not None:
+        return wire if wire.id else _identified(session, wire)
+    if wire.conversation_id is None:
+        return wire
+    active = session.response(responses.active)
+    if active is not None and is_anonymous(active.id) and not active.item_ids:
+        return _identified(session, wire, active.id)
+    return _identified(session, wire)
+
+
+def _with_id_of_done(
+    session: Session, wire: events.RealtimeResponse
+) -> events.RealtimeResponse:
+    """A response that ends, with an id if it has none.
+
+    It is the active response, unless its output belongs to another one.
+    """
+    if wire.id:
+        return wire
+    responses = session.responses
+    active = session.response(responses.active)
+    output = [item.id for item in wire.output or () if item.id]
+    if active is not None and (
+        not output or not active.item_ids or set(output) & set(active.item_ids)
+    ):
+        return _identified(session, wire, active.id)
+    for item in map(session.item, output):
+        if item is not None and session.response(item.placement.response_id):
+            return _identified(session, wire, item.placement.response_id)
+    if active is not None:
+        return _identified(session, wire, active.id)
+    if responses.in_flight or output or session.activity.unanswered_item:
+        return _identified(session, wire)
+    return wire
+
+
+def _identified(
+    session: Session, wire: events.RealtimeResponse, response_id: str | None = None
+) -> events.RealtimeResponse:
+    number = len(session.responses.order)
+    while response_id is None:
+        number += 1
+        name = f"{_ANONYMOUS}{number}"
+        response_id = None if name in session.responses.by_id else name
+    conversation = wire.conversation_id or UNSET
+    return replace(wire, id=response_id, conversation_id=conversation)
+
+
+def is_anonymous(response_id: str) -> bool:
+    """Whether a response has no id at the service."""
+    return response_id.startswith(_ANONYMOUS)
+
+
 # Events.
 
 
 def _on_created(
     session: Session, event: events.ResponseCreated, record: Record
 ) -> Session:
-    wire = event.response
+    wire = _with_id_of_created(session, event.response)
     known = session.response(wire.id)
     if not wire.id or (known is not None and known.announced):
         return session
     session = _announce(session, wire, record.at, record.epoch)
     if wire.conversation_id is None:
         return session
-    responses = replace(session.responses, active=wire.id, in_flight=None)
+    active = session.response(session.responses.active)
+    if active is not None and is_anonymous(active.id):
+        # Without an id, no later event can end it.
+        session = _end_unfinished(session, active.id, record.at)
+    responses = replace(
+        session.responses,
+        active=wire.id,
+        in_flight=None,
+        waiting_since=time_of(session, record),
+        progress=0,
+    )
     session = replace(session, responses=responses)
     activity = session.activity
     if activity.unanswered_item is None:
@@ -144,23 +301,25 @@ def _announce(
 def _on_item_added(
     session: Session, event: events.ResponseOutputItemAdded, record: Record
 ) -> Session:
+    response_id = response_of(session, event)
     session = merge_item(
         session,
         event.item,
         record,
         done=False,
-        response_id=event.response_id or None,
+        response_id=response_id,
     )
-    return add_output(session, event.response_id, event.item.id, record.epoch)
+    return add_output(session, response_id, event.item.id, record.epoch)
 
 
 def _on_item_done(
     session: Session, event: events.ResponseOutputItemDone, record: Record
 ) -> Session:
+    response_id = response_of(session, event)
     session = merge_item(
-        session, event.item, record, done=True, response_id=event.response_id or None
+        session, event.item, record, done=True, response_id=response_id
     )
-    return add_output(session, event.response_id, event.item.id, record.epoch)
+    return add_output(session, response_id, event.item.id, record.epoch)
 
 
 def _on_part_added(
@@ -189,7 +348,7 @@ def _merge_part(session: Session, event: Any, record: Record, *, done: bool) -> 
     # The part may already contain text.
     if not any(part.text for part in shown.parts):
         return session
-    return _set_first_text(session, event.response_id, record)
+    return _set_first_text(session, response_of(session, event), record)
 
 
 def _text_delta(type: str) -> Handler:
@@ -203,17 +362,20 @@ def _text_delta(type: str) -> Handler:
         after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
-        response = after.responses.by_id.get(event.response_id)
+        response_id = event.response_id or item.placement.response_id
+        response = after.responses.by_id.get(response_id or "")
         if response is None or response.turn.first_text_at is not None:
             return after
-        return _set_first_text(after, event.response_id, record)
+        return _set_first_text(after, response_id, record)
 
     return _on_text_delta
 
 
-def _set_first_text(session: Session, response_id: str, record: Record) -> Session:
+def _set_first_text(
+    session: Session, response_id: str | None, record: Record
+) -> Session:
     """The session with the time of a response's first text, if it has none yet."""
-    response = session.responses.by_id.get(response_id)
+    response = session.response(response_id)
     if response is None or response.turn.first_text_at is not None:
         return session
     turn = replace(response.turn, first_text_at=record.at)
@@ -230,7 +392,7 @@ def _on_audio_delta(
         return session
     grown = grow_audio(item, event.content_index, record.audio_bytes or 0)
     session = put_item(session, grown)
-    response = session.responses.by_id.get(event.response_id)
+    response = session.response(event.response_id or item.placement.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = replace(response.turn, first_audio_at=record.at)
         session = put_turn(session, response, turn)
@@ -261,9 +423,10 @@ def _close(
 
 
 def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
-    wire = event.response
+    wire = _with_id_of_done(session, event.response)
     known = session.response(wire.id)
-    if not wire.id or (known is not None and known.status in _FINAL):
+    is_late = known is not None and known.status in _FINAL
+    if not wire.id or (is_late and known and known.reason != _SILENT):
         return session
     if known is None or not known.announced:
         # After an early interruption there may be no ``response.created``.
@@ -281,7 +444,9 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
         )
         session = add_output(session, wire.id, item.id, record.epoch)
     session = _finish_items(session, wire.id, record.at)
-    return add_usage(_report_failure(session, wire, record.at), wire.usage)
+    if not is_late:
+        session = _report_failure(session, wire, record.at)
+    return add_usage(session, wire.usage)
 
 
 def _reason(wire: events.RealtimeResponse) -> str | None:
@@ -320,7 +485,7 @@ def _on_audio_done(
 ) -> Session:
     """The service has generated all audio of the response; it may still be playing."""
     session = ensure_output(session, event, record)
-    response = session.responses.by_id.get(event.response_id)
+    response = session.response(response_of(session, event))
     if response is None or record.at is None:
         return session
     # If there are several parts, the last one counts.

@@ -13,16 +13,22 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.events.types import SessionKind
+from duologue.core.events.types import SessionKind, SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Problem, Session
 from duologue.core.wire.json_values import canonical
 
 from .handler import Handler, add_problem, put_activity, put_connection, put_item
+from .input_audio import expire_turns
 from .items import close_transcript
-from .requests import clear_in_flight, requeue_in_flight
-from .responses import abandon_responses
+from .requests import (
+    clear_in_flight,
+    confirm_update,
+    expire_requests,
+    requeue_in_flight,
+)
+from .responses import abandon_responses, end_silent_response
 
 __all__ = ["TABLE", "end_connection", "open_connection"]
 
@@ -51,7 +57,12 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         if conversation.epoch_boundary != conversation.order.last:
             anchored = replace(conversation, epoch_boundary=conversation.order.last)
             session = replace(session, conversation=anchored)
-        connection = replace(connection, epoch=record.epoch, expires_at=None)
+        connection = replace(
+            connection,
+            epoch=record.epoch,
+            expires_at=None,
+            updates_in_flight=(),
+        )
     return _move(session, connection, trigger, None)
 
 
@@ -157,6 +168,8 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     config = event.session
+    if isinstance(event, events.SessionUpdated):
+        session = confirm_update(session)
     session = open_connection(session, config, record)
     # A null configuration confirms nothing.
     if config in _EMPTY:
@@ -190,10 +203,14 @@ def _kind(config: events.AnySessionConfig) -> SessionKind:
 
 
 def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
-    """Record the time; it never decreases."""
+    """Record the time, which never decreases, and end the waits that are due."""
     before = session.activity.last_tick_at
     if record.at is None or (before is not None and record.at <= before):
         return session
+    if session.connection.status is SessionStatus.OPEN:
+        session = expire_requests(session, record.at)
+        session = end_silent_response(session, record.at)
+        session = expire_turns(session, record.at)
     return put_activity(session, replace(session.activity, last_tick_at=record.at))
 
 

@@ -16,6 +16,7 @@ from duologue.core.state.model import Session, Translation
 from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
+from .requests import confirm_update
 from .session import end_connection, open_connection
 
 __all__ = ["TABLE"]
@@ -31,6 +32,8 @@ def _on_session(
     """The configuration; the event also makes this a translation session."""
     if record.epoch < session.connection.epoch:
         return session
+    if isinstance(event, events.TranslationSessionUpdated):
+        session = confirm_update(session)
     session = open_connection(session, event.session, record)
     connection = replace(session.connection, kind=SessionKind.TRANSLATION)
     session = put_connection(session, connection)

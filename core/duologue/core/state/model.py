@@ -67,8 +67,9 @@ class Connection(Struct, frozen=True, gc=False):
     ``epoch`` counts its connections from 0; ``server_id`` is the id that the service
     gave it (``sess_…``); ``expires_at`` is in seconds since the Unix epoch;
     ``requested`` is the requested configuration as canonical JSON; ``confirmed`` is the
-    configuration in force, except for translations: see `Translation`. ``reason`` says
-    why the connection ended.
+    configuration in force, except for translations: see `Translation`.
+    ``updates_in_flight`` are the times at which the unanswered ``session.update`` were
+    sent. ``reason`` says why the connection ended.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -79,6 +80,7 @@ class Connection(Struct, frozen=True, gc=False):
     requested: str | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
+    updates_in_flight: tuple[float, ...] = ()
 
     @property
     def audio_input(self) -> AudioInput:
@@ -307,7 +309,9 @@ class Responses(Struct, frozen=True, gc=False):
 
     ``queued`` is the ``response.create`` that the application requested and that is not
     sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
-    ``response.created`` or an error arrives.
+    ``response.created`` or an error arrives. ``waiting_since`` is the time of that
+    request, or else the time at which the active response was last seen to grow, in
+    seconds since the Unix epoch; ``progress`` is its size at that time.
     """
 
     by_id: Map[str, Response] = Map()
@@ -315,6 +319,8 @@ class Responses(Struct, frozen=True, gc=False):
     active: str | None = None
     queued: str | None = None
     in_flight: str | None = None
+    waiting_since: float | None = None
+    progress: int = 0
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ connection begins while the previous one is still open. A connection that is los
 the next attempt runs does not end the session.
 
 **Response.** It is in progress until its first ``response.done``. A lost connection
-ends the active response.
+ends the active response, and so does a service that falls silent.
 
 **Item.** It is in progress from the first event that names it until the service has
 finished it. An incomplete item stays incomplete, also if a later copy is complete. MCP
@@ -51,6 +51,7 @@ __all__ = [
     "RESPONSE_DONE",
     "SESSION_CLOSED",
     "SESSION_CREATED",
+    "SILENT",
     "next_status",
 ]
 
@@ -110,8 +111,9 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_RECONNECTING, SESSION_CLOSED): _CLOSED,
 }
 
-#: The trigger of responses.
+#: The triggers of responses.
 RESPONSE_DONE = RealtimeEventType.RESPONSE_DONE.value
+SILENT = f"{LocalEventType.TICK.value} silent"
 
 #: By the status in ``response.done``.
 RESPONSE: Mapping[tuple[str, str], str] = {
@@ -120,6 +122,7 @@ RESPONSE: Mapping[tuple[str, str], str] = {
     ("in_progress", f"{RESPONSE_DONE} failed"): "failed",
     ("in_progress", f"{RESPONSE_DONE} incomplete"): "incomplete",
     ("in_progress", DISCONNECTED): "incomplete",
+    ("in_progress", SILENT): "incomplete",
 }
 
 #: Triggers of items.
