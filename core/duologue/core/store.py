@@ -336,7 +336,7 @@ class Cursor:
         self._unsubscribe = store.subscribe(self._push, session=session, slice=slice)
 
     def pull(self) -> Change | Resync | None:
-        """The next change, or a `Resync`; None if there is none."""
+        """The next change, or a `Resync`; None if no change is waiting."""
         if self._missed:
             missed, self._missed = self._missed, 0
             return Resync(missed, self._store.state)

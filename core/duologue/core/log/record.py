@@ -28,12 +28,12 @@ Direction = Literal["in", "out", "local"]
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One event of one session, with its place in the order.
 
-    ``seq`` is the sequence number in the log, from 1. ``at`` is the time in seconds
+    ``seq`` is the sequence number in the session, from 1. ``at`` is the time in seconds
     since the Unix epoch; it never decreases in a session, and is None if an old log has
-    no times. ``epoch`` is the number of the connection, from 0. ``src`` is the source
-    of the record, None for the session's own channel. ``frame`` is the original bytes
-    of the event. ``audio_bytes`` is the size in bytes of its decoded audio, even if the
-    log omits the audio.
+    no times. ``epoch`` is the number of the connection, from 0. ``src`` is the channel,
+    None for the session's own connection. ``frame`` is the original bytes of the event.
+    ``audio_bytes`` is the size in bytes of its decoded audio, even if the log omits the
+    audio.
     """
 
     seq: int

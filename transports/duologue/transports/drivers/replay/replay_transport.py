@@ -132,7 +132,7 @@ class Replay:
         return min(epochs, default=None)
 
     def again(self) -> Replay | None:
-        """The replay of the session's next connection; None if there was none."""
+        """The replay of the session's next connection; None after the last one."""
         if (next_epoch := self._next_epoch) is None:
             return None
         return Replay(
@@ -194,7 +194,7 @@ class Replay:
         if self._state != "open":
             raise NotConnected(f"the replay is {self._state}")
         if self._is_lost_here():
-            raise NotConnected("the connection was lost here")
+            raise NotConnected("the recorded connection was lost before this event")
         try:
             self._comparison.take(frame)
         except ReplayDrift as drift:
@@ -202,7 +202,7 @@ class Replay:
         finally:
             await self._wake()
         if self._is_lost_here() and ends_with_a_send(self._records):
-            raise NotConnected("the connection was lost with this")
+            raise NotConnected("the recorded connection was lost after this event")
 
     def _is_lost_here(self) -> bool:
         """Whether all events of this connection were sent, and another one follows."""

@@ -243,8 +243,8 @@ class WebSocketTransport:
     async def send(self, frame: str) -> None:
         """Send one event; wait while more than `SEND_LIMIT` bytes are buffered.
 
-        Raises `NotConnected` before `connect` and after the end, ValueError for a
-        lone surrogate.
+        Raises `NotConnected` unless the connection is open, ValueError for a lone
+        surrogate.
         """
         if self._socket is None or self._closed:
             raise NotConnected("this transport is not connected")
