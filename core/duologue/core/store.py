@@ -144,7 +144,8 @@ class Store:
         ``at`` is seconds since the Unix epoch. It must not decrease within a session,
         otherwise latencies are wrong. A frame takes effect only in its own direction:
         local facts (``duologue.…``) with ``dir="local"``, client events with
-        ``dir="out"``, all others with ``dir="in"``. Otherwise it is only counted.
+        ``dir="out"``, service events with ``dir="in"``. In another direction it changes
+        only the counters in ``dedup``.
 
         If a middleware passes on a different record, `feed` returns that record, which
         is the one to log. If a middleware drops the record, ``state`` stays the same

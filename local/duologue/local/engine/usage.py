@@ -1,8 +1,8 @@
 """Token counts by a simple rule, because no real model counts them.
 
 A token is four characters of text, 100 ms of the user's audio or 50 ms of the
-assistant's. The input of a response is the instructions and the whole conversation; the
-part that the previous response already had counts as cached.
+assistant's. The input of a response is the instructions and the whole conversation. The
+tokens that the previous response already had are cached tokens.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class LiveSession:
     def on(self, name: str, callback: Callable[..., Any]) -> Callable[[], None]:
         """Call ``callback`` for every notice of this name.
 
-        The names are those of `duologue.core.views.notices.NAMES`. Returns a function
-        that unsubscribes. Raises ValueError for an unknown name and TypeError for a
+        `duologue.core.views.notices.NAMES` lists the names. Returns a function that
+        unsubscribes. Raises ValueError for an unknown name and TypeError for a
         coroutine function.
         """
         return self._records.emitter.on(name, callback)
