@@ -10,7 +10,7 @@ import msgspec
 from ..interfaces import Tool
 from .number_words import numbers_in
 
-__all__ = ["arguments_for", "tool_named_in"]
+__all__ = ["arguments_for", "tool_named", "tool_named_in"]
 
 #: Words in the names of tools that say nothing about their subject.
 _STOP_WORDS = {
@@ -23,6 +23,11 @@ _PREPOSITION = r"\b(?:in|for|at|of|to|about|called|named)\b"
 _OBJECT = re.compile(
     rf"{_PREPOSITION}\s+([\w' -]+?)(?=\s+{_PREPOSITION}|\s*[.?!,]*$)", re.IGNORECASE
 )
+
+
+def tool_named(name: str, tools: tuple[Tool, ...]) -> Tool | None:
+    """The tool of this name."""
+    return next((tool for tool in tools if tool.name == name), None)
 
 
 def tool_named_in(text: str, tools: tuple[Tool, ...]) -> Tool | None:
@@ -39,8 +44,7 @@ def arguments_for(tool: Tool, text: str) -> str:
     """Arguments as JSON, of the types in the tool's schema, taken from the text."""
     schema = msgspec.json.decode(tool.parameters)
     fields = schema.get("properties") if isinstance(schema, dict) else None
-    if not isinstance(fields, dict):
-        return "{}"
+    fields = fields if isinstance(fields, dict) else {}
     numbers = numbers_in(text)
     given = {name: _value(field, text, numbers) for name, field in fields.items()}
     return msgspec.json.encode(given).decode()
