@@ -5,7 +5,7 @@ package. pocketsphinx holds the GIL while it decodes, up to 0.4 s at the end of 
 utterance: in the service's process it would interrupt the audio of all sessions.
 
 A message has a length (4 bytes, little-endian) and a list in MessagePack. ``id`` is
-the number of an utterance, ``guess`` an interim text.
+the number of an utterance, ``guess`` an interim transcript.
 
 - In: ``["open", id]``, ``["feed", id, PCM16 at 16 kHz]``, ``["finish", id]``,
   ``["drop", id]``.

@@ -1,4 +1,4 @@
-"""A recorded session: readable records, configuration, channel, and own events."""
+"""A recorded session: its records, configuration, channel and transport events."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def replay(
     recorded ones: ``strict`` compares events with normalised ids, ``order`` their
     types, ``ignore`` nothing. ``until`` is the ``seq`` of the last replayed record.
     ``session`` selects a session of the log (default: that of the first record), and
-    ``epoch`` selects one of its connections. ``patience`` is the number of seconds to
+    ``epoch`` the first connection to replay. ``patience`` is the number of seconds to
     wait for an event that the client must send (None: no limit).
 
     A log with an unreadable line is replayed up to that line; then the session ends
@@ -205,7 +205,7 @@ class Replay:
             raise NotConnected("the recorded connection was lost after this event")
 
     def _is_lost_here(self) -> bool:
-        """Whether all events of this connection were sent, and another one follows."""
+        """Whether all events of this connection were sent, and another follows it."""
         is_complete = self._comparison.next is None and self._sends != "ignore"
         return is_complete and self._next_epoch is not None
 

@@ -148,7 +148,7 @@ class WebSocketTransport:
 
         The URL names the model. A sideband sends no configuration, because the call has
         one; it retries while the service does not know the call yet. ``target.timeout``
-        (seconds) limits the opening, and again the configuration. Raises a
+        (seconds) is the limit for the opening, and then for the configuration. Raises a
         `ConnectError`.
         """
         if self._closed or self._opening is not None:
