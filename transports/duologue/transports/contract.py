@@ -106,10 +106,7 @@ class Transport(Protocol):
         """
 
     async def send(self, frame: str) -> None:
-        """Send one event as JSON text.
-
-        Raises `NotConnected` before `connect` and after the connection has ended.
-        """
+        """Send one event as JSON text. Raises `NotConnected` unless connected."""
 
     def frames(self) -> AsyncIterator[str | bytes]:
         """Received frames, in order. Ends when the connection is closed.

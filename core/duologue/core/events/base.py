@@ -42,17 +42,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class ClientEvent(Event, frozen=True, kw_only=True, tag_field="type"):
-    """An event that a client sends.
-
-    If it causes an error, the service's ``error`` event repeats the ``event_id`` (at
-    most 512 characters).
-    """
+    """Sent by a client; an ``error`` repeats its ``event_id`` (up to 512 characters)."""
 
     event_id: str | None = None
 
 
 class ServerEvent(Event, frozen=True, kw_only=True, tag_field="type"):
-    """An event that a service sends. All but DTMF events have an ``event_id``."""
+    """Sent by a service. All but DTMF events have an ``event_id``."""
 
     event_id: str | None = None
 

@@ -67,11 +67,7 @@ class Transcript(_LazyText):
 
 @attrs.frozen
 class TranslatedText:
-    """The source text and the translated text.
-
-    ``input_ms`` and ``output_ms`` are the positions in the audio, in ms, up to which
-    these texts go.
-    """
+    """The source and the translated text, and the audio position each has reached (ms)."""
 
     input: str
     output: str
