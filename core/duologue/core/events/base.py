@@ -42,7 +42,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class ClientEvent(Event, frozen=True, kw_only=True, tag_field="type"):
-    """Sent by a client; an ``error`` repeats its ``event_id`` (up to 512 characters)."""
+    """Sent by a client; an ``error`` repeats its ``event_id`` (at most 512 chars)."""
 
     event_id: str | None = None
 

@@ -67,7 +67,7 @@ class Transcript(_LazyText):
 
 @attrs.frozen
 class TranslatedText:
-    """The source and the translated text, and the audio position each has reached (ms)."""
+    """The source and the translated text, and the audio position of each, in ms."""
 
     input: str
     output: str
