@@ -89,12 +89,12 @@ def test_the_seed(tmp_path: Path) -> None:
         ("seed: x\nfaults: [{}]", "line 1: seed: Expected `int`, got `str`"),
         ("faults: {}", "line 1: faults: Expected `array`, got `object`"),
         ("faults:\n- evnt: x", "line 2: evnt: there is no such key"),
-        ("faults:\n- event: '*'", "line 2: faults: a fault has one of drop, delay"),
+        ("faults:\n- event: '*'", "line 2: faults: a fault needs one of drop, delay"),
         (
             "faults:\n- event: '*'\n  drop: true\n  late: 1",
-            "line 4: late: a fault has one effect, here drop",
+            "line 4: late: a fault has one effect; drop is given too",
         ),
-        ("faults:\n- drop: true", "line 2: drop: event is required"),
+        ("faults:\n- drop: true", "line 2: drop: needs event"),
         (
             "faults:\n- {event: '*', drop: 3}",
             "line 2: drop: Expected `bool`, got `int`",
@@ -102,28 +102,28 @@ def test_the_seed(tmp_path: Path) -> None:
         ("faults:\n- {event: '*', drop: no}", "line 2: drop: expected true"),
         (
             "faults:\n- {at: 1, drop: true}",
-            "line 2: at: not allowed with drop, which needs event",
+            "line 2: at: cannot be used with drop; use event",
         ),
-        ("faults:\n- cut: true", "line 2: cut: either event or at is required"),
+        ("faults:\n- cut: true", "line 2: cut: needs event or at, and not both"),
         (
             "faults:\n- {at: 1, event: '*', cut: true}",
-            "line 2: cut: either event or at is required",
+            "line 2: cut: needs event or at, and not both",
         ),
         (
             "faults:\n- at: 1\n  nth: 1\n  cut: true",
-            "line 3: nth: not allowed with at",
+            "line 3: nth: cannot be used with at",
         ),
         (
             "faults:\n- at: 1\n  cut: true\n  chance: 0.5",
-            "line 4: chance: not allowed with at",
+            "line 4: chance: cannot be used with at",
         ),
         (
             "faults:\n- model: x\n  drop: true",
-            "line 3: drop: event is required",
+            "line 3: drop: needs event",
         ),
         (
             "faults:\n- model: x\n  cut: true",
-            "line 3: cut: either event or at is required",
+            "line 3: cut: needs event or at, and not both",
         ),
         (
             "faults:\n- {at: 1, cut: 1005}",
@@ -144,7 +144,7 @@ def test_the_seed(tmp_path: Path) -> None:
         ),
         (
             "faults:\n- {event: '*', delay: [2, 1]}",
-            "line 2: delay: expected seconds, or",
+            "line 2: delay: expected seconds or",
         ),
         (
             "faults:\n- {event: '*', delay: x}",
@@ -164,7 +164,7 @@ def test_the_seed(tmp_path: Path) -> None:
         ),
         (
             "faults:\n- {event: response.done, fail: x}",
-            "line 2: event: fail applies only to conversation.item.input_audio_transcr",
+            "line 2: event: fail works only with conversation.item.input_audio_transcr",
         ),
         (
             "faults:\n- fail: {code: x}",

@@ -34,7 +34,7 @@ from .injector import (
 
 __all__ = ["FaultsError", "load_faults"]
 
-#: Close codes that a service may send (RFC 6455, section 7.4), and 1006 for none.
+#: Valid close codes (RFC 6455, section 7.4), and 1006: no close frame.
 _CODES = {*range(1000, 1004), *range(1006, 1015), *range(3000, 5000)}
 _TYPES = [str(event.__struct_config__.tag) for event in ServerEvent.__subclasses__()]
 
@@ -116,9 +116,9 @@ def _fault(file: YamlFile, found: Map, fault: _Fault) -> Fault:
 
     deed, *others = [key for key in found if key in _DEEDS] or [""]
     if not deed:
-        refuse("faults", f"a fault has one of {', '.join(_DEEDS)}")
+        refuse("faults", f"a fault needs one of {', '.join(_DEEDS)}")
     if others:
-        refuse(others[0], f"a fault has one effect, here {deed}")
+        refuse(others[0], f"a fault has one effect; {deed} is given too")
     try:
         does = _deed(deed, getattr(fault, deed))
     except ValueError as error:
@@ -130,17 +130,17 @@ def _fault(file: YamlFile, found: Map, fault: _Fault) -> Fault:
     if isinstance(does, Fail):
         events = events or (TRANSCRIBED,)
         if events != (TRANSCRIBED,):
-            refuse("event", f"fail applies only to {TRANSCRIBED}")
+            refuse("event", f"fail works only with {TRANSCRIBED}")
     if isinstance(does, TimedDeed):
         if bool(events) is (fault.at is not None):
-            refuse(deed, "either event or at is required")
+            refuse(deed, "needs event or at, and not both")
     elif fault.at is not None:
-        refuse("at", f"not allowed with {deed}, which needs event")
+        refuse("at", f"cannot be used with {deed}; use event")
     elif not events:
-        refuse(deed, "event is required")
+        refuse(deed, "needs event")
     for key in ("nth", "chance"):
         if fault.at is not None and key in found:
-            refuse(key, "not allowed with at")
+            refuse(key, "cannot be used with at")
     return Fault(
         does=does,
         events=events,
@@ -164,7 +164,7 @@ def _deed(key: str, value: Any) -> Deed | TimedDeed:
     elif key in ("delay", "late"):
         values = value if isinstance(value, list) else [value, value]
         if values[0] > values[1]:
-            raise ValueError("expected seconds, or [least, most] seconds")
+            raise ValueError("expected seconds or a list of two, [least, most]")
     elif isinstance(value, bool):
         if not value:
             raise ValueError("expected true")

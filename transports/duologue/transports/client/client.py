@@ -179,7 +179,7 @@ def default_config(config: SessionConfig | None = None) -> SessionConfig:
     """A configuration with a model.
 
     The model comes from ``config``, else from the environment variable
-    ``DUOLOGUE_MODEL``, else from the model table.
+    ``DUOLOGUE_MODEL``, else from `duologue.core.models.REALTIME`.
     """
     config = config or SessionConfig()
     if config.model is not None:

@@ -74,8 +74,9 @@ class LiveSession:
     async def send_text(self, text: str) -> None:
         """Send a text message of the user and request a response.
 
-        The response is requested when the service is free. Raises `NotConnected` after
-        close, TypeError if ``text`` is not a str, ValueError for a lone surrogate.
+        The request waits while a response is in progress or the user speaks. Raises
+        `NotConnected` after close, TypeError if ``text`` is not a str, ValueError for a
+        lone surrogate.
         """
         if not isinstance(text, str):
             raise TypeError(f"text is a str, not {type(text).__name__}")
