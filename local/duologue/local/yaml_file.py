@@ -19,6 +19,8 @@ from duologue.transports.errors import DuologueError
 __all__ = ["Map", "Text", "YamlError", "YamlFile", "listed", "texts_in"]
 
 _T = TypeVar("_T")
+#: A message of msgspec, and the path in it.
+_PLACE = re.compile(r"(.*?)(?: - at `\$([^`]*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 
 
@@ -82,7 +84,7 @@ class YamlFile:
         try:
             return msgspec.convert(found, kind)
         except msgspec.ValidationError as error:
-            why, _, path = str(error).partition(" - at `$")
+            why, path = _PLACE.findall(str(error))[0]
             value: Any = found
             line, key = found.line, self.key
             for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):

@@ -193,6 +193,7 @@ async def test_without_a_rule_the_reply_says_that_it_is_scripted(
         ("rules:\n- do:\n  - say: x\n  - say: '{0}'", "line 4: say: there is no value"),
         ("rules:\n- result: (?P<x>a)\n  say: '{x}'", "line 3: say: there is no value"),
         ("rules:\n- hear: a{99999999999}\n  say: x", "line 2: hear: not a regular"),
+        ("rules:\n- 'a - at `$.b': x", "line 2: a - at `$.b: there is no such key"),
         ("rules:\n\t- say: x", "line 2: "),
         ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
         ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),

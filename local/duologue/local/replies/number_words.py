@@ -89,10 +89,11 @@ def sum_of(text: str) -> str:
         raise NoNumber(text)
     a, b = _value(found[1]), _value(found[3])
     operator = _OPERATORS[found[2].lower()]
-    if operator == "divided by":
-        quotient, rest = divmod(a, b) if b else (None, 0)
-        result = "not defined" if quotient is None else in_words(quotient)
-        result += f", and {in_words(rest)} is left" if rest else ""
-    else:
+    if operator != "divided by":
         result = in_words({"plus": a + b, "minus": a - b, "times": a * b}[operator])
+    elif b == 0:
+        result = "not defined"
+    else:
+        rest = f", and {in_words(a % b)} is left" if a % b else ""
+        result = f"{in_words(a // b)}{rest}"
     return f"{in_words(a)} {operator} {in_words(b)} is {result}.".capitalize()

@@ -12,7 +12,6 @@ import msgspec
 from ..interfaces import (
     Call,
     Called,
-    Line,
     Prompt,
     ReplyModelError,
     ReplyPart,
@@ -162,17 +161,18 @@ def _match(
 def _result(prompt: Prompt) -> dict[str, str] | None:
     """The outputs since the last message, and the function that gave the last one."""
     outputs: list[Returned] = []
+    names: dict[str, str] = {}
     for entry in prompt.lines:
-        if isinstance(entry, Returned):
+        if isinstance(entry, Called):
+            names[entry.call_id] = entry.name
+        elif isinstance(entry, Returned):
             outputs.append(entry)
-        elif isinstance(entry, Line) and entry.role != "system":
+        elif entry.role != "system":
             outputs.clear()
     if not outputs:
         return None
-    calls = (entry for entry in prompt.lines if isinstance(entry, Called))
-    names = (call.name for call in calls if call.call_id == outputs[-1].call_id)
     output = " and ".join(each.output for each in outputs)
-    return {"tool": next(names, "function"), "output": output}
+    return {"tool": names.get(outputs[-1].call_id, "function"), "output": output}
 
 
 def _search(pattern: str, text: str) -> re.Match[str] | None:

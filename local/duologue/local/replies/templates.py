@@ -71,18 +71,14 @@ def needs_number(template: str, known: Collection[str]) -> bool:
     """
     if re.search("[{}]", _FIELD.sub("", template)):
         raise ValueError("a brace stands alone here; {{ and }} are braces")
-    needed = False
-    for found in _FIELD.finditer(template):
-        if found[1] is None:
-            continue
-        name, *filters = found[1].split("|")
-        if name not in known:
-            raise ValueError(f"there is no value {{{name}}}")
-        for each in filters:
-            if each not in _FILTERS:
-                raise ValueError(f"there is no filter |{each}")
-            needed |= each in _NUMBER_FILTERS
-    return needed
+    found = (each[1] for each in _FIELD.finditer(template))
+    fields = [each.split("|") for each in found if each is not None]
+    used = [each for _, *filters in fields for each in filters]
+    if unknown := [name for name, *_ in fields if name not in known]:
+        raise ValueError(f"there is no value {{{unknown[0]}}}")
+    if unknown := [each for each in used if each not in _FILTERS]:
+        raise ValueError(f"there is no filter |{unknown[0]}")
+    return not _NUMBER_FILTERS.isdisjoint(used)
 
 
 def fill(template: Any, values: Mapping[str, str]) -> Any:

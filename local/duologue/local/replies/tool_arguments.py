@@ -34,8 +34,7 @@ def tool_named_in(text: str, tools: tuple[Tool, ...]) -> Tool | None:
     """The first tool that has a word of its name in the text."""
     said = {word for word in re.findall(r"\w+", text.lower()) if len(word) > 2}
     for tool in tools:
-        name = {word.lower() for word in _WORD.findall(tool.name)}
-        if said & name - _STOP_WORDS:
+        if said & {word.lower() for word in _WORD.findall(tool.name)} - _STOP_WORDS:
             return tool
     return None
 
