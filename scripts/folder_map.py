@@ -18,8 +18,8 @@ def with_map(page: str, top: Path) -> str:
     """The page with its last section, the map, as the folders are now."""
     return page.partition(TITLE)[0] + join(
         TITLE,
-        "Made by `make docs` from the folders and the first lines of their docstrings. "
-        "Tests have the same paths below `tests/`.",
+        "`make docs` generates these tables. Each subject is the first line of the "
+        "folder's docstring. Tests have the same paths below `tests/`.",
         *(_root(top / root / "duologue" / root, root) for root in ROOTS),
     )
 

@@ -368,7 +368,7 @@ async def test_a_flipped_byte_changes_no_word(recorded: Path) -> None:
         (lambda line: line[:-30] + b"\n", "cut off"),
         (lambda line: line.replace(b'"seq"', b'"sEq"'), "changed since"),
         (lambda line: b'{"v":99,"seq":1}\n', "version 99"),
-        (lambda line: bytes(80) + b"\n", "zero bytes"),
+        (lambda line: bytes(80) + b"\n", "NUL bytes"),
     ],
     ids=["torn", "flipped", "future", "zeros"],
 )

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import gc
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,7 +25,7 @@ from duologue.core import (
 )
 from duologue.local import LocalService, Options, Parts
 from duologue.local.faults.injector import NO_FAULTS, Cut, Fault, Faults
-from duologue.local.replies.scripted_replies import Rule, ScriptedReplies
+from duologue.local.replies.scripted_replies import Rule, ScriptedReplies, Step
 from duologue.transports import (
     Client,
     Credentials,
@@ -56,7 +55,7 @@ ROOM = 8.0
 
 
 def long_winded() -> Parts:
-    rule = Rule(hear=(re.compile("."),), steps=[("say", [REPLY])])
+    rule = Rule(hear=".", do=[Step(say=REPLY)])
     return Parts(mind=ScriptedReplies([rule]))
 
 

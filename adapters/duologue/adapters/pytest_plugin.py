@@ -8,9 +8,9 @@
             await app(client, duologue.transport())
 
 A replay runs without delays and compares the events that the app sends; the first
-difference fails the test. ``pytest --duologue-record`` records again from a live
-service. pytest loads this module by its entry point. It is the only module of the
-project that imports pytest.
+difference fails the test. ``pytest --duologue-record`` runs the tests with a service
+and replaces their recordings. pytest loads this module by its entry point. No other
+module of the package imports pytest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ PATIENCE = 5.0
 _STAGE = pytest.StashKey["Stage"]()
 _SERVICE = pytest.StashKey["_Service"]()
 
-#: pytest rewrites it unless it is imported, so that failed assertions show values.
+#: pytest rewrites the assertions of this module to show values when they fail. It can
+#: only do this before the first import.
 _SUITE = "duologue.transports.testing.contract_tests"
 if _SUITE not in sys.modules:
     pytest.register_assert_rewrite(_SUITE)
@@ -48,12 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--duologue-record",
         action="store_true",
-        help="record again, from a live service",
+        help="run the tests with a service and replace their recordings",
     )
     group.addoption(
         "--duologue-base-url",
         metavar="URL",
-        help="base URL of that service, up to /v1 (default: a local one, scripted)",
+        help="base URL of that service, ending in /v1 (default: start the local "
+        "service, whose replies are scripted)",
     )
 
 
@@ -76,7 +78,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail with the drift if there is one: it is the cause of later errors."""
+    """Fail with the first difference from the recording, if there is one.
+
+    The difference is the cause of any later error.
+    """
     try:
         result = yield
     except (Exception, pytest.fail.Exception) as error:
@@ -120,10 +125,11 @@ def duologue(
 
 
 class Stage:
-    """The fixture `duologue`: transports and a client for one test.
+    """The value of the fixture `duologue`: makes transports and a client for one test.
 
-    ``path`` is the log of the first session; ``recording`` is whether the test records.
-    The marker's options are ``sends`` as in `replay` and ``patience`` in seconds.
+    ``path`` is the log of the first session. ``recording`` is true with
+    ``--duologue-record``. ``sends`` and ``patience`` (in seconds) come from the marker;
+    they are the arguments of `replay`.
     """
 
     def __init__(
@@ -156,7 +162,7 @@ class Stage:
         return self._recorder(path) if self.recording else self._replayed(path)
 
     def client(self, **options: Any) -> Client:
-        """Return a client for these transports; the options are those of `Client`."""
+        """Return a client for these transports; it takes the options of `Client`."""
         from duologue.transports import Client, Credentials
 
         if not self.recording:
@@ -169,7 +175,10 @@ class Stage:
         return Client(**options)
 
     def drift(self, *, ended: bool = False) -> str | None:
-        """Return the first difference; with ``ended`` also count unsent events."""
+        """Return the first difference from the recording, None if there is none.
+
+        With ``ended``, a recorded event that the app has not sent is a difference too.
+        """
         from duologue.transports import ReplayDrift
 
         for path, replay in self._replays:
@@ -180,18 +189,18 @@ class Stage:
                 except ReplayDrift as error:
                     found = error
             if found is not None:
-                return f"{path.name}: {found}; --duologue-record records it again"
+                return f"{path.name}: {found}; --duologue-record replaces the recording"
         return None
 
     def keep(self) -> None:
-        """Replace the recordings by the new ones, after the test has passed."""
+        """Replace the recordings with the new ones, after the test has passed."""
         while self._made:
             new, path = self._made.pop()
             if new.exists():
                 new.replace(path)
 
     def discard(self) -> None:
-        """Remove new recordings of a failed test."""
+        """Remove the new recordings of a failed test."""
         while self._made:
             self._made.pop()[0].unlink(missing_ok=True)
 
@@ -224,7 +233,10 @@ class Stage:
 
 
 class _Service:
-    """The local service in its own thread, so that any event loop can use it."""
+    """The local service, in a thread with its own event loop.
+
+    It serves all tests, and each test may have another event loop.
+    """
 
     def __init__(self) -> None:
         self.base_url = ""
@@ -237,7 +249,9 @@ class _Service:
         self._ready.wait()
         if self._failure is not None:
             self._thread.join()
-            pytest.fail(f"the local service: {self._failure}", pytrace=False)
+            pytest.fail(
+                f"the local service did not start: {self._failure}", pytrace=False
+            )
 
     def close(self) -> None:
         """Stop the service. Idempotent."""

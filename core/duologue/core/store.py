@@ -1,7 +1,7 @@
 """The store: holds the state and folds records into it. No event loop, no thread.
 
-A subscriber is called at once and must be fast, because it delays the next record. A
-slow consumer reads from a `Cursor` instead.
+`Store.dispatch` calls the subscribers before it returns, so a subscriber must be fast.
+A slow consumer reads from a `Cursor` instead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Dispatch = Callable[[Record], State]
 #: wraps it. The wrapper may drop a record or pass on a different one.
 Middleware = Callable[["Store", Dispatch], Dispatch]
 
-#: The names of the nodes of a session. A subscription can be limited to one of them.
+#: The fields of a `Session` except ``id``. A subscription can be limited to one.
 SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
 #: The slices of version 0.1 with their new names.
 _RENAMED = {"ledger": "'usage' and 'problems'", "tally": "'dedup'"}
@@ -70,9 +70,9 @@ class Resync(NamedTuple):
 class Store:
     """Holds the state, folds records into it and notifies subscribers.
 
-    A subscriber is called with the state before, the record and the state after.
-    Subscribers to all sessions are called first, then subscribers to the record's
-    session; those to the same slice are called in the order of subscription.
+    Subscribers to all sessions are called first, then those to the record's session. In
+    both groups, subscribers without a slice come first. Subscribers to the same slice
+    are called in the order of subscription.
 
     If a subscriber raises an `Exception`, it is added to `failures` and the others are
     still called. A `BaseException` (an interrupt, a cancellation) is raised from
@@ -91,15 +91,15 @@ class Store:
         for wrap in middleware:
             require_function(wrap, "Store: each middleware")
         self._state = State() if state is None else state
-        require(self._state, State, "Store: the state", "; `load` makes one of bytes")
+        require(self._state, State, "Store: the state", "; `load` reads a dump")
         self._seq: dict[str, int] = {
             session.id: session.dedup.events
             for session in self._state.sessions.values()
         }
-        #: By session and slice, None for all; in the order of subscription.
+        #: By scope; those of one scope in the order of subscription.
         self._subscribers: dict[_Scope, dict[_Subscription, None]] = {}
         #: A cache of `_subscribers_of`, cleared when a subscriber is added or removed.
-        self._due: dict[str, _Due] = {}
+        self._by_session: dict[str, _BySlice] = {}
         self._pending: deque[tuple[State, Record, State]] = deque()
         self._is_notifying = False
         self._folded: Record | None = None
@@ -108,10 +108,9 @@ class Store:
         self._dispatch: Dispatch = self._apply
         for wrap in reversed(middleware):
             self._dispatch = wrap(self, self._dispatch)
-        # `feed` makes the record itself, so it skips the check of `dispatch`, unless a
-        # subclass overrides that method.
-        is_own = type(self).dispatch is not Store.dispatch
-        self._dispatch_fed: Dispatch = self.dispatch if is_own else self._dispatch
+        # `feed` skips the check in `dispatch`, unless a subclass overrides it.
+        overrides = type(self).dispatch is not Store.dispatch
+        self._dispatch_fed: Dispatch = self.dispatch if overrides else self._dispatch
 
     @property
     def state(self) -> State:
@@ -141,15 +140,15 @@ class Store:
         """Make the next record of a session from a frame, fold it, and return it.
 
         A mapping is the event's JSON values; an `Event` is encoded as on the wire.
-        ``at`` is seconds since the Unix epoch. It must not decrease within a session,
-        otherwise latencies are wrong. A frame takes effect only in its own direction:
-        local facts (``duologue.…``) with ``dir="local"``, client events with
-        ``dir="out"``, all others with ``dir="in"``. Otherwise it is only counted.
+        ``at``, ``epoch`` and ``src`` are those of the `Record`; latencies are wrong if
+        ``at`` decreases. A frame takes effect only in its own direction: local facts
+        (``duologue.…``) with ``dir="local"``, client events with ``dir="out"``, service
+        events with ``dir="in"``. Otherwise only the counters in ``dedup`` change.
 
         If a middleware passes on a different record, `feed` returns that record, which
         is the one to log. If a middleware drops the record, ``state`` stays the same
         object. Raises TypeError for a frame or an argument of another type, ValueError
-        for a frame that cannot be JSON and for an argument that a log cannot hold.
+        for a frame that JSON cannot represent and for an argument outside its range.
         """
         data = frame if isinstance(frame, bytes) else as_bytes(frame)
         if (
@@ -183,7 +182,7 @@ class Store:
         """Call ``callback`` after every record, of one session or of all.
 
         With a ``slice`` (one of `SLICES`), it is called only after records that changed
-        this node of their session; a new or removed session changes all its nodes.
+        this slice of their session; a new or removed session changes all its slices.
         Returns the function that unsubscribes. Raises ValueError for an unknown slice,
         TypeError if ``callback`` cannot be called or is a coroutine function.
         """
@@ -192,19 +191,19 @@ class Store:
         if slice is not None and slice not in SLICES:
             if slice in _RENAMED:
                 raise ValueError(f"slice {slice!r} is now {_RENAMED[slice]}")
-            raise ValueError(f"no slice is called {slice!r}; there are {SLICES}")
+            raise ValueError(f"no slice is called {slice!r}; the slices are {SLICES}")
         scope = session, slice
         subscription = _Subscription(callback)
         members = self._subscribers.setdefault(scope, {})
         members[subscription] = None
-        self._due.clear()
+        self._by_session.clear()
 
         def unsubscribe() -> None:
             subscription.call = _ended
             members.pop(subscription, None)
             if not members and self._subscribers.get(scope) is members:
                 del self._subscribers[scope]
-            self._due.clear()
+            self._by_session.clear()
 
         return unsubscribe
 
@@ -222,7 +221,7 @@ class Store:
         before = self._state
         after = self._state = reduce(before, record)
         if record is not self._folded:
-            # The record is not from `feed`, or a middleware has replaced it.
+            # Not numbered by `feed`, which must continue after the highest number.
             seq = self._seq.get(record.session, 0)
             self._seq[record.session] = max(record.seq, seq)
         if record.event.__class__ is Forgotten:
@@ -254,18 +253,18 @@ class Store:
     def _clean_up(self, session_id: str) -> None:
         if session_id not in self._state.sessions:
             self._seq.pop(session_id, None)
-            self._due.pop(session_id, None)
+            self._by_session.pop(session_id, None)
 
     def _notify(self, before: State, record: Record, after: State) -> None:
         """Call all subscribers; then raise the first `BaseException`, if any."""
         raised: BaseException | None = None
         session_id = record.session
-        due = self._due.get(session_id)
-        if due is None:
-            due = self._subscribers_of(session_id)
+        by_slice = self._by_session.get(session_id)
+        if by_slice is None:
+            by_slice = self._subscribers_of(session_id)
             if session_id in self._state.sessions:
-                self._due[session_id] = due
-        for slice, members in due:
+                self._by_session[session_id] = by_slice
+        for slice, members in by_slice:
             if slice is not None:
                 old = getattr(before.sessions.get(session_id), slice, None)
                 if old is getattr(after.sessions.get(session_id), slice, None):
@@ -280,7 +279,7 @@ class Store:
         if raised is not None:
             raise raised
 
-    def _subscribers_of(self, session_id: str) -> _Due:
+    def _subscribers_of(self, session_id: str) -> _BySlice:
         return tuple(
             (slice, tuple(members))
             for session in (None, session_id)
@@ -302,10 +301,10 @@ def _ended(before: State, record: Record, after: State) -> None:
     """The callback of an ended subscription: does nothing."""
 
 
-#: A session and a slice, None for all.
+#: The id of a session and the name of a slice; None means all.
 _Scope = tuple[str | None, str | None]
-#: Subscriptions by slice.
-_Due = tuple[tuple[str | None, tuple[_Subscription, ...]], ...]
+#: The subscriptions that concern one session, by slice.
+_BySlice = tuple[tuple[str | None, tuple[_Subscription, ...]], ...]
 
 
 class Cursor:
@@ -314,7 +313,7 @@ class Cursor:
     ::
 
         with store.cursor(slice="items", limit=100) as cursor:
-            for change in cursor:       # the changes so far; repeat for later ones
+            for change in cursor:       # later, iterate again for newer changes
                 ...
 
     If more than ``limit`` changes are waiting, all are dropped, and the next `pull`
@@ -336,7 +335,7 @@ class Cursor:
         self._unsubscribe = store.subscribe(self._push, session=session, slice=slice)
 
     def pull(self) -> Change | Resync | None:
-        """The next change, or a `Resync`; None if there is none."""
+        """The next change, or a `Resync`; None if no change is waiting."""
         if self._missed:
             missed, self._missed = self._missed, 0
             return Resync(missed, self._store.state)

@@ -5,153 +5,142 @@ An error message is a single line with the file name, the line number and the ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import attrs
+import msgspec
 import yaml
 
 from duologue.transports.errors import DuologueError
 
-__all__ = ["List", "Mapping", "Node", "Reader", "Scalar", "YamlError", "load", "parse"]
+__all__ = ["Map", "Text", "YamlError", "YamlFile", "listed", "texts_in"]
 
-Node = yaml.Node
-Mapping = yaml.MappingNode
-List = yaml.SequenceNode
-Scalar = yaml.ScalarNode
-
-_LONGEST_WAIT = 600.0
-_Read = TypeVar("_Read", bound="Reader")
 _T = TypeVar("_T")
+#: A message of msgspec, and the path in it.
+_PLACE = re.compile(r"(.*?)(?: - at `\$([^`]*)`)?\Z", re.DOTALL)
+_UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 
 
 class YamlError(DuologueError):
     """A file is invalid; the message names the file, the line and the key."""
 
 
+class Text(str):
+    """A scalar as in the file, with its line."""
+
+    line: int
+
+
+class Map(dict[str, Any]):
+    """A mapping with its first line, and the line of each key."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: dict[str, int] = {}
+
+
 @attrs.frozen
-class Reader:
-    """Converts YAML nodes to values. Its methods raise ``error`` for invalid nodes."""
+class YamlFile:
+    """A file with a mapping; ``what`` describes it, ``key`` is its main key.
 
-    name: str
+    Scalars are texts; below ``typed`` keys some are numbers, booleans and nulls. The
+    methods raise ``error``.
+    """
+
+    path: str | Path
+    what: str
     error: type[YamlError]
+    key: str
+    typed: Collection[str]
 
-    def fail(self, node: Node | None, key: str, why: str) -> NoReturn:
-        """Raise the error, with the line of the node."""
-        line = 1 if node is None else node.start_mark.line + 1
-        raise self.error(f"{self.name}, line {line}: {key}: {why}")
-
-    def document(self, root: Node | None, key: str, *optional: str) -> dict[str, Node]:
-        """The keys and values of the file, which must include ``key``."""
-        if root is None:
-            self.fail(root, key, "the file is empty")
-        found = self.mapping(root, key, {key, *optional})
-        if key not in found:
-            self.fail(root, key, "is missing")
-        return found
-
-    def mapping(
-        self, node: Node, key: str, allowed: set[str] | None
-    ) -> dict[str, Node]:
-        """Keys and values; each key at most once, and only allowed ones."""
-        if not isinstance(node, Mapping):
-            self.fail(node, key, "a mapping is needed here")
-        found: dict[str, Node] = {}
-        for name, value in node.value:
-            if not isinstance(name, Scalar):
-                self.fail(name, key, "a key must be a scalar")
-            if allowed is not None and name.value not in allowed:
-                words = ", ".join(sorted(allowed))
-                self.fail(name, name.value, f"there is no such key; there are {words}")
-            if name.value in found:
-                self.fail(name, name.value, "is given twice")
-            found[name.value] = value
-        return found
-
-    def short(
-        self, node: Node, key: str, needed: str, **read: Callable[[Node, str], Any]
-    ) -> dict[str, Any]:
-        """The values of a mapping, or of ``needed`` alone if the node is a scalar."""
-        if isinstance(node, Scalar):
-            return {needed: read[needed](node, key)}
-        found = self.mapping(node, key, set(read))
-        if needed not in found:
-            self.fail(node, key, f"{needed} is missing")
-        return {name: read[name](each, name) for name, each in found.items()}
-
-    def sequence(self, node: Node, key: str) -> list[Node]:
-        """The elements of a list, at least one."""
-        if not isinstance(node, List) or not node.value:
-            self.fail(node, key, "a list is needed here")
-        return list(node.value)
-
-    def one_or_more(self, node: Node, key: str) -> list[Node]:
-        """The elements of a list, at least one, or the value itself."""
-        if isinstance(node, List) and not node.value:
-            self.fail(node, key, "the list is empty")
-        return list(node.value) if isinstance(node, List) else [node]
-
-    def text(self, node: Node, key: str) -> str:
-        """The text of a scalar, as in the file."""
-        if not isinstance(node, Scalar):
-            self.fail(node, key, "a text is needed here")
-        return str(node.value)
-
-    def truth(self, node: Node, key: str) -> bool:
-        """A boolean."""
-        value = self.plain(node, key)
-        if not isinstance(value, bool):
-            self.fail(node, key, "true or false is needed here")
-        return value
-
-    def number(
-        self, node: Node, key: str, least: float, most: float, of: str = "a number"
-    ) -> float:
-        """A number from ``least`` to ``most``."""
-        value = self.plain(node, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.fail(node, key, f"{of} is needed here")
-        if not least <= value <= most:
-            self.fail(node, key, f"{of} from {least:g} to {most:g} is needed here")
-        return float(value)
-
-    def count(self, node: Node, key: str, least: int, most: int) -> int:
-        """An integer from ``least`` to ``most``."""
-        value = self.plain(node, key)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self.fail(node, key, "a whole number is needed here")
-        return int(self.number(node, key, least, most, "a whole number"))
-
-    def seconds(self, node: Node, key: str) -> float:
-        """A duration in seconds, 600 at most."""
-        return self.number(node, key, 0, _LONGEST_WAIT, "a number of seconds")
-
-    def plain(self, node: Node, key: str) -> Any:
-        """The value of the YAML type: a number, a boolean, a date, …"""
+    def read(self) -> Map:
+        """The content: a mapping with `Map`, lists and `Text` in it."""
         try:
-            return yaml.SafeLoader("").construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError):
-            self.fail(node, key, "this value cannot be read")
+            text = Path(self.path).read_text(encoding="utf-8")
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            found = Map(1) if root is None else self._value(root, self.key, False)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise self.error(
+                f"cannot read the {self.what} {self.path}: {why}"
+            ) from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark is not None else ""
+            why = getattr(error, "problem", None) or "it is not YAML"
+            raise self.error(f"{self.path}{line}: {why}") from error
+        except RecursionError as error:
+            raise self.error(f"{self.path}: it is nested too deeply") from error
+        if not isinstance(found, Map):
+            self.fail(1, self.key, "a mapping is needed here")
+        return found
+
+    def convert(self, found: Map, kind: type[_T]) -> _T:
+        """The content as a struct of msgspec."""
+        try:
+            return msgspec.convert(found, kind)
+        except msgspec.ValidationError as error:
+            why, path = _PLACE.findall(str(error))[0]
+            value: Any = found
+            line, key = found.line, self.key
+            for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+                if name:
+                    line, key = value.lines[name], name
+                value = value[name or int(index)]
+                line = value.line if isinstance(value, Map | Text) else line
+            if unknown := _UNKNOWN.fullmatch(why):
+                line, key = value.lines[unknown[1]], unknown[1]
+                why = "there is no such key"
+            self.fail(line, key, why)
+
+    def fail(self, line: int, key: str, why: str) -> NoReturn:
+        """Raise the error."""
+        raise self.error(f"{self.path}, line {line}: {key}: {why}")
+
+    def _value(self, node: yaml.Node, key: str, typed: bool) -> Any:
+        line = node.start_mark.line + 1
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(each, key, typed) for each in node.value]
+        if isinstance(node, yaml.MappingNode):
+            found = Map(line)
+            for name, each in node.value:
+                line = name.start_mark.line + 1
+                if not isinstance(name, yaml.ScalarNode):
+                    self.fail(line, key, "a key must be a scalar")
+                if name.value in found:
+                    self.fail(line, name.value, "is given twice")
+                of_type = typed or name.value in self.typed
+                found[name.value] = self._value(each, name.value, of_type)
+                found.lines[name.value] = line
+            return found
+        if typed:
+            try:
+                value = yaml.SafeLoader("").construct_object(node)
+            except (yaml.YAMLError, ValueError):
+                self.fail(line, key, "this value cannot be read")
+            if value is None or isinstance(value, bool | int | float):
+                return value
+        text = Text(node.value)
+        text.line = line
+        return text
 
 
-def load(path: str | Path, what: str, error: type[YamlError]) -> str:
-    """The text of a file. Raises ``error`` if it cannot be read."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as cause:
-        why = getattr(cause, "strerror", None) or "it is not UTF-8 text"
-        raise error(f"cannot read the {what} {path}: {why}") from cause
+def texts_in(value: Any, key: str) -> Iterator[tuple[str, Text]]:
+    """All texts in the value of a key, each with the key that is nearest to it."""
+    if isinstance(value, Text):
+        yield key, value
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts_in(each, key)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from texts_in(each, name)
 
 
-def parse(text: str, reader: _Read, read: Callable[[_Read, Node | None], _T]) -> _T:
-    """Call ``read`` with the root node of a text. Raises the reader's error."""
-    try:
-        return read(reader, yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or "it is not YAML"
-        raise reader.error(f"{reader.name}{line}: {why}") from error
-    except RecursionError as error:
-        raise reader.error(f"{reader.name}: it is nested too deeply") from error
+def listed(value: _T | list[_T] | None) -> list[_T]:
+    """The elements of a list, or a value alone, or nothing."""
+    return value if isinstance(value, list) else [] if value is None else [value]

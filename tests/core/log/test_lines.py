@@ -171,7 +171,7 @@ def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
         (b'{"type":"session.created","session":{}}\n', "an event by itself"),
         (b'{"dir":"in","type":"x"}\n', "holds no event"),
         (b"[]\n", "a JSON list, not a record"),
-        (b"\0\0", "zero bytes, not a record"),
+        (b"\0\0", "NUL bytes, not a record"),
         (b'{"dir":"in"}\n', "holds no event"),
         (b'{"raw":"*"}\n', "raw is not base64"),
         (b"\xff\n", "not a record"),

@@ -84,43 +84,46 @@ def test_the_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "line 1: faults: the file is empty"),
-        ("seed: 1", "line 1: faults: is missing"),
-        ("seed: x\nfaults: [{}]", "line 1: seed: a whole number is needed"),
-        ("faults: {}", "line 1: faults: a list is needed here"),
-        ("faults:\n- evnt: x", "line 2: evnt: there is no such key; there are at,"),
-        ("faults:\n- event: '*'", "line 2: faults: a fault has one of drop, delay"),
+        ("", "line 1: faults: Object missing required field `faults`"),
+        ("seed: 1", "line 1: faults: Object missing required field `faults`"),
+        ("seed: x\nfaults: [{}]", "line 1: seed: Expected `int`, got `str`"),
+        ("faults: {}", "line 1: faults: Expected `array`, got `object`"),
+        ("faults:\n- evnt: x", "line 2: evnt: there is no such key"),
+        ("faults:\n- event: '*'", "line 2: faults: a fault needs one of drop, delay"),
         (
             "faults:\n- event: '*'\n  drop: true\n  late: 1",
-            "line 4: late: a fault has one effect, here drop",
+            "line 4: late: a fault has one effect; drop is given too",
         ),
-        ("faults:\n- drop: true", "line 2: drop: event is required"),
-        ("faults:\n- {event: '*', drop: 3}", "line 2: drop: true or false is"),
+        ("faults:\n- drop: true", "line 2: drop: needs event"),
+        (
+            "faults:\n- {event: '*', drop: 3}",
+            "line 2: drop: Expected `bool`, got `int`",
+        ),
         ("faults:\n- {event: '*', drop: no}", "line 2: drop: expected true"),
         (
             "faults:\n- {at: 1, drop: true}",
-            "line 2: at: not allowed with drop, which needs event",
+            "line 2: at: cannot be used with drop; use event",
         ),
-        ("faults:\n- cut: true", "line 2: cut: either event or at is required"),
+        ("faults:\n- cut: true", "line 2: cut: needs event or at, and not both"),
         (
             "faults:\n- {at: 1, event: '*', cut: true}",
-            "line 2: cut: either event or at is required",
+            "line 2: cut: needs event or at, and not both",
         ),
         (
             "faults:\n- at: 1\n  nth: 1\n  cut: true",
-            "line 3: nth: not allowed with at",
+            "line 3: nth: cannot be used with at",
         ),
         (
             "faults:\n- at: 1\n  cut: true\n  chance: 0.5",
-            "line 4: chance: not allowed with at",
+            "line 4: chance: cannot be used with at",
         ),
         (
             "faults:\n- model: x\n  drop: true",
-            "line 3: drop: event is required",
+            "line 3: drop: needs event",
         ),
         (
             "faults:\n- model: x\n  cut: true",
-            "line 3: cut: either event or at is required",
+            "line 3: cut: needs event or at, and not both",
         ),
         (
             "faults:\n- {at: 1, cut: 1005}",
@@ -130,29 +133,47 @@ def test_the_seed(tmp_path: Path) -> None:
             "faults:\n- {at: 1, cut: no}",
             "line 2: cut: expected true, media or a close code",
         ),
-        ("faults:\n- {at: -1, cut: true}", "line 2: at: a number of seconds from 0"),
+        ("faults:\n- {at: -1, cut: true}", "line 2: at: Expected `float` >= 0.0"),
         (
             "faults:\n- event: response.creatd\n  drop: true",
             "line 2: event: no service event matches response.creatd",
         ),
-        ("faults:\n- {event: [], drop: true}", "line 2: event: the list is empty"),
+        (
+            "faults:\n- {event: [], drop: true}",
+            "line 2: event: Expected `array` of length >= 1",
+        ),
         (
             "faults:\n- {event: '*', delay: [2, 1]}",
-            "line 2: delay: expected seconds, or",
+            "line 2: delay: expected seconds or",
         ),
-        ("faults:\n- {event: '*', delay: x}", "line 2: delay: a number of seconds is"),
-        ("faults:\n- {event: '*', nth: 0, drop: true}", "line 2: nth: a whole number"),
-        ("faults:\n- {event: '*', nth: [], drop: true}", "line 2: nth: the list is"),
+        (
+            "faults:\n- {event: '*', delay: x}",
+            "line 2: delay: Expected `float | array`, got `str`",
+        ),
+        (
+            "faults:\n- {event: '*', nth: 0, drop: true}",
+            "line 2: nth: Expected `int` >= 1",
+        ),
+        (
+            "faults:\n- {event: '*', nth: [], drop: true}",
+            "line 2: nth: Expected `array` of length >= 1",
+        ),
         (
             "faults:\n- {event: '*', chance: 2, drop: true}",
-            "line 2: chance: a number from 0 to 1 is needed here",
+            "line 2: chance: Expected `float` <= 1.0",
         ),
         (
             "faults:\n- {event: response.done, fail: x}",
-            "line 2: event: fail applies only to conversation.item.input_audio_transcr",
+            "line 2: event: fail works only with conversation.item.input_audio_transcr",
         ),
-        ("faults:\n- fail: {code: x}", "line 2: fail: message is missing"),
-        ("faults:\n- {at: 1, errors: {code: x}}", "line 2: errors: count is missing"),
+        (
+            "faults:\n- fail: {code: x}",
+            "line 2: fail: Object missing required field `message`",
+        ),
+        (
+            "faults:\n- {at: 1, errors: {code: x}}",
+            "line 2: errors: Object missing required field `count`",
+        ),
         ("faults: [", "line 1: "),
     ],
 )

@@ -79,6 +79,25 @@ async def test_steps_run_in_the_order_of_the_file(tmp_path: Path) -> None:
     ]
 
 
+async def test_a_scalar_is_a_text_except_where_a_value_is_needed(
+    tmp_path: Path,
+) -> None:
+    replies = replies_of(
+        tmp_path,
+        """
+        rules:
+          - hear: 42
+            once: yes
+            remember: {n: 1.50}
+            say: [Yes]
+            wait: .5
+            call: {name: f, arguments: {n: '3', m: 3, d: 2026-01-02, no: no, x: null}}
+        """,
+    )
+    arguments = '{"n":"3","m":3,"d":"2026-01-02","no":false,"x":null}'
+    assert await ask(replies, "42") == [Say("Yes"), Wait(0.5), Call("f", arguments)]
+
+
 async def test_a_space_separates_texts(tmp_path: Path) -> None:
     replies = replies_of(
         tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]"
@@ -149,23 +168,32 @@ async def test_without_a_rule_the_reply_says_that_it_is_scripted(
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "line 1: rules: the file is empty"),
-        ("rules: {}", "line 1: rules: a list is needed here"),
-        ("rule: []", "line 1: rule: there is no such key; there are rules"),
+        ("", "line 1: rules: Object missing required field `rules`"),
+        ("rules: {}", "line 1: rules: Expected `array`, got `object`"),
+        ("rule: []", "line 1: rule: there is no such key"),
         ("rules:\n- say: a\n  say: b", "line 3: say: is given twice"),
         ("rules:\n- hear: '('\n  say: x", "line 2: hear: not a regular expression"),
         ("rules:\n- hear: x", "line 2: rules: a rule needs one of say, call"),
         ("rules:\n- sya: x", "line 2: sya: there is no such key"),
         ("rules:\n- say: '{name}'", "line 2: say: there is no value {name}"),
         ("rules:\n- say: '{heard|x}'", "line 2: say: there is no filter |x"),
-        ("rules:\n- say: x\n  wait: soon", "line 3: wait: a number of seconds"),
-        ("rules:\n- wait: 1000", "line 2: wait: a number of seconds from 0 to 600"),
-        ("rules:\n- call: {arguments: {}}", "line 2: call: name is missing"),
-        ("rules:\n- once: maybe\n  say: x", "line 2: once: true or false"),
+        ("rules:\n- say: x\n  wait: soon", "line 3: wait: Expected `float`, got `str`"),
+        ("rules:\n- wait: 1000", "line 2: wait: Expected `float` <= 600.0"),
+        (
+            "rules:\n- call: {arguments: {}}",
+            "line 2: call: Object missing required field `name`",
+        ),
+        ("rules:\n- once: maybe\n  say: x", "line 2: once: Expected `bool`, got `str`"),
         ("rules:\n- say: [x", "line 2: "),
         ("rules:\n- wait: !!thing 3", "line 2: wait: this value cannot be read"),
         ("rules:\n- wait: 2026-13-45", "line 2: wait: this value cannot be read"),
         ("rules:\n- remember: {[a]: b}", "line 2: remember: a key must be a scalar"),
+        ("rules:\n- remember: {a: [b]}\n  say: x", "line 2: remember: Expected `str`"),
+        ("rules:\n- do:\n  - say: x\n    sya: y", "line 4: sya: there is no such key"),
+        ("rules:\n- do:\n  - say: x\n  - say: '{0}'", "line 4: say: there is no value"),
+        ("rules:\n- result: (?P<x>a)\n  say: '{x}'", "line 3: say: there is no value"),
+        ("rules:\n- hear: a{99999999999}\n  say: x", "line 2: hear: not a regular"),
+        ("rules:\n- 'a - at `$.b': x", "line 2: a - at `$.b: there is no such key"),
         ("rules:\n\t- say: x", "line 2: "),
         ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
         ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),

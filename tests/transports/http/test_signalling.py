@@ -200,19 +200,19 @@ SAID = '{"error": {"message": "no\\nmoney\\u001b[31m", "type": "quota", "code": 
             reply("201 Created", "hello\x00there", content_type="text/plain"),
             SignallingError,
             "the service answered the offer with text/plain: hello there, "
-            "not with an SDP",
+            "not with an SDP answer",
             id="not an SDP",
         ),
         pytest.param(
             reply("201 Created"),
             SignallingError,
-            "the service answered the offer with an empty body, not with an SDP",
+            "the service answered the offer with an empty body, not with an SDP answer",
             id="empty",
         ),
         pytest.param(
             reply("200 OK", SAID),
             SignallingError,
-            "the service answered the offer with no money [31m, not with an SDP",
+            "the service answered the offer with no money [31m, not with an SDP answer",
             id="an error as success",
         ),
         pytest.param(
@@ -260,7 +260,7 @@ async def test_a_compressed_body_is_not_unpacked(
 ) -> None:
     """A small body cannot expand in memory: no compression is accepted."""
     raw_server.reply = reply("201 Created", b"\x1f\x8b", content_encoding="gzip")
-    with pytest.raises(SignallingError, match="not with an SDP"):
+    with pytest.raises(SignallingError, match="not with an SDP answer"):
         await create_call(kit.target(raw_server.url), OFFER)
     assert raw_server.seen[0].headers["accept-encoding"] == "identity"
 

@@ -54,11 +54,11 @@ FRAME_SAMPLES = SAMPLE_RATE * FRAME_MS // 1000
 BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 
 
-#: The ``src`` of records that a transport reports about itself.
+#: The ``src`` of the records that a transport reports (see `Reporting`).
 OWN = "transport"
 
-#: Receives a frame that the transport itself produced, and its direction: "out" for an
-#: event that it sent, "local" for a fact. Called in the event loop; must not block.
+#: Called with a frame and its direction: "out" for an event that the transport sends by
+#: itself, "local" for a local fact. Called in the event loop; must not block.
 Report = Callable[[str, Literal["out", "local"]], None]
 
 
@@ -84,7 +84,7 @@ class KeySource(Protocol):
 
     @property
     def renews(self) -> bool:
-        """Whether `fetch` can return another key after one was refused."""
+        """Whether `fetch` can return another key after the service refused one."""
 
     async def fetch(
         self, base_url: str, session: Mapping[str, Any], timeout: float
@@ -106,13 +106,13 @@ class Transport(Protocol):
         """
 
     async def send(self, frame: str) -> None:
-        """Send one event as JSON text. Raises `NotConnected` after close."""
+        """Send one event as JSON text. Raises `NotConnected` unless connected."""
 
     def frames(self) -> AsyncIterator[str | bytes]:
         """Received frames, in order. Ends when the connection is closed.
 
         Raises `ConnectionLost` if the connection ended and `close` was not called.
-        ``bytes`` is a text frame that was not valid UTF-8.
+        A text frame that is not valid UTF-8 is returned as ``bytes``.
         """
 
     async def close(self) -> None:
@@ -146,32 +146,32 @@ class Repeatable(Protocol):
     """A transport that can create its successor, so that its session can reconnect."""
 
     def again(self) -> Transport | None:
-        """A new transport to the same service; None if there is no next one."""
+        """A new transport to the same service; None if reconnecting is impossible."""
 
 
 @runtime_checkable
 class Reporting(Protocol):
-    """A transport that sends events or observes facts by itself.
+    """A transport that sends events by itself, or detects local facts.
 
     For example, a WebSocket transport sends the user's audio and knows how much of a
     reply was played. Each report becomes a record of the session with ``src`` `OWN`.
     """
 
     def report_to(self, report: Report) -> None:
-        """Call ``report`` from now on; the client calls this before `connect`.
+        """Call ``report`` for each of them. The client calls this before `connect`.
 
-        Report an event before you send it, and the played duration before you yield
-        the frame that needs it (``speech_started``).
+        Report an event before you send it. Report the played duration before you yield
+        a ``speech_started`` frame: that frame truncates the reply at this position.
         """
 
 
 @runtime_checkable
 class Sourced(Protocol):
-    """A transport whose frames may come from another channel than the session's own."""
+    """A transport that may receive on another channel, such as a sideband."""
 
     @property
     def src(self) -> str | None:
-        """The ``src`` of the received frames' records; None for the session's own."""
+        """The ``src`` of received frames' records; None for its own connection."""
 
 
 @runtime_checkable
@@ -211,7 +211,7 @@ class Tappable(Protocol):
     def tap(
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
-        """Pass all sent and received PCM16 audio to callbacks, in real time."""
+        """Pass sent PCM16 audio to ``said``, received to ``heard``, in real time."""
 
 
 @runtime_checkable

@@ -37,10 +37,10 @@ class Inbox(Generic[Frame]):
         return True
 
     async def put(self, frame: Frame) -> None:
-        """Append a frame; wait while full. Raises `NotConnected` after the end."""
+        """Append a frame; wait while full. Raises `NotConnected` after `end`."""
         while not self.put_nowait(frame):
             if self._ended:
-                raise NotConnected("the far end is closed")
+                raise NotConnected("the connection has ended")
             await self._changed.wait()
 
     def end(self, error: DuologueError | None = None) -> None:

@@ -17,7 +17,7 @@ from duologue.transports.contract import SAMPLE_RATE
 
 __all__ = ["FLOOR_DBFS", "Level", "Meter", "measure"]
 
-#: The level of silence, below the smallest 16-bit sample.
+#: The level of silence. The smallest 16-bit sample other than 0 is at -90.3 dBFS.
 FLOOR_DBFS = -96.0
 _FULL = 32768.0
 

@@ -27,6 +27,7 @@ class OpenDevice:
         self._meter = pipeline.meter
         self._buffer = pipeline.buffer
         if processing is not None:
+            # The latency of both devices delays the echo.
             processing.add_delay(stream.latency_ms)
 
     @property
@@ -51,11 +52,11 @@ class OpenDevice:
 
     @property
     def failure(self) -> DeviceError | None:
-        """Why the audio has stopped, such as an unplugged device; else None."""
+        """The error that stopped the audio, such as an unplugged device, or None."""
         return self._stream.failure
 
     def close(self) -> None:
-        """Stop at once and release the device, which takes a few ms. Idempotent."""
+        """Stop the audio and release the device; blocks for a few ms. Idempotent."""
         self._stream.close()
         self._buffer.clear()
 

@@ -1,1 +1,1 @@
-"""Effects: the commands that follow from a record, as values."""
+"""Effects: rules that return commands for a record; a command is plain data."""

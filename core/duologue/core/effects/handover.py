@@ -1,7 +1,7 @@
 """Hand-over: move a session to a new connection before the current one expires.
 
 A hand-over takes place between two turns if there is time, otherwise at the last
-moment. The current time is that of the last `duologue.tick`. `hand_over` yields a
+moment. The last `duologue.tick` gives the current time. `hand_over` yields a
 `Reconnect` when the connection must be replaced, and again after each turn, until a
 `duologue.connecting` is recorded.
 """

@@ -6,8 +6,8 @@ already contains the sent events.
 
 * **Barge-in** (`barge_in`): if the application plays the audio, a
   ``conversation.item.truncate`` reports how much of the reply the user heard.
-* **Responses** (`responses`): a ``response.create`` is sent when one is due and the
-  service is free.
+* **Responses** (`responses`): a ``response.create`` is sent when a response is due, no
+  other is in progress and the user is not speaking.
 * **Other requested events**: client events that the application requested are sent at
   once.
 * **Re-seeding** (`reseed`): a new connection gets the configuration and the

@@ -1,11 +1,14 @@
 """Re-seeding: the events that restore a conversation on a new connection.
 
 The events are the requested configuration, then every item of the conversation in
-order, with its own id and its predecessor. Audio is sent as its transcript, and a
-truncated reply as the words that were heard. Deleted items, items without text, outputs
-without a call and incomplete calls are omitted. So are MCP items, because the service
-contacts the MCP servers again. A complete call is sent even without its output, which
-may still arrive.
+order, with its own id and its predecessor. Audio is replaced by its transcript. A
+truncated reply contains only the words that the user heard. A complete call is sent
+even if its output is missing, because the output may still arrive. These items are
+omitted:
+
+- deleted items, and items without text;
+- incomplete calls, and outputs whose call is missing;
+- MCP items: the new session lists the tools of its MCP servers itself.
 """
 
 from __future__ import annotations
@@ -40,10 +43,10 @@ def reseed_new_connection(
 
 
 def is_new_connection(before: Session, record: Record, after: Session) -> bool:
-    """Whether the record is the first of a new session at the service.
+    """Whether the record begins a new session at the service.
 
-    If the client only reconnected to the same session at the service, the service still
-    has the conversation.
+    False if the client reconnected to a session that the service still has, because
+    that session still has its conversation.
     """
     if record.epoch != after.connection.epoch:
         return False
@@ -61,7 +64,7 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
     previous = _FRONT
     for item_id in session.conversation.order:
         item = session.items[item_id]
-        wire = _wire(session, item)
+        wire = _wire_item(session, item)
         if wire is not None:
             yield create_item(wire, previous_item_id=previous)
             previous = item_id
@@ -82,10 +85,11 @@ def _configuration(connection: Connection) -> ClientEvent | None:
     return event if isinstance(event, ClientEvent) else None
 
 
-def _wire(session: Session, item: Item) -> events.AnyItem | None:
-    """An item as a client can send it; None if it is left out."""
-    is_new = item.placement.epoch == session.connection.epoch
-    if is_new or item.status == "deleted":
+def _wire_item(session: Session, item: Item) -> events.AnyItem | None:
+    """The wire item that restores an item; None if the item is omitted."""
+    # The service already has the items of the new connection.
+    is_known = item.placement.epoch == session.connection.epoch
+    if is_known or item.status == "deleted":
         return None
     if item.type == "message":
         return _message(session, item)
@@ -129,7 +133,7 @@ def _message(session: Session, item: Item) -> events.MessageItem | None:
 
 
 def _heard(session: Session, item: Item) -> str:
-    """The words of a reply that the user heard."""
+    """The words of a reply that the user heard; all words if that is unknown."""
     cut = item.truncation
     if cut is not None and cut.heard is not None:
         return cut.heard

@@ -1,4 +1,4 @@
-"""When to send ``response.create``: a response must be due and the service free.
+"""When to send ``response.create``: if a response is due and the service is free.
 
 A response is due if the application requested one, or if the model must answer the
 outputs of its function calls: every complete call of a completed response has its

@@ -14,20 +14,20 @@ __all__ = ["ClientEvent", "Event", "LocalEvent", "Malformed", "ServerEvent", "Un
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something that happened to a session.
 
-    A field with its default value is left out on the wire. ``None`` is sent as null if
-    the default is another value. Unknown fields are ignored here and kept in the
-    record's frame. The attributes below control the decoding.
+    On the wire, a field is left out if it has its default value. If the default is not
+    ``None``, a ``None`` is sent as null. An event has no unknown fields; the frame of
+    its record keeps them. The attributes below control the decoding.
     """
 
-    #: A wrong type in one of these fields makes the frame `Malformed`, because a
-    #: default would change the meaning. In any other field it counts as missing.
+    #: If one of these fields has a wrong type, the frame is `Malformed`, because a
+    #: default would change its meaning. Any other field counts as missing.
     STRICT: ClassVar[frozenset[str]] = frozenset(
         {
             *("item_id", "previous_item_id", "response_id", "call_id"),
             *("content_index", "item", "part", "response"),
         }
     )
-    #: Required fields that have no neutral value: a frame without one of them is
+    #: Required fields that no empty value can replace: a frame without one of them is
     #: `Malformed`.
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset({"item_id", "item", "response"})
     #: The fields with base64 audio, or with an object that has base64 audio.
@@ -42,7 +42,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class ClientEvent(Event, frozen=True, kw_only=True, tag_field="type"):
-    """Sent by a client. An error names the ``event_id`` (at most 512 characters)."""
+    """Sent by a client; an ``error`` repeats its ``event_id`` (at most 512 chars)."""
 
     event_id: str | None = None
 
@@ -54,7 +54,7 @@ class ServerEvent(Event, frozen=True, kw_only=True, tag_field="type"):
 
 
 class LocalEvent(Event, frozen=True, kw_only=True, tag_field="type"):
-    """A local fact (``duologue.…``): recorded, but never sent or received."""
+    """A local fact (``duologue.muted``, …): recorded, but never sent or received."""
 
     #: Local facts have no id, because they are never duplicated.
     event_id: ClassVar[str | None] = None
@@ -77,7 +77,7 @@ class Unknown(Event, frozen=True, kw_only=True):
 
 
 class Malformed(Event, frozen=True, kw_only=True):
-    """A frame that cannot be decoded to an event: counted, never raised.
+    """A frame that cannot be decoded. No error is raised; ``dedup`` counts the frame.
 
     ``reason`` is one line, ``size`` is in bytes, ``digest`` is the first 16 hex digits
     of the frame's BLAKE2b hash, ``head`` its first 80 bytes as text.

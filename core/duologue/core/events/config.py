@@ -1,8 +1,8 @@
-"""Session configuration: the GA names, as typed classes.
+"""Session configuration as typed classes, with the field names of the GA protocol.
 
-``UNSET`` leaves a field out, so the service keeps its value. ``None`` sends null, which
-switches off turn detection, transcription or noise reduction. API page "Session
-configuration".
+A field that is ``UNSET`` is not sent, so the service keeps its value. A field that is
+``None`` is sent as null: it switches off ``turn_detection``, ``transcription`` or
+``noise_reduction``. API page "Session configuration".
 """
 
 from __future__ import annotations
@@ -46,14 +46,21 @@ class AudioFormat(Value, frozen=True, kw_only=True):
 
 
 class NoiseReduction(Value, frozen=True, kw_only=True):
-    """``near_field`` for a headset, ``far_field`` for a room; strength 0 to 1."""
+    """``near_field`` for a headset, ``far_field`` for a microphone in the room.
+
+    Strength 0 to 1.
+    """
 
     type: str | UnsetType | None = UNSET
     strength: float | UnsetType | None = UNSET
 
 
 class Transcription(Value, frozen=True, kw_only=True):
-    """How the user's audio is transcribed. Without a language, it is detected."""
+    """The transcription of the user's audio.
+
+    If no ``language`` is set, the model detects it. ``languages`` lists the expected
+    languages.
+    """
 
     model: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
@@ -64,7 +71,11 @@ class Transcription(Value, frozen=True, kw_only=True):
 
 
 class ServerVad(Value, frozen=True, kw_only=True, tag_field="type", tag="server_vad"):
-    """Turn detection by silence. Threshold 0 to 1, times in ms, idle 5000 to 30000."""
+    """Turn detection by silence. ``threshold`` is 0 to 1; times are in ms.
+
+    ``idle_timeout_ms`` is 5000 to 30000: the silence after which the service replies
+    without input.
+    """
 
     threshold: float | UnsetType | None = UNSET
     prefix_padding_ms: int | UnsetType | None = UNSET
@@ -77,7 +88,7 @@ class ServerVad(Value, frozen=True, kw_only=True, tag_field="type", tag="server_
 class SemanticVad(
     Value, frozen=True, kw_only=True, tag_field="type", tag="semantic_vad"
 ):
-    """Turn detection by meaning. Eagerness low, medium, high or auto."""
+    """Turn detection by meaning. ``eagerness`` is low, medium, high or auto."""
 
     eagerness: str | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
@@ -104,7 +115,7 @@ class AudioInput(Value, frozen=True, kw_only=True):
 
 
 class AudioOutput(Value, frozen=True, kw_only=True):
-    """The voice of the replies. Speed 0.25 to 1.5."""
+    """The voice of the replies. ``speed`` is 0.25 to 1.5."""
 
     format: AudioFormat | UnsetType | None = UNSET
     voice: str | Voice | UnsetType | None = UNSET
@@ -147,7 +158,7 @@ Tool = Union[FunctionTool, McpToolServer]  # noqa: UP007 - read at run time
 
 
 class PromptReference(Value, frozen=True, kw_only=True):
-    """A stored prompt (shut down by the provider on 2026-11-30)."""
+    """A stored prompt. The provider ends this feature on 2026-11-30."""
 
     STRICT: ClassVar = Value.STRICT | {"id"}
     id: str
@@ -156,7 +167,7 @@ class PromptReference(Value, frozen=True, kw_only=True):
 
 
 class Reasoning(Value, frozen=True, kw_only=True):
-    """The effort of a reasoning model: minimal, low, medium, high, xhigh."""
+    """The ``effort`` of a reasoning model: minimal, low, medium, high or xhigh."""
 
     effort: str | UnsetType | None = UNSET
 
@@ -233,10 +244,10 @@ class TranslationConfig(Value, frozen=True, kw_only=True):
 
 
 class ResponseCreateParams(Value, frozen=True, kw_only=True):
-    """The settings of one response; omitted ones are those of the session.
+    """The settings of one response. An omitted setting has the session's value.
 
-    ``conversation="none"`` keeps it out of the conversation (out of band). The response
-    repeats ``metadata`` (at most 16 pairs).
+    ``conversation="none"`` makes an out-of-band response: its items are not added to
+    the conversation. The response's events repeat ``metadata`` (at most 16 pairs).
     """
 
     STRICT: ClassVar = frozenset({"metadata"})

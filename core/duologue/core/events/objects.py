@@ -44,7 +44,7 @@ class ErrorDetail(Value, frozen=True, kw_only=True):
 
 
 class RateLimit(Value, frozen=True, kw_only=True):
-    """``requests`` or ``tokens``: the limit, the rest, seconds until the reset."""
+    """The limit of ``requests`` or ``tokens``, and how much of it remains."""
 
     STRICT: ClassVar = Value.STRICT | {"name"}
     name: str = ""

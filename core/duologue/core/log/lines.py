@@ -252,8 +252,8 @@ def _diagnosis(line: bytes, error: Exception) -> str:
     """A short description of what is wrong with a line."""
     reason = " ".join(str(error).split())[:120]
     if not line.strip(b"\0\r\n"):
-        # A file system can leave zero bytes after an interrupted write.
-        return "zero bytes, not a record"
+        # A file system can leave NUL bytes after an interrupted write.
+        return "NUL bytes, not a record"
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -26,14 +26,14 @@ Direction = Literal["in", "out", "local"]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One event of one session, with its place in the order.
+    """One event of one session, with its number, time and source.
 
-    ``seq`` is the sequence number in the log, from 1. ``at`` is the time in seconds
+    ``seq`` is the sequence number in the session, from 1. ``at`` is the time in seconds
     since the Unix epoch; it never decreases in a session, and is None if an old log has
     no times. ``epoch`` is the number of the connection, from 0. ``src`` is the source
-    of the record, None for the session's own channel. ``frame`` is the original bytes
-    of the event. ``audio_bytes`` is the size in bytes of its decoded audio, even if the
-    log omits the audio.
+    if it is not the session's own connection, such as ``sideband``, else None.
+    ``frame`` is the original bytes of the event. ``audio_bytes`` is the size in bytes
+    of its decoded audio, even if the log omits the audio.
     """
 
     seq: int
@@ -73,16 +73,16 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 _FRAME = " (nor bytes); `Store.feed` takes mappings and events too"
-#: The decoded form of a null configuration, which does not show the kind.
+#: A null configuration decodes to one of these, whatever the kind of the session is.
 _EMPTY = (RealtimeSessionConfig(), TranscriptionSessionConfig())
 
 
 def kind_after(kind: SessionKind, record: Record) -> SessionKind:
     """The kind of a session after a record, equal to `Connection.kind`.
 
-    Translations share some event types with other sessions; the kind determines the
-    class of such an event. The service reports the kind. After a session is forgotten,
-    a new session with its id can have another kind.
+    The decoder needs the kind, because some event types have another class in a
+    translation. Only the service sets the kind, in its configuration events. After
+    `Forgotten`, the kind is `REALTIME` again, as for a new session.
     """
     event = record.event
     if record.dir == "local":

@@ -56,7 +56,7 @@ def ensure_item(
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
     """The session with an item placed behind its predecessor.
 
-    Only the first placement counts: a later copy of a placed item changes nothing.
+    Only the first copy with a predecessor places the item; later copies do not move it.
     """
     session = _ensure_listed(session, item_id)
     item = session.items[item_id]

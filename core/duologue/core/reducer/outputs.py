@@ -58,7 +58,7 @@ def _claim(
     record: Record,
     role: str | None,
 ) -> Session:
-    """The session with a known item as an output of its response."""
+    """The session with an existing item as an output of its response."""
     if item.placement.response_id is None:
         session = add_output(session, response_id, item.id, record.epoch)
         item = session.items[item.id]

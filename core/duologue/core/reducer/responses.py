@@ -69,7 +69,7 @@ _FINAL = ("completed", "cancelled", "failed", "incomplete")
 def _end(
     session: Session, response_id: str, trigger: str, reason: str | None
 ) -> Session:
-    """The session after a response has ended; it is no longer active."""
+    """The session after a response has ended; the response is no longer active."""
     responses = session.responses
     response = responses.by_id[response_id]
     status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
@@ -85,7 +85,8 @@ def _end(
 def _finish_items(session: Session, response_id: str, at: float | None) -> Session:
     """The session with all items of an ended response finished and all parts closed.
 
-    An item that ``response.done`` does not list takes the status of the response.
+    An item that is still in progress becomes completed if the response completed, and
+    incomplete otherwise.
     """
     response = session.responses.by_id[response_id]
     ended = "completed" if response.status == "completed" else "incomplete"
@@ -106,8 +107,9 @@ def abandon_responses(
 ) -> Session:
     """The session after the responses in progress on a lost connection have ended.
 
-    Their items are incomplete and keep the text that arrived. Their audio, and that of
-    the ``playing`` response, is cut off at the time of the loss.
+    Their items are incomplete and keep the text that arrived. ``at`` is the time of the
+    loss. It truncates the audio of these responses, and of the response with the id
+    ``playing``.
     """
     for response_id in session.responses.order:
         response = session.responses.by_id[response_id]
@@ -274,7 +276,7 @@ def _on_created(
 def _announce(
     session: Session, wire: events.RealtimeResponse, at: float | None, epoch: int
 ) -> Session:
-    """The session with a response, announced by its first ``created`` or ``done``."""
+    """The session with a response whose ``created`` or ``done`` event has arrived."""
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
@@ -385,7 +387,7 @@ def _set_first_text(
 def _on_audio_delta(
     session: Session, event: events.ResponseOutputAudioDelta, record: Record
 ) -> Session:
-    """Count the bytes of audio, from which its duration follows; keep no audio."""
+    """Count the bytes of audio, to compute its duration. The audio is not stored."""
     session = ensure_output(session, event, record)
     item = session.items[event.item_id]
     if item.status == "deleted":
@@ -463,7 +465,7 @@ def _report_failure(
 ) -> Session:
     """The session with a problem added if the response failed or is incomplete.
 
-    The service sends no ``error`` event in these cases, for example at a rate limit.
+    The service sends no ``error`` event for this, even if a rate limit is the reason.
     """
     response = session.responses.by_id[wire.id or ""]
     kind = _PROBLEMS.get(response.status)
@@ -488,7 +490,7 @@ def _on_audio_done(
     response = session.response(response_of(session, event))
     if response is None or record.at is None:
         return session
-    # If there are several parts, the last one counts.
+    # Each audio part has such an event; the last one sets the time.
     turn = replace(response.turn, audio_generated_at=record.at)
     session = put_turn(session, response, turn)
     playing = session.activity.playing

@@ -29,7 +29,7 @@ MAX_LIMITS = 16
 def add_usage(session: Session, usage: events.ResponseUsage | None) -> Session:
     """The session with the usage of one more response.
 
-    Cached tokens are part of the input tokens, as the service counts them.
+    The service counts a cached token twice: as an input token and as a cached token.
     """
     if usage is None:
         return session
@@ -111,6 +111,7 @@ def _on_rate_limits(
 
 
 def _possible(number: int | None) -> int | None:
+    """The number; None if it is too large to be true."""
     return number if number is not None and -1 << 53 < number < 1 << 53 else None
 
 

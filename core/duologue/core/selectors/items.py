@@ -33,7 +33,7 @@ def shown_items(session: Session) -> Iterator[Item]:
 
 @of_session
 def select_words_missing(session: Session) -> tuple[str, ...]:
-    """The ids of the items after which records, and so perhaps words, are missing.
+    """The ids of the items after which records were lost, so words may be missing.
 
     ``""`` is the beginning of the conversation.
     """

@@ -1,4 +1,4 @@
-"""The last lines and calls of a conversation, for a screen.
+"""The last lines and calls of a conversation, for example for a terminal display.
 
 The run time depends on the number of lines requested, not on the length of the
 conversation.
@@ -25,11 +25,11 @@ class CallState(StrEnum):
 
     #: Its arguments are streaming.
     COMING = "coming"
-    #: It is pending: not started, or not approved yet.
+    #: It has not been started, or has not been approved or denied yet.
     WAITING = "waiting"
     #: Its tool is running.
     RUNNING = "running"
-    #: It has its output or its answer.
+    #: It has its output; an approval request has been approved or denied.
     DONE = "done"
     #: It failed.
     FAILED = "failed"
@@ -41,8 +41,8 @@ class CallState(StrEnum):
 class CallLine:
     """A tool call as a line of the conversation.
 
-    ``server`` is the MCP server, None for a function of the application. ``arguments``
-    is the JSON text received so far; ``error`` says why the call failed.
+    ``server`` is the label of the MCP server, None for a function of the application.
+    ``arguments`` is the JSON text received so far; ``error`` says why the call failed.
     """
 
     item_id: str
@@ -97,6 +97,7 @@ def _call_state(session: Session, item: Item, call: Call) -> CallState:
     elif item.status != "completed":
         return CallState.COMING
     else:
-        is_ours = item.type == "function_call"
-        is_answered = not is_ours or call.answered or has_output(session, call)
+        # A completed MCP call contains its output.
+        is_mcp = item.type == "mcp_call"
+        is_answered = is_mcp or call.answered or has_output(session, call)
     return CallState.DONE if is_answered else CallState.WAITING

@@ -49,11 +49,10 @@ class _LazyText:
 class Transcript(_LazyText):
     """One line of the conversation.
 
-    ``text`` is the text so far (joined when it is first read); ``final`` says that it
-    will not change. ``interrupted`` is the position in ms at which the audio was cut
-    off, ``heard`` an estimate of the words before it; None if it was not cut off, or
-    unknown. ``started_at`` and ``finished_at`` are seconds since the Unix epoch, None
-    if unknown.
+    ``text`` is the text so far (joined when it is first read); if ``final``, it will
+    not change. If the audio was cut off, ``interrupted`` is the position in ms, and
+    ``heard`` an estimate of the words before it (None if unknown). ``started_at`` and
+    ``finished_at`` are seconds since the Unix epoch, None if unknown.
     """
 
     item_id: str
@@ -68,7 +67,7 @@ class Transcript(_LazyText):
 
 @attrs.frozen
 class TranslatedText:
-    """The source text and the translated text, and the audio position of each in ms."""
+    """The source and the translated text, and the audio position of each, in ms."""
 
     input: str
     output: str
@@ -80,7 +79,7 @@ class TranslatedText:
 def select_transcripts(session: Session) -> tuple[Transcript, ...]:
     """The lines of the user and the assistant, spoken or typed, in order.
 
-    A user who is still speaking has a line, perhaps without text. System messages,
+    The line of a user who is still speaking may have no text yet. System messages,
     calls, deleted items and cleared lines are excluded.
     """
     lines = [transcript_of(item) for item in _messages(session)]
@@ -115,7 +114,7 @@ def is_transcript_final(session: Session) -> bool:
 
 
 def transcript_of(item: Item) -> Transcript:
-    """The line of a message, in constant time: its text is joined on first read."""
+    """The line of a message. This takes constant time: the text is joined later."""
     cut = item.truncation
     line = Transcript(
         item.id,
@@ -135,7 +134,7 @@ def transcript_of(item: Item) -> Transcript:
 def is_final(item: Item) -> bool:
     """Whether the text of a message will not change."""
     if not item.parts:
-        # A user's item can be complete before its transcription arrives.
+        # The transcription of a user's item can arrive after the item is complete.
         return item.role == "assistant" and item.status != "in_progress"
     return all(part.final for part in item.parts)
 

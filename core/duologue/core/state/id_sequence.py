@@ -115,7 +115,7 @@ class IdSequence:
                 yield from self._chunk(behind)
 
     def since(self, earlier: IdSequence) -> list[str] | None:
-        """The ids added to ``earlier``; None if the sequence did not grow from it."""
+        """The ids added to ``earlier``; None if the sequence does not continue it."""
         before, after = earlier._chunks, self._chunks
         if not before:
             return list(self)

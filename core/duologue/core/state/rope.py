@@ -1,7 +1,7 @@
 """A rope: text in chunks. Appending takes constant time; reading joins the chunks.
 
-A rope is its last chunk and the rope before it, so earlier states share their text.
-Ropes are equal if their texts are, however they are divided into chunks.
+Appending makes a new rope that refers to the old one, so states share their text.
+Ropes with the same text are equal, even if their chunks differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Rope:
 
     def __init__(self, text: str = "") -> None:
         self._before: Rope | None = None
-        #: The last chunk, empty only if the rope is.
+        #: The last chunk; it is empty only if the whole rope is empty.
         self.last = text
 
     def append(self, delta: str) -> Rope:
@@ -37,7 +37,7 @@ class Rope:
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The chunks added to ``earlier``; None if the rope did not grow from it."""
+        """The chunks appended to ``earlier``; None if the rope does not continue it."""
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:

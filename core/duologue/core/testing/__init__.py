@@ -6,7 +6,7 @@ Needs the extra ``testing`` (Hypothesis). A property test in three lines::
     def test_my_page_survives_anything(stream: list[Record]) -> None:
         my_page(fold(stream).sessions)
 
-One line for a reducer, a middleware, or any function of a session::
+One line for a reducer, a middleware, or any function that takes a session::
 
     check_reducer(my_reducer, initial=MyState())
     check_middleware(my_middleware)

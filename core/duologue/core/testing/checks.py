@@ -1,7 +1,7 @@
-"""Checks of your own code: of a reducer, and of any function of a session.
+"""Checks of your own reducer, and of your own functions that take a session.
 
-Each runs your function over many streams, legal and hostile, and raises `Fault` with
-the smallest stream on which it fails. See `check_middleware` for a middleware.
+Each check runs your function over many streams, legal and hostile, and raises `Fault`
+with the smallest stream on which it fails. See `check_middleware` for a middleware.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["check_reducer", "check_render"]
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
 _Render = Callable[[Session], object]
-#: A long stream is sampled: only some states are compared with their earlier bytes.
-#: Minimum number of records between two samples, and approximate number of samples.
+#: In a long stream, only some states are checked for a change in place: the minimum
+#: number of records between two checked states, and the approximate number of these.
 _STRIDE = 8
-_LOOKS = 40
-#: Up to this length of a stream, every state is compared.
+_SAMPLES = 40
+#: Up to this length of a stream, every state is checked.
 _SHORT = 32
 
 
@@ -43,16 +43,16 @@ def check_reducer(
 ) -> None:
     """Raise `Fault` unless ``reducer`` is total and pure.
 
-    It must not raise, must not change its argument, and must return equal states for
-    equal records: each step runs twice. None counts as a missing ``return``, unless
-    ``initial`` is None. With ``duplicates`` a duplicate event must return the same
-    object, not only an equal one. (In a `State`, `dedup` may change, because it
-    counts the duplicate.)
+    It must not raise and must not change its argument. Each step runs twice, and must
+    return equal states. None counts as a missing ``return``, unless ``initial`` is
+    None. With ``duplicates``, the reducer must return its argument itself, not an equal
+    object, for a repeated event. (In a `State`, `dedup` may change, because it counts
+    the duplicate.)
 
     ``streams`` is a strategy or one recorded stream. Without it, the check runs over a
-    few fixed streams (every event of a turn; no times; missing events and fields), then
-    over ``examples`` drawn streams. A reducer that reads a global variable fails only
-    if the variable changes during the check. Raises TypeError for other ``streams``.
+    few fixed streams (with every event of a turn, without times, with lost events and
+    null fields), then over ``examples`` random streams. A global variable that the
+    reducer reads is found only if it changes. Raises TypeError for other ``streams``.
 
     >>> from duologue.core import State, reduce
     >>> check_reducer(reduce, State(), duplicates=True, examples=10)
@@ -101,8 +101,8 @@ def _run(reducer: _Reducer[_S], initial: _S, stream: Stream) -> list[_S]:
 
 
 def _stride(stream: Stream) -> int:
-    """The number of records between two states that are compared."""
-    return 1 if len(stream) <= _SHORT else max(_STRIDE, len(stream) // _LOOKS)
+    """The number of records between two states that are checked."""
+    return 1 if len(stream) <= _SHORT else max(_STRIDE, len(stream) // _SAMPLES)
 
 
 def _check_photo(
@@ -130,7 +130,7 @@ def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> Non
             what = f"{raised(reducer, error, where)}, the second time"
             raise Fault(what, stream[:number]) from error
         if not _equal(states[number], again):
-            _check_closely(reducer, states[0], stream)
+            _check_each_step(reducer, states[0], stream)
             what = (
                 f"{name_of(reducer)} returned two states for the same records {where}"
             )
@@ -138,11 +138,11 @@ def _check_again(reducer: _Reducer[_S], states: list[_S], stream: Stream) -> Non
             raise Fault(f"{what}\n{values}", stream[:number])
 
 
-def _check_closely(reducer: _Reducer[_S], state: _S, stream: Stream) -> None:
-    """Compare each state with itself after the next step.
+def _check_each_step(reducer: _Reducer[_S], state: _S, stream: Stream) -> None:
+    """Raise `Fault` at the first step that changes its argument.
 
-    A reducer that returns two states for the same records has usually changed a state
-    in place, perhaps in a later step.
+    If a reducer returns two states for the same records, the usual reason is that a
+    step has changed a state in place.
     """
     for number, record in enumerate(stream, start=1):
         photo, argument = Photo(state), state
@@ -158,7 +158,7 @@ def _check_duplicates(reducer: _Reducer[_S], states: list[_S], stream: Stream) -
         if record.dir == "in" and getattr(record.event, "event_id", None):
             before = states[number]
             after = reducer(before, record)
-            if not _same(before, after):
+            if not _is_unchanged(before, after):
                 when = f"when record {number} ({record.event.type}) was repeated"
                 what = f"{name_of(reducer)} {_difference(before, after, when)}"
                 raise Fault(what, stream[:number])
@@ -175,7 +175,7 @@ def _difference(before: object, after: object, when: str) -> str:
     return f"returned another state for a duplicate event, {when}\n{values}"
 
 
-def _same(before: Any, after: Any) -> bool:
+def _is_unchanged(before: Any, after: Any) -> bool:
     if not isinstance(before, State) or not isinstance(after, State):
         return before is after
     names = [name for name in Session.__struct_fields__ if name != "dedup"]
@@ -192,13 +192,13 @@ def check_render(
     streams: Streams | None = None,
     examples: int = 100,
 ) -> None:
-    """Raise `Fault` unless ``render`` accepts every session.
+    """Raise `Fault` unless ``render`` works for every session.
 
-    For any function of a session: a page, a line of text, a selector. It is called
-    after every record with the session that the record changed. It must not raise, must
-    not change the session, and must return equal values for the same session; in a long
-    stream the last two are checked after some records only. The values are not
-    checked: a function that always returns None passes.
+    ``render`` is any function that takes a session, such as one that makes a page, or a
+    selector. It is called after every record with the session that the record changed.
+    It must not raise, must not change the session, and must return equal values for the
+    same session. In a long stream, only some records are followed by the checks for
+    changes and equal values. A function that always returns None passes.
 
     ``streams`` and ``examples`` are as in `check_reducer`. Raises TypeError if
     ``streams`` is neither a strategy nor a sequence of records.
@@ -225,38 +225,38 @@ def _render_all(render: _Render, stream: Stream) -> None:
         if session is None or session is before.sessions.get(record.session):
             continue
         where = f"for session {session.id}, {place(number, record, 'after')}"
-        closely = number % stride == 0 or number == len(stream)
-        look = _look_closely if closely else _look
-        look(render, session, where, stream[:number])
-    # This detects a change to a node that later states share.
+        is_sample = number % stride == 0 or number == len(stream)
+        call = _call_twice if is_sample else _call
+        call(render, session, where, stream[:number])
+    # Later states share unchanged nodes, so this finds a change between two samples.
     was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
-    _check_kept(render, was, now, "found at the end of the stream", stream)
+    _check_unchanged(render, was, now, "detected at the end of the stream", stream)
 
 
-def _look(render: _Render, session: Session, where: str, seen: list[Record]) -> object:
+def _call(render: _Render, session: Session, where: str, seen: list[Record]) -> object:
     try:
         return render(session)
     except Exception as error:
         raise Fault(raised(render, error, where), seen) from error
 
 
-def _look_closely(
+def _call_twice(
     render: _Render, session: Session, where: str, seen: list[Record]
 ) -> None:
     was = _bytes(session)
-    one, other = (_look(render, session, where, seen) for _ in range(2))
+    one, other = (_call(render, session, where, seen) for _ in range(2))
     if not _equal(one, other):
         what = f"{name_of(render)} returned two values {where}"
         values = compared(("first", "second"), one, other)
         raise Fault(f"{what}\n{values}", seen)
-    _check_kept(render, was, _bytes(session), where, seen)
+    _check_unchanged(render, was, _bytes(session), where, seen)
 
 
 def _bytes(*sessions: Session) -> bytes:
     return dump(State(Map({session.id: session for session in sessions})))
 
 
-def _check_kept(
+def _check_unchanged(
     render: _Render, was: bytes, now: bytes, where: str, seen: list[Record]
 ) -> None:
     if was != now:

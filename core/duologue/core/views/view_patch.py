@@ -5,9 +5,9 @@ the two states without building a view; a node that is the same object is skippe
 text delta is one ``add`` to a list of chunks, regardless of the length of the text and
 of the conversation.
 
-Finding the changed entries of a map is expensive, so the records between the two states
-narrow the search. Without records, or if they do not explain the change, the whole map
-is searched. The patch is the same in both cases.
+To compare all items or responses of two states is expensive. The records between the
+states name the ids that may have changed, so only those are compared. Without records,
+or if none of those ids changed, all are compared. The patch is the same in both cases.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = ["Operation", "patch"]
 
 #: ``op`` (add, remove, replace), ``path`` and, except for remove, ``value``.
 Operation = dict[str, Any]
-#: The ids of items and responses that may have changed; None means that all may have.
-_Named = set[str] | None
+#: The ids of items and responses that may have changed; None means any.
+_Ids = set[str] | None
 
 
 def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
     """The operations from the view of ``before`` to that of ``after``.
 
-    ``records`` are all records of this session between the two. They are optional; with
-    them, the cost depends only on the size of the change. Raises TypeError unless both
-    arguments are sessions.
+    ``records`` are optional: pass all records of this session from ``before`` to
+    ``after``. The cost then depends on the size of the change only. Raises TypeError
+    unless both arguments are sessions.
     """
     if before.__class__ is not Session or after.__class__ is not Session:
         for value in (before, after):
@@ -64,10 +64,10 @@ def patch(before: Session, after: Session, *records: Record) -> list[Operation]:
         quick = _delta(before, after, records[0])
         if quick is not None:
             return quick
-    named = _named(before, after, records)
-    operations = _conversation(before, after, named)
+    affected = _affected_ids(before, after, records)
+    operations = _conversation(before, after, affected)
     if before.responses is not after.responses:
-        operations += _responses(before.responses, after.responses, named)
+        operations += _responses(before.responses, after.responses, affected)
     operations += _value("/id", before.id, after.id)
     if before.connection is not after.connection:
         connections = before.connection, after.connection
@@ -126,33 +126,37 @@ def _delta(before: Session, after: Session, record: Record) -> list[Operation] |
     return [{"op": "add", "path": path, "value": added[0]}]
 
 
-def _named(before: Session, after: Session, records: Sequence[Record]) -> _Named:
+def _affected_ids(before: Session, after: Session, records: Sequence[Record]) -> _Ids:
     """The ids of the items and responses that these records may have changed.
 
-    None means that all may have changed: records between the two states are missing, or
-    a record names neither an item nor a response.
+    None if records between the two states are missing, or if a record names neither an
+    item nor a response.
     """
     if not records or after.dedup.events - before.dedup.events != len(records):
         return None
-    about = {before.responses.active, after.responses.active, before.activity.playing}
+    found = {before.responses.active, after.responses.active, before.activity.playing}
     for record in records:
         ids = ids_of(record.event)
         if record.session != after.id or not ids:
             return None
-        about |= ids
+        found |= ids
         for item in items_of(record.event):
-            # An output changes its call, even if only one state has it as an item.
+            # An output changes its call. The output may be missing in one state.
             keys = call_keys(item)
-            about.add(item.id)
-            about.update(*(_linked_calls(session, keys) for session in (before, after)))
+            found.add(item.id)
+            found.update(*(_linked_calls(session, keys) for session in (before, after)))
     for session in (before, after):
-        for key in tuple(about):
-            about.update(_linked(session, key))
-    return {key for key in about if key is not None}
+        for key in tuple(found):
+            found.update(_linked(session, key))
+    return {key for key in found if key is not None}
 
 
 def _linked(session: Session, key: str | None) -> Iterator[str | None]:
-    """The items of the response with this id; or the items and response of the item."""
+    """The ids that an event about ``key``, a response or an item, may also change.
+
+    For a response these are its items; for an item, its response. The call or the
+    output that belongs to such an item is included.
+    """
     response = session.response(key)
     if response is not None:
         for item_id in response.item_ids:
@@ -166,7 +170,7 @@ def _linked(session: Session, key: str | None) -> Iterator[str | None]:
 
 
 def _call_items(session: Session, item: Item | None) -> Iterator[str | None]:
-    """The ids of the items that answer this item, or that it answers."""
+    """The ids of an item's call and output, or of its approval request and answer."""
     if item is not None and item.call is not None:
         call = item.call
         request = None if call.mcp is None else call.mcp.approval_request_id
@@ -175,7 +179,7 @@ def _call_items(session: Session, item: Item | None) -> Iterator[str | None]:
 
 
 def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str | None]:
-    """The ids of the calls and approval requests with these keys, and their answers."""
+    """The ids of the items linked by these call ids or approval request ids."""
     for key in keys:
         link = session.conversation.calls.get(key or "")
         if link is not None:
@@ -183,15 +187,15 @@ def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str 
             yield link.output
 
 
-def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list[str]:
+def _changed(before: Map[str, Any], after: Map[str, Any], affected: _Ids) -> list[str]:
     """The keys whose values differ, sorted.
 
-    Only the ``named`` keys are compared. If none of them differs, or if they do not
-    account for the difference in size, all keys are compared.
+    Only the ``affected`` keys are compared. All keys are compared if none of those
+    differs, or if other keys were added or removed.
     """
     if before is after:
         return []
-    found = [key for key in named or () if before.get(key) is not after.get(key)]
+    found = [key for key in affected or () if before.get(key) is not after.get(key)]
     growth = sum((key in after) - (key in before) for key in found)
     if not found or growth != len(after) - len(before):
         found = [key for key, value in after.items() if before.get(key) is not value]
@@ -199,11 +203,11 @@ def _changed(before: Map[str, Any], after: Map[str, Any], named: _Named) -> list
     return sorted(found)
 
 
-def _conversation(before: Session, after: Session, named: _Named) -> list[Operation]:
-    """The changed items, and their order."""
+def _conversation(before: Session, after: Session, affected: _Ids) -> list[Operation]:
+    """The operations for the conversation: changed items, their order, other fields."""
     operations: list[Operation] = []
-    reappeared = False
-    for item_id in _changed(before.items, after.items, named):
+    reordered = False
+    for item_id in _changed(before.items, after.items, affected):
         old, new = alive(before, item_id), alive(after, item_id)
         path = f"/items/{_escape(item_id)}"
         if old is not None and new is not None:
@@ -212,16 +216,16 @@ def _conversation(before: Session, after: Session, named: _Named) -> list[Operat
             operations.append(_op("add", path, item_view(new)))
         elif old is not None:
             operations.append(_remove(path))
-        # Deleting an item changes the order in the view, but not `order` in the state.
-        reappeared |= (old is None) is not (new is None) and item_id in before.items
-    if reappeared or before.conversation is not after.conversation:
-        operations += _order(before, after, reappeared)
-        operations += _about(before.conversation, after.conversation)
+        # A deleted item is not in the view's order, but stays in the state's `order`.
+        reordered |= (old is None) is not (new is None) and item_id in before.items
+    if reordered or before.conversation is not after.conversation:
+        operations += _order(before, after, reordered)
+        operations += _conversation_fields(before.conversation, after.conversation)
     return operations
 
 
-def _about(old: Conversation, new: Conversation) -> Iterator[Operation]:
-    """The other fields of a conversation."""
+def _conversation_fields(old: Conversation, new: Conversation) -> Iterator[Operation]:
+    """The fields of a conversation except its items and their order."""
     yield from _value("/conversation_id", old.id, new.id)
     if old.gaps is not new.gaps:
         yield from _value("/gaps", list(old.gaps), list(new.gaps))
@@ -240,9 +244,9 @@ def _translation(
     yield from _fields(path, translation_head(old), translation_head(new))
 
 
-def _order(before: Session, after: Session, reappeared: bool) -> list[Operation]:
+def _order(before: Session, after: Session, reordered: bool) -> list[Operation]:
     old, new = before.conversation, after.conversation
-    if not reappeared and old.cleared_after == new.cleared_after:
+    if not reordered and old.cleared_after == new.cleared_after:
         added = new.order.since(old.order)
         if added is not None and new.cleared_after not in added:
             return [_op("add", "/order/-", key) for key in added if alive(after, key)]
@@ -250,7 +254,7 @@ def _order(before: Session, after: Session, reappeared: bool) -> list[Operation]
 
 
 def _item(path: str, old: Item, new: Item) -> Iterator[Operation]:
-    """The operations of a changed item, by field, because its text may be long."""
+    """The operations for the changed fields of an item, not for its whole text."""
     for index in reversed(range(len(new.parts), len(old.parts))):
         yield _remove(f"{path}/parts/{index}")
     for index, part in enumerate(new.parts):
@@ -282,9 +286,9 @@ def _text(path: str, old: Rope, new: Rope) -> list[Operation]:
     return steps if len(steps) < 2 else _shorter(steps, path, new.chunks())
 
 
-def _responses(old: Responses, new: Responses, named: _Named) -> list[Operation]:
+def _responses(old: Responses, new: Responses, affected: _Ids) -> list[Operation]:
     operations: list[Operation] = []
-    for response_id in _changed(old.by_id, new.by_id, named):
+    for response_id in _changed(old.by_id, new.by_id, affected):
         one, other = old.by_id.get(response_id), new.by_id.get(response_id)
         path = f"/responses/{_escape(response_id)}"
         if other is None:
@@ -314,9 +318,9 @@ def _sequence(path: str, old: list[str], new: list[str]) -> list[Operation]:
 
 
 def _staying(old: list[str], new: list[str]) -> set[str]:
-    """The longest common subsequence of ids."""
+    """The ids that need not move: the longest common subsequence of both lists."""
     place = {key: at for at, key in enumerate(new)}
-    # For each length, the first index in `new` at which such a subsequence can end.
+    # `ends[n]` is the lowest index in `new` at which a subsequence of n + 1 ids ends.
     ends: list[int] = []
     previous: dict[int, int] = {}
     for at in (place[key] for key in old if key in place):
@@ -332,7 +336,10 @@ def _staying(old: list[str], new: list[str]) -> set[str]:
 
 
 def _value(path: str, old: Any, new: Any) -> list[Operation]:
-    """The operations from one JSON value to another: steps, or one replacement."""
+    """The operations that change one JSON value into another.
+
+    They are steps, or one replacement if that is shorter.
+    """
     if _same(old, new):
         return []
     if is_object(old) and is_object(new):

@@ -72,9 +72,9 @@ _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> Event:
     """The event in a frame of JSON text (UTF-8 if bytes).
 
-    A frame never raises: one of an unknown type gives `Unknown`, one that cannot be
-    decoded gives `Malformed`. ``kind`` selects the class of the event types that
-    translation sessions share with the others. Raises TypeError if the frame is neither
+    A frame never raises: an unknown type gives `Unknown`, an invalid frame gives
+    `Malformed`. Some event types have another class in translation sessions; ``kind``
+    selects the class. Raises TypeError if the frame is neither
     bytes nor text, ValueError for an unknown kind.
     """
     if isinstance(frame, str):

@@ -1,4 +1,4 @@
-"""The arguments of `Store.feed`: frames of several types, and checks of the others."""
+"""The arguments of `Store.feed`: the encoding of frames, and checks."""
 
 from __future__ import annotations
 

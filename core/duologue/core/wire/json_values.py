@@ -29,21 +29,21 @@ def is_array(value: Any) -> TypeGuard[list[Any]]:
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
-    """Whether it is a tuple, as arrays in events and nodes are."""
+    """Whether it is a tuple: the form of an array in events and in the state."""
     return isinstance(value, tuple)
 
 
 def canonical_json(value: Any) -> str:
-    """The value (JSON values, an event's object or `msgspec.Raw`) as canonical JSON."""
+    """The value (JSON values, a struct or `msgspec.Raw`) as canonical JSON."""
     try:
         plain = msgspec.json.decode(msgspec.json.encode(value))
         return msgspec.json.encode(plain, order="sorted").decode()
-    except (RecursionError, OverflowError):  # pragma: no cover - decoding is stricter
+    except (RecursionError, OverflowError):  # pragma: no cover - `decode` refuses it
         return "null"
 
 
 def canonical(config: _S) -> _S:
-    """The object with all its free-form JSON canonical; the same object if it was."""
+    """The object with canonical free-form JSON; the same object if nothing changes."""
     changes = {
         name: tidy
         for name in config.__struct_fields__
@@ -69,8 +69,8 @@ def _canonical_field(value: Any) -> Any:
 def merged(value: Any, change: Any, depth: int = 0) -> Any:
     """A configuration after a change, merged as the service does it: key by key.
 
-    null replaces the old value. An object of another ``type`` replaces the old object,
-    because the types of turn detection have different fields.
+    null replaces the old value. An object of another ``type`` replaces the old object:
+    for example, each type of turn detection has its own fields.
     """
     if not (is_object(value) and is_object(change)) or depth > _MAX_MERGE_DEPTH:
         return change

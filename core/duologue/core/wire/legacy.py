@@ -57,7 +57,7 @@ def _session(session: dict[str, Any], transcription: bool) -> dict[str, Any]:
     moved = {**session}
     moved.setdefault("type", "transcription" if transcription else "realtime")
     if "modalities" in moved:
-        # The beta listed both; the GA takes one, and audio includes the transcript.
+        # The beta listed text and audio. The GA takes one; audio has a transcript.
         both = moved.pop("modalities")
         if isinstance(both, list):
             moved["output_modalities"] = ["audio" if "audio" in both else "text"]
@@ -112,7 +112,7 @@ def with_replacements(names: Iterable[str]) -> str:
 
 
 def retired_in(session: Mapping[str, Any]) -> str | None:
-    """One line about the first retired value in a configuration; None if none is."""
+    """One line about the first retired value in a configuration; None without one."""
     audio = session.get("audio")
     for side in ("input", "output"):
         one = audio.get(side) if is_object(audio) else None

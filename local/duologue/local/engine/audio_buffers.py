@@ -1,8 +1,8 @@
 """The input audio buffer and the output audio buffer of a session.
 
 The input buffer holds the user's audio until a commit. On a media connection, the
-output buffer holds the reply's audio; the media track takes 20 ms at a time, and audio
-that was taken counts as played.
+output buffer holds the reply's audio; the media track takes 20 ms at a time. Audio is
+played when the track takes it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from .effects import GenerateReply, StopResponse, Synthesise
 from .outbox import Outbox
 from .output_items import AudioWriter, Delivery, FunctionCall, Message, PcmWriter
 from .settings import EngineOptions, Settings
-from .usage import TokenCounter, text_of, text_tokens
+from .usage import TokenCounter, first_tokens, text_tokens
 
 __all__ = ["ResponseInProgress", "ResponsePlan", "Responses", "plan_response"]
 
@@ -249,7 +249,7 @@ class ResponseInProgress:
         most = self.plan.most_tokens
         if most is None:
             return text
-        kept = text_of(text, most - self._tokens)
+        kept = first_tokens(text, most - self._tokens)
         self._tokens += text_tokens(kept)
         self.limited = self.limited or kept != text
         return kept

@@ -1,9 +1,9 @@
 """The user's transcripts: from the recogniser's interim results to events.
 
-After the commit, deltas contain the words on which interim results agree. The other
-words follow when the recogniser has finished. ``completed`` is delayed on purpose: in
-six of seven recorded turns the real service sends it after the first words of the
-response.
+After the commit, deltas contain the words that are the same in successive interim
+results. The remaining words follow when the recogniser has finished. ``completed`` is
+delayed deliberately, because the real service sends it after the first words of the
+response in six of seven recorded turns.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Transcript:
     response: ResponseInProgress | None = None
 
     def take_guess(self, text: str) -> None:
-        """Fix all but the last words if two successive interim results agree."""
+        """Settle all words but the last ones, if the previous result has them too."""
         words = text.split()
         prefix = words[: max(0, len(words) - _UNSETTLED)]
         kept = len(self.settled)

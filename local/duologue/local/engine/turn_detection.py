@@ -1,11 +1,11 @@
 """Turn detection: where speech starts and stops in a stream of audio.
 
-Speech starts with a chunk above the threshold that follows one slightly below it, and
-stops after enough silence. During speech a chunk slightly below the threshold still
-counts as speech (hysteresis), so that a soft syllable does not end a turn. After
-speech, a detector's probability falls late; therefore faint audio just before detected
-silence also counts as silence. Times are ms of audio since the session began,
-independent of the speed at which the audio arrives.
+A chunk is speech if its probability is above the threshold or at most `_SLACK` below
+it. A turn starts when a chunk reaches the threshold and the chunk before it is speech.
+It stops after ``silence_ms`` without speech. `_SLACK` (hysteresis) prevents a soft
+syllable from ending a turn. A detector still reports speech for a short time after its
+end, so faint audio just before detected silence is added to that silence. Times are ms
+of audio since the session began, whatever the speed at which the audio arrives.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ __all__ = [
     "turn_rule",
 ]
 
-#: The silence in ms for each eagerness; it replaces semantic VAD here.
+#: The service has no semantic VAD. Instead, each eagerness is a silence in ms that ends
+#: a turn.
 _EAGERNESS_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 _BYTES_PER_MS = ASR_RATE * 2 // 1000
-#: Chunks in a row that start speech (32 ms each).
+#: The number of consecutive speech chunks (32 ms each) that start speech.
 _ONSET = 2
-#: How far below the threshold a chunk still counts as speech.
+#: A chunk with a probability this far below the threshold is still speech.
 _SLACK = 0.15
-#: Minimum audio before the onset that the recogniser gets, in ms: the first sound of a
-#: word is too soft to be detected.
+#: The recogniser gets at least this much audio, in ms, from before the onset, because
+#: the first sound of a word is too soft to be detected.
 _LEAD_MS = 300
-#: Maximum duration of faint audio that counts as silence if detected silence follows,
-#: in ms: Silero reports speech for 32 to 130 ms after its end.
-_MEMORY_MS = 128
-#: Audio is faint at this fraction of the turn's peak (-30 dB).
+#: The maximum faint audio, in ms, that is added to the silence after it. Silero reports
+#: speech for 32 to 130 ms after its end.
+_MAX_FAINT_MS = 128
+#: A chunk is faint if its peak is at most 1/32 (-30 dB) of the turn's peak.
 _FAINT = 32
 
 
@@ -49,7 +50,8 @@ _FAINT = 32
 class TurnRule:
     """Turn detection settings: ``threshold`` 0 to 1, times in ms of audio.
 
-    ``idle_ms``: silence after a response that counts as a turn; None: no timeout.
+    After ``idle_ms`` of silence since a response, the service commits an empty turn and
+    replies. None means never.
     """
 
     threshold: float
@@ -82,7 +84,11 @@ def turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
 
 @attrs.frozen
 class SpeechStarted:
-    """Speech started; ``lead`` is the audio just before it, at 16 kHz."""
+    """Speech started.
+
+    ``start_ms`` is the onset minus ``prefix_ms``. ``lead`` is the audio so far at
+    16 kHz: the onset and at least 300 ms before it.
+    """
 
     start_ms: int
     lead: bytes
@@ -97,7 +103,7 @@ class SpeechContinued:
 
 @attrs.frozen
 class SpeechStopped:
-    """Enough silence followed: the turn has ended."""
+    """The turn has ended; ``end_ms`` is the end of the silence after the speech."""
 
     end_ms: int
 
@@ -106,17 +112,17 @@ TurnEvent = SpeechStarted | SpeechContinued | SpeechStopped
 
 
 class TurnDetector:
-    """Finds turns in audio; takes pieces of any size."""
+    """Finds turns in audio, which may arrive in pieces of any size."""
 
     def __init__(
         self, detector: VoiceActivityDetector, to_16k: Callable[[bytes], bytes]
     ) -> None:
         self._detector = detector
         self._to_16k = to_16k
-        self._rest = b""
+        self._partial_chunk = b""
         self._heard = 0
-        self._before: deque[bytes] = deque()
-        self._run = 0
+        self._recent: deque[bytes] = deque()
+        self._speech_chunks = 0
         self._silence = 0
         self._faint = 0
         self._loudest = 0
@@ -124,10 +130,10 @@ class TurnDetector:
 
     def process(self, pcm24k: bytes, rule: TurnRule) -> list[TurnEvent]:
         """Take the next audio; return its turn events in order."""
-        data = self._rest + self._to_16k(pcm24k)
+        data = self._partial_chunk + self._to_16k(pcm24k)
         size = self._detector.chunk_bytes
         whole = len(data) - len(data) % size
-        self._rest = data[whole:]
+        self._partial_chunk = data[whole:]
         events: list[TurnEvent] = []
         for start in range(0, whole, size):
             chunk = data[start : start + size]
@@ -145,26 +151,26 @@ class TurnDetector:
         return self._heard // _BYTES_PER_MS
 
     def reset(self) -> None:
-        """Discard a turn in progress; the audio time continues."""
+        """Discard a turn in progress. `heard_ms` does not change."""
         self.speaking = False
-        self._run = 0
-        self._before.clear()
+        self._speech_chunks = 0
+        self._recent.clear()
         self._detector.reset()
 
     def _starts(self, chunk: bytes, probability: float, rule: TurnRule) -> bool:
         close = probability >= rule.threshold - _SLACK
-        self._run = self._run + 1 if close else 0
-        self._before.append(chunk)
+        self._speech_chunks = self._speech_chunks + 1 if close else 0
+        self._recent.append(chunk)
         lead = max(rule.prefix_ms, _LEAD_MS) * _BYTES_PER_MS // len(chunk) + _ONSET
-        while len(self._before) > lead:
-            self._before.popleft()
-        return self._run >= _ONSET and probability >= rule.threshold
+        while len(self._recent) > lead:
+            self._recent.popleft()
+        return self._speech_chunks >= _ONSET and probability >= rule.threshold
 
     def _started(self, rule: TurnRule) -> SpeechStarted:
-        onset = self._heard - self._run * self._detector.chunk_bytes
-        lead = b"".join(self._before)
-        self._before.clear()
-        self.speaking, self._silence, self._run = True, 0, 0
+        onset = self._heard - self._speech_chunks * self._detector.chunk_bytes
+        lead = b"".join(self._recent)
+        self._recent.clear()
+        self.speaking, self._silence, self._speech_chunks = True, 0, 0
         self._faint, self._loudest = 0, _peak(lead)
         return SpeechStarted(max(0, onset // _BYTES_PER_MS - rule.prefix_ms), lead)
 
@@ -185,11 +191,11 @@ class TurnDetector:
         ]
 
     def _measure(self, chunk: bytes) -> None:
-        """Measure how long the audio has been faint, up to `_MEMORY_MS`."""
+        """Count the faint audio up to this chunk, at most `_MAX_FAINT_MS` before it."""
         loudness = _peak(chunk)
         self._loudest = max(self._loudest, loudness)
         faint = loudness * _FAINT <= self._loudest
-        most = _MEMORY_MS * _BYTES_PER_MS + len(chunk)
+        most = _MAX_FAINT_MS * _BYTES_PER_MS + len(chunk)
         self._faint = min(self._faint + len(chunk), most) if faint else 0
 
 

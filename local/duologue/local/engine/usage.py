@@ -1,8 +1,8 @@
-"""Token counts by a simple rule, because no real model counts them.
+"""Token counts by a simple rule; the local service has no tokenizer.
 
 A token is four characters of text, 100 ms of the user's audio or 50 ms of the
-assistant's. The input of a response is the instructions and the whole conversation; the
-part that the previous response already had counts as cached.
+assistant's audio. The input of a response is the instructions and the whole
+conversation. As many of its tokens are cached tokens as the previous response had.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from duologue.core.events import (
     ResponseUsage,
 )
 
-__all__ = ["TokenCounter", "Tokens", "text_of", "text_tokens"]
+__all__ = ["TokenCounter", "Tokens", "first_tokens", "text_tokens"]
 
 _CHARACTERS = 4
 _USER_MS = 100
@@ -28,8 +28,8 @@ def text_tokens(text: str) -> int:
     return -(-len(text) // _CHARACTERS)
 
 
-def text_of(text: str, tokens: int) -> str:
-    """The start of a text, up to ``tokens`` tokens."""
+def first_tokens(text: str, tokens: int) -> str:
+    """The first ``tokens`` tokens of a text."""
     return text[: max(0, tokens) * _CHARACTERS]
 
 
@@ -53,43 +53,43 @@ class TokenCounter:
     """Counts the tokens of the conversation."""
 
     def __init__(self) -> None:
-        self._held = Tokens()
+        self._conversation = Tokens()
         self._cached = Tokens()
 
     def add_text(self, text: str) -> None:
-        """A client's item added text to the conversation."""
-        self._held += Tokens(text=text_tokens(text))
+        """Count the text of an item that the client added."""
+        self._conversation += Tokens(text=text_tokens(text))
 
     def add_audio(self, ms: float) -> None:
-        """The user added ``ms`` of audio to the conversation."""
-        self._held += Tokens(audio=-(-int(ms) // _USER_MS))
+        """Count ``ms`` of audio of the user."""
+        self._conversation += Tokens(audio=-(-int(ms) // _USER_MS))
 
     def respond(
         self, instructions: str, text: str, audio_ms: float, *, keep: bool
     ) -> ResponseUsage:
         """The usage of a response with this text and audio.
 
-        ``keep``: the response becomes part of the conversation.
+        With ``keep``, the response becomes part of the conversation.
         """
-        given = self._held + Tokens(text=text_tokens(instructions))
-        made = Tokens(text_tokens(text), -(-int(audio_ms) // _ASSISTANT_MS))
+        prompt = self._conversation + Tokens(text=text_tokens(instructions))
+        output = Tokens(text_tokens(text), -(-int(audio_ms) // _ASSISTANT_MS))
         cached = Tokens(
-            min(self._cached.text, given.text), min(self._cached.audio, given.audio)
+            min(self._cached.text, prompt.text), min(self._cached.audio, prompt.audio)
         )
         if keep:
-            self._held += made
-            self._cached = given
-        return _usage(given, cached, made)
+            self._conversation += output
+            self._cached = prompt
+        return _usage(prompt, cached, output)
 
 
-def _usage(given: Tokens, cached: Tokens, made: Tokens) -> ResponseUsage:
+def _usage(prompt: Tokens, cached: Tokens, output: Tokens) -> ResponseUsage:
     return ResponseUsage(
-        total_tokens=given.total + made.total,
-        input_tokens=given.total,
-        output_tokens=made.total,
+        total_tokens=prompt.total + output.total,
+        input_tokens=prompt.total,
+        output_tokens=output.total,
         input_token_details=InputTokenDetails(
-            text_tokens=given.text,
-            audio_tokens=given.audio,
+            text_tokens=prompt.text,
+            audio_tokens=prompt.audio,
             image_tokens=0,
             cached_tokens=cached.total,
             cached_tokens_details=CachedTokenDetails(
@@ -97,6 +97,6 @@ def _usage(given: Tokens, cached: Tokens, made: Tokens) -> ResponseUsage:
             ),
         ),
         output_token_details=OutputTokenDetails(
-            text_tokens=made.text, audio_tokens=made.audio
+            text_tokens=output.text, audio_tokens=output.audio
         ),
     )

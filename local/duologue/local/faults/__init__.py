@@ -1,4 +1,4 @@
-"""Fault injection: errors of a service and of a network, on purpose."""
+"""Fault injection: simulated errors of a service and of a network."""
 
 from __future__ import annotations
 

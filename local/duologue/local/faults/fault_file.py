@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fnmatch import fnmatchcase
+import fnmatch
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
 
 from duologue.core.events import ServerEvent
 
-from ..yaml_file import List, Node, Reader, YamlError, load, parse
+from ..yaml_file import Map, YamlError, YamlFile, listed
 from .injector import (
     TRANSCRIBED,
     Cut,
@@ -31,149 +34,141 @@ from .injector import (
 
 __all__ = ["FaultsError", "load_faults"]
 
-#: Close codes that a service may send (RFC 6455, section 7.4), and 1006 for none.
+#: Valid close codes (RFC 6455, section 7.4), and 1006: no close frame.
 _CODES = {*range(1000, 1004), *range(1006, 1015), *range(3000, 5000)}
-_MOST = 1000
-_LONGEST = 86_400.0
 _TYPES = [str(event.__struct_config__.tag) for event in ServerEvent.__subclasses__()]
+
+_T = TypeVar("_T")
+_Several = Annotated[list[_T], Meta(min_length=1)]
+_Number = Annotated[int, Meta(ge=1, le=1_000_000)]
+_Times = Annotated[int, Meta(ge=1, le=1000)]
+_Seconds = Annotated[float, Meta(ge=0, le=600)]
+_Span = _Seconds | Annotated[list[_Seconds], Meta(min_length=2, max_length=2)]
+
+
+_DEEDS: dict[str, Callable[..., Deed | TimedDeed]] = {
+    "drop": Drop,
+    "delay": Delay,
+    "late": Late,
+    "duplicate": Duplicate,
+    "reorder": Reorder,
+    "fail": Fail,
+    "orphan": Orphan,
+    "errors": Errors,
+    "expire": Expire,
+    "cut": Cut,
+}
 
 
 class FaultsError(YamlError):
     """A fault file is invalid; the message names the file, the line and the key."""
 
 
+class _Fail(Struct, forbid_unknown_fields=True):
+    message: str
+    code: str = Fail("").code
+
+
+class _Errors(Struct, forbid_unknown_fields=True):
+    count: _Times
+    code: str = Errors(1).code
+    message: str = Errors(1).message
+    type: str = Errors(1).type
+
+
+class _Fault(Struct, forbid_unknown_fields=True):
+    event: str | _Several[str] | None = None
+    nth: _Number | _Several[_Number] = []
+    chance: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    at: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+    session: _Number | _Several[_Number] = []
+    model: str = "*"
+    drop: bool = False
+    delay: _Span = 0
+    late: _Span = 0
+    duplicate: _Times = 1
+    reorder: _Times = 1
+    fail: str | _Fail = ""
+    orphan: bool = False
+    errors: _Times | _Errors = 1
+    expire: bool = False
+    cut: bool | int | str = False
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    faults: _Several[_Fault]
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+
+
 def load_faults(path: str | Path) -> Faults:
     """Read a fault file. Raises `FaultsError`."""
-    text = load(path, "faults", FaultsError)
-    return parse(text, _Reader(str(path), FaultsError), _Reader.faults)
+    typed = {*_DEEDS, "seed", "nth", "chance", "at", "session"} - {"fail"}
+    file = YamlFile(path, "faults", FaultsError, "faults", typed)
+    content = file.read()
+    read = file.convert(content, _File)
+    pairs = zip(content["faults"], read.faults, strict=True)
+    return Faults(tuple(_fault(file, *pair) for pair in pairs), read.seed)
 
 
-class _Reader(Reader):
-    """Reads the nodes of a fault file."""
+def _fault(file: YamlFile, found: Map, fault: _Fault) -> Fault:
+    def refuse(key: str, why: str) -> NoReturn:
+        file.fail(found.lines.get(key, found.line), key, why)
 
-    def faults(self, root: Node | None) -> Faults:
-        top = self.document(root, "faults", "seed")
-        seed = self.count(top["seed"], "seed", 0, 2**63) if "seed" in top else 0
-        nodes = self.sequence(top["faults"], "faults")
-        return Faults(tuple(map(self.fault, nodes)), seed)
-
-    def fault(self, node: Node) -> Fault:
-        fields = self.mapping(node, "faults", set(_CONDITIONS) | set(_DEEDS))
-        deeds = [key for key in fields if key in _DEEDS]
-        if not deeds:
-            self.fail(node, "faults", f"a fault has one of {', '.join(_DEEDS)}")
-        deed, *others = deeds
-        if others:
-            self.fail(
-                fields[others[0]],
-                others[0],
-                f"a fault has one effect, here {deed}",
-            )
-        does = _DEEDS[deed](self, fields[deed], deed)
-        values: dict[str, Any] = {
-            name: read(self, fields[key], key)
-            for key, (name, read) in _CONDITIONS.items()
-            if key in fields
-        }
-        if isinstance(does, Fail):
-            events = values.setdefault("events", (TRANSCRIBED,))
-            if events != (TRANSCRIBED,):
-                self.fail(
-                    fields["event"], "event", f"fail applies only to {TRANSCRIBED}"
-                )
-        if isinstance(does, TimedDeed):
-            if ("events" in values) is ("at" in values):
-                self.fail(fields[deed], deed, "either event or at is required")
-        elif "at" in values:
-            self.fail(fields["at"], "at", f"not allowed with {deed}, which needs event")
-        elif "events" not in values:
-            self.fail(fields[deed], deed, "event is required")
-        for key in ("nth", "chance"):
-            if "at" in values and key in values:
-                self.fail(fields[key], key, "not allowed with at")
-        return Fault(does=does, **values)
-
-    def events(self, node: Node, key: str) -> tuple[str, ...]:
-        patterns = tuple(self.text(each, key) for each in self.one_or_more(node, key))
-        for pattern in patterns:
-            if not any(fnmatchcase(kind, pattern) for kind in _TYPES):
-                self.fail(node, key, f"no service event matches {pattern}")
-        return patterns
-
-    def numbers(self, node: Node, key: str) -> frozenset[int]:
-        nodes = self.one_or_more(node, key)
-        return frozenset(self.count(each, key, 1, 1_000_000) for each in nodes)
-
-    def probability(self, node: Node, key: str) -> float:
-        return self.number(node, key, 0, 1)
-
-    def moment(self, node: Node, key: str) -> float:
-        return self.number(node, key, 0, _LONGEST, "a number of seconds")
-
-    def span(self, node: Node, key: str) -> tuple[float, float]:
-        """Seconds, or a list of minimum and maximum seconds."""
-        if not isinstance(node, List):
-            return (self.seconds(node, key),) * 2
-        ends = [self.seconds(each, key) for each in node.value]
-        if len(ends) != 2 or ends[0] > ends[1]:
-            self.fail(node, key, "expected seconds, or [least, most] seconds")
-        return ends[0], ends[1]
-
-    def times(self, node: Node, key: str) -> int:
-        return self.count(node, key, 1, _MOST)
-
-    def sure(self, node: Node, key: str) -> None:
-        if not self.truth(node, key):
-            self.fail(node, key, "expected true")
+    deed, *others = [key for key in found if key in _DEEDS] or [""]
+    if not deed:
+        refuse("faults", f"a fault needs one of {', '.join(_DEEDS)}")
+    if others:
+        refuse(others[0], f"a fault has one effect; {deed} is given too")
+    try:
+        does = _deed(deed, getattr(fault, deed))
+    except ValueError as error:
+        refuse(deed, str(error))
+    events = tuple(listed(fault.event))
+    for pattern in events:
+        if not fnmatch.filter(_TYPES, pattern):
+            refuse("event", f"no service event matches {pattern}")
+    if isinstance(does, Fail):
+        events = events or (TRANSCRIBED,)
+        if events != (TRANSCRIBED,):
+            refuse("event", f"fail works only with {TRANSCRIBED}")
+    if isinstance(does, TimedDeed):
+        if bool(events) is (fault.at is not None):
+            refuse(deed, "needs event or at, and not both")
+    elif fault.at is not None:
+        refuse("at", f"cannot be used with {deed}; use event")
+    elif not events:
+        refuse(deed, "needs event")
+    for key in ("nth", "chance"):
+        if fault.at is not None and key in found:
+            refuse(key, "cannot be used with at")
+    return Fault(
+        does=does,
+        events=events,
+        nth=frozenset(listed(fault.nth)),
+        chance=fault.chance,
+        at=fault.at,
+        sessions=frozenset(listed(fault.session)),
+        model=fault.model,
+    )
 
 
-def _failing(reader: _Reader, node: Node, key: str) -> Fail:
-    texts = {"message": reader.text, "code": reader.text}
-    return Fail(**reader.short(node, key, "message", **texts))
-
-
-def _errors(reader: _Reader, node: Node, key: str) -> Errors:
-    texts = {"code": reader.text, "message": reader.text, "type": reader.text}
-    return Errors(**reader.short(node, key, "count", count=reader.times, **texts))
-
-
-def _cut(reader: _Reader, node: Node, key: str) -> Cut | Mute:
-    value = reader.plain(node, key)
-    if value == "media":
-        return Mute()
-    if value is True:
-        return Cut()
-    if type(value) is not int or value not in _CODES:
-        reader.fail(node, key, "expected true, media or a close code")
-    return Cut(value)
-
-
-def _sure(deed: Callable[[], Deed | TimedDeed]) -> _Read:
-    def read(reader: _Reader, node: Node, key: str) -> Deed | TimedDeed:
-        reader.sure(node, key)
-        return deed()
-
-    return read
-
-
-_Read = Callable[[_Reader, Node, str], Deed | TimedDeed]
-_DEEDS: dict[str, _Read] = {
-    "drop": _sure(Drop),
-    "delay": lambda reader, node, key: Delay(*reader.span(node, key)),
-    "late": lambda reader, node, key: Late(*reader.span(node, key)),
-    "duplicate": lambda reader, node, key: Duplicate(reader.times(node, key)),
-    "reorder": lambda reader, node, key: Reorder(reader.times(node, key)),
-    "fail": _failing,
-    "orphan": _sure(Orphan),
-    "errors": _errors,
-    "expire": _sure(Expire),
-    "cut": _cut,
-}
-_CONDITIONS: dict[str, tuple[str, Callable[[_Reader, Node, str], Any]]] = {
-    "event": ("events", _Reader.events),
-    "nth": ("nth", _Reader.numbers),
-    "chance": ("chance", _Reader.probability),
-    "at": ("at", _Reader.moment),
-    "session": ("sessions", _Reader.numbers),
-    "model": ("model", _Reader.text),
-}
+def _deed(key: str, value: Any) -> Deed | TimedDeed:
+    """The effect of a key. Raises `ValueError`."""
+    values: Sequence[Any] = [value]
+    if key == "cut":
+        if value == "media":
+            return Mute()
+        if value is not True and (value is False or value not in _CODES):
+            raise ValueError("expected true, media or a close code")
+        values = [] if value is True else values
+    elif key in ("delay", "late"):
+        values = value if isinstance(value, list) else [value, value]
+        if values[0] > values[1]:
+            raise ValueError("expected seconds or a list of two, [least, most]")
+    elif isinstance(value, bool):
+        if not value:
+            raise ValueError("expected true")
+        values = []
+    elif isinstance(value, Struct):
+        values = msgspec.structs.astuple(value)
+    return _DEEDS[key](*values)

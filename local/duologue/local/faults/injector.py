@@ -234,7 +234,8 @@ class _Held:
 class FaultyLine:
     """Applies faults to the events of one session.
 
-    Only the first matching fault applies to an event; the others still count it.
+    Only the first matching fault applies to an event. Other matching faults count the
+    event for their ``nth`` and draw their random numbers.
     """
 
     def __init__(self, dice: tuple[_Dice, ...], new_id: NewId) -> None:

@@ -23,12 +23,9 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _NUMBER = re.compile(rf"\b(?:{_ANY})(?:[ -]+(?:{_ANY}))*\b", _FLAGS)
 _OPERATORS = {word: word for word in ("plus", "minus", "times", "divided by")}
 _OPERATORS |= {"+": "plus", "-": "minus", "*": "times", "x": "times"}
-_OPERATORS |= {"multiplied by": "times", "/": "divided by", "over": "divided by"}
-_SUM = re.compile(
-    rf"({_NUMBER.pattern})\s*({'|'.join(map(re.escape, _OPERATORS))})"
-    rf"\s*({_NUMBER.pattern})",
-    _FLAGS,
-)
+_OPERATORS |= {"multiplied by": "times", "/": "divided by"}
+_OPERATOR = "|".join(map(re.escape, _OPERATORS))
+_SUM = re.compile(rf"({_NUMBER.pattern})\s*({_OPERATOR})\s*({_NUMBER.pattern})", _FLAGS)
 _COUNT_LIMIT = 100
 
 
@@ -92,11 +89,11 @@ def sum_of(text: str) -> str:
         raise NoNumber(text)
     a, b = _value(found[1]), _value(found[3])
     operator = _OPERATORS[found[2].lower()]
-    sentence = f"{in_words(a)} {operator} {in_words(b)} is".capitalize()
     if operator != "divided by":
-        result = {"plus": a + b, "minus": a - b, "times": a * b}[operator]
-        return f"{sentence} {in_words(result)}."
-    if b == 0:
-        return f"{sentence} not defined."
-    remainder = f", and {in_words(a % b)} is left" if a % b else ""
-    return f"{sentence} {in_words(a // b)}{remainder}."
+        result = in_words({"plus": a + b, "minus": a - b, "times": a * b}[operator])
+    elif b == 0:
+        result = "not defined"
+    else:
+        rest = f", and {in_words(a % b)} is left" if a % b else ""
+        result = f"{in_words(a // b)}{rest}"
+    return f"{in_words(a)} {operator} {in_words(b)} is {result}.".capitalize()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
-import attrs
 import msgspec
 
 from ..interfaces import (
     Call,
     Called,
-    Line,
     Prompt,
     ReplyModelError,
     ReplyPart,
@@ -22,46 +20,56 @@ from ..interfaces import (
     Tool,
     Wait,
 )
+from ..yaml_file import listed
 from .number_words import NoNumber
 from .templates import clock_values, fill
-from .tool_arguments import arguments_for, tool_named_in
+from .tool_arguments import arguments_for, tool_named, tool_named_in
 
-__all__ = ["LABEL", "Rule", "ScriptedMind", "ScriptedReplies"]
+__all__ = ["LABEL", "Rule", "ScriptedMind", "ScriptedReplies", "Step"]
 
 #: The label of scripted replies, in the metadata of each response.
 LABEL = "scripted, not a language model"
 _NO_RULE = "I have no line for that. This is a scripted reply, not a language model."
 #: The number of sessions whose state is kept.
 _SESSIONS = 1_000
-_ANYTHING = re.compile("")
+_T = TypeVar("_T")
+_Several = Annotated[list[_T], msgspec.Meta(min_length=1)]
 
 
-@attrs.frozen(kw_only=True)
-class Rule:
-    """A rule of a scenario; the fields have the names of its keys.
+class Function(msgspec.Struct, forbid_unknown_fields=True):
+    """A call. Without arguments, they are derived from the tool's schema."""
 
-    ``steps`` are pairs of a key and its value: ``say`` with a list of texts, ``call``
-    and ``fail`` with a mapping, ``wait`` with seconds. ``needs_number``: filling one
-    of the templates may raise `NoNumber`.
-    """
+    name: str
+    arguments: dict[str, Any] | None = None
 
-    hear: Sequence[re.Pattern[str]] = (_ANYTHING,)
-    instructions: re.Pattern[str] = _ANYTHING
-    result: re.Pattern[str] | None = None
+
+class Failure(msgspec.Struct, forbid_unknown_fields=True):
+    """The message and the code of a failed response."""
+
+    message: str
+    code: str = "server_error"
+
+
+class Step(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A step of a rule: one of its fields. The texts are templates."""
+
+    say: str | _Several[str] | None = None
+    call: str | Function | _Several[str | Function] | None = None
+    wait: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
+    fail: str | Failure | None = None
+
+
+class Rule(Step, kw_only=True, forbid_unknown_fields=True):
+    """A rule as in the file. `ScriptedReplies` takes its steps from ``do`` only."""
+
+    hear: str | _Several[str] = ""
+    instructions: str = ""
+    result: str | None = None
     tool: str | None = None
     knows: str | None = None
     once: bool = False
-    remember: Mapping[str, str] = attrs.Factory(dict)
-    steps: Sequence[tuple[str, Any]]
-    needs_number: bool = False
-
-
-@attrs.define
-class _Session:
-    """The remembered values, and how often each rule was used."""
-
-    values: dict[str, str] = attrs.Factory(dict)
-    uses: Counter[int] = attrs.Factory(Counter)
+    remember: dict[str, str] = {}
+    do: _Several[Step] = []
 
 
 class ScriptedReplies:
@@ -71,45 +79,50 @@ class ScriptedReplies:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        # The remembered values of each session, and how often it used each rule.
+        self._sessions: dict[str, tuple[dict[str, str], Counter[int]]] = {}
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[ReplyPart]:
         """The parts of the reply. Raises `ReplyModelError` for ``fail``."""
-        for part in _spaced(self._parts(prompt)):
+        before = ""
+        for part in self._parts(prompt):
+            if isinstance(part, ReplyModelError):
+                raise part
+            if isinstance(part, Say):
+                if re.fullmatch(r"\S\S", before[-1:] + part.text[:1]):
+                    part = Say(f" {part.text}")
+                before = part.text or before
+            elif isinstance(part, Call):
+                before = ""
             yield part
 
-    def _parts(self, prompt: Prompt) -> Iterable[ReplyPart | ReplyModelError]:
+    def _parts(self, prompt: Prompt) -> list[ReplyPart | ReplyModelError]:
         tool = prompt.forced
         if prompt.tool_choice == "required" and prompt.tools:
             tool = tool_named_in(prompt.heard, prompt.tools) or prompt.tools[0]
         if tool is not None:
             return [Call(tool.name, arguments_for(tool, prompt.heard))]
-        session = self._session(prompt.session)
+        known, used = self._sessions.pop(prompt.session, ({}, Counter()))
+        self._sessions[prompt.session] = known, used  # the last used one is last
+        if len(self._sessions) > _SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
         for number, rule in enumerate(self._rules):
-            uses = session.uses[number]
-            values = _match(rule, prompt, session.values)
-            if values is None or (rule.once and uses):
+            values = _match(rule, prompt, known)
+            if values is None or (rule.once and used[number]):
                 continue
             try:
                 remembered = {
                     name: str(fill(text, values))
                     for name, text in rule.remember.items()
                 }
-                values |= session.values | remembered
-                parts = [_part(*step, values, prompt, uses) for step in rule.steps]
+                values |= known | remembered
+                parts = list(_run(rule, values, prompt, used[number]))
             except NoNumber:
                 continue  # the rule must not invent a number: try the next one
-            session.uses[number] += 1
-            session.values |= remembered
+            used[number] += 1
+            known |= remembered
             return parts
         return [Say(_NO_RULE)]
-
-    def _session(self, session_id: str) -> _Session:
-        session = self._sessions.setdefault(session_id, _Session())
-        self._sessions.move_to_end(session_id)
-        if len(self._sessions) > _SESSIONS:
-            self._sessions.popitem(last=False)
-        return session
 
 
 #: The name in version 0.1.
@@ -120,14 +133,15 @@ def _match(
     rule: Rule, prompt: Prompt, remembered: Mapping[str, str]
 ) -> dict[str, str] | None:
     """The values for the templates of a rule; None if the rule does not apply."""
-    found = next((m for p in rule.hear if (m := p.search(prompt.heard))), None)
+    matches = (_search(each, prompt.heard) for each in listed(rule.hear))
+    found = next(filter(None, matches), None)
     result = _result(prompt)
     if (
         found is None
-        or not rule.instructions.search(prompt.instructions)
-        or not (rule.knows is None or rule.knows in remembered)
+        or not _search(rule.instructions, prompt.instructions)
+        or (rule.knows is not None and rule.knows not in remembered)
         or (rule.result is None) is not (result is None)
-        or (rule.result and result and not rule.result.search(result["tool"]))
+        or (rule.result and result and not _search(rule.result, result["tool"]))
     ):
         return None
     values = {**clock_values(prompt.at), **remembered, "heard": prompt.heard}
@@ -135,75 +149,56 @@ def _match(
     values |= {str(n): text or "" for n, text in enumerate(found.groups(), 1)}
     values |= found.groupdict("")
     if rule.tool is not None:
-        tool = _available_tool(rule.tool, prompt)
+        tools = () if prompt.tool_choice == "none" else prompt.tools
+        find = tool_named_in if rule.tool == "any" else tool_named
+        tool = find(prompt.heard if rule.tool == "any" else rule.tool, tools)
         if tool is None:
             return None
         values["tool"] = tool.name
     return values
 
 
-def _available_tool(name: str, prompt: Prompt) -> Tool | None:
-    tools = () if prompt.tool_choice == "none" else prompt.tools
-    if name == "any":
-        return tool_named_in(prompt.heard, tools)
-    return next((tool for tool in tools if tool.name == name), None)
-
-
 def _result(prompt: Prompt) -> dict[str, str] | None:
     """The outputs since the last message, and the function that gave the last one."""
     outputs: list[Returned] = []
+    names: dict[str, str] = {}
     for entry in prompt.lines:
-        if isinstance(entry, Returned):
+        if isinstance(entry, Called):
+            names[entry.call_id] = entry.name
+        elif isinstance(entry, Returned):
             outputs.append(entry)
-        elif isinstance(entry, Line) and entry.role != "system":
+        elif entry.role != "system":
             outputs.clear()
     if not outputs:
         return None
-    calls = (entry for entry in prompt.lines if isinstance(entry, Called))
-    names = (call.name for call in calls if call.call_id == outputs[-1].call_id)
     output = " and ".join(each.output for each in outputs)
-    return {"tool": next(names, "function"), "output": output}
+    return {"tool": names.get(outputs[-1].call_id, "function"), "output": output}
 
 
-def _part(
-    key: str, value: Any, values: Mapping[str, str], prompt: Prompt, uses: int
-) -> ReplyPart | ReplyModelError:
-    """The part of the reply that a step gives. Raises `NoNumber`."""
-    if key == "wait":
-        return Wait(value)
-    if key == "say":
-        return Say(str(fill(value[uses % len(value)], values)))
-    filled = _filled(value, values)
-    if key == "fail":
-        return ReplyModelError(**{name: str(text) for name, text in filled.items()})
-    name = str(filled["name"])
-    if "arguments" in filled:
-        return Call(name, msgspec.json.encode(filled["arguments"]).decode())
-    tool = next((tool for tool in prompt.tools if tool.name == name), Tool(name))
-    return Call(name, arguments_for(tool, prompt.heard))
+def _search(pattern: str, text: str) -> re.Match[str] | None:
+    return re.search(pattern, text, re.IGNORECASE)
 
 
-def _filled(value: Any, values: Mapping[str, str]) -> Any:
-    """A JSON value with its texts filled as templates."""
-    if isinstance(value, str):
-        return fill(value, values)
-    if isinstance(value, list):
-        return [_filled(each, values) for each in value]
-    if isinstance(value, dict):
-        return {key: _filled(each, values) for key, each in value.items()}
-    return value
-
-
-def _spaced(parts: Iterable[ReplyPart | ReplyModelError]) -> Iterator[ReplyPart]:
-    """The parts, with a space between two texts. Raises `ReplyModelError`."""
-    before = ""
-    for part in parts:
-        if isinstance(part, ReplyModelError):
-            raise part
-        if isinstance(part, Say):
-            if re.fullmatch(r"\S\S", before[-1:] + part.text[:1]):
-                part = Say(f" {part.text}")
-            before = part.text or before
-        elif isinstance(part, Call):
-            before = ""
-        yield part
+def _run(
+    rule: Rule, values: Mapping[str, str], prompt: Prompt, uses: int
+) -> Iterator[ReplyPart | ReplyModelError]:
+    """The parts of the reply that the steps give. Raises `NoNumber`."""
+    for step in rule.do:
+        if texts := listed(step.say):
+            yield Say(str(fill(texts[uses % len(texts)], values)))
+        calls: list[str | Function] = listed(step.call)
+        for call in calls:
+            function = Function(call) if isinstance(call, str) else call
+            name, arguments = str(fill(function.name, values)), function.arguments
+            if arguments is None:
+                tool = tool_named(name, prompt.tools) or Tool(name)
+                yield Call(name, arguments_for(tool, prompt.heard))
+            else:
+                given = msgspec.json.encode(fill(arguments, values))
+                yield Call(name, given.decode())
+        if step.wait:
+            yield Wait(step.wait)
+        if step.fail is not None:
+            fail = Failure(step.fail) if isinstance(step.fail, str) else step.fail
+            code = str(fill(fail.code, values))
+            yield ReplyModelError(str(fill(fail.message, values)), code=code)

@@ -11,22 +11,22 @@ import msgspec
 
 from .number_words import count_to, in_words, number_in, sum_of
 
-__all__ = ["NAMES", "clock_values", "fill", "mistake", "needs_number"]
+__all__ = ["NAMES", "clock_values", "fill", "needs_number"]
 
 _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
-def _plain(text: str) -> str:
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+
+
+def _plain_json(text: str) -> str:
     try:
-        return _spoken(msgspec.json.decode(text))
+        return _plain(msgspec.json.decode(text))
     except (msgspec.DecodeError, RecursionError):
         return text
-
-
-def _spoken(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_spoken(each)}" for key, each in value.items())
-    return ", ".join(map(_spoken, value)) if isinstance(value, list) else str(value)
 
 
 def _length(text: str) -> str:
@@ -34,21 +34,19 @@ def _length(text: str) -> str:
     return "one word" if count == 1 else f"{in_words(count)} words"
 
 
-#: These raise `NoNumber` for a text without a number, or without a sum.
-_NUMBER_FILTERS: dict[str, Callable[[str], str | int]] = {
+#: The first four raise `NoNumber` for a text without a number, or without a sum.
+_FILTERS: dict[str, Callable[[str], str | int]] = {
     "count": count_to,
     "sum": sum_of,
     "number": number_in,
     "in_words": lambda text: in_words(number_in(text)),
-}
-_FILTERS: dict[str, Callable[[str], str | int]] = {
-    **_NUMBER_FILTERS,
     "length": _length,
-    "plain": _plain,
+    "plain": _plain_json,
     "upper": str.upper,
     "lower": str.lower,
     "capitalize": lambda text: text[:1].upper() + text[1:],
 }
+_NUMBER_FILTERS = {"count", "sum", "number", "in_words"}
 #: The names that every template may use.
 NAMES = frozenset({"heard", "tool", "output", "time", "date", "day", "year"})
 
@@ -66,35 +64,35 @@ def clock_values(at: float) -> dict[str, str]:
     }
 
 
-def mistake(template: str, known: Collection[str]) -> str | None:
-    """The error in a template, if any: a name, a filter or an unpaired brace."""
+def needs_number(template: str, known: Collection[str]) -> bool:
+    """Whether `fill` may raise `NoNumber` for this template.
+
+    Raises `ValueError` for an unpaired brace, and for an unknown name or filter.
+    """
     if re.search("[{}]", _FIELD.sub("", template)):
-        return "a brace stands alone here; {{ and }} are braces"
-    for name, *filters in _fields(template):
-        if name not in known:
-            return f"there is no value {{{name}}}"
-        for each in filters:
-            if each not in _FILTERS:
-                return f"there is no filter |{each}"
-    return None
+        raise ValueError("a brace stands alone here; {{ and }} are braces")
+    found = (each[1] for each in _FIELD.finditer(template))
+    fields = [each.split("|") for each in found if each is not None]
+    used = [each for _, *filters in fields for each in filters]
+    if unknown := [name for name, *_ in fields if name not in known]:
+        raise ValueError(f"there is no value {{{unknown[0]}}}")
+    if unknown := [each for each in used if each not in _FILTERS]:
+        raise ValueError(f"there is no filter |{unknown[0]}")
+    return not _NUMBER_FILTERS.isdisjoint(used)
 
 
-def needs_number(template: str) -> bool:
-    """Whether `fill` may raise `NoNumber` for this template."""
-    return any(_NUMBER_FILTERS.keys() & set(used) for _, *used in _fields(template))
-
-
-def _fields(template: str) -> list[list[str]]:
-    """For each field, its name and its filters."""
-    fields = (found[1] for found in _FIELD.finditer(template))
-    return [field.split("|") for field in fields if field is not None]
-
-
-def fill(template: str, values: Mapping[str, str]) -> str | int:
+def fill(template: Any, values: Mapping[str, str]) -> Any:
     """The filled template; a number if it is a single field with a numeric value.
 
-    Raises `NoNumber` if a filter needs a number and its text contains none.
+    Of other JSON, each text is filled. Raises `NoNumber` if a filter needs a number and
+    its text contains none.
     """
+    if isinstance(template, list):
+        return [fill(each, values) for each in template]
+    if isinstance(template, dict):
+        return {key: fill(each, values) for key, each in template.items()}
+    if not isinstance(template, str):
+        return template
 
     def value_of(found: re.Match[str]) -> str | int:
         if found[1] is None:

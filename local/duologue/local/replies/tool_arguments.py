@@ -10,7 +10,7 @@ import msgspec
 from ..interfaces import Tool
 from .number_words import numbers_in
 
-__all__ = ["arguments_for", "tool_named_in"]
+__all__ = ["arguments_for", "tool_named", "tool_named_in"]
 
 #: Words in the names of tools that say nothing about their subject.
 _STOP_WORDS = {
@@ -25,12 +25,16 @@ _OBJECT = re.compile(
 )
 
 
+def tool_named(name: str, tools: tuple[Tool, ...]) -> Tool | None:
+    """The tool of this name."""
+    return next((tool for tool in tools if tool.name == name), None)
+
+
 def tool_named_in(text: str, tools: tuple[Tool, ...]) -> Tool | None:
     """The first tool that has a word of its name in the text."""
     said = {word for word in re.findall(r"\w+", text.lower()) if len(word) > 2}
     for tool in tools:
-        name = {word.lower() for word in _WORD.findall(tool.name)}
-        if said & name - _STOP_WORDS:
+        if said & {word.lower() for word in _WORD.findall(tool.name)} - _STOP_WORDS:
             return tool
     return None
 
@@ -39,8 +43,7 @@ def arguments_for(tool: Tool, text: str) -> str:
     """Arguments as JSON, of the types in the tool's schema, taken from the text."""
     schema = msgspec.json.decode(tool.parameters)
     fields = schema.get("properties") if isinstance(schema, dict) else None
-    if not isinstance(fields, dict):
-        return "{}"
+    fields = fields if isinstance(fields, dict) else {}
     numbers = numbers_in(text)
     given = {name: _value(field, text, numbers) for name, field in fields.items()}
     return msgspec.json.encode(given).decode()

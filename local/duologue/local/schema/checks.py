@@ -1,7 +1,7 @@
 """Validation of JSON values, with the real service's errors.
 
-A `Shape` is a function that takes a value and its path and raises `Refusal`. Unknown
-keys are refused, as by the GA service; so are the flat keys of the beta.
+A `Shape` is a function that takes a value and its path and raises `Refusal`. Like the
+GA service, it refuses unknown keys, including the flat keys of the beta.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ __all__ = ["Refusal"]
 class Refusal(Exception):
     """A client's request cannot be carried out; becomes an ``error`` event.
 
-    ``code`` and ``param`` are those of the service ("Error events" of the API).
+    ``code`` and ``param`` have the real service's values (API page "Error events").
     """
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:

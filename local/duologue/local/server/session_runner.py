@@ -290,7 +290,7 @@ class SessionRunner:
         hearing = self._utterances.get(utterance)
         try:
             if hearing is None:
-                raise RecogniserError("this service has no ear")
+                raise RecogniserError("this service has no speech recogniser")
             async with asyncio.timeout(_ASR_TIMEOUT):
                 words = await hearing.finish()
         except Exception as error:

@@ -1,9 +1,10 @@
-"""WebSocket connections: sessions, and sidebands of calls.
+"""WebSocket connections. Each has its own session, or is a sideband of a call.
 
-URLs and keys follow the API page "Realtime API with WebSocket": ``?model=`` for a
-conversation, ``?intent=transcription``, or ``?call_id=`` to join a call; a browser
-sends its key as the subprotocol ``openai-insecure-api-key.KEY``. An invalid request is
-accepted, gets an ``error`` event and is closed. The module uses plain ASGI messages.
+URLs and keys follow the API page "Realtime API with WebSocket". ``?model=`` starts a
+conversation, ``?intent=transcription`` a transcription session; ``?call_id=`` joins a
+call. A browser sends its key as the subprotocol ``openai-insecure-api-key.KEY``. If a
+request is invalid, the service accepts the upgrade, sends an ``error`` event and closes
+the connection. The module handles ASGI messages itself, without a web framework.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ from .session_runner import SessionRunner, new_id
 
 __all__ = ["WAITING_LIMIT", "WebSocketApp"]
 
-#: Maximum characters queued for a client that does not read, plus one event of any
-#: size; above this limit the connection is aborted.
+#: Maximum characters queued for a client that does not read. Above this limit the
+#: connection is aborted. An empty queue accepts one event of any size.
 WAITING_LIMIT = 8 * 1024 * 1024
-#: Close codes after the error event for a wrong key and for any other invalid request.
-#: The real service accepts the upgrade first (public reports, which also have the error
-#: codes).
+#: Close codes for a wrong key and for any other invalid request. According to public
+#: reports, the real service sends the same error codes, and accepts the upgrade first.
 _WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
 _BINARY = Refusal(
     "invalid_event", "Expected a text message; binary frames are not supported."
@@ -80,14 +80,17 @@ class WebSocketApp:
             await asyncio.gather(writing, return_exceptions=True)
 
     def _session(self, scope: Message, socket: _Socket) -> _Session:
-        """The session, or a refusal. Raises `HttpError` to refuse the upgrade."""
+        """The session for a request, or `_InvalidRequest`.
+
+        Raises `HttpError` if the upgrade is refused: at full capacity, or on purpose.
+        """
         self._failures.check()
         try:
             return self._admit(scope, socket)
         except Refusal as refusal:
             if refusal.code == BUSY:
                 raise refused(refusal) from refusal
-            return _Refused(socket, refusal)
+            return _InvalidRequest(socket, refusal)
 
     def _admit(self, scope: Message, socket: _Socket) -> _Session:
         """The session that the request describes. Raises `HttpError`, `Refusal`."""
@@ -108,7 +111,7 @@ class WebSocketApp:
             return self._join(query, socket)
         session = _requested(query, secret)
         runner = self._sessions.open(socket.put, session, socket.close, media=False)
-        return _Own(runner)
+        return _OwnSession(runner)
 
     def _join(self, query: dict[str, str], socket: _Socket) -> _Session:
         if "model" in query:
@@ -153,7 +156,7 @@ async def _read(receive: Receive, session: _Session, socket: _Socket) -> None:
             socket.put(_error(_BINARY))
         else:
             await session.receive(text)
-        # Many events of one client must not delay the others.
+        # A client that sends many events must not delay other clients.
         await asyncio.sleep(0)
 
 
@@ -161,8 +164,8 @@ def _error(refusal: Refusal) -> str:
     return frame_of(Error(event_id=new_id("event"), error=refusal.detail()))
 
 
-class _Own:
-    """A session that ends with its connection."""
+class _OwnSession:
+    """A session of this connection; it ends with the connection."""
 
     def __init__(self, runner: SessionRunner) -> None:
         self._runner = runner
@@ -177,8 +180,8 @@ class _Own:
         await self._runner.close()
 
 
-class _Refused:
-    """An invalid request: send the error, then close."""
+class _InvalidRequest:
+    """Sends the error event for an invalid request, then closes the connection."""
 
     def __init__(self, socket: _Socket, refusal: Refusal) -> None:
         self._socket = socket
@@ -199,15 +202,15 @@ class _Refused:
         pass
 
 
-#: The session behind a connection.
-_Session = _Own | Sideband | _Refused
+#: The events of a connection go to one of these.
+_Session = _OwnSession | Sideband | _InvalidRequest
 
 
 class _Socket:
     """Queues events for the client.
 
-    ``abort`` ends the connection without a close handshake, because a client that does
-    not read would never complete it.
+    ``abort`` ends the connection without a close handshake: if the client does not read
+    and so would never complete the handshake, or if a fault requests it.
     """
 
     def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:

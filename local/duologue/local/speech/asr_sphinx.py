@@ -1,8 +1,8 @@
 """The built-in speech recognition: pocketsphinx in a worker process.
 
-All sessions share the process. It starts with the first utterance (or `start`) and ends
-when its pipe closes. If it dies, open utterances fail and the next one starts a new
-process.
+All sessions share the process. `start` or the first utterance starts it; it ends when
+its pipe closes. If it crashes, the open utterances fail, and the next utterance starts
+a new process.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["SphinxRecogniser"]
 _WORKER = Path(__file__).with_name("asr_sphinx_worker.py")
 #: Seconds to wait for the worker's end after its pipe is closed.
 _GRACE = 2.0
-#: Bytes in the worker's pipe above which it counts as stuck: a minute of thirty
-#: sessions.
+#: Maximum bytes of unread audio in the worker's pipe: one minute from thirty sessions.
+#: Above this limit an utterance fails.
 _BACKLOG = 60 * 32_000 * 30
 
 
@@ -37,7 +37,7 @@ class SphinxRecogniser:
         self._closed = False
 
     async def start(self) -> None:
-        """Start the process and wait until its model is loaded (0.5 s).
+        """Start the process and wait until its model is loaded (about 0.5 s).
 
         Raises `RecogniserError` if it does not start.
         """
@@ -47,7 +47,10 @@ class SphinxRecogniser:
             raise RecogniserError("the recogniser process does not start")
 
     def listen(self, on_guess: Callable[[str], None]) -> Utterance:
-        """Open an utterance. It accepts audio before the process has started."""
+        """Open an utterance; ``on_guess`` gets each interim transcript.
+
+        The utterance accepts audio before the process has started.
+        """
         return _Utterance(self, on_guess)
 
     async def close(self) -> None:
@@ -91,7 +94,9 @@ class _Worker:
     @classmethod
     async def spawn(cls) -> _Worker:
         if importlib.util.find_spec("pocketsphinx") is None:
-            raise RecogniserError("no ear: install the extra duologue[local]")
+            raise RecogniserError(
+                "no speech recogniser: install the extra duologue[local]"
+            )
         # In its own process group, so that Ctrl-C reaches the parent only.
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -1,14 +1,16 @@
-"""The worker process of speech recognition: pocketsphinx behind two pipes.
+"""The worker process of speech recognition: pocketsphinx, controlled over two pipes.
 
 It runs as a file (``python -P asr_sphinx_worker.py``) and imports nothing from this
 package. pocketsphinx holds the GIL while it decodes, up to 0.4 s at the end of an
 utterance: in the service's process it would interrupt the audio of all sessions.
 
-A message is MessagePack after its length (4 bytes, little-endian).
+A message has a length (4 bytes, little-endian) and a list in MessagePack. ``id`` is
+the number of an utterance, ``guess`` an interim transcript.
 
-- In: ``["open", id]``, ``["feed", id, pcm16k]``, ``["finish", id]``, ``["drop", id]``.
+- In: ``["open", id]``, ``["feed", id, PCM16 at 16 kHz]``, ``["finish", id]``,
+  ``["drop", id]``.
 - Out: ``["ready"]``, ``["guess", id, text]``, ``["final", id, text]``,
-  ``["failed", id, why]``.
+  ``["failed", id, reason]``.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ LENGTH = struct.Struct("<I")
 _DECODERS = 2
 #: The initial cepstral mean of each utterance. Without it a decoder continues with the
 #: mean of its last utterance, so the text depends on other sessions. The value is
-#: `Decoder.get_cmn` after three passes over 235 s of speech: 30 sentences in flite's
-#: two voices, clean and through Opus, and the examples. The model's default (40,3,-1)
-#: gives more errors.
+#: `Decoder.get_cmn` of a decoder that has decoded the same 235 s of speech three times:
+#: the WAV files of `examples`, and 30 sentences in two voices of flite, each with and
+#: without Opus. The model's default (40,3,-1) gives more errors.
 _SPEECH_MEAN = (
     "39.4915,-1.78511,8.33502,15.8907,3.49831,-0.282475,4.02458,"
     "-6.38972,-6.57736,-4.82474,6.10697,2.354,4.3742"
@@ -45,7 +47,7 @@ _Send = Callable[[list[object]], None]
 
 
 class DecoderPool:
-    """Decodes a few utterances at a time, streaming.
+    """Decodes up to `_DECODERS` utterances at a time, while their audio arrives.
 
     If all decoders are busy, an utterance is queued with its audio.
     """
@@ -133,7 +135,8 @@ class DecoderPool:
 
     def _new_decoder(self) -> Decoder:
         self._made += 1
-        # One pass, every second frame: the final text takes less than 10 ms.
+        # A fast search: without a second pass, and of every second frame only. After
+        # the end of the audio, the final text takes less than 10 ms.
         return Decoder(loglevel="FATAL", fwdflat=False, ds=2)
 
 
@@ -153,7 +156,7 @@ def _read(pipe: BinaryIO) -> list[object] | None:
 
 
 def main() -> None:
-    """Run until the pipe closes. The parent handles Ctrl-C and closes it."""
+    """Run until the parent closes the pipe. The parent also handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = sys.stdout.buffer
 

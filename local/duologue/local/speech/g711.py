@@ -56,7 +56,7 @@ def _from_alaw(code: int) -> int:
 
 
 def _decoding(law: Callable[[int], int]) -> tuple[bytes, bytes]:
-    """The low and the high bytes of the samples, by code, for `bytes.translate`."""
+    """Two tables of `bytes.translate`: the low and the high byte of each sample."""
     samples = [law(code) & 0xFFFF for code in range(256)]
     return bytes(each & 0xFF for each in samples), bytes(each >> 8 for each in samples)
 

@@ -1,6 +1,6 @@
 """Speech synthesis with libflite (Debian: ``libflite1``) through ctypes.
 
-The structures are those of flite 2.x, and are the same in every ``.so.1`` library.
+The ctypes structures match flite 2.x; every ``.so.1`` library has the same ones.
 """
 
 from __future__ import annotations

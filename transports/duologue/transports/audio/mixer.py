@@ -31,8 +31,8 @@ class Mixer:
         self.sink = sink
         self._muted = False
         self._volume = 1.0
-        self._said: Tap = _no_tap
-        self._heard: Tap = _no_tap
+        self._sent_tap: Tap = _no_tap
+        self._received_tap: Tap = _no_tap
         self._reader: object = None
 
     @property
@@ -43,11 +43,11 @@ class Mixer:
     @property
     def has_output(self) -> bool:
         """Whether received audio has a sink or a tap."""
-        return self.sink is not None or self._heard is not _no_tap
+        return self.sink is not None or self._received_tap is not _no_tap
 
     def tap(self, said: Tap, heard: Tap) -> None:
         """See `contract.Tappable`."""
-        self._said, self._heard = said, heard
+        self._sent_tap, self._received_tap = said, heard
 
     def set_muted(self, muted: bool) -> None:
         """See `contract.Audible`."""
@@ -62,8 +62,8 @@ class Mixer:
     def read(self, reader: object) -> bytes:
         """The next frame to send: silence if muted or if the source has none.
 
-        A muted source is read too, so that its audio is not sent later. The first
-        ``reader`` has the source until it calls `release`; any other gets silence.
+        The audio of a muted source is read and discarded. ``reader`` is a connection:
+        the first one has the source until it calls `release`; any other gets silence.
         """
         if self._reader is None:
             self._reader = reader
@@ -73,7 +73,7 @@ class Mixer:
         if self._muted:
             pcm = b""
         pcm = pcm[:FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
-        self._said(pcm)
+        self._sent_tap(pcm)
         return pcm
 
     def release(self, reader: object) -> None:
@@ -83,7 +83,7 @@ class Mixer:
 
     def write(self, pcm: bytes) -> None:
         """Pass received audio to the tap and the sink."""
-        self._heard(pcm)
+        self._received_tap(pcm)
         if self.sink is not None:
             self.sink.write(pcm if self._volume == 1 else _scaled(pcm, self._volume))
 

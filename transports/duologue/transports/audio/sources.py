@@ -48,7 +48,7 @@ class WavSource:
         await self._end.wait()
 
     def read(self, samples: int) -> bytes:
-        """Return the next samples; empty after the end."""
+        """Return the next samples; empty when all audio has been read."""
         part = self._pcm[self._at : self._at + samples * 2]
         self._at += len(part)
         if self._at >= len(self._pcm):

@@ -30,7 +30,7 @@ _ENCODINGS = {
     (_PCM, 32): "s32",
     (_FLOAT, 32): "f32",
 }
-#: Accepted rates in Hz. At 1 Hz, a second of audio would be resampled to hours.
+#: Accepted rates in Hz. At 1 Hz, a small file would become hours of audio.
 _RATES = range(1_000, 768_001)
 #: The size fields have 32 bits.
 _SIZE_LIMIT = 0xFFFF_FFFF

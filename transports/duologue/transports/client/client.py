@@ -178,8 +178,8 @@ def _split(
 def default_config(config: SessionConfig | None = None) -> SessionConfig:
     """A configuration with a model.
 
-    The model is that of ``config``, or else the value of ``DUOLOGUE_MODEL``, or else
-    that of the model table.
+    The model comes from ``config``, else from the environment variable
+    ``DUOLOGUE_MODEL``, else from `duologue.core.models.REALTIME`.
     """
     config = config or SessionConfig()
     if config.model is not None:

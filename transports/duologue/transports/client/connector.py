@@ -62,7 +62,7 @@ class Connector:
         return self.make is not None or self._spare is not None
 
     def next(self) -> Transport | None:
-        """The next transport; None if there is none."""
+        """The transport for the next connection; None if none is possible."""
         if self.make is not None:
             following: Transport | None = self.make()
         else:

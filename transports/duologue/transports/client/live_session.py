@@ -65,8 +65,8 @@ class LiveSession:
     def on(self, name: str, callback: Callable[..., Any]) -> Callable[[], None]:
         """Call ``callback`` for every notice of this name.
 
-        The names are those of `duologue.core.views.notices.NAMES`. Returns a function
-        that unsubscribes. Raises ValueError for an unknown name and TypeError for a
+        `duologue.core.views.notices.NAMES` lists the names. Returns a function that
+        unsubscribes. Raises ValueError for an unknown name and TypeError for a
         coroutine function.
         """
         return self._records.emitter.on(name, callback)
@@ -74,8 +74,9 @@ class LiveSession:
     async def send_text(self, text: str) -> None:
         """Send a text message of the user and request a response.
 
-        The response is requested when the service is free. Raises `NotConnected` after
-        close, TypeError if ``text`` is not a str, ValueError for a lone surrogate.
+        The request waits while a response is in progress or the user speaks. Raises
+        `NotConnected` after close, TypeError if ``text`` is not a str, ValueError for a
+        lone surrogate.
         """
         if not isinstance(text, str):
             raise TypeError(f"text is a str, not {type(text).__name__}")

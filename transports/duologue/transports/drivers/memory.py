@@ -24,7 +24,7 @@ def pair() -> tuple[MemoryTransport, MemoryEnd]:
 
 
 class MemoryEnd:
-    """The far side of a connection, in place of a service. Made by `pair`."""
+    """The far side of a connection: your code is the service. Made by `pair`."""
 
     def __init__(self, *, inbox: Inbox[str], outbox: Inbox[str | bytes]) -> None:
         self._inbox = inbox
@@ -44,10 +44,10 @@ class MemoryEnd:
         return self._target
 
     async def send(self, frame: str | bytes) -> None:
-        """Send a frame to the client. Raises `NotConnected` after the end.
+        """Send a frame to the client; ``bytes`` is text that is not valid UTF-8.
 
-        It waits while `LIMIT` frames are unread. ``bytes`` is a text frame that is not
-        valid UTF-8.
+        It waits while `LIMIT` frames are unread. Raises `NotConnected` after the
+        connection has ended.
         """
         await self._outbox.put(frame)
 
@@ -67,7 +67,7 @@ class MemoryEnd:
         self._outbox.end(lost)
 
     def accept(self, target: Target) -> None:
-        """Called by `MemoryTransport.connect`."""
+        """End `wait_connected`; `MemoryTransport.connect` calls this."""
         self._target = target
         self._connected.set()
 

@@ -41,7 +41,7 @@ class EphemeralKeys:
     ) -> Credentials:
         """Mint a key within ``timeout`` seconds.
 
-        Raises the errors of `signalling.create_key`.
+        Raises `SignallingError`, `ServiceUnreachable` or `ConnectTimeout`.
         """
         from .signalling import create_key
 
@@ -76,7 +76,7 @@ class TokenEndpoint:
     ) -> Credentials:
         """Fetch a key within ``timeout`` seconds.
 
-        Raises the errors of `signalling.fetch_key`.
+        Raises `SignallingError`, `ServiceUnreachable` or `ConnectTimeout`.
         """
         from .signalling import fetch_key
 

@@ -155,9 +155,10 @@ def _url(text: str) -> httpx.URL:
 async def post(
     address: str, headers: Mapping[str, str], body: dict[str, Any], timeout: float
 ) -> Reply:
-    """Send one POST request; keyword arguments for the body are those of httpx.
+    """Send one POST request.
 
-    ``timeout`` is in seconds. Raises `SignallingError` for an address that a key must
+    ``body`` contains the httpx arguments for the body, such as ``json``. ``timeout`` is
+    in seconds. Raises `SignallingError` for an address that a key must
     not be sent to, `ServiceUnreachable`, and `ConnectTimeout`.
     """
     url = _safe(address)
@@ -235,8 +236,8 @@ async def _translated(url: httpx.URL, timeout: float) -> AsyncIterator[None]:
 def refusal(target: Target, reply: Reply) -> SignallingError:
     """The error for an HTTP status.
 
-    401 and 403 give `AuthenticationError`, all others `SignallingError`. The message
-    quotes the service's ``error.message``.
+    401 and 403 give `AuthenticationError`, other statuses `SignallingError`. The
+    message quotes the service's ``error.message``.
     """
     status = reply.status
     details = described(target, reply)

@@ -60,11 +60,12 @@ class Answer:
 
 
 async def create_call(target: Target, offer: str) -> Answer:
-    """Send the offer; with an API key also the session object.
+    """Send the SDP offer; return the service's answer.
 
-    With an ephemeral key, which has a session already, the body is the offer. With an
-    API key, offer and session are the parts of a form. Raises the errors of `refusal`,
-    `ServiceUnreachable`, and `ConnectTimeout` after ``target.timeout``.
+    With an API key, the body is a form with the offer and the session object. With an
+    ephemeral key, it is the offer alone, because the key already has a session. Raises
+    `AuthenticationError` if the service refuses the key, `ServiceUnreachable`,
+    `ConnectTimeout` after ``target.timeout`` seconds, and otherwise `SignallingError`.
     """
     body: dict[str, Any]
     if target.credentials.ephemeral:
@@ -83,7 +84,7 @@ async def create_call(target: Target, offer: str) -> Answer:
     if not reply.text.startswith("v=0"):
         raise SignallingError(
             f"the service answered the offer with {described(target, reply)}, "
-            "not with an SDP",
+            "not with an SDP answer",
             status=reply.status,
         )
     return Answer(sdp=reply.text, call_id=_call_id(reply))
@@ -125,12 +126,13 @@ async def fetch_key(
     may contain a key.
     """
     body = _as_json({"session": session})
-    # Overwrite the variable, so that a traceback with locals shows no values.
+    # `Headers` hides its values, also from a traceback that prints local variables.
     headers = Headers(body.pop("headers"), headers)
     reply = await post(address, headers, body, timeout)
     if reply.status in (401, 403):
         raise AuthenticationError(
-            f"the token endpoint refused ({reply.status})", status=reply.status
+            f"the token endpoint refused the request ({reply.status})",
+            status=reply.status,
         )
     if not 200 <= reply.status < 300:
         raise SignallingError(
@@ -155,7 +157,9 @@ def _key_in(reply: Reply) -> Secret:
     """The key in a response, in the GA form or the beta form."""
     key = _key_of(reply.text)
     if key is None:
-        raise SignallingError("the response has no key", status=reply.status)
+        raise SignallingError(
+            "the response contains no ephemeral key", status=reply.status
+        )
     return key
 
 

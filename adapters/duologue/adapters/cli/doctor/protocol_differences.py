@@ -69,7 +69,7 @@ def differences(
 ) -> tuple[str, ...]:
     """Return a line for each difference.
 
-    ``records`` are those of one connection, ``session`` is its final state.
+    ``records`` come from one connection; ``session`` is the state after them.
     ``carrier`` is ``webrtc`` or ``websocket``; ``spoken`` says whether audio was
     requested.
     """

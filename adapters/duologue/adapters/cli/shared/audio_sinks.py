@@ -13,7 +13,7 @@ from duologue.transports import AudioSink, AudioSource, WavSink
 
 __all__ = ["FanOutSink", "FocusGate", "LevelMeter", "MeteredSource", "OutputWav"]
 
-#: Seconds without audio after which the level is that of silence.
+#: Seconds without audio after which the meter shows silence.
 _STALE = 0.3
 
 

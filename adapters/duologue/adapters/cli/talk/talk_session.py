@@ -44,10 +44,10 @@ from .talk_options import TalkOptions, numbered_path
 
 __all__ = ["TalkSession", "create_sessions"]
 
-#: Seconds without activity after which a conversation is over. By then the audio in a
-#: jitter buffer has been played.
+#: A conversation is over after this many seconds without activity. This is longer than
+#: a jitter buffer delays its audio.
 _QUIET = 0.6
-#: Seconds after the end of a file within which speech must have been detected.
+#: Seconds that the service has, after a file and the silence, to detect speech.
 _DETECTION = 2.0
 
 
@@ -56,7 +56,7 @@ def create_sessions(
     tools: Sequence[Any],
     devices_for: Callable[[int], FocusGate | None],
 ) -> Iterator[TalkSession]:
-    """Create the sessions; several have ids with a common prefix and a number.
+    """Create the sessions. The ids of several are a common prefix and a number.
 
     Raises a `DuologueError` for a file that cannot be read or written.
     """
@@ -172,20 +172,20 @@ class TalkSession:
                 await session.until(partial(_has_begun, known), timeout=timeout)
             except TimeoutError:
                 raise DuologueError(f"no reply began in {timeout:g} s") from None
-            await self._settle()
+            await self._wait_until_settled()
 
     async def _next_line(self) -> str | None:
         """The next line; raises a `DuologueError` if the session ends before it."""
         line = asyncio.ensure_future(self._lines.get())
         await self._wait_unless_closed(line)
-        self._check()
+        self._raise_if_closed()
         return line.result()
 
     async def play_wav(self) -> None:
         """Wait until the file is played and the reply to it is over."""
         assert self._wav is not None, "there is no file"
         await self._wait_unless_closed(asyncio.ensure_future(self._wav.wait_ended()))
-        self._check()
+        self._raise_if_closed()
         try:
             await self._live().until(
                 lambda s: bool(s.items) or is_closed(s),
@@ -193,14 +193,14 @@ class TalkSession:
             )
         except TimeoutError:
             raise DuologueError(
-                f"{self._options.wav}: the service heard no speech in it"
+                f"{self._options.wav}: the service detected no speech in this file"
             ) from None
-        await self._settle()
+        await self._wait_until_settled()
 
     async def until_lost(self) -> None:
         """Wait until the session ends, then raise a `DuologueError`."""
         await self._live().until(is_closed)
-        self._check()
+        self._raise_if_closed()
 
     async def _wait_unless_closed(self, awaited: asyncio.Future[Any]) -> None:
         """Wait for the future or for the end of the session."""
@@ -218,7 +218,7 @@ class TalkSession:
             self.output.close()
 
     def error(self) -> DuologueError | None:
-        """Why the session failed; else why a file is incomplete."""
+        """The error of the session, or else of a file; None without errors."""
         if self.failure is not None:
             return self.failure
         if self.output is not None and self.output.failure is not None:
@@ -237,8 +237,8 @@ class TalkSession:
             paths.append(self.log)
         return paths
 
-    async def _settle(self) -> None:
-        """Wait until nothing has been pending for a while.
+    async def _wait_until_settled(self) -> None:
+        """Wait until the session has been settled for a while (`select_is_settled`).
 
         Raises a `DuologueError` after ``timeout`` seconds, or if the session ended.
         """
@@ -251,11 +251,11 @@ class TalkSession:
                     lambda s: select_is_settled(s) or is_closed(s),
                     timeout=deadline - time.monotonic(),
                 )
-                self._check()
+                self._raise_if_closed()
                 await session.until(
                     lambda s: not select_is_settled(s) or is_closed(s), timeout=quiet
                 )
-                self._check()
+                self._raise_if_closed()
             except TimeoutError:
                 if select_is_settled(session.state):
                     return
@@ -263,7 +263,7 @@ class TalkSession:
                     f"the reply was not over after {timeout:g} s"
                 ) from None
 
-    def _check(self) -> None:
+    def _raise_if_closed(self) -> None:
         """Raise if the session has ended."""
         state = self._live().state
         if is_closed(state):

@@ -1,1 +1,1 @@
-"""Transports for calls of a browser: relayed by the server, or direct."""
+"""Transports for browser calls, relayed by the server or direct."""

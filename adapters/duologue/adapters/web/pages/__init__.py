@@ -1,1 +1,1 @@
-"""Pages: their commands, the rules for them, and the queue of messages to each."""
+"""Browser pages: their commands, what each may do, and a message queue for each."""

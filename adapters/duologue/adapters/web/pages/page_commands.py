@@ -1,4 +1,4 @@
-"""Commands of a page to a session, over HTTP or over the feed."""
+"""Commands of a page to a session: HTTP requests, or messages on its WebSocket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Interrupt(_Base, frozen=True, tag="interrupt"):
 
 
 class Update(_Base, frozen=True, tag="update"):
-    """Change the configuration: fields of the GA session object."""
+    """Change the configuration: ``session`` has fields of the GA session object."""
 
     session: dict[str, Any]
 

@@ -1,8 +1,8 @@
-"""Pages that subscribe to sessions, each with a bounded queue of messages.
+"""Subscribers: the bounded queue of messages of each page.
 
 A patch of a session is encoded once for all its subscribers. If a page reads too
-slowly, its queued patches are dropped, and it gets the whole view of those sessions
-with its next read. Other pages are not affected.
+slowly, its queued patches are dropped, and the whole views of those sessions are sent
+instead. Other pages are not affected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ __all__ = ["Subscriber", "Topic", "encoded"]
 QUEUE_LIMIT = 256 * 1024
 #: The most characters and messages in one batch.
 _BATCH, _BATCH_MESSAGES = 64 * 1024, 256
-#: Characters of patches that a session keeps for pages that reconnect.
+#: The most characters of recent patches that a session keeps: a page that reconnects
+#: gets the patches that it missed.
 _KEPT = 256 * 1024
 
 
@@ -32,7 +33,7 @@ def encoded(message: Any) -> str:
 class Topic:
     """The recent patches of one session, and its subscribers.
 
-    ``seq`` is the last record of the session, ``view`` returns the message with the
+    ``seq`` is the number of the last record, ``view`` returns the message with the
     whole view, ``on_leave`` is called with each subscriber that leaves.
     """
 
@@ -51,13 +52,13 @@ class Topic:
         self._patches: deque[tuple[int, str]] = deque()
         self._size = 0
         self._seq = seq
-        #: The last record whose patch is not kept.
+        #: Patches up to this record are not kept.
         self._dropped_seq = seq
-        #: When the last page left, by the loop's clock; None while there is one.
+        #: When the last subscriber left, by the loop's clock; None while it has one.
         self.left_at: float | None = asyncio.get_running_loop().time()
 
     def idle(self, now: float) -> float:
-        """Seconds without a subscriber; 0 while there is one."""
+        """Seconds since the last subscriber left; 0 while the session has one."""
         return 0.0 if self.left_at is None else now - self.left_at
 
     def enter(self, subscriber: Subscriber) -> None:
@@ -66,7 +67,7 @@ class Topic:
         self.left_at = None
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber. The idle time begins at the page's last message."""
+        """Remove a subscriber; `idle` counts from the last message of its page."""
         self.subscribers.pop(subscriber, None)
         self._on_leave(subscriber)
         if not self.subscribers:
@@ -105,7 +106,7 @@ class Subscriber:
     ) -> None:
         self._list_sessions = list_sessions
         self._limit = limit
-        #: Messages, with the session for patches and None for replies.
+        #: Messages: each patch with its session id, each reply with None.
         self._queue: deque[tuple[str | None, str]] = deque()
         self._size = 0
         #: Characters of replies in the queue.
@@ -139,7 +140,7 @@ class Subscriber:
         """End a subscription; does nothing if there is none."""
         topic = self._topics.pop(session_id, None)
         if topic is not None:
-            self._keep(lambda name: name != session_id)
+            self._filter(lambda name: name != session_id)
             self._stale.pop(session_id, None)
             topic.leave(self)
 
@@ -156,12 +157,13 @@ class Subscriber:
             dropped = {name for name, _ in self._queue if name is not None}
             self._stale |= {name: self._topics[name] for name in dropped}
             self._stale[topic.id] = topic
-            self._keep(lambda name: name is None)
+            self._filter(lambda name: name is None)
         else:
             self._put(topic.id, text)
         self._wake.set()
 
-    def _keep(self, keeps: Callable[[str | None], bool]) -> None:
+    def _filter(self, keeps: Callable[[str | None], bool]) -> None:
+        """Keep only the messages for whose session id ``keeps`` returns true."""
         self._queue = deque(entry for entry in self._queue if keeps(entry[0]))
         self._size = sum(len(text) for _, text in self._queue)
 
@@ -170,7 +172,7 @@ class Subscriber:
         self._size += len(text)
 
     def send_list(self) -> None:
-        """Send the current list of sessions, once, with the next batch."""
+        """Send the list of sessions next; several calls before that send it once."""
         self._list_stale = True
         self._wake.set()
 

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """The view after a record, and the patch that this record made."""
+    """The view after a record, and the patch from the view before it."""
 
     seq: int
     view: dict[str, Any]
@@ -121,7 +121,7 @@ class History:
         self.add(record, reduce(self._state, record))
 
     def _only(self, state: State) -> State:
-        """The state without other sessions, which it would keep in memory."""
+        """The state with this session only, so that no other is kept in memory."""
         session = state.sessions.get(self.session_id)
         if session is None:
             return State()
@@ -187,7 +187,7 @@ class History:
         return state.sessions.get(self.session_id) or Session(self.session_id)
 
     def _fold(self, seq: int) -> State:
-        """The state before record ``seq``, which is kept."""
+        """The state before record ``seq``. The history must contain the record."""
         segment = self._segment(seq)
         start, after = segment.before, segment.entries[0].seq - 1
         if self._last_at is not None and after < self._last_at[0] < seq:

@@ -56,7 +56,7 @@ class UsageLimiter:
         )
 
     def check_sessions(self, counts: tuple[int, int], more: int) -> None:
-        """Check that so many more sessions are allowed. Raises `Refused`.
+        """Check that ``more`` further sessions are allowed. Raises `Refused`.
 
         ``counts`` are the present sessions of the user and of the address.
         """
@@ -68,7 +68,7 @@ class UsageLimiter:
                 raise Refused(429, "too_many_sessions", message)
 
     def count_starts(self, user: str, address: str, number: int = 1) -> None:
-        """Count the start of so many sessions. Raises `Refused`."""
+        """Count the start of ``number`` sessions. Raises `Refused`."""
         for item, key in zip(self._starts, _keys(user, address), strict=True):
             if not self._windows.hit(item, "starts", *key, cost=number):
                 message = "too many sessions were created in the last minute"
@@ -81,7 +81,7 @@ class UsageLimiter:
                 raise Refused(429, "no_minutes_left", USED_UP)
 
     def count_minute(self, user: str, address: str) -> bool:
-        """Count one minute of a call. False if none was left."""
+        """Count one minute of a call. Returns False if no minute was left."""
         counted = [
             self._windows.hit(item, "minutes", *key)
             for item, key in zip(self._minutes, _keys(user, address), strict=True)

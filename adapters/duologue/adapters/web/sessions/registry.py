@@ -232,7 +232,7 @@ class Registry:
             raise Refused(429, "no_minutes_left", USED_UP)
 
     def _count_minutes(self, session: WebSession, lasted: float) -> bool:
-        """Count the minutes of a call, each as it begins. False if none was left."""
+        """Count the minutes of a call as they begin. False if no minute was left."""
         while session.minutes * 60 <= lasted:
             session.minutes += 1
             if not self._usage.count_minute(session.info.owner, session.info.address):

@@ -139,7 +139,7 @@ class Recording:
             self.transport.flush_audio()
 
     def again(self) -> Transport | None:
-        """The next transport without a log; None if there is none.
+        """A new inner transport, without a log; None if the inner one cannot reconnect.
 
         The first recording writes the log of the whole session.
         """

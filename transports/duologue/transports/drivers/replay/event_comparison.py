@@ -31,7 +31,7 @@ class EventComparison:
     def __init__(self, expected: Sequence[Record], how: Sends) -> None:
         self._expected = expected
         self._how = how
-        #: Recorded ids by our ids.
+        #: The recorded id for each id that the client has chosen.
         self._recorded_ids: dict[str, str] = {}
         self.sent = 0
 

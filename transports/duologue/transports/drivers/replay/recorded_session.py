@@ -1,4 +1,4 @@
-"""A recorded session: readable records, configuration, channel, and own events."""
+"""A recorded session: its records, configuration, channel and transport events."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
 
 #: The ``src`` of frames that were received on a sideband.
 SIDEBAND = "sideband"
-#: Facts that come from the transport or the clock.
-_FACTS = (events.Played, events.Tick)
+#: The local facts that a transport or the clock makes.
+_TRANSPORT_FACTS = (events.Played, events.Tick)
 
 
 def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
@@ -46,16 +46,15 @@ def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
 
 
 def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
-    """The ``seq`` of the records that the transport reported; a replay repeats them.
+    """The ``seq`` of the records that the transport made; a replay makes them again.
 
-    A log of another program may have frames only, without reports. Then the sent audio
-    is attributed to the transport, and so is the first other event if it is the
-    configuration.
+    A log of another program may have no local facts. Then the transport counts as the
+    maker of all sent audio, and of the first other event if it is a ``session.update``.
     """
     made = {
         record.seq
         for record in records
-        if record.src == OWN or isinstance(record.event, _FACTS)
+        if record.src == OWN or isinstance(record.event, _TRANSPORT_FACTS)
     }
     if all(record.dir != "local" or _is_close(record) for record in records):
         out = [record for record in records if record.dir == "out"]

@@ -51,7 +51,7 @@ def replay(
     recorded ones: ``strict`` compares events with normalised ids, ``order`` their
     types, ``ignore`` nothing. ``until`` is the ``seq`` of the last replayed record.
     ``session`` selects a session of the log (default: that of the first record), and
-    ``epoch`` selects one of its connections. ``patience`` is the number of seconds to
+    ``epoch`` the first connection to replay. ``patience`` is the number of seconds to
     wait for an event that the client must send (None: no limit).
 
     A log with an unreadable line is replayed up to that line; then the session ends
@@ -132,7 +132,7 @@ class Replay:
         return min(epochs, default=None)
 
     def again(self) -> Replay | None:
-        """The replay of the session's next connection; None if there was none."""
+        """The replay of the session's next connection; None after the last one."""
         if (next_epoch := self._next_epoch) is None:
             return None
         return Replay(
@@ -194,7 +194,7 @@ class Replay:
         if self._state != "open":
             raise NotConnected(f"the replay is {self._state}")
         if self._is_lost_here():
-            raise NotConnected("the connection was lost here")
+            raise NotConnected("the recorded connection was lost before this event")
         try:
             self._comparison.take(frame)
         except ReplayDrift as drift:
@@ -202,10 +202,10 @@ class Replay:
         finally:
             await self._wake()
         if self._is_lost_here() and ends_with_a_send(self._records):
-            raise NotConnected("the connection was lost with this")
+            raise NotConnected("the recorded connection was lost after this event")
 
     def _is_lost_here(self) -> bool:
-        """Whether all events of this connection were sent, and another one follows."""
+        """Whether all events of this connection were sent, and another follows it."""
         is_complete = self._comparison.next is None and self._sends != "ignore"
         return is_complete and self._next_epoch is not None
 

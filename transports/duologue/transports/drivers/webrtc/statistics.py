@@ -15,8 +15,8 @@ class Statistics:
     """Statistics of the audio of a connection; None for a value not reported yet.
 
     The far side reports ``round_trip_ms``, ``far_jitter_ms`` and ``far_packets_lost``
-    about the audio that it receives (RTCP, about once a second). All others are
-    counted locally.
+    about the audio that it receives (RTCP, about once a second). The other values
+    are measured locally.
     """
 
     packets_sent: int = 0

@@ -121,8 +121,8 @@ class WebRTCTransport:
 
         While connecting, the event is queued until the channel opens.
 
-        Raises `NotConnected` before `connect` and after the end, and a
-        `DuologueError` for an event that the data channel cannot carry.
+        Raises `NotConnected` before `connect` and after the connection has ended, and
+        a `DuologueError` for an event that the data channel cannot carry.
         """
         if self._peer is None or self._closed:
             raise NotConnected("this transport is not connected")

@@ -148,7 +148,7 @@ class WebSocketTransport:
 
         The URL names the model. A sideband sends no configuration, because the call has
         one; it retries while the service does not know the call yet. ``target.timeout``
-        (seconds) limits the opening, and again the configuration. Raises a
+        (seconds) is the limit for the opening, and then for the configuration. Raises a
         `ConnectError`.
         """
         if self._closed or self._opening is not None:
@@ -243,8 +243,8 @@ class WebSocketTransport:
     async def send(self, frame: str) -> None:
         """Send one event; wait while more than `SEND_LIMIT` bytes are buffered.
 
-        Raises `NotConnected` before `connect` and after the end, ValueError for a
-        lone surrogate.
+        Raises `NotConnected` unless the connection is open, ValueError for a lone
+        surrogate.
         """
         if self._socket is None or self._closed:
             raise NotConnected("this transport is not connected")
