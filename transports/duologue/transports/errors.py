@@ -20,6 +20,7 @@ Every message is one line that names the cause and the place; none contains a ke
 
 from __future__ import annotations
 
+from duologue.core.effects.backoff import is_recoverable
 from duologue.core.errors import DuologueError, LogError
 
 __all__ = [
@@ -89,6 +90,11 @@ class ConnectionLost(DuologueError):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def is_recoverable(self) -> bool:
+        """Whether a new connection can succeed after this close code."""
+        return is_recoverable(self.code)
 
 
 class MediaError(DuologueError):

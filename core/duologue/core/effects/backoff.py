@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["RECOVERABLE", "Backoff", "is_recoverable", "is_worth_repeating"]
+from ..events.local import ConnectPolicy
+
+__all__ = [
+    "RECOVERABLE",
+    "Backoff",
+    "connect_policy",
+    "delay",
+    "is_recoverable",
+    "is_worth_repeating",
+]
 
 #: WebSocket close codes after which a new connection can succeed: 1001 going away (also
 #: at the maximum age of a session), 1005 no status code, 1006 abnormal closure, 1011
@@ -55,7 +64,26 @@ class Backoff:
 
     def delay(self, attempt: int, chance: float, asked: float | None = None) -> float:
         """Seconds to wait before attempt 1, 2, …; ``chance`` is random, 0 to 1."""
-        # The limit of 2 ** 30 avoids an overflow; `longest` is less in any case.
-        whole = min(self.longest, self.first * (1 << min(attempt - 1, 30)))
-        wait = whole * (0.5 + chance / 2)
-        return wait if asked is None else max(wait, min(asked, self.longest_asked))
+        return delay(self, attempt, chance, asked)
+
+
+def connect_policy(backoff: Backoff | None, timeout: float) -> ConnectPolicy:
+    """The policy of a session; without a back-off it does not reconnect.
+
+    ``timeout`` is in seconds.
+    """
+    values = attrs.asdict(backoff or Backoff())
+    return ConnectPolicy(timeout=timeout, reconnects=backoff is not None, **values)
+
+
+def delay(
+    values: Backoff | ConnectPolicy,
+    attempt: int,
+    chance: float,
+    asked: float | None = None,
+) -> float:
+    """See `Backoff.delay`."""
+    # The limit of 2 ** 30 avoids an overflow; `longest` is less in any case.
+    whole = min(values.longest, values.first * (1 << min(attempt - 1, 30)))
+    wait = whole * (0.5 + chance / 2)
+    return wait if asked is None else max(wait, min(asked, values.longest_asked))

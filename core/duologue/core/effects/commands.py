@@ -1,13 +1,14 @@
 """Commands: the client events to send, with reproducible ids.
 
-A command is data: `Send` holds a client event, `Reconnect` requests a new connection.
-The functions below build the client events, one for each type; the service fills in
-omitted fields.
+A command is data: `Send` holds a client event; `Connect`, `Disconnect`, `SwitchTo` and
+`WakeAt` concern the connections of a session and its clock. The functions below build
+the client events, one for each type; the service fills in omitted fields.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -25,8 +26,12 @@ from ..wire.legacy import retired_in, with_replacements
 
 __all__ = [
     "Command",
+    "Connect",
+    "Disconnect",
     "Reconnect",
     "Send",
+    "SwitchTo",
+    "WakeAt",
     "append_audio",
     "append_translation_audio",
     "approve",
@@ -48,6 +53,7 @@ __all__ = [
     "truncate",
     "update_session",
     "update_translation",
+    "with_ids",
 ]
 
 _E = TypeVar("_E", bound=ClientEvent | Unknown)
@@ -58,22 +64,78 @@ class Send:
     """Send a client event on a session."""
 
     session: str
-    event: ClientEvent
+    event: ClientEvent | Unknown
+
+    @property
+    def is_last(self) -> bool:
+        """Whether to send it after all queued events: a response answers them."""
+        return isinstance(self.event, events.ResponseCreate)
 
 
 @attrs.frozen
-class Reconnect:
-    """Move a session to a new connection before the current one expires.
+class Connect:
+    """Connect a session in this epoch.
 
-    When this has begun, a `duologue.connecting` of the next epoch is recorded.
+    First record a `duologue.connecting` with these values, then its result:
+    `duologue.connected` or `duologue.connect_failed`. A ``successor`` is connected
+    while the current connection is open. ``timeout`` is in seconds, key included.
+    ``new_key``: the last key was refused. ``policy`` is set for the first attempt of a
+    live session only.
     """
 
     session: str
-    reason: str
+    reason: str | None = None
+    epoch: int = 0
+    attempt: int = 1
+    successor: bool = False
+    timeout: float = 15.0
+    new_key: bool = False
+    policy: events.ConnectPolicy | None = None
 
 
-#: A result of `react`: send an event, or reconnect.
-Command = Send | Reconnect
+#: The name of `Connect` in version 0.1.
+Reconnect = Connect
+
+
+@attrs.frozen
+class Disconnect:
+    """Close the connection of this epoch, or end the attempt to connect it.
+
+    Record its `duologue.disconnected`. ``expected``: the connection is not needed any
+    more; otherwise the session has failed.
+    """
+
+    session: str
+    epoch: int
+    reason: str | None = None
+    expected: bool = True
+
+
+@attrs.frozen
+class SwitchTo:
+    """Use the successor, the connection of this epoch, from now on.
+
+    Record `duologue.switched` in its epoch; then send and play on this connection.
+    """
+
+    session: str
+    epoch: int
+
+
+@attrs.frozen
+class WakeAt:
+    """Record a `duologue.tick` at this time, in place of the one requested before.
+
+    ``at`` is in seconds since the Unix epoch, a time in the past means now; None means
+    that no tick is needed.
+    """
+
+    session: str
+    at: float | None
+
+
+#: A result of `react`.
+Command = Send | Connect | Disconnect | SwitchTo | WakeAt
 
 
 def command_id(session: str, seq: int, n: int) -> str:
@@ -92,6 +154,18 @@ def identified(event: _E, event_id: str) -> _E:
         fields = {**event.fields, "event_id": event_id}
         return msgspec.structs.replace(event, event_id=event_id, fields=fields)
     return msgspec.structs.replace(event, event_id=event_id)
+
+
+def with_ids(event: _E, event_id: str) -> _E:
+    """The event with this id, and a new item with an id derived from it."""
+    if isinstance(event, events.ConversationItemCreate) and not (
+        event.item.id or isinstance(event.item, events.UnknownItem)
+    ):
+        # At most 32 characters (API page, ``conversation.item.create``).
+        digest = hashlib.blake2b(event_id.encode(), digest_size=13).hexdigest()
+        item = msgspec.structs.replace(event.item, id=f"item_{digest}")
+        event = msgspec.structs.replace(event, item=item)
+    return identified(event, event_id)
 
 
 def client_event(

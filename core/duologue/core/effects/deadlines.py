@@ -15,7 +15,7 @@ from ..reducer.input_audio import answer_deadline, speech_deadlines
 from ..reducer.requests import request_deadlines
 from ..reducer.responses import silence_deadlines
 from ..state.model import Session
-from .handover import HAND_OVER_DEADLINE, HAND_OVER_EARLY
+from .lifecycle import connection_deadlines
 
 __all__ = ["tick_at"]
 
@@ -26,8 +26,6 @@ def tick_at(session: Session) -> float | None:
     Seconds since the Unix epoch. A time in the past means now. It is always after the
     last tick, because a tick that is not later than the last one has no effect.
     """
-    if session.connection.status is not SessionStatus.OPEN:
-        return None
     ticked = session.activity.last_tick_at
     if ticked is None:
         return min((*_moments(session), *_waits(session)), default=None)
@@ -38,17 +36,15 @@ def tick_at(session: Session) -> float | None:
 
 def _waits(session: Session) -> Iterator[float]:
     """The ends of waits, each of which a tick ends or renews."""
-    yield from request_deadlines(session)
-    yield from silence_deadlines(session)
-    yield from speech_deadlines(session)
+    if session.connection.status is SessionStatus.OPEN:
+        yield from request_deadlines(session)
+        yield from silence_deadlines(session)
+        yield from speech_deadlines(session)
 
 
 def _moments(session: Session) -> Iterator[float]:
     """Times that only have to pass: a tick after them changes nothing again."""
-    expires = session.connection.expires_at
-    if expires is not None:
-        yield expires - HAND_OVER_EARLY
-        yield expires - HAND_OVER_DEADLINE
+    yield from connection_deadlines(session)
     answer = answer_deadline(session)
-    if answer is not None:
+    if answer is not None and session.connection.status is SessionStatus.OPEN:
         yield answer

@@ -1,9 +1,9 @@
 """Hand-over: move a session to a new connection before the current one expires.
 
 A hand-over takes place between two turns if there is time, otherwise at the last
-moment. The last `duologue.tick` gives the current time. `hand_over` yields a
-`Reconnect` when the connection must be replaced, and again after each turn, until a
-`duologue.connecting` is recorded.
+moment. It never takes place before half of the connection's life: otherwise a short
+life, or a clock that differs from the service's, would cause one hand-over after
+another. The last `duologue.tick` gives the current time.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..events.types import SessionStatus
-from ..log.record import Record
 from ..selectors.calls import select_pending_calls
 from ..selectors.session import is_idle
 from ..state.model import Session
-from .commands import Reconnect
 
-__all__ = ["HAND_OVER_DEADLINE", "HAND_OVER_EARLY", "hand_over", "may_hand_over"]
+__all__ = [
+    "HAND_OVER_DEADLINE",
+    "HAND_OVER_EARLY",
+    "hand_over_reason",
+    "hand_over_times",
+    "is_urgent",
+    "may_hand_over",
+]
 
 #: Seconds before its expiry at which a connection is replaced between two turns.
 HAND_OVER_EARLY = 300.0
@@ -25,22 +30,29 @@ HAND_OVER_EARLY = 300.0
 HAND_OVER_DEADLINE = 30.0
 
 
-def hand_over(before: Session, record: Record, after: Session) -> Iterator[Reconnect]:
-    """Request a new connection when the current one must be replaced."""
-    reason = _reason(after)
-    if reason is not None and _reason(before) is None:
-        yield Reconnect(after.id, reason)
+def hand_over_times(session: Session) -> Iterator[float]:
+    """When a hand-over is due between two turns, and when even during a turn.
+
+    Seconds since the Unix epoch. None if the connection has no expiry, or one that was
+    over when it opened: then the clocks differ.
+    """
+    connection = session.connection
+    expires, opened = connection.expires_at, connection.opened_at
+    if expires is None or (opened is not None and expires <= opened):
+        return
+    half = expires - (expires - opened) / 2 if opened is not None else 0.0
+    yield max(expires - HAND_OVER_EARLY, half)
+    yield max(expires - HAND_OVER_DEADLINE, half)
 
 
-def _reason(session: Session) -> str | None:
+def hand_over_reason(session: Session) -> str | None:
     """Why the connection must be replaced now; None if it need not be."""
     if session.connection.status is not SessionStatus.OPEN:
         return None
-    if _expires_within(session, HAND_OVER_DEADLINE):
+    early, late = _due(session)
+    if late:
         return "the connection is about to expire"
-    if _expires_within(session, HAND_OVER_EARLY) and _is_quiet(session):
-        return "the connection expires soon"
-    return None
+    return "the connection expires soon" if early and _is_quiet(session) else None
 
 
 def may_hand_over(session: Session) -> bool:
@@ -49,12 +61,20 @@ def may_hand_over(session: Session) -> bool:
     A turn may have begun while the new connection was being made. It delays the
     hand-over, unless the current connection is about to expire.
     """
-    return _expires_within(session, HAND_OVER_DEADLINE) or _is_quiet(session)
+    return is_urgent(session) or _is_quiet(session)
 
 
-def _expires_within(session: Session, seconds: float) -> bool:
-    expires, now = session.connection.expires_at, session.activity.last_tick_at
-    return expires is not None and now is not None and now >= expires - seconds
+def is_urgent(session: Session) -> bool:
+    """Whether the connection must be replaced even during a turn."""
+    return _due(session)[1]
+
+
+def _due(session: Session) -> tuple[bool, bool]:
+    """Whether the early and the late time of the hand-over have come."""
+    times, now = tuple(hand_over_times(session)), session.activity.last_tick_at
+    if not times or now is None:
+        return False, False
+    return now >= times[0], now >= times[1]
 
 
 def _is_quiet(session: Session) -> bool:

@@ -12,8 +12,8 @@ already contains the sent events.
   once.
 * **Re-seeding** (`reseed`): a new connection gets the configuration and the
   conversation.
-* **Hand-over** (`handover`): a new connection is requested before the current one
-  expires.
+* **Connections** (`lifecycle`): when to connect, to switch and to give up.
+* **Time** (`deadlines`): when the next `duologue.tick` is needed, in live sessions.
 
 A rule returns a command when its condition becomes true, not while it is true.
 """
@@ -25,15 +25,16 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from .. import events
-from ..events.base import ClientEvent
+from ..events.base import ClientEvent, Unknown
 from ..events.types import SessionStatus
 from ..log.record import Record
 from ..reducer.handler import is_fact
 from ..state.model import Session, State
 from ..wire.codec import decode
 from .barge_in import truncate_interrupted
-from .commands import Command, Reconnect, Send, command_id, identified
-from .handover import hand_over
+from .commands import Command, Send, WakeAt, command_id, identified
+from .deadlines import tick_at
+from .lifecycle import lifecycle, resend_unconfirmed
 from .reseed import reseed_new_connection
 from .responses import (
     cancel_silent,
@@ -45,27 +46,42 @@ from .responses import (
 
 __all__ = ["react"]
 
-_Rule = Callable[[Session, Record, Session], Iterator[ClientEvent | Reconnect]]
+_Rule = Callable[[Session, Record, Session], Iterator[ClientEvent | Unknown | Command]]
 
 
 def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     """The commands that follow from one record, with reproducible ids."""
-    rules = _RULES.get(type(record.event))
     session = after.sessions.get(record.session)
-    if rules is None or session is None or not is_fact(record):
+    if session is None:
         return ()
     earlier = before.sessions.get(record.session) or Session(session.id)
-    if earlier.dedup.duplicate != session.dedup.duplicate:
+    if earlier.dedup.duplicate != session.dedup.duplicate or not is_fact(record):
         return ()
+    rules = _RULES.get(type(record.event), ())
     found = [command for rule in rules for command in rule(earlier, record, session)]
-    return tuple(
-        command
-        if isinstance(command, Reconnect)
-        else Send(
-            session.id, identified(command, command_id(session.id, record.seq, n))
-        )
-        for n, command in enumerate(found)
+    return (
+        *(
+            Send(session.id, identified(each, command_id(session.id, record.seq, n)))
+            if isinstance(each, ClientEvent | Unknown)
+            else each
+            for n, each in enumerate(found)
+        ),
+        *_wake(earlier, session),
     )
+
+
+def _wake(before: Session, after: Session) -> Iterator[WakeAt]:
+    """When the next tick is needed, if that has changed."""
+    if after.connection.policy is None or (
+        before.connection is after.connection
+        and before.activity is after.activity
+        and before.responses is after.responses
+        and before.conversation is after.conversation
+    ):
+        return
+    at = tick_at(after)
+    if at != tick_at(before):
+        yield WakeAt(after.id, at)
 
 
 def _send_requested(
@@ -84,21 +100,31 @@ def _send_requested(
         yield event
 
 
+_RESTORE: tuple[_Rule, ...] = (
+    reseed_new_connection,
+    resend_unconfirmed,
+    respond_on_new_connection,
+)
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
-    events.InputAudioBufferCleared: (respond, hand_over),
+    events.InputAudioBufferCleared: (respond, lifecycle),
     events.InputAudioBufferCommitted: (respond,),
     events.ConversationItemAdded: (respond,),
     events.ConversationItemCreated: (respond,),
     events.ConversationItemDone: (respond,),
-    events.ResponseDone: (respond, hand_over),
-    events.OutputAudioBufferStopped: (hand_over,),
-    events.OutputAudioBufferCleared: (hand_over,),
+    events.ResponseDone: (respond, lifecycle),
+    events.OutputAudioBufferStopped: (lifecycle,),
+    events.OutputAudioBufferCleared: (lifecycle,),
     events.Error: (respond_after_error,),
-    events.SessionCreated: (reseed_new_connection, respond_on_new_connection),
-    events.SessionUpdated: (respond,),
-    events.TranslationSessionCreated: (reseed_new_connection,),
+    events.SessionCreated: _RESTORE,
+    events.SessionUpdated: (resend_unconfirmed, respond),
+    events.TranslationSessionCreated: _RESTORE,
     events.Requested: (_send_requested, respond),
-    events.Played: (hand_over,),
-    events.Tick: (cancel_silent, respond, hand_over),
+    events.Played: (lifecycle,),
+    events.Tick: (resend_unconfirmed, cancel_silent, respond, lifecycle),
+    events.Connected: (lifecycle,),
+    events.ConnectFailed: (lifecycle,),
+    events.Disconnected: (lifecycle,),
+    events.Switched: (lifecycle, *_RESTORE),
+    events.Closing: (lifecycle,),
 }

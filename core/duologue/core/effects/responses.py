@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import events
-from ..events.base import ClientEvent
+from ..events.base import ClientEvent, Event
 from ..events.types import SessionStatus
 from ..log.record import Record
 from ..reducer.input_audio import (
@@ -79,7 +79,7 @@ def cancel_silent(
         yield cancel_response(None if is_anonymous(active) else active)
 
 
-def is_queued(event: ClientEvent) -> bool:
+def is_queued(event: Event) -> bool:
     """Whether to queue an event: true for a ``response.create`` in the conversation."""
     if not isinstance(event, events.ResponseCreate):
         return False

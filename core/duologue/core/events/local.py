@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
+
 from .base import LocalEvent
 from .types import LocalEventType
 
 __all__ = [
     "Cleared",
     "Closed",
+    "Closing",
+    "ConnectFailed",
+    "ConnectPolicy",
     "Connected",
     "Connecting",
     "Disconnected",
@@ -18,6 +23,7 @@ __all__ = [
     "Muted",
     "Played",
     "Requested",
+    "Switched",
     "Tick",
     "ToolFinished",
     "ToolStarted",
@@ -25,25 +31,86 @@ __all__ = [
 ]
 
 
+class ConnectPolicy(msgspec.Struct, frozen=True, gc=False):
+    """How a session connects; times are in seconds.
+
+    ``timeout`` limits the first connection with all its attempts, and each attempt at a
+    later one. If ``reconnects`` is false, a lost connection ends the session. The other
+    fields are those of `duologue.core.Backoff`.
+    """
+
+    timeout: float
+    reconnects: bool
+    first: float
+    longest: float
+    patience: float
+    longest_asked: float
+    steady: float
+
+
 class Connecting(LocalEvent, frozen=True, tag=LocalEventType.CONNECTING.value):
-    """A connection attempt begins, in the epoch of this record."""
+    """A connection attempt begins, in the epoch of this record.
+
+    ``attempt`` counts the attempts of the epoch from 1. A ``successor`` is connected
+    while the current connection is open. ``new_key``: the key was refused, so another
+    one is fetched. ``reason`` says why the session reconnects. The first record of a
+    live session has its ``policy``.
+    """
+
+    attempt: int = 1
+    successor: bool = False
+    new_key: bool = False
+    reason: str | None = None
+    policy: ConnectPolicy | None = None
 
 
 class Connected(LocalEvent, frozen=True, tag=LocalEventType.CONNECTED.value):
     """The connection is open: frames can be sent and received."""
+
+    attempt: int = 1
+    successor: bool = False
+
+
+class ConnectFailed(LocalEvent, frozen=True, tag=LocalEventType.CONNECT_FAILED.value):
+    """An attempt to connect has failed.
+
+    ``stage`` is ``key`` if no key could be fetched, else ``connect``; ``status`` is the
+    HTTP status, None if there was no answer; ``retry_after`` is in seconds.
+    ``renews``: another key can be fetched; ``can_repeat``: another attempt is possible.
+    ``chance`` is a random number from 0 to 1, for the delay of the next attempt.
+    """
+
+    attempt: int = 1
+    successor: bool = False
+    stage: str = "connect"
+    status: int | None = None
+    reason: str | None = None
+    retry_after: float | None = None
+    renews: bool = False
+    can_repeat: bool = False
+    chance: float = 0.0
 
 
 class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.value):
     """The connection has ended.
 
     ``code`` is the WebSocket close code, if any. ``expected``: the client closed it, or
-    the service closed it as agreed. ``retrying``: another attempt follows.
+    the service closed it as agreed. ``lost``: a new connection may succeed.
+    ``can_repeat`` and ``chance`` as in `ConnectFailed`. ``retrying`` is in old logs:
+    another attempt follows.
     """
 
     code: int | None = None
     reason: str | None = None
     expected: bool = False
     retrying: bool = False
+    lost: bool = False
+    can_repeat: bool = False
+    chance: float = 0.0
+
+
+class Switched(LocalEvent, frozen=True, tag=LocalEventType.SWITCHED.value):
+    """The successor, the connection of this record's epoch, carries the session now."""
 
 
 class Played(LocalEvent, frozen=True, tag=LocalEventType.PLAYED.value):
@@ -107,6 +174,12 @@ class Gap(
     reason: str
     from_seq: int | None = None
     to_seq: int | None = None
+
+
+class Closing(LocalEvent, frozen=True, tag=LocalEventType.CLOSING.value):
+    """The session is to be closed, by the ``application`` or the ``client``."""
+
+    by: str = "application"
 
 
 class Closed(LocalEvent, frozen=True, tag=LocalEventType.CLOSED.value):

@@ -97,8 +97,12 @@ class LocalEventType(StrEnum):
     CONNECTING = "duologue.connecting"
     #: The connection is open.
     CONNECTED = "duologue.connected"
+    #: An attempt to connect has failed.
+    CONNECT_FAILED = "duologue.connect_failed"
     #: The connection has ended, expected or not.
     DISCONNECTED = "duologue.disconnected"
+    #: The successor of the connection carries the session from here on.
+    SWITCHED = "duologue.switched"
     #: The user has heard an audio part up to a position.
     PLAYED = "duologue.played"
     #: The microphone was muted or unmuted.
@@ -117,6 +121,8 @@ class LocalEventType(StrEnum):
     TICK = "duologue.tick"
     #: Records are missing here.
     GAP = "duologue.gap"
+    #: The session is to be closed.
+    CLOSING = "duologue.closing"
     #: The session is closed.
     CLOSED = "duologue.closed"
     #: The session is removed from the state.

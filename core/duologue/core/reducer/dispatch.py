@@ -33,8 +33,8 @@ from typing import Any, get_args
 
 from msgspec.structs import replace
 
+from duologue.core import events
 from duologue.core.argument_checks import require
-from duologue.core.events import Forgotten
 from duologue.core.events.base import Malformed, Unknown
 from duologue.core.log.record import Direction, Record
 from duologue.core.state.model import Session, State
@@ -52,6 +52,7 @@ from . import (
     usage,
 )
 from .handler import Handler, direction_of
+from .session import is_early
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -80,6 +81,16 @@ _RECEIVED, _SENT, _LOCAL = (
     }
     for direction in get_args(Direction)
 )
+#: The handlers of the events that a successor sends before it carries the session.
+_EARLY = {
+    event: _RECEIVED[event]
+    for event in (
+        events.SessionCreated,
+        events.SessionUpdated,
+        events.TranslationSessionCreated,
+        events.TranslationSessionUpdated,
+    )
+}
 
 
 def reduce(state: State, record: Record) -> State:
@@ -91,6 +102,9 @@ def reduce(state: State, record: Record) -> State:
     dedup = session.dedup
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
+        if record.epoch > session.connection.epoch and is_early(session, record):
+            # The successor does not carry the session yet.
+            handler = _EARLY.get(kind)
         if event_id := event.event_id:
             dedup = dedup.see(event_id, record.epoch)
             if dedup is session.dedup:
@@ -102,7 +116,7 @@ def reduce(state: State, record: Record) -> State:
         handler = _SENT.get(kind)
         sent = requests.add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
-    elif kind is Forgotten:
+    elif kind is events.Forgotten:
         return _without(state, record.session)
     else:
         handler = _LOCAL.get(kind)

@@ -25,7 +25,13 @@ from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.events.types import RealtimeEventType
 from duologue.core.log.record import Record
-from duologue.core.state.model import Problem, Responses, SentEvent, Session
+from duologue.core.state.model import (
+    Problem,
+    Responses,
+    SentEvent,
+    Session,
+    UnconfirmedItem,
+)
 from duologue.core.wire.audio_fields import is_append
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
@@ -33,18 +39,24 @@ from .handler import Handler, add_problem, put_connection, time_of
 
 __all__ = [
     "MAX_SENT",
+    "MAX_UNCONFIRMED",
     "REQUEST_TIMEOUT",
     "TABLE",
     "add_sent",
     "clear_in_flight",
     "confirm_update",
     "expire_requests",
+    "keep_unconfirmed",
     "request_deadlines",
     "requeue_in_flight",
 ]
 
 #: The number of sent events that a session keeps, to find the cause of an error.
 MAX_SENT = 64
+
+#: The number of sent items that a session keeps until the service confirms them, one
+#: by one and in order.
+MAX_UNCONFIRMED = 256
 
 #: Seconds to wait for the answer to a ``response.create`` or a ``session.update``. A
 #: service answers before it generates anything, in recorded traffic within a second.
@@ -146,6 +158,36 @@ def _on_create(
     )
 
 
+def keep_unconfirmed(
+    session: Session, event: events.ConversationItemCreate, record: Record
+) -> Session:
+    """The session with a sent item, in case its connection is lost too early."""
+    item_id, conversation = event.item.id, session.conversation
+    if session.connection.policy is None or not item_id or item_id in session.items:
+        return session
+    kept = tuple(
+        each
+        for each in conversation.unconfirmed[1 - MAX_UNCONFIRMED :]
+        if each.item_id != item_id and each.item_id not in session.items
+    )
+    sent = UnconfirmedItem(item_id, event.event_id, record.frame.decode())
+    conversation = replace(conversation, unconfirmed=(*kept, sent))
+    return replace(session, conversation=conversation)
+
+
+def _drop_refused(session: Session, event_id: str | None) -> Session:
+    """The session without the sent item that an error refuses."""
+    conversation = session.conversation
+    kept = tuple(
+        each
+        for each in conversation.unconfirmed
+        if event_id is None or each.event_id != event_id
+    )
+    if kept == conversation.unconfirmed:
+        return session
+    return replace(session, conversation=replace(conversation, unconfirmed=kept))
+
+
 def clear_in_flight(session: Session) -> Session:
     """The session with no ``response.create`` in flight."""
     responses = session.responses
@@ -182,6 +224,7 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         origin=cause.type if cause else None,
     )
     session = _expire(add_problem(session, problem), error, record.at)
+    session = _drop_refused(session, error.event_id)
     refused = _refused_type(error, cause)
     if refused == _UPDATE:
         return confirm_update(session)

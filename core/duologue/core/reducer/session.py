@@ -16,7 +16,7 @@ from duologue.core import events
 from duologue.core.events.types import SessionKind, SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Problem, Session
+from duologue.core.state.model import Connection, Dialing, Problem, Session
 from duologue.core.wire.json_values import canonical
 
 from .handler import Handler, add_problem, put_activity, put_connection, put_item
@@ -30,19 +30,126 @@ from .requests import (
 )
 from .responses import abandon_responses, end_silent_response
 
-__all__ = ["TABLE", "end_connection", "open_connection"]
+__all__ = [
+    "TABLE",
+    "end_connection",
+    "greet_successor",
+    "is_early",
+    "open_connection",
+]
 
+_Confirmed = events.RealtimeSessionConfig | events.TranscriptionSessionConfig
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
 
 def _on_connecting(
     session: Session, event: events.Connecting, record: Record
 ) -> Session:
-    return _enter(session, record, transitions.CONNECTING)
+    connection = session.connection
+    if record.epoch < connection.epoch:
+        return session
+    if not event.successor:
+        session = _enter(session, record, transitions.CONNECTING)
+        connection = session.connection
+        if event.policy is not None:
+            # A live session begins, or goes on after its end.
+            connection = replace(
+                connection,
+                policy=event.policy,
+                opened_at=None,
+                failures=0,
+                closing=None,
+            )
+    if connection.policy is None:
+        return put_connection(session, connection)
+    known = connection.dialing or Dialing(record.epoch)
+    dialing = replace(
+        known,
+        epoch=record.epoch,
+        attempt=event.attempt,
+        running=True,
+        new_key=event.new_key,
+        since=record.at if known.since is None else known.since,
+    )
+    return put_connection(session, replace(connection, dialing=dialing))
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:
-    return _enter(session, record, transitions.CONNECTED)
+    connection = session.connection
+    dialing = connection.dialing
+    if event.successor and record.epoch > connection.epoch:
+        if dialing is None or dialing.epoch != record.epoch:
+            return session
+        dialing = replace(dialing, running=False, connected_at=record.at)
+        connection = replace(connection, dialing=dialing)
+        return put_connection(session, connection)
+    session = _enter(session, record, transitions.CONNECTED)
+    connection = session.connection
+    if connection.policy is None or record.epoch < connection.epoch:
+        return session
+    if dialing is not None and connection.opened_at is not None:
+        failures, since = dialing.failures + 1, dialing.since
+    else:
+        failures, since = 0, None
+    return put_connection(
+        session,
+        replace(
+            connection,
+            opened_at=record.at,
+            greeted=record.epoch == 0,
+            failures=failures,
+            since=since,
+            dialing=None,
+        ),
+    )
+
+
+def _on_connect_failed(
+    session: Session, event: events.ConnectFailed, record: Record
+) -> Session:
+    connection = session.connection
+    dialing = connection.dialing
+    if dialing is None or dialing.epoch != record.epoch:
+        return session
+    failed = _failed(dialing, event, record)
+    return put_connection(session, replace(connection, dialing=failed))
+
+
+def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> Dialing:
+    return replace(
+        dialing,
+        running=False,
+        connected_at=None,
+        failures=dialing.failures + 1,
+        failure=failure,
+        failed_at=record.at,
+    )
+
+
+def _on_switched(session: Session, event: events.Switched, record: Record) -> Session:
+    """The successor takes the place of the connection, with all that it received."""
+    dialing = session.connection.dialing
+    if dialing is None or dialing.epoch != record.epoch:
+        return session
+    session = _enter(session, record, transitions.SWITCHED)
+    connection = session.connection
+    confirmed = dialing.confirmed
+    if confirmed is not None:
+        kind = _kind(confirmed)
+        connection = replace(connection, kind=kind, confirmed=confirmed)
+    return put_connection(
+        session,
+        replace(
+            connection,
+            server_id=dialing.server_id or connection.server_id,
+            expires_at=dialing.expires_at,
+            opened_at=dialing.connected_at,
+            greeted=dialing.greeted,
+            failures=dialing.failures + 1,
+            since=dialing.since,
+            dialing=None,
+        ),
+    )
 
 
 def _enter(session: Session, record: Record, trigger: str) -> Session:
@@ -79,24 +186,86 @@ def _move(
 def _on_disconnected(
     session: Session, event: events.Disconnected, record: Record
 ) -> Session:
-    if record.epoch < session.connection.epoch:
+    connection = session.connection
+    if record.epoch < connection.epoch:
         # A newer connection has replaced it: abandon only the older one's pending work.
         return _abandon_work(session, record)
-    before = session.connection.status
+    if record.epoch > connection.epoch and connection.status is SessionStatus.OPEN:
+        return _end_successor(session, event, record)
+    before = connection.status
     if event.expected:
         trigger = f"{transitions.DISCONNECTED} expected"
     else:
         trigger = (
             f"{transitions.DISCONNECTED} retrying"
-            if event.retrying
+            if event.retrying or _is_retried(connection, event)
             else transitions.DISCONNECTED
         )
         session = requeue_in_flight(session)
     session = end_connection(session, trigger, event.reason, record)
+    if connection.policy is not None:
+        dialing = _dialing_after(session.connection, event, record)
+        session = put_connection(session, replace(session.connection, dialing=dialing))
     if event.expected or session.connection.status is before:
         return session
     reason = event.reason or "the connection was lost"
     return add_problem(session, Problem("disconnected", reason, at=record.at))
+
+
+def _is_retried(connection: Connection, event: events.Disconnected) -> bool:
+    """Whether another connection is made after this one was lost."""
+    policy = connection.policy
+    if policy is None or not policy.reconnects or connection.closing is not None:
+        return False
+    return event.lost and (event.can_repeat or connection.dialing is not None)
+
+
+def _dialing_after(
+    connection: Connection, event: events.Disconnected, record: Record
+) -> Dialing | None:
+    """The next connection after the current one has ended."""
+    if connection.status is not SessionStatus.RECONNECTING:
+        return None
+    dialing = connection.dialing
+    if dialing is not None and (dialing.running or dialing.connected_at is not None):
+        # The successor is used, even if it is still connecting.
+        return replace(dialing, since=record.at)
+    opened, policy = connection.opened_at, connection.policy
+    is_short = (
+        policy is not None
+        and opened is not None
+        and record.at is not None
+        and record.at - opened < policy.steady
+    )
+    return Dialing(
+        record.epoch + 1,
+        attempt=0 if dialing is None else dialing.attempt,
+        since=(connection.since or record.at) if is_short else record.at,
+        failures=connection.failures if is_short else 0,
+        failure=events.ConnectFailed(
+            reason=event.reason, can_repeat=event.can_repeat, chance=event.chance
+        ),
+        failed_at=record.at,
+    )
+
+
+def _end_successor(
+    session: Session, event: events.Disconnected, record: Record
+) -> Session:
+    """The session after its successor has ended before it was used."""
+    connection = session.connection
+    dialing = connection.dialing
+    if dialing is None or dialing.epoch != record.epoch:
+        return session
+    following: Dialing | None = None
+    if not event.expected:
+        failure = events.ConnectFailed(
+            reason=event.reason,
+            can_repeat=event.lost and event.can_repeat,
+            chance=event.chance,
+        )
+        following = _failed(dialing, failure, record)
+    return put_connection(session, replace(connection, dialing=following))
 
 
 def end_connection(
@@ -153,10 +322,15 @@ def _close_user_items(session: Session, epoch: int, at: float | None) -> Session
     return session
 
 
+def _on_closing(session: Session, event: events.Closing, record: Record) -> Session:
+    return put_connection(session, replace(session.connection, closing=event.by))
+
+
 def _on_closed(session: Session, event: events.Closed, record: Record) -> Session:
-    return end_connection(
+    session = end_connection(
         session, transitions.CLOSED, session.connection.reason, record
     )
+    return put_connection(session, replace(session.connection, dialing=None))
 
 
 def _on_session(
@@ -168,6 +342,8 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     config = event.session
+    if is_early(session, record):
+        return greet_successor(session, config)
     if isinstance(event, events.SessionUpdated):
         session = confirm_update(session)
     session = open_connection(session, config, record)
@@ -189,11 +365,46 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
     connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
-    # Some services repeat the 0 of ``client_secrets``, which is no expiry.
+    expires_at = _expiry(config)
+    if expires_at is not None:
+        connection = replace(connection, expires_at=expires_at)
+    if connection.policy is not None and not connection.greeted:
+        connection = replace(connection, greeted=True)
+    return put_connection(session, connection)
+
+
+def _expiry(config: Any) -> float | None:
+    """The expiry of a connection; some services send 0, which is none."""
     expires = config.expires_at
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
-        connection = replace(connection, expires_at=float(expires))
-    return put_connection(session, connection)
+        return float(expires)
+    return None
+
+
+def is_early(session: Session, record: Record) -> bool:
+    """Whether a record is from a successor that does not carry the session yet."""
+    connection = session.connection
+    return (
+        record.epoch > connection.epoch
+        and connection.dialing is not None
+        and connection.dialing.epoch == record.epoch
+    )
+
+
+def greet_successor(session: Session, config: Any) -> Session:
+    """The session with the configuration of its successor, which is used later."""
+    connection = session.connection
+    dialing = connection.dialing
+    assert dialing is not None
+    dialing = replace(
+        dialing,
+        greeted=True,
+        server_id=config.id if isinstance(config.id, str) else dialing.server_id,
+        expires_at=_expiry(config) or dialing.expires_at,
+    )
+    if isinstance(config, _Confirmed) and config not in _EMPTY:
+        dialing = replace(dialing, confirmed=canonical(config))
+    return put_connection(session, replace(connection, dialing=dialing))
 
 
 def _kind(config: events.AnySessionConfig) -> SessionKind:
@@ -217,7 +428,10 @@ def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
 TABLE: dict[type, Handler] = {
     events.Connecting: _on_connecting,
     events.Connected: _on_connected,
+    events.ConnectFailed: _on_connect_failed,
     events.Disconnected: _on_disconnected,
+    events.Switched: _on_switched,
+    events.Closing: _on_closing,
     events.Closed: _on_closed,
     events.Tick: _on_tick,
     events.SessionCreated: _on_session,

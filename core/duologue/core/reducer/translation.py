@@ -17,7 +17,12 @@ from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
 from .requests import confirm_update
-from .session import end_connection, open_connection
+from .session import (
+    end_connection,
+    greet_successor,
+    is_early,
+    open_connection,
+)
 
 __all__ = ["TABLE"]
 
@@ -32,6 +37,8 @@ def _on_session(
     """The configuration; the event also makes this a translation session."""
     if record.epoch < session.connection.epoch:
         return session
+    if is_early(session, record):
+        return greet_successor(session, event.session)
     if isinstance(event, events.TranslationSessionUpdated):
         session = confirm_update(session)
     session = open_connection(session, event.session, record)

@@ -21,6 +21,7 @@ from ..events.config import (
     RealtimeSessionConfig,
     TranscriptionSessionConfig,
 )
+from ..events.local import ConnectFailed, ConnectPolicy
 from ..events.types import SessionKind, SessionStatus
 from .dedup import EMPTY_DEDUP, Dedup, Ignored, SentEvent
 from .id_sequence import NO_IDS, IdSequence
@@ -34,6 +35,7 @@ __all__ = [
     "Connection",
     "Conversation",
     "Dedup",
+    "Dialing",
     "DtmfKey",
     "Ignored",
     "Item",
@@ -54,11 +56,38 @@ __all__ = [
     "Translation",
     "Truncation",
     "Turn",
+    "UnconfirmedItem",
     "Usage",
 ]
 
 
 _NO_AUDIO_INPUT = AudioInput()
+
+
+class Dialing(Struct, frozen=True, gc=False):
+    """The next connection of a session, until it carries the session.
+
+    ``attempt`` is the number of its last attempt, 0 before the first; ``running``: that
+    attempt has not ended. ``since`` is the beginning of the series of attempts,
+    ``failures`` their number for the back-off; ``failure`` and ``failed_at`` are the
+    last one, or the loss of the previous connection. ``connected_at`` is set if it is
+    connected; then ``greeted``, ``server_id``, ``expires_at`` and ``confirmed`` are as
+    in `Connection`. Times are in seconds since the Unix epoch.
+    """
+
+    epoch: int
+    attempt: int = 0
+    running: bool = False
+    new_key: bool = False
+    since: float | None = None
+    failures: int = 0
+    failure: ConnectFailed | None = None
+    failed_at: float | None = None
+    connected_at: float | None = None
+    greeted: bool = False
+    server_id: str | None = None
+    expires_at: float | None = None
+    confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
 
 
 class Connection(Struct, frozen=True, gc=False):
@@ -70,6 +99,13 @@ class Connection(Struct, frozen=True, gc=False):
     configuration in force, except for translations: see `Translation`.
     ``updates_in_flight`` are the times at which the unanswered ``session.update`` were
     sent. ``reason`` says why the connection ended.
+
+    The other fields are set in live sessions only. ``policy`` says how to connect;
+    ``opened_at`` is the time at which the connection opened, in seconds since the Unix
+    epoch; ``greeted``: the service has sent its configuration; ``failures`` and
+    ``since`` are those of the attempts to open it (see `Dialing`), which go on if the
+    connection ends soon; ``closing`` says who closes the session; ``dialing``
+    is the next connection.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -81,6 +117,13 @@ class Connection(Struct, frozen=True, gc=False):
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
     updates_in_flight: tuple[float, ...] = ()
+    policy: ConnectPolicy | None = None
+    opened_at: float | None = None
+    greeted: bool = False
+    failures: int = 0
+    since: float | None = None
+    closing: str | None = None
+    dialing: Dialing | None = None
 
     @property
     def audio_input(self) -> AudioInput:
@@ -241,6 +284,14 @@ class Translation(Struct, frozen=True, gc=False):
     closed: bool = False
 
 
+class UnconfirmedItem(Struct, frozen=True, gc=False):
+    """A sent ``conversation.item.create`` (JSON text) that is not confirmed yet."""
+
+    item_id: str
+    event_id: str | None
+    event: str
+
+
 class Conversation(Struct, frozen=True, gc=False):
     """The order of the items, and indexes of them.
 
@@ -251,7 +302,8 @@ class Conversation(Struct, frozen=True, gc=False):
     ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
     output. ``gaps`` are the last hundred items after which records are missing (``""``:
     before the first item), so text may be missing there. A translation session
-    has ``translation`` in place of items.
+    has ``translation`` in place of items. In live sessions, ``unconfirmed`` are the
+    last sent items that may have to be sent again; some may be confirmed by now.
     """
 
     order: IdSequence = NO_IDS
@@ -263,6 +315,7 @@ class Conversation(Struct, frozen=True, gc=False):
     gaps: tuple[str, ...] = ()
     translation: Translation | None = None
     last_output: str | None = None
+    unconfirmed: tuple[UnconfirmedItem, ...] = ()
 
 
 class Turn(Struct, frozen=True, gc=False):

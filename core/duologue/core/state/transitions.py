@@ -52,6 +52,7 @@ __all__ = [
     "SESSION_CLOSED",
     "SESSION_CREATED",
     "SILENT",
+    "SWITCHED",
     "next_status",
 ]
 
@@ -65,6 +66,7 @@ _CLOSED, _FAILED = SessionStatus.CLOSED, SessionStatus.FAILED
 CONNECTING = LocalEventType.CONNECTING.value
 CONNECTED = LocalEventType.CONNECTED.value
 DISCONNECTED = LocalEventType.DISCONNECTED.value
+SWITCHED = LocalEventType.SWITCHED.value
 CLOSED = LocalEventType.CLOSED.value
 SESSION_CREATED = RealtimeEventType.SESSION_CREATED.value
 SESSION_CLOSED = RealtimeEventType.SESSION_CLOSED.value
@@ -93,6 +95,8 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_FAILED, f"{SESSION_CREATED} again"): _OPEN,
     (_CONNECTING, f"{SESSION_CREATED} again"): _OPEN,
     (_RECONNECTING, f"{SESSION_CREATED} again"): _OPEN,
+    # The successor of a lost connection takes its place.
+    (_RECONNECTING, f"{SWITCHED} again"): _OPEN,
     # The connection has ended.
     (_CONNECTING, DISCONNECTED): _FAILED,
     (_OPEN, DISCONNECTED): _FAILED,

@@ -14,7 +14,7 @@ import attrs
 
 from duologue.core import Session, Store
 from duologue.core.config import SessionConfig
-from duologue.core.effects.backoff import Backoff
+from duologue.core.effects.backoff import Backoff, connect_policy
 from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
@@ -22,9 +22,9 @@ from ..contract import KeySource, Timed, Transport
 from ..errors import NotConnected
 from ..http.credentials import Credentials
 from .connector import Connector, MakeTransport
+from .driver import Driver
 from .live_session import LiveSession
 from .session_records import SessionRecords
-from .supervisor import Supervisor
 from .tools import Spec, Tool, Toolbox
 
 __all__ = ["DEFAULT_BASE_URL", "Client", "LiveSession"]
@@ -115,17 +115,16 @@ class Client:
             make=make if clock is None else None,
             base_url=self.base_url,
             keys=self.credentials,
-            timeout=timeout,
-            backoff=self._backoff,
             chance=self._chance,
         )
         records = SessionRecords(session_id, self.store, clock or self._clock, made)
-        supervisor = Supervisor(records, connector)
-        toolbox = Toolbox(supervisor.spawn, records.note, supervisor.put)
+        driver = Driver(records, connector)
+        toolbox = Toolbox(driver.spawn, records.note, driver.put)
         config = toolbox.configure(default_config(config), tools)
-        session = LiveSession(records, supervisor, toolbox)
+        session = LiveSession(records, driver, toolbox)
         self._sessions[session_id], self._records[session_id] = session, records
-        await supervisor.start(config.to_session())
+        policy = connect_policy(self._backoff, timeout)
+        await driver.start(policy, config.to_session())
         return session
 
     def _new_id(self, recorded: Timed | None) -> str:

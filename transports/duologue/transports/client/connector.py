@@ -8,28 +8,20 @@ from typing import Any
 
 import attrs
 
-from duologue.core.effects.backoff import Backoff, is_worth_repeating
+from duologue.core import events as ev
 
 from ..contract import KeySource, Repeatable, Target, Transport
-from ..errors import (
-    AuthenticationError,
-    ConnectError,
-    ConnectTimeout,
-    DuologueError,
-    SignallingError,
-)
+from ..errors import ConnectError, ConnectTimeout, DuologueError, SignallingError
 
-__all__ = ["Connector", "MakeTransport", "is_retryable"]
+__all__ = ["Connector", "MakeTransport"]
 
 #: Makes an unused transport.
 MakeTransport = Callable[[], Transport]
 
-#: Maximum attempts at the first connection if the service is busy (429, 5xx).
-_FIRST_ATTEMPTS = 3
 #: Seconds after which a transport that ignores its timeout is cancelled.
 _LATE = 1.0
-#: The HTTP status of an invalid or expired key.
-_UNAUTHORIZED = 401
+#: The shortest time for a part of an attempt, in seconds.
+_SHORTEST = 0.1
 
 
 @attrs.define(kw_only=True)
@@ -37,134 +29,91 @@ class Connector:
     """The options that all connections of a session share.
 
     ``transport`` is the latest transport. ``make`` creates the next one; without
-    ``make`` the latest transport does, if it is `Repeatable`. ``prepare`` is called
-    with each transport before it connects.
+    ``make`` the latest transport does, if it is `Repeatable`. ``chance`` gives random
+    numbers from 0 to 1.
     """
 
     transport: Transport
     make: MakeTransport | None
     base_url: str
     keys: KeySource
-    #: Seconds.
-    timeout: float
-    backoff: Backoff | None
     chance: Callable[[], float]
-    prepare: Callable[[Transport], None] = lambda transport: None
+    _is_used: bool = attrs.field(default=False, init=False)
     _spare: Transport | None = attrs.field(default=None, init=False)
+    #: Whether the last attempt failed before it had a key.
+    _has_no_key: bool = attrs.field(default=False, init=False)
 
     @property
-    def has_next(self) -> bool:
-        """Whether another connection is possible and wanted."""
-        if self.backoff is None:
-            return False
+    def can_repeat(self) -> bool:
+        """Whether another transport can be made."""
         if self.make is None and self._spare is None:
-            self._spare = self._repeat()
+            transport = self.transport
+            again = transport.again() if isinstance(transport, Repeatable) else None
+            self._spare = again
         return self.make is not None or self._spare is not None
 
-    def next(self) -> Transport | None:
-        """The transport for the next connection; None if none is possible."""
-        if self.make is not None:
-            following: Transport | None = self.make()
-        else:
-            following, self._spare = self._spare or self._repeat(), None
-        if following is not None:
-            self.transport = following
-        return following
-
-    def _repeat(self) -> Transport | None:
-        transport = self.transport
-        return transport.again() if isinstance(transport, Repeatable) else None
+    def _next(self) -> Transport:
+        """The transport of the next attempt."""
+        if self._is_used:
+            if not self.can_repeat:
+                raise DuologueError("this transport cannot be made again")
+            spare, self._spare = self._spare, None
+            made = self.make() if self.make is not None else spare
+            assert made is not None
+            self.transport = made
+        self._is_used = True
+        return self.transport
 
     async def connect(
-        self, transport: Transport, session: Mapping[str, Any], timeout: float
+        self,
+        session: Mapping[str, Any],
+        timeout: float,
+        prepare: Callable[[Transport], None],
     ) -> Transport:
-        """Connect this transport, or the next one with a new key after a 401.
+        """Connect the next transport; ``prepare`` is called with it before.
 
-        ``timeout`` (seconds) includes fetching the key. An ephemeral key may expire
-        before it is used, so after a 401, a key source that renews supplies another
-        key. Raises a `ConnectError`; the transport is then closed.
+        ``timeout`` (seconds) includes fetching the key. Raises a `ConnectError`; the
+        transport is then closed.
         """
+        transport = self._next()
         try:
             async with asyncio.timeout(timeout + _LATE):
-                return await self._with_key(transport, session, _now() + timeout)
+                ends = _now() + timeout
+                self._has_no_key = True
+                key = await self.keys.fetch(self.base_url, session, timeout)
+                self._has_no_key = False
+                prepare(transport)
+                await transport.connect(
+                    Target(
+                        base_url=self.base_url,
+                        credentials=key,
+                        session=session,
+                        timeout=max(_SHORTEST, ends - _now()),
+                    )
+                )
         except TimeoutError:
+            await transport.close()
             raise ConnectTimeout(f"no connection within {timeout:.3g} s") from None
-
-    async def _with_key(
-        self, transport: Transport, session: Mapping[str, Any], ends: float
-    ) -> Transport:
-        target = await self._target(transport, session, ends)
-        try:
-            await self._connect(transport, target)
-        except AuthenticationError as error:
-            is_old = self.keys.renews and error.status == _UNAUTHORIZED
-            another = self.next() if is_old else None
-            if another is None:
-                raise
-            target = await self._target(another, session, ends)
-            await self._connect(another, target)
-            return another
+        except BaseException:
+            await transport.close()
+            raise
         return transport
 
-    async def _target(
-        self, transport: Transport, session: Mapping[str, Any], ends: float
-    ) -> Target:
-        """Fetch a key for this transport; close the transport if that fails."""
-        self.transport = transport
-        left = max(0.1, ends - _now())
-        try:
-            key = await self.keys.fetch(self.base_url, session, left)
-        except BaseException:
-            await transport.close()
-            raise
-        return Target(
-            base_url=self.base_url,
-            credentials=key,
-            session=session,
-            timeout=max(0.1, ends - _now()),
+    def failure(self, error: Exception, attempt: int, successor: bool) -> ev.LocalEvent:
+        """The fact that an attempt has failed with this error."""
+        is_ours = isinstance(error, DuologueError)
+        return ev.ConnectFailed(
+            attempt=attempt,
+            successor=successor,
+            stage="key" if self._has_no_key else "connect",
+            status=error.status if isinstance(error, SignallingError) else None,
+            reason=str(error) if is_ours else type(error).__name__,
+            retry_after=error.retry_after if isinstance(error, ConnectError) else None,
+            renews=self.keys.renews,
+            can_repeat=isinstance(error, ConnectError) and self.can_repeat,
+            chance=self.chance(),
         )
-
-    async def _connect(self, transport: Transport, target: Target) -> None:
-        self.prepare(transport)
-        try:
-            await transport.connect(target)
-        except BaseException:
-            await transport.close()
-            raise
-
-    async def first(self, session: Mapping[str, Any]) -> Transport:
-        """Make the first connection within ``timeout`` seconds.
-
-        Repeats the attempt at most twice if the service is busy. Raises a
-        `ConnectError`.
-        """
-        transport = self.transport
-        ends, attempt = _now() + self.timeout, 1
-        while True:
-            try:
-                return await self.connect(transport, session, max(0.1, ends - _now()))
-            except SignallingError as error:
-                another = self._another(error, attempt)
-                if another is None or self.backoff is None:
-                    raise
-                wait = self.backoff.delay(attempt, self.chance(), error.retry_after)
-                if _now() + wait >= ends:
-                    raise
-            transport, attempt = another, attempt + 1
-            await asyncio.sleep(wait)
-
-    def _another(self, error: SignallingError, attempt: int) -> Transport | None:
-        if error.status is None or not is_worth_repeating(error.status):
-            return None
-        return self.next() if attempt < _FIRST_ATTEMPTS else None
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def is_retryable(error: DuologueError) -> bool:
-    """Whether a later attempt may succeed."""
-    if isinstance(error, SignallingError):
-        return is_worth_repeating(error.status)
-    return isinstance(error, ConnectError | ConnectTimeout)

@@ -22,8 +22,8 @@ from duologue.core.effects.barge_in import truncations
 
 from ..contract import Transport
 from ..errors import DuologueError
+from .driver import Driver
 from .session_records import OVER, SessionRecords
-from .supervisor import Supervisor
 from .tools import Toolbox
 
 __all__ = ["LiveSession"]
@@ -32,14 +32,12 @@ __all__ = ["LiveSession"]
 class LiveSession:
     """A session of a client, connected or not. Made by `Client.start_session`."""
 
-    def __init__(
-        self, records: SessionRecords, supervisor: Supervisor, tools: Toolbox
-    ) -> None:
+    def __init__(self, records: SessionRecords, driver: Driver, tools: Toolbox) -> None:
         self.id = records.id
         self._records = records
-        self._supervisor = supervisor
+        self._driver = driver
         self._tools = tools
-        records.emitter.on("playback_cleared", supervisor.flush_audio)
+        records.emitter.on("playback_cleared", driver.flush_audio)
         records.emitter.on("tool_call", tools.run)
 
     @property
@@ -55,7 +53,7 @@ class LiveSession:
     @property
     def transport(self) -> Transport | None:
         """The current transport; a new one after each reconnect."""
-        return self._supervisor.transport
+        return self._driver.transport
 
     @property
     def callback_failures(self) -> tuple[BaseException, ...]:
@@ -84,7 +82,7 @@ class LiveSession:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
-        await self._supervisor.put(commands.send_text(text))
+        await self._driver.put(commands.send_text(text))
         await self._request(commands.create_response())
 
     async def send_event(self, event: ev.Event | Mapping[str, Any]) -> None:
@@ -95,9 +93,7 @@ class LiveSession:
         queue is full, this waits. Raises ValueError for a malformed event and for a
         server event, `NotConnected` after close.
         """
-        await self._supervisor.put(
-            commands.client_event(event, self.state.connection.kind)
-        )
+        await self._driver.put(commands.client_event(event, self.state.connection.kind))
 
     async def update(self, **changes: Any) -> None:
         """Change the configuration; fields as in `SessionConfig`, None switches off.
@@ -119,14 +115,14 @@ class LiveSession:
 
     async def interrupt(self) -> None:
         """Stop the assistant's response and its audio. No effect if it is silent."""
-        self._supervisor.flush_audio()
+        self._driver.flush_audio()
         for event in (*commands.interrupt(self.state), *truncations(self.state)):
             await self.send_event(event)
 
     async def _request(self, event: ev.ClientEvent) -> None:
         """Record a requested event; it is sent when the state allows it."""
         values = msgspec.json.decode(encode(event))
-        await self._supervisor.put(ev.Requested(event=values))
+        await self._driver.put(ev.Requested(event=values))
 
     def mute(self) -> None:
         """Send silence as the user's audio. No effect if already muted or over."""
@@ -139,7 +135,7 @@ class LiveSession:
     def _set_muted(self, muted: bool) -> None:
         if not self._records.is_over and self.state.activity.muted != muted:
             self._records.note(ev.Muted(muted=muted))
-            self._supervisor.apply_volume()
+            self._driver.apply_volume()
 
     def set_volume(self, volume: float) -> None:
         """Play at this volume, from 0 to 1. Raises ValueError for any other.
@@ -150,7 +146,7 @@ class LiveSession:
             raise ValueError(f"volume is {volume!r}, it must be from 0 to 1")
         if not self._records.is_over and self.state.activity.volume != volume:
             self._records.note(ev.VolumeSet(volume=float(volume)))
-            self._supervisor.apply_volume()
+            self._driver.apply_volume()
 
     def clear_transcripts(self) -> None:
         """Hide the lines so far from the transcript; the conversation keeps them.
@@ -202,4 +198,4 @@ class LiveSession:
         Idempotent; every caller waits until the session has ended. A failed session
         stays ``failed``. If the session is still connecting, the attempt is ended.
         """
-        await self._supervisor.close()
+        await self._driver.close()

@@ -2,8 +2,8 @@
 
 The urgent queue contains the session's own events (from `react`), such as a truncation
 or the restored conversation on a new connection. The other queue contains the events of
-the application and every ``response.create``, so that a response is requested after all
-events that it answers.
+the application and the commands that are last (`Send.is_last`), so that a response is
+requested after all events that it answers.
 
 Without a connection, the application's events are accepted up to a limit and kept for
 the next connection. The session's own events are dropped, because `react` returns them
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import attrs
 
 from duologue.core import events as ev
+from duologue.core.effects.commands import Send
 
 from ..errors import ConnectionLost, NotConnected
 
@@ -70,14 +71,12 @@ class Outbox:
         self._open = False
         self._settle()
 
-    def start_over(self, again: Iterable[ev.Event]) -> None:
-        """Prepare for a new connection: queue ``again`` before the waiting events."""
+    def start_over(self) -> None:
+        """Prepare for a new connection: drop the session's own events."""
         self.hold()
         self._urgent.clear()
         kept = [entry for entry in self._waiting if entry.done is not None]
-        self._waiting.clear()
-        self._waiting += [_Entry(event, self._accepted()) for event in again]
-        self._waiting += kept
+        self._waiting = deque(kept)
         self._round += 1
 
     def end(self, reason: str) -> None:
@@ -90,10 +89,10 @@ class Outbox:
                 entry.done.exception()
         self._wake()
 
-    def put_own(self, event: ev.ClientEvent) -> None:
+    def put_own(self, command: Send) -> None:
         """Queue one of the session's own events."""
-        lane = self._waiting if isinstance(event, ev.ResponseCreate) else self._urgent
-        lane.append(_Entry(event))
+        lane = self._waiting if command.is_last else self._urgent
+        lane.append(_Entry(command.event))
         self._wake()
 
     async def put(self, event: ev.Event) -> None:
@@ -175,11 +174,6 @@ class Outbox:
         for entry in self._waiting:
             if entry.done is not None and not entry.done.done():
                 entry.done.set_result(None)
-
-    def _accepted(self) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
 
     def _wake(self) -> None:
         # Wake all waiters. A new `asyncio.Event` makes the next wait block.

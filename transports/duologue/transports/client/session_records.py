@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from duologue.core import Session, SessionStatus, State, Store, encode
+from duologue.core import Session, SessionStatus, Store, encode
 from duologue.core import events as ev
+from duologue.core.effects.machine import Machine
 from duologue.core.log.record import Direction, Record
 from duologue.core.views.notices import notices
 
@@ -21,14 +22,11 @@ __all__ = ["OVER", "SessionRecords"]
 #: The final statuses: the session does not change any more.
 OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 
-#: Called after each record, with the states before and after it.
-OnRecord = Callable[[State, Record, State], None]
-
 
 class SessionRecords:
     """Feeds the records of one session to the store, its log and its callbacks.
 
-    The supervisor and the live session share this object. ``transport`` is the first of
+    The driver and the live session share this object. ``transport`` is the first of
     the session: it may write the log (`Recorder`) and have its own clock (`Timed`).
     """
 
@@ -36,14 +34,14 @@ class SessionRecords:
         self, session_id: str, store: Store, clock: Clock, transport: Transport
     ) -> None:
         self.id = session_id
-        #: The epoch of the current connection.
-        self.epoch = 0
+        self.machine = Machine(session_id, store=store)
         #: The time of the last record, seconds since the Unix epoch.
         self.at = 0.0
         #: Whether the times, and with them the ticks, come from a recording.
         self.is_timed = isinstance(transport, Timed) and transport.clock is not None
         self.emitter = Emitter()
-        self.on_record: OnRecord = lambda before, record, after: None
+        #: Called after each record.
+        self.on_record: Callable[[], None] = lambda: None
         self._store = store
         self._clock = clock
         self._log = SessionLog(transport)
@@ -73,8 +71,19 @@ class SessionRecords:
         """Set `failure`; the first error is kept."""
         self._failure = self._failure or error
 
-    def note(self, fact: ev.LocalEvent, *, epoch: int | None = None) -> None:
-        """Record a local fact, by default in the current epoch."""
+    def note(
+        self,
+        fact: ev.LocalEvent,
+        *,
+        epoch: int | None = None,
+        not_before: float = 0.0,
+    ) -> None:
+        """Record a local fact, by default in the current epoch.
+
+        ``not_before`` is the earliest time of the record, in seconds since the Unix
+        epoch.
+        """
+        self.at = max(self.at, not_before)
         self.feed(encode(fact), "local", epoch=epoch)
 
     def feed(
@@ -85,26 +94,19 @@ class SessionRecords:
         epoch: int | None = None,
         src: str | None = None,
     ) -> None:
-        """Create one record, fold it, and pass the result to the callback."""
-        before = self._store.state
+        """Create one record, fold it, and publish the result."""
         # A custom clock may go backwards; the times of records must not.
         self.at = max(self.at, self._clock.now())
-        record = self._store.feed(
-            self.id,
-            frame,
-            at=self.at,
-            dir=direction,
-            epoch=self.epoch if epoch is None else epoch,
-            src=src,
+        before, record, after = self.machine.feed(
+            frame, direction, self.at, epoch=epoch, src=src
         )
-        after = self._store.state
         session = after.sessions.get(self.id)
         if session is None:
             return
         self._last = session
         for notice in notices(before.sessions.get(self.id), record, session):
             self.emitter.tell(notice)
-        self.on_record(before, record, after)
+        self.on_record()
         while self._log_facts:
             # A log that cannot be written does not end the session.
             self.feed(encode(self._log_facts.pop(0)), "local", src=OWN)

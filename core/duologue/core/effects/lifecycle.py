@@ -1,0 +1,264 @@
+"""The life of a session's connections: when to connect, switch, wait and give up.
+
+The driver of a live session (`duologue.transports.client.driver`, or yours) carries out
+the commands and records the results as facts; every decision is made here, from the
+state alone. The rules:
+
+* **First connection**: at most three attempts within ``policy.timeout``, if the service
+  answers that it is busy (`backoff.is_worth_repeating`).
+* **Lost connection**: attempts with increasing delays for ``policy.patience`` seconds.
+  A connection that ends within ``policy.steady`` seconds counts as a failed attempt.
+* **Refused key**: a 401 for a key that can be renewed is tried once more with another
+  key. A 401 while the key is fetched is final.
+* **Hand-over**: see `handover`. If a turn began while the successor was connected, the
+  successor is closed and the hand-over begins again later.
+* **Greeting**: on a later connection, events are sent after the service has sent its
+  configuration, or after two seconds.
+* **Closing**: ends every connection and every attempt.
+
+At most one attempt is in flight for an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+import msgspec
+
+from .. import events
+from ..events.base import ClientEvent, Event, Unknown
+from ..events.types import SessionStatus
+from ..log.record import Record
+from ..state.model import Connection, Dialing, Session, UnconfirmedItem
+from .backoff import delay, is_worth_repeating
+from .commands import Connect, Disconnect, SwitchTo, client_event
+from .handover import (
+    hand_over_reason,
+    hand_over_times,
+    may_hand_over,
+)
+from .responses import is_queued
+
+__all__ = [
+    "FIRST_ATTEMPTS",
+    "GREETING",
+    "connection_deadlines",
+    "first_attempt",
+    "is_resent",
+    "lifecycle",
+    "may_send",
+    "resend_unconfirmed",
+    "unconfirmed_items",
+]
+
+#: Maximum attempts at the first connection.
+FIRST_ATTEMPTS = 3
+#: Seconds to wait for the first event of a new connection: a sideband may get none.
+GREETING = 2.0
+#: The shortest timeout of an attempt, in seconds.
+_SHORTEST = 0.1
+#: The HTTP status of an invalid or expired key.
+_UNAUTHORIZED = 401
+
+_Lifecycle = Connect | Disconnect | SwitchTo
+
+
+def first_attempt(
+    session: Session | None, session_id: str, policy: events.ConnectPolicy
+) -> Connect:
+    """The command that begins a session, or goes on with a session that has ended."""
+    known = session is not None and session.dedup.events > 0
+    epoch = session.connection.epoch + 1 if session is not None and known else 0
+    return Connect(session_id, epoch=epoch, timeout=policy.timeout, policy=policy)
+
+
+def may_send(session: Session) -> bool:
+    """Whether events can be sent now."""
+    connection = session.connection
+    if connection.status is not SessionStatus.OPEN:
+        return False
+    if connection.policy is None or connection.greeted or connection.opened_at is None:
+        return True
+    ticked = session.activity.last_tick_at
+    return ticked is not None and ticked >= connection.opened_at + GREETING
+
+
+def lifecycle(
+    before: Session, record: Record, after: Session
+) -> Iterator[Connect | Disconnect | SwitchTo]:
+    """The commands for the connections that this record calls for."""
+    if isinstance(record.event, events.Switched):
+        yield from _end_replaced(before, after)
+    known = {_key(command) for command in _commands(before)}
+    for command in _commands(after):
+        if _key(command) not in known:
+            yield command
+
+
+def resend_unconfirmed(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent | Unknown]:
+    """Send the unconfirmed items again, as soon as a later connection can be used."""
+    epoch = after.connection.epoch
+    if not epoch or not may_send(after):
+        return
+    if may_send(before) and before.connection.epoch == epoch:
+        return
+    for sent in unconfirmed_items(after):
+        yield client_event(msgspec.json.decode(sent.event))
+
+
+def unconfirmed_items(session: Session) -> list[UnconfirmedItem]:
+    """The sent items that the service has neither confirmed nor refused."""
+    sent = session.conversation.unconfirmed
+    return [each for each in sent if each.item_id not in session.items]
+
+
+def is_resent(event: Event) -> bool:
+    """Whether a sent event is sent again if its connection is lost before the answer.
+
+    Then the state has it: as an unconfirmed item, as the response in flight, or as a
+    part of the requested configuration.
+    """
+    if isinstance(event, events.ConversationItemCreate):
+        return bool(event.item.id)
+    return is_queued(event) or isinstance(event, events.SessionUpdate)
+
+
+def connection_deadlines(session: Session) -> Iterator[float]:
+    """When `lifecycle` needs a tick."""
+    connection = session.connection
+    dialing = connection.dialing
+    if dialing is not None and (following := _next_attempt(connection)) is not None:
+        yield following[0]
+    if connection.status is not SessionStatus.OPEN:
+        return
+    yield from hand_over_times(session)
+    if not may_send(session) and connection.opened_at is not None:
+        yield connection.opened_at + GREETING
+
+
+def _end_replaced(before: Session, after: Session) -> Iterator[Disconnect]:
+    replaced = before.connection
+    if replaced.epoch < after.connection.epoch and (
+        replaced.status is SessionStatus.OPEN
+    ):
+        yield Disconnect(after.id, replaced.epoch, "it has a successor")
+
+
+def _key(command: _Lifecycle) -> tuple[type, int, int]:
+    attempt = command.attempt if isinstance(command, Connect) else 0
+    return type(command), command.epoch, attempt
+
+
+def _commands(session: Session) -> Iterator[_Lifecycle]:
+    """The commands that the state calls for and that are not carried out yet."""
+    connection = session.connection
+    dialing = connection.dialing
+    if connection.closing is not None:
+        yield from _closing(session)
+    elif dialing is None:
+        yield from _hand_over(session)
+    elif dialing.connected_at is not None:
+        # The successor is connected.
+        if connection.status is not SessionStatus.OPEN or may_hand_over(session):
+            yield SwitchTo(session.id, dialing.epoch)
+        else:
+            yield Disconnect(session.id, dialing.epoch, "a turn has begun")
+    elif not dialing.running:
+        yield from _dial(session, dialing)
+
+
+def _closing(session: Session) -> Iterator[Disconnect]:
+    connection = session.connection
+    dialing = connection.dialing
+    if connection.status is SessionStatus.OPEN:
+        yield Disconnect(session.id, connection.epoch)
+    if dialing is not None:
+        yield Disconnect(session.id, dialing.epoch)
+
+
+def _hand_over(session: Session) -> Iterator[Connect]:
+    connection = session.connection
+    policy = connection.policy
+    if policy is not None and not policy.reconnects:
+        return
+    reason = hand_over_reason(session)
+    if reason is not None:
+        timeout = Connect("").timeout if policy is None else policy.timeout
+        yield Connect(
+            session.id, reason, connection.epoch + 1, successor=True, timeout=timeout
+        )
+
+
+def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
+    """The next attempt if it is time for it; the end if there is none."""
+    connection = session.connection
+    is_successor = connection.status is SessionStatus.OPEN
+    following = _next_attempt(connection)
+    if following is None:
+        if not is_successor:
+            failure = dialing.failure
+            reason = failure.reason if failure is not None else None
+            yield Disconnect(session.id, dialing.epoch, reason, expected=False)
+        return
+    at, connect = following
+    ticked = session.activity.last_tick_at
+    now = max(dialing.failed_at or 0.0, ticked or 0.0)
+    if now >= at and (not is_successor or hand_over_reason(session) is not None):
+        yield attrs.evolve(connect, session=session.id)
+
+
+def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
+    """The next attempt and its time, seconds since the Unix epoch; None to give up."""
+    dialing, policy = connection.dialing, connection.policy
+    if dialing is None or dialing.running or policy is None:
+        return None
+    failure, failed_at = dialing.failure, dialing.failed_at
+    if failure is None or failed_at is None or not failure.can_repeat:
+        return None
+    is_successor = connection.status is SessionStatus.OPEN
+    is_first = connection.opened_at is None
+    ends = (dialing.since or failed_at) + (
+        policy.timeout if is_first else policy.patience
+    )
+    new_key = _needs_key(dialing, failure)
+    if new_key:
+        at = failed_at
+    elif not policy.reconnects or not _is_worth_it(dialing, failure, is_first):
+        return None
+    else:
+        wait = 0.0
+        if dialing.failures:
+            chance, asked = failure.chance, failure.retry_after
+            wait = delay(policy, dialing.failures, chance, asked)
+        at = failed_at + wait
+    if not is_successor and at >= ends:
+        return None
+    left = policy.timeout if is_successor else max(_SHORTEST, ends - at)
+    return at, Connect(
+        "",
+        failure.reason,
+        dialing.epoch,
+        dialing.attempt + 1,
+        successor=is_successor,
+        timeout=min(policy.timeout, left),
+        new_key=new_key,
+    )
+
+
+def _needs_key(dialing: Dialing, failure: events.ConnectFailed) -> bool:
+    """Whether the key was refused and another one may be accepted."""
+    is_refused = failure.stage == "connect" and failure.status == _UNAUTHORIZED
+    return is_refused and failure.renews and not dialing.new_key
+
+
+def _is_worth_it(
+    dialing: Dialing, failure: events.ConnectFailed, is_first: bool
+) -> bool:
+    if not is_first:
+        return is_worth_repeating(failure.status)
+    if failure.status is None or dialing.attempt >= FIRST_ATTEMPTS:
+        return False
+    return is_worth_repeating(failure.status)

@@ -1,0 +1,435 @@
+"""The driver of a session: carries out the commands of `react`, records the results.
+
+It makes no decision: when to connect, to switch, to wait and to give up is decided by
+`duologue.core.effects.lifecycle`. All tasks of a session end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+import msgspec
+
+from duologue.core import Session, SessionStatus, encode
+from duologue.core import events as ev
+from duologue.core.effects import commands
+from duologue.core.effects.lifecycle import is_resent, may_send, unconfirmed_items
+from duologue.core.log.record import Direction
+
+from ..contract import OWN, Audible, Flushable, Reporting, Sourced, Transport
+from ..errors import ConnectionLost, DuologueError, NotConnected
+from .connector import Connector
+from .outbox import Outbox
+from .session_records import OVER, SessionRecords
+
+__all__ = ["Driver"]
+
+_log = logging.getLogger("duologue")
+
+#: The normal close code: the service ended the session (RFC 6455, 7.4.1).
+_NORMAL = 1000
+
+
+@attrs.define(eq=False)
+class _Connection:
+    """One connection and the task that connects it and receives on it."""
+
+    epoch: int
+    transport: Transport | None = None
+    task: asyncio.Task[Any] | None = None
+    #: Whether `close` of the transport was called here.
+    is_closed_here: bool = False
+
+
+class Driver:
+    """Runs the connections of one session."""
+
+    def __init__(self, records: SessionRecords, connector: Connector) -> None:
+        self._records = records
+        records.on_record = self._carry_out
+        self._connector = connector
+        self._outbox = Outbox(self._deliver)
+        #: The connections that are open or being opened, by epoch.
+        self._connections: dict[int, _Connection] = {}
+        #: The connection that carries the session, or carried it last.
+        self._current: _Connection | None = None
+        self._may_send = False
+        self._is_carrying_out = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._alarm: asyncio.Task[None] | None = None
+        #: The error of the last attempt to connect.
+        self._error: Exception | None = None
+        #: The error with which a transport refused one of the session's events.
+        self._refused: DuologueError | None = None
+        #: An error in the driver or in the application's middleware.
+        self._crash: BaseException | None = None
+        self._has_opened = False
+        #: Set when the session is open or over; set when it is over.
+        self._opened, self._over = asyncio.Event(), asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def transport(self) -> Transport:
+        """The transport of the current connection, or of the last one."""
+        current = self._current.transport if self._current is not None else None
+        return current or self._connector.transport
+
+    async def put(self, event: ev.Event) -> None:
+        """Send an event of the application.
+
+        It is queued while there is no connection. Raises `NotConnected` if the session
+        is over.
+        """
+        if self._records.is_over:
+            raise NotConnected(self._not_connected())
+        await self._outbox.put(event)
+
+    def flush_audio(self, response_id: str | None = None) -> None:
+        """Discard received audio that has not been played yet."""
+        if isinstance(self.transport, Flushable):
+            self.transport.flush_audio()
+
+    def apply_volume(self) -> None:
+        """Set mute and volume of the current transport."""
+        transport = self.transport
+        if isinstance(transport, Audible):
+            activity = self._records.state.activity
+            transport.set_muted(activity.muted)
+            transport.set_volume(activity.volume)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+        """Run ``work`` as a task, cancelled at the end of the session.
+
+        Returns None if the session is over.
+        """
+        if self._over.is_set():
+            work.close()
+            return None
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash = self._crash or error
+            self._over.set()
+
+    # Start and end of the session.
+
+    async def start(
+        self, policy: ev.ConnectPolicy, configuration: Mapping[str, Any]
+    ) -> None:
+        """Make the first connection and run the session in a task.
+
+        Raises a `ConnectError`, and `NotConnected` if `close` was called.
+        """
+        records = self._records
+        records.start_log()
+        name = f"duologue {records.id}"
+        self._running = asyncio.create_task(self._run(), name=name)
+        try:
+            records.machine.connect(policy)
+            self._carry_out()
+            update = {"type": "session.update", "session": dict(configuration)}
+            records.note(ev.Requested(event=update))
+            await self._opened.wait()
+        except BaseException as error:
+            self._interrupt(error)
+            await self._running
+            records.end_log()
+            raise
+        if not self._has_opened:
+            await self._running
+            records.end_log()
+            raise self._error or NotConnected(
+                "the session was closed while it connected"
+            )
+
+    def _interrupt(self, error: BaseException) -> None:
+        """End a session that did not open."""
+        try:
+            if not self._records.is_over:
+                self._records.note(ev.Disconnected(reason=_message(error)))
+        finally:
+            self._over.set()
+
+    async def close(self) -> None:
+        """End the session. Idempotent; every caller waits until it has ended."""
+        if self._ending is None:
+            name = f"close {self._records.id}"
+            self._ending = asyncio.create_task(self._close(), name=name)
+        await asyncio.shield(self._ending)
+
+    async def _close(self) -> None:
+        if not self._over.is_set():
+            self._records.note(ev.Closing())
+        if self._running is not None:
+            await asyncio.wait({self._running})
+        if self._has_opened:
+            self._records.note(ev.Closed())
+            self._records.end_log()
+
+    async def _run(self) -> None:
+        """Wait for the end of the session; then end everything that it uses."""
+        sending = self.spawn(self._send())
+        try:
+            await self._over.wait()
+        finally:
+            self._over.set()
+            await self._end_tasks(sending)
+            self._finish()
+
+    async def _end_tasks(self, sending: asyncio.Task[Any] | None) -> None:
+        receiving: set[asyncio.Task[Any]] = set()
+        for connection in list(self._connections.values()):
+            if connection.transport is not None and connection.task is not None:
+                # Do not cancel it: that could interrupt the writing of a record.
+                connection.is_closed_here = True
+                await connection.transport.close()
+                receiving.add(connection.task)
+        for task in self._tasks - receiving:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _finish(self) -> None:
+        """Record an unexpected error, and events that were not sent or confirmed."""
+        records = self._records
+        if isinstance(self._crash, Exception):
+            _log.error("session %s failed", records.id, exc_info=self._crash)
+            reason = f"unexpected: {type(self._crash).__name__}"
+            records.fail(DuologueError(reason))
+            if not records.is_over:
+                records.note(ev.Disconnected(reason=reason))
+        elif not records.is_over:
+            records.note(ev.Disconnected(reason="the session was interrupted"))
+        state = records.state
+        unsent, missing = len(self._outbox), len(unconfirmed_items(state))
+        self._outbox.end(self._not_connected())
+        if unsent or (missing and state.connection.status is SessionStatus.FAILED):
+            reason = f"{unsent} events were not sent"
+            if missing:
+                reason += f", {missing} were sent and not confirmed"
+            records.note(ev.Gap(reason=reason))
+        self._opened.set()
+
+    def _not_connected(self) -> str:
+        return f"session {self._records.id} is not connected"
+
+    # Commands.
+
+    def _carry_out(self) -> None:
+        """Carry out the commands that have become due; called after each record."""
+        if self._is_carrying_out:
+            return
+        self._is_carrying_out = True
+        try:
+            for command in self._records.machine.commands():
+                match command:
+                    case commands.Send():
+                        self._outbox.put_own(command)
+                    case commands.Connect():
+                        self._connect(command)
+                    case commands.Disconnect():
+                        self._disconnect(command)
+                    case commands.SwitchTo():
+                        self._use(self._connections[command.epoch])
+                        self._records.note(ev.Switched(), epoch=command.epoch)
+                    case commands.WakeAt():
+                        self._set_alarm(command.at)
+        finally:
+            self._is_carrying_out = False
+        self._follow(self._records.state)
+
+    def _follow(self, state: Session) -> None:
+        """Open and hold the outbox, and wake waiting tasks, as the state says."""
+        if may_send(state) is not self._may_send:
+            self._may_send = not self._may_send
+            if self._may_send:
+                self._outbox.open()
+            else:
+                self._outbox.hold()
+        status = state.connection.status
+        if status is SessionStatus.OPEN:
+            self._has_opened = True
+            self._opened.set()
+        elif status in OVER:
+            self._opened.set()
+            self._over.set()
+
+    def _connect(self, command: commands.Connect) -> None:
+        connection = self._connections[command.epoch] = _Connection(command.epoch)
+        fact = ev.Connecting(
+            attempt=command.attempt,
+            successor=command.successor,
+            new_key=command.new_key,
+            reason=command.reason,
+            policy=command.policy,
+        )
+        connection.task = self.spawn(self._run_connection(connection, command))
+        self._records.note(fact, epoch=command.epoch)
+
+    async def _run_connection(
+        self, connection: _Connection, command: commands.Connect
+    ) -> None:
+        """Connect, then receive until the connection ends."""
+        records, epoch = self._records, connection.epoch
+        attempt: Any = {"attempt": command.attempt, "successor": command.successor}
+        try:
+            connection.transport = await self._connector.connect(
+                _configuration(records.state),
+                command.timeout,
+                partial(self._prepare, epoch),
+            )
+        except Exception as error:
+            self._connections.pop(epoch, None)
+            self._error = error
+            details = records.id, command.attempt, error
+            _log.info("session %s: attempt %d: %s", *details)
+            records.note(self._connector.failure(error, **attempt), epoch=epoch)
+            return
+        if not command.successor:
+            self._use(connection)
+        records.note(ev.Connected(**attempt), epoch=epoch)
+        if self._connections.get(epoch) is not connection:
+            # It is not needed any more.
+            await connection.transport.close()
+            return
+        # What the application sends first is sent before the first frame is read.
+        await asyncio.sleep(0)
+        end = await self._receive(connection, connection.transport)
+        self._connections.pop(epoch, None)
+        records.note(end, epoch=epoch)
+
+    def _disconnect(self, command: commands.Disconnect) -> None:
+        connection = self._connections.get(command.epoch)
+        current = self._current
+        if (
+            connection
+            and connection.transport
+            and current
+            and (connection.epoch <= current.epoch)
+        ):
+            # It ends after the records of the frames that it has received.
+            connection.is_closed_here = True
+            self.spawn(connection.transport.close())
+            return
+        # An attempt, or a successor that is not used.
+        self._connections.pop(command.epoch, None)
+        task = connection.task if connection is not None else None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        fact = ev.Disconnected(reason=command.reason, expected=command.expected)
+        self._records.note(fact, epoch=command.epoch)
+
+    def _use(self, connection: _Connection) -> None:
+        """Send and play on this connection from now on."""
+        self._current = connection
+        self._may_send = False
+        self._outbox.start_over()
+        if self._has_opened:
+            self.apply_volume()
+
+    def _set_alarm(self, at: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        records = self._records
+        is_open = records.state.connection.status is SessionStatus.OPEN
+        # The transport of a recorded session repeats the ticks of the recording.
+        if at is not None and not (records.is_timed and is_open):
+            self._alarm = self.spawn(self._ring(at))
+
+    async def _ring(self, at: float) -> None:
+        await asyncio.sleep(max(0.0, at - self._records.at))
+        self._alarm = None
+        self._records.note(ev.Tick(), not_before=at)
+
+    # Sending and receiving.
+
+    async def _send(self) -> None:
+        try:
+            await self._outbox.run()
+        except DuologueError as error:
+            # The transport (a replay, for example) refused one of the session's events.
+            self._records.fail(error)
+            self._refused = error
+            await self.transport.close()
+
+    async def _deliver(self, event: ev.Event) -> None:
+        """Record one event and send it; a `Requested` fact is only recorded."""
+        records = self._records
+        if isinstance(event, ev.LocalEvent):
+            records.note(event)
+            return
+        if not may_send(records.state):
+            raise NotConnected(self._not_connected())
+        assert isinstance(event, ev.ClientEvent | ev.Unknown)
+        transport, event = self.transport, records.machine.identified(event)
+        frame = encode(event).decode()
+        records.feed(frame, "out")
+        try:
+            await transport.send(frame)
+        except (NotConnected, ConnectionLost):
+            if not is_resent(event):
+                raise
+
+    def _prepare(self, epoch: int, transport: Transport) -> None:
+        """Record the reports of a transport; called before it connects."""
+        if isinstance(transport, Reporting):
+
+            def report(frame: str, direction: Direction) -> None:
+                self._records.feed(frame, direction, epoch=epoch, src=OWN)
+
+            transport.report_to(report)
+
+    async def _receive(
+        self, connection: _Connection, transport: Transport
+    ) -> ev.Disconnected:
+        """Record received frames until the connection ends; return that fact."""
+        src = transport.src if isinstance(transport, Sourced) else None
+        try:
+            async for frame in transport.frames():
+                self._records.feed(frame, "in", epoch=connection.epoch, src=src)
+                if self._outbox.is_busy:
+                    # Send the events that this frame causes before reading the next.
+                    await asyncio.sleep(0)
+        except ConnectionLost as error:
+            return ev.Disconnected(
+                code=error.code,
+                reason=str(error),
+                expected=connection.is_closed_here,
+                lost=error.is_recoverable,
+                can_repeat=self._connector.can_repeat,
+                chance=self._connector.chance(),
+            )
+        except DuologueError as error:
+            self._records.fail(error)
+            return ev.Disconnected(reason=str(error))
+        finally:
+            await transport.close()
+        if self._refused is not None:
+            return ev.Disconnected(reason=str(self._refused))
+        code = None if connection.is_closed_here else _NORMAL
+        return ev.Disconnected(code=code, expected=True)
+
+
+def _configuration(session: Session) -> Mapping[str, Any]:
+    """The configuration to connect with."""
+    found: dict[str, Any] = msgspec.json.decode(session.connection.requested or b"{}")
+    return found
+
+
+def _message(error: BaseException) -> str:
+    """The reason why a session did not open."""
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted while connecting"
+    return str(error) if isinstance(error, DuologueError) else type(error).__name__
