@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duologue.core.effects.commands import Reconnect
+from duologue.core.effects.commands import Connect
 from duologue.core.effects.handover import (
     HAND_OVER_DEADLINE,
     HAND_OVER_EARLY,
@@ -33,13 +33,13 @@ def tick(live: Live, at: float) -> tuple[str, ...]:
 
 
 def test_a_quiet_session_is_handed_over_early() -> None:
-    """A session without a turn gives one `Reconnect` at the early deadline."""
+    """A session without a turn gives one `Connect` at the early deadline."""
     live, _ = expiring()
     early = EXPIRES - HAND_OVER_EARLY
     told = [tick(live, at) for at in (early - 1, early + 1, early + 2)]
 
     assert told == [(), (SOON,), ()]
-    assert live.commands == [Reconnect("s", SOON)]
+    assert live.commands == [Connect("s", SOON, epoch=1, successor=True)]
 
 
 def test_a_hand_over_waits_for_the_end_of_a_turn() -> None:
