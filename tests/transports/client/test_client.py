@@ -22,6 +22,7 @@ from duologue.core import (
     dump,
     events,
     fold,
+    load,
     select_is_settled,
     select_problems,
     select_transcripts,
@@ -32,6 +33,7 @@ from duologue.transports import (
     Client,
     ConnectError,
     ConnectionLost,
+    LiveSession,
     LogError,
     NotConnected,
     ReplayDrift,
@@ -55,6 +57,15 @@ async def client() -> AsyncIterator[Client]:
 def is_answered(session: Session) -> bool:
     last = [line.role for line in select_transcripts(session)][-1:]
     return last == ["assistant"] and select_is_settled(session)
+
+
+async def ask(session: LiveSession, text: str) -> None:
+    """Send a text, and wait for the whole answer."""
+    count = len(select_transcripts(session.state))
+    await session.send_text(text)
+    await session.until(
+        lambda s: is_answered(s) and len(select_transcripts(s)) > count + 1, timeout=10
+    )
 
 
 def words(session: Session) -> list[tuple[str, str, bool]]:
@@ -94,8 +105,68 @@ async def test_sessions_have_their_own_words(client: Client) -> None:
 async def test_an_id_is_used_once(client: Client) -> None:
     """A second session with the same id is refused."""
     await client.start_session(TYPED, id="one", transport=in_process())
-    with pytest.raises(ValueError, match="'one' exists"):
+    with pytest.raises(ValueError, match="'one' is open"):
         await client.start_session(TYPED, id="one", transport=in_process())
+
+
+async def test_a_closed_session_goes_on_under_its_id(client: Client) -> None:
+    """Its next connection restores the conversation; the lines keep their order."""
+    first = await client.start_session(TYPED, id="one", transport=in_process())
+    await ask(first, "my name is Ada")
+    await first.close()
+    second = await client.start_session(id="one", transport=in_process())
+    await ask(second, "hello")
+    assert client.get_session("one") is second
+    assert second.state.connection.epoch == 1
+    assert [(role, text) for role, text, _ in words(second.state)] == [
+        ("user", "my name is Ada"),
+        ("assistant", "Nice to meet you, Ada."),
+        ("user", "hello"),
+        ("assistant", "Hello there. It is good to hear you."),
+    ]
+    assert second.state.connection.confirmed is not None
+    assert second.state.connection.confirmed.output_modalities == ("text",)
+    assert select_problems(second.state) == ()
+
+
+async def test_a_snapshot_of_any_moment_goes_on(client: Client) -> None:
+    """A process may end at any record: no line is lost, and the order stays."""
+    snapshots: list[bytes] = []
+    keep = client.store.subscribe(lambda *states: snapshots.append(dump(states[2])))
+    session = await client.start_session(TYPED, id="one", transport=in_process())
+    await ask(session, "my name is Ada")
+    await ask(session, "hello")
+    keep()
+    for snapshot in snapshots:
+        store = Store(load(snapshot))
+        before = store.session("one")
+        assert before is not None
+        async with Client(store=store, base_url="http://127.0.0.1/v1") as other:
+            again = await other.start_session(TYPED, id="one", transport=in_process())
+            await again.until(select_is_settled, timeout=10)
+            await ask(again, "hello")
+            lines = [text for _, text, _ in words(again.state)]
+        known = [line.text for line in select_transcripts(before)]
+        assert lines[: len(known)] == known
+        assert lines[-2:] == [text for _, text, _ in HELLO]
+        assert again.state.connection.epoch == before.connection.epoch + 1
+
+
+async def test_a_new_session_begins_with_the_history_of_another(client: Client) -> None:
+    """The items get new ids; items of the application can be the history, too."""
+    first = await client.start_session(TYPED, transport=in_process())
+    await ask(first, "hello")
+    second = await client.start_session(
+        TYPED, transport=in_process(), history=first.state
+    )
+    await second.until(lambda s: len(words(s)) == 2, timeout=5)
+    item = events.MessageItem(role="user", content=(events.InputTextPart(text="Hi."),))
+    third = await client.start_session(TYPED, transport=in_process(), history=[item])
+    await third.until(lambda s: len(words(s)) == 1, timeout=5)
+
+    assert words(second.state) == HELLO
+    assert not set(first.state.items) & set(second.state.items)
+    assert words(third.state) == [("user", "Hi.", True)]
 
 
 async def test_close_leaves_the_session_in_state(client: Client) -> None:

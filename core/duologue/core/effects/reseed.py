@@ -13,7 +13,7 @@ omitted:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -25,7 +25,7 @@ from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item
 
-__all__ = ["is_new_connection", "reseed", "reseed_new_connection"]
+__all__ = ["is_new_connection", "reseed", "reseed_new_connection", "restored_items"]
 
 #: The predecessor of the first item (API page, ``conversation.item.create``).
 _FRONT = "root"
@@ -64,6 +64,9 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
     previous = _FRONT
     for item_id in session.conversation.order:
         item = session.items[item_id]
+        if item.placement.epoch == session.connection.epoch:
+            # The service already has it.
+            continue
         wire = _wire_item(session, item)
         if wire is not None:
             yield create_item(wire, previous_item_id=previous)
@@ -87,9 +90,7 @@ def _configuration(connection: Connection) -> ClientEvent | None:
 
 def _wire_item(session: Session, item: Item) -> events.AnyItem | None:
     """The wire item that restores an item; None if the item is omitted."""
-    # The service already has the items of the new connection.
-    is_known = item.placement.epoch == session.connection.epoch
-    if is_known or item.status == "deleted":
+    if item.status == "deleted":
         return None
     if item.type == "message":
         return _message(session, item)
@@ -138,3 +139,18 @@ def _heard(session: Session, item: Item) -> str:
     if cut is not None and cut.heard is not None:
         return cut.heard
     return "".join(str(part.text) for part in item.parts)
+
+
+def restored_items(
+    history: Session | Iterable[events.AnyItem],
+) -> Iterator[events.ConversationItemCreate]:
+    """The events that create the items of another session, or these items, anew.
+
+    Without ids, so that they get new ones.
+    """
+    if isinstance(history, Session):
+        known = [history.items[item_id] for item_id in history.conversation.order]
+        wire = (_wire_item(history, item) for item in known)
+        history = [item for item in wire if item is not None]
+    for item in history:
+        yield create_item(msgspec.structs.replace(item, id=None))

@@ -49,6 +49,8 @@ def _on_connecting(
     if record.epoch < connection.epoch:
         return session
     if not event.successor:
+        if event.policy is not None and record.epoch > connection.epoch:
+            session = _end_interrupted(session, record)
         session = _enter(session, record, transitions.CONNECTING)
         connection = session.connection
         if event.policy is not None:
@@ -72,6 +74,16 @@ def _on_connecting(
         since=record.at if known.since is None else known.since,
     )
     return put_connection(session, replace(connection, dialing=dialing))
+
+
+def _end_interrupted(session: Session, record: Record) -> Session:
+    """The session with its last connection ended, if its process has not done that."""
+    if session.connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+        return session
+    reason = "the session was interrupted"
+    session = requeue_in_flight(session)
+    session = end_connection(session, transitions.DISCONNECTED, reason, record)
+    return add_problem(session, Problem("disconnected", reason, at=record.at))
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:

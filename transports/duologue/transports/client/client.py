@@ -7,14 +7,18 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import attrs
 
 from duologue.core import Session, Store
 from duologue.core.config import SessionConfig
 from duologue.core.effects.backoff import Backoff, connect_policy
+from duologue.core.effects.reseed import restored_items
+from duologue.core.events import AnyItem
 from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
@@ -83,9 +87,16 @@ class Client:
         id: str | None = None,
         transport: Transport | MakeTransport | None = None,
         tools: Iterable[Tool | Spec | Callable[..., Any]] = (),
+        history: Session | Iterable[AnyItem] = (),
         timeout: float = 15.0,
     ) -> LiveSession:
-        """Connect a new session; return when it can send and receive frames.
+        """Connect a session; return when it can send and receive frames.
+
+        With the ``id`` of a session of the store that is not open, for example of a
+        loaded snapshot, that session goes on: with its next connection, to which the
+        configuration and the conversation are sent again; ``config`` changes the given
+        fields only. A new session can begin with the ``history`` of another one, or
+        with items of your own: these get new ids.
 
         ``transport`` defaults to WebRTC without microphone and speaker. You can also
         pass a function that makes a transport; it is called for each connection. (If it
@@ -93,9 +104,9 @@ class Client:
         session.) ``tools`` are added to those of ``config`` and run when the model
         calls them. ``timeout`` (seconds) limits the whole connect; a transport that
         exceeds it is cancelled one second later. Raises a `ConnectError`, and the
-        session stays in the store as ``failed``; ValueError for an id in use;
-        `NotConnected` if the client is closed, or the session is closed while it
-        connects.
+        session stays in the store as ``failed``; ValueError for the id of an open
+        session; `NotConnected` if the client is closed, or the session is closed while
+        it connects.
         """
         if self._closed:
             raise NotConnected("this client is closed")
@@ -107,8 +118,8 @@ class Client:
         recorded = made if isinstance(made, Timed) else None
         clock = recorded.clock if recorded is not None else None
         session_id = id or self._new_id(recorded)
-        if session_id in self._sessions:
-            raise ValueError(f"a session {session_id!r} exists already")
+        if session_id in _open_ids(self.store):
+            raise ValueError(f"the session {session_id!r} is open")
         connector = Connector(
             transport=made,
             # A replay makes its own next transport.
@@ -120,11 +131,19 @@ class Client:
         records = SessionRecords(session_id, self.store, clock or self._clock, made)
         driver = Driver(records, connector)
         toolbox = Toolbox(driver.spawn, records.note, driver.put)
-        config = toolbox.configure(default_config(config), tools)
+        if config is None and self.store.session(session_id) is not None:
+            config = SessionConfig.changing()
+        else:
+            config = default_config(config)
+        config = toolbox.configure(config, tools)
         session = LiveSession(records, driver, toolbox)
         self._sessions[session_id], self._records[session_id] = session, records
+        _open_ids(self.store).add(session_id)
+        driver.on_end = partial(_open_ids(self.store).discard, session_id)
         policy = connect_policy(self._backoff, timeout)
         await driver.start(policy, config.to_session())
+        for event in restored_items(history):
+            await driver.put(event)
         return session
 
     def _new_id(self, recorded: Timed | None) -> str:
@@ -162,6 +181,14 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+#: The ids of the sessions that the clients of a store run.
+_OPEN: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
+
+
+def _open_ids(store: Store) -> set[str]:
+    return _OPEN.setdefault(store, set())
 
 
 def _split(

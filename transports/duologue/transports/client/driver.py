@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -71,6 +71,8 @@ class Driver:
         self._has_opened = False
         #: Set when the session is open or over; set when it is over.
         self._opened, self._over = asyncio.Event(), asyncio.Event()
+        #: Called when the session is over.
+        self.on_end: Callable[[], None] = lambda: None
         self._running: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -220,6 +222,7 @@ class Driver:
                 reason += f", {missing} were sent and not confirmed"
             records.note(ev.Gap(reason=reason))
         self._opened.set()
+        self.on_end()
 
     def _not_connected(self) -> str:
         return f"session {self._records.id} is not connected"
