@@ -12,17 +12,36 @@ _NEW_TYPE_NAME = "a type in the signature has a new name"
 
 _WAITS = "a wait for the service ends: docs/rules.md, Waits"
 
-#: Fields of the state that snapshots of version 1 do not have, by slice and name.
+#: Fields of the state that snapshots of version 1 do not have, or have otherwise.
 NEW_FIELDS: dict[str, str] = {
     "connection.updates_in_flight": _WAITS,
+    "conversation.last_output": "None once a response was requested",
+    "items.*.placement.tool_at": _WAITS,
     "responses.progress": _WAITS,
     "responses.waiting_since": _WAITS,
+}
+
+#: Selectors with other values.
+CHANGED: dict[str, str] = {
+    "select_is_settled": "false while work is due, true after its time limit",
 }
 
 #: Streams with other commands, views or patches.
 STREAMS: dict[str, str] = {
     "test/core/test_react.py::test_nobody_waits_for_ever/0": (
         f"{_WAITS}: an unanswered turn is a problem"
+    ),
+    **dict.fromkeys(
+        ("hostile/09", "hostile/11"),
+        "a response was requested for the outputs, so it is not requested again",
+    ),
+    **dict.fromkeys(
+        (
+            "test/core/test_react.py::test_a_call_that_is_to_be_run_is_waited_for/0",
+            "test/core/test_react.py::test_what_is_heard_is_waited_for[1000-told1]/more-0",
+            "test/core/test_react.py::test_what_is_heard_is_waited_for[990-told0]/more-0",
+        ),
+        f"{_WAITS}: an hour later, a call and an audio no longer delay a hand-over",
     ),
     "test/core/test_responses.py::test_what_names_nothing/0": (
         "a response without an id counts: docs/rules.md, Responses"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from duologue.core import State, encode, react, reduce
+from duologue.core import Record, State, encode, react, reduce
 from duologue.core.effects.commands import Command, Reconnect, Send
 
 from ..talk import Frame, Service, to_record
@@ -31,17 +31,24 @@ class Live:
         self.seq += 1
         self.at += 0.1
         how: Any = {"at": self.at, "epoch": self.epoch, "dir": dir}
-        record = to_record(frame, self.seq, **how)
+        found = self.fold(to_record(frame, self.seq, **how))
+        return tuple(
+            command.reason if isinstance(command, Reconnect) else command.event.type
+            for command in found
+        )
+
+    def fold(self, record: Record) -> tuple[Command, ...]:
+        """Fold a record and send the events that follow; returns the commands."""
         before, self.state = self.state, reduce(self.state, record)
         found = react(before, record, self.state)
         self.commands += found
         for command in found if self.sends else ():
             if isinstance(command, Send):
-                self.note(encode(command.event), "out")
-        return tuple(
-            command.reason if isinstance(command, Reconnect) else command.event.type
-            for command in found
-        )
+                self.seq = record.seq + 1
+                how: Any = {"seq": self.seq, "dir": "out", "at": record.at}
+                how |= {"session": record.session, "epoch": record.epoch}
+                self.fold(Record.of(encode(command.event), **how))
+        return found
 
     def play(self, service: Service) -> tuple[str, ...]:
         """Note all new frames of the service; returns the results of `note`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.handover import HAND_OVER_DEADLINE, HAND_OVER_EARLY
-from duologue.core.effects.responses import ANSWER_TIMEOUT
+from duologue.core.reducer.input_audio import ANSWER_TIMEOUT
 
 from .live import CREATE, REQUEST, begun
 from .test_handover import EXPIRES, expiring, tick

@@ -81,15 +81,30 @@ def test_a_turn_begins_during_the_hand_over() -> None:
 def test_a_pending_call_delays_the_hand_over() -> None:
     """A pending call delays the hand-over, so that its output has a call."""
     live, service = expiring()
+    live.at = EXPIRES - HAND_OVER_EARLY
     calling("a", live=live, service=service)
 
     assert tick(live, EXPIRES - HAND_OVER_EARLY + 1) == ()
+
+
+def test_a_transcription_session_is_handed_over_early() -> None:
+    """No answer is due there: after its transcript, a turn is over."""
+    live, service = begun(type="transcription", expires_at=EXPIRES)
+    live.at = EXPIRES - HAND_OVER_EARLY - 20
+    item_id = service.start_speech()
+    live.play(service)
+    assert tick(live, EXPIRES - HAND_OVER_EARLY) == ()
+    service.end_speech(item_id)
+    assert live.play(service) == ()
+    service.transcribe(item_id, ["One."])
+    assert live.play(service) == (SOON,)
 
 
 @pytest.mark.parametrize(("ms", "told"), [(990, ()), (1000, (SOON,)), (None, (SOON,))])
 def test_playback_delays_the_hand_over(ms: int | None, told: Any) -> None:
     """Playback by the client delays the hand-over until its end."""
     live, service = expiring()
+    live.at = EXPIRES - HAND_OVER_EARLY - 20
     item_id = service.reply(*["a"] * 100)
     live.play(service)
     played: Frame = {"type": "duologue.played", "item_id": item_id, "ms": 5}

@@ -11,12 +11,9 @@ from duologue.core import Session, react, reduce
 from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.effects.commands import Send
-from duologue.core.effects.responses import (
-    ANSWER_TIMEOUT,
-    is_queued,
-    last_response,
-)
+from duologue.core.effects.responses import is_queued
 from duologue.core.events.base import ClientEvent
+from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
 
 from ..talk import Service, fold_frames, to_records
 from .live import CREATE, REQUEST, Live, begun, call, calling, output

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from ..events.base import ClientEvent
 from ..log.record import Record
+from ..reducer.input_audio import last_response, turn_detection
 from ..state.model import Item, Session
 from ..wire.audio_fields import arrived_ms
 from .commands import truncate
-from .responses import last_response, turn_detection
 
 __all__ = ["truncate_interrupted", "truncations"]
 

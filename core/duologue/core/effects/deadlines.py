@@ -1,8 +1,8 @@
 """Deadlines: the next time at which a `duologue.tick` is needed.
 
 A tick ends the waits that are due, and lets the rules of `react` act. Each wait has its
-own limit: see `reducer.requests`, `reducer.responses`, `reducer.input_audio` and
-`effects.handover`.
+own limit: see `reducer.requests`, `reducer.responses`, `reducer.input_audio`,
+`selectors.pending` and `effects.handover`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterator
 
 from ..events.types import SessionStatus
-from ..reducer.input_audio import answer_deadline, speech_deadlines
+from ..reducer.input_audio import speech_deadlines
 from ..reducer.requests import request_deadlines
 from ..reducer.responses import silence_deadlines
+from ..selectors.pending import waits
 from ..state.model import Session
 from .lifecycle import connection_deadlines
 
@@ -45,6 +46,5 @@ def _waits(session: Session) -> Iterator[float]:
 def _moments(session: Session) -> Iterator[float]:
     """Times that only have to pass: a tick after them changes nothing again."""
     yield from connection_deadlines(session)
-    answer = answer_deadline(session)
-    if answer is not None and session.connection.status is SessionStatus.OPEN:
-        yield answer
+    if session.connection.status is SessionStatus.OPEN:
+        yield from waits(session)

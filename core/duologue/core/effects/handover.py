@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..events.types import SessionStatus
-from ..selectors.calls import select_pending_calls
-from ..selectors.session import is_idle
+from ..selectors.session import select_is_settled
 from ..state.model import Session
 
 __all__ = [
@@ -52,7 +51,8 @@ def hand_over_reason(session: Session) -> str | None:
     early, late = _due(session)
     if late:
         return "the connection is about to expire"
-    return "the connection expires soon" if early and _is_quiet(session) else None
+    is_early = early and select_is_settled(session)
+    return "the connection expires soon" if is_early else None
 
 
 def may_hand_over(session: Session) -> bool:
@@ -61,7 +61,7 @@ def may_hand_over(session: Session) -> bool:
     A turn may have begun while the new connection was being made. It delays the
     hand-over, unless the current connection is about to expire.
     """
-    return is_urgent(session) or _is_quiet(session)
+    return is_urgent(session) or select_is_settled(session)
 
 
 def is_urgent(session: Session) -> bool:
@@ -75,8 +75,3 @@ def _due(session: Session) -> tuple[bool, bool]:
     if not times or now is None:
         return False, False
     return now >= times[0], now >= times[1]
-
-
-def _is_quiet(session: Session) -> bool:
-    """Whether no turn is in progress and no function call is pending."""
-    return is_idle(session) and not select_pending_calls(session)

@@ -19,30 +19,20 @@ from .. import events
 from ..events.base import ClientEvent, Event
 from ..events.types import SessionStatus
 from ..log.record import Record
-from ..reducer.input_audio import (
-    ANSWER_TIMEOUT,
-    answer_deadline,
-    answers_turns,
-    last_response,
-    turn_detection,
-)
+from ..reducer.input_audio import answer_deadline, answers_turns
 from ..reducer.responses import is_anonymous
-from ..selectors.calls import has_output
-from ..state.model import Item, Response, Session
+from ..selectors.pending import has_unanswered_outputs
+from ..state.model import Session
 from ..wire.codec import decode
 from .commands import cancel_response, create_response
 from .reseed import is_new_connection
 
 __all__ = [
-    "ANSWER_TIMEOUT",
     "cancel_silent",
-    "has_unanswered_outputs",
     "is_queued",
-    "last_response",
     "respond",
     "respond_after_error",
     "respond_on_new_connection",
-    "turn_detection",
 ]
 
 
@@ -117,39 +107,3 @@ def _has_open_turn(session: Session) -> bool:
         return True
     due, ticked = answer_deadline(session), activity.last_tick_at
     return due is not None and (ticked is None or ticked < due)
-
-
-def has_unanswered_outputs(session: Session) -> bool:
-    """Whether the outputs of a response's calls are complete and need an answer."""
-    output, response = _last_output(session)
-    if output is None or response is None or response.status != "completed":
-        return False
-    items = [session.items.get(item_id) for item_id in response.item_ids]
-    calls = [item.call for item in items if item and item.type == "function_call"]
-    complete = [call for call in calls if call is not None and call.complete]
-    if not all(has_output(session, call) for call in complete):
-        return False
-    is_ours = any(call.answered for call in complete)
-    return is_ours and not _was_answered(session, output, response)
-
-
-def _last_output(session: Session) -> tuple[Item | None, Response | None]:
-    """The last function output, and the response that made the call."""
-    conversation = session.conversation
-    output = session.item(conversation.last_output)
-    if output is None or output.call is None:
-        return output, None
-    link = conversation.calls.get(output.call.call_id or "")
-    call = session.item(link.call) if link is not None else None
-    response_id = call.placement.response_id if call is not None else None
-    response = session.response(response_id)
-    return output, response if response and response.in_conversation else None
-
-
-def _was_answered(session: Session, output: Item, response: Response) -> bool:
-    """Whether a later response began after the output arrived."""
-    last = last_response(session)
-    if last is None or last.id == response.id:
-        return False
-    created, arrived = last.turn.created_at, output.placement.started_at
-    return created is None or arrived is None or created >= arrived

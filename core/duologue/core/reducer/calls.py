@@ -287,7 +287,7 @@ def _on_tool_started(
     if item is None or item.call is None or item.call.running:
         return session
     call = replace(item.call, running=True, answered=False, error=None)
-    return put_item(session, replace(item, call=call))
+    return _put_call(session, item, call, record)
 
 
 def _on_tool_finished(
@@ -305,7 +305,7 @@ def _on_tool_finished(
     )
     if call == item.call:
         return session
-    session = put_item(session, replace(item, call=call))
+    session = _put_call(session, item, call, record)
     if not event.error:
         return session
     return add_problem(
@@ -321,9 +321,18 @@ def _on_item_sent(
     if not isinstance(event.item, events.FunctionCallOutputItem):
         return session
     item = find_call(session, event.item.call_id or "")
-    if item is None or item.call is None or item.call.answered:
+    if item is None or item.call is None:
         return session
-    return put_item(session, replace(item, call=replace(item.call, answered=True)))
+    return _put_call(session, item, replace(item.call, answered=True), record)
+
+
+def _put_call(session: Session, item: Item, call: Call, record: Record) -> Session:
+    """The session with a call, and the time of the last fact about its tool."""
+    placement = item.placement
+    if call == item.call and placement.tool_at == record.at:
+        return session
+    placement = replace(placement, tool_at=record.at)
+    return put_item(session, replace(item, call=call, placement=placement))
 
 
 TABLE: dict[type, Handler] = {

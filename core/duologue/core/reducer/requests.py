@@ -145,6 +145,10 @@ def _on_create(
 ) -> Session:
     if _is_out_of_band(event):
         return session
+    if session.conversation.last_output is not None:
+        # The outputs so far need no other request, even if this one is refused.
+        conversation = replace(session.conversation, last_output=None)
+        session = replace(session, conversation=conversation)
     # Without its id: if the event is sent again, it needs a new one.
     in_flight = canonical_json(replace(event, event_id=None))
     return _put_responses(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from ..argument_checks import of_session
 from ..events.types import SessionStatus
 from ..state.model import DtmfKey, Session
-from .calls import select_running_calls
-from .transcript import is_transcript_final
+from .pending import is_busy, is_past, waits
 
 __all__ = [
-    "is_idle",
     "select_dtmf",
     "select_is_connected",
     "select_is_muted",
@@ -39,20 +37,18 @@ def select_is_speaking(session: Session) -> str | None:
 
 @of_session
 def select_is_settled(session: Session) -> bool:
-    """Whether nothing is pending.
+    """Whether nothing is pending, or the session is over.
 
-    The user and the assistant are silent, no response is due or in progress, no
-    function is running, and every transcript line is final.
+    The user and the assistant are silent; no response is queued, due or in progress; no
+    call waits for its output, and no output for its answer; no transcript is expected.
+    If the event that ends a wait never arrives, a `duologue.tick` ends it after a time
+    limit: see `duologue.core.selectors.pending`.
     """
-    return is_idle(session) and is_transcript_final(session)
-
-
-def is_idle(session: Session) -> bool:
-    """Whether both sides are silent, and no response or function is in progress."""
-    activity, responses = session.activity, session.responses
-    heard = (activity.speaking_item, activity.unanswered_item, activity.playing)
-    due = (responses.active, responses.queued, responses.in_flight)
-    return not (any(heard) or any(due) or select_running_calls(session))
+    if session.connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+        return True
+    return not is_busy(session) and all(
+        is_past(session, time) for time in waits(session)
+    )
 
 
 @of_session

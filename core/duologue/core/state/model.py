@@ -181,8 +181,9 @@ class Placement(Struct, frozen=True, gc=False):
     the item is ``placed``. Times are in seconds since the Unix epoch: ``started_at`` is
     the first event that names the item, ``finished_at`` its completion,
     ``speech_ended_at`` the end of the user's speech. ``played_ms`` is the playing
-    position that the client recorded. ``phase`` is set by a reasoning model:
-    ``commentary`` or ``final_answer``.
+    position that the client recorded; ``tool_at`` the time at which the tool of a call
+    last started or finished, or its output was sent. ``phase`` is set by a reasoning
+    model: ``commentary`` or ``final_answer``.
     """
 
     epoch: int = 0
@@ -194,6 +195,7 @@ class Placement(Struct, frozen=True, gc=False):
     speech_ended_at: float | None = None
     played_ms: int | None = None
     phase: str | None = None
+    tool_at: float | None = None
 
 
 class McpTool(Struct, frozen=True, gc=False):
@@ -300,10 +302,11 @@ class Conversation(Struct, frozen=True, gc=False):
     item of earlier epochs: an item with a null predecessor is placed after it.
     ``cleared_after`` is the last item that the user cleared from the transcript.
     ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
-    output. ``gaps`` are the last hundred items after which records are missing (``""``:
-    before the first item), so text may be missing there. A translation session
-    has ``translation`` in place of items. In live sessions, ``unconfirmed`` are the
-    last sent items that may have to be sent again; some may be confirmed by now.
+    output, until this client requests a response. ``gaps`` are the last hundred items
+    after which records are missing (``""``: before the first item), so text may be
+    missing there. A translation session has ``translation`` in place of items. In live
+    sessions, ``unconfirmed`` are the last sent items that may have to be sent again;
+    some may be confirmed by now.
     """
 
     order: IdSequence = NO_IDS
