@@ -57,6 +57,7 @@ DIFFERENCES: dict[str, str] = {
     "duologue.core.commands:client_event": "takes the kind of the session, too",
     "duologue.core:Call": _ROPE,
     "duologue.core:Call.arguments": _ROPE,
+    "duologue.core:Item": "its placement names the audio part that was played",
     "duologue.core:Response": _SLICES,
     "duologue.core:Session": _SLICES,
     "duologue.core:Session.ledger": f"{_SLICES}: `usage` and `problems`",

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import decode, events
-from duologue.core.state.model import Connection, Item, Part, Placement, Session
 from duologue.core.wire.audio_fields import (
-    arrived_ms,
     audio_bytes,
     bytes_per_ms,
     without_audio,
@@ -107,11 +105,3 @@ def config(format: Any) -> events.RealtimeSessionConfig:
 def test_bytes_in_a_ms(configured: Any, rate: float) -> None:
     """Audio is PCM16 at 24,000 Hz unless the session is configured for G.711."""
     assert rate == bytes_per_ms(configured)
-
-
-def test_what_arrived_of_an_item() -> None:
-    """The received audio of all parts in ms; an earlier connection counts nothing."""
-    parts = (Part("output_audio", audio_bytes=4800), Part("output_audio"))
-    item = Item("a", placement=Placement(epoch=1), parts=parts)
-    now = Session("s", connection=Connection(epoch=1))
-    assert [arrived_ms(now, item), arrived_ms(Session("s"), item)] == [100, 0]

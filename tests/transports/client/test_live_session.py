@@ -316,3 +316,44 @@ async def test_an_interrupted_reply_is_stopped() -> None:
         await session.interrupt()
         sent = json.loads(await anext(theirs.frames()))
         assert sent["type"] == "response.cancel"
+
+
+@virtually
+async def test_an_interruption_before_the_response_begins() -> None:
+    """The requested response is cancelled when it begins, its audio discarded; once."""
+    plain, theirs = pair()
+    ours = Audible(plain._end, inbox=plain._inbox, outbox=plain._outbox)
+    ours.levels = []
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        await session.send_text("tell me a story")
+        await session.interrupt()
+        await session.interrupt()
+        response = {"id": "r", "conversation_id": "c"}
+        await theirs.send(
+            json.dumps({"type": "response.created", "response": response})
+        )
+        at = {"response_id": "r", "item_id": "a", "content_index": 0}
+        for _ in range(2):
+            delta = {"type": "response.output_audio.delta", **at, "delta": "AAAA"}
+            await theirs.send(json.dumps(delta))
+        await session.interrupt()
+        await session.until(lambda s: s.item("a") is not None, timeout=5)
+        await session.interrupt()
+        done = {**response, "status": "cancelled"}
+        await theirs.send(json.dumps({"type": "response.done", "response": done}))
+        await session.until(select_is_settled, timeout=5)
+        sent = []
+        async with asyncio.timeout(5):
+            async for frame in theirs.frames():
+                sent.append(json.loads(frame))
+                if sent[-1]["type"] == "response.cancel":
+                    break
+        assert [each["type"] for each in sent] == [
+            "conversation.item.create",
+            "response.create",
+            "response.cancel",
+        ]
+        assert sent[-1]["response_id"] == "r"
+        assert ours.levels.count("flushed") == 5
+    await session.interrupt()

@@ -1,21 +1,80 @@
-"""Barge-in: how much of an interrupted reply the user heard.
+"""Interruption: by the user's speech (barge-in), or by the application.
 
-Over WebRTC the service controls playback and truncates the item by itself, so no
-playback position is recorded and no event is sent.
+The service is told how much of a reply the user heard. Over WebRTC the service controls
+playback and truncates the item by itself, so no playback position is recorded and no
+``conversation.item.truncate`` is sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from ..events.base import ClientEvent
+from ..events.types import SessionStatus
 from ..log.record import Record
-from ..reducer.input_audio import last_response, turn_detection
-from ..state.model import Item, Session
-from ..wire.audio_fields import arrived_ms
-from .commands import truncate
+from ..reducer.input_audio import turn_detection
+from ..reducer.playback import is_played, unfinished_items, unheard_parts
+from ..reducer.responses import is_anonymous
+from ..state.model import Item, Response, Session
+from ..wire.audio_fields import bytes_per_ms
+from .commands import cancel_response, clear_output, truncate
 
-__all__ = ["truncate_interrupted", "truncations"]
+__all__ = [
+    "interrupt_all",
+    "stop_interrupted",
+    "truncate_interrupted",
+    "truncate_stopped",
+    "truncations",
+]
+
+#: The last responses among which to look for the one that is playing.
+_MAX_WAITING = 100
+
+
+def interrupt_all(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Stop the assistant after a `duologue.interrupted`: first the response."""
+    if after.connection.status is SessionStatus.OPEN:
+        yield from stop_interrupted(before, record, after)
+        yield from truncations(after)
+
+
+def stop_interrupted(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Cancel the active response, and clear the playing one, if interrupted; once."""
+    active, playing = after.responses.active, after.activity.playing
+    if active is not None and _begins_to_stop(
+        active, before.responses.active, before, after
+    ):
+        yield cancel_response(None if is_anonymous(active) else active)
+    if playing is not None and _begins_to_stop(
+        playing, before.activity.playing, before, after
+    ):
+        response = after.responses.by_id[playing]
+        if not is_played(after, response):
+            yield clear_output()
+
+
+def _begins_to_stop(
+    response_id: str, earlier_id: str | None, before: Session, after: Session
+) -> bool:
+    """Whether a response must stop, which was not so before the record."""
+    response, earlier = after.response(response_id), before.response(earlier_id)
+    if response is None or not response.stopping:
+        return False
+    return response_id != earlier_id or earlier is None or not earlier.stopping
+
+
+def truncate_stopped(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Truncate the reply that ended after the application interrupted it."""
+    response = after.response(before.responses.active)
+    if response is not None and response.stopping and after.responses.active is None:
+        yield from truncations(after)
 
 
 def truncate_interrupted(
@@ -28,28 +87,36 @@ def truncate_interrupted(
 
 
 def truncations(session: Session) -> Iterator[ClientEvent]:
-    """A ``conversation.item.truncate`` for each item of the last reply that was played.
+    """A ``conversation.item.truncate`` for all audio that was not played to its end.
 
-    The position is at most the audio received: the service rejects a later one.
+    One for each part, in the order of playing: at the playing position for the one that
+    was playing, at 0 for those that were waiting. The position is at most the audio
+    received: the service rejects a later one. None if the client plays no audio.
     """
-    response = last_response(session)
-    for item_id in response.item_ids if response is not None else ():
-        item = session.items.get(item_id)
-        if item is None or item.placement.played_ms is None or item.truncation:
-            continue
-        arrived = arrived_ms(session, item)
-        # If the user heard all received audio, truncate only an unfinished item.
-        if item.placement.played_ms < arrived or (arrived and _is_open(session, item)):
-            heard = min(max(item.placement.played_ms, 0), arrived)
-            yield truncate(item_id, heard, content_index=_audio_part(item))
+    for response in _unfinished_responses(session):
+        for item in unfinished_items(session, response):
+            unheard = tuple(unheard_parts(session, item)) or _open_end(session, item)
+            for index, heard in unheard:
+                yield truncate(item.id, heard, content_index=index)
 
 
-def _is_open(session: Session, item: Item) -> bool:
-    """Whether the service may send more of an item."""
-    return item.status == "in_progress" and session.responses.active is not None
+def _unfinished_responses(session: Session) -> list[Response]:
+    """The response that the client began to play last, and those waiting behind it."""
+    found: list[Response] = []
+    for response_id in islice(reversed(session.responses.order), _MAX_WAITING):
+        response = session.responses.by_id[response_id]
+        if response.in_conversation:
+            found.append(response)
+        if is_played(session, response):
+            return found[::-1]
+    return []
 
 
-def _audio_part(item: Item) -> int:
-    """The index of the part that has audio."""
-    heard = (index for index, part in enumerate(item.parts) if part.audio_bytes)
-    return next(heard, 0)
+def _open_end(session: Session, item: Item) -> tuple[tuple[int, int], ...]:
+    """The end of an item that was played so far, if the service may send more of it."""
+    is_open = item.status == "in_progress" and session.responses.active is not None
+    if not is_open or item.truncation is not None or item.placement.played_ms is None:
+        return ()
+    rate = bytes_per_ms(session.connection.confirmed)
+    lengths = enumerate(int(part.audio_bytes / rate) for part in item.parts)
+    return tuple((index, length) for index, length in lengths if length)[-1:]

@@ -20,6 +20,7 @@ from .. import events
 from ..config import SessionConfig
 from ..events.base import ClientEvent, Event, Malformed, Unknown
 from ..events.types import SessionKind
+from ..reducer.playback import is_played
 from ..state.model import Session
 from ..wire.codec import decode
 from ..wire.legacy import retired_in, with_replacements
@@ -392,16 +393,12 @@ def interrupt(session: Session) -> tuple[ClientEvent, ...]:
     stop: list[ClientEvent] = []
     if session.responses.active is not None:
         stop.append(cancel_response())
-    if session.activity.playing is not None and not _plays_here(session):
+    playing = session.response(session.activity.playing)
+    if session.activity.playing is not None and not (
+        playing is not None and is_played(session, playing)
+    ):
         stop.append(clear_output())
     return tuple(stop)
-
-
-def _plays_here(session: Session) -> bool:
-    """Whether the application, not the service, plays the audio."""
-    response = session.response(session.activity.playing)
-    items = [session.items.get(name) for name in response.item_ids] if response else []
-    return any(item and item.placement.played_ms is not None for item in items)
 
 
 # Translations.

@@ -6,6 +6,8 @@ already contains the sent events.
 
 * **Barge-in** (`barge_in`): if the application plays the audio, a
   ``conversation.item.truncate`` reports how much of the reply the user heard.
+* **Interruption** (`barge_in`): a `duologue.interrupted` cancels the response, also one
+  that is not created yet, and its audio.
 * **Responses** (`responses`): a ``response.create`` is sent when a response is due, no
   other is in progress and the user is not speaking.
 * **Other requested events**: client events that the application requested are sent at
@@ -31,7 +33,12 @@ from ..log.record import Record
 from ..reducer.handler import is_fact
 from ..state.model import Session, State
 from ..wire.codec import decode
-from .barge_in import truncate_interrupted
+from .barge_in import (
+    interrupt_all,
+    stop_interrupted,
+    truncate_interrupted,
+    truncate_stopped,
+)
 from .commands import Command, Send, WakeAt, command_id, identified
 from .deadlines import tick_at
 from .lifecycle import lifecycle, resend_unconfirmed
@@ -115,7 +122,9 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.ConversationItemDeleted: (lifecycle,),
     events.ConversationItemInputAudioTranscriptionCompleted: (lifecycle,),
     events.ConversationItemInputAudioTranscriptionFailed: (lifecycle,),
-    events.ResponseDone: (respond, lifecycle),
+    events.ResponseCreated: (stop_interrupted,),
+    events.ResponseDone: (truncate_stopped, respond, lifecycle),
+    events.OutputAudioBufferStarted: (stop_interrupted,),
     events.OutputAudioBufferStopped: (lifecycle,),
     events.OutputAudioBufferCleared: (lifecycle,),
     events.Error: (respond_after_error, lifecycle),
@@ -123,6 +132,7 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.SessionUpdated: (resend_unconfirmed, respond),
     events.TranslationSessionCreated: _RESTORE,
     events.Requested: (_send_requested, respond),
+    events.Interrupted: (interrupt_all,),
     events.Played: (lifecycle,),
     events.Tick: (resend_unconfirmed, cancel_silent, respond, lifecycle),
     events.Connected: (lifecycle,),

@@ -20,6 +20,7 @@ __all__ = [
     "Disconnected",
     "Forgotten",
     "Gap",
+    "Interrupted",
     "Muted",
     "Played",
     "Requested",
@@ -144,6 +145,10 @@ class Requested(LocalEvent, frozen=True, tag=LocalEventType.REQUESTED.value):
     """The application requested this client event; it is sent as soon as possible."""
 
     event: dict[str, Any]
+
+
+class Interrupted(LocalEvent, frozen=True, tag=LocalEventType.INTERRUPTED.value):
+    """The application interrupted the assistant, and withdrew what it requested."""
 
 
 class ToolStarted(LocalEvent, frozen=True, tag=LocalEventType.TOOL_STARTED.value):

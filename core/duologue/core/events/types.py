@@ -113,6 +113,8 @@ class LocalEventType(StrEnum):
     CLEARED = "duologue.cleared"
     #: The application requested a client event.
     REQUESTED = "duologue.requested"
+    #: The application interrupted the assistant.
+    INTERRUPTED = "duologue.interrupted"
     #: A local tool started.
     TOOL_STARTED = "duologue.tool_started"
     #: A local tool finished.

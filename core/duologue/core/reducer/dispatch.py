@@ -13,7 +13,6 @@ column:
 ==============================================  =====================================
 ``conversation.item.delete``                    ``deleted``, or an error
 ``conversation.item.retrieve``                  ``retrieved``, or an error
-``conversation.item.truncate``                  ``truncated``, or an error
 ``input_audio_buffer.append``                   never
 ``input_audio_buffer.clear``                    ``cleared``
 ``input_audio_buffer.commit``                   ``committed``, or an error

@@ -8,6 +8,7 @@ of these records until all of its audio was played or it is cut off.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from unicodedata import category
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Response, Session, Truncation, Turn
-from duologue.core.wire.audio_fields import arrived_ms, bytes_per_ms
+from duologue.core.wire.audio_fields import bytes_per_ms
 
 from .handler import Handler, put_activity, put_item, put_turn
 from .ordering import ensure_item, is_deleted
@@ -24,7 +25,10 @@ __all__ = [
     "MAX_AUDIO_MS",
     "TABLE",
     "estimate_heard",
+    "is_played",
     "truncate_response",
+    "unfinished_items",
+    "unheard_parts",
     "update_playing",
 ]
 
@@ -97,8 +101,11 @@ def _on_played(session: Session, event: events.Played, record: Record) -> Sessio
     item = session.items.get(event.item_id)
     if item is None or item.status == "deleted":
         return session
-    if item.placement.played_ms != event.ms:
-        placement = replace(item.placement, played_ms=event.ms)
+    played = (item.placement.played_part, item.placement.played_ms)
+    if played != (event.content_index, event.ms):
+        placement = replace(
+            item.placement, played_part=event.content_index, played_ms=event.ms
+        )
         session = put_item(session, replace(item, placement=placement))
     return update_playing(session, item.placement.response_id, record.at)
 
@@ -110,11 +117,11 @@ def update_playing(
     response = session.response(response_id)
     if response is None:
         return session
-    played = _played_items(session, response)
-    if not played or played[-1].truncation is not None:
+    items = unfinished_items(session, response)
+    if not is_played(session, response) or items[0].truncation is not None:
         return session
     if response.turn.audio_generated_at is None or any(
-        (item.placement.played_ms or 0) < arrived_ms(session, item) for item in played
+        next(unheard_parts(session, item), None) for item in items
     ):
         return _put_playing(session, response.id)
     if session.activity.playing != response.id:
@@ -130,7 +137,7 @@ def _interrupt(session: Session, response_id: str | None, at: float | None) -> S
     response = session.response(response_id)
     if response is None or session.activity.playing != response_id:
         return session
-    if not _played_items(session, response):
+    if not is_played(session, response):
         return session
     turn: Turn = response.turn
     if turn.interrupted_at is None:
@@ -138,17 +145,56 @@ def _interrupt(session: Session, response_id: str | None, at: float | None) -> S
     return _put_playing(put_turn(session, response, turn), None)
 
 
-def _played_items(session: Session, response: Response) -> list[Item]:
-    """The items of a response that the client has played, at least in part."""
-    return [
-        item
-        for item_id in response.item_ids
-        if (item := session.items.get(item_id)) is not None
-        and item.placement.played_ms is not None
-    ]
+def is_played(session: Session, response: Response) -> bool:
+    """Whether the client has played audio of a response."""
+    return any(
+        item.placement.played_ms is not None for item in _output(session, response)
+    )
+
+
+def unfinished_items(session: Session, response: Response) -> list[Item]:
+    """The items of a response, from the one that the client began to play last."""
+    items = list(_output(session, response))
+    begun = [n for n, item in enumerate(items) if item.placement.played_ms is not None]
+    return items[begun[-1] :] if begun else items
+
+
+def _output(session: Session, response: Response) -> Iterator[Item]:
+    return filter(None, map(session.items.get, response.item_ids))
+
+
+def unheard_parts(session: Session, item: Item) -> Iterator[tuple[int, int]]:
+    """The audio parts of an item that were not played to their end.
+
+    Each with its content index and the ms that were played. The parts of an item are
+    played one after the other. A truncated item, and an item of another connection, has
+    no such parts.
+    """
+    if item.truncation is not None or item.placement.epoch != session.connection.epoch:
+        return
+    rate = bytes_per_ms(session.connection.confirmed)
+    lengths = [int(part.audio_bytes / rate) for part in item.parts]
+    played = max(item.placement.played_ms or 0, 0)
+    played += sum(lengths[: max(item.placement.played_part, 0)])
+    for index, length in enumerate(lengths):
+        if played < length:
+            yield index, played
+        played = max(0, played - length)
 
 
 # Truncation.
+
+
+def _on_truncate(
+    session: Session, event: events.ConversationItemTruncate, record: Record
+) -> Session:
+    """The client has stopped playing an item, whatever the service answers."""
+    item = session.items.get(event.item_id)
+    if item is None or item.role != "assistant" or item.status == "deleted":
+        return session
+    where = (event.content_index, event.audio_end_ms)
+    session = _truncate(session, item, *where, is_confirmed=False)
+    return _interrupt(session, item.placement.response_id, record.at)
 
 
 def _on_truncated(
@@ -157,47 +203,65 @@ def _on_truncated(
     if is_deleted(session, event.item_id):
         return session
     session = ensure_item(session, event.item_id, record, role="assistant")
-    session = _truncate(session, event.item_id, event.audio_end_ms)
-    response_id = session.items[event.item_id].placement.response_id
-    return _interrupt(session, response_id, record.at)
+    item = session.items[event.item_id]
+    session = _truncate(session, item, event.content_index, event.audio_end_ms)
+    return _interrupt(session, item.placement.response_id, record.at)
 
 
 def _truncate(
-    session: Session, item_id: str, audio_end_ms: int, *, is_confirmed: bool = True
+    session: Session,
+    item: Item,
+    content_index: int,
+    audio_end_ms: int,
+    *,
+    is_confirmed: bool = True,
 ) -> Session:
-    """The session with an item cut off at ``audio_end_ms``, its text kept.
+    """The session with an item cut off at ``audio_end_ms`` of a part, its text kept.
 
     The service drops its transcript (API reference, ``conversation.item.truncate``);
     the state keeps it, with an estimate of the text that was heard. A position that the
     service confirmed replaces an estimated one, but not vice versa.
     """
-    item = session.items[item_id]
     known = item.truncation
     if known is not None and (known.confirmed or not is_confirmed):
         return session
     end = min(max(audio_end_ms, 0), MAX_AUDIO_MS)
-    heard = estimate_heard(item, end, bytes_per_ms(session.connection.confirmed))
+    rate = bytes_per_ms(session.connection.confirmed)
+    heard = estimate_heard(item, end, rate, content_index)
     truncation = Truncation(end, heard, is_confirmed)
     return put_item(session, replace(item, truncation=truncation))
 
 
 def truncate_response(
-    session: Session, response: Response, at: float | None
+    session: Session, response: Response, at: float | None, *, is_waiting: bool = False
 ) -> Session:
     """The session with the audio of a response cut off at a time.
 
-    The position is the recorded playing position, or else the time since the audio
-    began. If neither is known, or the response has no audio, nothing changes.
+    The position is the recorded playing position; the items behind it were not played.
+    Neither was a response that ``is_waiting`` behind another one. Without recorded
+    positions it is the time since the audio began. If that is unknown, or the response
+    has no audio, nothing changes.
     """
-    item = _last_message(session, response)
-    if item is None:
-        return session
-    position: float | None = item.placement.played_ms
-    if position is None:
-        position = _elapsed_ms(response, item, at)
-    if position is None:
-        return session
-    return _truncate(session, item.id, round(position), is_confirmed=False)
+    messages = [
+        item
+        for item in unfinished_items(session, response)
+        if item.role == "assistant" and item.status != "deleted"
+    ]
+    if not is_waiting and not is_played(session, response):
+        position = _elapsed_ms(response, messages[-1], at) if messages else None
+        if position is None:
+            return session
+        return _truncate(session, messages[-1], 0, round(position), is_confirmed=False)
+    for item in messages:
+        place = item.placement
+        if place.played_ms is not None or _has_audio(item):
+            where = (place.played_part, place.played_ms or 0)
+            session = _truncate(session, item, *where, is_confirmed=False)
+    return session
+
+
+def _has_audio(item: Item) -> bool:
+    return any(part.type == "output_audio" for part in item.parts)
 
 
 def _elapsed_ms(response: Response, item: Item, at: float | None) -> float | None:
@@ -212,32 +276,38 @@ def _elapsed_ms(response: Response, item: Item, at: float | None) -> float | Non
     return elapsed if 0 <= elapsed <= MAX_AUDIO_MS else None
 
 
-def _last_message(session: Session, response: Response) -> Item | None:
-    """The last message of a response."""
-    for item_id in reversed(response.item_ids):
-        item = session.items.get(item_id)
-        if item is not None and item.role == "assistant" and item.status != "deleted":
-            return item
-    return None
+def estimate_heard(
+    item: Item, audio_end_ms: int, bytes_per_ms: float, content_index: int = 0
+) -> str | None:
+    """An estimate of the text up to ``audio_end_ms`` in the audio of a part.
 
-
-def estimate_heard(item: Item, audio_end_ms: int, bytes_per_ms: float) -> str | None:
-    """An estimate of the text in the first ``audio_end_ms`` of an item's audio.
-
-    If all of the audio arrived, the estimate is the same fraction of the text as the
-    heard fraction of the audio. If generation was cut off, more text than audio has
-    arrived, so an ordinary rate of speech limits the estimate too. It ends at a whole
-    word. None if the item has no text.
+    Parts are played one after the other. If all audio of a part arrived, the estimate
+    is the same fraction of its text as the heard fraction of its audio. If generation
+    was cut off, more text than audio has arrived, so an ordinary rate of speech limits
+    the estimate too. It ends at a whole word. None if the item has no text.
     """
-    text = "".join(str(part.text) for part in item.parts)
-    if not text:
+    texts = [str(part.text) for part in item.parts]
+    if not any(texts):
         return None
-    audio = sum(part.audio_bytes for part in item.parts)
-    spoken = audio_end_ms / 1000 * _SPEAKING_RATE
-    if audio:
-        share = len(text) * audio_end_ms / (audio / bytes_per_ms)
+    lengths = [part.audio_bytes / bytes_per_ms for part in item.parts]
+    index, left = max(content_index, 0), float(audio_end_ms)
+    last = max((n for n, length in enumerate(lengths) if length), default=None)
+    if last is None:
+        index = last = min(index, len(texts) - 1)
+    else:
+        index, left = 0, left + sum(lengths[:index])
+    while index < last and left >= lengths[index]:
+        left -= lengths[index]
+        index += 1
+    before = "".join(texts[:index])
+    text = "".join(texts[index:] if index == last else texts[index : index + 1])
+    spoken = left / 1000 * _SPEAKING_RATE
+    if length := lengths[index]:
+        share = len(text) * left / length
         spoken = share if item.status == "completed" else min(share, spoken)
-    return text if spoken >= len(text) else _whole_words(text, int(spoken))
+    if spoken >= len(text):
+        return before + text
+    return (before + _whole_words(text, int(spoken))).rstrip()
 
 
 def _whole_words(text: str, count: int) -> str:
@@ -253,6 +323,7 @@ TABLE: dict[type, Handler] = {
     events.OutputAudioBufferStarted: _on_started,
     events.OutputAudioBufferStopped: _on_stopped,
     events.OutputAudioBufferCleared: _on_cleared,
+    events.ConversationItemTruncate: _on_truncate,
     events.ConversationItemTruncated: _on_truncated,
     events.Played: _on_played,
     events.VolumeSet: _on_volume,

@@ -3,7 +3,8 @@
 `duologue.requested` queues a ``response.create`` that cannot be sent yet. Once sent it
 is in flight until the service answers it: with ``response.created``, or an error. It is
 queued again if the service refuses it because another response is active, or if the
-connection is lost before the answer. Out-of-band responses are never queued. The
+connection is lost before the answer. Out-of-band responses are never queued.
+`duologue.interrupted` withdraws what is queued and marks what is in flight. The
 requested configuration is the merge of all ``session.update``.
 
 The ids of the last sent events are kept, so that an error can be matched to its cause.
@@ -23,7 +24,7 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
-from duologue.core.events.types import RealtimeEventType
+from duologue.core.events.types import RealtimeEventType, SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
     Problem,
@@ -35,7 +36,7 @@ from duologue.core.state.model import (
 from duologue.core.wire.audio_fields import is_append
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
-from .handler import Handler, add_problem, put_connection, time_of
+from .handler import Handler, add_problem, put_connection, put_response, time_of
 
 __all__ = [
     "MAX_SENT",
@@ -149,17 +150,49 @@ def _on_create(
         # The outputs so far need no other request, even if this one is refused.
         conversation = replace(session.conversation, last_output=None)
         session = replace(session, conversation=conversation)
-    # Without its id: if the event is sent again, it needs a new one.
-    in_flight = canonical_json(replace(event, event_id=None))
-    return _put_responses(
-        session,
-        replace(
-            session.responses,
-            queued=None,
-            in_flight=in_flight,
-            waiting_since=time_of(session, record),
-        ),
+    responses = session.responses
+    responses = replace(
+        responses,
+        queued=None,
+        # Without its id: if the event is sent again, it needs a new one.
+        in_flight=canonical_json(replace(event, event_id=None)),
+        waiting_since=time_of(session, record),
+        cancelling=responses.cancelling and responses.in_flight is not None,
+        dismissed_item=None,
     )
+    return _put_responses(session, responses)
+
+
+def _on_interrupted(
+    session: Session, event: events.Interrupted, record: Record
+) -> Session:
+    """Mark everything of the assistant that is in progress or pending.
+
+    `react` cancels it: a response in flight as soon as it is created. A queued request
+    is withdrawn.
+    """
+    for response_id in (session.responses.active, session.activity.playing):
+        response = session.response(response_id)
+        if response is not None and not response.stopping:
+            session = put_response(session, replace(response, stopping=True))
+    responses, activity = session.responses, session.activity
+    turns = (activity.speaking_item, activity.unanswered_item, responses.active)
+    is_open = session.connection.status is SessionStatus.OPEN
+    if responses.in_flight is None and is_open and not any(turns):
+        # Nothing delayed the queued request: the command to send it was given.
+        responses = replace(
+            responses,
+            in_flight=responses.queued,
+            waiting_since=time_of(session, record),
+        )
+    responses = replace(
+        responses,
+        queued=None,
+        cancelling=responses.cancelling or responses.in_flight is not None,
+        # A user who is still speaking gets an answer.
+        dismissed_item=None if activity.speaking_item else activity.unanswered_item,
+    )
+    return _put_responses(session, responses)
 
 
 def keep_unconfirmed(
@@ -197,15 +230,20 @@ def clear_in_flight(session: Session) -> Session:
     responses = session.responses
     since = None if responses.active is None else responses.waiting_since
     return _put_responses(
-        session, replace(responses, in_flight=None, waiting_since=since)
+        session,
+        replace(responses, in_flight=None, waiting_since=since, cancelling=False),
     )
 
 
 def requeue_in_flight(session: Session) -> Session:
-    """The session with the ``response.create`` in flight queued again."""
+    """The session with the ``response.create`` in flight queued again.
+
+    An interrupted one is not queued.
+    """
     responses = session.responses
-    queued = responses.queued or responses.in_flight
-    return clear_in_flight(_put_responses(session, replace(responses, queued=queued)))
+    if responses.queued is None and not responses.cancelling:
+        responses = replace(responses, queued=responses.in_flight)
+    return clear_in_flight(_put_responses(session, responses))
 
 
 def _put_responses(session: Session, responses: Responses) -> Session:
@@ -240,13 +278,9 @@ def _refused(session: Session, error: events.ErrorDetail) -> Session:
 
     If another response is active, the request is queued again.
     """
-    refused = session.responses.in_flight
-    session = clear_in_flight(session)
-    responses = session.responses
-    is_busy = _BUSY in (error.code, error.type)
-    if not is_busy or responses.active is None or responses.queued is not None:
-        return session
-    return _put_responses(session, replace(responses, queued=refused))
+    if _BUSY in (error.code, error.type) and session.responses.active is not None:
+        return requeue_in_flight(session)
+    return clear_in_flight(session)
 
 
 def _cause(session: Session, event_id: str | None) -> SentEvent | None:
@@ -293,6 +327,9 @@ def expire_requests(session: Session, at: float) -> Session:
             session = _put_responses(session, replace(responses, waiting_since=at))
         elif at >= since + REQUEST_TIMEOUT:
             session = clear_in_flight(_add_unanswered(session, _CREATE, at))
+            # A late response is still cancelled.
+            late = replace(session.responses, cancelling=responses.cancelling)
+            session = _put_responses(session, late)
     waiting = tuple(sent for sent in updates if at < sent + REQUEST_TIMEOUT)
     if len(waiting) == len(updates):
         return session
@@ -307,6 +344,7 @@ def _add_unanswered(session: Session, type: str, at: float) -> Session:
 
 TABLE: dict[type, Handler] = {
     events.Requested: _on_requested,
+    events.Interrupted: _on_interrupted,
     events.SessionUpdate: _on_update,
     events.TranslationSessionUpdate: _on_update,
     events.ResponseCreate: _on_create,

@@ -41,7 +41,7 @@ from .parts import (
     grow_text,
     merge_content,
 )
-from .playback import truncate_response, update_playing
+from .playback import is_played, truncate_response, update_playing
 from .requests import clear_in_flight
 from .usage import add_usage
 
@@ -111,6 +111,7 @@ def abandon_responses(
     loss. It truncates the audio of these responses, and of the response with the id
     ``playing``.
     """
+    is_waiting = False
     for response_id in session.responses.order:
         response = session.responses.by_id[response_id]
         lost = response.status == "in_progress" and response.epoch <= epoch
@@ -119,8 +120,11 @@ def abandon_responses(
                 session, response_id, transitions.DISCONNECTED, "disconnected"
             )
             session = _finish_items(session, response_id, at)
-        if lost or response_id == playing:
-            session = truncate_response(session, response, at)
+        if lost or response_id == playing or is_waiting:
+            session = truncate_response(session, response, at, is_waiting=is_waiting)
+        if response_id == playing:
+            # The client also discards the audio that waits behind it.
+            is_waiting = is_played(session, response)
     return session
 
 
@@ -258,15 +262,21 @@ def _on_created(
     if active is not None and is_anonymous(active.id):
         # Without an id, no later event can end it.
         session = _end_unfinished(session, active.id, record.at)
+    activity, responses = session.activity, session.responses
+    dismissed = responses.dismissed_item
+    if responses.cancelling or (dismissed and dismissed == activity.unanswered_item):
+        stopping = replace(responses.by_id[wire.id], stopping=True)
+        responses = put_response(session, stopping).responses
     responses = replace(
-        session.responses,
+        responses,
         active=wire.id,
         in_flight=None,
         waiting_since=time_of(session, record),
         progress=0,
+        cancelling=False,
+        dismissed_item=None,
     )
     session = replace(session, responses=responses)
-    activity = session.activity
     if activity.unanswered_item is None:
         return session
     # This response answers the user's turn; a later response does not.

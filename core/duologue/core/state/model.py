@@ -166,7 +166,8 @@ class Part(Struct, frozen=True, gc=False):
 class Truncation(Struct, frozen=True, gc=False):
     """The truncation of an item; ``heard`` is an estimate of the heard text.
 
-    ``confirmed`` is false if the position is an estimate too.
+    ``audio_end_ms`` is a position in its audio part. ``confirmed`` is false until the
+    service reports the position.
     """
 
     audio_end_ms: int
@@ -181,9 +182,9 @@ class Placement(Struct, frozen=True, gc=False):
     the item is ``placed``. Times are in seconds since the Unix epoch: ``started_at`` is
     the first event that names the item, ``finished_at`` its completion,
     ``speech_ended_at`` the end of the user's speech. ``played_ms`` is the playing
-    position that the client recorded; ``tool_at`` the time at which the tool of a call
-    last started or finished, or its output was sent. ``phase`` is set by a reasoning
-    model: ``commentary`` or ``final_answer``.
+    position that the client recorded, in the part ``played_part``; ``tool_at`` the time
+    at which the tool of a call last started or finished, or its output was sent.
+    ``phase`` is set by a reasoning model: ``commentary`` or ``final_answer``.
     """
 
     epoch: int = 0
@@ -196,6 +197,7 @@ class Placement(Struct, frozen=True, gc=False):
     played_ms: int | None = None
     phase: str | None = None
     tool_at: float | None = None
+    played_part: int = 0
 
 
 class McpTool(Struct, frozen=True, gc=False):
@@ -346,7 +348,8 @@ class Response(Struct, frozen=True, gc=False):
     ``status`` follows `transitions.RESPONSE`; ``reason`` says why it did not complete;
     ``in_conversation`` is false if it is out of band; ``item_ids`` are its output
     items. Before it is ``announced`` by ``response.created`` or ``response.done``, only
-    its output is known. ``epoch`` is the connection on which it arrived.
+    its output is known. ``epoch`` is the connection on which it arrived. ``stopping``:
+    the application interrupted it.
     """
 
     id: str
@@ -358,6 +361,7 @@ class Response(Struct, frozen=True, gc=False):
     turn: Turn = Turn()
     announced: bool = False
     epoch: int = 0
+    stopping: bool = False
 
 
 class Responses(Struct, frozen=True, gc=False):
@@ -367,7 +371,9 @@ class Responses(Struct, frozen=True, gc=False):
     sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
     ``response.created`` or an error arrives. ``waiting_since`` is the time of that
     request, or else the time at which the active response was last seen to grow, in
-    seconds since the Unix epoch; ``progress`` is its size at that time.
+    seconds since the Unix epoch; ``progress`` is its size at that time. After an
+    interruption, ``cancelling`` says that the response in flight is to be cancelled,
+    and ``dismissed_item`` is the user's item whose answer is to be cancelled.
     """
 
     by_id: Map[str, Response] = Map()
@@ -377,6 +383,8 @@ class Responses(Struct, frozen=True, gc=False):
     in_flight: str | None = None
     waiting_since: float | None = None
     progress: int = 0
+    cancelling: bool = False
+    dismissed_item: str | None = None
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

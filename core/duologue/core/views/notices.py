@@ -110,6 +110,17 @@ def _about_speech(before: Session, record: Record, after: Session) -> Iterator[N
         yield Notice("speaking_changed", (new.playing is not None,))
     if isinstance(record.event, events.OutputAudioBufferCleared):
         yield Notice("playback_cleared", (record.event.response_id,))
+    elif isinstance(record.event, events.ResponseOutputAudioDelta):
+        # A response that was interrupted before it had audio is not played.
+        response = after.response(record.event.response_id)
+        if response is not None and response.stopping and _is_first(before, record):
+            yield Notice("playback_cleared", (response.id,))
+
+
+def _is_first(before: Session, record: Record) -> bool:
+    """Whether an audio delta is the first one of its item."""
+    item = before.item(item_id_of(record.event))
+    return item is None or not any(part.audio_bytes for part in item.parts)
 
 
 def _about_items(before: Session, record: Record, after: Session) -> Iterator[Notice]:

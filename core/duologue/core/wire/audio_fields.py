@@ -13,7 +13,7 @@ import msgspec
 from .. import events
 from .json_values import is_tuple
 
-__all__ = ["arrived_ms", "audio_bytes", "bytes_per_ms", "is_append", "without_audio"]
+__all__ = ["audio_bytes", "bytes_per_ms", "is_append", "without_audio"]
 
 #: Bytes per ms. ``audio/pcm`` is PCM16 mono at 24,000 Hz; G.711 has one byte per sample
 #: at 8,000 Hz.
@@ -80,11 +80,3 @@ def bytes_per_ms(config: Any) -> float:
     if isinstance(format, events.AudioFormat):
         return _RATES.get(format.type, 48.0)
     return 48.0
-
-
-def arrived_ms(session: Any, item: Any) -> int:
-    """Milliseconds of an item's audio received on the session's current connection."""
-    if item.placement.epoch != session.connection.epoch:
-        return 0
-    rate = bytes_per_ms(session.connection.confirmed)
-    return int(sum(part.audio_bytes for part in item.parts) / rate)

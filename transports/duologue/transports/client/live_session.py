@@ -18,7 +18,6 @@ from duologue.core import (
 )
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.barge_in import truncations
 
 from ..contract import Transport
 from ..errors import DuologueError
@@ -114,10 +113,15 @@ class LiveSession:
         await self._request(commands.update_session(config))
 
     async def interrupt(self) -> None:
-        """Stop the assistant's response and its audio. No effect if it is silent."""
+        """Stop the assistant: what it says, and what was requested of it.
+
+        A requested response that has not begun is withdrawn, or cancelled when it
+        begins. Has no effect if nothing is pending.
+        """
         self._driver.flush_audio()
-        for event in (*commands.interrupt(self.state), *truncations(self.state)):
-            await self.send_event(event)
+        if not self._records.is_over:
+            # In the order of the requests, which it withdraws.
+            await self._driver.put(ev.Interrupted())
 
     async def _request(self, event: ev.ClientEvent) -> None:
         """Record a requested event; it is sent when the state allows it."""
