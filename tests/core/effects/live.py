@@ -18,19 +18,21 @@ CREATE = ("response.create",)
 class Live:
     """Folds frames as a live client does, and sends the commands that follow."""
 
-    def __init__(self, *, sends: bool = True, epoch: int = 0) -> None:
+    def __init__(self, *, sends: bool = True, epoch: int = 0, name: str = "s") -> None:
         self.state = State()
         self.commands: list[Command] = []
         self.seq = 0
         self.at = 1000.0
         self.sends = sends
         self.epoch = epoch
+        self.name = name
 
     def note(self, frame: Frame | bytes, dir: Any = None) -> tuple[str, ...]:
         """One record; returns the types of the events to send, or reasons."""
         self.seq += 1
         self.at += 0.1
         how: Any = {"at": self.at, "epoch": self.epoch, "dir": dir}
+        how["session"] = self.name
         found = self.fold(to_record(frame, self.seq, **how))
         return tuple(
             command.reason if isinstance(command, Reconnect) else command.event.type

@@ -47,7 +47,6 @@ from .responses import (
     cancel_silent,
     is_queued,
     respond,
-    respond_after_error,
     respond_on_new_connection,
 )
 
@@ -127,7 +126,7 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.OutputAudioBufferStopped: (lifecycle,),
     events.OutputAudioBufferCleared: (lifecycle,),
-    events.Error: (respond_after_error, lifecycle),
+    events.Error: (respond, lifecycle),
     events.SessionCreated: _RESTORE,
     events.SessionUpdated: (resend_unconfirmed, respond),
     events.TranslationSessionCreated: _RESTORE,

@@ -7,7 +7,7 @@ only observes the session sends nothing.) Interrupted calls do not count.
 
 The service is free if no response is in progress or requested, and the user has no open
 turn that turn detection will answer. (That response also answers the outputs.) A
-refused response is not requested again. A response whose service fell silent is
+refused or unanswered request is not repeated. A response whose service fell silent is
 cancelled, because the service would refuse the next one.
 """
 
@@ -31,15 +31,21 @@ __all__ = [
     "cancel_silent",
     "is_queued",
     "respond",
-    "respond_after_error",
     "respond_on_new_connection",
 ]
 
 
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
-    """Request the response that has become due."""
+    """Request the response that has become due.
+
+    A request that was refused or not answered is not repeated.
+    """
+    queued = after.responses.queued
+    if queued is None and before.responses.in_flight is not None:
+        return
     event = _due(after)
-    if event is not None and _due(before) is None:
+    is_new = queued is not None and before.responses.queued is None
+    if event is not None and (is_new or _due(before) is None):
         yield event
 
 
@@ -50,14 +56,6 @@ def respond_on_new_connection(
     event = _due(after)
     if event is not None and is_new_connection(before, record, after):
         yield event
-
-
-def respond_after_error(
-    before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent]:
-    """Request a queued response, but not the refused one."""
-    if after.responses.queued is not None:
-        yield from respond(before, record, after)
 
 
 def cancel_silent(

@@ -267,7 +267,7 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
     )
     session = _expire(add_problem(session, problem), error, record.at)
     session = _drop_refused(session, error.event_id)
-    refused = _refused_type(error, cause)
+    refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
         return confirm_update(session)
     return _refused(session, error) if refused == _CREATE else session
@@ -290,10 +290,20 @@ def _cause(session: Session, event_id: str | None) -> SentEvent | None:
     return None
 
 
-def _refused_type(error: events.ErrorDetail, cause: SentEvent | None) -> str | None:
+def _refused_type(
+    session: Session, error: events.ErrorDetail, cause: SentEvent | None
+) -> str | None:
     """The type of the request in flight that an error refuses; None for no request."""
     if cause is not None:
-        return None if cause.out_of_band else cause.type
+        created = [
+            sent
+            for sent in session.dedup.sent
+            if sent.type == _CREATE and not sent.out_of_band
+        ]
+        # Only the last one is in flight.
+        return (
+            None if cause.type == _CREATE and cause not in created[-1:] else cause.type
+        )
     if error.event_id is not None:
         # The event of another client, or one that was sent long ago.
         return None
