@@ -328,6 +328,20 @@ def test_a_response_that_goes_on() -> None:
     assert (tick_at(of(live)), of(live).problems) == (None, ())
 
 
+def test_a_response_without_any_event() -> None:
+    """It ends when it is as empty as at the first comparison."""
+    live, service = begun()
+    service.begin()
+    live.play(service)
+    began = live.at
+    assert due(live) == pytest.approx(began + SILENCE_TIMEOUT)
+    tick(live, due(live))
+    assert of(live).responses.active is not None
+    assert due(live) == pytest.approx(began + 2 * SILENCE_TIMEOUT)
+    tick(live, due(live))
+    assert of(live).responses.active is None
+
+
 def test_a_process_that_slept() -> None:
     """A tick that comes much too late ends no response: its events may be waiting."""
     live, service = begun()

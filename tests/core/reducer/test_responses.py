@@ -620,3 +620,127 @@ def test_the_end_of_a_response_with_a_deleted_item_that_plays() -> None:
     assert session.responses.by_id["r"].turn.first_text_at is not None
     assert session.activity.playing == "r"
     assert session.items["a"].status == "deleted"
+
+
+def nameless(type: str, **response: Any) -> Frame:
+    return {"type": f"response.{type}", "response": response}
+
+
+def delta_of(item_id: str, text: str) -> Frame:
+    return {"type": "response.output_text.delta", "item_id": item_id, "delta": text}
+
+
+def output_of(item_id: str, text: str) -> Frame:
+    content = [{"type": "output_text", "text": text}]
+    return message(item_id, "assistant", content)
+
+
+def seen(session: Session) -> list[tuple[str, tuple[str, ...]]]:
+    responses = session.responses
+    return [
+        (one.status, one.item_ids)
+        for one in map(responses.by_id.get, responses.order)
+        if one
+    ]
+
+
+@pytest.mark.parametrize("no_id", [{}, {"id": None}, {"id": ""}])
+def test_a_response_without_an_id(no_id: Frame) -> None:
+    """It begins, has the items of events that name no response, and ends."""
+    usage = {"total_tokens": 3, "output_tokens": 2}
+    frames = [
+        nameless("created", **no_id, status="in_progress"),
+        delta_of("a", "go"),
+        {"type": "response.output_item.added", "item": {"id": "b", "type": "message"}},
+        nameless("done", **no_id, status="completed", usage=usage),
+    ]
+    running = fold_frames(*frames[:3])
+    active = running.responses.active
+    assert active is not None
+    assert running.items["a"].placement.response_id == active
+    first_text_at = running.responses.by_id[active].turn.first_text_at
+    assert first_text_at == pytest.approx(1000.2)
+    session = fold_frames(*frames)
+    assert session.responses.active is None
+    assert seen(session) == [("completed", ("a", "b"))]
+    assert [t.text for t in select_transcripts(session)] == ["go", ""]
+    assert session.usage.tokens.total == 3
+
+
+def test_responses_without_ids_are_different() -> None:
+    """Each has its own items; a late copy of an end belongs to its response."""
+    first = nameless("done", output=[output_of("a", "one")])
+    session = fold_frames(
+        nameless("created"),
+        delta_of("a", "on"),
+        first,
+        nameless("created"),
+        delta_of("b", "tw"),
+        first,
+        nameless("done", status="cancelled", output=[output_of("b", "two")]),
+        first,
+    )
+    assert seen(session) == [("completed", ("a",)), ("cancelled", ("b",))]
+    assert [t.text for t in select_transcripts(session)] == ["one", "two"]
+
+
+def test_a_response_without_an_id_whose_end_is_lost() -> None:
+    """The next one ends it, because no event could name it."""
+    session = fold_frames(
+        nameless("created"),
+        delta_of("a", "on"),
+        nameless("created"),
+        nameless("created"),
+        delta_of("b", "two"),
+        {"type": "response.created", "response": {"id": "r"}},
+    )
+    assert seen(session) == [
+        ("incomplete", ("a",)),
+        ("incomplete", ("b",)),
+        ("in_progress", ()),
+    ]
+    assert session.responses.active == "r"
+    assert session.problems == ()
+
+
+def test_an_end_without_an_id() -> None:
+    """It ends the active response; it can also be the first event of a response."""
+    named = {"type": "response.created", "response": {"id": "r"}}
+    done = nameless("done", output=[output_of("a", "x")])
+    assert seen(fold_frames(named, done)) == [("completed", ("a",))]
+    assert seen(fold_frames(done)) == [("completed", ("a",))]
+    assert seen(fold_frames(done, done)) == [("completed", ("a",))]
+    assert seen(fold_frames(nameless("done"))) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        nameless("created"),
+        nameless("created", id=None, conversation_id=None),
+        nameless("done"),
+        nameless("done", conversation_id=None, status="failed"),
+    ],
+)
+def test_an_answer_without_an_id(answer: Frame) -> None:
+    """It answers the request in flight."""
+    records = [
+        to_record({"type": "response.create", "event_id": "c"}, 1, dir="out"),
+        to_record(answer, 2),
+    ]
+    responses = fold(records).sessions["s"].responses
+    assert (responses.in_flight, len(responses.by_id)) == (None, 1)
+
+
+def test_an_out_of_band_response_without_an_id() -> None:
+    """Without a request in flight it is ignored, as no event could name it."""
+    session = fold_frames(nameless("created", conversation_id=None))
+    assert (session.responses.active, len(session.responses.by_id)) == (None, 0)
+
+
+def test_an_id_that_looks_like_that_of_a_response_without_one() -> None:
+    """An id of the service is not given twice."""
+    taken = {"type": "response.created", "response": {"id": "anonymous_2"}}
+    ended = {"type": "response.done", "response": {"id": "anonymous_2"}}
+    session = fold_frames(taken, ended, nameless("created"), nameless("done"))
+    assert len(seen(session)) == 2

@@ -272,7 +272,7 @@ def _on_created(
         active=wire.id,
         in_flight=None,
         waiting_since=time_of(session, record),
-        progress=0,
+        progress=None,
         cancelling=False,
         dismissed_item=None,
     )

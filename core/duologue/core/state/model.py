@@ -371,9 +371,10 @@ class Responses(Struct, frozen=True, gc=False):
     sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
     ``response.created`` or an error arrives. ``waiting_since`` is the time of that
     request, or else the time at which the active response was last seen to grow, in
-    seconds since the Unix epoch; ``progress`` is its size at that time. After an
-    interruption, ``cancelling`` says that the response in flight is to be cancelled,
-    and ``dismissed_item`` is the user's item whose answer is to be cancelled.
+    seconds since the Unix epoch; ``progress`` is its size then, None if it began
+    then. After an interruption, ``cancelling`` says that the response in flight is to
+    be cancelled, and ``dismissed_item`` is the user's item whose answer is to be
+    cancelled.
     """
 
     by_id: Map[str, Response] = Map()
@@ -382,7 +383,7 @@ class Responses(Struct, frozen=True, gc=False):
     queued: str | None = None
     in_flight: str | None = None
     waiting_since: float | None = None
-    progress: int = 0
+    progress: int | None = None
     cancelling: bool = False
     dismissed_item: str | None = None
 
