@@ -374,11 +374,12 @@ def _text_delta(type: str) -> Handler:
         after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
-        response_id = event.response_id or item.placement.response_id
-        response = after.responses.by_id.get(response_id or "")
+        response = after.responses.by_id.get(event.response_id)
+        if response is None and not event.response_id:
+            response = after.response(item.placement.response_id)
         if response is None or response.turn.first_text_at is not None:
             return after
-        return _set_first_text(after, response_id, record)
+        return _set_first_text(after, response.id, record)
 
     return _on_text_delta
 
@@ -404,7 +405,9 @@ def _on_audio_delta(
         return session
     grown = grow_audio(item, event.content_index, record.audio_bytes or 0)
     session = put_item(session, grown)
-    response = session.response(event.response_id or item.placement.response_id)
+    response = session.responses.by_id.get(event.response_id)
+    if response is None and not event.response_id:
+        response = session.response(item.placement.response_id)
     if response is not None and response.turn.first_audio_at is None:
         turn = replace(response.turn, first_audio_at=record.at)
         session = put_turn(session, response, turn)
