@@ -19,9 +19,14 @@ from duologue.core import (
 from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.handover import HAND_OVER_DEADLINE, HAND_OVER_EARLY
 from duologue.core.events.types import SessionStatus
-from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, SPEECH_TIMEOUT
-from duologue.core.reducer.requests import REQUEST_TIMEOUT
-from duologue.core.reducer.responses import SILENCE_TIMEOUT
+from duologue.core.reducer.input_audio import (
+    ANSWER_TIMEOUT,
+    SPEECH_TIMEOUT,
+    answer_deadline,
+    speech_deadlines,
+)
+from duologue.core.reducer.requests import REQUEST_TIMEOUT, request_deadlines
+from duologue.core.reducer.responses import SILENCE_TIMEOUT, silence_deadlines
 from duologue.core.testing.stream import Stream
 from duologue.core.views.json_patch import apply
 
@@ -47,6 +52,16 @@ def due(live: Live) -> float:
     assert of(live).problems == before.problems
     assert tick_at(of(live)) == at
     return at
+
+
+def watched(live: Live) -> list[float]:
+    """The ends of the waits for an answer of the service."""
+    found: list[float] = []
+    for deadlines in (request_deadlines, silence_deadlines, speech_deadlines):
+        found += deadlines(of(live))
+    answer = answer_deadline(of(live))
+    ticked = of(live).activity.last_tick_at or 0.0
+    return found + [at for at in (answer,) if at is not None and at > ticked]
 
 
 def problems(live: Live) -> list[tuple[str, str | None]]:
@@ -118,7 +133,7 @@ def test_a_request_without_an_answer(answer: Frame | None) -> None:
     assert receive(live, "response.created", response={"id": "r"}) == ()
     assert of(live).responses.active == "r"
     assert receive(live, "response.done", response={"id": "r"}) == ()
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def test_a_late_answer_counts() -> None:
@@ -138,7 +153,7 @@ def test_an_unanswered_request_is_not_repeated() -> None:
     calling("a", live=live, service=service)
     assert output(live, "a") == CREATE
     assert tick(live, due(live)) == ()
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
     assert live.note(REQUEST) == CREATE
 
 
@@ -186,7 +201,7 @@ def test_an_update_without_an_answer() -> None:
     assert at > first + REQUEST_TIMEOUT
     tick(live, at)
     assert problems(live) == [("request_unanswered", "session.update")]
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 @pytest.mark.parametrize("error", [{"event_id": "u"}, {"param": "session.voice"}])
@@ -195,7 +210,7 @@ def test_a_refused_update_is_answered(error: Frame) -> None:
     live, _ = begun()
     live.note({**UPDATE, "event_id": "u"}, "out")
     receive(live, "error", error=error)
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def test_an_update_of_a_lost_connection() -> None:
@@ -206,7 +221,7 @@ def test_an_update_of_a_lost_connection() -> None:
     live.epoch = 1
     live.note({"type": "duologue.connecting"})
     live.note({"type": "duologue.connected"})
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def test_a_speech_without_an_end() -> None:
@@ -242,7 +257,7 @@ def test_a_speech_that_ends(ends: str) -> None:
     name = ends if "." in ends else f"input_audio_buffer.{ends}"
     name = name.replace("stopped", "speech_stopped")
     receive(live, name, item_id=user, previous_item_id=None)
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def test_a_commit_during_the_speech() -> None:
@@ -274,7 +289,7 @@ def test_a_turn_without_an_answer(config: Frame, waits: bool) -> None:
         tick(live, due(live))
         tick(live, live.at + 1)
     assert [p.kind for p in of(live).problems] == ["turn_unanswered"] * waits
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
     response = service.begin()
     live.play(service)
     assert of(live).responses.by_id[response].turn.item_id == user
@@ -285,7 +300,7 @@ def test_no_turn_is_answered_in_a_transcription_session() -> None:
     live, service = begun(type="transcription")
     service.end_speech(service.start_speech())
     live.play(service)
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def silent(live: Live, service: Service) -> str:
@@ -325,7 +340,7 @@ def test_a_response_that_goes_on() -> None:
     assert of(live).responses.active == response
     service.end(response, [service.finish(said)])
     live.play(service)
-    assert (tick_at(of(live)), of(live).problems) == (None, ())
+    assert (watched(live), of(live).problems) == ([], ())
 
 
 def test_a_response_without_any_event() -> None:
@@ -389,7 +404,7 @@ def test_a_call_is_not_silence() -> None:
     """A response has ended when its calls wait for their outputs."""
     live, service = begun()
     calling("a", live=live, service=service)
-    assert tick_at(of(live)) is None
+    assert watched(live) == []
 
 
 def test_a_clock_that_was_set_back() -> None:
@@ -429,7 +444,7 @@ def test_a_log_without_times() -> None:
     assert ended(state.sessions["s"])
 
 
-def ended(session: Session, at: float = 1000.0, most: int = 12) -> bool:
+def ended(session: Session, at: float = 1000.0, most: int = 60) -> bool:
     """Whether every wait ends within so many ticks, and each patch fits.
 
     The first tick begins the waits of a log without times.
@@ -485,13 +500,16 @@ def test_the_next_request_is_sent(stream: Stream) -> None:
         live.at = max(stream[-1].at or 1000.0, session.activity.last_tick_at or 0.0)
         live.note(TICK)
         rest(live)
+        if live.state.sessions[name].responses.queued is not None:
+            # The stream was folded without a client that could have sent it.
+            continue
         sent = live.note(REQUEST) + rest(live)
         assert sent.count("response.create") == 1
         after = live.state.sessions[name].responses
         assert (after.queued, after.in_flight, after.active) == (None, None, None)
 
 
-def rest(live: Live, most: int = 12) -> tuple[str, ...]:
+def rest(live: Live, most: int = 60) -> tuple[str, ...]:
     """What is sent at the ticks that are due, until none is."""
     names: tuple[str, ...] = ()
     while (at := tick_at(live.state.sessions[live.name])) is not None:

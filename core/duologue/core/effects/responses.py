@@ -36,15 +36,9 @@ __all__ = [
 
 
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
-    """Request the response that has become due.
-
-    A request that was refused or not answered is not repeated.
-    """
-    queued = after.responses.queued
-    if queued is None and before.responses.in_flight is not None:
-        return
+    """Request the response that has become due."""
     event = _due(after)
-    is_new = queued is not None and before.responses.queued is None
+    is_new = after.responses.queued is not None and before.responses.queued is None
     if event is not None and (is_new or _due(before) is None):
         yield event
 
