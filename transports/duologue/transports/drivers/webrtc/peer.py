@@ -242,6 +242,9 @@ class Peer:
 
     def _on_open(self) -> None:
         assert self._channel is not None
+        if self._ending is not None:
+            # The channel opens while `close` waits for the negotiation.
+            return
         waiting, self._pending, self._pending_bytes = self._pending, [], 0
         for text in waiting:
             try:
