@@ -72,12 +72,12 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
             else each
             for n, each in enumerate(found)
         ),
-        *_wake(earlier, session),
+        *_wake(earlier, record, session),
     )
 
 
-def _wake(before: Session, after: Session) -> Iterator[WakeAt]:
-    """When the next tick is needed, if that has changed."""
+def _wake(before: Session, record: Record, after: Session) -> Iterator[WakeAt]:
+    """When the next tick is needed, if that has changed or a tick came too early."""
     if after.connection.policy is None or (
         before.connection is after.connection
         and before.activity is after.activity
@@ -86,7 +86,8 @@ def _wake(before: Session, after: Session) -> Iterator[WakeAt]:
     ):
         return
     at = tick_at(after)
-    if at != tick_at(before):
+    is_early = at is not None and isinstance(record.event, events.Tick)
+    if is_early or at != tick_at(before):
         yield WakeAt(after.id, at)
 
 
