@@ -26,6 +26,8 @@ from .errors import (
     MissingExtra,
     NotConnected,
     ReplayDrift,
+    ReplyError,
+    ReplyTimeout,
     ServiceUnreachable,
     SignallingError,
 )
@@ -81,6 +83,8 @@ __all__ = [
     "NotConnected",
     "QueueSource",
     "ReplayDrift",
+    "ReplyError",
+    "ReplyTimeout",
     "Secret",
     "ServiceUnreachable",
     "SignallingError",

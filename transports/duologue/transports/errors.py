@@ -10,6 +10,8 @@ The hierarchy::
     │   └── ConnectTimeout      the connection was not usable in time
     ├── NotConnected            a frame was sent before connect or after close
     ├── ConnectionLost          the connection ended without a close
+    ├── ReplyError              a reply failed or was interrupted (``reply``)
+    │   └── ReplyTimeout        it was not over in time; a TimeoutError, too
     ├── MediaError              a file or device has no usable audio
     ├── LogError                a recorded log cannot be read at some line
     ├── ReplayDrift             a sent event differs from the recorded one
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 from duologue.core.effects.backoff import is_recoverable
 from duologue.core.errors import DuologueError, LogError
+from duologue.core.selectors.reply import Reply
 
 __all__ = [
     "AuthenticationError",
@@ -34,6 +37,8 @@ __all__ = [
     "MissingExtra",
     "NotConnected",
     "ReplayDrift",
+    "ReplyError",
+    "ReplyTimeout",
     "ServiceUnreachable",
     "SignallingError",
 ]
@@ -95,6 +100,18 @@ class ConnectionLost(DuologueError):
     def is_recoverable(self) -> bool:
         """Whether a new connection can succeed after this close code."""
         return is_recoverable(self.code)
+
+
+class ReplyError(DuologueError):
+    """The reply to a message failed or was interrupted; ``reply`` is what arrived."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class ReplyTimeout(ReplyError, TimeoutError):
+    """The reply to a message was not over in time."""
 
 
 class MediaError(DuologueError):

@@ -142,9 +142,13 @@ class Cleared(LocalEvent, frozen=True, tag=LocalEventType.CLEARED.value):
 
 
 class Requested(LocalEvent, frozen=True, tag=LocalEventType.REQUESTED.value):
-    """The application requested this client event; it is sent as soon as possible."""
+    """The application requested this client event; it is sent as soon as possible.
+
+    ``item_id`` is the message that a requested response is to answer, if there is one.
+    """
 
     event: dict[str, Any]
+    item_id: str | None = None
 
 
 class Interrupted(LocalEvent, frozen=True, tag=LocalEventType.INTERRUPTED.value):

@@ -103,8 +103,12 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     response = request.get("response")
     if is_object(response) and response.get("conversation") == "none":
         return session
+    items = session.responses.queued_items
+    if event.item_id is not None:
+        items = (*items, event.item_id)
     queued = canonical_json(request)
-    return _put_responses(session, replace(session.responses, queued=queued))
+    responses = replace(session.responses, queued=queued, queued_items=items)
+    return _put_responses(session, responses)
 
 
 def _request_config(session: Session, config: Any) -> Session:
@@ -154,8 +158,10 @@ def _on_create(
     responses = replace(
         responses,
         queued=None,
+        queued_items=(),
         # Without its id: if the event is sent again, it needs a new one.
         in_flight=canonical_json(replace(event, event_id=None)),
+        in_flight_items=_requested_items(responses),
         waiting_since=time_of(session, record),
         cancelling=responses.cancelling and responses.in_flight is not None,
         dismissed_item=None,
@@ -183,11 +189,13 @@ def _on_interrupted(
         responses = replace(
             responses,
             in_flight=responses.queued,
+            in_flight_items=responses.queued_items,
             waiting_since=time_of(session, record),
         )
     responses = replace(
         responses,
         queued=None,
+        queued_items=(),
         cancelling=responses.cancelling or responses.in_flight is not None,
         # A user who is still speaking gets an answer.
         dismissed_item=None if activity.speaking_item else activity.unanswered_item,
@@ -229,10 +237,19 @@ def clear_in_flight(session: Session) -> Session:
     """The session with no ``response.create`` in flight."""
     responses = session.responses
     since = None if responses.active is None else responses.waiting_since
-    return _put_responses(
-        session,
-        replace(responses, in_flight=None, waiting_since=since, cancelling=False),
+    responses = replace(
+        responses,
+        in_flight=None,
+        in_flight_items=(),
+        waiting_since=since,
+        cancelling=False,
     )
+    return _put_responses(session, responses)
+
+
+def _requested_items(responses: Responses) -> tuple[str, ...]:
+    """The messages that the requests in flight and queued are to answer."""
+    return responses.in_flight_items + responses.queued_items
 
 
 def requeue_in_flight(session: Session) -> Session:
@@ -241,8 +258,12 @@ def requeue_in_flight(session: Session) -> Session:
     An interrupted one is not queued.
     """
     responses = session.responses
-    if responses.queued is None and not responses.cancelling:
-        responses = replace(responses, queued=responses.in_flight)
+    if not responses.cancelling:
+        responses = replace(
+            responses,
+            queued=responses.queued or responses.in_flight,
+            queued_items=_requested_items(responses),
+        )
     return clear_in_flight(_put_responses(session, responses))
 
 
@@ -278,7 +299,9 @@ def _refused(session: Session, error: events.ErrorDetail) -> Session:
 
     If another response is active, the request is queued again.
     """
-    if _BUSY in (error.code, error.type) and session.responses.active is not None:
+    responses = session.responses
+    is_later = responses.active is not None or responses.queued is not None
+    if _BUSY in (error.code, error.type) and is_later:
         return requeue_in_flight(session)
     return clear_in_flight(session)
 

@@ -271,6 +271,7 @@ def _on_created(
         responses,
         active=wire.id,
         in_flight=None,
+        in_flight_items=(),
         waiting_since=time_of(session, record),
         progress=None,
         cancelling=False,
@@ -305,6 +306,7 @@ def _announce(
         turn=turn,
         announced=True,
         epoch=epoch,
+        answers=session.responses.in_flight_items if in_conversation else (),
     )
     session = put_response(session, response)
     return session if in_conversation else remove_unplaced(session, known.item_ids)

@@ -7,10 +7,11 @@ reads are the same objects. A selector that only returns a node is not memoised.
 
 from __future__ import annotations
 
-from . import calls, cost, items, session, tail, transcript, turns, usage
+from . import calls, cost, items, reply, session, tail, transcript, turns, usage
 from .calls import *
 from .cost import *
 from .items import *
+from .reply import *
 from .session import *
 from .tail import *
 from .transcript import *
@@ -21,6 +22,7 @@ __all__: list[str] = []
 __all__ += calls.__all__
 __all__ += cost.__all__
 __all__ += items.__all__
+__all__ += reply.__all__
 __all__ += session.__all__
 __all__ += tail.__all__
 __all__ += transcript.__all__

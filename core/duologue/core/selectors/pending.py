@@ -28,6 +28,8 @@ __all__ = [
     "is_busy",
     "is_past",
     "outputs_wait",
+    "playing_wait",
+    "turn_wait",
     "waits",
 ]
 
@@ -55,11 +57,8 @@ def waits(session: Session) -> Iterator[float]:
 
     Seconds since the Unix epoch. Times in the past are included.
     """
-    playing = session.activity.playing
-    if playing is not None:
-        turn = response.turn if (response := session.response(playing)) else None
-        yield _after(PLAYING_TIMEOUT, turn and (turn.first_audio_at or turn.created_at))
-    yield from _turn_wait(session)
+    yield from playing_wait(session)
+    yield from turn_wait(session)
     yield from outputs_wait(session)
     for item_id in islice(reversed(session.conversation.order), RECENT):
         item = session.items[item_id]
@@ -73,6 +72,14 @@ def waits(session: Session) -> Iterator[float]:
             yield _after(SILENCE_TIMEOUT, turn.created_at or turn.first_text_at)
         for item_id in () if response.in_conversation else response.item_ids:
             yield from call_wait(session, session.items.get(item_id))
+
+
+def playing_wait(session: Session) -> Iterator[float]:
+    """The time limit for the end of the audio that plays."""
+    playing = session.activity.playing
+    if playing is not None:
+        turn = response.turn if (response := session.response(playing)) else None
+        yield _after(PLAYING_TIMEOUT, turn and (turn.first_audio_at or turn.created_at))
 
 
 def is_past(session: Session, time: float) -> bool:
@@ -93,7 +100,7 @@ def _spoken_at(item: Item) -> float | None:
 # Turns of the user.
 
 
-def _turn_wait(session: Session) -> Iterator[float]:
+def turn_wait(session: Session) -> Iterator[float]:
     """The time limit for the answer to the last turn of the user, if one is due."""
     item = session.item(session.activity.unanswered_item)
     if item is None or item.status == "deleted" or not answers_turns(session):

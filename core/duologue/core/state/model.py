@@ -349,7 +349,8 @@ class Response(Struct, frozen=True, gc=False):
     ``in_conversation`` is false if it is out of band; ``item_ids`` are its output
     items. Before it is ``announced`` by ``response.created`` or ``response.done``, only
     its output is known. ``epoch`` is the connection on which it arrived. ``stopping``:
-    the application interrupted it.
+    the application interrupted it. ``answers`` are the messages for which this client
+    requested it.
     """
 
     id: str
@@ -362,6 +363,7 @@ class Response(Struct, frozen=True, gc=False):
     announced: bool = False
     epoch: int = 0
     stopping: bool = False
+    answers: tuple[str, ...] = ()
 
 
 class Responses(Struct, frozen=True, gc=False):
@@ -369,7 +371,8 @@ class Responses(Struct, frozen=True, gc=False):
 
     ``queued`` is the ``response.create`` that the application requested and that is not
     sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
-    ``response.created`` or an error arrives. ``waiting_since`` is the time of that
+    ``response.created`` or an error arrives. ``queued_items`` and ``in_flight_items``
+    are the messages that these are to answer. ``waiting_since`` is the time of that
     request, or else the time at which the active response was last seen to grow, in
     seconds since the Unix epoch; ``progress`` is its size then, None if it began
     then. After an interruption, ``cancelling`` says that the response in flight is to
@@ -386,6 +389,8 @@ class Responses(Struct, frozen=True, gc=False):
     progress: int | None = None
     cancelling: bool = False
     dismissed_item: str | None = None
+    queued_items: tuple[str, ...] = ()
+    in_flight_items: tuple[str, ...] = ()
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

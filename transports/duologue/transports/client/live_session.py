@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from duologue.core import (
+    Reply,
     Session,
     SessionConfig,
     SessionStatus,
     Transcript,
     encode,
     select_final_transcripts,
+    select_reply,
 )
 from duologue.core import events as ev
 from duologue.core.effects import commands
+from duologue.core.selectors.reply import (
+    ended_replies,
+    is_reply_over,
+    responses_after,
+)
 
 from ..contract import Transport
-from ..errors import DuologueError
+from ..errors import DuologueError, NotConnected, ReplyError, ReplyTimeout
 from .driver import Driver
 from .session_records import OVER, SessionRecords
 from .tools import Toolbox
@@ -36,6 +45,8 @@ class LiveSession:
         self._records = records
         self._driver = driver
         self._tools = tools
+        #: Serialises `ask`; numbers the messages.
+        self._asking, self._texts = asyncio.Lock(), count(1)
         records.emitter.on("playback_cleared", driver.flush_audio)
         records.emitter.on("tool_call", tools.run)
 
@@ -75,14 +86,95 @@ class LiveSession:
         `NotConnected` after close, TypeError if ``text`` is not a str, ValueError for a
         lone surrogate.
         """
+        await self._send_text(text)
+
+    async def _send_text(self, text: str) -> str:
+        """Send a message, request its answer, and return the id of the message."""
         if not isinstance(text, str):
             raise TypeError(f"text is a str, not {type(text).__name__}")
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
-        await self._driver.put(commands.send_text(text))
-        await self._request(commands.create_response())
+        number = self.state.dedup.events + next(self._texts)
+        name = commands.command_id(self.id, number, 1)
+        event = commands.with_ids(commands.send_text(text), name)
+        assert event.item.id is not None
+        await self._driver.put(event)
+        await self._request(commands.create_response(), event.item.id)
+        return event.item.id
+
+    async def ask(self, text: str, *, timeout: float | None = None) -> Reply:
+        """Send a text message of the user; return the whole reply to it.
+
+        The reply is whole when its tools have run, their outputs were answered, and its
+        audio, if it is played, has been played. Concurrent calls run one after another.
+        ``timeout`` is in seconds.
+
+        Raises `ReplyError` if the reply failed or was interrupted, `ReplyTimeout` (a
+        `TimeoutError`) after the timeout; both have the ``reply`` so far. Raises
+        `ConnectionLost` if the session is over, TypeError if ``text`` is not a str,
+        ValueError for a lone surrogate.
+        """
+        item_id: str | None = None
+        try:
+            async with asyncio.timeout(timeout), self._asking:
+                item_id = await self._send_text(text)
+                await self.until(partial(is_reply_over, item_id=item_id))
+        except NotConnected:
+            raise self._records.lost() from None
+        except TimeoutError:
+            reply = self._reply_to(item_id)
+            error = f"the reply was not over after {timeout:g} s"
+            raise ReplyTimeout(error, reply) from None
+        reply = self._reply_to(item_id)
+        if reply.status == "completed":
+            return reply
+        if self._records.is_over:
+            raise self._records.lost()
+        raise ReplyError(f"the reply is {reply.status}: {reply.reason}", reply)
+
+    def _reply_to(self, item_id: str | None) -> Reply:
+        reply = None if item_id is None else select_reply(self.state, item_id)
+        return reply or Reply(item_id, "in_progress")
+
+    def replies(self) -> AsyncIterator[Reply]:
+        """The replies that end from now on, until the session is over.
+
+        They answer spoken words and messages, also those of `ask`, and come in the
+        order in which they end. A reply that failed or was interrupted says so in its
+        ``status``.
+        """
+        ended: asyncio.Queue[Reply | None] = asyncio.Queue()
+        last: str | None = None
+        waiting: tuple[str, ...] = ()
+        before: Session | None = None
+
+        def check(*_: object) -> None:
+            nonlocal last, waiting, before
+            state, earlier = self.state, before
+            before = state
+            if earlier is not None and _is_same_turn(earlier, state):
+                return
+            waiting += responses_after(state, last)
+            last = state.responses.order.last
+            over, waiting = ended_replies(state, waiting)
+            for reply in over if earlier is not None else ():
+                ended.put_nowait(reply)
+            if state.connection.status in OVER:
+                ended.put_nowait(None)
+
+        check()
+        return self._ended_replies(ended, self._records.subscribe(check))
+
+    async def _ended_replies(
+        self, ended: asyncio.Queue[Reply | None], unsubscribe: Callable[[], None]
+    ) -> AsyncIterator[Reply]:
+        try:
+            while (reply := await ended.get()) is not None:
+                yield reply
+        finally:
+            unsubscribe()
 
     async def send_event(self, event: ev.Event | Mapping[str, Any]) -> None:
         """Send one client event, typed or as JSON values.
@@ -123,10 +215,10 @@ class LiveSession:
             # In the order of the requests, which it withdraws.
             await self._driver.put(ev.Interrupted())
 
-    async def _request(self, event: ev.ClientEvent) -> None:
+    async def _request(self, event: ev.ClientEvent, item_id: str | None = None) -> None:
         """Record a requested event; it is sent when the state allows it."""
         values = msgspec.json.decode(encode(event))
-        await self._driver.put(ev.Requested(event=values))
+        await self._driver.put(ev.Requested(event=values, item_id=item_id))
 
     def mute(self) -> None:
         """Send silence as the user's audio. No effect if already muted or over."""
@@ -203,3 +295,13 @@ class LiveSession:
         stays ``failed``. If the session is still connecting, the attempt is ended.
         """
         await self._driver.close()
+
+
+def _is_same_turn(before: Session, after: Session) -> bool:
+    """Whether no reply can have ended between two states."""
+    return (
+        before.responses is after.responses
+        and before.activity is after.activity
+        and before.conversation is after.conversation
+        and before.connection is after.connection
+    )

@@ -127,16 +127,23 @@ class SessionRecords:
             if predicate(state):
                 found.set_result(state)
             elif state.connection.status in OVER:
-                reason = state.connection.reason or "it was closed"
-                error = f"the session {self.id} is over: {reason}"
-                found.set_exception(ConnectionLost(error))
+                found.set_exception(self.lost())
 
-        unsubscribe = self._store.subscribe(check, session=self.id)
+        unsubscribe = self.subscribe(check)
         try:
             check()
             return await asyncio.wait_for(found, timeout)
         finally:
             unsubscribe()
+
+    def subscribe(self, callback: Callable[..., None]) -> Callable[[], None]:
+        """Call ``callback`` after each record; returns the function that stops it."""
+        return self._store.subscribe(callback, session=self.id)
+
+    def lost(self) -> ConnectionLost:
+        """The error that says why the session is over."""
+        reason = self.state.connection.reason or "it was closed"
+        return ConnectionLost(f"the session {self.id} is over: {reason}")
 
     def start_log(self) -> None:
         """Log every record from now on, if the transport is a `Recorder`."""

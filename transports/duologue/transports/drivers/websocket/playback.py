@@ -72,9 +72,20 @@ class Playback:
         """Queue audio of an item, unless the item was stopped."""
         if item_id in self._stopped:
             return
+        is_silent = not self._parts
         part = self._part(item_id, content_index)
         part.waiting += pcm
+        if is_silent:
+            # Reported before the frame is read, so that the reply is not over without
+            # its audio.
+            self._begin(part)
         self._came.set()
+
+    def _begin(self, part: _Part) -> None:
+        if part is not self._last:
+            self.report()
+            self._last = part
+            self.report()  # the beginning: 0 ms
 
     def _part(self, item_id: str, content_index: int) -> _Part:
         last = self._parts[-1] if self._parts else self._last
@@ -128,10 +139,7 @@ class Playback:
             part = self._parts[0]
             pcm = bytes(part.waiting[: min(FRAME_BYTES, len(part.waiting) & ~1)])
             if pcm:
-                if part is not self._last:
-                    self.report()
-                    self._last = part
-                    self.report()  # the beginning: 0 ms
+                self._begin(part)
                 del part.waiting[: len(pcm)]
                 return pcm
             if len(self._parts) == 1 and part.waiting:

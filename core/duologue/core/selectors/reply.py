@@ -1,0 +1,273 @@
+"""Replies: the whole answer to a turn of the user, with its tool calls.
+
+A reply begins with the response to a message or to spoken words. If that response calls
+tools, the next response that begins after their outputs continues the reply. A reply is
+over when its last response has ended, calls no tool and is no longer playing. A
+response that was interrupted or has failed ends it, too, and so does a wait that
+reaches its time limit (see `pending`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from ..argument_checks import of_session
+from ..events.types import SessionStatus
+from ..state.model import Call, Item, Response, Session
+from .pending import (
+    call_wait,
+    is_busy,
+    is_past,
+    outputs_wait,
+    playing_wait,
+    turn_wait,
+)
+from .transcript import Transcript, transcript_of
+
+__all__ = [
+    "Reply",
+    "ended_replies",
+    "is_reply_over",
+    "responses_after",
+    "select_replies",
+    "select_reply",
+]
+
+
+@attrs.frozen
+class Reply:
+    """The answer to one turn of the user.
+
+    ``status`` is ``in_progress``, ``completed``, ``interrupted`` (by the user or by the
+    application) or ``failed``; ``reason`` says why it did not complete. ``item_id`` is
+    the message or the spoken item that it answers, None if unknown. ``lines`` are its
+    lines of the transcript, ``calls`` the function calls and MCP calls that it made.
+    """
+
+    item_id: str | None
+    status: str
+    reason: str | None = None
+    lines: tuple[Transcript, ...] = ()
+    calls: tuple[Call, ...] = ()
+    responses: tuple[Response, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text of all lines, one below the other."""
+        return "\n".join(line.text for line in self.lines if line.text)
+
+
+@of_session
+def select_reply(session: Session, item_id: str) -> Reply | None:
+    """The reply to a message of this client, or to a spoken item; None if unknown.
+
+    A message is known if its response was requested with it: see
+    `duologue.core.events.Requested`.
+    """
+    first = _first_response(session, item_id)
+    if first is not None:
+        return _reply(session, first, item_id)
+    if item_id not in session.items and not _is_requested(session, item_id):
+        return None
+    status, reason = _state_before_response(session, item_id)
+    return Reply(item_id, status, reason)
+
+
+@of_session
+def select_replies(session: Session) -> tuple[Reply, ...]:
+    """All replies of the conversation in the order in which they began."""
+    replies: list[Reply] = []
+    seen: set[str] = set()
+    for response_id in session.responses.order:
+        response = session.responses.by_id[response_id]
+        if response_id in seen or not _is_answer(response):
+            continue
+        replies.append(_reply(session, response))
+        seen.update(one.id for one in replies[-1].responses)
+    return tuple(replies)
+
+
+@of_session
+def is_reply_over(session: Session, item_id: str) -> bool:
+    """Whether the reply to an item is over. The cost does not grow with the talk."""
+    first = _first_response(session, item_id)
+    if first is None:
+        return _state_before_response(session, item_id)[0] != _IN_PROGRESS
+    return _state(session, _chain(session, first)[-1])[0] != _IN_PROGRESS
+
+
+def responses_after(session: Session, after: str | None) -> tuple[str, ...]:
+    """The responses that began after another one; all if it is None or unknown."""
+    found: list[str] = []
+    for response_id in reversed(session.responses.order):
+        if response_id == after:
+            break
+        found.append(response_id)
+    return tuple(reversed(found))
+
+
+def ended_replies(
+    session: Session, response_ids: Iterable[str]
+) -> tuple[tuple[Reply, ...], tuple[str, ...]]:
+    """The replies that are over, and the responses of those that are not.
+
+    ``response_ids`` are the responses since the last call, and the rest of that call.
+    """
+    ended: list[Reply] = []
+    rest: list[str] = []
+    seen: set[str] = set()
+    for response_id in response_ids:
+        response = session.responses.by_id[response_id]
+        if not response.announced:
+            rest.append(response_id)
+        elif response_id not in seen and response.in_conversation:
+            reply = _reply(session, response)
+            seen.update(one.id for one in reply.responses)
+            if reply.status == _IN_PROGRESS:
+                rest.append(response_id)
+            else:
+                ended.append(reply)
+    return tuple(ended), tuple(rest)
+
+
+_IN_PROGRESS, _COMPLETED = "in_progress", "completed"
+_INTERRUPTED, _FAILED = "interrupted", "failed"
+_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+#: The types of items that a client or an MCP server must answer.
+_CALLS = ("function_call", "mcp_call")
+
+
+def _is_answer(response: Response) -> bool:
+    return response.announced and response.in_conversation
+
+
+def _is_requested(session: Session, item_id: str) -> bool:
+    responses = session.responses
+    return item_id in responses.queued_items or item_id in responses.in_flight_items
+
+
+def _first_response(session: Session, item_id: str) -> Response | None:
+    """The response with which the reply to an item begins."""
+    if _is_requested(session, item_id):
+        return None
+    for response_id in reversed(session.responses.order):
+        response = session.responses.by_id[response_id]
+        if item_id in response.answers or response.turn.item_id == item_id:
+            return response
+    return None
+
+
+def _state_before_response(session: Session, item_id: str) -> tuple[str, str | None]:
+    """The status and the reason of a reply without a response."""
+    is_spoken = item_id == session.activity.speaking_item
+    if is_spoken or _is_requested(session, item_id):
+        return _IN_PROGRESS, None
+    if item_id == session.activity.unanswered_item and _is_awaited(
+        session, turn_wait(session)
+    ):
+        return _IN_PROGRESS, None
+    item = session.items.get(item_id)
+    since = item.placement.started_at if item is not None else None
+    for problem in session.problems[-1:]:
+        if since is None or problem.at is None or problem.at >= since:
+            return _FAILED, problem.message
+    return _FAILED, "no response began"
+
+
+def _chain(session: Session, first: Response) -> list[Response]:
+    """A response and those that continue its reply."""
+    chain = [first]
+    for response_id in responses_after(session, first.id):
+        response = session.responses.by_id[response_id]
+        if _is_answer(response) and _continues(session, chain[-1], response):
+            chain.append(response)
+    return chain
+
+
+def _continues(session: Session, last: Response, response: Response) -> bool:
+    """Whether a response began after all outputs of the calls of another one."""
+    if last.status != _COMPLETED or last.turn.interrupted_at is not None:
+        return False
+    results = [_result(session, item) for item in _calls_of(session, last)]
+    began = response.turn.created_at
+    return bool(results) and all(
+        result is not None
+        and (began is None or began >= (result.placement.started_at or 0.0))
+        for result in results
+    )
+
+
+def _calls_of(session: Session, response: Response) -> list[Item]:
+    """The calls and the approvals of a response that need a result."""
+    items = (session.items.get(item_id) for item_id in response.item_ids)
+    return [
+        item
+        for item in items
+        if item is not None
+        and item.call is not None
+        and (
+            (item.type == "function_call" and item.call.complete)
+            or item.type == "mcp_approval_request"
+        )
+    ]
+
+
+def _result(session: Session, item: Item) -> Item | None:
+    """The output of a call, or the answer to an approval."""
+    call = item.call
+    if call is None:
+        return None
+    key = call.call_id if call.mcp is None else call.mcp.approval_request_id
+    link = session.conversation.calls.get(key or "")
+    result = session.item(link.output) if link is not None else None
+    return None if result is None or result.status == "deleted" else result
+
+
+def _is_awaited(session: Session, times: Iterable[float]) -> bool:
+    return not all(is_past(session, time) for time in times)
+
+
+def _state(session: Session, last: Response) -> tuple[str, str | None]:
+    """The status and the reason of a reply, by its last response."""
+    if last.status == _IN_PROGRESS:
+        return _IN_PROGRESS, None
+    if last.status == "cancelled":
+        return _INTERRUPTED, last.reason
+    if last.turn.interrupted_at is not None:
+        return _INTERRUPTED, "the audio was cut off"
+    is_playing = session.activity.playing == last.id
+    if is_playing and _is_awaited(session, playing_wait(session)):
+        return _IN_PROGRESS, None
+    if last.status != _COMPLETED:
+        return _FAILED, last.reason or f"the response is {last.status}"
+    calls = _calls_of(session, last)
+    if any(_is_awaited(session, call_wait(session, item)) for item in calls):
+        return _IN_PROGRESS, None
+    if not calls:
+        return _COMPLETED, None
+    if any(_result(session, item) is None for item in calls):
+        return _FAILED, "a call has no output"
+    if is_busy(session) or _is_awaited(session, outputs_wait(session)):
+        return _IN_PROGRESS, None
+    return _FAILED, "the outputs of the calls were not answered"
+
+
+def _reply(session: Session, first: Response, item_id: str | None = None) -> Reply:
+    """The reply that begins with a response."""
+    chain = _chain(session, first)
+    status, reason = _state(session, chain[-1])
+    if status == _IN_PROGRESS and session.connection.status in _OVER:
+        status, reason = _FAILED, session.connection.reason or "the session is over"
+    ids = [item_id for response in chain for item_id in response.item_ids]
+    found = map(session.item, ids)
+    items = [item for item in found if item is not None and item.status != "deleted"]
+    return Reply(
+        item_id or first.turn.item_id or next(iter(first.answers), None),
+        status,
+        reason,
+        tuple(transcript_of(item) for item in items if item.role == "assistant"),
+        tuple(item.call for item in items if item.call and item.type in _CALLS),
+        tuple(chain),
+    )
