@@ -3,15 +3,10 @@
 import asyncio
 import sys
 
-from duologue.core import SessionConfig, select_is_settled, select_transcripts
+from duologue.core import SessionConfig
 from duologue.core.events import Transcription
 from duologue.local import LocalService
 from duologue.transports import Client, Credentials, WavSink, WavSource, webrtc
-
-
-def is_answered(session):
-    last = [line.role for line in select_transcripts(session)][-1:]
-    return last == ["assistant"] and select_is_settled(session)
 
 
 async def main(question, answer):
@@ -24,7 +19,8 @@ async def main(question, answer):
             transport = webrtc(source=WavSource(question), sink=speaker)
             session = await client.start_session(config, transport=transport)
             session.on("transcript", lambda line: print(f"{line.role}: {line.text}"))
-            await session.until(is_answered, timeout=30)
+            async with asyncio.timeout(30):
+                await anext(session.replies())
 
 
 asyncio.run(main(*sys.argv[1:]))

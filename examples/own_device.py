@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import BinaryIO
 
-from duologue.core import SessionConfig, select_is_settled, select_transcripts
+from duologue.core import SessionConfig
 from duologue.core.events import Transcription
 from duologue.local import LocalService
 from duologue.transports import Client, Credentials, websocket
@@ -86,11 +86,6 @@ class PipeSpeaker:
         self._thread.join()
 
 
-def is_answered(session):
-    last = [line.role for line in select_transcripts(session)][-1:]
-    return last == ["assistant"] and select_is_settled(session)
-
-
 async def main() -> None:
     microphone = PipeMicrophone(sys.stdin.buffer)
     speaker = PipeSpeaker(sys.stdout.buffer)
@@ -104,7 +99,8 @@ async def main() -> None:
             transport=websocket(source=microphone, sink=speaker),
         )
         session.on("transcript", lambda line: print(line.text, file=sys.stderr))
-        await session.until(is_answered, timeout=60)
+        async with asyncio.timeout(60):
+            await anext(session.replies())
     speaker.close()
 
 

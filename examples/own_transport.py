@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from duologue.core import SessionConfig, select_is_settled, select_transcripts
+from duologue.core import SessionConfig
 from duologue.local import in_process
 from duologue.transports import (
     Client,
@@ -116,10 +116,6 @@ async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def is_answered(session):
-    return len(select_transcripts(session)) == 2 and select_is_settled(session)
-
-
 async def main() -> None:
     server = await asyncio.start_server(relay, "127.0.0.1", 0, limit=LIMIT)
     port = server.sockets[0].getsockname()[1]
@@ -128,9 +124,8 @@ async def main() -> None:
             SessionConfig(output_modalities=("text",)),
             transport=LinesTransport("127.0.0.1", port),
         )
-        await session.send_text("hello")
-        for line in select_transcripts(await session.until(is_answered, timeout=10)):
-            print(f"{line.role}: {line.text}")
+        reply = await session.ask("hello", timeout=10)
+        print(reply.text)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from duologue.core import (
     Record,
     Session,
     Store,
-    select_is_settled,
     select_problems,
-    select_responses,
     select_transcripts,
 )
 from duologue.core.errors import DuologueError
@@ -24,6 +22,8 @@ from duologue.transports import (
     ConnectionLost,
     LiveSession,
     LogError,
+    ReplyError,
+    ReplyTimeout,
     Transport,
     TrimmedSink,
 )
@@ -31,7 +31,7 @@ from duologue.transports import (
 from .audio_sinks import OutputWav
 from .options import Carrier
 from .service import Service
-from .session_setup import configure, is_closed, make_transport
+from .session_setup import configure, make_transport
 
 __all__ = ["TurnRequest", "TurnResult", "run_turn"]
 
@@ -157,17 +157,19 @@ class _Turn:
         self._session = session
         self._connect_ms = _ms_since(began)
         began = time.perf_counter()
+        failure: str | None = None
         try:
-            await session.send_text(request.text)
-            state = await session.until(_is_over, timeout=request.timeout)
-            self._reply_ms = _ms_since(began)
-        except TimeoutError:
-            return f"the reply was not over after {request.timeout:g} s"
+            await session.ask(request.text, timeout=request.timeout)
+        except ReplyTimeout as error:
+            return str(error)
+        except ReplyError as error:
+            failure = _problems(session.state) or str(error)
         except ConnectionLost as error:
             return _problems(session.state) or str(error)
+        self._reply_ms = _ms_since(began)
         if self._output is not None and request.carrier == "webrtc":
             await asyncio.sleep(_TAIL)
-        return _why_incomplete(state)
+        return failure
 
     def _raise_file_error(self) -> None:
         """Raise if a file is incomplete, even if the turn itself succeeded."""
@@ -180,26 +182,6 @@ class _Turn:
 
 def _ms_since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
-
-
-def _is_over(session: Session) -> bool:
-    return is_closed(session) or (
-        select_is_settled(session)
-        and bool(select_responses(session) or select_problems(session))
-    )
-
-
-def _why_incomplete(session: Session) -> str | None:
-    """Why the reply is not complete; None if it is."""
-    responses = select_responses(session)
-    if responses and responses[-1].status == "completed":
-        return None
-    if problems := _problems(session):
-        return problems
-    if not responses:
-        return session.connection.reason or "there was no reply"
-    reason = f": {responses[-1].reason}" if responses[-1].reason else ""
-    return f"the response is {responses[-1].status}{reason}"
 
 
 def _problems(session: Session) -> str | None:

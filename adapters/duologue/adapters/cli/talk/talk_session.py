@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from duologue.core import (
     events,
     models,
     select_is_settled,
-    select_problems,
 )
 from duologue.core.config import TURN_DETECTION
 from duologue.core.errors import DuologueError
@@ -26,7 +24,10 @@ from duologue.transports import (
     AudioSink,
     AudioSource,
     Client,
+    ConnectionLost,
     LiveSession,
+    ReplyError,
+    ReplyTimeout,
     TrimmedSink,
     WavSource,
 )
@@ -165,13 +166,16 @@ class TalkSession:
     async def send_lines(self) -> None:
         """Run a turn for each line, until the last."""
         while (line := await self._next_line()) is not None:
-            session, timeout = self._live(), self._options.timeout
-            known = len(select_problems(session.state))
-            await session.send_text(line)
+            timeout = self._options.timeout
             try:
-                await session.until(partial(_has_begun, known), timeout=timeout)
-            except TimeoutError:
+                await self._live().ask(line, timeout=timeout)
+            except ReplyTimeout as error:
+                if error.reply.responses:
+                    raise
                 raise DuologueError(f"no reply began in {timeout:g} s") from None
+            except (ConnectionLost, ReplyError):
+                # The transcript shows the reply, and an ended session raises below.
+                pass
             await self._wait_until_settled()
 
     async def _next_line(self) -> str | None:
@@ -273,9 +277,3 @@ class TalkSession:
     def _live(self) -> LiveSession:
         assert self.session is not None, "the session has not been started"
         return self.session
-
-
-def _has_begun(known: int, session: Session) -> bool:
-    """Whether a reply has begun, a new problem was reported, or the session ended."""
-    has_reply = session.responses.active is not None
-    return has_reply or len(select_problems(session)) > known or is_closed(session)
