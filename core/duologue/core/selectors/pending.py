@@ -83,7 +83,7 @@ def playing_wait(session: Session) -> Iterator[float]:
 
 
 def is_past(session: Session, time: float) -> bool:
-    """Whether a tick was recorded at or after a time."""
+    """Whether a tick was recorded at or after ``time``, seconds since the epoch."""
     now = session.activity.last_tick_at
     return now is not None and now >= time
 
