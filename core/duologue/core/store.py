@@ -163,8 +163,10 @@ class Store:
             # The complete checks are slow: only unusual values need them.
             check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
-        session = self._state.sessions.get(session_id)
-        kind = SessionKind.REALTIME if session is None else session.connection.kind
+        try:
+            kind = self._state.sessions[session_id].connection.kind
+        except KeyError:
+            kind = SessionKind.REALTIME
         event = decode_bytes(data, kind)
         audio = audio_bytes(event) if event.AUDIO else None
         record = Record(seq, session_id, dir, event, data, at, epoch, src, audio)

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core.log.record import Record
-from duologue.core.state.model import Item, Response, Session
+from duologue.core.state.model import Response, Session
 
 from .handler import put_item, put_response
 from .ordering import ensure_item
@@ -28,27 +28,17 @@ def ensure_output(
     A new item is created; a known item without a response becomes an output of this
     response.
     """
-    item = session.items.get(event.item_id)
-    if item is not None:
-        return _claim(session, item, event.response_id, record, role)
-    session = ensure_item(
-        session,
-        event.item_id,
-        record,
-        role=role,
-        type=type,
-        response_id=event.response_id or None,
-    )
-    return add_output(session, event.response_id, event.item_id, record.epoch)
-
-
-def _claim(
-    session: Session, item: Item, response_id: str, record: Record, role: str | None
-) -> Session:
-    """The session with an existing item as an output of its response."""
+    item_id, response_id = event.item_id, event.response_id or None
+    try:
+        item = session.items[item_id]
+    except KeyError:
+        session = ensure_item(
+            session, item_id, record, role=role, type=type, response_id=response_id
+        )
+        return add_output(session, response_id, item_id, record.epoch)
     if item.placement.response_id is None:
-        session = add_output(session, response_id, item.id, record.epoch)
-        item = session.items[item.id]
+        session = add_output(session, response_id, item_id, record.epoch)
+        item = session.items[item_id]
     if role is None or item.role is not None or item.call is not None:
         return session
     if item.status == "deleted":
@@ -58,7 +48,7 @@ def _claim(
 
 
 def add_output(
-    session: Session, response_id: str, item_id: str | None, epoch: int
+    session: Session, response_id: str | None, item_id: str | None, epoch: int
 ) -> Session:
     """The session with the item among the outputs of its response."""
     item = session.item(item_id)
