@@ -77,9 +77,8 @@ def abandon_responses(
 ) -> Session:
     """The session after the responses in progress on a lost connection have ended.
 
-    Their items are incomplete and keep the text that arrived. ``at`` is the time of the
-    loss. It truncates the audio of these responses, and of the response with the id
-    ``playing``.
+    Their items are incomplete and keep the text that arrived. Their audio is truncated,
+    and so is that of the response ``playing``. ``at`` is the time of the loss.
     """
     for response_id in session.responses.order:
         response = session.responses.by_id[response_id]
