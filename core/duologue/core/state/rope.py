@@ -37,7 +37,10 @@ class Rope:
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The chunks appended to ``earlier``; None if the rope does not continue it."""
+        """The chunks appended to ``earlier``; None if this rope was not made from it.
+
+        An empty ``earlier`` is always accepted: the result is then all chunks.
+        """
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:
@@ -77,7 +80,7 @@ class Rope:
         return f"Rope({str(self)!r})"
 
 
-#: Makes a rope in half the time of ``Rope(…)``.
+#: Makes a rope without `Rope.__init__`, in half the time.
 _new = object.__new__
 
 #: The rope without text.
