@@ -37,14 +37,12 @@ class Rope:
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The chunks appended to ``earlier``; None if this rope was not made from it.
-
-        An empty ``earlier`` is always accepted: the result is then all chunks.
-        """
+        """The chunks appended to ``earlier``; None if this rope was not made from it."""
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:
             if text is None:
+                # Every rope extends the empty rope.
                 return added[::-1] if not earlier else None
             if text.last:
                 added.append(text.last)

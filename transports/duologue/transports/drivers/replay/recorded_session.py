@@ -34,10 +34,7 @@ _TRANSPORT_FACTS = (events.Played, events.Tick)
 
 
 def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
-    """The records of a log up to its first error, and this error or None.
-
-    Raises `LogError` if there is no record before the error.
-    """
+    """The records of a log up to its first error, and this error, if any."""
     records: list[Record] = []
     try:
         records.extend(read_log_file(path))
