@@ -37,7 +37,7 @@ class Rope:
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The chunks appended to ``earlier``; None if this rope was not made from it."""
+        """The chunks appended to ``earlier``; None if the rope was not made from it."""
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:
