@@ -87,7 +87,7 @@ def drain(lines: Any) -> None:
         (dump, (S,), "dump: the state must be State, not Session"),
         (load, ("{}",), "load: the snapshot must be bytes, not str"),
         (load, (None,), "load: the snapshot must be bytes, not None"),
-        (decode, ({},), "decode: the frame must be bytes, not dict (nor text)"),
+        (decode, ({},), "decode: the frame must be bytes or str, not dict"),
         (to_line, ({},), "to_line: the record must be Record, not dict"),
         (apply, ({}, None), "apply: the patch must be Iterable, not None"),
         (apply, ({}, "x"), "apply: each operation must be Mapping, not str"),
@@ -103,7 +103,7 @@ def drain(lines: Any) -> None:
         (
             partial(Record.of, seq=1, session="s", dir="in"),
             ({},),
-            "Record.of: the frame must be str, not dict (nor bytes)",
+            "Record.of: the frame must be bytes or str, not dict",
         ),
         (select_latest, (S, "3"), "select_latest: the count must be int, not str"),
         (Store, ({},), "Store: the state must be State, not dict"),

@@ -36,8 +36,8 @@ PATIENCE = 5.0
 _STAGE = pytest.StashKey["Stage"]()
 _SERVICE = pytest.StashKey["_Service"]()
 
-#: pytest rewrites the assertions of this module to show values when they fail. It can
-#: only do this before the first import.
+#: pytest rewrites the assertions of the contract tests, so that a failure shows the
+#: values. This works only before the first import of their module.
 _SUITE = "duologue.transports.testing.contract_tests"
 if _SUITE not in sys.modules:
     pytest.register_assert_rewrite(_SUITE)

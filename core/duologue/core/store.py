@@ -45,8 +45,7 @@ Middleware = Callable[["Store", Dispatch], Dispatch]
 SLICES = tuple(name for name in Session.__struct_fields__ if name != "id")
 #: The slices of version 0.1 with their new names.
 _RENAMED = {"ledger": "'usage' and 'problems'", "tally": "'dedup'"}
-#: Maximum length of `Store.failures`.
-_KEPT = 100
+_MAX_FAILURES = 100
 
 
 class Change(NamedTuple):
@@ -96,19 +95,20 @@ class Store:
             session.id: session.dedup.events
             for session in self._state.sessions.values()
         }
-        #: By scope; those of one scope in the order of subscription.
+        #: The subscriptions of each scope, in the order in which they were made.
         self._subscribers: dict[_Scope, dict[_Subscription, None]] = {}
         #: A cache of `_subscribers_of`, cleared when a subscriber is added or removed.
         self._by_session: dict[str, _BySlice] = {}
         self._pending: deque[tuple[State, Record, State]] = deque()
         self._is_notifying = False
-        self._folded: Record | None = None
+        #: The record that `feed` made, or the last one that `dispatch` folded.
+        self._newest: Record | None = None
         #: The last hundred errors that subscribers raised.
-        self.failures: deque[BaseException] = deque(maxlen=_KEPT)
+        self.failures: deque[BaseException] = deque(maxlen=_MAX_FAILURES)
         self._dispatch: Dispatch = self._apply
         for wrap in reversed(middleware):
             self._dispatch = wrap(self, self._dispatch)
-        # `feed` skips the check in `dispatch`, unless a subclass overrides it.
+        # `feed` needs no type check, so it calls `dispatch` only if it is overridden.
         overrides = type(self).dispatch is not Store.dispatch
         self._dispatch_fed: Dispatch = self.dispatch if overrides else self._dispatch
 
@@ -163,14 +163,16 @@ class Store:
             # The complete checks are slow: only unusual values need them.
             check(session_id, at, dir, epoch, src)
         seq = self._seq[session_id] = self._seq.get(session_id, 0) + 1
-        session = self._state.sessions.get(session_id)
-        kind = SessionKind.REALTIME if session is None else session.connection.kind
+        try:
+            kind = self._state.sessions[session_id].connection.kind
+        except KeyError:
+            kind = SessionKind.REALTIME
         event = decode_bytes(data, kind)
         audio = audio_bytes(event) if event.AUDIO else None
         record = Record(seq, session_id, dir, event, data, at, epoch, src, audio)
-        self._folded = record
+        self._newest = record
         self._dispatch_fed(record)
-        return self._folded
+        return self._newest
 
     def subscribe(
         self,
@@ -220,8 +222,8 @@ class Store:
     def _apply(self, record: Record) -> State:
         before = self._state
         after = self._state = reduce(before, record)
-        if record is not self._folded:
-            # Not numbered by `feed`, which must continue after the highest number.
+        if record is not self._newest:
+            # Records of `feed` must have higher numbers than this record.
             seq = self._seq.get(record.session, 0)
             self._seq[record.session] = max(record.seq, seq)
         if record.event.__class__ is Forgotten:
@@ -238,7 +240,7 @@ class Store:
                 self._is_notifying = False
             if self._pending:
                 self._notify_pending()
-        self._folded = record
+        self._newest = record
         return after
 
     def _notify_pending(self) -> None:

@@ -195,16 +195,16 @@ async def test_without_a_rule_the_reply_says_that_it_is_scripted(
         ("rules:\n- hear: a{99999999999}\n  say: x", "line 2: hear: not a regular"),
         ("rules:\n- 'a - at `$.b': x", "line 2: a - at `$.b: there is no such key"),
         ("rules:\n\t- say: x", "line 2: "),
-        ("rules:\n- say: '{heard'", "line 2: say: a brace stands alone here"),
-        ("rules:\n- say: 'heard}'", "line 2: say: a brace stands alone here"),
+        ("rules:\n- say: '{heard'", "line 2: say: there is an unpaired brace"),
+        ("rules:\n- say: 'heard}'", "line 2: say: there is an unpaired brace"),
         (
             "rules:\n- say: x\n- knows: who\n  say: y",
-            "line 3: knows: rule 2: nothing remembers who",
+            "line 3: knows: rule 2: no rule remembers who",
         ),
         (
             "rules:\n\n- say: x\n\n- hear: y\n  say: z",
-            "line 5: rules: rule 2 is never reached: rule 1 (line 3) applies whenever "
-            "it does",
+            "line 5: rules: rule 2 is never reached: rule 1 (line 3) always applies "
+            "first",
         ),
     ],
 )

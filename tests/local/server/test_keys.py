@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from duologue.local.server.http_errors import HttpError
-from duologue.local.server.keys import Keys, presented
+from duologue.local.server.keys import Keys, request_key
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from duologue.local.server.keys import Keys, presented
 def test_a_key_comes_in_a_header_or_as_a_subprotocol(
     authorization: str, subprotocols: tuple[str, ...], key: str
 ) -> None:
-    assert presented(authorization, subprotocols) == key
+    assert request_key(authorization, subprotocols) == key
 
 
 def test_a_key_that_is_none_is_a_401() -> None:

@@ -45,8 +45,8 @@ def reseed_new_connection(
 def is_new_connection(before: Session, record: Record, after: Session) -> bool:
     """Whether the record begins a new session at the service.
 
-    False if the client reconnected to a session that the service still has, because
-    that session still has its conversation.
+    False if the client reconnected to the same session, because the service has kept
+    its conversation.
     """
     if record.epoch != after.connection.epoch:
         return False

@@ -2,7 +2,7 @@
 
 A field that is ``UNSET`` is not sent, so the service keeps its value. A field that is
 ``None`` is sent as null: it switches off ``turn_detection``, ``transcription`` or
-``noise_reduction``. API page "Session configuration".
+``noise_reduction``. API page "Session configuration". `Event` explains ``STRICT``.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ class NoiseReduction(Value, frozen=True, kw_only=True):
 class Transcription(Value, frozen=True, kw_only=True):
     """The transcription of the user's audio.
 
-    If no ``language`` is set, the model detects it. ``languages`` lists the expected
-    languages.
+    Without ``language`` the model detects it. ``languages`` and ``keywords`` are the
+    expected languages and words. ``delay`` is minimal, low, medium, high or xhigh: a
+    longer delay can improve the transcript. Each model supports only some fields.
     """
 
     model: str | UnsetType | None = UNSET

@@ -64,21 +64,21 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         Raises TypeError if the frame is neither bytes nor text.
         """
         if not isinstance(frame, bytes):
-            require(frame, str, "Record.of: the frame", _FRAME)
-            # A lone surrogate has no UTF-8 form: the frame becomes malformed.
+            require(frame, (bytes, str), "Record.of: the frame", _HINT)
+            # Encode even a lone surrogate: the decoder then finds a malformed frame.
             frame = frame.encode(errors="surrogatepass")
         event = decode_bytes(frame, kind)
         audio = audio_bytes(event) if event.AUDIO else None
         return cls(seq, session, dir, event, frame, at, epoch, src, audio)
 
 
-_FRAME = " (nor bytes); `Store.feed` takes mappings and events too"
-#: A null configuration decodes to one of these, whatever the kind of the session is.
+_HINT = "; `Store.feed` takes mappings and events too"
+#: A null configuration decodes to one of these, so it does not show the kind.
 _EMPTY = (RealtimeSessionConfig(), TranscriptionSessionConfig())
 
 
 def kind_after(kind: SessionKind, record: Record) -> SessionKind:
-    """The kind of a session after a record, equal to `Connection.kind`.
+    """The kind of a session after a record; `Connection.kind` has the same value.
 
     The decoder needs the kind, because some event types have another class in a
     translation. Only the service sets the kind, in its configuration events. After

@@ -97,7 +97,11 @@ def reduce(state: State, record: Record) -> State:
     event: Any = record.event
     kind = event.__class__
     sessions = state.sessions
-    session = sessions.get(record.session) or Session(record.session)
+    name = record.session
+    try:
+        session = sessions[name]
+    except KeyError:
+        session = Session(name)
     dedup = session.dedup
     if record.dir == "in":
         handler = _RECEIVED.get(kind)
@@ -116,7 +120,7 @@ def reduce(state: State, record: Record) -> State:
         sent = requests.add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
     elif kind is events.Forgotten:
-        return _without(state, record.session)
+        return _without(state, name)
     else:
         handler = _LOCAL.get(kind)
         dedup = replace(dedup, events=dedup.events + 1)
@@ -129,7 +133,7 @@ def reduce(state: State, record: Record) -> State:
             dedup = dedup.ignore("late")
         else:
             session = after
-    return State(sessions.set(record.session, replace(session, dedup=dedup)))
+    return State(sessions.set(name, replace(session, dedup=dedup)))
 
 
 class _Duplicate:

@@ -89,9 +89,10 @@ def put_activity(session: Session, activity: Activity) -> Session:
 
 def put_item(session: Session, item: Item) -> Session:
     """The session with this item, in place of the one with the same id."""
-    if session.items.get(item.id) is item:
+    items = session.items
+    if item.id in items and items[item.id] is item:
         return session
-    return replace(session, items=session.items.set(item.id, item))
+    return replace(session, items=items.set(item.id, item))
 
 
 def put_response(session: Session, response: Response) -> Session:

@@ -54,12 +54,11 @@ def merge_item(
     if not wire.id:
         return session
     type, role = _type_and_role(wire, response_id)
-    item = session.items.get(wire.id)
-    if item is None:
+    if wire.id not in session.items:
         session = ensure_item(
             session, wire.id, record, role=role, type=type, response_id=response_id
         )
-        item = session.items[wire.id]
+    item = session.items[wire.id]
     if item.status == "deleted":
         return session
     shown = item
@@ -79,7 +78,7 @@ def _type_and_role(wire: Any, response_id: str | None) -> tuple[str, str | None]
     """The type and the role of a wire item; "" and None if it does not have them."""
     if isinstance(wire, events.MessageItem):
         # An output message without a role is a reply.
-        return wire.type, wire.role or (None if response_id is None else "assistant")
+        return "message", wire.role or (None if response_id is None else "assistant")
     return wire.name if isinstance(wire, events.UnknownItem) else wire.type, None
 
 
@@ -98,21 +97,14 @@ def _merged(
         done = done and not isinstance(wire, events.FunctionCallItem)
     complete = done or wire.status in ("completed", "incomplete")
     if isinstance(wire, events.MessageItem):
-        item = _merge_message(item, wire, done=complete, news=news and done)
+        if wire.phase is not None and wire.phase != item.placement.phase:
+            item = replace(item, placement=replace(item.placement, phase=wire.phase))
+        item = merge_content(item, wire.content, done=complete, news=news and done)
     else:
         item = merge_call(item, wire, done=done)
     if done or (complete and _has_content(item)):
         item = finish_item(item, at, _status(wire, ended or "completed"))
     return item
-
-
-def _merge_message(
-    item: Item, wire: events.MessageItem, *, done: bool, news: bool
-) -> Item:
-    if wire.phase is not None and wire.phase != item.placement.phase:
-        placement = replace(item.placement, phase=wire.phase)
-        item = replace(item, placement=placement)
-    return merge_content(item, wire.content, done=done, news=news)
 
 
 def _has_content(item: Item) -> bool:
@@ -141,7 +133,8 @@ def finish_item(item: Item, at: float | None, ended: str) -> Item:
     status = transitions.next_status(
         transitions.ITEM, item.status, transitions.ITEM_ENDS[ended]
     )
-    item = close_call(item, status)
+    if item.call is not None:
+        item = close_call(item, status)
     placement = item.placement
     if placement.finished_at is None and at is not None:
         placement = replace(placement, finished_at=at)

@@ -1,7 +1,7 @@
 """The progress of MCP tool lists and MCP calls, which the service runs itself.
 
 Their items arrive in ``conversation.item.*`` and ``response.output_item.*``: see
-`calls`. The events here report the progress; those of a call have no ``response_id``.
+`calls`. The events here report the progress. Events of calls have no ``response_id``.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ __all__ = ["ensure_item", "is_deleted", "place", "remove_unplaced"]
 
 def is_deleted(session: Session, item_id: str) -> bool:
     """Whether the item was deleted; later events do not restore it."""
-    item = session.items.get(item_id)
-    return item is not None and item.status == "deleted"
+    return item_id in session.items and session.items[item_id].status == "deleted"
 
 
 def ensure_item(
@@ -139,7 +138,8 @@ def _is_out_of_band(session: Session, response_id: str | None) -> bool:
 
 def _ensure_listed(session: Session, item_id: str) -> Session:
     """The session with an out-of-band item in the order, because it is now placed."""
-    if not _is_out_of_band(session, session.items[item_id].placement.response_id):
+    response_id = session.items[item_id].placement.response_id
+    if response_id is None or not _is_out_of_band(session, response_id):
         return session
     if item_id in session.conversation.order:
         return session
@@ -214,14 +214,14 @@ def _list(session: Session, item_id: str) -> Session:
     """
     conversation = session.conversation
     order = conversation.order
-    orphans = conversation.orphans.get(item_id)
-    if orphans is None:
+    if item_id not in conversation.orphans:
         if _is_of_earlier_epoch(session, item_id):
             order = order.insert_after(conversation.epoch_boundary, (item_id,))
             listed = replace(conversation, order=order, epoch_boundary=item_id)
         else:
             listed = replace(conversation, order=order.append(item_id))
         return replace(session, conversation=listed)
+    orphans = conversation.orphans[item_id]
     front = order.before(orphans[0]) if orphans[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.orphans.delete(item_id)

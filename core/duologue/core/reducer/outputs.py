@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core.log.record import Record
-from duologue.core.state.model import Item, Response, Session
+from duologue.core.state.model import Response, Session
 
 from .handler import put_item, put_response
 from .ordering import ensure_item
@@ -36,32 +36,17 @@ def ensure_output(
     A new item is created; a known item without a response becomes an output of this
     response.
     """
-    item = session.items.get(event.item_id)
-    response_id = response_of(session, event)
-    if item is not None:
-        return _claim(session, item, response_id, record, role)
-    session = ensure_item(
-        session,
-        event.item_id,
-        record,
-        role=role,
-        type=type,
-        response_id=response_id,
-    )
-    return add_output(session, response_id, event.item_id, record.epoch)
-
-
-def _claim(
-    session: Session,
-    item: Item,
-    response_id: str | None,
-    record: Record,
-    role: str | None,
-) -> Session:
-    """The session with an existing item as an output of its response."""
+    item_id, response_id = event.item_id, response_of(session, event)
+    try:
+        item = session.items[item_id]
+    except KeyError:
+        session = ensure_item(
+            session, item_id, record, role=role, type=type, response_id=response_id
+        )
+        return add_output(session, response_id, item_id, record.epoch)
     if item.placement.response_id is None:
-        session = add_output(session, response_id, item.id, record.epoch)
-        item = session.items[item.id]
+        session = add_output(session, response_id, item_id, record.epoch)
+        item = session.items[item_id]
     if role is None or item.role is not None or item.call is not None:
         return session
     if item.status == "deleted":

@@ -73,7 +73,7 @@ def close_part(
         return item
     kept = not text and (text is None or not may_blank or item.truncation is not None)
     # A final text replaces its deltas even if it is equal, so that it is one chunk.
-    same = kept or (part.final and part.text == text)
+    same = kept or (part.final and str(part.text) == text)
     final = part.text if same else Rope(text or "")
     # A text that arrived after a failure replaces the failure.
     failure = part.failure if kept else None

@@ -25,11 +25,11 @@ class CallState(StrEnum):
 
     #: Its arguments are streaming.
     COMING = "coming"
-    #: It has not been started, or has not been approved or denied yet.
+    #: Its tool has not started, or an approval request has no answer.
     WAITING = "waiting"
     #: Its tool is running.
     RUNNING = "running"
-    #: It has its output; an approval request has been approved or denied.
+    #: It has its output, or an approval request has its answer.
     DONE = "done"
     #: It failed.
     FAILED = "failed"

@@ -37,11 +37,12 @@ class Rope:
         return pieces
 
     def since(self, earlier: Rope) -> list[str] | None:
-        """The chunks appended to ``earlier``; None if the rope does not continue it."""
+        """The chunks appended to ``earlier``; None if the rope was not made from it."""
         added: list[str] = []
         text: Rope | None = self
         while text is not earlier:
             if text is None:
+                # Every rope extends the empty rope.
                 return added[::-1] if not earlier else None
             if text.last:
                 added.append(text.last)
@@ -77,7 +78,7 @@ class Rope:
         return f"Rope({str(self)!r})"
 
 
-#: Makes a rope in half the time of ``Rope(…)``.
+#: Makes a rope without `Rope.__init__`, in half the time.
 _new = object.__new__
 
 #: The rope without text.

@@ -25,8 +25,8 @@ __all__ = ["check_reducer", "check_render"]
 _S = TypeVar("_S")
 _Reducer = Callable[[_S, Record], _S]
 _Render = Callable[[Session], object]
-#: In a long stream, only some states are checked for a change in place: the minimum
-#: number of records between two checked states, and the approximate number of these.
+#: In a long stream, only about `_SAMPLES` states are checked for a change in place.
+#: They are at least `_STRIDE` records apart.
 _STRIDE = 8
 _SAMPLES = 40
 #: Up to this length of a stream, every state is checked.
@@ -50,9 +50,10 @@ def check_reducer(
     the duplicate.)
 
     ``streams`` is a strategy or one recorded stream. Without it, the check runs over a
-    few fixed streams (with every event of a turn, without times, with lost events and
-    null fields), then over ``examples`` random streams. A global variable that the
-    reducer reads is found only if it changes. Raises TypeError for other ``streams``.
+    few fixed streams, then over ``examples`` random streams. The fixed streams are one
+    with every event of a turn, and copies of it without times, without some events, or
+    with unexpected ones. If the reducer reads a global variable, the check fails only
+    if the variable changes. Raises TypeError for other ``streams``.
 
     >>> from duologue.core import State, reduce
     >>> check_reducer(reduce, State(), duplicates=True, examples=10)
@@ -197,8 +198,8 @@ def check_render(
     ``render`` is any function that takes a session, such as one that makes a page, or a
     selector. It is called after every record with the session that the record changed.
     It must not raise, must not change the session, and must return equal values for the
-    same session. In a long stream, only some records are followed by the checks for
-    changes and equal values. A function that always returns None passes.
+    same session. In a long stream, it is called twice for some sessions only, to
+    compare the values. A function that always returns None passes.
 
     ``streams`` and ``examples`` are as in `check_reducer`. Raises TypeError if
     ``streams`` is neither a strategy nor a sequence of records.
@@ -228,7 +229,7 @@ def _render_all(render: _Render, stream: Stream) -> None:
         is_sample = number % stride == 0 or number == len(stream)
         call = _call_twice if is_sample else _call
         call(render, session, where, stream[:number])
-    # Later states share unchanged nodes, so this finds a change between two samples.
+    # A change between two samples is still in the last state: states share nodes.
     was, now = (_bytes(*state.sessions.values()) for state in (fold(stream), state))
     _check_unchanged(render, was, now, "detected at the end of the stream", stream)
 

@@ -14,8 +14,8 @@ from .stream import Stream, to_records
 
 __all__ = ["AWAY", "always"]
 
-#: Each group of fields is null in one stream. The fields of a group are independent:
-#: code reads each of them regardless of the others.
+#: In one stream for each group, all fields of the group are null. These fields are
+#: independent: the value of one does not change how the others are read.
 AWAY = (
     ("usage", "message", "code", "metadata", "previous_item_id"),
     ("status", "transcript", "output"),

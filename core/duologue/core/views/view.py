@@ -54,11 +54,11 @@ def view(session: Session) -> dict[str, Any]:
         "id": session.id,
         **connection_view(session.connection),
         "conversation_id": conversation.id,
-        "order": shown(session),
+        "order": shown_ids(session),
         "items": {
             item_id: item_view(item)
             for item_id in sorted(session.items)
-            if (item := alive(session, item_id)) is not None
+            if (item := find_item(session, item_id)) is not None
         },
         "gaps": list(conversation.gaps),
         "translation": translation_view(conversation.translation),
@@ -109,13 +109,13 @@ def _config(json: str | bytes) -> Any:
     return config
 
 
-def alive(session: Session, item_id: str) -> Item | None:
+def find_item(session: Session, item_id: str) -> Item | None:
     """The item; None if it does not exist or was deleted."""
     item = session.items.get(item_id)
     return None if item is None or item.status == "deleted" else item
 
 
-def shown(session: Session) -> list[str]:
+def shown_ids(session: Session) -> list[str]:
     """The ids of the items since the transcripts were last cleared, in order."""
     return [item.id for item in shown_items(session)][::-1]
 
@@ -295,7 +295,7 @@ def _all_items(session: Session) -> Iterator[Item]:
         order |= dict.fromkeys(session.responses.by_id[response_id].item_ids)
     order |= dict.fromkeys(sorted(session.items))
     for item_id in order:
-        if (item := alive(session, item_id)) is not None:
+        if (item := find_item(session, item_id)) is not None:
             yield item
 
 

@@ -74,13 +74,13 @@ def decode(frame: bytes | str, *, kind: SessionKind = SessionKind.REALTIME) -> E
 
     A frame never raises: an unknown type gives `Unknown`, an invalid frame gives
     `Malformed`. Some event types have another class in translation sessions; ``kind``
-    selects the class. Raises TypeError if the frame is neither
-    bytes nor text, ValueError for an unknown kind.
+    selects the class. Raises TypeError if the frame is neither bytes nor text,
+    ValueError for an unknown kind.
     """
     if isinstance(frame, str):
         # The bytes of a lone surrogate are not UTF-8, so decoding them fails below.
         frame = frame.encode(errors="surrogatepass")
-    require(frame, bytes, "decode: the frame", " (nor text)")
+    require(frame, (bytes, str), "decode: the frame")
     return decode_bytes(frame, SessionKind(kind))
 
 

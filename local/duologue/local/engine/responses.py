@@ -501,7 +501,7 @@ class Responses:
         self._sources.pop(response.id, None)
         # The service closes all output items at the end, in order.
         items = tuple(self._close(response, *opened) for opened in response.opened)
-        usage = self._tokens.respond(
+        usage = self._tokens.add_response(
             response.plan.instructions,
             response.said,
             response.audio_ms,

@@ -3,9 +3,9 @@
 A chunk is speech if its probability is above the threshold or at most `_SLACK` below
 it. A turn starts when a chunk reaches the threshold and the chunk before it is speech.
 It stops after ``silence_ms`` without speech. `_SLACK` (hysteresis) prevents a soft
-syllable from ending a turn. A detector still reports speech for a short time after its
-end, so faint audio just before detected silence is added to that silence. Times are ms
-of audio since the session began, whatever the speed at which the audio arrives.
+syllable from ending a turn. A detector reports speech for a short time after the
+speech has ended, so faint audio just before a detected silence counts as silence too.
+Times are ms of audio since the session began, whatever the speed at which it arrives.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _BYTES_PER_MS = ASR_RATE * 2 // 1000
 _ONSET = 2
 #: A chunk with a probability this far below the threshold is still speech.
 _SLACK = 0.15
-#: The recogniser gets at least this much audio, in ms, from before the onset, because
-#: the first sound of a word is too soft to be detected.
+#: The recogniser also gets about this much audio, in ms, from before these chunks,
+#: because the first sound of a word is too soft to be detected.
 _LEAD_MS = 300
-#: The maximum faint audio, in ms, that is added to the silence after it. Silero reports
-#: speech for 32 to 130 ms after its end.
+#: The maximum faint audio, in ms, that counts as part of the silence after it. Silero
+#: reports speech for 32 to 130 ms after the speech has ended.
 _MAX_FAINT_MS = 128
 #: A chunk is faint if its peak is at most 1/32 (-30 dB) of the turn's peak.
 _FAINT = 32
@@ -86,8 +86,8 @@ def turn_rule(found: Mapping[str, Any] | None) -> TurnRule | None:
 class SpeechStarted:
     """Speech started.
 
-    ``start_ms`` is the onset minus ``prefix_ms``. ``lead`` is the audio so far at
-    16 kHz: the onset and at least 300 ms before it.
+    ``start_ms`` is the onset minus ``prefix_ms``. ``lead`` is audio at 16 kHz: the
+    chunks that start speech, and ``prefix_ms`` (at least about 300) before them.
     """
 
     start_ms: int
@@ -191,7 +191,7 @@ class TurnDetector:
         ]
 
     def _measure(self, chunk: bytes) -> None:
-        """Count the faint audio up to this chunk, at most `_MAX_FAINT_MS` before it."""
+        """Add a faint chunk to the faint audio; any other chunk resets it to 0."""
         loudness = _peak(chunk)
         self._loudest = max(self._loudest, loudness)
         faint = loudness * _FAINT <= self._loudest

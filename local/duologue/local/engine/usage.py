@@ -2,7 +2,8 @@
 
 A token is four characters of text, 100 ms of the user's audio or 50 ms of the
 assistant's audio. The input of a response is the instructions and the whole
-conversation. As many of its tokens are cached tokens as the previous response had.
+conversation. The input tokens of the previous response in the conversation count as
+cached tokens, up to the number of input tokens of this response.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ class TokenCounter:
         """Count ``ms`` of audio of the user."""
         self._conversation += Tokens(audio=-(-int(ms) // _USER_MS))
 
-    def respond(
+    def add_response(
         self, instructions: str, text: str, audio_ms: float, *, keep: bool
     ) -> ResponseUsage:
-        """The usage of a response with this text and audio.
+        """Return the usage of a response with this text and audio.
 
-        With ``keep``, the response becomes part of the conversation.
+        With ``keep``, count the response as part of the conversation.
         """
         prompt = self._conversation + Tokens(text=text_tokens(instructions))
         output = Tokens(text_tokens(text), -(-int(audio_ms) // _ASSISTANT_MS))

@@ -19,9 +19,9 @@ __all__ = ["ScenarioError", "default_replies", "load_scenario"]
 _STEPS = Step.__struct_fields__
 _PATTERNS = ("hear", "instructions", "result")
 _TEMPLATES = ("remember", "do", *_STEPS)
-#: Patterns that match every text, and those that match every function name.
+#: Patterns that match every text, and patterns that match all but the empty text.
 _ANYTHING = {"", ".*"}
-_A_NAME = {".", *_ANYTHING}
+_ANY_NAME = {".", *_ANYTHING}
 
 
 class ScenarioError(YamlError):
@@ -54,22 +54,22 @@ def _rules(path: str | Path) -> list[Rule]:
     rules = file.convert(content, _Scenario).rules
     found: list[Map] = content["rules"]
     remembered = {name for rule in rules for name in rule.remember}
-    certain: dict[int, Rule] = {}  # they apply whenever their conditions hold
+    certain: dict[int, Rule] = {}  # not `once`, templates always filled
     for number, (each, rule) in enumerate(zip(found, rules, strict=True), 1):
-        needed = _check_texts(file, each, {*NAMES, *remembered})
+        may_fail = _check_texts(file, each, {*NAMES, *remembered})
         rule.do = list(_steps(each, rule))
         if not rule.do:
             why = f"a rule needs one of {', '.join(_STEPS)}, do"
             file.fail(each.line, "rules", why)
         if rule.knows is not None and rule.knows not in remembered:
-            why = f"rule {number}: nothing remembers {rule.knows}"
+            why = f"rule {number}: no rule remembers {rule.knows}"
             file.fail(each.lines["knows"], "knows", why)
         for place, earlier in certain.items():
             if _covers(earlier, rule):
-                why = f"rule {place} (line {found[place - 1].line}) applies whenever it"
-                why = f"rule {number} is never reached: {why} does"
+                why = f"rule {number} is never reached: rule {place} "
+                why += f"(line {found[place - 1].line}) always applies first"
                 file.fail(each.line, "rules", why)
-        if not (rule.once or needed):
+        if not (rule.once or may_fail):
             certain[number] = rule
     return rules
 
@@ -79,12 +79,12 @@ def _check_texts(file: YamlFile, rule: Map, known: set[str]) -> bool:
 
     Return whether filling one of the templates may raise `NoNumber`.
     """
-    needed = False
+    may_fail = False
     for key in (*_PATTERNS, *_TEMPLATES):
         for name, text in texts_in(rule.get(key), key):
             try:
                 if key in _TEMPLATES:
-                    needed |= needs_number(text, known)
+                    may_fail |= needs_number(text, known)
                     continue
                 pattern = re.compile(text)
                 if key == "hear":
@@ -94,11 +94,11 @@ def _check_texts(file: YamlFile, rule: Map, known: set[str]) -> bool:
                 file.fail(text.line, name, f"not a regular expression: {error}")
             except ValueError as error:
                 file.fail(text.line, name, str(error))
-    return needed
+    return may_fail
 
 
 def _steps(found: Map, step: Step) -> Iterator[Step]:
-    """The steps in the order of the file, with one key in each."""
+    """Split a rule or a step into steps of one key, in the order of the file."""
     for key, value in found.items():
         if isinstance(step, Rule) and key == "do":
             for each, inner in zip(value, step.do, strict=True):
@@ -108,13 +108,13 @@ def _steps(found: Map, step: Step) -> Iterator[Step]:
 
 
 def _covers(rule: Rule, later: Rule) -> bool:
-    """Whether the conditions of ``later`` imply those of ``rule``; compares texts."""
+    """Whether ``rule`` applies whenever ``later`` does, by the text of the patterns."""
     hear = {*listed(rule.hear)}
     return (
         (bool(hear & _ANYTHING) or hear.issuperset(listed(later.hear)))
         and rule.instructions in _ANYTHING | {later.instructions}
         and (rule.result is None) is (later.result is None)
-        and rule.result in (None, later.result, *_A_NAME)
+        and rule.result in (None, later.result, *_ANY_NAME)
         and rule.tool in (None, later.tool)
         and rule.knows in (None, later.knows)
     )

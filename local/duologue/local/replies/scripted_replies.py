@@ -118,7 +118,7 @@ class ScriptedReplies:
                 values |= known | remembered
                 parts = list(_run(rule, values, prompt, used[number]))
             except NoNumber:
-                continue  # the rule must not invent a number: try the next one
+                continue  # the rule has no number: try the next rule
             used[number] += 1
             known |= remembered
             return parts

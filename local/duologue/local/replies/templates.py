@@ -70,7 +70,7 @@ def needs_number(template: str, known: Collection[str]) -> bool:
     Raises `ValueError` for an unpaired brace, and for an unknown name or filter.
     """
     if re.search("[{}]", _FIELD.sub("", template)):
-        raise ValueError("a brace stands alone here; {{ and }} are braces")
+        raise ValueError("there is an unpaired brace; write {{ or }} for a brace")
     found = (each[1] for each in _FIELD.finditer(template))
     fields = [each.split("|") for each in found if each is not None]
     used = [each for _, *filters in fields for each in filters]
@@ -84,8 +84,8 @@ def needs_number(template: str, known: Collection[str]) -> bool:
 def fill(template: Any, values: Mapping[str, str]) -> Any:
     """The filled template; a number if it is a single field with a numeric value.
 
-    Of other JSON, each text is filled. Raises `NoNumber` if a filter needs a number and
-    its text contains none.
+    In a list or an object, each text is filled. Raises `NoNumber` if a filter needs a
+    number and its text contains none.
     """
     if isinstance(template, list):
         return [fill(each, values) for each in template]

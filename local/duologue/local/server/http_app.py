@@ -25,8 +25,8 @@ from ..engine.settings import Settings
 from ..schema.checks import anything, record
 from ..schema.refusal import Refusal
 from .calls import Calls, no_call
-from .http_errors import HttpError, ScriptedFailures, refused
-from .keys import EphemeralKey, Keys, presented
+from .http_errors import HttpError, ScriptedFailures, refusal_error
+from .keys import EphemeralKey, Keys, request_key
 from .origin_guard import reject
 from .session_runner import new_id
 from .websocket import WebSocketApp
@@ -137,7 +137,7 @@ class _Service:
 
     def _authorize(self, request: Request, *, ephemeral: bool) -> EphemeralKey | None:
         """The request's ephemeral key; None for the API key. Raises `HttpError`."""
-        key = presented(request.headers.get("authorization", ""))
+        key = request_key(request.headers.get("authorization", ""))
         return self._keys.check(key, ephemeral=ephemeral)
 
 
@@ -152,7 +152,7 @@ def _guarded(do: _Handler, failures: ScriptedFailures) -> _Handler:
         except HttpError as error:
             answer = error
         except Refusal as error:
-            answer = refused(error)
+            answer = refusal_error(error)
         except SignallingError as error:
             answer = HttpError(400, str(error), code="invalid_offer", param="sdp")
         except ClientDisconnect:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..schema.refusal import Refusal
 
-__all__ = ["BUSY", "HttpError", "ScriptedFailures", "refused"]
+__all__ = ["BUSY", "HttpError", "ScriptedFailures", "refusal_error"]
 
 #: The error code of a refusal after which a later attempt may succeed.
 BUSY = "rate_limit_exceeded"
@@ -37,7 +37,7 @@ class HttpError(Exception):
         self.body = msgspec.json.encode({"error": error})
 
 
-def refused(refusal: Refusal) -> HttpError:
+def refusal_error(refusal: Refusal) -> HttpError:
     """The HTTP error for a session that is refused before it starts."""
     busy = refusal.code == BUSY
     return HttpError(

@@ -11,7 +11,7 @@ import attrs
 from .http_errors import HttpError
 from .session_runner import new_id
 
-__all__ = ["WRONG_KEY", "EphemeralKey", "Keys", "presented"]
+__all__ = ["WRONG_KEY", "EphemeralKey", "Keys", "request_key"]
 
 #: The error code for a missing, wrong or expired key.
 WRONG_KEY = "invalid_api_key"
@@ -31,7 +31,7 @@ class EphemeralKey:
     session: Mapping[str, Any]
 
 
-def presented(authorization: str, subprotocols: Iterable[str] = ()) -> str:
+def request_key(authorization: str, subprotocols: Iterable[str] = ()) -> str:
     """The key in an ``Authorization`` header or a subprotocol; empty if none."""
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() == "bearer" and key.strip():

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .http_errors import HttpError
-from .keys import Keys, presented
+from .keys import Keys, request_key
 
 __all__ = ["Message", "OriginGuard", "Receive", "Send", "reject"]
 
@@ -104,10 +104,10 @@ class OriginGuard:
     ) -> None:
         """Refuse a page of another origin without a key. Raises `HttpError`."""
         if scope["type"] == "websocket":
-            key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
+            key = request_key(headers.get(b"authorization", ""), scope["subprotocols"])
             allowed = self._keys.is_secret(key)
         else:
-            key = presented(headers.get(b"authorization", ""))
+            key = request_key(headers.get(b"authorization", ""))
             preflight = scope["method"] == "OPTIONS"
             call = _CALLS.fullmatch(scope["path"]) is not None
             allowed = call and (preflight or bool(key))

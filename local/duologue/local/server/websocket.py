@@ -22,8 +22,8 @@ from ..engine.outbox import frame_of
 from ..faults.injector import NO_CLOSE_FRAME
 from ..schema.refusal import Refusal
 from .calls import Calls, Sideband, no_call
-from .http_errors import BUSY, HttpError, ScriptedFailures, refused
-from .keys import WRONG_KEY, EphemeralKey, Keys, presented
+from .http_errors import BUSY, HttpError, ScriptedFailures, refusal_error
+from .keys import WRONG_KEY, EphemeralKey, Keys, request_key
 from .origin_guard import Message, Receive, Send, reject
 from .session_factory import SessionFactory
 from .session_runner import SessionRunner, new_id
@@ -34,7 +34,7 @@ __all__ = ["WAITING_LIMIT", "WebSocketApp"]
 #: connection is aborted. An empty queue accepts one event of any size.
 WAITING_LIMIT = 8 * 1024 * 1024
 #: Close codes for a wrong key and for any other invalid request. According to public
-#: reports, the real service sends the same error codes, and accepts the upgrade first.
+#: reports, the real service uses the same codes; it also accepts the upgrade first.
 _WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
 _BINARY = Refusal(
     "invalid_event", "Expected a text message; binary frames are not supported."
@@ -82,14 +82,14 @@ class WebSocketApp:
     def _session(self, scope: Message, socket: _Socket) -> _Session:
         """The session for a request, or `_InvalidRequest`.
 
-        Raises `HttpError` if the upgrade is refused: at full capacity, or on purpose.
+        Raises `HttpError` at full capacity, or if ``--fail`` requests a failure.
         """
         self._failures.check()
         try:
             return self._admit(scope, socket)
         except Refusal as refusal:
             if refusal.code == BUSY:
-                raise refused(refusal) from refusal
+                raise refusal_error(refusal) from refusal
             return _InvalidRequest(socket, refusal)
 
     def _admit(self, scope: Message, socket: _Socket) -> _Session:
@@ -100,7 +100,7 @@ class WebSocketApp:
                 "beta_api_shape_disabled",
                 "The Realtime Beta API is no longer supported. Please use /v1/realtime",
             )
-        key = presented(headers.get(b"authorization", ""), scope["subprotocols"])
+        key = request_key(headers.get(b"authorization", ""), scope["subprotocols"])
         try:
             secret = self._keys.check(key, ephemeral=True)
         except HttpError as error:
@@ -132,7 +132,7 @@ def _is_beta(headers: Mapping[bytes, str], subprotocols: Iterable[str]) -> bool:
 
 
 def _requested(query: Mapping[str, str], secret: EphemeralKey | None) -> dict[str, Any]:
-    """The configuration in the URL and the key. Raises `Refusal`."""
+    """The configuration from the URL and an ephemeral key. Raises `Refusal`."""
     session: dict[str, Any] = {"type": "realtime"}
     session |= secret.session if secret else {}
     if query.get("intent") == "transcription":
@@ -209,8 +209,8 @@ _Session = _OwnSession | Sideband | _InvalidRequest
 class _Socket:
     """Queues events for the client.
 
-    ``abort`` ends the connection without a close handshake: if the client does not read
-    and so would never complete the handshake, or if a fault requests it.
+    ``abort`` ends the connection without a close handshake. It is called by a fault, or
+    if the client does not read and so cannot complete the handshake.
     """
 
     def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:

@@ -64,8 +64,9 @@ async def create_call(target: Target, offer: str) -> Answer:
 
     With an API key, the body is a form with the offer and the session object. With an
     ephemeral key, it is the offer alone, because the key already has a session. Raises
-    `AuthenticationError` if the service refuses the key, `ServiceUnreachable`,
-    `ConnectTimeout` after ``target.timeout`` seconds, and otherwise `SignallingError`.
+    `AuthenticationError` if the service refuses the key, `ServiceUnreachable` if
+    nothing answers, `ConnectTimeout` after ``target.timeout`` seconds, and
+    `SignallingError` for any other failure.
     """
     body: dict[str, Any]
     if target.credentials.ephemeral:
@@ -122,8 +123,8 @@ async def fetch_key(
 ) -> Secret:
     """Fetch a key from a token endpoint within ``timeout`` seconds.
 
-    Raises as `create_call` does. The messages quote nothing of the body, because it
-    may contain a key.
+    Raises as `create_call` does. The messages quote nothing of the response,
+    because it may contain a key.
     """
     body = _as_json({"session": session})
     # `Headers` hides its values, also from a traceback that prints local variables.

@@ -156,7 +156,7 @@ class _Screen:
 
 
 def grid(count: int, width: int, height: int) -> tuple[int, int]:
-    """The rows and columns for so many panels, or as many as fit."""
+    """The rows and columns for ``count`` panels, or for as many as fit."""
     count = max(1, count)
     most = max(1, width // _MIN_WIDTH)
     for columns in range(1, min(count, most) + 1):

@@ -45,10 +45,10 @@ from .talk_options import TalkOptions, numbered_path
 
 __all__ = ["TalkSession", "create_sessions"]
 
-#: A conversation is over after this many seconds without activity. This is longer than
-#: a jitter buffer delays its audio.
+#: A conversation is over after this many seconds without activity. The delay of audio
+#: in a jitter buffer is shorter.
 _QUIET = 0.6
-#: Seconds that the service has, after a file and the silence, to detect speech.
+#: The time limit for detecting speech, in seconds after the silence that ends a file.
 _DETECTION = 2.0
 
 
@@ -59,6 +59,7 @@ def create_sessions(
 ) -> Iterator[TalkSession]:
     """Create the sessions. The ids of several are a common prefix and a number.
 
+    ``devices_for`` returns the microphone and speaker for the session with a number.
     Raises a `DuologueError` for a file that cannot be read or written.
     """
     prefix, count = new_id(), options.sessions

@@ -1,1 +1,1 @@
-"""Browser pages: their commands, what each may do, and a message queue for each."""
+"""Browser pages: their commands, their permissions, and a message queue per page."""

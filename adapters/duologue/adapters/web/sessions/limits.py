@@ -20,7 +20,7 @@ USED_UP = "all call minutes of the last 24 hours are used up"
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """The limits of one user; those of an address are ``per_address`` times as high.
+    """The limits of one user. An IP address has ``per_address`` times these limits.
 
     ``sessions`` (imported logs included) and ``feeds`` (open pages) at the same time;
     ``starts`` of sessions a minute; ``minutes`` of calls in 24 hours; ``call_minutes``

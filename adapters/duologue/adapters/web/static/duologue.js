@@ -261,7 +261,7 @@ export class Client {
       body: sdp,
     });
     if (!response.ok)
-      throw new CallError("refused", `the service said ${response.status}`);
+      throw new CallError("refused", `the service answered ${response.status}`);
     return response.text();
   }
 

@@ -17,8 +17,8 @@ export const MICROPHONE = {
 
 /**
  * A call failed. `code` is `insecure`, `no-webrtc`, `no-microphone`, `denied`, `busy`,
- * `microphone` (another failure of it), `refused` (by the service) or `unreachable` (no
- * connection to the service).
+ * `microphone` (any other failure of the microphone), `refused` (by the service) or
+ * `unreachable` (no connection to the service).
  */
 export class CallError extends Error {
   constructor(code, message, options) {
@@ -45,7 +45,7 @@ const REFUSALS = {
 /**
  * Opens the microphone.
  *
- * @param {MediaTrackConstraints} [wanted] each is optional for the browser, except
+ * @param {MediaTrackConstraints} [wanted] the browser may ignore all constraints except
  *   `deviceId`.
  * @returns {Promise<MediaStream>}
  * @throws {CallError}
@@ -54,7 +54,7 @@ export async function openMicrophone(wanted = MICROPHONE) {
   const { deviceId, ...rest } = wanted;
   const audio = deviceId ? { ...rest, deviceId: { exact: deviceId } } : rest;
   if (!navigator.mediaDevices?.getUserMedia) {
-    throw new CallError(obstacle() ?? "no-microphone", "this page gets no microphone");
+    throw new CallError(obstacle() ?? "no-microphone", "this page has no microphone");
   }
   try {
     return await navigator.mediaDevices.getUserMedia({ audio });
@@ -106,15 +106,15 @@ export class Call {
    * @param {(sdp: string) => Promise<string>} options.post from offer to answer.
    * @param {(state: "open" | "closed") => void} [options.onState]
    * @param {(event: object) => void} [options.onEvent] events on the data channel.
-   * @param {() => void} [options.onBlocked] playback needs a gesture: call `play()`
-   *   in one.
+   * @param {() => void} [options.onBlocked] playback needs a user gesture: call
+   *   `play()` in its handler.
    * @param {() => void} [options.onMicrophoneLost] the device was lost.
    * @returns {Promise<Call>}
    * @throws {CallError}
    */
   static async open(options) {
     const why = obstacle();
-    if (why) throw new CallError(why, "this browser cannot call from here");
+    if (why) throw new CallError(why, "this browser cannot make calls on this page");
     const call = new Call(options);
     try {
       await call.#connect(options.post);
@@ -231,7 +231,7 @@ export class Call {
     await this.peer.setRemoteDescription({ type: "answer", sdp });
     await within(opened(this.channel), OPEN_MS);
     if (this.channel.readyState !== "open") {
-      throw new CallError("unreachable", "no connection to the service came about");
+      throw new CallError("unreachable", "the connection to the service failed");
     }
     this.#enter("open");
   }

@@ -34,7 +34,7 @@ _TRANSPORT_FACTS = (events.Played, events.Tick)
 
 
 def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
-    """The readable records of a log, and the error after the last one, if any."""
+    """The records of a log up to its first error, and this error, if any."""
     records: list[Record] = []
     try:
         records.extend(read_log_file(path))
@@ -48,15 +48,17 @@ def readable(path: str | Path) -> tuple[list[Record], LogError | None]:
 def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
     """The ``seq`` of the records that the transport made; a replay makes them again.
 
-    A log of another program may have no local facts. Then the transport counts as the
-    maker of all sent audio, and of the first other event if it is a ``session.update``.
+    A log of another program may have no local facts except `Disconnected`. Then all
+    sent audio counts as made by the transport, and so does the first other sent event
+    if it is a ``session.update``.
     """
     made = {
         record.seq
         for record in records
         if record.src == OWN or isinstance(record.event, _TRANSPORT_FACTS)
     }
-    if all(record.dir != "local" or _is_close(record) for record in records):
+    facts = [record.event for record in records if record.dir == "local"]
+    if all(isinstance(fact, events.Disconnected) for fact in facts):
         out = [record for record in records if record.dir == "out"]
         made |= {r.seq for r in out if is_append(r.event)}
         first = next((r for r in out if r.seq not in made), None)
@@ -65,9 +67,9 @@ def made_by_transport(records: tuple[Record, ...]) -> frozenset[int]:
     return frozenset(made)
 
 
-def channel(session: tuple[Record, ...]) -> str | None:
+def channel(records: tuple[Record, ...]) -> str | None:
     """`SIDEBAND` if a sideband received all frames of the session, else None."""
-    sources = {record.src for record in session if record.dir == "in"}
+    sources = {record.src for record in records if record.dir == "in"}
     return SIDEBAND if None not in sources and SIDEBAND in sources else None
 
 
@@ -77,10 +79,6 @@ def ends_with_a_send(records: tuple[Record, ...]) -> bool:
         if isinstance(after.event, events.Disconnected):
             return before.dir == "out"
     return False
-
-
-def _is_close(record: Record) -> bool:
-    return isinstance(record.event, events.Disconnected)
 
 
 def event_fields(frame: bytes | str) -> dict[str, Any] | None:
@@ -97,7 +95,7 @@ def event_type(frame: bytes | str) -> Any:
 
 
 def configuration(records: tuple[Record, ...]) -> Any:
-    """The session requested before the connection opened; None if unknown."""
+    """The configuration requested before the connection opened; None if unknown."""
     for record in records:
         if isinstance(record.event, events.Connected):
             break

@@ -83,7 +83,7 @@ export default {
   "told-microphone-lost":
     "The microphone is gone. Choose another one under Sound; the conversation goes on.",
   "told-unreachable":
-    "No connection to the service came about. A firewall may hold back the sound (UDP).",
+    "No connection to the service was established. A firewall may block the audio (UDP).",
   "told-server-away": "The server does not answer. Try again in a moment.",
   "told-session-gone":
     "The server no longer has this conversation; it may have been started anew. What was said stays here until you leave the page.",
