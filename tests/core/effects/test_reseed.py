@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from duologue.core import Record, Session, encode, fold, reduce
+from duologue.core.effects.commands import Send
 from duologue.core.effects.reseed import reseed
 
 from ..talk import Frame, Service, audio, message, to_record, to_records
@@ -336,3 +339,81 @@ def test_a_translation_gets_its_configuration() -> None:
     created: Frame = {"type": "session.created", "session": {"type": "translation"}}
 
     assert live.note(created) == ("session.update",)
+
+
+# A service that refuses items.
+
+
+class Keeper:
+    """A service that refuses some items, and those with an unknown predecessor."""
+
+    def __init__(self, refused: set[str]) -> None:
+        self.refused = refused
+        self.kept: list[str] = []
+        self.count = 0
+
+    def answer(self, frame: Frame) -> Frame:
+        """The answer to a ``conversation.item.create``."""
+        self.count += 1
+        item, previous = frame["item"], frame["previous_item_id"]
+        known = previous == "root" or previous in self.kept
+        if item["id"] in self.refused or not known:
+            error = {"code": "invalid_value", "event_id": frame["event_id"]}
+            return {"type": "error", "event_id": f"k{self.count}", "error": error}
+        at = 0 if previous == "root" else self.kept.index(previous) + 1
+        self.kept.insert(at, item["id"])
+        added: Frame = {"type": "conversation.item.added", "item": item}
+        return {**added, "event_id": f"k{self.count}", "previous_item_id": previous}
+
+
+@given(
+    st.integers(1, 8).flatmap(
+        lambda count: st.tuples(
+            st.just(count), st.sets(st.integers(0, count - 1)), st.data()
+        )
+    )
+)
+def test_a_refused_item_costs_no_other(plan: tuple[int, set[int], Any]) -> None:
+    """Any subset may be refused, and answers and sent events may overlap."""
+    count, refused, data = plan
+    live, service = begun()
+    names = [service.typed(f"text {n}") for n in range(count)]
+    live.play(service)
+    live.sends = False
+    live.epoch = 1
+    keeper = Keeper({names[n] for n in refused})
+    created = {"type": "session.created", "session": {"type": "realtime", "id": "new"}}
+    live.note(created)
+    to_send, on_the_way = 0, list[Frame]()
+    while to_send < len(live.commands) or on_the_way:
+        if on_the_way and (
+            to_send == len(live.commands) or data.draw(st.booleans(), "answers first")
+        ):
+            live.note(keeper.answer(on_the_way.pop(0)))
+            continue
+        command = live.commands[to_send]
+        assert isinstance(command, Send)
+        frame = json.loads(encode(command.event))
+        live.note(frame, "out")
+        on_the_way.append(frame)
+        to_send += 1
+
+    assert keeper.kept == [name for name in names if name not in keeper.refused]
+    assert keeper.count <= count * (len(refused) + 1)
+    session = live.state.sessions["s"]
+    assert len(session.problems) == len(refused)
+    assert list(session.conversation.order) == names
+
+
+def test_a_later_connection_gets_a_refused_item_too() -> None:
+    """Another service session may accept it."""
+    live, service = begun()
+    names = [service.typed("one"), service.typed("two")]
+    live.play(service)
+    for epoch in (1, 2):
+        live.epoch = epoch
+        created = {"type": "realtime", "id": f"sess_{epoch}0"}
+        found = live.note({"type": "session.created", "session": created})
+        assert found == ("conversation.item.create",) * len(names)
+        sent = live.state.sessions["s"].dedup.sent[-2]
+        live.note({"type": "error", "error": {"event_id": sent.id}})

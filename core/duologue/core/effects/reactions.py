@@ -42,7 +42,7 @@ from .barge_in import (
 from .commands import Command, Send, WakeAt, command_id, identified
 from .deadlines import tick_at
 from .lifecycle import lifecycle, resend_unconfirmed
-from .reseed import reseed_new_connection
+from .reseed import reseed_new_connection, restore_refused
 from .responses import (
     cancel_silent,
     is_queued,
@@ -127,7 +127,7 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.OutputAudioBufferStopped: (lifecycle,),
     events.OutputAudioBufferCleared: (lifecycle,),
-    events.Error: (respond, lifecycle),
+    events.Error: (restore_refused, respond, lifecycle),
     events.SessionCreated: _RESTORE,
     events.SessionUpdated: (resend_unconfirmed, respond),
     events.TranslationSessionCreated: _RESTORE,

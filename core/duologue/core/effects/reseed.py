@@ -9,6 +9,9 @@ omitted:
 - deleted items, and items without text;
 - incomplete calls, and outputs whose call is missing;
 - MCP items: the new session lists the tools of its MCP servers itself.
+
+All items are sent at once. A service that refuses one also refuses the items behind it,
+because their predecessor is missing: these are sent again.
 """
 
 from __future__ import annotations
@@ -21,11 +24,18 @@ from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionKind
 from ..log.record import Record
+from ..reducer.requests import restored_by
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item
 
-__all__ = ["is_new_connection", "reseed", "reseed_new_connection", "restored_items"]
+__all__ = [
+    "is_new_connection",
+    "reseed",
+    "reseed_new_connection",
+    "restore_refused",
+    "restored_items",
+]
 
 #: The predecessor of the first item (API page, ``conversation.item.create``).
 _FRONT = "root"
@@ -71,6 +81,27 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
         if wire is not None:
             yield create_item(wire, previous_item_id=previous)
             previous = item_id
+
+
+def restore_refused(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Send an item again that was refused because its predecessor was.
+
+    All items are sent at once, so the refusal of one refuses those behind it. Each is
+    sent again behind the last one before it that was not refused for itself.
+    """
+    assert isinstance(record.event, events.Error)
+    item_id = restored_by(before, record.event.error.event_id)
+    item, restored = after.item(item_id), after.conversation.restored
+    if item is None or restored[item.id].dropped:
+        return
+    previous = restored[item.id].previous
+    while previous is not None and restored[previous].dropped:
+        previous = restored[previous].previous
+    wire = _wire_item(after, item)
+    if wire is not None:
+        yield create_item(wire, previous_item_id=previous or _FRONT)
 
 
 def _configuration(connection: Connection) -> ClientEvent | None:

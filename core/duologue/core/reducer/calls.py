@@ -31,7 +31,7 @@ from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, add_problem, put_item
 from .outputs import ensure_output
-from .requests import keep_unconfirmed
+from .requests import keep_restored, keep_unconfirmed
 
 __all__ = [
     "TABLE",
@@ -317,7 +317,7 @@ def _on_item_sent(
     session: Session, event: events.ConversationItemCreate, record: Record
 ) -> Session:
     """An output was sent: its call is answered, even before the service confirms."""
-    session = keep_unconfirmed(session, event, record)
+    session = keep_restored(keep_unconfirmed(session, event, record), event)
     if not isinstance(event.item, events.FunctionCallOutputItem):
         return session
     item = find_call(session, event.item.call_id or "")

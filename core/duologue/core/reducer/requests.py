@@ -29,6 +29,7 @@ from duologue.core.log.record import Record
 from duologue.core.state.model import (
     Problem,
     Responses,
+    RestoredItem,
     SentEvent,
     Session,
     UnconfirmedItem,
@@ -47,9 +48,11 @@ __all__ = [
     "clear_in_flight",
     "confirm_update",
     "expire_requests",
+    "keep_restored",
     "keep_unconfirmed",
     "request_deadlines",
     "requeue_in_flight",
+    "restored_by",
 ]
 
 #: The number of sent events that a session keeps, to find the cause of an error.
@@ -220,6 +223,53 @@ def keep_unconfirmed(
     return replace(session, conversation=conversation)
 
 
+def keep_restored(session: Session, event: events.ConversationItemCreate) -> Session:
+    """The session with an item sent that restores one of an earlier connection."""
+    item, previous = session.item(event.item.id), event.previous_item_id
+    if item is None or item.placement.epoch >= session.connection.epoch:
+        return session
+    if event.event_id is None or not isinstance(previous, str):
+        return session
+    restored = session.conversation.restored
+    before, known = restored.get(previous), restored.get(item.id)
+    sent = RestoredItem(
+        event.event_id,
+        None if before is None else previous,
+        None if before is None else before.event_id,
+        () if known is None else known.refused,
+    )
+    return _put_restored(session, item.id, sent)
+
+
+def restored_by(session: Session, event_id: str | None) -> str | None:
+    """The id of the item that this event restored last."""
+    for item_id, sent in session.conversation.restored.items():
+        if sent.event_id == event_id:
+            return item_id
+    return None
+
+
+def _put_restored(session: Session, item_id: str, sent: RestoredItem) -> Session:
+    restored = session.conversation.restored.set(item_id, sent)
+    conversation = replace(session.conversation, restored=restored)
+    return replace(session, conversation=conversation)
+
+
+def _refuse_restored(session: Session, item_id: str) -> Session:
+    """The session after an error has refused an item that was to be restored.
+
+    If its predecessor was refused, `react` sends it again.
+    """
+    sent = session.conversation.restored[item_id]
+    before = session.conversation.restored.get(sent.previous or "")
+    refused = replace(
+        sent,
+        refused=(*sent.refused, sent.event_id),
+        dropped=before is None or sent.after not in before.refused,
+    )
+    return _put_restored(session, item_id, refused)
+
+
 def _drop_refused(session: Session, event_id: str | None) -> Session:
     """The session without the sent item that an error refuses."""
     conversation = session.conversation
@@ -276,6 +326,11 @@ def _put_responses(session: Session, responses: Responses) -> Session:
 def _on_error(session: Session, event: events.Error, record: Record) -> Session:
     """An error is a problem; most errors do not end the session."""
     error = event.error
+    if (item_id := restored_by(session, error.event_id)) is not None:
+        session = _refuse_restored(session, item_id)
+        if not session.conversation.restored[item_id].dropped:
+            # Not a problem: it is sent again.
+            return session
     message = error.message or error.code or error.type or "unknown error"
     cause = _cause(session, error.event_id)
     problem = Problem(

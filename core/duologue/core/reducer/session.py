@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from immutables import Map
 from msgspec.structs import replace
 
 from duologue.core import events
@@ -173,8 +174,9 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
         trigger = f"{trigger} again"
         session = requeue_in_flight(session)
         conversation = session.conversation
-        if conversation.epoch_boundary != conversation.order.last:
-            anchored = replace(conversation, epoch_boundary=conversation.order.last)
+        last = conversation.order.last
+        if conversation.epoch_boundary != last or conversation.restored:
+            anchored = replace(conversation, epoch_boundary=last, restored=Map())
             session = replace(session, conversation=anchored)
         connection = replace(
             connection,

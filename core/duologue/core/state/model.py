@@ -47,6 +47,7 @@ __all__ = [
     "RateLimit",
     "Response",
     "Responses",
+    "RestoredItem",
     "Segment",
     "SentEvent",
     "Session",
@@ -296,6 +297,21 @@ class UnconfirmedItem(Struct, frozen=True, gc=False):
     event: str
 
 
+class RestoredItem(Struct, frozen=True, gc=False):
+    """An item of an earlier connection that was sent to the present one.
+
+    ``event_id`` is the event that sent it last, behind the item ``previous``, which the
+    event ``after`` had sent. ``refused`` are the refused events. ``dropped``: it was
+    refused for another reason than that its predecessor was missing.
+    """
+
+    event_id: str
+    previous: str | None = None
+    after: str | None = None
+    refused: tuple[str, ...] = ()
+    dropped: bool = False
+
+
 class Conversation(Struct, frozen=True, gc=False):
     """The order of the items, and indexes of them.
 
@@ -308,7 +324,8 @@ class Conversation(Struct, frozen=True, gc=False):
     after which records are missing (``""``: before the first item), so text may be
     missing there. A translation session has ``translation`` in place of items. In live
     sessions, ``unconfirmed`` are the last sent items that may have to be sent again;
-    some may be confirmed by now.
+    some may be confirmed by now. ``restored`` are the items that were sent to restore
+    the conversation on this connection.
     """
 
     order: IdSequence = NO_IDS
@@ -321,6 +338,7 @@ class Conversation(Struct, frozen=True, gc=False):
     translation: Translation | None = None
     last_output: str | None = None
     unconfirmed: tuple[UnconfirmedItem, ...] = ()
+    restored: Map[str, RestoredItem] = Map()
 
 
 class Turn(Struct, frozen=True, gc=False):
