@@ -11,9 +11,12 @@ _SLICES = "slices and fields of the state got the field's terms (snapshot versio
 _NEW_TYPE_NAME = "a type in the signature has a new name"
 
 _WAITS = "a wait for the service ends: docs/rules.md, Waits"
+_CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 
 #: Fields of the state that snapshots of version 1 do not have, or have otherwise.
 NEW_FIELDS: dict[str, str] = {
+    "connection.accepted": _CHANGES,
+    "connection.changes": _CHANGES,
     "connection.updates_in_flight": _WAITS,
     "conversation.last_output": "None once a response was requested",
     "items.*.placement.tool_at": _WAITS,

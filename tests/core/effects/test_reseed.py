@@ -417,3 +417,124 @@ def test_a_later_connection_gets_a_refused_item_too() -> None:
         assert found == ("conversation.item.create",) * len(names)
         sent = live.state.sessions["s"].dedup.sent[-2]
         live.note({"type": "error", "error": {"event_id": sent.id}})
+
+
+# Changes of the configuration.
+
+
+class Configured:
+    """A service that refuses some changes, by their instructions; and its client."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.live = Live()
+        self.answers = answers
+        self.sent: list[Frame] = []
+        self.seen = 0
+        self.count = 0
+
+    def connect(self, epoch: int) -> list[Any]:
+        """A new connection; returns the configurations that are sent on it."""
+        self.live.epoch = epoch
+        self.sent = []
+        self.live.note({"type": "duologue.connecting"})
+        self.live.note({"type": "duologue.connected"})
+        self.live.note(self._whole("session.created"))
+        self.answer()
+        return [frame["session"] for frame in self.sent]
+
+    def _whole(self, type: str) -> Frame:
+        config = {"type": "realtime", "id": f"sess_{self.live.epoch}"}
+        self.count += 1
+        return {"type": type, "event_id": f"c{self.count}", "session": config}
+
+    def request(self, **config: Any) -> None:
+        event = {"type": "session.update", "session": {"type": "realtime", **config}}
+        self.live.note({"type": "duologue.requested", "event": event})
+        self.answer()
+
+    def answer(self) -> None:
+        """Answer the updates so far, in their order."""
+        for command in self.live.commands[self.seen :]:
+            if isinstance(command, Send):
+                self.sent.append(json.loads(encode(command.event)))
+                if self.answers:
+                    self.live.note(self._answer(self.sent[-1]))
+        self.seen = len(self.live.commands)
+
+    def _answer(self, frame: Frame) -> Frame:
+        self.count += 1
+        if "bad" in str(frame["session"]):
+            error = {"code": "unknown_parameter", "event_id": frame["event_id"]}
+            return {"type": "error", "event_id": f"c{self.count}", "error": error}
+        return self._whole("session.updated")
+
+
+REALTIME = {"type": "realtime"}
+
+
+def test_a_refused_change_is_not_restored() -> None:
+    """The accepted changes are, in one event; the refused one is in no later one."""
+    far = Configured()
+    far.request(model="m", instructions="good", output_modalities=["text"])
+    assert far.connect(0) == []
+    far.request(max_output_tokens=5)
+    far.request(instructions="bad", max_output_tokens=7)
+    far.request(tool_choice="none")
+    wanted = {
+        **REALTIME,
+        "instructions": "good",
+        "output_modalities": ["text"],
+        "max_output_tokens": 5,
+        "tool_choice": "none",
+    }
+    for epoch in (1, 2):
+        assert far.connect(epoch) == [wanted]
+    base = json.loads(far.live.state.sessions["s"].connection.base)
+    assert base == {**wanted, "model": "m"}
+
+
+def test_changes_without_an_answer_are_sent_one_by_one() -> None:
+    """First the configuration of the session, then each change, on each connection."""
+    far = Configured(answers=False)
+    far.request(instructions="first")
+    far.connect(0)
+    far.request(instructions="second")
+    far.request(max_output_tokens=5)
+    wanted = [
+        {**REALTIME, "instructions": "first"},
+        {**REALTIME, "instructions": "second"},
+        {**REALTIME, "max_output_tokens": 5},
+    ]
+    for epoch in (1, 2, 3):
+        assert far.connect(epoch) == wanted
+
+
+def test_a_change_that_waits_is_refused_on_the_next_connection() -> None:
+    """It costs neither the accepted configuration nor the changes behind it."""
+    far = Configured()
+    far.request(instructions="first")
+    far.connect(0)
+    far.request(tool_choice="none")
+    far.answers = False
+    far.request(instructions="bad")
+    far.request(max_output_tokens=5)
+    far.answers = True
+    first = {**REALTIME, "instructions": "first", "tool_choice": "none"}
+    last = {**REALTIME, "max_output_tokens": 5}
+    assert far.connect(1) == [first, {**REALTIME, "instructions": "bad"}, last]
+    assert far.connect(2) == [{**first, **last}]
+
+
+def test_a_refused_first_configuration() -> None:
+    """The model stays, because it is needed to connect."""
+    far = Configured()
+    far.live.note({"type": "duologue.connecting"})
+    event = {"type": "session.update", "session": {**REALTIME, "instructions": "bad"}}
+    request = {**event, "session": {**event["session"], "model": "m"}}
+    far.live.note({"type": "duologue.requested", "event": request})
+    far.live.note({"type": "session.created", "session": {**REALTIME, "id": "sess_0"}})
+    far.live.note({**event, "event_id": "transport"}, "out")
+    far.live.note({"type": "error", "error": {"event_id": "transport"}})
+    far.request(instructions="good")
+    assert far.connect(1) == [{**REALTIME, "instructions": "good"}]
+    assert json.loads(far.live.state.sessions["s"].connection.base)["model"] == "m"

@@ -1,6 +1,7 @@
 """Re-seeding: the events that restore a conversation on a new connection.
 
-The events are the requested configuration, then every item of the conversation in
+The events are the configuration that the service accepted, each change that it has
+neither confirmed nor refused, and every item of the conversation in
 order, with its own id and its predecessor. Audio is replaced by its transcript. A
 truncated reply contains only the words that the user heard. A complete call is sent
 even if its output is missing, because the output may still arrive. These items are
@@ -24,7 +25,7 @@ from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionKind
 from ..log.record import Record
-from ..reducer.requests import restored_by
+from ..reducer.requests import FIXED_FIELDS, restored_by
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item
@@ -39,8 +40,6 @@ __all__ = [
 
 #: The predecessor of the first item (API page, ``conversation.item.create``).
 _FRONT = "root"
-#: Fields that a session does not accept in an update.
-_FIXED = ("id", "object", "model", "expires_at")
 _CALLS = ("function_call", "function_call_output")
 
 
@@ -66,9 +65,7 @@ def is_new_connection(before: Session, record: Record, after: Session) -> bool:
 
 def reseed(session: Session) -> Iterator[ClientEvent]:
     """The events that restore the configuration and the conversation."""
-    configuration = _configuration(session.connection)
-    if configuration is not None:
-        yield configuration
+    yield from _configurations(session.connection)
     if session.connection.kind is not SessionKind.REALTIME:
         return
     previous = _FRONT
@@ -104,19 +101,27 @@ def restore_refused(
         yield create_item(wire, previous_item_id=previous or _FRONT)
 
 
-def _configuration(connection: Connection) -> ClientEvent | None:
-    """The ``session.update`` for the configuration last requested."""
+def _configurations(connection: Connection) -> Iterator[ClientEvent]:
+    """A ``session.update`` for the accepted configuration, and one for each change.
+
+    Separately: a change that the service refuses costs no other.
+    """
     if connection.requested is None:
-        return None
-    requested = msgspec.json.decode(connection.requested)
-    session = {key: requested[key] for key in requested if key not in _FIXED}
-    if connection.kind is SessionKind.TRANSLATION:
-        session.pop("type", None)
-    else:
-        session["type"] = connection.kind.value
-    frame = msgspec.json.encode({"type": "session.update", "session": session})
-    event = decode(frame, kind=connection.kind)
-    return event if isinstance(event, ClientEvent) else None
+        return
+    changes = connection.changes
+    pending = changes[1:] if connection.accepted is None else changes
+    unsent = (change.config for change in pending if not change.sent)
+    for config in (connection.base, *unsent):
+        values = msgspec.json.decode(config)
+        session = {key: values[key] for key in values if key not in FIXED_FIELDS}
+        if connection.kind is SessionKind.TRANSLATION:
+            session.pop("type", None)
+        else:
+            session["type"] = connection.kind.value
+        frame = msgspec.json.encode({"type": "session.update", "session": session})
+        event = decode(frame, kind=connection.kind)
+        if isinstance(event, ClientEvent):
+            yield event
 
 
 def _wire_item(session: Session, item: Item) -> events.AnyItem | None:

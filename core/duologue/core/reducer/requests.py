@@ -27,6 +27,8 @@ from duologue.core.events.base import ClientEvent, Event
 from duologue.core.events.types import RealtimeEventType, SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
+    ConfigChange,
+    Connection,
     Problem,
     Responses,
     RestoredItem,
@@ -35,18 +37,20 @@ from duologue.core.state.model import (
     UnconfirmedItem,
 )
 from duologue.core.wire.audio_fields import is_append
+from duologue.core.wire.codec import decode
 from duologue.core.wire.json_values import canonical_json, is_object, merged
 
 from .handler import Handler, add_problem, put_connection, put_response, time_of
 
 __all__ = [
+    "FIXED_FIELDS",
     "MAX_SENT",
     "MAX_UNCONFIRMED",
     "REQUEST_TIMEOUT",
     "TABLE",
     "add_sent",
+    "answer_update",
     "clear_in_flight",
-    "confirm_update",
     "expire_requests",
     "keep_restored",
     "keep_unconfirmed",
@@ -61,6 +65,9 @@ MAX_SENT = 64
 #: The number of sent items that a session keeps until the service confirms them, one
 #: by one and in order.
 MAX_UNCONFIRMED = 256
+
+#: Fields that a session does not accept in an update.
+FIXED_FIELDS = ("id", "object", "model", "expires_at")
 
 #: Seconds to wait for the answer to a ``response.create`` or a ``session.update``. A
 #: service answers before it generates anything, in recorded traffic within a second.
@@ -100,6 +107,10 @@ def _is_out_of_band(event: Event) -> bool:
 def _on_requested(session: Session, event: events.Requested, record: Record) -> Session:
     request = event.event
     if request.get("type") == "session.update" and is_object(request.get("session")):
+        change = ConfigChange(canonical_json(request["session"]))
+        changes = session.connection.changes
+        if changes[-1:] != (change,):
+            session = _put_changes(session, (*changes, change))
         return _request_config(session, request["session"])
     if request.get("type") != "response.create":
         return session
@@ -130,6 +141,7 @@ def _on_update(
     event: events.SessionUpdate | events.TranslationSessionUpdate,
     record: Record,
 ) -> Session:
+    session = _change_sent(session, event)
     session = _request_config(session, event.session)
     at = time_of(session, record)
     if at is None:
@@ -143,9 +155,84 @@ def _put_updates(session: Session, updates: tuple[float, ...]) -> Session:
     return put_connection(session, connection)
 
 
-def confirm_update(session: Session) -> Session:
-    """The session after the answer to the first ``session.update`` in flight."""
-    return _put_updates(session, session.connection.updates_in_flight[1:])
+def _change_sent(
+    session: Session, event: events.SessionUpdate | events.TranslationSessionUpdate
+) -> Session:
+    """The session with this change in flight, which may have been requested before."""
+    connection = session.connection
+    config = canonical_json(event.session)
+    key, changes = _comparable(config, connection), connection.changes
+    number = session.dedup.events + 1
+    for index, known in enumerate(changes):
+        if not known.sent and _comparable(known.config, connection) == key:
+            sent = replace(known, sent=number, event_id=event.event_id)
+            return _put_changes(
+                session, (*changes[:index], sent, *changes[index + 1 :])
+            )
+    is_restored = key == _comparable(connection.base, connection)
+    sent = ConfigChange(config, number, event.event_id, is_restored)
+    return _put_changes(session, (*changes, sent))
+
+
+def _put_changes(session: Session, changes: tuple[ConfigChange, ...]) -> Session:
+    # The first one may be the configuration of the session.
+    kept = (*changes[:1], *changes[1:][1 - MAX_SENT :])
+    return put_connection(session, replace(session.connection, changes=kept))
+
+
+def _comparable(config: str, connection: Connection) -> str:
+    """A configuration without the fields that an update cannot change."""
+    values = msgspec.json.decode(config)
+    frame = msgspec.json.encode({"type": _UPDATE, "session": values})
+    event = decode(frame, kind=connection.kind)
+    if isinstance(event, events.SessionUpdate | events.TranslationSessionUpdate):
+        values = msgspec.json.decode(msgspec.json.encode(event.session))
+    return canonical_json(
+        {key: values[key] for key in values if key not in (*FIXED_FIELDS, "type")}
+    )
+
+
+def answer_update(
+    session: Session, *, is_accepted: bool = True, event_id: str | None = None
+) -> Session:
+    """The session after the answer to a ``session.update`` in flight.
+
+    Without an ``event_id`` to the first: a service answers in order.
+    """
+    session = _put_updates(session, session.connection.updates_in_flight[1:])
+    connection = session.connection
+    changes, accepted = connection.changes, connection.accepted
+    sent = [
+        change
+        for change in changes
+        if change.sent and event_id in (None, change.event_id)
+    ]
+    if not sent:
+        return session
+    found = min(sent, key=lambda change: change.sent)
+    index = changes.index(found)
+    first, rest = changes[:index], changes[index + 1 :]
+    if is_accepted and accepted is None:
+        # Earlier ones that were not sent were a part of the request to connect.
+        delivered = [change.config for change in first if not change.sent]
+        first = tuple(change for change in first if change.sent)
+        accepted = _merge_configs(*delivered, found.config)
+    elif is_accepted:
+        accepted = _merge_configs(accepted or "{}", found.config)
+    elif accepted is None and index == 0:
+        # The session still needs its model to connect.
+        values = msgspec.json.decode(found.config)
+        identity = {key: values[key] for key in ("type", "model") if key in values}
+        accepted = canonical_json(identity)
+    connection = replace(connection, accepted=accepted, changes=(*first, *rest))
+    return put_connection(session, connection)
+
+
+def _merge_configs(*configs: str) -> str:
+    first, *changes = map(msgspec.json.decode, configs)
+    for change in changes:
+        first = merged(first, change)
+    return canonical_json(first)
 
 
 def _on_create(
@@ -345,7 +432,8 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
     session = _drop_refused(session, error.event_id)
     refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
-        return confirm_update(session)
+        name = error.event_id if cause is not None else None
+        return answer_update(session, is_accepted=False, event_id=name)
     return _refused(session, error) if refused == _CREATE else session
 
 

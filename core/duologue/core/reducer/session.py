@@ -24,8 +24,8 @@ from .handler import Handler, add_problem, put_activity, put_connection, put_ite
 from .input_audio import expire_turns
 from .items import close_transcript
 from .requests import (
+    answer_update,
     clear_in_flight,
-    confirm_update,
     expire_requests,
     requeue_in_flight,
 )
@@ -183,6 +183,11 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
             epoch=record.epoch,
             expires_at=None,
             updates_in_flight=(),
+            changes=tuple(
+                replace(change, sent=0, event_id=None)
+                for change in connection.changes
+                if not change.is_restored
+            ),
         )
     return _move(session, connection, trigger, None)
 
@@ -359,7 +364,7 @@ def _on_session(
     if is_early(session, record):
         return greet_successor(session, config)
     if isinstance(event, events.SessionUpdated):
-        session = confirm_update(session)
+        session = answer_update(session)
     session = open_connection(session, config, record)
     # A null configuration confirms nothing.
     if config in _EMPTY:

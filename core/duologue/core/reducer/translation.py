@@ -16,7 +16,7 @@ from duologue.core.state.model import Session, Translation
 from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
-from .requests import confirm_update
+from .requests import answer_update
 from .session import (
     end_connection,
     greet_successor,
@@ -40,7 +40,7 @@ def _on_session(
     if is_early(session, record):
         return greet_successor(session, event.session)
     if isinstance(event, events.TranslationSessionUpdated):
-        session = confirm_update(session)
+        session = answer_update(session)
     session = open_connection(session, event.session, record)
     connection = replace(session.connection, kind=SessionKind.TRANSLATION)
     session = put_connection(session, connection)

@@ -32,6 +32,7 @@ __all__ = [
     "Activity",
     "Call",
     "CallLink",
+    "ConfigChange",
     "Connection",
     "Conversation",
     "Dedup",
@@ -91,13 +92,29 @@ class Dialing(Struct, frozen=True, gc=False):
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
 
 
+class ConfigChange(Struct, frozen=True, gc=False):
+    """A change of the configuration that the service has not confirmed yet.
+
+    ``config`` is canonical JSON; ``sent`` the number of the event that sent it on this
+    connection (0 before), ``event_id`` its id. ``is_restored``: it is not a change, but
+    restores the configuration on this connection.
+    """
+
+    config: str
+    sent: int = 0
+    event_id: str | None = None
+    is_restored: bool = False
+
+
 class Connection(Struct, frozen=True, gc=False):
     """The connection of a session.
 
     ``epoch`` counts its connections from 0; ``server_id`` is the id that the service
     gave it (``sess_…``); ``expires_at`` is in seconds since the Unix epoch;
-    ``requested`` is the requested configuration as canonical JSON; ``confirmed`` is the
-    configuration in force, except for translations: see `Translation`.
+    ``requested`` is the requested configuration as canonical JSON, ``accepted`` the
+    part of it that the service has confirmed, and ``changes`` are the requested changes
+    that it has neither confirmed nor refused; ``confirmed`` is the configuration in
+    force, except for translations: see `Translation`.
     ``updates_in_flight`` are the times at which the unanswered ``session.update`` were
     sent. ``reason`` says why the connection ended.
 
@@ -125,6 +142,18 @@ class Connection(Struct, frozen=True, gc=False):
     since: float | None = None
     closing: str | None = None
     dialing: Dialing | None = None
+    accepted: str | None = None
+    changes: tuple[ConfigChange, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """The configuration to restore first, as canonical JSON.
+
+        The accepted one, or else the first that was requested.
+        """
+        if self.accepted is not None:
+            return self.accepted
+        return self.changes[0].config if self.changes else self.requested or "{}"
 
     @property
     def audio_input(self) -> AudioInput:

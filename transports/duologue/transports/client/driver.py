@@ -427,7 +427,7 @@ class Driver:
 
 def _configuration(session: Session) -> Mapping[str, Any]:
     """The configuration to connect with."""
-    found: dict[str, Any] = msgspec.json.decode(session.connection.requested or b"{}")
+    found: dict[str, Any] = msgspec.json.decode(session.connection.base)
     return found
 
 
