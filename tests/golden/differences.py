@@ -18,6 +18,7 @@ NEW_FIELDS: dict[str, str] = {
     "connection.accepted": _CHANGES,
     "connection.changes": _CHANGES,
     "connection.updates_in_flight": _WAITS,
+    "conversation.restored": "which items a new connection got, for refused ones",
     "conversation.last_output": "None once a response was requested",
     "items.*.placement.tool_at": _WAITS,
     "responses.progress": _WAITS,

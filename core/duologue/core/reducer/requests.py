@@ -57,6 +57,7 @@ __all__ = [
     "request_deadlines",
     "requeue_in_flight",
     "restored_by",
+    "wanted_config",
 ]
 
 #: The number of sent events that a session keeps, to find the cause of an error.
@@ -169,7 +170,8 @@ def _change_sent(
             return _put_changes(
                 session, (*changes[:index], sent, *changes[index + 1 :])
             )
-    is_restored = key == _comparable(connection.base, connection)
+    restored = (connection.base, wanted_config(connection))
+    is_restored = key in [_comparable(each, connection) for each in restored]
     sent = ConfigChange(config, number, event.event_id, is_restored)
     return _put_changes(session, (*changes, sent))
 
@@ -226,6 +228,12 @@ def answer_update(
         accepted = canonical_json(identity)
     connection = replace(connection, accepted=accepted, changes=(*first, *rest))
     return put_connection(session, connection)
+
+
+def wanted_config(connection: Connection) -> str:
+    """The accepted configuration with all changes that were not refused, as JSON."""
+    changes = [each.config for each in connection.changes if not each.is_restored]
+    return _merge_configs(connection.base, *changes)
 
 
 def _merge_configs(*configs: str) -> str:

@@ -20,6 +20,7 @@ from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.effects.lifecycle import is_resent, may_send, unconfirmed_items
 from duologue.core.log.record import Direction
+from duologue.core.reducer.requests import wanted_config
 
 from ..contract import OWN, Audible, Flushable, Reporting, Sourced, Transport
 from ..errors import ConnectionLost, DuologueError, NotConnected
@@ -427,7 +428,7 @@ class Driver:
 
 def _configuration(session: Session) -> Mapping[str, Any]:
     """The configuration to connect with."""
-    found: dict[str, Any] = msgspec.json.decode(session.connection.base)
+    found: dict[str, Any] = msgspec.json.decode(wanted_config(session.connection))
     return found
 
 
