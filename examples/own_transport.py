@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from duologue.core import SessionConfig
+from duologue.core import SessionConfig, select_transcripts
 from duologue.local import in_process
 from duologue.transports import (
     Client,
@@ -124,8 +124,9 @@ async def main() -> None:
             SessionConfig(output_modalities=("text",)),
             transport=LinesTransport("127.0.0.1", port),
         )
-        reply = await session.ask("hello", timeout=10)
-        print(reply.text)
+        await session.ask("hello", timeout=10)
+        for line in select_transcripts(session.state):
+            print(f"{line.role}: {line.text}")
 
 
 if __name__ == "__main__":

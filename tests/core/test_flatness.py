@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from duologue.core import Record, State, fold, react
+from duologue.core import Record, State, fold, react, select_is_settled
+from duologue.core.effects.deadlines import tick_at
+from duologue.core.selectors.reply import is_reply_over
 
 FEW, MANY = 100, 10_000
 #: Deltas of an item.
@@ -241,6 +243,27 @@ def test_calls_by_items(pasts: tuple[State, State]) -> None:
     few, many = (
         calls(state, records(turn(count)))
         for state, count in zip(pasts, (FEW, MANY), strict=True)
+    )
+
+    assert few == many
+
+
+def test_waits_by_items(pasts: tuple[State, State]) -> None:
+    """To see what a session waits for takes as many calls after 10,000 items."""
+
+    def waiting(state: State, count: int) -> int:
+        session = fold(records(turn(count)), state).sessions["s"]
+        item_id = f"item_{count:06d}"
+        return counted(
+            lambda: (
+                select_is_settled(session),
+                tick_at(session),
+                is_reply_over(session, item_id),
+            )
+        )
+
+    few, many = (
+        waiting(state, count) for state, count in zip(pasts, (FEW, MANY), strict=True)
     )
 
     assert few == many

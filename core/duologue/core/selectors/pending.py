@@ -42,7 +42,7 @@ TRANSCRIPT_TIMEOUT = 15.0
 #: Seconds to wait for the end of the audio that plays.
 PLAYING_TIMEOUT = 600.0
 #: The number of last items, and of last responses, whose pending work counts.
-RECENT = 64
+RECENT = 32
 
 
 def is_busy(session: Session) -> bool:
@@ -60,18 +60,24 @@ def waits(session: Session) -> Iterator[float]:
     yield from playing_wait(session)
     yield from turn_wait(session)
     yield from outputs_wait(session)
+    items, responses = session.items, session.responses
     for item_id in islice(reversed(session.conversation.order), RECENT):
-        item = session.items[item_id]
-        yield from call_wait(session, item)
-        if _is_text_awaited(session, item):
+        item = items[item_id]
+        if len(item.parts) == 1 and item.parts[0].final:
+            # The common case: a message that is complete.
+            continue
+        if item.call is not None:
+            yield from call_wait(session, item)
+        elif item.role is not None and _is_text_awaited(session, item):
             yield _after(TRANSCRIPT_TIMEOUT, _spoken_at(item))
-    for response_id in islice(reversed(session.responses.order), RECENT):
-        response = session.responses.by_id[response_id]
-        if response.status == "in_progress" and response_id != session.responses.active:
+    for response_id in islice(reversed(responses.order), RECENT):
+        response = responses.by_id[response_id]
+        if response.status == "in_progress" and response_id != responses.active:
             turn = response.turn
             yield _after(SILENCE_TIMEOUT, turn.created_at or turn.first_text_at)
-        for item_id in () if response.in_conversation else response.item_ids:
-            yield from call_wait(session, session.items.get(item_id))
+        if not response.in_conversation:
+            for item_id in response.item_ids:
+                yield from call_wait(session, items.get(item_id))
 
 
 def playing_wait(session: Session) -> Iterator[float]:
