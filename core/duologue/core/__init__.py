@@ -16,7 +16,16 @@ from ._version import __version__
 from .config import SessionConfig
 from .effects import commands
 from .effects.backoff import Backoff
-from .effects.commands import Command, Reconnect, Send
+from .effects.commands import (
+    Command,
+    Connect,
+    Disconnect,
+    Reconnect,
+    Send,
+    SwitchTo,
+    WakeAt,
+)
+from .effects.machine import Machine
 from .effects.reactions import react
 from .errors import DuologueError, LogError, SnapshotError
 from .events.types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
@@ -74,12 +83,15 @@ __all__ = [
     "CallState",
     "Change",
     "Command",
+    "Connect",
     "Cost",
     "Cursor",
+    "Disconnect",
     "DuologueError",
     "Item",
     "LocalEventType",
     "LogError",
+    "Machine",
     "PatchError",
     "Problem",
     "RealtimeEventType",
@@ -96,10 +108,12 @@ __all__ = [
     "SnapshotError",
     "State",
     "Store",
+    "SwitchTo",
     "Transcript",
     "TranslatedText",
     "TurnTimes",
     "Usage",
+    "WakeAt",
     "__version__",
     "apply",
     "commands",

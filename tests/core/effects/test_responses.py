@@ -10,8 +10,7 @@ import pytest
 from duologue.core import Session, react, reduce
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.commands import Send
-from duologue.core.effects.responses import is_queued
+from duologue.core.effects.commands import Send, is_queued
 from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
 

@@ -48,6 +48,7 @@ __all__ = [
     "delete_item",
     "identified",
     "interrupt",
+    "is_queued",
     "retrieve_item",
     "send_text",
     "send_tool_output",
@@ -77,11 +78,10 @@ class Send:
 class Connect:
     """Connect a session in this epoch.
 
-    First record a `duologue.connecting` with these values, then its result:
-    `duologue.connected` or `duologue.connect_failed`. A ``successor`` is connected
-    while the current connection is open. ``timeout`` is in seconds, key included.
-    ``new_key``: the last key was refused. ``policy`` is set for the first attempt of a
-    live session only.
+    First record its ``fact``, then its result: ``connected`` or `failed`. A
+    ``successor`` is connected while the current connection is open. ``timeout`` is in
+    seconds, key included. ``new_key``: the last key was refused. ``policy`` is set for
+    the first attempt of a live session only.
     """
 
     session: str
@@ -93,6 +93,31 @@ class Connect:
     new_key: bool = False
     policy: events.ConnectPolicy | None = None
 
+    @property
+    def fact(self) -> events.Connecting:
+        """The fact that the attempt begins."""
+        return events.Connecting(
+            attempt=self.attempt,
+            successor=self.successor,
+            new_key=self.new_key,
+            reason=self.reason,
+            policy=self.policy,
+        )
+
+    @property
+    def connected(self) -> events.Connected:
+        """The fact that the attempt succeeded."""
+        return events.Connected(attempt=self.attempt, successor=self.successor)
+
+    def failed(self, reason: str, **result: Any) -> events.ConnectFailed:
+        """The fact that the attempt failed.
+
+        ``result`` are other fields of `duologue.core.events.ConnectFailed`.
+        """
+        return events.ConnectFailed(
+            attempt=self.attempt, successor=self.successor, reason=reason, **result
+        )
+
 
 #: The name of `Connect` in version 0.1.
 Reconnect = Connect
@@ -102,8 +127,8 @@ Reconnect = Connect
 class Disconnect:
     """Close the connection of this epoch, or end the attempt to connect it.
 
-    Record its `duologue.disconnected`. ``expected``: the connection is not needed any
-    more; otherwise the session has failed.
+    Record its ``fact``. ``expected``: the connection is not needed any more; otherwise
+    the session has failed.
     """
 
     session: str
@@ -111,16 +136,26 @@ class Disconnect:
     reason: str | None = None
     expected: bool = True
 
+    @property
+    def fact(self) -> events.Disconnected:
+        """The fact that the connection, or the attempt, has ended."""
+        return events.Disconnected(reason=self.reason, expected=self.expected)
+
 
 @attrs.frozen
 class SwitchTo:
     """Use the successor, the connection of this epoch, from now on.
 
-    Record `duologue.switched` in its epoch; then send and play on this connection.
+    Record its ``fact`` in this epoch; then send and play on this connection.
     """
 
     session: str
     epoch: int
+
+    @property
+    def fact(self) -> events.Switched:
+        """The fact that the successor is used."""
+        return events.Switched()
 
 
 @attrs.frozen
@@ -137,6 +172,17 @@ class WakeAt:
 
 #: A result of `react`.
 Command = Send | Connect | Disconnect | SwitchTo | WakeAt
+
+
+def is_queued(event: Event) -> bool:
+    """Whether to queue an event: true for a ``response.create`` in the conversation."""
+    if not isinstance(event, events.ResponseCreate):
+        return False
+    params = event.response
+    return (
+        not isinstance(params, events.ResponseCreateParams)
+        or params.conversation != "none"
+    )
 
 
 def command_id(session: str, seq: int, n: int) -> str:

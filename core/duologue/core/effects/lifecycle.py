@@ -32,13 +32,12 @@ from ..events.types import SessionStatus
 from ..log.record import Record
 from ..state.model import Connection, Dialing, Session, UnconfirmedItem
 from .backoff import delay, is_worth_repeating
-from .commands import Connect, Disconnect, SwitchTo, client_event
+from .commands import Connect, Disconnect, SwitchTo, client_event, is_queued
 from .handover import (
     hand_over_reason,
     hand_over_times,
     may_hand_over,
 )
-from .responses import is_queued
 
 __all__ = [
     "FIRST_ATTEMPTS",

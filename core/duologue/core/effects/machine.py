@@ -11,13 +11,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from ..events.base import ClientEvent, LocalEvent, Unknown
 from ..events.local import ConnectPolicy, Requested
+from ..events.types import SessionStatus
 from ..log.record import Direction
 from ..state.model import Session
 from ..store import Change, Store
 from ..wire.codec import encode
-from .commands import Command, Send, command_id, with_ids
+from .backoff import Backoff, connect_policy
+from .commands import Command, Send, client_event, command_id, is_queued, with_ids
 from .lifecycle import first_attempt, may_send
 from .reactions import react
 
@@ -31,28 +35,54 @@ class Machine:
 
     ``at`` is the time of a record in seconds since the Unix epoch; it must not
     decrease. ``epoch`` is the connection that a record belongs to, by default the one
-    that carries the session. If the session is in the store, it goes on with its next
-    connection.
+    that carries the session. A session that is in the store already goes on with its
+    next connection.
     """
 
     def __init__(self, session_id: str, *, store: Store | None = None) -> None:
         self.id = session_id
         self.store = Store() if store is None else store
+        self._continued = self.store.session(session_id)
         self._commands: deque[Command] = deque()
+        # Sent after the commands: the events of the application, then the request for
+        # a response that answers all of them.
+        self._requested: deque[Send] = deque()
+        self._last: deque[Send] = deque()
 
     @property
     def session(self) -> Session:
         """The session now."""
         return self.store.session(self.id) or Session(self.id)
 
-    def connect(self, policy: ConnectPolicy) -> None:
-        """Begin: the first command is the first attempt to connect."""
-        known = self.store.session(self.id)
-        self._commands.append(first_attempt(known, self.id, policy))
+    @property
+    def is_over(self) -> bool:
+        """Whether the session is closed or failed: no command follows any more."""
+        status = self.session.connection.status
+        return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
 
-    def request(self, event: Mapping[str, Any], at: float) -> Change:
-        """Record a client event of the application; it is sent when it is due."""
-        return self.record(Requested(event=dict(event)), at)
+    def connect(self, policy: ConnectPolicy | None = None) -> None:
+        """Begin: the first command is the first attempt to connect.
+
+        The default policy is `Backoff`, with 15 seconds for the first connection.
+        """
+        policy = policy or connect_policy(Backoff(), 15.0)
+        self._commands.append(first_attempt(self._continued, self.id, policy))
+
+    def request(
+        self, event: ClientEvent | Unknown | Mapping[str, Any], at: float
+    ) -> None:
+        """Send an event of the application as soon as possible, in the order of calls.
+
+        It waits for the next connection if there is none. A ``response.create`` waits
+        until a response may begin, and until the other events are sent. Raises
+        ValueError for anything but a client event.
+        """
+        wanted = client_event(event, self.session.connection.kind)
+        if is_queued(wanted):
+            values = msgspec.json.decode(encode(wanted))
+            self.record(Requested(event=values), at)
+        else:
+            self._requested.append(Send(self.id, wanted))
 
     def receive(
         self, frame: bytes | str, at: float, *, epoch: int, src: str | None = None
@@ -99,24 +129,32 @@ class Machine:
         )
         after = self.store.state
         if self.session.connection.epoch != current:
-            # The new connection gets its own.
-            self._commands = deque(
-                command for command in self._commands if not isinstance(command, Send)
-            )
-        self._commands += react(before, record, after)
+            # The rules give them again for the new connection.
+            kept = (each for each in self._commands if not isinstance(each, Send))
+            self._commands = deque(kept)
+            self._last.clear()
+        for command in react(before, record, after):
+            if isinstance(command, Send) and command.is_last:
+                self._last.append(command)
+            else:
+                self._commands.append(command)
         return Change(before, record, after)
 
     def commands(self) -> Iterator[Command]:
-        """The commands to carry out now, each once, in order.
+        """The commands to carry out now, each once.
 
-        An event to send is held back while nothing can be sent. You may record facts
-        between two commands: what follows from them comes later in the iteration.
+        Events to send are held back while nothing can be sent. You may record facts
+        between two commands: the commands that follow from them come later in the
+        iteration.
         """
-        held: deque[Command] = deque()
-        while self._commands:
-            command = self._commands.popleft()
-            if isinstance(command, Send) and not may_send(self.session):
-                held.append(command)
-            else:
-                yield command
-        self._commands += held
+        while (command := self._next()) is not None:
+            yield command
+
+    def _next(self) -> Command | None:
+        can_send = may_send(self.session)
+        for number, command in enumerate(self._commands):
+            if can_send or not isinstance(command, Send):
+                del self._commands[number]
+                return command
+        queue = self._requested or self._last
+        return queue.popleft() if queue and can_send else None

@@ -39,13 +39,12 @@ from .barge_in import (
     truncate_interrupted,
     truncate_stopped,
 )
-from .commands import Command, Send, WakeAt, command_id, identified
+from .commands import Command, Send, WakeAt, command_id, identified, is_queued
 from .deadlines import tick_at
 from .lifecycle import lifecycle, resend_unconfirmed
 from .reseed import reseed_new_connection, restore_refused
 from .responses import (
     cancel_silent,
-    is_queued,
     respond,
     respond_on_new_connection,
 )

@@ -5,10 +5,10 @@ outputs of its function calls: every complete call of a completed response has i
 output, no response has begun since, and this client sent the outputs. (A client that
 only observes the session sends nothing.) Interrupted calls do not count.
 
-The service is free if no response is in progress or requested, and the user has no open
-turn that turn detection will answer. (That response also answers the outputs.) A
-refused or unanswered request is not repeated. A response whose service fell silent is
-cancelled, because the service would refuse the next one.
+The service is free if events can be sent, no response is in progress or requested, and
+the user has no open turn that turn detection will answer. (That response also answers
+the outputs.) A refused or unanswered request is not repeated. A response whose service
+fell silent is cancelled, because the service would refuse the next one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import events
-from ..events.base import ClientEvent, Event
-from ..events.types import SessionStatus
+from ..events.base import ClientEvent
 from ..log.record import Record
 from ..reducer.input_audio import answer_deadline, answers_turns
 from ..reducer.responses import is_anonymous
@@ -25,11 +24,11 @@ from ..selectors.pending import has_unanswered_outputs
 from ..state.model import Session
 from ..wire.codec import decode
 from .commands import cancel_response, create_response
+from .lifecycle import may_send
 from .reseed import is_new_connection
 
 __all__ = [
     "cancel_silent",
-    "is_queued",
     "respond",
     "respond_on_new_connection",
 ]
@@ -61,17 +60,6 @@ def cancel_silent(
         yield cancel_response(None if is_anonymous(active) else active)
 
 
-def is_queued(event: Event) -> bool:
-    """Whether to queue an event: true for a ``response.create`` in the conversation."""
-    if not isinstance(event, events.ResponseCreate):
-        return False
-    params = event.response
-    return (
-        not isinstance(params, events.ResponseCreateParams)
-        or params.conversation != "none"
-    )
-
-
 def _due(session: Session) -> ClientEvent | None:
     """The response to request now, if any."""
     if not _is_free(session):
@@ -85,7 +73,7 @@ def _due(session: Session) -> ClientEvent | None:
 
 def _is_free(session: Session) -> bool:
     responses = session.responses
-    if session.connection.status is not SessionStatus.OPEN:
+    if not may_send(session):
         return False
     if responses.active is not None or responses.in_flight:
         return False

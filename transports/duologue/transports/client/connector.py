@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from duologue.core import events as ev
+from duologue.core.effects.commands import Connect
+from duologue.core.events import ConnectFailed
 
 from ..contract import KeySource, Repeatable, Target, Transport
 from ..errors import ConnectError, ConnectTimeout, DuologueError, SignallingError
@@ -99,15 +100,13 @@ class Connector:
             raise
         return transport
 
-    def failure(self, error: Exception, attempt: int, successor: bool) -> ev.LocalEvent:
+    def failure(self, command: Connect, error: Exception) -> ConnectFailed:
         """The fact that an attempt has failed with this error."""
         is_ours = isinstance(error, DuologueError)
-        return ev.ConnectFailed(
-            attempt=attempt,
-            successor=successor,
+        return command.failed(
+            str(error) if is_ours else type(error).__name__,
             stage="key" if self._has_no_key else "connect",
             status=error.status if isinstance(error, SignallingError) else None,
-            reason=str(error) if is_ours else type(error).__name__,
             retry_after=error.retry_after if isinstance(error, ConnectError) else None,
             renews=self.keys.renews,
             can_repeat=isinstance(error, ConnectError) and self.can_repeat,

@@ -246,7 +246,7 @@ class Driver:
                         self._disconnect(command)
                     case commands.SwitchTo():
                         self._use(self._connections[command.epoch])
-                        self._records.note(ev.Switched(), epoch=command.epoch)
+                        self._records.note(command.fact, epoch=command.epoch)
                     case commands.WakeAt():
                         self._set_alarm(command.at)
         finally:
@@ -271,22 +271,14 @@ class Driver:
 
     def _connect(self, command: commands.Connect) -> None:
         connection = self._connections[command.epoch] = _Connection(command.epoch)
-        fact = ev.Connecting(
-            attempt=command.attempt,
-            successor=command.successor,
-            new_key=command.new_key,
-            reason=command.reason,
-            policy=command.policy,
-        )
         connection.task = self.spawn(self._run_connection(connection, command))
-        self._records.note(fact, epoch=command.epoch)
+        self._records.note(command.fact, epoch=command.epoch)
 
     async def _run_connection(
         self, connection: _Connection, command: commands.Connect
     ) -> None:
         """Connect, then receive until the connection ends."""
         records, epoch = self._records, connection.epoch
-        attempt: Any = {"attempt": command.attempt, "successor": command.successor}
         try:
             connection.transport = await self._connector.connect(
                 _configuration(records.state),
@@ -298,11 +290,11 @@ class Driver:
             self._error = error
             details = records.id, command.attempt, error
             _log.info("session %s: attempt %d: %s", *details)
-            records.note(self._connector.failure(error, **attempt), epoch=epoch)
+            records.note(self._connector.failure(command, error), epoch=epoch)
             return
         if not command.successor:
             self._use(connection)
-        records.note(ev.Connected(**attempt), epoch=epoch)
+        records.note(command.connected, epoch=epoch)
         if self._connections.get(epoch) is not connection:
             # It is not needed any more.
             await connection.transport.close()
@@ -331,8 +323,7 @@ class Driver:
         task = connection.task if connection is not None else None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        fact = ev.Disconnected(reason=command.reason, expected=command.expected)
-        self._records.note(fact, epoch=command.epoch)
+        self._records.note(command.fact, epoch=command.epoch)
 
     def _use(self, connection: _Connection) -> None:
         """Send and play on this connection from now on."""

@@ -1,0 +1,261 @@
+"""The machine: a session without I/O, carried by a driver that decides nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from duologue.core import (
+    Command,
+    Connect,
+    Disconnect,
+    Machine,
+    Send,
+    Store,
+    SwitchTo,
+    WakeAt,
+    commands,
+    select_is_settled,
+)
+from duologue.core import events as ev
+from duologue.core.effects.backoff import Backoff, connect_policy
+
+POLICY = connect_policy(Backoff(), 15.0)
+LOST: dict[str, Any] = {"lost": True, "can_repeat": True}
+
+
+class Driven:
+    """A machine whose commands are carried out at once, on a service of the test."""
+
+    def __init__(self, machine: Machine | None = None, at: float = 1000.0) -> None:
+        self.machine = machine or Machine("s")
+        self.at = at
+        #: The sent events, with their epoch.
+        self.sent: list[tuple[int, dict[str, Any]]] = []
+        self.done: list[Command] = []
+        self.wakes: float | None = None
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for _, event in self.sent]
+
+    @property
+    def texts(self) -> list[str]:
+        items = [e["item"] for _, e in self.sent if "item" in e]
+        return [item["content"][0]["text"] for item in items]
+
+    def carry_out(self) -> list[Command]:
+        found: list[Command] = []
+        for command in self.machine.commands():
+            found.append(command)
+            if isinstance(command, Send):
+                frame = self.machine.send(command.event, self.at)
+                epoch = self.machine.session.connection.epoch
+                self.sent.append((epoch, json.loads(frame)))
+            elif isinstance(command, WakeAt):
+                self.wakes = command.at
+            else:
+                self.machine.record(command.fact, self.at, epoch=command.epoch)
+        self.done += found
+        return [each for each in found if not isinstance(each, WakeAt | Send)]
+
+    def note(self, fact: ev.LocalEvent, epoch: int | None = None) -> list[Command]:
+        self.at += 0.1
+        self.machine.record(fact, self.at, epoch=epoch)
+        return self.carry_out()
+
+    def receive(self, epoch: int, type: str, **fields: Any) -> list[Command]:
+        self.at += 0.1
+        frame = json.dumps({"type": type, **fields})
+        self.machine.receive(frame, self.at, epoch=epoch)
+        return self.carry_out()
+
+    def greet(self, epoch: int, **fields: Any) -> list[Command]:
+        session = {"type": "realtime", "id": f"sess_{epoch}", **fields}
+        return self.receive(epoch, "session.created", session=session)
+
+    def request(self, event: Any) -> list[Command]:
+        self.machine.request(event, self.at)
+        return self.carry_out()
+
+    def connect(self) -> Connect:
+        self.machine.connect(POLICY)
+        (command,) = self.carry_out()
+        assert isinstance(command, Connect)
+        return command
+
+    def open(self) -> None:
+        """The first connection, with its greeting."""
+        command = self.connect()
+        self.note(command.connected, command.epoch)
+        self.greet(command.epoch)
+
+    def lose(self) -> Connect:
+        """The connection is lost; the next attempt begins."""
+        epoch = self.machine.session.connection.epoch
+        (command,) = self.note(ev.Disconnected(code=1006, **LOST), epoch)
+        assert isinstance(command, Connect)
+        return command
+
+
+def say(text: str) -> ev.ConversationItemCreate:
+    return commands.send_text(text)
+
+
+def test_what_is_requested_before_the_connection_is_sent_on_it() -> None:
+    """In order; the response is requested last, once."""
+    driven = Driven()
+    driven.request(commands.update_session({"output_modalities": ["text"]}))
+    driven.request(say("one"))
+    driven.request(commands.create_response())
+    driven.request(say("two"))
+    first = driven.connect()
+    assert (first.epoch, first.attempt, first.policy) == (0, 1, POLICY)
+    assert driven.sent == []
+    driven.note(first.connected, 0)
+    driven.greet(0)
+    create = "conversation.item.create"
+    assert driven.types == ["session.update", create, create, "response.create"]
+    assert driven.texts == ["one", "two"]
+    assert {epoch for epoch, _ in driven.sent} == {0}
+
+
+def test_a_request_waits_for_the_greeting_of_a_later_connection() -> None:
+    """After what restores the conversation, and with one request for a response."""
+    driven = Driven()
+    driven.open()
+    following = driven.lose()
+    assert (following.epoch, following.reason) == (1, None)
+    driven.request(say("while away"))
+    driven.note(following.connected, 1)
+    driven.request(say("while it is not greeted"))
+    driven.request(commands.create_response())
+    assert driven.sent == []
+    driven.greet(1)
+    assert driven.texts == ["while away", "while it is not greeted"]
+    assert driven.types.count("response.create") == 1
+    assert driven.types[-1] == "response.create"
+    assert {epoch for epoch, _ in driven.sent} == {1}
+
+
+def test_a_service_that_never_greets_gets_the_requests_after_two_seconds() -> None:
+    driven = Driven()
+    driven.open()
+    following = driven.lose()
+    driven.note(following.connected, 1)
+    driven.request(say("hello"))
+    driven.request(commands.create_response())
+    assert driven.sent == []
+    assert driven.wakes is not None
+    driven.at = driven.wakes
+    driven.note(ev.Tick())
+    assert driven.types == ["conversation.item.create", "response.create"]
+
+
+def test_a_rule_s_event_is_dropped_with_its_connection() -> None:
+    """The rules give it again for the next one; a request of the application stays."""
+    driven = Driven()
+    driven.open()
+    driven.request(say("hello"))
+    assert len(driven.sent) == 1
+    driven.machine.request(commands.create_response(), driven.at)
+    driven.machine.request(say("again"), driven.at)
+    # Not carried out: the connection is lost first.
+    following = driven.lose()
+    driven.note(following.connected, 1)
+    driven.greet(1)
+    assert driven.texts == ["hello", "hello", "again"]
+    assert driven.types.count("response.create") == 1
+    assert driven.types[-1] == "response.create"
+
+
+def test_a_hand_over_is_carried_out_by_facts() -> None:
+    driven = Driven()
+    first = driven.connect()
+    driven.note(first.connected, 0)
+    driven.greet(0, expires_at=driven.at + 3600)
+    assert driven.wakes is not None
+    driven.at = driven.wakes
+    (successor,) = driven.note(ev.Tick())
+    assert isinstance(successor, Connect)
+    assert (successor.epoch, successor.successor) == (1, True)
+    assert successor.fact.reason == "the connection expires soon"
+    ends = driven.note(successor.connected, 1)
+    assert ends == [SwitchTo("s", 1), Disconnect("s", 0, "it has a successor")]
+    assert driven.machine.session.connection.epoch == 1
+    assert not driven.machine.is_over
+
+
+@pytest.mark.parametrize("way", ["open", "connecting", "waiting", "dialling"])
+def test_closing_ends_whatever_there_is(way: str) -> None:
+    driven = Driven()
+    if way == "connecting":
+        driven.connect()
+    else:
+        driven.open()
+    if way == "dialling":
+        driven.lose()
+    if way == "waiting":
+        failed = driven.lose().failed("no", can_repeat=True, chance=1.0)
+        assert driven.note(failed, 1) == []
+    assert len(driven.note(ev.Closing())) == 1
+    assert driven.machine.is_over
+    assert driven.machine.session.connection.status == "closed"
+    assert select_is_settled(driven.machine.session)
+    # Whatever follows, no command does.
+    assert driven.request(say("too late")) == []
+    assert driven.note(ev.Tick()) == []
+    assert driven.note(ev.Closed()) == []
+
+
+def test_a_session_of_the_store_goes_on() -> None:
+    """With its next connection, and with what was said before."""
+    before = Driven()
+    before.open()
+    before.request(say("hello"))
+    item = before.sent[0][1]["item"]
+    before.receive(0, "conversation.item.added", item=item, previous_item_id=None)
+    before.receive(0, "conversation.item.done", item=item, previous_item_id=None)
+    before.note(ev.Closing())
+    store = Store(before.machine.store.state)
+
+    after = Driven(Machine("s", store=store), at=before.at)
+    after.request(say("are you there?"))
+    first = after.connect()
+    assert (first.epoch, first.attempt) == (1, 1)
+    after.note(first.connected, 1)
+    after.greet(1)
+    assert after.texts == ["hello", "are you there?"]
+
+
+def test_the_facts_of_a_command_have_its_values() -> None:
+    command = Connect("s", "why", 3, 2, successor=True, new_key=True)
+    assert command.fact == ev.Connecting(
+        attempt=2, successor=True, new_key=True, reason="why"
+    )
+    assert command.connected == ev.Connected(attempt=2, successor=True)
+    failed = command.failed("no", status=503, retry_after=1.5, can_repeat=True)
+    assert failed == ev.ConnectFailed(
+        attempt=2,
+        successor=True,
+        reason="no",
+        status=503,
+        retry_after=1.5,
+        can_repeat=True,
+    )
+    assert Disconnect("s", 3, "why").fact == ev.Disconnected(
+        reason="why", expected=True
+    )
+    assert SwitchTo("s", 3).fact == ev.Switched()
+
+
+@pytest.mark.parametrize(
+    "event", [{"type": "session.created"}, {"no": "type"}, {"type": "duologue.tick"}]
+)
+def test_only_client_events_can_be_requested(event: dict[str, Any]) -> None:
+    machine = Machine("s")
+    with pytest.raises(ValueError, match=r"not (a client|an) event"):
+        machine.request(event, 1.0)
+    assert list(machine.commands()) == []
