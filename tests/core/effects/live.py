@@ -34,10 +34,7 @@ class Live:
         how: Any = {"at": self.at, "epoch": self.epoch, "dir": dir}
         how["session"] = self.name
         found = self.fold(to_record(frame, self.seq, **how))
-        return tuple(
-            command.reason if isinstance(command, Reconnect) else command.event.type
-            for command in found
-        )
+        return tuple(map(_name_of, found))
 
     def fold(self, record: Record) -> tuple[Command, ...]:
         """Fold a record and send the events that follow; returns the commands."""
@@ -56,6 +53,13 @@ class Live:
         """Note all new frames of the service; returns the results of `note`."""
         frames, service.frames = service.frames, []
         return tuple(name for frame in frames for name in self.note(frame))
+
+
+def _name_of(command: Command) -> str:
+    if isinstance(command, Send):
+        return str(command.event.type)
+    is_connect = isinstance(command, Reconnect)
+    return (is_connect and command.reason) or type(command).__name__
 
 
 def begun(**config: Any) -> tuple[Live, Service]:

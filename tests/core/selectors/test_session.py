@@ -83,8 +83,9 @@ def test_no_work_is_done_in_a_settled_session(stream: Stream) -> None:
         if session is not None and select_is_settled(session):
             last = session.item(session.conversation.order.last)
             # The request that begins the turn of a typed message.
-            is_new = kind == "response.create" and last is not None
-            assert (is_new and last.role == "user") or not _is_work(kind), kind
+            role = last.role if last is not None else None
+            is_new = kind == "response.create" and role == "user"
+            assert is_new or not _is_work(kind), kind
         state = reduce(state, record)
 
 

@@ -22,7 +22,6 @@ from duologue.core import (
 )
 from duologue.core.selectors.transcript import (
     is_final,
-    is_transcript_final,
     transcript_of,
 )
 from duologue.core.state.model import Item, Part, Placement, State, Truncation
@@ -186,9 +185,9 @@ def test_a_translation_has_two_texts() -> None:
     assert select_translation(Session("other")) is None
 
 
-def test_a_transcript_is_final_if_its_lines_are() -> None:
-    """A transcript is final if no line is in progress."""
+def test_the_line_of_a_response_in_progress_is_not_final() -> None:
+    """The lines of a whole turn are final, the next reply is not yet."""
     service = talked()
-    assert is_transcript_final(fold_frames(*service.frames))
     service.say(service.begin(), ["Hm"])
-    assert not is_transcript_final(fold_frames(*service.frames))
+    lines = select_transcripts(fold_frames(*service.frames))
+    assert [line.final for line in lines] == [True, True, False]

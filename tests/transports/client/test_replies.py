@@ -134,7 +134,7 @@ async def test_an_interrupted_reply() -> None:
         said = far.writes.say(response, ["One, ", "two, "], spoken=False)
         far.writes.start_speech()
         made = [far.writes.finish(said, "incomplete")]
-        why = {"type": "cancelled", "reason": "turn_detected"}
+        why: Any = {"type": "cancelled", "reason": "turn_detected"}
         far.writes.end(response, made, "cancelled", **why)
 
     async with talk(Far(answer)) as session:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from ..reducer.input_audio import ANSWER_TIMEOUT, answers_turns, last_response
 from ..reducer.responses import SILENCE_TIMEOUT
-from ..state.model import Call, Item, Response, Session
+from ..state.model import Call, Item, Response, Session, Turn
 from .calls import has_output
 from .transcript import is_final
 
@@ -84,8 +84,9 @@ def playing_wait(session: Session) -> Iterator[float]:
     """The time limit for the end of the audio that plays."""
     playing = session.activity.playing
     if playing is not None:
-        turn = response.turn if (response := session.response(playing)) else None
-        yield _after(PLAYING_TIMEOUT, turn and (turn.first_audio_at or turn.created_at))
+        response = session.response(playing)
+        turn = response.turn if response is not None else Turn()
+        yield _after(PLAYING_TIMEOUT, turn.first_audio_at or turn.created_at)
 
 
 def is_past(session: Session, time: float) -> bool:

@@ -17,7 +17,6 @@ __all__ = [
     "Transcript",
     "TranslatedText",
     "is_final",
-    "is_transcript_final",
     "select_final_transcripts",
     "select_transcripts",
     "select_transcripts_by_role",
@@ -105,12 +104,6 @@ def select_final_transcripts(session: Session) -> tuple[Transcript, ...]:
 def select_transcripts_by_role(session: Session, role: str) -> tuple[Transcript, ...]:
     """The lines of ``user`` or ``assistant``."""
     return tuple(line for line in select_transcripts(session) if line.role == role)
-
-
-@memoised("items", "conversation")
-def is_transcript_final(session: Session) -> bool:
-    """Whether no line can change."""
-    return all(map(is_final, _messages(session)))
 
 
 def transcript_of(item: Item) -> Transcript:
