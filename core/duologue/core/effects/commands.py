@@ -127,8 +127,9 @@ Reconnect = Connect
 class Disconnect:
     """Close the connection of this epoch, or end the attempt to connect it.
 
-    Record its ``fact``. ``expected``: the connection is not needed any more; otherwise
-    the session has failed.
+    Record its ``fact``: at once for an attempt or for a successor that is not used, and
+    after its last frame for a connection that carried the session. ``expected``: the
+    connection is not needed any more; otherwise the session has failed.
     """
 
     session: str
@@ -146,7 +147,7 @@ class Disconnect:
 class SwitchTo:
     """Use the successor, the connection of this epoch, from now on.
 
-    Record its ``fact`` in this epoch; then send and play on this connection.
+    Record its ``fact`` in this epoch at once; then send and play on this connection.
     """
 
     session: str

@@ -44,6 +44,7 @@ __all__ = [
     "GREETING",
     "connection_deadlines",
     "first_attempt",
+    "is_due",
     "is_resent",
     "lifecycle",
     "may_send",
@@ -138,6 +139,16 @@ def connection_deadlines(session: Session) -> Iterator[float]:
         yield connection.opened_at + GREETING
 
 
+def is_due(session: Session, command: Connect | Disconnect | SwitchTo) -> bool:
+    """Whether a command that has waited is still to be carried out."""
+    connection = session.connection
+    if isinstance(command, Connect) and command.policy is not None:
+        return connection.closing is None or command.epoch > connection.epoch
+    if isinstance(command, Disconnect) and command.epoch < connection.epoch:
+        return True
+    return _key(command) in map(_key, _commands(session))
+
+
 def _end_replaced(before: Session, after: Session) -> Iterator[Disconnect]:
     replaced = before.connection
     if replaced.epoch < after.connection.epoch and (
@@ -155,7 +166,10 @@ def _commands(session: Session) -> Iterator[_Lifecycle]:
     """The commands that the state calls for and that are not carried out yet."""
     connection = session.connection
     dialing = connection.dialing
-    if connection.closing is not None:
+    if connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+        if dialing is not None:
+            yield Disconnect(session.id, dialing.epoch)
+    elif connection.closing is not None:
         yield from _closing(session)
     elif dialing is None:
         yield from _hand_over(session)
@@ -172,9 +186,10 @@ def _commands(session: Session) -> Iterator[_Lifecycle]:
 def _closing(session: Session) -> Iterator[Disconnect]:
     connection = session.connection
     dialing = connection.dialing
-    if connection.status is SessionStatus.OPEN:
+    is_open = connection.status is SessionStatus.OPEN
+    if is_open or dialing is None:
         yield Disconnect(session.id, connection.epoch)
-    if dialing is not None:
+    if dialing is not None and (dialing.is_alive or not is_open):
         yield Disconnect(session.id, dialing.epoch)
 
 
@@ -205,8 +220,9 @@ def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
     at, connect = following
     ticked = session.activity.last_tick_at
     now = max(dialing.failed_at or 0.0, ticked or 0.0)
-    if now >= at and (not is_successor or hand_over_reason(session) is not None):
-        yield attrs.evolve(connect, session=session.id)
+    reason = hand_over_reason(session) if is_successor else connect.reason
+    if now >= at and (reason is not None or not is_successor):
+        yield attrs.evolve(connect, session=session.id, reason=reason)
 
 
 def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
@@ -219,9 +235,8 @@ def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
         return None
     is_successor = connection.status is SessionStatus.OPEN
     is_first = connection.opened_at is None
-    ends = (dialing.since or failed_at) + (
-        policy.timeout if is_first else policy.patience
-    )
+    since = failed_at if dialing.since is None else dialing.since
+    ends = since + (policy.timeout if is_first else policy.patience)
     new_key = _needs_key(dialing, failure)
     if new_key:
         at = failed_at

@@ -21,8 +21,16 @@ from ..state.model import Session
 from ..store import Change, Store
 from ..wire.codec import encode
 from .backoff import Backoff, connect_policy
-from .commands import Command, Send, client_event, command_id, is_queued, with_ids
-from .lifecycle import first_attempt, may_send
+from .commands import (
+    Command,
+    Send,
+    WakeAt,
+    client_event,
+    command_id,
+    is_queued,
+    with_ids,
+)
+from .lifecycle import first_attempt, is_due, may_send
 from .reactions import react
 
 __all__ = ["Machine"]
@@ -145,10 +153,11 @@ class Machine:
 
         Events to send are held back while nothing can be sent. You may record facts
         between two commands: the commands that follow from them come later in the
-        iteration.
+        iteration, and a command that they make needless is dropped.
         """
         while (command := self._next()) is not None:
-            yield command
+            if isinstance(command, Send | WakeAt) or is_due(self.session, command):
+                yield command
 
     def _next(self) -> Command | None:
         can_send = may_send(self.session)

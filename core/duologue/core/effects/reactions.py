@@ -134,6 +134,7 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.Interrupted: (interrupt_all,),
     events.Played: (lifecycle,),
     events.Tick: (resend_unconfirmed, cancel_silent, respond, lifecycle),
+    events.Connecting: (lifecycle,),
     events.Connected: (lifecycle,),
     events.ConnectFailed: (lifecycle,),
     events.Disconnected: (lifecycle,),

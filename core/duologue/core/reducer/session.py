@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _Confirmed = events.RealtimeSessionConfig | events.TranscriptionSessionConfig
+_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
 
@@ -50,7 +51,8 @@ def _on_connecting(
     if record.epoch < connection.epoch:
         return session
     if not event.successor:
-        if event.policy is not None and record.epoch > connection.epoch:
+        is_same = record.epoch == connection.epoch
+        if event.policy is not None and not is_same:
             session = _end_interrupted(session, record)
         session = _enter(session, record, transitions.CONNECTING)
         connection = session.connection
@@ -61,25 +63,26 @@ def _on_connecting(
                 policy=event.policy,
                 opened_at=None,
                 failures=0,
-                closing=None,
+                closing=connection.closing if is_same else None,
+                dialing=None,
             )
     if connection.policy is None:
         return put_connection(session, connection)
     known = connection.dialing or Dialing(record.epoch)
-    dialing = replace(
-        known,
-        epoch=record.epoch,
-        attempt=event.attempt,
+    dialing = Dialing(
+        record.epoch,
+        event.attempt,
         running=True,
-        new_key=event.new_key,
+        new_key=known.new_key or event.new_key,
         since=record.at if known.since is None else known.since,
+        failures=known.failures,
     )
     return put_connection(session, replace(connection, dialing=dialing))
 
 
 def _end_interrupted(session: Session, record: Record) -> Session:
     """The session with its last connection ended, if its process has not done that."""
-    if session.connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+    if session.connection.status in _OVER:
         return session
     reason = "the session was interrupted"
     session = requeue_in_flight(session)
@@ -91,14 +94,15 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
     connection = session.connection
     dialing = connection.dialing
     if event.successor and record.epoch > connection.epoch:
-        if dialing is None or dialing.epoch != record.epoch:
+        if dialing is None or not _is_of_attempt(dialing, event, record):
             return session
         dialing = replace(dialing, running=False, connected_at=record.at)
         connection = replace(connection, dialing=dialing)
         return put_connection(session, connection)
     session = _enter(session, record, transitions.CONNECTED)
     connection = session.connection
-    if connection.policy is None or record.epoch < connection.epoch:
+    is_used = connection.status is SessionStatus.OPEN
+    if connection.policy is None or record.epoch < connection.epoch or not is_used:
         return session
     if dialing is not None and connection.opened_at is not None:
         failures, since = dialing.failures + 1, dialing.since
@@ -122,17 +126,26 @@ def _on_connect_failed(
 ) -> Session:
     connection = session.connection
     dialing = connection.dialing
-    if dialing is None or dialing.epoch != record.epoch:
+    if dialing is None or not _is_of_attempt(dialing, event, record):
         return session
     failed = _failed(dialing, event, record)
     return put_connection(session, replace(connection, dialing=failed))
 
 
+def _is_of_attempt(
+    dialing: Dialing, event: events.Connected | events.ConnectFailed, record: Record
+) -> bool:
+    """Whether an event is the result of the attempt that runs."""
+    is_last = dialing.epoch == record.epoch and dialing.attempt == event.attempt
+    return dialing.running and is_last
+
+
 def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> Dialing:
-    return replace(
-        dialing,
-        running=False,
-        connected_at=None,
+    return Dialing(
+        dialing.epoch,
+        dialing.attempt,
+        new_key=dialing.new_key,
+        since=dialing.since,
         failures=dialing.failures + 1,
         failure=failure,
         failed_at=record.at,
@@ -141,8 +154,11 @@ def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> 
 
 def _on_switched(session: Session, event: events.Switched, record: Record) -> Session:
     """The successor takes the place of the connection, with all that it received."""
-    dialing = session.connection.dialing
-    if dialing is None or dialing.epoch != record.epoch:
+    before = session.connection
+    dialing = before.dialing
+    if dialing is None or dialing.epoch != record.epoch or before.status in _OVER:
+        return session
+    if dialing.connected_at is None:
         return session
     session = _enter(session, record, transitions.SWITCHED)
     connection = session.connection
@@ -159,7 +175,8 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
             opened_at=dialing.connected_at,
             greeted=dialing.greeted,
             failures=dialing.failures + 1,
-            since=dialing.since,
+            # Patience begins with a loss, not with the attempts of a hand-over.
+            since=None if before.status is SessionStatus.OPEN else dialing.since,
             dialing=None,
         ),
     )
@@ -209,10 +226,15 @@ def _on_disconnected(
     if record.epoch < connection.epoch:
         # A newer connection has replaced it: abandon only the older one's pending work.
         return _abandon_work(session, record)
-    if record.epoch > connection.epoch and connection.status is SessionStatus.OPEN:
-        return _end_successor(session, event, record)
     before = connection.status
-    if event.expected:
+    is_open = before is SessionStatus.OPEN
+    if record.epoch > connection.epoch and (is_open or before in _OVER):
+        return _end_successor(session, event, record)
+    if event.lost and not is_open and connection.dialing is not None:
+        # It has ended before.
+        return session
+    is_expected = event.expected or connection.closing is not None
+    if is_expected:
         trigger = f"{transitions.DISCONNECTED} expected"
     else:
         trigger = (
@@ -225,7 +247,7 @@ def _on_disconnected(
     if connection.policy is not None:
         dialing = _dialing_after(session.connection, event, record)
         session = put_connection(session, replace(session.connection, dialing=dialing))
-    if event.expected or session.connection.status is before:
+    if is_expected or session.connection.status is before:
         return session
     reason = event.reason or "the connection was lost"
     return add_problem(session, Problem("disconnected", reason, at=record.at))
@@ -233,20 +255,24 @@ def _on_disconnected(
 
 def _is_retried(connection: Connection, event: events.Disconnected) -> bool:
     """Whether another connection is made after this one was lost."""
-    policy = connection.policy
-    if policy is None or not policy.reconnects or connection.closing is not None:
+    policy, dialing = connection.policy, connection.dialing
+    if policy is None or not policy.reconnects:
         return False
-    return event.lost and (event.can_repeat or connection.dialing is not None)
+    has_successor = dialing is not None and dialing.is_alive
+    return event.lost and (event.can_repeat or has_successor)
 
 
 def _dialing_after(
     connection: Connection, event: events.Disconnected, record: Record
 ) -> Dialing | None:
     """The next connection after the current one has ended."""
-    if connection.status is not SessionStatus.RECONNECTING:
-        return None
     dialing = connection.dialing
-    if dialing is not None and (dialing.running or dialing.connected_at is not None):
+    has_successor = dialing is not None and dialing.is_alive
+    if connection.status is not SessionStatus.RECONNECTING:
+        # A successor must be disconnected too.
+        is_other = dialing is not None and dialing.epoch != record.epoch
+        return dialing if has_successor and is_other else None
+    if dialing is not None and has_successor:
         # The successor is used, even if it is still connecting.
         return replace(dialing, since=record.at)
     opened, policy = connection.opened_at, connection.policy
@@ -277,13 +303,16 @@ def _end_successor(
     if dialing is None or dialing.epoch != record.epoch:
         return session
     following: Dialing | None = None
-    if not event.expected:
+    if connection.status is SessionStatus.OPEN:
         failure = events.ConnectFailed(
             reason=event.reason,
-            can_repeat=event.lost and event.can_repeat,
+            can_repeat=event.expected or (event.lost and event.can_repeat),
             chance=event.chance,
         )
         following = _failed(dialing, failure, record)
+    if following is not None and event.expected:
+        # A turn has begun: the attempts begin again, as soon as the turn ends.
+        following = replace(following, since=None, failures=0, new_key=False)
     return put_connection(session, replace(connection, dialing=following))
 
 
@@ -378,10 +407,13 @@ def _on_session(
 def open_connection(session: Session, config: Any, record: Record) -> Session:
     """The session with its id and expiry from the service, and open.
 
-    A log of frames alone has no local facts, so these events open the session too.
+    A log of frames alone has no local facts, so these events open the session too. They
+    do not if a live session has lost its connection: then they are late.
     """
-    session = _enter(session, record, transitions.SESSION_CREATED)
     connection = session.connection
+    if connection.dialing is None or record.epoch > connection.epoch:
+        session = _enter(session, record, transitions.SESSION_CREATED)
+        connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
     expires_at = _expiry(config)

@@ -70,7 +70,7 @@ class Dialing(Struct, frozen=True, gc=False):
     """The next connection of a session, until it carries the session.
 
     ``attempt`` is the number of its last attempt, 0 before the first; ``running``: that
-    attempt has not ended. ``since`` is the beginning of the series of attempts,
+    attempt has not ended; ``new_key``: a refused key was replaced. ``since`` is the beginning of the series of attempts,
     ``failures`` their number for the back-off; ``failure`` and ``failed_at`` are the
     last one, or the loss of the previous connection. ``connected_at`` is set if it is
     connected; then ``greeted``, ``server_id``, ``expires_at`` and ``confirmed`` are as
@@ -90,6 +90,11 @@ class Dialing(Struct, frozen=True, gc=False):
     server_id: str | None = None
     expires_at: float | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is connected or being connected."""
+        return self.running or self.connected_at is not None
 
 
 class ConfigChange(Struct, frozen=True, gc=False):
