@@ -24,6 +24,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.effects.backoff import Backoff
+from duologue.core.effects.commands import WakeAt
 from duologue.core.store import Dispatch
 from duologue.local import Options, in_process
 from duologue.transports import (
@@ -41,6 +42,7 @@ from duologue.transports import (
 )
 from duologue.transports.drivers.memory import MemoryEnd, pair
 
+from ...core.effects.carried_out import check_carried_out
 from ..virtual import VirtualClock, ids, virtually
 
 TYPED = SessionConfig(output_modalities=("text",))
@@ -797,3 +799,129 @@ async def test_how_to_try_is_the_applications_to_say() -> None:
         await status(session, SessionStatus.RECONNECTING)
         await status(session, SessionStatus.OPEN)
         assert loop.time() == pytest.approx(50.0)
+
+
+# Commands and the facts that answer them.
+
+
+def recorded(live: Client) -> list[Record]:
+    records: list[Record] = []
+    live.store.subscribe(lambda before, record, after: records.append(record))
+    return records
+
+
+def carried_out(records: list[Record]) -> list[str]:
+    """The commands of a log, by name, after a check that each was carried out."""
+    found = check_carried_out(records)
+    return [type(each).__name__ for each in found if not isinstance(each, WakeAt)]
+
+
+@virtually
+async def test_a_log_shows_all_commands_of_a_talk() -> None:
+    """`react` over the log of a talk with losses and a hand-over gives what was done."""
+    make = service(life=400.0)
+    transports: list[Any] = []
+
+    def making() -> Transport:
+        transports.append(make())
+        return transports[-1]
+
+    async with client() as live:
+        records = recorded(live)
+        session = await live.start_session(TYPED, transport=making)
+        for number in range(12):
+            await ask(session, "count to three")
+            if number in (3, 4, 9):
+                await transports[-1]._end.close("cut", code=1006)
+                await status(session, SessionStatus.RECONNECTING)
+            await asyncio.sleep(55)
+        assert len(words(session.state)) == 24
+    found = carried_out(records)
+    assert found.count("SwitchTo") >= 1
+    assert found.count("Connect") == session.state.connection.epoch
+    assert found.count("Send") > 30
+    assert session.state.connection.epoch >= 4
+
+
+@virtually
+async def test_a_log_shows_all_commands_of_a_bad_day() -> None:
+    """With refusals, a discarded successor, losses while connecting, and closing."""
+    line = Line()
+    line.refusals = [SignallingError("busy", status=503)]
+    async with client() as live:
+        records = recorded(live)
+        session = await live.start_session(TYPED, transport=line)
+        # The first attempt used the first end.
+        far = line.ends[1]
+        expires = VirtualClock().now() + 1000
+        config = {"type": "realtime", "id": "sess_2", "expires_at": expires}
+        await far.send(json.dumps({"type": "session.updated", "session": config}))
+        line.gate.clear()
+        await asyncio.sleep(702)
+        assert len(line.targets) == 3
+        await line.say(BEGINS, number=1)
+        await asyncio.sleep(1)
+        line.gate.set()
+        await asyncio.sleep(1)
+        assert session.state.connection.epoch == 0
+        line.gate.clear()
+        created = {"type": "response.created", "response": ANSWER}
+        done = {**ANSWER, "status": "completed", "output": []}
+        await line.say(
+            ENDS, created, {"type": "response.done", "response": done}, number=1
+        )
+        await asyncio.sleep(30)
+        assert len(line.targets) == 4
+        # Lost while the successor connects, which then fails.
+        line.refusals = [ServiceUnreachable("nothing answers")] * 2
+        await far.close("cut", code=1006)
+        await status(session, SessionStatus.RECONNECTING)
+        await session.send_text("hello")
+        line.gate.set()
+        await status(session, SessionStatus.OPEN)
+        await asyncio.sleep(5)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 60
+        await line.ends[-1].close("cut", code=1006)
+        await asyncio.sleep(10)
+        await session.close()
+        assert session.state.connection.status is SessionStatus.CLOSED
+    assert carried_out(records).count("Connect") == len(line.targets) - 1
+    last = [type(each).__name__ for each in check_carried_out(records)]
+    assert "Disconnect" in last
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_a_log_shows_all_commands_of_an_interrupted_one(moment: int) -> None:
+    """Closing at any time, while it connects, reconnects or is open."""
+
+    @virtually
+    async def run() -> None:
+        line = Line()
+        connect_in = [1.0, 0.0, 2.0]
+        live = client()
+        records = recorded(live)
+
+        def making() -> Transport:
+            transport = line()
+            connect = transport.connect
+
+            async def connected(target: Target) -> None:
+                await asyncio.sleep(connect_in[len(line.ends) % 3])
+                await connect(target)
+
+            transport.connect = connected  # type: ignore[method-assign]
+            return transport
+
+        line.refusals = [SignallingError("busy", status=503)]
+        start = asyncio.create_task(live.start_session(TYPED, id="s", transport=making))
+        await asyncio.sleep(moment / 2)
+        session = live.get_session("s")
+        if session.state.connection.status is SessionStatus.OPEN:
+            await line.ends[-1].close("cut", code=1006)
+            await asyncio.sleep(moment % 3)
+        await live.close()
+        await asyncio.gather(start, return_exceptions=True)
+        assert session.state.connection.status is SessionStatus.CLOSED
+        carried_out(records)
+
+    run()

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _Confirmed = events.RealtimeSessionConfig | events.TranscriptionSessionConfig
+#: The states in which a session can have a successor.
+_HANDED_OVER = (SessionStatus.OPEN, SessionStatus.RECONNECTING)
 _OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
@@ -156,9 +158,9 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
     """The successor takes the place of the connection, with all that it received."""
     before = session.connection
     dialing = before.dialing
-    if dialing is None or dialing.epoch != record.epoch or before.status in _OVER:
+    if dialing is None or dialing.epoch != record.epoch:
         return session
-    if dialing.connected_at is None:
+    if dialing.connected_at is None or before.status not in _HANDED_OVER:
         return session
     session = _enter(session, record, transitions.SWITCHED)
     connection = session.connection

@@ -1,0 +1,352 @@
+"""The life of a session's connections: all short sequences of facts, and long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from duologue.core import State, dump, events, fold, react, reduce
+from duologue.core.effects.commands import Command, Connect
+from duologue.core.effects.deadlines import tick_at
+from duologue.core.effects.lifecycle import lifecycle, may_send
+from duologue.core.events.base import Event
+from duologue.core.events.types import SessionStatus
+from duologue.core.log.record import Record
+from duologue.core.state.dedup import EMPTY_DEDUP
+from duologue.core.state.model import Session
+
+from .carried_out import check_carried_out
+from .lifecycle_model import EXPIRES_IN, OVER, POLICY, START, World, begin, created
+
+#: How an attempt fails.
+FAILURES: dict[str, dict[str, Any]] = {
+    "no answer": {"can_repeat": True},
+    "no other transport": {"status": 503},
+    "busy": {"status": 503, "can_repeat": True},
+    "busy for long": {"status": 429, "can_repeat": True, "retry_after": 7.0},
+    "old key": {"status": 401, "renews": True, "can_repeat": True},
+    "old key, no transport": {"status": 401, "renews": True},
+    "bad key": {"status": 401, "can_repeat": True},
+    "no key": {"status": 401, "renews": True, "can_repeat": True, "stage": "key"},
+    "refused": {"status": 403, "can_repeat": True},
+}
+#: How a connection ends.
+ENDS: dict[str, dict[str, Any]] = {
+    "lost": {"lost": True, "can_repeat": True, "code": 1006},
+    "lost for ever": {"lost": True},
+    "not lost": {"can_repeat": True, "code": 1008},
+    "expected": {"expected": True, "code": 1000},
+}
+
+
+def response(status: str) -> events.RealtimeResponse:
+    return events.RealtimeResponse(id="r", conversation_id="c", status=status)
+
+
+TURN = (
+    events.InputAudioBufferSpeechStarted(item_id="i", audio_start_ms=0),
+    events.ResponseCreated(response=response("in_progress")),
+    events.ResponseDone(response=response("completed")),
+)
+
+
+def following(world: World) -> Iterator[tuple[str, Callable[[], World]]]:
+    """All that can happen next, each with its name."""
+    for attempt in world.running:
+        yield "connected", partial(world.connected, attempt)
+        for name, failure in FAILURES.items():
+            yield name, partial(world.failed, attempt, chance=0.5, **failure)
+    for epoch, _ in world.opened:
+        ends = {"closed": {"expected": True}} if epoch in world.ending else ENDS
+        for name, end in ends.items():
+            yield f"{name} {epoch}", partial(world.ended, epoch, chance=0.5, **end)
+    connection = world.session.connection
+    if connection.status not in OVER and connection.closing is None:
+        yield "closing", partial(world.record, events.Closing())
+    if world.alarm is not None:
+        yield "tick", world.tick
+        if world.alarm > world.now and world.log is None:
+            # A tick that no command asked for, so not in a real log.
+            early = (world.now + world.alarm) / 2
+            yield "early tick", partial(world.tick, early)
+    if world.opened or world.running:
+        yield "3 s", partial(world.wait, 3.0)
+    for epoch, _ in world.opened:
+        for expires in (None, world.now + EXPIRES_IN):
+            event = created(expires, f"sess_{epoch}")
+            yield f"{event.type} {epoch} {expires}", partial(world.record, event, epoch)
+        for event in TURN:
+            yield f"{event.type} {epoch}", partial(world.record, event, epoch)
+    if world.unsent and may_send(world.session):
+        yield "send", world.send
+
+
+def explore(root: World, depth: int) -> None:
+    """Try all sequences of up to this length.
+
+    Two sequences that lead to equal worlds go on as one.
+    """
+    known = {root.key}
+    layer: list[tuple[World, tuple[str, ...]]] = [(root, ())]
+    for _ in range(depth):
+        found: list[tuple[World, tuple[str, ...]]] = []
+        for world, path in layer:
+            for name, step in following(world):
+                try:
+                    after = step()
+                except AssertionError as error:
+                    error.add_note(f"after {path}: {name}")
+                    raise
+                if after.key not in known:
+                    known.add(after.key)
+                    found.append((after, (*path, name)))
+        layer = found
+
+
+def opened(world: World | None = None) -> World:
+    """A session whose first attempt has succeeded."""
+    world = begin() if world is None else world
+    return world.connected(world.running[0])
+
+
+def expiring() -> World:
+    """A session that is to be handed over."""
+    return opened().record(created(START + EXPIRES_IN, "sess_0"))
+
+
+def lost() -> World:
+    """A session that has lost its connection, and reconnects."""
+    return opened().wait(3.0).ended(0, **ENDS["lost"])
+
+
+def again(world: World) -> World:
+    """The session of a process that has ended, in another process."""
+    return begin(world.state, at=world.now + 60.0)
+
+
+ROOTS: dict[str, Callable[[], World]] = {
+    "new": begin,
+    "without back-off": lambda: begin(policy=structs.replace(POLICY, reconnects=False)),
+    "open": opened,
+    "expiring": expiring,
+    "handing over": lambda: expiring().tick(),
+    "reconnecting": lost,
+    "continued": lambda: again(opened()),
+    "continued, of a hand-over": lambda: again(expiring().tick()),
+    "continued, of a closed one": lambda: again(
+        opened().record(events.Closing()).ended(0, expected=True)
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("root", "depth"),
+    [
+        ("new", 6),
+        ("without back-off", 6),
+        ("open", 4),
+        ("expiring", 4),
+        ("handing over", 3),
+        ("reconnecting", 4),
+        ("continued", 4),
+        ("continued, of a hand-over", 3),
+        ("continued, of a closed one", 3),
+        *(
+            pytest.param(root, depth, marks=pytest.mark.deep)
+            for root, depth in (
+                ("open", 6),
+                ("expiring", 6),
+                ("handing over", 5),
+                ("reconnecting", 6),
+                ("continued, of a hand-over", 6),
+            )
+        ),
+    ],
+)
+def test_all_sequences_of_facts(root: str, depth: int) -> None:
+    """After each, the driver can carry out every command, and the session goes on.
+
+    See `World`: one attempt in flight for an epoch, and none after closing began; each
+    successor is used or disconnected, and answers nothing before; delays within their
+    bounds and within the patience; the session is over, or waits for an attempt, for
+    its connection or for a time.
+    """
+    explore(ROOTS[root](), depth)
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_closing_ends_it(root: str) -> None:
+    """A session is closed as soon as its connections have ended, at any moment."""
+    layer = [ROOTS[root]()]
+    for _ in range(2):
+        layer = [step() for world in layer for _, step in following(world)]
+        for world in layer:
+            connection = world.session.connection
+            if connection.status in OVER or connection.closing is not None:
+                continue
+            world = world.record(events.Closing())
+            for epoch in world.ending:
+                world = world.ended(epoch, lost=True, can_repeat=True)
+            assert world.session.connection.status is SessionStatus.CLOSED
+            assert not world.opened
+            assert world.alarm is None
+
+
+# Long sequences.
+
+
+def any_order(choices: Sequence[int], policy: events.ConnectPolicy) -> World:
+    """A session in which the environment makes these choices."""
+    world = begin(policy=policy, keeps_log=True)
+    for number in choices:
+        steps = [step for _, step in following(world)]
+        if not steps:
+            break
+        world = steps[number % len(steps)]()
+    return world
+
+
+def closed(world: World) -> World:
+    """The session, closed by the application."""
+    if world.session.connection.status not in OVER:
+        if world.session.connection.closing is None:
+            world = world.record(events.Closing())
+        for epoch, _ in world.opened:
+            world = world.ended(epoch, expected=True)
+    return world
+
+
+POLICIES = st.builds(
+    events.ConnectPolicy,
+    timeout=st.sampled_from((15.0, 1.0)),
+    reconnects=st.sampled_from((True, True, True, False)),
+    first=st.sampled_from((0.5, 0.0, 3.0)),
+    longest=st.sampled_from((5.0, 1.0)),
+    patience=st.sampled_from((12.0, 0.0, 100.0)),
+    longest_asked=st.sampled_from((8.0, 0.0)),
+    steady=st.sampled_from((2.0, 0.0, 60.0)),
+)
+_CHOICE = st.integers(0, 255)
+CHOICES = st.lists(_CHOICE, max_size=12) | st.lists(_CHOICE, min_size=40, max_size=60)
+#: 20,000 examples in `make test-deep`.
+enough = settings(
+    max_examples=20_000 if settings.get_current_profile_name() == "deep" else 100
+)
+
+
+@enough
+@given(CHOICES, POLICIES)
+def test_long_sequences_of_facts(
+    choices: list[int], policy: events.ConnectPolicy
+) -> None:
+    """What holds for short ones; and the log shows that all commands were carried out.
+
+    The fold of the log is the state.
+    """
+    world = closed(any_order(choices, policy))
+    assert not world.opened
+    assert world.log is not None
+    assert dump(fold(world.log)) == dump(world.state)
+    check_carried_out(world.log)
+
+
+# Facts that no driver records in this order.
+
+
+def facts(session: Session) -> Iterator[tuple[Event, int]]:
+    """Facts of any epoch, whether they make sense or not."""
+    yield events.Closing(), session.connection.epoch
+    yield events.Closed(), session.connection.epoch
+    for epoch in range(3):
+        for successor in (False, True):
+            yield events.Connecting(successor=successor), epoch
+            yield events.Connected(successor=successor), epoch
+        yield events.Connecting(attempt=2, new_key=True, policy=POLICY), epoch
+        for name in ("busy", "old key", "refused"):
+            yield events.ConnectFailed(**FAILURES[name]), epoch
+        for end in ENDS.values():
+            yield events.Disconnected(**end), epoch
+        yield events.Switched(), epoch
+        yield created(START + EXPIRES_IN, f"sess_{epoch}"), epoch
+        yield TURN[0], epoch
+
+
+@pytest.mark.parametrize(
+    ("root", "depth"),
+    [
+        ("new", 3),
+        ("handing over", 2),
+        ("reconnecting", 3),
+        pytest.param("new", 5, marks=pytest.mark.deep),
+        pytest.param("handing over", 4, marks=pytest.mark.deep),
+        pytest.param("reconnecting", 4, marks=pytest.mark.deep),
+    ],
+)
+def test_facts_in_any_order(root: str, depth: int) -> None:
+    """None raises. No attempt follows closing; the session is never stuck."""
+    world = ROOTS[root]()
+    known: set[object] = set()
+    layer: list[tuple[State, float, tuple[object, ...]]] = [
+        (world.state, world.now, ())
+    ]
+    for _ in range(depth):
+        found = []
+        for state, now, path in layer:
+            session = state.sessions["s"]
+            due = tick_at(session)
+            ticks = () if due is None else ((events.Tick(), session.connection.epoch),)
+            for event, epoch in (*facts(session), *ticks):
+                at = now if not isinstance(event, events.Tick) else max(now, due or now)
+                is_local = event.type.startswith("duologue.")
+                record = Record(
+                    len(path), "s", "local" if is_local else "in", event, b"", at, epoch
+                )
+                after = reduce(state, record)
+                try:
+                    check_any_order(after.sessions["s"], react(state, record, after))
+                except AssertionError as error:
+                    error.add_note(f"after {path}: {event} {epoch}")
+                    raise
+                key = structs.replace(
+                    after.sessions["s"], dedup=EMPTY_DEDUP, problems=()
+                )
+                if (key, at) not in known:
+                    known.add((key, at))
+                    found.append((after, at, (*path, (event, epoch))))
+        layer = found
+
+
+def check_any_order(session: Session, commands: tuple[Command, ...]) -> None:
+    """What holds after any fact."""
+    connection = session.connection
+    due, ticked = tick_at(session), session.activity.last_tick_at
+    assert due is None or ticked is None or due > ticked
+    if connection.closing is not None:
+        assert not any(isinstance(each, Connect) for each in commands)
+    if connection.status in (*OVER, SessionStatus.OPEN):
+        return
+    nothing = Record(0, "s", "local", events.Cleared(), b"", None)
+    is_waiting = connection.dialing is not None and connection.dialing.running
+    assert due or is_waiting or any(lifecycle(Session("s"), nothing, session))
+
+
+@pytest.mark.parametrize(
+    "missing", [events.Connecting, events.Switched, events.Disconnected]
+)
+def test_a_log_without_an_answer(missing: type[Event]) -> None:
+    """The check of a log finds a command that was not carried out."""
+    world = opened(begin(keeps_log=True))
+    world = world.record(created(START + EXPIRES_IN, "sess_0")).tick()
+    world = closed(world.connected(world.running[0]))
+    assert world.log is not None
+    check_carried_out(world.log)
+    kept = list(world.log)
+    kept.remove([r for r in kept if isinstance(r.event, missing)][-1])
+    with pytest.raises((AssertionError, IndexError)):
+        check_carried_out(kept)
