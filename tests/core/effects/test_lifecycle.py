@@ -81,8 +81,8 @@ def following(world: World) -> Iterator[tuple[str, Callable[[], World]]]:
         for expires in (None, world.now + EXPIRES_IN):
             event = created(expires, f"sess_{epoch}")
             yield f"{event.type} {epoch} {expires}", partial(world.record, event, epoch)
-        for event in TURN:
-            yield f"{event.type} {epoch}", partial(world.record, event, epoch)
+        for turn in TURN:
+            yield f"{turn.type} {epoch}", partial(world.record, turn, epoch)
     if world.unsent and may_send(world.session):
         yield "send", world.send
 

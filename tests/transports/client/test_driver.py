@@ -818,7 +818,7 @@ def carried_out(records: list[Record]) -> list[str]:
 
 @virtually
 async def test_a_log_shows_all_commands_of_a_talk() -> None:
-    """`react` over the log of a talk with losses and a hand-over gives what was done."""
+    """`react` over the log gives what was done: after losses and a hand-over."""
     make = service(life=400.0)
     transports: list[Any] = []
 

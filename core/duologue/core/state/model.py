@@ -70,11 +70,12 @@ class Dialing(Struct, frozen=True, gc=False):
     """The next connection of a session, until it carries the session.
 
     ``attempt`` is the number of its last attempt, 0 before the first; ``running``: that
-    attempt has not ended; ``new_key``: a refused key was replaced. ``since`` is the beginning of the series of attempts,
-    ``failures`` their number for the back-off; ``failure`` and ``failed_at`` are the
-    last one, or the loss of the previous connection. ``connected_at`` is set if it is
-    connected; then ``greeted``, ``server_id``, ``expires_at`` and ``confirmed`` are as
-    in `Connection`. Times are in seconds since the Unix epoch.
+    attempt has not ended; ``new_key``: a refused key was replaced. ``since`` is the
+    beginning of the series of attempts, ``failures`` their number for the back-off;
+    ``failure`` and ``failed_at`` are the last one, or the loss of the previous
+    connection. ``connected_at`` is set if it is connected; then ``greeted``,
+    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`. Times are in
+    seconds since the Unix epoch.
     """
 
     epoch: int
