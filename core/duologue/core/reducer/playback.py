@@ -117,8 +117,10 @@ def update_playing(
     response = session.response(response_id)
     if response is None:
         return session
+    if not is_played(session, response):
+        return session
     items = unfinished_items(session, response)
-    if not is_played(session, response) or items[0].truncation is not None:
+    if items[0].truncation is not None:
         return session
     if response.turn.audio_generated_at is None or any(
         next(unheard_parts(session, item), None) for item in items
