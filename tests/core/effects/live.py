@@ -58,8 +58,8 @@ class Live:
 def _name_of(command: Command) -> str:
     if isinstance(command, Send):
         return str(command.event.type)
-    is_connect = isinstance(command, Reconnect)
-    return (is_connect and command.reason) or type(command).__name__
+    reason = command.reason if isinstance(command, Reconnect) else None
+    return reason or type(command).__name__
 
 
 def begun(**config: Any) -> tuple[Live, Service]:

@@ -27,6 +27,7 @@ from duologue.core.reducer.input_audio import (
 )
 from duologue.core.reducer.requests import REQUEST_TIMEOUT, request_deadlines
 from duologue.core.reducer.responses import SILENCE_TIMEOUT, silence_deadlines
+from duologue.core.selectors.pending import has_unanswered_outputs
 from duologue.core.testing.stream import Stream
 from duologue.core.views.json_patch import apply
 
@@ -500,7 +501,8 @@ def test_the_next_request_is_sent(stream: Stream) -> None:
         live.at = max(stream[-1].at or 1000.0, session.activity.last_tick_at or 0.0)
         live.note(TICK)
         rest(live)
-        if live.state.sessions[name].responses.queued is not None:
+        rested = live.state.sessions[name]
+        if rested.responses.queued is not None or has_unanswered_outputs(rested):
             # The stream was folded without a client that could have sent it.
             continue
         sent = live.note(REQUEST) + rest(live)
