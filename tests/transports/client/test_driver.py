@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -27,6 +28,7 @@ from duologue.core.effects.backoff import Backoff
 from duologue.core.effects.commands import WakeAt
 from duologue.core.store import Dispatch
 from duologue.local import Options, in_process
+from duologue.local.faults.injector import Cut, Fault, Faults
 from duologue.transports import (
     AuthenticationError,
     Client,
@@ -440,6 +442,49 @@ async def test_a_talk_of_two_hours_is_one_transcript() -> None:
         assert select_problems(session.state) == ()
         assert seen == []
     assert dump(fold(records)) == dump(live.store.state)
+
+
+@pytest.mark.parametrize("minutes", [12, pytest.param(120, marks=pytest.mark.deep)])
+def test_a_fault_each_minute(minutes: int) -> None:
+    """Every connection is cut after a minute, every third attempt is refused, and some
+    hang: one transcript, and no text is lost or doubled.
+    """
+    virtually(talk_with_faults)(minutes)
+
+
+async def talk_with_faults(minutes: int) -> None:
+    cut = Faults((Fault(does=Cut(), at=60.0),))
+    made, attempts = ids(), itertools.count()
+
+    def faulty() -> Transport:
+        transport = in_process(
+            clock=VirtualClock(), options=Options(pace=1.0), ids=made, faults=cut
+        )
+        number = next(attempts)
+        connect = transport.connect
+
+        async def connected(target: Target) -> None:
+            if number % 3 == 1:
+                raise SignallingError("busy", status=503, retry_after=number % 4)
+            if number % 7 == 3:
+                await asyncio.sleep(target.timeout + 5)
+            await connect(target)
+
+        transport.connect = connected  # type: ignore[method-assign]
+        return transport
+
+    texts = [f"count to {number}" for number in range(minutes * 3)]
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=faulty)
+        for text in texts:
+            await session.send_text(text)
+            await asyncio.sleep(20)
+        state = await session.until(select_is_settled, timeout=600)
+    assert [text for role, text in words(state) if role == "user"] == texts
+    assert words(state)[-1][0] == "assistant"
+    assert state.connection.epoch > minutes * 0.8
+    assert {p.kind for p in select_problems(state)} == {"disconnected"}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @virtually
