@@ -14,6 +14,7 @@ from duologue.core.testing.stream import Frame
 
 __all__ = [
     "NODES",
+    "POLICY",
     "Frame",
     "Service",
     "audio",
@@ -27,6 +28,17 @@ __all__ = [
 
 #: The nodes of a session, without the dedup node.
 NODES = [name for name in Session.__struct_fields__ if name not in ("id", "dedup")]
+
+#: The policy of a live session, in its first record.
+POLICY: Frame = {
+    "timeout": 15.0,
+    "reconnects": True,
+    "first": 0.5,
+    "longest": 10.0,
+    "patience": 60.0,
+    "longest_asked": 120.0,
+    "steady": 30.0,
+}
 
 
 def to_record(
