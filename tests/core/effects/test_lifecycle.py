@@ -9,18 +9,27 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from immutables import Map
 from msgspec import structs
 
 from duologue.core import State, dump, events, fold, react, reduce
 from duologue.core.effects.commands import Command, Connect
 from duologue.core.effects.deadlines import tick_at
-from duologue.core.effects.lifecycle import lifecycle, may_send
+from duologue.core.effects.handover import hand_over_reason
+from duologue.core.effects.lifecycle import (
+    is_resent,
+    lifecycle,
+    may_send,
+    unconfirmed_items,
+)
 from duologue.core.events.base import Event
 from duologue.core.events.types import SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state.dedup import EMPTY_DEDUP
 from duologue.core.state.model import Session
+from duologue.core.testing.stream import Stream
 
+from ..strategies import hostile, legal
 from .carried_out import check_carried_out
 from .lifecycle_model import EXPIRES_IN, OVER, POLICY, START, World, begin, created
 
@@ -350,3 +359,238 @@ def test_a_log_without_an_answer(missing: type[Event]) -> None:
     kept.remove([r for r in kept if isinstance(r.event, missing)][-1])
     with pytest.raises((AssertionError, IndexError)):
         check_carried_out(kept)
+
+
+# Single rules.
+
+
+def discarded() -> World:
+    """A session whose successor is not used, because a turn has begun."""
+    world = expiring().tick().record(TURN[0])
+    world = world.connected(world.running[0])
+    assert [epoch for epoch, _ in world.opened] == [0]
+    return world
+
+
+def ends_turn(world: World) -> World:
+    for event in (TURN[1], events.InputAudioBufferCleared(), TURN[2]):
+        world = world.record(event)
+    return world
+
+
+def wait_out(world: World, failure: str = "no answer") -> World:
+    """The next attempt fails too, after the delay."""
+    world = world.tick()
+    return world.failed(world.running[0], chance=1.0, **FAILURES[failure])
+
+
+def test_a_discarded_successor_is_connected_again_with_the_next_number() -> None:
+    """When the turn ends; what the discarded one sent late is not kept."""
+    world = discarded().record(created(START + 5.0, "sess_late"), 1)
+    assert world.session.connection.epoch == 0
+    assert world.session.connection.server_id == "sess_0"
+    world = ends_turn(world)
+    [attempt] = world.running
+    assert (attempt.epoch, attempt.attempt, attempt.successor) == (1, 2, True)
+    assert attempt.reason == "the connection expires soon"
+    connection = world.connected(attempt).session.connection
+    assert (connection.epoch, connection.expires_at) == (1, None)
+    assert not connection.greeted
+
+
+def test_late_frames_of_a_discarded_successor_do_not_keep_a_session_open() -> None:
+    """The session is closed, although a frame of the other epoch arrived."""
+    world = discarded().record(events.Closing())
+    world = world.record(created(None, "sess_1"), 1).ended(0, expected=True)
+    assert world.session.connection.status is SessionStatus.CLOSED
+
+
+def test_late_frames_of_a_lost_connection_do_not_open_it() -> None:
+    """Only a connection opens a live session, so that the attempts go on."""
+    world = opened().wait(3.0).ended(0, **ENDS["lost"])
+    world = world.failed(world.running[0], **FAILURES["busy"])
+    world = world.record(created(None, "sess_0")).record(created(None, "sess_0"), 0)
+    assert world.session.connection.status is SessionStatus.RECONNECTING
+    assert len(world.tick().running) == 1
+
+
+def test_a_first_event_before_the_connection_is_recorded() -> None:
+    """It does not open the session before `connected`; its values count."""
+    world = begin().record(created(START + 5.0, "sess_0"))
+    assert world.session.connection.status is SessionStatus.CONNECTING
+    connection = world.connected(world.running[0]).session.connection
+    assert connection.status is SessionStatus.OPEN
+    assert (connection.server_id, connection.expires_at) == ("sess_0", START + 5.0)
+
+
+def test_patience_begins_with_the_loss() -> None:
+    """Attempts at a hand-over do not count, however long they took."""
+    world = expiring().tick()
+    world = world.failed(world.running[0], chance=1.0, **FAILURES["no answer"])
+    while world.now < START + EXPIRES_IN - 250.0:
+        world = wait_out(world)
+    world = world.tick()
+    world = world.connected(world.running[0])
+    assert world.session.connection.epoch == 1
+    world = world.wait(1.0).ended(1, **ENDS["lost"])
+    assert world.session.connection.status is SessionStatus.RECONNECTING
+    lost = world.now
+    while world.session.connection.status is not SessionStatus.FAILED:
+        world = wait_out(world)
+    assert POLICY.patience - POLICY.longest <= world.now - lost < POLICY.patience
+
+
+def test_a_loss_that_is_reported_twice() -> None:
+    """The second report changes nothing, so patience and delays stay."""
+    world = lost()
+    world = world.failed(world.running[0], **FAILURES["busy"]).wait(0.1)
+    again = world.record(events.Disconnected(**ENDS["lost"]), 0)
+    assert again.session.connection == world.session.connection
+
+
+@pytest.mark.parametrize("start", [begin, lost, lambda: expiring().tick()])
+def test_a_key_is_replaced_once(start: Callable[[], World]) -> None:
+    """Another refusal is final, until the session was connected."""
+    world = start()
+    world = world.failed(world.running[0], **FAILURES["old key"])
+    [attempt] = world.running
+    assert attempt.new_key
+    world = world.failed(attempt, **FAILURES["busy"]).tick()
+    [attempt] = world.running
+    assert not attempt.new_key
+    world = world.failed(attempt, **FAILURES["old key"])
+    assert not world.running
+    is_successor = attempt.successor
+    status = SessionStatus.OPEN if is_successor else SessionStatus.FAILED
+    assert world.session.connection.status is status
+
+
+def test_a_successor_of_an_ended_session_is_disconnected() -> None:
+    """The service has ended the session, while its successor was being connected."""
+    for name, status in (
+        ("not lost", SessionStatus.FAILED),
+        ("expected", SessionStatus.CLOSED),
+    ):
+        world = expiring().tick()
+        assert len(world.running) == 1
+        world = world.ended(0, **ENDS[name])
+        assert world.session.connection.status is status
+        assert not world.running
+
+
+def test_a_loss_while_closing() -> None:
+    """The session is closed: it has not failed."""
+    for name in ENDS:
+        world = opened().record(events.Closing()).ended(0, **ENDS[name])
+        assert world.session.connection.status is SessionStatus.CLOSED
+        assert world.session.problems == ()
+
+
+def test_results_of_an_earlier_attempt() -> None:
+    """They are late: another attempt runs, or none."""
+    world = begin()
+    failed = events.ConnectFailed(**FAILURES["busy"])
+    world = world.failed(world.running[0], **FAILURES["busy"])
+    assert world.record(failed).session.connection == world.session.connection
+    world = world.tick()
+    assert world.record(failed).session.connection == world.session.connection
+    world = expiring().tick()
+    world = world.failed(world.running[0], **FAILURES["busy"]).tick()
+    late = world.record(events.Connected(successor=True), 1)
+    assert late.session.connection == world.session.connection
+
+
+def test_a_service_that_says_nothing_first() -> None:
+    """Events wait for two seconds; on the first connection they do not wait."""
+    world = opened()
+    assert may_send(world.session)
+    world = world.wait(3.0).ended(0, **ENDS["lost"])
+    world = world.connected(world.running[0])
+    assert not may_send(world.session)
+    assert world.alarm == world.now + 2.0
+    greeted = world.record(created(None, "sess_1"))
+    assert may_send(greeted.session)
+    assert greeted.alarm is None
+    assert may_send(world.tick().session)
+    assert not may_send(world.tick(world.now + 1.0).session)
+
+
+def test_a_process_that_ended_while_it_handed_over() -> None:
+    """The next process begins with a first attempt, whatever the last one tried."""
+    world = expiring().tick()
+    world = world.failed(world.running[0], **FAILURES["busy"])
+    connection = again(world).session.connection
+    assert connection.dialing is not None
+    assert (connection.epoch, connection.dialing.attempt) == (1, 1)
+    assert connection.dialing.failures == 0
+    assert connection.dialing.since == world.now + 60.0
+
+
+def test_clocks_that_differ() -> None:
+    """No hand-over if the expiry is in the past, and none in the first half."""
+    past = opened().record(created(START - 10.0, "sess_0"))
+    assert past.alarm is None
+    soon = opened().record(created(START + 100.0, "sess_0"))
+    assert soon.alarm == START + 50.0
+
+
+@given(legal(3) | hostile(legal(3)))
+def test_every_record_can_begin_a_hand_over(stream: Stream) -> None:
+    """The record that ends a turn begins the hand-over that is due, of any type."""
+    state = State()
+    for record in stream:
+        before, state = state, reduce(state, record)
+        if not all(record.session in each.sessions for each in (before, state)):
+            continue
+        found = react(due(before, record), record, due(state, record))
+        was, must = (
+            hand_over_reason(each.sessions[record.session]) is not None
+            for each in (due(before, record), due(state, record))
+        )
+        reasons = [each.reason for each in found if isinstance(each, Connect)]
+        assert reasons == (["the connection expires soon"] if must > was else [])
+
+
+def due(state: State, record: Record) -> State:
+    """The state with a hand-over that waits only for the end of a turn."""
+    session = state.sessions[record.session]
+    now = record.at or 0.0
+    connection = structs.replace(session.connection, expires_at=now + 100.0)
+    activity = structs.replace(session.activity, last_tick_at=now)
+    session = structs.replace(session, connection=connection, activity=activity)
+    return State(Map({session.id: session}))
+
+
+def test_items_that_were_not_confirmed() -> None:
+    """They are sent again on the next connection, once, and only until confirmed."""
+    item = events.MessageItem(id="i", role="user", content=())
+    sent = events.ConversationItemCreate(item=item, event_id="e")
+    refused = events.ConversationItemCreate(
+        item=structs.replace(item, id="j"), event_id="f"
+    )
+    assert is_resent(sent)
+    assert not is_resent(
+        events.ConversationItemCreate(item=structs.replace(item, id=None))
+    )
+    assert is_resent(events.ResponseCreate())
+    assert is_resent(events.SessionUpdate(session=events.RealtimeSessionConfig()))
+    assert not is_resent(events.ResponseCancel())
+    world = opened(begin(keeps_log=True)).record(sent).record(refused)
+    error = events.ErrorDetail(event_id="f", message="no")
+    world = world.record(events.Error(error=error))
+    assert [each.item_id for each in unconfirmed_items(world.session)] == ["i"]
+    world = world.wait(3.0).ended(0, **ENDS["lost"])
+    world = world.connected(world.running[0])
+    assert world.unsent == ()
+    world = world.record(created(None, "sess_1"))
+    assert sent in [each.event for each in world.unsent]
+    assert world.record(created(None, "sess_1")).unsent == world.unsent
+    echo = events.ConversationItemAdded(item=item)
+    assert unconfirmed_items(world.record(echo).session) == []
+
+
+def test_a_log_without_local_facts() -> None:
+    """Events can be sent if it is open: the policy of a live session is unknown."""
+    state = reduce(State(), Record(1, "s", "in", created(None, "x"), b"", START))
+    assert may_send(state.sessions["s"])
+    assert not may_send(Session("s"))

@@ -259,3 +259,89 @@ def test_only_client_events_can_be_requested(event: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"not (a client|an) event"):
         machine.request(event, 1.0)
     assert list(machine.commands()) == []
+
+
+# Commands that wait while other facts are recorded.
+
+
+def test_closing_before_the_first_attempt() -> None:
+    """No attempt begins; the session is closed."""
+    driven = Driven()
+    driven.machine.connect(POLICY)
+    (command,) = driven.note(ev.Closing())
+    assert isinstance(command, Disconnect)
+    assert driven.machine.session.connection.status == "closed"
+
+
+def test_closing_before_an_attempt_that_is_due() -> None:
+    """The attempt is not made any more; the session is closed."""
+    driven = Driven()
+    driven.open()
+    driven.machine.record(ev.Disconnected(code=1006, **LOST), driven.at, epoch=0)
+    (command,) = driven.note(ev.Closing())
+    assert isinstance(command, Disconnect)
+    assert driven.machine.session.connection.status == "closed"
+
+
+def test_closing_while_the_first_attempt_is_begun() -> None:
+    """The driver has taken the command: its attempt is ended."""
+    driven = Driven()
+    driven.machine.connect(POLICY)
+    (attempt,) = driven.machine.commands()
+    assert isinstance(attempt, Connect)
+    driven.machine.record(ev.Closing(), driven.at)
+    driven.machine.record(attempt.fact, driven.at, epoch=attempt.epoch)
+    (command,) = driven.note(ev.Muted(muted=True))
+    assert isinstance(command, Disconnect)
+    assert driven.machine.session.connection.status == "closed"
+
+
+def handing_over() -> Driven:
+    """A hand-over is due, and not begun."""
+    driven = Driven()
+    driven.open()
+    driven.greet(0, expires_at=int(driven.at) + 1000)
+    assert driven.wakes is not None
+    driven.at = driven.wakes
+    driven.machine.record(ev.Tick(), driven.at)
+    return driven
+
+
+def test_a_turn_that_begins_before_the_hand_over() -> None:
+    """The hand-over waits for its end, and begins once."""
+    driven = handing_over()
+    speech = {"item_id": "i", "audio_start_ms": 0}
+    assert driven.receive(0, "input_audio_buffer.speech_started", **speech) == []
+    (command,) = driven.receive(0, "input_audio_buffer.cleared")
+    assert isinstance(command, Connect)
+    assert (command.epoch, command.attempt) == (1, 1)
+
+
+def test_a_replaced_connection_is_closed_although_its_successor_is_lost() -> None:
+    """`Disconnect` of an earlier epoch stays due."""
+    driven = handing_over()
+    (connect,) = driven.carry_out()
+    assert isinstance(connect, Connect)
+    machine = driven.machine
+    machine.record(connect.connected, driven.at, epoch=1)
+    (switch,) = machine.commands()
+    assert isinstance(switch, SwitchTo)
+    machine.record(switch.fact, driven.at, epoch=1)
+    driven.at += POLICY.steady
+    machine.record(ev.Disconnected(code=1006, **LOST), driven.at, epoch=1)
+    first, second = driven.carry_out()
+    assert isinstance(first, Disconnect)
+    assert isinstance(second, Connect)
+    assert (first.epoch, second.epoch) == (0, 2)
+
+
+def test_events_are_held_until_the_service_has_sent_its_configuration() -> None:
+    """Other commands are not held back by them."""
+    driven = Driven()
+    driven.open()
+    command = driven.lose()
+    driven.note(command.connected, 1)
+    assert driven.request({"type": "response.cancel"}) == []
+    driven.machine.record(ev.Requested(event={"type": "response.cancel"}), driven.at)
+    assert driven.note(ev.Closing()) != []
+    assert driven.types == []

@@ -34,6 +34,7 @@ from ..state.model import Connection, Dialing, Session, UnconfirmedItem
 from .backoff import delay, is_worth_repeating
 from .commands import Connect, Disconnect, SwitchTo, client_event, is_queued
 from .handover import (
+    HAND_OVER_EARLY,
     hand_over_reason,
     hand_over_times,
     may_hand_over,
@@ -88,6 +89,12 @@ def lifecycle(
     before: Session, record: Record, after: Session
 ) -> Iterator[Connect | Disconnect | SwitchTo]:
     """The commands for the connections that this record calls for."""
+    connection, ticked = after.connection, after.activity.last_tick_at
+    if connection is before.connection and connection.dialing is None:
+        # Most records end here: only a hand-over can be due.
+        expires = connection.expires_at
+        if expires is None or (ticked or 0.0) < expires - HAND_OVER_EARLY:
+            return
     if isinstance(record.event, events.Switched):
         yield from _end_replaced(before, after)
     known = {_key(command) for command in _commands(before)}

@@ -64,6 +64,8 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
         return ()
     rules = _RULES.get(type(record.event), ())
     found = [command for rule in rules for command in rule(earlier, record, session)]
+    # Many records can end a turn, and a hand-over waits for that.
+    found += lifecycle(earlier, record, session)
     return (
         *(
             Send(session.id, identified(each, command_id(session.id, record.seq, n)))
@@ -113,31 +115,20 @@ _RESTORE: tuple[_Rule, ...] = (
 )
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
-    events.InputAudioBufferCleared: (respond, lifecycle),
+    events.InputAudioBufferCleared: (respond,),
     events.InputAudioBufferCommitted: (respond,),
     events.ConversationItemAdded: (respond,),
     events.ConversationItemCreated: (respond,),
-    events.ConversationItemDone: (respond, lifecycle),
-    events.ConversationItemDeleted: (lifecycle,),
-    events.ConversationItemInputAudioTranscriptionCompleted: (lifecycle,),
-    events.ConversationItemInputAudioTranscriptionFailed: (lifecycle,),
+    events.ConversationItemDone: (respond,),
     events.ResponseCreated: (stop_interrupted,),
-    events.ResponseDone: (truncate_stopped, respond, lifecycle),
+    events.ResponseDone: (truncate_stopped, respond),
     events.OutputAudioBufferStarted: (stop_interrupted,),
-    events.OutputAudioBufferStopped: (lifecycle,),
-    events.OutputAudioBufferCleared: (lifecycle,),
-    events.Error: (restore_refused, respond, lifecycle),
+    events.Error: (restore_refused, respond),
     events.SessionCreated: _RESTORE,
     events.SessionUpdated: (resend_unconfirmed, respond),
     events.TranslationSessionCreated: _RESTORE,
     events.Requested: (_send_requested, respond),
     events.Interrupted: (interrupt_all,),
-    events.Played: (lifecycle,),
-    events.Tick: (resend_unconfirmed, cancel_silent, respond, lifecycle),
-    events.Connecting: (lifecycle,),
-    events.Connected: (lifecycle,),
-    events.ConnectFailed: (lifecycle,),
-    events.Disconnected: (lifecycle,),
-    events.Switched: (lifecycle, *_RESTORE),
-    events.Closing: (lifecycle,),
+    events.Tick: (resend_unconfirmed, cancel_silent, respond),
+    events.Switched: _RESTORE,
 }
