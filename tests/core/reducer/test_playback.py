@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from duologue.core import (
     Item,
@@ -21,10 +22,12 @@ from duologue.core import (
     select_turns,
 )
 from duologue.core.effects import commands
-from duologue.core.reducer.playback import estimate_heard
+from duologue.core.reducer.playback import estimate_heard, unheard_parts
 from duologue.core.state.model import (
     Activity,
+    Connection,
     Part,
+    Placement,
     Truncation,
 )
 from duologue.core.state.rope import Rope
@@ -34,6 +37,7 @@ from ..talk import (
     Frame,
     Service,
     audio,
+    changed,
     fold_frames,
     message,
     to_record,
@@ -328,6 +332,65 @@ def test_what_was_heard(item: Item, ms: int, expected: str | None) -> None:
     assert expected == estimate_heard(item, ms, 48.0)
 
 
+def two_parts(*audio_ms: int) -> Item:
+    texts = ("abcd fghi", " klmn pqrs")
+    parts = tuple(
+        Part("output_audio", Rope(text), True, ms * 48)
+        for text, ms in zip(texts, audio_ms, strict=True)
+    )
+    return Item("a", role="assistant", status="completed", parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("item", "index", "ms", "expected"),
+    [
+        (two_parts(1000, 1000), 0, 600, "abcd"),
+        (two_parts(1000, 1000), 0, 1000, "abcd fghi"),
+        (two_parts(1000, 1000), 0, 1500, "abcd fghi klmn"),
+        (two_parts(1000, 1000), 1, 500, "abcd fghi klmn"),
+        (two_parts(1000, 1000), 1, 9000, "abcd fghi klmn pqrs"),
+        # Without audio, the position is in the part that it names.
+        (two_parts(0, 0), 0, 300, "abcd"),
+        (two_parts(0, 0), 1, 400, "abcd fghi klmn"),
+        (two_parts(0, 0), 7, 400, "abcd fghi klmn"),
+        (two_parts(0, 0), -1, 300, "abcd"),
+    ],
+)
+def test_what_was_heard_of_two_parts(
+    item: Item, index: int, ms: int, expected: str
+) -> None:
+    """The parts are played one after the other; the position is in one of them."""
+    assert estimate_heard(item, ms, 48.0, index) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "ms", "expected"),
+    [
+        (0, None, [(0, 0), (1, 0)]),
+        (0, 30, [(0, 30), (1, 0)]),
+        (0, 100, [(1, 0)]),
+        (0, 120, [(1, 20)]),
+        (1, 20, [(1, 20)]),
+        (1, 50, []),
+        (9, 0, []),
+        (-1, -5, [(0, 0), (1, 0)]),
+    ],
+)
+def test_the_audio_that_was_not_heard(
+    part: int, ms: int | None, expected: list[tuple[int, int]]
+) -> None:
+    """Each part that was not played to its end is listed with its position."""
+    place = Placement(played_part=part, played_ms=ms)
+    item = replace(two_parts(100, 50), placement=place)
+    truncated = replace(item, truncation=Truncation(0))
+    later = Session("s", connection=Connection(epoch=1))
+
+    assert list(unheard_parts(Session("s"), item)) == expected
+    # Neither a truncated item nor one of another connection has any.
+    assert list(unheard_parts(Session("s"), truncated)) == []
+    assert list(unheard_parts(later, item)) == []
+
+
 @given(st.text(), st.integers(0, 86_400_000), st.integers(0, 10**12), st.booleans())
 def test_what_was_heard_is_a_beginning(
     text: str, ms: int, audio: int, complete: bool
@@ -566,3 +629,54 @@ def test_the_volume_and_a_deleted_item() -> None:
 
     assert session.activity.volume == 0.5
     assert session.items["a"].truncation is None
+
+
+def cut(talk: Talk, ms: int, item_id: str = "a") -> None:
+    """The client truncates an item."""
+    at = {"item_id": item_id, "content_index": 0, "audio_end_ms": ms}
+    talk.event("conversation.item.truncate", "out", **at)
+
+
+def test_the_clients_truncation_counts_until_the_service_answers() -> None:
+    """The first one is kept, and ends the playback; then the service's counts."""
+    talk = Talk()
+    talk.play(20)
+    cut(talk, 30)
+    at = talk.at
+    cut(talk, 40)
+
+    assert talk.session.items["a"].truncation == Truncation(30, None, False)
+    assert talk.session.responses.by_id["r"].turn.interrupted_at == at
+    assert talk.session.activity.playing is None
+    talk.event(**truncated(25))
+    cut(talk, 50)
+    assert talk.session.items["a"].truncation == Truncation(25)
+
+
+@pytest.mark.parametrize("item_id", ["?", "u", "gone"])
+def test_what_the_client_cannot_truncate(item_id: str) -> None:
+    """An unknown item, one of the user or a deleted one changes nothing."""
+    talk = Talk()
+    talk.play(20)
+    talk.event("input_audio_buffer.committed", item_id="u", previous_item_id=None)
+    talk.event("conversation.item.deleted", item_id="gone")
+    before = talk.session
+    cut(talk, 30, item_id)
+
+    assert changed(before, talk.session) == []
+
+
+def test_items_behind_the_one_that_plays() -> None:
+    """Those with audio were not played at all; a text is read, not heard."""
+    other = {**OUTPUT, "item": {**SHOWN, "id": "b"}}
+    text = {**OUTPUT, "item": {**SHOWN, "id": "c"}}
+    frames = [
+        *(CREATED, PART, SPOKEN, other, {**SPOKEN, "item_id": "b"}),
+        *(text, {**DELTA, "item_id": "c"}),
+        {"type": "duologue.played", "item_id": "a", "ms": 300},
+        LOST,
+    ]
+    items = fold_frames(*frames).items
+    found = [items[name].truncation for name in "abc"]
+
+    assert [one and one.audio_end_ms for one in found] == [300, 0, None]

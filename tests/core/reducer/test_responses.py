@@ -8,6 +8,7 @@ import pytest
 from immutables import Map
 
 from duologue.core import (
+    Problem,
     Session,
     Usage,
     fold,
@@ -16,12 +17,14 @@ from duologue.core import (
     select_turns,
     select_usage,
 )
+from duologue.core.reducer.responses import SILENCE_TIMEOUT, silence_deadlines
 from duologue.core.state.model import Part
 from duologue.core.state.rope import Rope
 
 from ..talk import (
     Frame,
     Service,
+    audio,
     changed,
     fold_frames,
     message,
@@ -744,3 +747,261 @@ def test_an_id_that_looks_like_that_of_a_response_without_one() -> None:
     ended = {"type": "response.done", "response": {"id": "anonymous_2"}}
     session = fold_frames(taken, ended, nameless("created"), nameless("done"))
     assert len(seen(session)) == 2
+
+
+TICK: Frame = {"type": "duologue.tick"}
+OPEN: Frame = {"type": "session.created", "session": {"type": "realtime"}}
+FIRST = 1000.0 + SILENCE_TIMEOUT
+OUT: Frame = {"type": "response.create"}
+
+
+def timed(*frames: tuple[float | None, Frame]) -> Session:
+    records = [
+        to_record(frame, at=at, dir="out" if frame is OUT else None)
+        for at, frame in ((0.0, OPEN), *frames)
+    ]
+    return fold(records).sessions["s"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([], []),
+        ([(1000.0, CREATED)], [FIRST]),
+        # The answer to the next request ends this wait too.
+        ([(1000.0, CREATED), (1001.0, OUT)], []),
+        ([(1000.0, CREATED), (1001.0, DONE)], []),
+        ([(None, CREATED)], []),
+        ([(None, CREATED), (1000.0, TICK)], [FIRST]),
+        ([(1000.0, CREATED), (FIRST - 1, TICK)], [FIRST]),
+        ([(1000.0, CREATED), (FIRST, TICK)], [FIRST + SILENCE_TIMEOUT]),
+    ],
+)
+def test_when_the_size_of_a_response_is_compared(
+    frames: list[tuple[float | None, Frame]], expected: list[float]
+) -> None:
+    """It is compared after each period in which a response is in progress."""
+    assert list(silence_deadlines(timed(*frames))) == expected
+
+
+CALL: Frame = {"id": "f", "type": "function_call", "name": "f", "call_id": "c"}
+CALLED: Frame = {**OUTPUT, "item": {**CALL, "arguments": ""}}
+ARGUMENTS: Frame = {
+    "type": "response.function_call_arguments.delta",
+    "response_id": "r",
+    "item_id": "f",
+    "delta": "{",
+}
+AUDIO: Frame = {
+    "type": "response.output_audio.delta",
+    "response_id": "r",
+    "item_id": "a",
+    "content_index": 0,
+    "delta": audio(480),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "news", "is_over"),
+    [
+        ([], None, True),
+        ([OUTPUT], None, True),
+        ([OUTPUT], SHOWN, True),
+        ([], OUTPUT, False),
+        ([OUTPUT], DELTA, False),
+        ([OUTPUT, DELTA], DELTA, False),
+        ([OUTPUT, DELTA], {**DELTA, "delta": ""}, True),
+        ([OUTPUT, AUDIO], AUDIO, False),
+        ([CALLED], ARGUMENTS, False),
+        ([CALLED, ARGUMENTS], None, True),
+        (
+            [OUTPUT, DELTA],
+            {**DELTA, "type": "response.output_text.done", "text": "x"},
+            False,
+        ),
+        ([OUTPUT], {**OUTPUT, "type": "response.output_item.done"}, False),
+    ],
+)
+def test_a_response_that_no_longer_grows(
+    before: list[Frame], news: Frame | None, is_over: bool
+) -> None:
+    """Any event that adds to it keeps it in progress; it ends with a problem."""
+    frames = [(1000.0, frame) for frame in [CREATED, *before]]
+    second = FIRST + SILENCE_TIMEOUT
+    news = news or {"type": "rate_limits.updated", "rate_limits": []}
+    session = timed(*frames, (FIRST, TICK), (FIRST + 1, news), (second, TICK))
+    response = session.responses.by_id["r"]
+    expected = Problem(
+        "response_silent",
+        "the service sent nothing of the response for 120 s",
+        at=second,
+        response_id="r",
+    )
+
+    assert (response.status, response.reason, session.responses.active) == (
+        ("incomplete", "silent", None) if is_over else ("in_progress", None, "r")
+    )
+    assert session.problems == (expected,) * is_over
+    assert all(
+        (item.status == "incomplete") is is_over
+        or item.status == "completed"
+        or item.placement.response_id is None
+        for item in session.items.values()
+    )
+
+
+def test_a_silent_response_with_a_deleted_item() -> None:
+    """The deleted item adds nothing, so the response ends."""
+    deleted: Frame = {"type": "conversation.item.deleted", "item_id": "a"}
+    session = timed(
+        *((1000.0, frame) for frame in (CREATED, OUTPUT, deleted)),
+        *((FIRST + wait, TICK) for wait in (0.0, SILENCE_TIMEOUT)),
+    )
+
+    assert session.responses.by_id["r"].reason == "silent"
+    assert session.items["a"].status == "deleted"
+
+
+def test_a_tick_that_is_much_too_late() -> None:
+    """The process slept, so events may be waiting: the wait begins again."""
+    late = FIRST + 3 * SILENCE_TIMEOUT
+    slept = timed((1000.0, CREATED), (FIRST, TICK), (late, TICK))
+    over = timed(
+        *((1000.0, CREATED), (FIRST, TICK), (late, TICK)),
+        (late + SILENCE_TIMEOUT, TICK),
+    )
+
+    assert (slept.responses.active, slept.responses.waiting_since) == ("r", late)
+    assert over.responses.by_id["r"].reason == "silent"
+
+
+def test_no_response_is_silent_while_a_request_is_in_flight() -> None:
+    """The request has a shorter wait of its own, so only that one ends."""
+    session = timed((1000.0, CREATED), (1001.0, OUT), (FIRST, TICK))
+
+    assert session.responses.active == "r"
+    assert [problem.kind for problem in session.problems] == ["request_unanswered"]
+
+
+@pytest.mark.parametrize("frames", [[], [CREATED, OUT], [CREATED, DONE]])
+def test_a_tick_that_compares_nothing(frames: list[Frame]) -> None:
+    """It does not change the responses, if none is in progress or one is requested."""
+    before = [(1000.0, frame) for frame in frames]
+    responses = timed(*before).responses
+
+    assert timed(*before, (1001.0, TICK)).responses == responses
+
+
+def test_a_silent_response_that_ends_after_all() -> None:
+    """Its end adds the output and the usage, but not a second problem."""
+    usage: Frame = {"total_tokens": 3}
+    failed: Frame = {"id": "r", "status": "failed", "usage": usage}
+    item = message("a", "assistant", [{"type": "output_text", "text": "Well, no"}])
+    end: Frame = {"type": "response.done", "response": {**failed, "output": [item]}}
+    session = timed(
+        *((1000.0, frame) for frame in (CREATED, OUTPUT, DELTA)),
+        *((FIRST + wait, TICK) for wait in (0.0, SILENCE_TIMEOUT)),
+        *((FIRST + 2 * SILENCE_TIMEOUT, end),) * 2,
+    )
+
+    assert texts(session) == [("Well, no", True)]
+    assert [problem.kind for problem in session.problems] == ["response_silent"]
+    assert select_usage(session).total == 3
+
+
+@pytest.mark.parametrize(
+    ("frames", "stopping"),
+    [
+        ([{"type": "duologue.interrupted"}], True),
+        ([], False),
+    ],
+)
+def test_a_response_that_was_interrupted_before_it_began(
+    frames: list[Frame], stopping: bool
+) -> None:
+    """It is marked; the one after it is not."""
+    session = timed(
+        *((1000.0, frame) for frame in (OUT, *frames, CREATED, DONE)),
+        (1001.0, {"type": "response.created", "response": {"id": "next"}}),
+    )
+    found = {name: one.stopping for name, one in session.responses.by_id.items()}
+
+    assert found == {"r": stopping, "next": False}
+
+
+@pytest.mark.parametrize(("answered", "stopping"), [("u", True), ("v", False)])
+def test_the_answer_to_a_turn_that_was_dismissed(answered: str, stopping: bool) -> None:
+    """An interruption after a turn concerns its answer, not that of the next turn."""
+    stopped: Frame = {"type": "input_audio_buffer.speech_stopped", "item_id": "u"}
+    session = timed(
+        (1000.0, stopped),
+        (1001.0, {"type": "duologue.interrupted"}),
+        (1002.0, {**stopped, "item_id": answered}),
+        (1003.0, CREATED),
+    )
+
+    assert session.responses.by_id["r"].stopping is stopping
+    assert session.responses.by_id["r"].turn.item_id == answered
+
+
+def test_an_end_without_an_id_that_fits_no_response() -> None:
+    """It ends the active response, even if its output is new."""
+    frames = [CREATED, OUTPUT, {"type": "conversation.item.added", "item": TYPED}]
+    done = nameless("done", output=[output_of("u", "x"), output_of("new", "y")])
+
+    assert seen(fold_frames(*frames, done)) == [("completed", ("a", "u", "new"))]
+
+
+TYPED: Frame = message("u", "user", [])
+
+
+def test_times_of_text_that_names_another_response() -> None:
+    """An unknown response has no times, and the item's own response has not spoken."""
+    other = {**DELTA, "response_id": "other"}
+    session = fold_frames(CREATED, OUTPUT, other)
+
+    assert session.responses.by_id["r"].turn.first_text_at is None
+    assert texts(session) == [("x", False)]
+
+
+def test_the_time_of_the_first_text_is_not_changed() -> None:
+    """A part that ends later with its text does not change it."""
+    part: Frame = {"type": "text", "text": "x"}
+    ended = {**DELTA, "type": "response.content_part.done", "part": part}
+    session = fold_frames(CREATED, OUTPUT, DELTA, ended)
+
+    assert session.responses.by_id["r"].turn.first_text_at == pytest.approx(1000.3)
+    assert session.items["a"].parts[0].final
+
+
+def test_audio_without_a_response_id() -> None:
+    """It is that of the item's response."""
+    nameless_audio = {**AUDIO, "response_id": ""}
+    session = fold_frames(CREATED, OUTPUT, nameless_audio)
+
+    assert session.responses.by_id["r"].turn.first_audio_at == pytest.approx(1000.3)
+
+
+def played(item_id: str, ms: int) -> Frame:
+    return {"type": "duologue.played", "item_id": item_id, "ms": ms}
+
+
+@pytest.mark.parametrize("plays", [True, False])
+def test_audio_that_waits_behind_lost_audio(plays: bool) -> None:
+    """A client discards what waits behind the audio that plays, if it reports both."""
+    whole = {**OUTPUT, "type": "response.output_item.done"}
+    frames = [
+        *(CREATED, OUTPUT, AUDIO, whole, DONE),
+        *({**frame, "response": {"id": "s"}} for frame in (CREATED,)),
+        {**OUTPUT, "response_id": "s", "item": {**SHOWN, "id": "b"}},
+        {**AUDIO, "response_id": "s", "item_id": "b"},
+        {**DONE, "response": {"id": "s", "status": "completed"}},
+        {"type": "output_audio_buffer.started", "response_id": "r"},
+        *([played("a", 3)] if plays else []),
+        LOST,
+    ]
+    items = fold_frames(OPEN, *frames).items
+    found = [items[name].truncation for name in "ab"]
+    cuts = [cut and cut.audio_end_ms for cut in found]
+
+    assert cuts == ([3, 0] if plays else [800, None])

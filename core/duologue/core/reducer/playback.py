@@ -272,7 +272,7 @@ def _elapsed_ms(response: Response, item: Item, at: float | None) -> float | Non
     if at is None:
         return None
     if began is None:
-        return 0 if any(part.type == "output_audio" for part in item.parts) else None
+        return 0 if _has_audio(item) else None
     # Times of a session never decrease; a decreasing log gives no position.
     elapsed = (at - began) * 1000
     return elapsed if 0 <= elapsed <= MAX_AUDIO_MS else None

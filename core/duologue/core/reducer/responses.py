@@ -167,9 +167,7 @@ def _end_unfinished(session: Session, response_id: str, at: float | None) -> Ses
 def _size(session: Session, response: Response) -> int:
     """A number that grows with each event of a response that adds to it."""
     size = len(response.item_ids)
-    for item in map(session.items.get, response.item_ids):
-        if item is None:
-            continue
+    for item in filter(None, map(session.items.get, response.item_ids)):
         size += (item.status != "in_progress") + len(item.parts)
         size += sum(
             len(str(part.text)) + part.audio_bytes + part.final for part in item.parts
