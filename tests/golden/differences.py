@@ -10,6 +10,7 @@ _SLICES = "slices and fields of the state got the field's terms (snapshot versio
 #: The type has a new name; the old one is an alias.
 _NEW_TYPE_NAME = "a type in the signature has a new name"
 
+_COUNTED = "connections are counted if the log does not: docs/rules.md, Connections"
 _WAITS = "a wait for the service ends: docs/rules.md, Waits"
 _CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 
@@ -17,6 +18,8 @@ _CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 NEW_FIELDS: dict[str, str] = {
     "connection.accepted": _CHANGES,
     "connection.changes": _CHANGES,
+    "connection.created_ids": _COUNTED,
+    "connection.log_epoch": _COUNTED,
     "connection.updates_in_flight": _WAITS,
     "conversation.restored": "which items a new connection got, for refused ones",
     "conversation.last_output": "None once a response was requested",

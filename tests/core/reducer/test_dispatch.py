@@ -163,11 +163,18 @@ def test_duplicates_change_only_dedup(stream: Stream, place: int) -> None:
 
 
 def known(stream: list[Record]) -> list[Record]:
-    """The records of the last 500 whose ids are in the dedup window."""
+    """The records of the last 500 whose ids are in the dedup window.
+
+    A connection that the log does not number has its own window.
+    """
     found: list[Record] = []
     forgotten: set[str] = set()
-    for record in reversed(stream[-500:]):
-        if isinstance(record.event, events.Forgotten):
+    begun = counted(stream)
+    for place in reversed(range(max(0, len(stream) - 500), len(stream))):
+        record = stream[place]
+        if isinstance(record.event, events.Forgotten) or place < begun.get(
+            record.session, 0
+        ):
             forgotten.add(record.session)
         elif (
             record.session not in forgotten
@@ -175,6 +182,22 @@ def known(stream: list[Record]) -> list[Record]:
             and getattr(record.event, "event_id", None)
         ):
             found.append(record)
+    return found
+
+
+def counted(stream: list[Record]) -> dict[str, int]:
+    """Where the last connection began that the log does not number, by session."""
+    found: dict[str, int] = {}
+    state = State()
+    for place, record in enumerate(stream):
+        before, state = state, reduce(state, record)
+        sessions = (
+            before.sessions.get(record.session),
+            state.sessions.get(record.session),
+        )
+        old, new = ((s or Session(record.session)).connection for s in sessions)
+        if new.epoch > old.epoch and new.log_epoch is not None:
+            found[record.session] = place
     return found
 
 

@@ -24,6 +24,7 @@ import msgspec
 from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionKind
+from ..log.epochs import epoch_of
 from ..log.record import Record
 from ..reducer.requests import FIXED_FIELDS, restored_by
 from ..state.model import Call, Connection, Item, Session
@@ -47,7 +48,7 @@ def reseed_new_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Restore the conversation, except on the first connection."""
-    if record.epoch > 0 and is_new_connection(before, record, after):
+    if after.connection.epoch > 0 and is_new_connection(before, record, after):
         yield from reseed(after)
 
 
@@ -57,7 +58,7 @@ def is_new_connection(before: Session, record: Record, after: Session) -> bool:
     False if the client reconnected to the same session, because the service has kept
     its conversation.
     """
-    if record.epoch != after.connection.epoch:
+    if epoch_of(after.connection, record) != after.connection.epoch:
         return False
     server_id = after.connection.server_id
     return server_id is None or server_id != before.connection.server_id

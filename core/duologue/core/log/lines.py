@@ -28,9 +28,11 @@ from ..events.session import SessionCreated, SessionUpdated
 from ..events.translation import TranslationSessionCreated, TranslationSessionUpdated
 from ..events.types import SessionKind
 from ..state.dedup import EMPTY_DEDUP, Dedup
+from ..state.model import Connection
 from ..wire.audio_fields import without_audio
 from ..wire.codec import malformed
 from ..wire.json_values import is_object
+from .epochs import CREATED, add_created_id, epoch_of, next_connection
 from .record import Direction, Record, kind_after
 from .upgrades import upgrade_line
 
@@ -127,7 +129,7 @@ def read_log(
         raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
     require(lines, Iterable, "read_log: the lines")
     require(session, str, "read_log: the session")
-    return _records(lines, session, _Reader(SessionKind(kind)))
+    return _records(lines, session, _Reader(Connection(kind=SessionKind(kind))))
 
 
 def _records(
@@ -143,7 +145,7 @@ def _records(
             entry = _parse(line, number)
             name = session if entry.session is None else entry.session
             reader = readers.get(name, first)
-            record = _record(entry, number, name, reader.kind)
+            record = _record(entry, number, name, reader.connection.kind)
             readers[name] = reader.after(record)
             yield record
 
@@ -154,27 +156,37 @@ class _Reader(msgspec.Struct, frozen=True, gc=False):
     A full fold would also give it, but would make reading several times slower.
     """
 
-    kind: SessionKind = SessionKind.REALTIME
-    epoch: int = 0
+    connection: Connection = Connection()
     dedup: Dedup = EMPTY_DEDUP
 
     def after(self, record: Record) -> _Reader:
         """The reader after one more record; a duplicate event changes nothing."""
         event: Any = record.event
-        epoch, dedup = record.epoch, self.dedup
+        connection, dedup = self.connection, self.dedup
+        epoch = record.epoch
+        if epoch != connection.epoch or event.__class__ in CREATED:
+            epoch = epoch_of(connection, record)
         if record.dir == "in" and (name := event.event_id):
             dedup = dedup.see(name, epoch)
             if dedup is self.dedup:
                 return self
         if event.__class__ not in _DECISIVE:
-            return _Reader(self.kind, self.epoch, dedup)
+            return _Reader(connection, dedup)
         if _DECISIVE[event.__class__] != record.dir:
             return self
         if event.__class__ is Forgotten:
             return _Reader()
-        if epoch < self.epoch:
-            return _Reader(self.kind, self.epoch, dedup)
-        return _Reader(kind_after(self.kind, record), epoch, dedup)
+        if epoch < connection.epoch:
+            return _Reader(connection, dedup)
+        if epoch > connection.epoch:
+            connection = next_connection(connection, record, epoch)
+        connection = msgspec.structs.replace(
+            add_created_id(connection, record),
+            kind=kind_after(connection.kind, record),
+        )
+        if event.__class__ is Connecting:
+            connection = msgspec.structs.replace(connection, created_ids=None)
+        return _Reader(connection, dedup)
 
 
 #: The events that can change the kind or the epoch, and their direction.

@@ -35,8 +35,10 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.argument_checks import require
 from duologue.core.events.base import Malformed, Unknown
+from duologue.core.log.epochs import CREATED, epoch_of
 from duologue.core.log.record import Direction, Record
-from duologue.core.state.model import Session, State
+from duologue.core.state.model import Problem, Session, State
+from duologue.core.wire.event_ids import ids_of
 
 from . import (
     calls,
@@ -50,8 +52,8 @@ from . import (
     translation,
     usage,
 )
-from .handler import Handler, direction_of
-from .session import is_early
+from .handler import Handler, add_problem, direction_of
+from .session import begin_epoch, is_early
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -80,6 +82,8 @@ _RECEIVED, _SENT, _LOCAL = (
     }
     for direction in get_args(Direction)
 )
+#: The handlers of the events that do not begin a connection.
+_USUAL = {event: _RECEIVED[event] for event in _RECEIVED.keys() - CREATED}
 #: The handlers of the events that a successor sends before it carries the session.
 _EARLY = {
     event: _RECEIVED[event]
@@ -104,13 +108,16 @@ def reduce(state: State, record: Record) -> State:
         session = Session(name)
     dedup = session.dedup
     if record.dir == "in":
-        handler = _RECEIVED.get(kind)
-        if record.epoch > session.connection.epoch and is_early(session, record):
-            # The successor does not carry the session yet.
-            handler = _EARLY.get(kind)
+        handler = _USUAL.get(kind)
+        if handler is None or record.epoch != session.connection.epoch:
+            session, record = _with_epoch(session, record)
+            # A successor does not carry the session yet.
+            early = is_early(session, record)
+            handler = (_EARLY if early else _RECEIVED).get(kind)
         if event_id := event.event_id:
             dedup = dedup.see(event_id, record.epoch)
             if dedup is session.dedup:
+                session = _report_repeated_id(session, record, handler)
                 kind, handler = _Duplicate, None
                 dedup = replace(dedup, events=dedup.events + 1)
         else:
@@ -122,6 +129,8 @@ def reduce(state: State, record: Record) -> State:
     elif kind is events.Forgotten:
         return _without(state, name)
     else:
+        if record.epoch != session.connection.epoch:
+            session, record = _with_epoch(session, record)
         handler = _LOCAL.get(kind)
         dedup = replace(dedup, events=dedup.events + 1)
     if handler is None:
@@ -134,6 +143,43 @@ def reduce(state: State, record: Record) -> State:
         else:
             session = after
     return State(sessions.set(name, replace(session, dedup=dedup)))
+
+
+def _with_epoch(session: Session, record: Record) -> tuple[Session, Record]:
+    """The record with its epoch in the session, which it may begin."""
+    epoch = epoch_of(session.connection, record)
+    if epoch == record.epoch:
+        return session, record
+    if epoch > session.connection.epoch:
+        session = begin_epoch(session, record, epoch)
+    return session, replace(record, epoch=epoch)
+
+
+def _report_repeated_id(
+    session: Session, record: Record, handler: Handler | None
+) -> Session:
+    """The session with a problem if an ignored event is not a copy of an earlier one.
+
+    The earlier event would have added the item or the response that the event names.
+    """
+    if handler is None or any(
+        it.kind == "repeated_event_id" for it in session.problems
+    ):
+        return session
+    after = handler(session, record.event, record)
+    if after is None:
+        return session
+    for key in ids_of(record.event):
+        is_known = key in session.items or key in session.responses.by_id
+        if not is_known and (key in after.items or key in after.responses.by_id):
+            message = (
+                f"events that repeat an earlier event_id, although they are about "
+                f"something else, are ignored: the first is a {record.event.type} of "
+                f"{key}; give the records of each connection their own epoch"
+            )
+            problem = Problem("repeated_event_id", message, at=record.at)
+            return add_problem(session, problem)
+    return session
 
 
 class _Duplicate:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.types import SessionKind, SessionStatus
+from duologue.core.log.epochs import add_created_id, is_rejoined, next_connection
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Connection, Dialing, Problem, Session
@@ -33,6 +34,7 @@ from .responses import abandon_responses, end_silent_response
 
 __all__ = [
     "TABLE",
+    "begin_epoch",
     "end_connection",
     "greet_successor",
     "is_early",
@@ -49,7 +51,9 @@ _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 def _on_connecting(
     session: Session, event: events.Connecting, record: Record
 ) -> Session:
-    connection = session.connection
+    # The log numbers its connections.
+    connection = replace(session.connection, created_ids=None)
+    session = put_connection(session, connection)
     if record.epoch < connection.epoch:
         return session
     if not event.successor:
@@ -184,12 +188,25 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
     )
 
 
-def _enter(session: Session, record: Record, trigger: str) -> Session:
+def begin_epoch(session: Session, record: Record, epoch: int) -> Session:
+    """The session with a connection that the log does not number: see `log.epochs`.
+
+    Nothing else shows the end of the previous connection.
+    """
+    session = clear_in_flight(requeue_in_flight(session))
+    session = _abandon_work(session, replace(record, epoch=epoch - 1))
+    return _enter(session, record, transitions.SESSION_CREATED, epoch)
+
+
+def _enter(
+    session: Session, record: Record, trigger: str, epoch: int | None = None
+) -> Session:
     """The session after `trigger`. Items of a new epoch follow all existing ones."""
     connection = session.connection
-    if record.epoch < connection.epoch:
+    epoch = record.epoch if epoch is None else epoch
+    if epoch < connection.epoch:
         return session
-    if record.epoch > connection.epoch:
+    if epoch > connection.epoch:
         trigger = f"{trigger} again"
         session = requeue_in_flight(session)
         conversation = session.conversation
@@ -198,8 +215,7 @@ def _enter(session: Session, record: Record, trigger: str) -> Session:
             anchored = replace(conversation, epoch_boundary=last, restored=Map())
             session = replace(session, conversation=anchored)
         connection = replace(
-            connection,
-            epoch=record.epoch,
+            next_connection(connection, record, epoch),
             expires_at=None,
             updates_in_flight=(),
             changes=tuple(
@@ -415,12 +431,15 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
     connection = session.connection
     if connection.dialing is None or record.epoch > connection.epoch:
         session = _enter(session, record, transitions.SESSION_CREATED)
-        connection = session.connection
+    if is_rejoined(session.connection, record):
+        session = _move(session, session.connection, transitions.REJOINED, None)
+    connection = session.connection
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
     expires_at = _expiry(config)
     if expires_at is not None:
         connection = replace(connection, expires_at=expires_at)
+    connection = add_created_id(connection, record)
     if connection.policy is not None and not connection.greeted:
         connection = replace(connection, greeted=True)
     return put_connection(session, connection)

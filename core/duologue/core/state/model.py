@@ -122,7 +122,10 @@ class Connection(Struct, frozen=True, gc=False):
     that it has neither confirmed nor refused; ``confirmed`` is the configuration in
     force, except for translations: see `Translation`.
     ``updates_in_flight`` are the times at which the unanswered ``session.update`` were
-    sent. ``reason`` says why the connection ended.
+    sent. ``reason`` says why the connection ended. ``created_ids`` are the session ids
+    in ``session.created``, the last one that of this connection, and ``log_epoch`` is
+    the epoch in its records, if the log does not number its connections: see
+    `log.epochs`. If it does, both are None.
 
     The other fields are set in live sessions only. ``policy`` says how to connect;
     ``opened_at`` is the time at which the connection opened, in seconds since the Unix
@@ -141,6 +144,8 @@ class Connection(Struct, frozen=True, gc=False):
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
     updates_in_flight: tuple[float, ...] = ()
+    created_ids: tuple[str, ...] | None = ()
+    log_epoch: int | None = None
     policy: ConnectPolicy | None = None
     opened_at: float | None = None
     greeted: bool = False

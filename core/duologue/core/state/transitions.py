@@ -6,7 +6,8 @@ The rules of this file:
   `next_status`. A pair that is not in the table leaves the state unchanged: a late,
   duplicate or out-of-order event is not an error.
 * A trigger is an event type, followed by one word if the type does not decide: the
-  status in the event, ``again`` for a new epoch, ``expected``, ``retrying``.
+  status in the event, ``again`` for a new epoch, ``expected``, ``retrying``,
+  ``rejoined``.
 * No other module of the core changes these states.
 
 **Connection.** `duologue.connecting` begins it and `duologue.connected` opens it. A log
@@ -47,6 +48,7 @@ __all__ = [
     "LIST_TOOLS_FAILED",
     "MCP_CALL_COMPLETED",
     "MCP_CALL_FAILED",
+    "REJOINED",
     "RESPONSE",
     "RESPONSE_DONE",
     "SESSION_CLOSED",
@@ -69,6 +71,7 @@ DISCONNECTED = LocalEventType.DISCONNECTED.value
 SWITCHED = LocalEventType.SWITCHED.value
 CLOSED = LocalEventType.CLOSED.value
 SESSION_CREATED = RealtimeEventType.SESSION_CREATED.value
+REJOINED = f"{SESSION_CREATED} rejoined"
 SESSION_CLOSED = RealtimeEventType.SESSION_CLOSED.value
 
 #: By local facts, and by events of the service for a log without local facts
@@ -95,6 +98,8 @@ CONNECTION: Mapping[tuple[SessionStatus, str], SessionStatus] = {
     (_FAILED, f"{SESSION_CREATED} again"): _OPEN,
     (_CONNECTING, f"{SESSION_CREATED} again"): _OPEN,
     (_RECONNECTING, f"{SESSION_CREATED} again"): _OPEN,
+    # A log of frames alone: a sideband joins its session again.
+    (_FAILED, REJOINED): _OPEN,
     # The successor of a lost connection takes its place.
     (_RECONNECTING, f"{SWITCHED} again"): _OPEN,
     # The connection has ended.

@@ -14,11 +14,12 @@ import attrs
 
 from .. import events
 from ..events.types import SessionStatus
+from ..log.epochs import epoch_of
 from ..log.record import Record
 from ..selectors.calls import has_output
 from ..selectors.transcript import is_final, transcript_of
 from ..state.model import Call, Item, Part, Problem, Response, Session
-from .event_ids import item_id_of
+from ..wire.event_ids import item_id_of
 
 __all__ = ["NAMES", "Notice", "notices"]
 
@@ -168,7 +169,9 @@ def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:
     if isinstance(event, events.InputAudioBufferCleared):
         speaking = before.activity.speaking_item
         return () if speaking is None else (speaking,)
-    if isinstance(event, events.ResponseDone | _End):
+    if isinstance(event, events.ResponseDone) or (
+        _ended_epoch(before, record, after) is not None
+    ):
         replies = _ended(before, record, after)
         output = (item_id for reply in replies for item_id in reply.item_ids)
         return dict.fromkeys((*_left(before, record, after), *output))
@@ -179,9 +182,14 @@ def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:
 _End = events.Disconnected | events.Closed | events.SessionClosed
 
 
-def _epoch(record: Record, after: Session) -> int:
-    """The epoch of the connection that a record ends."""
-    return min(record.epoch, after.connection.epoch)
+def _ended_epoch(before: Session, record: Record, after: Session) -> int | None:
+    """The epoch of the connection that a record ends; None if it ends none."""
+    epoch = after.connection.epoch
+    if isinstance(record.event, _End):
+        return min(epoch_of(after.connection, record), epoch)
+    # A new connection that the log does not number is all that shows the end.
+    is_counted = epoch > before.connection.epoch and record.epoch < epoch
+    return before.connection.epoch if is_counted else None
 
 
 def _left(before: Session, record: Record, after: Session) -> list[str]:
@@ -190,9 +198,9 @@ def _left(before: Session, record: Record, after: Session) -> list[str]:
     Items of earlier connections have ended already, so the search stops there.
     """
     found: list[str] = []
-    if not isinstance(record.event, _End):
+    epoch = _ended_epoch(before, record, after)
+    if epoch is None:
         return found
-    epoch = _epoch(record, after)
     for item_id in reversed(after.conversation.order):
         item = after.items[item_id]
         if item.placement.epoch < epoch:
@@ -228,9 +236,9 @@ def _perhaps_ended(before: Session, record: Record, after: Session) -> Iterable[
     event = record.event
     if isinstance(event, events.ResponseDone):
         return (event.response.id or "",)
-    if not isinstance(event, _End):
+    epoch, by_id = _ended_epoch(before, record, after), after.responses.by_id
+    if epoch is None:
         return ()
-    epoch, by_id = _epoch(record, after), after.responses.by_id
     order = reversed(after.responses.order)
     found = list(takewhile(lambda each: by_id[each].epoch >= epoch, order))
     # The active response can belong to an earlier connection, if no record shows the

@@ -23,8 +23,8 @@ from ..argument_checks import require_session
 from ..log.record import Record
 from ..state.model import Call, Conversation, Item, Responses, Session, Translation
 from ..state.rope import Rope
+from ..wire.event_ids import call_keys, ids_of, item_id_of, items_of
 from ..wire.json_values import is_array, is_object
-from .event_ids import call_keys, ids_of, item_id_of, items_of
 from .view import (
     activity_view,
     call_head,
