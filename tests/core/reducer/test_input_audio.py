@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import (
+    Problem,
     Session,
     TurnTimes,
     fold,
@@ -15,7 +16,16 @@ from duologue.core import (
     select_transcripts,
     select_turns,
 )
-from duologue.core.reducer.input_audio import MAX_DTMF_KEYS
+from duologue.core.reducer.input_audio import (
+    ANSWER_TIMEOUT,
+    MAX_DTMF_KEYS,
+    SPEECH_TIMEOUT,
+    answer_deadline,
+    answers_turns,
+    last_response,
+    speech_deadlines,
+    turn_detection,
+)
 from duologue.core.state.model import Activity, DtmfKey, Part
 
 from ..talk import Frame, Service, changed, fold_frames, to_record, to_records
@@ -257,3 +267,191 @@ def test_the_same_fact_again_changes_nothing(fact: Frame) -> None:
     after = fold([to_record(fact, at=0.0)], before)
 
     assert changed(before.sessions["s"], after.sessions["s"]) == []
+
+
+def configured(**config: Any) -> Frame:
+    return {"type": "session.created", "session": {"type": "realtime", **config}}
+
+
+def detecting(detection: Any) -> Frame:
+    return configured(audio={"input": {"turn_detection": detection}})
+
+
+OPEN = configured()
+SEMANTIC = {"type": "semantic_vad", "eagerness": "low"}
+MANUAL = {"type": "server_vad", "create_response": False}
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "answers"),
+    [
+        (OPEN, "ServerVad", True),
+        (detecting({"type": "server_vad", "create_response": None}), "ServerVad", True),
+        (detecting(SEMANTIC), "SemanticVad", True),
+        (detecting(MANUAL), "ServerVad", False),
+        (detecting(None), "NoneType", False),
+        ({"type": "session.created", "session": None}, "ServerVad", True),
+        (configured(type="transcription", id="sess"), "ServerVad", False),
+    ],
+)
+def test_the_turns_that_a_service_answers(
+    frame: Frame, kind: str, answers: bool
+) -> None:
+    """The default is server VAD, which answers; only a realtime session answers."""
+    session = fold_frames(frame)
+
+    assert type(turn_detection(session)).__name__ == kind
+    assert answers_turns(session) is answers
+
+
+def begins(response_id: str, **fields: Any) -> Frame:
+    response = {"id": response_id, **fields}
+    return {"type": "response.created", "response": response}
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([], None),
+        ([begins("r")], "r"),
+        ([begins("r"), begins("s")], "s"),
+        ([begins("r"), begins("s", conversation_id=None)], "r"),
+        ([begins("s", conversation_id=None)], None),
+    ],
+)
+def test_the_last_response(frames: list[Frame], expected: str | None) -> None:
+    """An out-of-band response is not one of the conversation."""
+    response = last_response(fold_frames(OPEN, *frames))
+
+    assert (response and response.id) == expected
+
+
+STOPPED = (1000.0, speech("speech_stopped"))
+ANSWER_DUE = 1000.0 + ANSWER_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([(0.0, OPEN)], None),
+        ([(0.0, OPEN), STOPPED], ANSWER_DUE),
+        ([(0.0, OPEN), (None, speech("speech_stopped"))], None),
+        ([(0.0, OPEN), STOPPED, (1001.0, begins("r"))], None),
+        # A response that began before the turn does not answer it.
+        ([(0.0, OPEN), (999.0, begins("r")), STOPPED], ANSWER_DUE),
+        ([(0.0, detecting(None)), STOPPED], None),
+        # A typed or committed turn has no end of speech.
+        ([(0.0, OPEN), (1000.0, speech("committed"))], None),
+    ],
+)
+def test_how_long_an_answer_may_take(
+    frames: list[tuple[float | None, Frame]], expected: float | None
+) -> None:
+    """The wait begins at the end of the speech, and ends with the answer."""
+    assert answer_deadline(timed(*frames)) == expected
+
+
+def test_an_answer_to_the_same_turn_again() -> None:
+    """A turn that a response has answered has no deadline, if it ends again."""
+    again = (1002.0, speech("speech_stopped"))
+    session = timed((0.0, OPEN), STOPPED, (1001.0, begins("r")), again)
+
+    assert session.activity.unanswered_item == "u"
+    assert answer_deadline(session) is None
+
+
+def ticks(*times: float) -> list[tuple[float | None, Frame]]:
+    return [(at, {"type": "duologue.tick"}) for at in times]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([ANSWER_DUE - 0.1], None),
+        ([ANSWER_DUE], ANSWER_DUE),
+        ([ANSWER_DUE - 0.1, ANSWER_DUE + 3, ANSWER_DUE + 4], ANSWER_DUE + 3),
+    ],
+)
+def test_a_turn_that_is_not_answered(
+    times: list[float], expected: float | None
+) -> None:
+    """The first tick after the deadline adds the problem; later ones do not."""
+    session = timed((0.0, OPEN), STOPPED, *ticks(*times))
+    problem = Problem(
+        "turn_unanswered",
+        "the service did not answer the user within 10 s",
+        item_id="u",
+        at=expected,
+    )
+
+    assert session.problems == (() if expected is None else (problem,))
+
+
+STARTED = (1000.0, speech("speech_started"))
+END_DUE = 1000.0 + SPEECH_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([], []),
+        ([STARTED], [END_DUE]),
+        ([STARTED, (1005.0, speech("speech_started"))], [END_DUE]),
+        ([STARTED, (1005.0, speech("speech_started", "v"))], [END_DUE + 5]),
+        ([STARTED, (1005.0, speech("speech_stopped"))], []),
+        ([STARTED, (1005.0, speech("committed"))], []),
+        ([STARTED, (1005.0, speech("committed", "v"))], [END_DUE]),
+        ([STARTED, (1005.0, CLEARED)], []),
+        ([(None, speech("speech_started"))], []),
+        ([(None, speech("speech_started")), *ticks(1000.0)], [END_DUE]),
+        ([STARTED, *ticks(END_DUE - 0.1)], [END_DUE]),
+    ],
+)
+def test_how_long_a_speech_may_take(
+    frames: list[tuple[float | None, Frame]], expected: list[float]
+) -> None:
+    """The wait begins with the speech, or at the first tick of a log without times."""
+    assert list(speech_deadlines(timed((0.0, OPEN), *frames))) == expected
+
+
+def test_a_speech_that_does_not_end() -> None:
+    """The user no longer speaks; the line is final and keeps its text."""
+    delta = "conversation.item.input_audio_transcription.delta"
+    words: Frame = {"type": delta, "item_id": "u", "delta": "Hel"}
+    session = timed((0.0, OPEN), STARTED, (1001.0, words), *ticks(END_DUE, END_DUE + 1))
+    (line,) = select_transcripts(session)
+
+    assert (line.text, line.final) == ("Hel", True)
+    assert session.activity == Activity(last_tick_at=END_DUE + 1)
+    assert session.problems == (
+        Problem(
+            "speech_unended",
+            "the service did not end the user's speech within 300 s",
+            item_id="u",
+            at=END_DUE,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"), [([5.0], 5.0), ([5.0, 6.0], 5.0), ([None, 6.0], 6.0)]
+)
+def test_a_barge_in(times: list[float | None], expected: float) -> None:
+    """Speech during a reply sets its `barge_in_at`, once."""
+    speeches = [
+        (at, speech("speech_started", name))
+        for at, name in zip(times, "uv", strict=False)
+    ]
+    session = timed(
+        (1.0, begins("r")), (2.0, begins("s")), (3.0, playing("started")), *speeches
+    )
+
+    assert session.responses.by_id["r"].turn.barge_in_at == expected
+    assert session.responses.by_id["s"].turn.barge_in_at is None
+
+
+def test_a_barge_in_on_a_response_that_is_not_known() -> None:
+    """It has no times."""
+    session = fold_frames(playing("started"), speech("speech_started"))
+
+    assert (session.activity.playing, len(session.responses.by_id)) == ("r", 0)
