@@ -8,15 +8,18 @@ import pytest
 
 from duologue.core import (
     Problem,
+    Record,
     Session,
     SessionKind,
+    events,
     fold,
     select_is_connected,
     select_problems,
 )
-from duologue.core.state.model import Activity
+from duologue.core.reducer.requests import REQUEST_TIMEOUT
+from duologue.core.state.model import Activity, Connection, Dialing
 
-from ..talk import Frame, Service, fold_frames, to_record, to_records
+from ..talk import POLICY, Frame, Service, changed, fold_frames, to_record, to_records
 
 
 def told(*facts: str | tuple[str, int]) -> Session:
@@ -421,3 +424,321 @@ def test_the_time_of_the_last_tick(times: list[float], expected: float | None) -
     activity = state.sessions.get("s", Session("s")).activity
 
     assert Activity(last_tick_at=expected) == activity
+
+
+# --- A live session: its connections and the attempts to open them ---------------
+
+
+def fact(name: str, epoch: int = 0, at: float = 0.0, **fields: Any) -> Record:
+    return to_record({"type": f"duologue.{name}", **fields}, at=at, epoch=epoch)
+
+
+def created(epoch: int = 0, at: float = 0.0, **config: Any) -> Record:
+    session = {"type": "realtime", **config}
+    return to_record(
+        {"type": "session.created", "session": session}, at=at, epoch=epoch
+    )
+
+
+BEGIN = fact("connecting", policy=POLICY)
+LIVE = [BEGIN, fact("connected", at=1.0), created(id="one", expires_at=900)]
+NEXT = fact("connecting", 1, 50.0, successor=True)
+READY = fact("connected", 1, 51.0, successor=True)
+SWITCHED = fact("switched", 1, 53.0)
+LOSS = {"lost": True, "can_repeat": True, "reason": "gone", "chance": 0.5}
+FAILURE = events.ConnectFailed(reason="gone", can_repeat=True, chance=0.5)
+GONE = fact("disconnected", at=100.0, **LOSS)
+
+
+def after(*records: Record) -> Connection:
+    return fold(records).sessions["s"].connection
+
+
+def dialing(*records: Record) -> Dialing | None:
+    return after(*records).dialing
+
+
+def kept(records: list[Record], late: Record) -> list[str]:
+    """The nodes that a late fact changes."""
+    before = fold(records)
+    return changed(before.sessions["s"], fold([late], before).sessions["s"])
+
+
+def test_the_first_connection_of_a_live_session() -> None:
+    """It is being connected, then open; the first one needs no greeting."""
+    connecting = after(BEGIN)
+    opened = after(BEGIN, fact("connected", at=1.0))
+
+    assert connecting.policy == events.ConnectPolicy(**POLICY)
+    assert connecting.dialing == Dialing(0, 1, running=True, since=0.0)
+    assert (opened.status, opened.dialing) == ("open", None)
+    assert (opened.opened_at, opened.greeted) == (1.0, True)
+    assert (opened.failures, opened.since) == (0, None)
+
+
+def test_attempts_that_fail() -> None:
+    """They are counted from the first; a key is fetched again once in a series."""
+    refused = events.ConnectFailed(status=401, renews=True)
+    failed = fact("connect_failed", at=1.0, status=401, renews=True)
+    once = dialing(BEGIN, failed)
+    again = fact("connecting", at=2.0, attempt=2, new_key=True)
+    third = fact("connecting", at=4.0, attempt=3)
+
+    assert once == Dialing(0, 1, since=0.0, failures=1, failure=refused, failed_at=1.0)
+    assert dialing(BEGIN, failed, again) == Dialing(
+        0, 2, running=True, new_key=True, since=0.0, failures=1
+    )
+    assert dialing(
+        *(BEGIN, failed, again),
+        *(fact("connect_failed", at=3.0, attempt=2), third),
+    ) == Dialing(0, 3, running=True, new_key=True, since=0.0, failures=2)
+
+
+@pytest.mark.parametrize(
+    ("records", "late"),
+    [
+        # The result of another attempt, of another connection, or a second one.
+        ([BEGIN], fact("connect_failed", attempt=2)),
+        ([BEGIN], fact("connect_failed", 1)),
+        ([BEGIN, fact("connect_failed")], fact("connect_failed")),
+        ([*LIVE, NEXT], fact("connected", 1, attempt=2, successor=True)),
+        ([*LIVE, NEXT, READY], fact("connected", 1, successor=True)),
+        (LIVE, fact("connect_failed")),
+        (LIVE, READY),
+        # A switch to a connection that is not connected, or to no successor.
+        (LIVE, SWITCHED),
+        ([*LIVE, NEXT], SWITCHED),
+        ([*LIVE, NEXT, READY], fact("switched", 2)),
+        ([BEGIN, NEXT, READY], SWITCHED),
+        # The loss is reported twice.
+        ([*LIVE, GONE], GONE),
+        # The end of a connection that is not dialled.
+        (LIVE, fact("disconnected", 1, **LOSS)),
+        ([*LIVE, NEXT], fact("disconnected", 2, **LOSS)),
+        # The session has ended before it was connected.
+        ([BEGIN, fact("closed")], fact("connected")),
+        # Facts of an earlier connection.
+        ([*LIVE, NEXT, READY, SWITCHED], fact("connected")),
+        ([*LIVE, NEXT, READY, SWITCHED], fact("connecting")),
+        ([*LIVE, NEXT, READY, SWITCHED], created(id="late")),
+    ],
+)
+def test_late_facts_of_connections(records: list[Record], late: Record) -> None:
+    """They change nothing."""
+    assert kept(records, late) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "problems"),
+    [
+        (LOSS, "reconnecting", ["gone"]),
+        ({**LOSS, "reason": None}, "reconnecting", ["the connection was lost"]),
+        ({**LOSS, "can_repeat": False}, "failed", ["gone"]),
+        ({**LOSS, "lost": False}, "failed", ["gone"]),
+        ({**LOSS, "expected": True}, "closed", []),
+    ],
+)
+def test_a_live_connection_that_ends(
+    fields: Frame, status: str, problems: list[str]
+) -> None:
+    """Another is made after a loss, if another attempt is possible."""
+    session = fold([*LIVE, fact("disconnected", at=100.0, **fields)]).sessions["s"]
+    found = session.connection.dialing
+
+    assert session.connection.status == status
+    assert [problem.message for problem in session.problems] == problems
+    assert (found and found.epoch) == (1 if status == "reconnecting" else None)
+
+
+def test_a_session_that_does_not_reconnect() -> None:
+    """A loss ends it; so do a loss of a session without a policy, and a closing."""
+    policy = {**POLICY, "reconnects": False}
+    once = [fact("connecting", policy=policy), fact("connected")]
+    closing = fold([*LIVE, fact("closing", by="client"), GONE]).sessions["s"]
+
+    assert (after(*once, GONE).status, after(*once, GONE).dialing) == ("failed", None)
+    assert after(fact("connected"), GONE).status == "failed"
+    assert (closing.connection.closing, closing.connection.status) == (
+        "client",
+        "closed",
+    )
+    assert closing.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("lost_at", "expected"),
+    [
+        # Soon: the series goes on. Later: another one begins.
+        (131.0, Dialing(2, since=100.0, failures=1, failure=FAILURE, failed_at=131.0)),
+        (132.0, Dialing(2, since=132.0, failures=0, failure=FAILURE, failed_at=132.0)),
+    ],
+)
+def test_connections_that_do_not_last(lost_at: float, expected: Dialing) -> None:
+    """The patience and the back-off count on until a connection is steady."""
+    again = [fact("connecting", 1, 101.0), fact("connected", 1, 102.0)]
+    opened = after(*LIVE, GONE, *again)
+    lost = fact("disconnected", 1, lost_at, **LOSS)
+
+    assert dialing(*LIVE, GONE) == Dialing(
+        1, since=100.0, failure=FAILURE, failed_at=100.0
+    )
+    assert dialing(*LIVE, GONE, again[0]) == Dialing(1, 1, running=True, since=100.0)
+    assert (opened.opened_at, opened.failures, opened.since) == (102.0, 1, 100.0)
+    assert opened.greeted is False
+    assert after(*LIVE, GONE, *again, created(1)).greeted is True
+    assert dialing(*LIVE, GONE, *again, lost) == expected
+
+
+def test_frames_of_a_connection_that_was_lost() -> None:
+    """They do not open the session again."""
+    connection = after(*LIVE, GONE, created(id="late"))
+
+    assert (connection.status, connection.server_id) == ("reconnecting", "late")
+
+
+def test_a_successor() -> None:
+    """What its service sends first is kept until it carries the session."""
+    configured = created(1, 52.0, id="two", expires_at=3000, instructions="b")
+    waiting = after(*LIVE, NEXT, READY, configured)
+    used = after(*LIVE, NEXT, READY, configured, SWITCHED)
+    config = events.RealtimeSessionConfig(id="two", expires_at=3000, instructions="b")
+
+    assert dialing(*LIVE, NEXT) == Dialing(1, 1, running=True, since=50.0)
+    assert (waiting.status, waiting.epoch, waiting.server_id) == ("open", 0, "one")
+    assert waiting.dialing == Dialing(
+        *(1, 1),
+        since=50.0,
+        connected_at=51.0,
+        greeted=True,
+        server_id="two",
+        expires_at=3000.0,
+        confirmed=config,
+    )
+    assert (used.status, used.epoch, used.dialing) == ("open", 1, None)
+    assert (used.server_id, used.expires_at) == ("two", 3000.0)
+    assert used.confirmed == config
+    assert (used.opened_at, used.greeted) == (51.0, True)
+    assert (used.failures, used.since) == (1, None)
+
+
+def test_a_successor_that_says_nothing_of_itself() -> None:
+    """The configuration and the id stay; the expiry is that of a connection."""
+    empty = to_record({"type": "session.created", "session": None}, epoch=1)
+    silent = after(*LIVE, NEXT, READY, SWITCHED)
+    greeted = after(*LIVE, NEXT, READY, empty, SWITCHED)
+
+    assert (silent.greeted, greeted.greeted) == (False, True)
+    assert {each.server_id for each in (silent, greeted)} == {"one"}
+    assert {each.expires_at for each in (silent, greeted)} == {None}
+    assert silent.confirmed == greeted.confirmed == after(*LIVE).confirmed
+
+
+def test_a_successor_of_another_kind() -> None:
+    """The kind of the session is that of the connection in use."""
+    records = [*LIVE, NEXT, READY, created(1, type="transcription", id="t")]
+
+    assert after(*records).kind is SessionKind.REALTIME
+    assert after(*records, SWITCHED).kind is SessionKind.TRANSCRIPTION
+
+
+def test_a_successor_of_a_connection_that_was_lost() -> None:
+    """It is used, also while it connects and if nothing else could be repeated."""
+    lost = fact("disconnected", at=52.0, lost=True)
+    connecting = after(*LIVE, NEXT, lost)
+    used = after(*LIVE, NEXT, READY, lost, SWITCHED)
+
+    assert connecting.status == "reconnecting"
+    assert connecting.dialing == Dialing(1, 1, running=True, since=52.0)
+    assert (used.status, used.since, used.failures) == ("open", 52.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            LOSS,
+            Dialing(1, 1, since=50.0, failures=1, failure=FAILURE, failed_at=60.0),
+        ),
+        (
+            {"reason": "gone", "chance": 0.5, "expected": True},
+            Dialing(1, 1, since=None, failures=0, failure=FAILURE, failed_at=60.0),
+        ),
+        (
+            {"reason": "bye"},
+            Dialing(
+                *(1, 1),
+                since=50.0,
+                failures=1,
+                failure=events.ConnectFailed(reason="bye"),
+                failed_at=60.0,
+            ),
+        ),
+    ],
+)
+def test_a_successor_that_ends(fields: Frame, expected: Dialing) -> None:
+    """The session stays open; one that was discarded begins another series."""
+    end = fact("disconnected", 1, 60.0, **fields)
+    session = fold([*LIVE, NEXT, READY, end]).sessions["s"]
+
+    assert (session.connection.status, session.problems) == ("open", ())
+    assert session.connection.dialing == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "is_kept"),
+    [
+        (fact("disconnected", at=60.0, reason="gone"), True),
+        (fact("disconnected", at=60.0, expected=True), True),
+        (fact("closed", at=60.0), False),
+    ],
+)
+def test_a_session_that_ends_with_a_successor(end: Record, is_kept: bool) -> None:
+    """The successor must be disconnected too; then nothing is left."""
+    records = [*LIVE, NEXT, READY, end]
+    found = dialing(*records)
+
+    assert (found is not None and found.epoch == 1) is is_kept
+    assert dialing(*records, fact("disconnected", 1, 61.0, expected=True)) is None
+
+
+def test_a_session_that_goes_on_in_another_process() -> None:
+    """What the first process did not record is made up for: the loss, and a problem."""
+    request = fact("requested", event={"type": "response.create"})
+    sent = to_record({"type": "response.create"}, dir="out")
+    begins = fact("connecting", 1, 200.0, policy=POLICY)
+    session = fold([*LIVE, request, sent, fact("closing"), begins]).sessions["s"]
+    connection = session.connection
+
+    assert session.problems == (
+        Problem("disconnected", "the session was interrupted", at=200.0),
+    )
+    assert session.responses.queued == '{"type":"response.create"}'
+    assert (connection.status, connection.epoch) == ("reconnecting", 1)
+    assert (connection.opened_at, connection.closing) == (None, None)
+    assert connection.dialing == Dialing(1, 1, running=True, since=200.0)
+
+
+def test_a_session_that_goes_on_after_its_end() -> None:
+    """It begins like a new one, without a problem."""
+    begins = fact("connecting", 1, 200.0, policy=POLICY)
+    session = fold([*LIVE, NEXT, fact("closed"), begins]).sessions["s"]
+
+    assert (session.connection.status, session.problems) == ("reconnecting", ())
+    assert session.connection.dialing == Dialing(1, 1, running=True, since=200.0)
+
+
+def test_a_session_that_is_closed_before_it_connects() -> None:
+    """The first record does not undo it."""
+    assert after(fact("closing"), BEGIN).closing == "application"
+
+
+@pytest.mark.parametrize(("is_open", "expected"), [(True, None), (False, 1.0)])
+def test_only_an_open_session_waits(is_open: bool, expected: float | None) -> None:
+    """A tick ends no wait while there is no connection: the service cannot answer."""
+    records = [
+        *([fact("connected")] if is_open else []),
+        to_record({"type": "response.create"}, dir="out", at=1.0),
+        fact("tick", at=1.0 + REQUEST_TIMEOUT),
+    ]
+
+    assert fold(records).sessions["s"].responses.waiting_since == expected
