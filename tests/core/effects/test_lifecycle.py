@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,16 @@ from hypothesis import strategies as st
 from immutables import Map
 from msgspec import structs
 
-from duologue.core import State, dump, events, fold, react, reduce
+from duologue.core import (
+    State,
+    dump,
+    events,
+    fold,
+    react,
+    read_log,
+    reduce,
+    select_transcripts,
+)
 from duologue.core.effects.commands import Command, Connect
 from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.handover import hand_over_reason
@@ -594,3 +605,52 @@ def test_a_log_without_local_facts() -> None:
     state = reduce(State(), Record(1, "s", "in", created(None, "x"), b"", START))
     assert may_send(state.sessions["s"])
     assert not may_send(Session("s"))
+
+
+# Logs of live sessions before the lifecycle was in the log.
+
+OLD_LOGS = Path(__file__).with_name("old_logs")
+EXPECTED: dict[str, dict[str, Any]] = json.loads(
+    (OLD_LOGS / "expected.json").read_bytes()
+)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_old_log(name: str) -> None:
+    """It folds to the state of then, and asks for no connection of its own.
+
+    Such a log has no policy, and says ``retrying`` for a loss that is not the end.
+    """
+    state, seen = State(), []
+    connects: list[Connect] = []
+    for record in read_log((OLD_LOGS / f"{name}.jsonl").read_bytes().splitlines()):
+        before, state = state, reduce(state, record)
+        found = react(before, record, state)
+        connects += [each for each in found if isinstance(each, Connect)]
+        connection = state.sessions["old"].connection
+        now = [connection.epoch, connection.status, connection.reason]
+        if not seen or seen[-1][1:] != now:
+            seen.append([record.seq, *now])
+        assert connection.dialing is None
+    session = state.sessions["old"]
+    responses = session.responses.by_id
+    assert {
+        "connections": seen,
+        "transcript": [
+            [line.role, line.text, line.final] for line in select_transcripts(session)
+        ],
+        "problems": [[each.kind, each.message] for each in session.problems],
+        "items": {
+            each: [session.items[each].status, session.items[each].placement.epoch]
+            for each in session.conversation.order
+        },
+        "responses": {
+            each: [responses[each].status, responses[each].epoch]
+            for each in session.responses.order
+        },
+        "expires_at": session.connection.expires_at,
+        "server_id": session.connection.server_id,
+    } == EXPECTED[name]
+    # Hand-over was decided by `react` then too.
+    is_handed_over = name in ("handed-over", "discarded-successor")
+    assert bool(connects) is is_handed_over
