@@ -12,7 +12,9 @@ from duologue.core import (
     Connect,
     Disconnect,
     Machine,
+    Record,
     Send,
+    State,
     Store,
     SwitchTo,
     WakeAt,
@@ -345,3 +347,25 @@ def test_events_are_held_until_the_service_has_sent_its_configuration() -> None:
     driven.machine.record(ev.Requested(event={"type": "response.cancel"}), driven.at)
     assert driven.note(ev.Closing()) != []
     assert driven.types == []
+
+
+def test_a_subscriber_that_records() -> None:
+    """Each command is given once: first those of the record that it was told of."""
+    driven = Driven()
+    driven.open()
+    response = {"id": "r", "conversation_id": "c"}
+    driven.receive(0, "response.created", response=response)
+    machine, told = driven.machine, []
+
+    def answer(before: State, record: Record, after: State) -> None:
+        told.append(record.event.type)
+        if record.event.type == "response.done":
+            machine.request(commands.create_response(), driven.at)
+            machine.record(ev.Muted(muted=True), driven.at)
+
+    machine.store.subscribe(answer)
+    done = {**response, "status": "completed", "output": []}
+    driven.receive(0, "response.done", response=done)
+    assert driven.types == ["response.create"]
+    facts = ["duologue.requested", "duologue.muted"]
+    assert told == ["response.done", *facts, "response.create"]

@@ -17,7 +17,7 @@ from ..events.base import ClientEvent, LocalEvent, Unknown
 from ..events.local import ConnectPolicy, Requested
 from ..events.types import SessionStatus
 from ..log.record import Direction
-from ..state.model import Session
+from ..state.model import Session, State
 from ..store import Change, Store
 from ..wire.codec import encode
 from .backoff import Backoff, connect_policy
@@ -56,6 +56,8 @@ class Machine:
         # a response that answers all of them.
         self._requested: deque[Send] = deque()
         self._last: deque[Send] = deque()
+        #: The records of subscribers that `feed` is notifying; None otherwise.
+        self._nested: list[Change] | None = None
 
     @property
     def session(self) -> Session:
@@ -124,29 +126,46 @@ class Machine:
         epoch: int | None = None,
         src: str | None = None,
     ) -> Change:
-        """Record a frame of any direction, as `Store.feed` does."""
+        """Record a frame of any direction, as `Store.feed` does.
+
+        A subscriber of the store may record too. The commands of its record follow
+        those of the record that it was notified of.
+        """
         before = self.store.state
         current = self.session.connection.epoch
-        record = self.store.feed(
-            self.id,
-            frame,
-            at=at,
-            dir=dir,
-            epoch=current if epoch is None else epoch,
-            src=src,
-        )
-        after = self.store.state
-        if self.session.connection.epoch != current:
+        outer, self._nested = self._nested, []
+        try:
+            record = self.store.feed(
+                self.id,
+                frame,
+                at=at,
+                dir=dir,
+                epoch=current if epoch is None else epoch,
+                src=src,
+            )
+        finally:
+            nested, self._nested = self._nested, outer
+        after = nested[0].before if nested else self.store.state
+        change = Change(before, record, after)
+        if outer is None:
+            for each in (change, *nested):
+                self._follow(each)
+        else:
+            outer += [change, *nested]
+        return change
+
+    def _follow(self, change: Change) -> None:
+        """Queue the commands that follow from a record."""
+        if _epoch(change.before, self.id) != _epoch(change.after, self.id):
             # The rules give them again for the new connection.
             kept = (each for each in self._commands if not isinstance(each, Send))
             self._commands = deque(kept)
             self._last.clear()
-        for command in react(before, record, after):
+        for command in react(*change):
             if isinstance(command, Send) and command.is_last:
                 self._last.append(command)
             else:
                 self._commands.append(command)
-        return Change(before, record, after)
 
     def commands(self) -> Iterator[Command]:
         """The commands to carry out now, each once.
@@ -167,3 +186,8 @@ class Machine:
                 return command
         queue = self._requested or self._last
         return queue.popleft() if queue and can_send else None
+
+
+def _epoch(state: State, session_id: str) -> int:
+    session = state.sessions.get(session_id)
+    return 0 if session is None else session.connection.epoch
