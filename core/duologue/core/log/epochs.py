@@ -46,10 +46,10 @@ def epoch_of(connection: Connection, record: Record) -> int:
 
 def next_connection(connection: Connection, record: Record, epoch: int) -> Connection:
     """The connection after one of a later epoch has begun with this record."""
-    ids, log_epoch = connection.created_ids, record.epoch
-    if epoch == record.epoch:
-        ids, log_epoch = None if ids is None else (), None
-    return replace(connection, epoch=epoch, log_epoch=log_epoch, created_ids=ids)
+    if epoch != record.epoch:
+        return replace(connection, epoch=epoch, log_epoch=record.epoch)
+    ids = None if connection.created_ids is None else ()
+    return replace(connection, epoch=epoch, log_epoch=None, created_ids=ids)
 
 
 def add_created_id(connection: Connection, record: Record) -> Connection:
@@ -63,7 +63,7 @@ def add_created_id(connection: Connection, record: Record) -> Connection:
 def is_rejoined(connection: Connection, record: Record) -> bool:
     """Whether a sideband joins the session of this connection again."""
     ids, server_id = connection.created_ids, _created_id(record)
-    return bool(ids) and server_id == ids[-1]
+    return ids is not None and ids[-1:] == (server_id,)
 
 
 def _created_id(record: Record) -> str | None:
