@@ -56,6 +56,7 @@ from .selectors import (
     select_pending_calls,
     select_problems,
     select_rate_limits,
+    select_reconnections,
     select_replies,
     select_reply,
     select_responses,
@@ -69,7 +70,16 @@ from .selectors import (
     select_usage,
     select_words_missing,
 )
-from .state.model import Call, Item, Problem, Response, Session, State, Usage
+from .state.model import (
+    Call,
+    Item,
+    Problem,
+    Reconnection,
+    Response,
+    Session,
+    State,
+    Usage,
+)
 from .store import Change, Cursor, Resync, Store
 from .views.json_patch import PatchError, apply
 from .views.view import summary, view
@@ -96,6 +106,7 @@ __all__ = [
     "Problem",
     "RealtimeEventType",
     "Reconnect",
+    "Reconnection",
     "Record",
     "Reply",
     "Response",
@@ -141,6 +152,7 @@ __all__ = [
     "select_pending_calls",
     "select_problems",
     "select_rate_limits",
+    "select_reconnections",
     "select_replies",
     "select_reply",
     "select_responses",

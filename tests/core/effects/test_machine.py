@@ -19,10 +19,16 @@ from duologue.core import (
     SwitchTo,
     WakeAt,
     commands,
+    dump,
+    load,
     select_is_settled,
+    select_reconnections,
+    view,
 )
 from duologue.core import events as ev
 from duologue.core.effects.backoff import Backoff, connect_policy
+from duologue.core.state.model import Reconnection
+from duologue.core.views.notices import notices
 
 POLICY = connect_policy(Backoff(), 15.0)
 LOST: dict[str, Any] = {"lost": True, "can_repeat": True}
@@ -369,3 +375,112 @@ def test_a_subscriber_that_records() -> None:
     assert driven.types == ["response.create"]
     facts = ["duologue.requested", "duologue.muted"]
     assert told == ["response.done", *facts, "response.create"]
+
+
+# Why a session reconnected.
+
+
+def reconnections(driven: Driven) -> list[tuple[int, int, str | None, bool]]:
+    found = select_reconnections(driven.machine.session)
+    return [(one.epoch, one.attempt, one.reason, one.hand_over) for one in found]
+
+
+def expiring() -> tuple[Driven, Connect]:
+    """A connection that expires soon, and the command to connect its successor."""
+    driven = Driven()
+    driven.note(driven.connect().connected, 0)
+    driven.greet(0, expires_at=driven.at + 3600)
+    assert driven.wakes is not None
+    driven.at = driven.wakes
+    (successor,) = driven.note(ev.Tick())
+    assert isinstance(successor, Connect)
+    return driven, successor
+
+
+def lose(driven: Driven, reason: str) -> list[Command]:
+    fact = ev.Disconnected(code=1006, reason=reason, **LOST)
+    return driven.note(fact, driven.machine.session.connection.epoch)
+
+
+def test_a_reconnect_has_the_reason_of_the_loss_and_its_attempts() -> None:
+    """Not the reason of a failed attempt, which is in the log."""
+    driven = Driven()
+    driven.open()
+    assert reconnections(driven) == []
+    (command,) = lose(driven, "the cable was cut")
+    for _ in range(2):
+        assert isinstance(command, Connect)
+        driven.note(command.failed("busy", status=503, can_repeat=True), 1)
+        assert driven.wakes is not None
+        driven.at = driven.wakes
+        (command,) = driven.note(ev.Tick())
+    assert reconnections(driven) == []
+    driven.note(command.connected, 1)
+    assert reconnections(driven) == [(1, 3, "the cable was cut", False)]
+    assert select_reconnections(driven.machine.session)[0].at == driven.at
+
+    driven.at += 60
+    (again,) = lose(driven, "another cable")
+    assert isinstance(again, Connect)
+    driven.note(again.connected, 2)
+    assert reconnections(driven)[1:] == [(2, 1, "another cable", False)]
+
+
+def test_a_hand_over_has_its_reason() -> None:
+    """Also after a failed attempt; it takes place at the switch."""
+    driven, successor = expiring()
+    driven.note(successor.failed("busy", status=503, can_repeat=True), 1)
+    assert driven.wakes is not None
+    driven.at = driven.wakes
+    (successor,) = driven.note(ev.Tick())
+    assert isinstance(successor, Connect)
+    assert reconnections(driven) == []
+    driven.note(successor.connected, 1)
+    expected = (1, 2, "the connection expires soon", True)
+    assert reconnections(driven) == [expected]
+
+
+def test_a_connection_that_is_lost_while_its_successor_connects() -> None:
+    """The successor is used because of the loss: this is no hand-over."""
+    driven, successor = expiring()
+    assert lose(driven, "the cable was cut") == []
+    driven.note(successor.connected, 1)
+    assert reconnections(driven) == [(1, 1, "the cable was cut", False)]
+
+
+def test_neither_the_first_connection_nor_a_continued_session_reconnects() -> None:
+    driven = Driven()
+    driven.open()
+    driven.note(ev.Closing())
+    again = Driven(Machine("s", store=driven.machine.store), at=driven.at)
+    first = again.connect()
+    again.note(first.connected, first.epoch)
+    assert again.machine.session.connection.epoch == 1
+    assert reconnections(again) == []
+
+
+def test_the_reconnections_are_seen_and_kept() -> None:
+    """A notice and the view have each; a snapshot keeps the last hundred."""
+    driven = Driven()
+    driven.open()
+    seen: list[Reconnection] = []
+    driven.machine.store.subscribe(
+        lambda before, record, after: seen.extend(
+            notice.args[0]
+            for notice in notices(before.sessions.get("s"), record, after.sessions["s"])
+            if notice.name == "reconnected"
+        )
+    )
+    for number in range(1, 103):
+        (command,) = lose(driven, f"loss {number}")
+        assert isinstance(command, Connect)
+        driven.at += 60
+        driven.note(command.connected, number)
+        driven.at += 60
+    session = driven.machine.session
+    assert [one.epoch for one in seen] == list(range(1, 103))
+    assert select_reconnections(session) == tuple(seen[-100:])
+    shown = view(session)["reconnections"]
+    assert [one["reason"] for one in shown] == [f"loss {n}" for n in range(3, 103)]
+    loaded = load(dump(driven.machine.store.state)).sessions["s"]
+    assert select_reconnections(loaded) == select_reconnections(session)

@@ -18,7 +18,13 @@ from duologue.core.events.types import SessionKind, SessionStatus
 from duologue.core.log.epochs import add_created_id, is_rejoined, next_connection
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Connection, Dialing, Problem, Session
+from duologue.core.state.model import (
+    Connection,
+    Dialing,
+    Problem,
+    Reconnection,
+    Session,
+)
 from duologue.core.wire.json_values import canonical
 
 from .handler import Handler, add_problem, put_activity, put_connection, put_item
@@ -45,6 +51,8 @@ _Confirmed = events.RealtimeSessionConfig | events.TranscriptionSessionConfig
 #: The states in which a session can have a successor.
 _HANDED_OVER = (SessionStatus.OPEN, SessionStatus.RECONNECTING)
 _OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+#: The number of reconnections that a session keeps; older ones are in its log.
+MAX_RECONNECTIONS = 100
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 
 
@@ -80,6 +88,7 @@ def _on_connecting(
         event.attempt,
         running=True,
         new_key=known.new_key or event.new_key,
+        reason=known.reason or event.reason,
         since=record.at if known.since is None else known.since,
         failures=known.failures,
     )
@@ -97,7 +106,7 @@ def _end_interrupted(session: Session, record: Record) -> Session:
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:
-    connection = session.connection
+    before = connection = session.connection
     dialing = connection.dialing
     if event.successor and record.epoch > connection.epoch:
         if dialing is None or not _is_of_attempt(dialing, event, record):
@@ -112,8 +121,10 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
         return session
     if dialing is not None and connection.opened_at is not None:
         failures, since = dialing.failures + 1, dialing.since
+        reconnections = _with(before, record, event.attempt, before.reason)
     else:
         failures, since = 0, None
+        reconnections = connection.reconnections
     return put_connection(
         session,
         replace(
@@ -123,8 +134,18 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
             failures=failures,
             since=since,
             dialing=None,
+            reconnections=reconnections,
         ),
     )
+
+
+def _with(
+    connection: Connection, record: Record, attempt: int, reason: str | None
+) -> tuple[Reconnection, ...]:
+    """The reconnections with the one that takes the place of this connection."""
+    hand_over = connection.status is SessionStatus.OPEN
+    made = Reconnection(record.epoch, attempt, reason, hand_over, record.at)
+    return (*connection.reconnections[1 - MAX_RECONNECTIONS :], made)
 
 
 def _on_connect_failed(
@@ -151,6 +172,7 @@ def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> 
         dialing.epoch,
         dialing.attempt,
         new_key=dialing.new_key,
+        reason=dialing.reason,
         since=dialing.since,
         failures=dialing.failures + 1,
         failure=failure,
@@ -166,6 +188,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
         return session
     if dialing.connected_at is None or before.status not in _HANDED_OVER:
         return session
+    reason = dialing.reason if before.status is SessionStatus.OPEN else before.reason
     session = _enter(session, record, transitions.SWITCHED)
     connection = session.connection
     confirmed = dialing.confirmed
@@ -184,6 +207,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
             # Patience begins with a loss, not with the attempts of a hand-over.
             since=None if before.status is SessionStatus.OPEN else dialing.since,
             dialing=None,
+            reconnections=_with(before, record, dialing.attempt, reason),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..argument_checks import of_session
 from ..events.types import SessionStatus
-from ..state.model import DtmfKey, Session
+from ..state.model import DtmfKey, Reconnection, Session
 from .pending import is_busy, is_past, waits
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "select_is_muted",
     "select_is_settled",
     "select_is_speaking",
+    "select_reconnections",
 ]
 
 
@@ -49,6 +50,15 @@ def select_is_settled(session: Session) -> bool:
     return not is_busy(session) and all(
         is_past(session, time) for time in waits(session)
     )
+
+
+@of_session
+def select_reconnections(session: Session) -> tuple[Reconnection, ...]:
+    """The last hundred reconnects and hand-overs with their reasons, oldest first.
+
+    Live sessions have them, bare logs of frames do not.
+    """
+    return session.connection.reconnections
 
 
 @of_session

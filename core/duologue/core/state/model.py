@@ -46,6 +46,7 @@ __all__ = [
     "Placement",
     "Problem",
     "RateLimit",
+    "Reconnection",
     "Response",
     "Responses",
     "RestoredItem",
@@ -74,8 +75,8 @@ class Dialing(Struct, frozen=True, gc=False):
     beginning of the series of attempts, ``failures`` their number for the back-off;
     ``failure`` and ``failed_at`` are the last one, or the loss of the previous
     connection. ``connected_at`` is set if it is connected; then ``greeted``,
-    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`. Times are in
-    seconds since the Unix epoch.
+    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`. ``reason``
+    says why a hand-over is made. Times are in seconds since the Unix epoch.
     """
 
     epoch: int
@@ -91,6 +92,7 @@ class Dialing(Struct, frozen=True, gc=False):
     server_id: str | None = None
     expires_at: float | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
+    reason: str | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -110,6 +112,20 @@ class ConfigChange(Struct, frozen=True, gc=False):
     sent: int = 0
     event_id: str | None = None
     is_restored: bool = False
+
+
+class Reconnection(Struct, frozen=True, gc=False):
+    """A later connection of a session, and why it was made.
+
+    It was connected at ``at``, in seconds since the Unix epoch, by attempt number
+    ``attempt``. ``hand_over``: it replaced a connection that was still open.
+    """
+
+    epoch: int
+    attempt: int = 1
+    reason: str | None = None
+    hand_over: bool = False
+    at: float | None = None
 
 
 class Connection(Struct, frozen=True, gc=False):
@@ -132,7 +148,7 @@ class Connection(Struct, frozen=True, gc=False):
     epoch; ``greeted``: the service has sent its configuration; ``failures`` and
     ``since`` are those of the attempts to open it (see `Dialing`), which go on if the
     connection ends soon; ``closing`` says who closes the session; ``dialing``
-    is the next connection.
+    is the next connection; ``reconnections`` are the last hundred.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -155,6 +171,7 @@ class Connection(Struct, frozen=True, gc=False):
     dialing: Dialing | None = None
     accepted: str | None = None
     changes: tuple[ConfigChange, ...] = ()
+    reconnections: tuple[Reconnection, ...] = ()
 
     @property
     def base(self) -> str:

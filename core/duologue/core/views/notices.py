@@ -27,6 +27,7 @@ __all__ = ["NAMES", "Notice", "notices"]
 NAMES = {
     "connected": "()",
     "disconnected": "(reason: str | None)",
+    "reconnected": "(reconnection: Reconnection): after a loss, or by a hand-over",
     "status": "(status: SessionStatus)",
     "error": "(problem: Problem)",
     "speech_started": "(item_id: str)",
@@ -91,6 +92,9 @@ def _new_problems(before: Session, after: Session) -> tuple[Problem, ...]:
 def _about_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[Notice]:
+    made = after.connection.reconnections
+    if made is not before.connection.reconnections and made:
+        yield Notice("reconnected", (made[-1],))
     old, new = before.connection.status, after.connection.status
     if old is not new:
         if new is SessionStatus.OPEN:

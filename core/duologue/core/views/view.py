@@ -91,6 +91,7 @@ def connection_view(connection: Connection) -> dict[str, Any]:
         "epoch": connection.epoch,
         "server_id": connection.server_id,
         "expires_at": connection.expires_at,
+        "reconnections": [plain(each) for each in connection.reconnections],
         "requested": None if requested is None else _config(requested),
         "confirmed": None
         if confirmed is None

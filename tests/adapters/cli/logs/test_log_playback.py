@@ -236,3 +236,53 @@ def test_a_damaged_log_is_shown_up_to_the_damage(command: Command, log: Path) ->
         assert (outcome.status, outcome.err.count("\n")) == (1, 1)
         assert "talk.jsonl: line 11: cut off" in outcome.err
         assert "session me (open)" in outcome.out
+
+
+def test_it_says_why_a_session_reconnected(command: Command, tmp_path: Path) -> None:
+    """At the end, and at the time at which it was connected again."""
+    policy = {"timeout": 15, "reconnects": True, "first": 0.2, "longest": 5}
+    policy |= {"patience": 30, "longest_asked": 20, "steady": 2}
+    lost = {
+        "lost": True,
+        "can_repeat": True,
+        "reason": "the connection was lost (1006)",
+    }
+    facts: list[tuple[int, str, dict[str, Any]]] = [
+        (0, "connecting", {"policy": policy}),
+        (0, "connected", {}),
+        (0, "disconnected", lost),
+        (1, "connecting", {"attempt": 1}),
+        (1, "connect_failed", {"attempt": 1, "can_repeat": True, "reason": "busy"}),
+        (1, "connecting", {"attempt": 2, "reason": "busy"}),
+        (1, "connected", {"attempt": 2}),
+        (2, "connecting", {"successor": True, "reason": "it [b]expires[/b] soon"}),
+        (2, "connected", {"successor": True}),
+        (2, "switched", {}),
+    ]
+    log = tmp_path / "call.jsonl"
+    log.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "v": 1,
+                    "seq": seq,
+                    "at": 10.0 + seq,
+                    "session": "call",
+                    "epoch": epoch,
+                    "dir": "local",
+                    "event": {"type": f"duologue.{name}", **fields},
+                }
+            )
+            + "\n"
+            for seq, (epoch, name, fields) in enumerate(facts, 1)
+        )
+    )
+    lines = [
+        "reconnected (attempt 2): the connection was lost (1006)",
+        "moved to a new connection: it [b]expires[/b] soon",
+    ]
+    shown = command("replay", log).out.splitlines()
+    print(command("replay", log).err)
+    assert [f"  {line}" for line in lines] == shown[2:4]
+    paced_too = command("replay", log, "--speed", "10000").out
+    assert [line in paced_too for line in lines] == [True, True]

@@ -14,6 +14,7 @@ from rich.text import Text
 from duologue.core import (
     Call,
     Problem,
+    Reconnection,
     Record,
     Session,
     SessionStatus,
@@ -25,6 +26,7 @@ from duologue.core import (
 from duologue.core.views.notices import notices
 
 from ..shared.control_characters import single_line
+from ..shared.session_report import reconnection_text
 from ..shared.transcript_printer import TranscriptPrinter
 
 __all__ = ["paced", "stepped"]
@@ -160,6 +162,9 @@ class _NoticePrinter(TranscriptPrinter):
     def on_status(self, session: Session, status: SessionStatus) -> None:
         self.print_note(f"session {session.id}: {status.value}", self._time)
 
+    def on_reconnected(self, session: Session, made: Reconnection) -> None:
+        self.print_note(reconnection_text(made), self._time)
+
     def on_problem(self, session: Session, problem: Problem) -> None:
         self.print_note(f"problem: {problem.message}", self._time)
 
@@ -171,5 +176,6 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "playback_cleared": _NoticePrinter.on_cleared,
     "tool_call": _NoticePrinter.on_call,
     "status": _NoticePrinter.on_status,
+    "reconnected": _NoticePrinter.on_reconnected,
     "error": _NoticePrinter.on_problem,
 }

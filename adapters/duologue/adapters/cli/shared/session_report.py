@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from duologue.core import (
+    Reconnection,
     Session,
     State,
     Transcript,
@@ -19,6 +20,7 @@ from duologue.core import (
     select_metadata,
     select_pending_calls,
     select_problems,
+    select_reconnections,
     select_transcripts,
     select_turns,
     select_usage,
@@ -31,6 +33,7 @@ __all__ = [
     "model_name",
     "print_json",
     "print_summary",
+    "reconnection_text",
     "speaker",
     "usage_text",
     "words_of",
@@ -73,7 +76,7 @@ def print_summary(
     *,
     counts: bool = False,
 ) -> None:
-    """Print transcript, latencies, pending calls and problems of each session.
+    """Print transcript, latencies, pending calls, reconnects and problems.
 
     With ``counts`` also print usage and the number of ignored events.
     """
@@ -89,6 +92,8 @@ def print_summary(
         for call in select_pending_calls(session):
             name, call_id = single_line(call.name), single_line(call.call_id or "no id")
             console.print(f"  call without output: {escape(f'{name} ({call_id})')}")
+        for made in select_reconnections(session):
+            console.print(f"  {escape(reconnection_text(made))}")
         for problem in select_problems(session):
             code = f" ({problem.code})" if problem.code else ""
             message = escape(single_line(problem.message + code))
@@ -128,6 +133,14 @@ def _print_counts(console: Console, session: Session) -> None:
     ignored = ", ".join(f"{number} {why}" for why, number in counted.items() if number)
     if ignored:
         console.print(f"  of {dedup.events} events: {ignored}")
+
+
+def reconnection_text(made: Reconnection) -> str:
+    """Why a session was connected again, in one line."""
+    text = f"reconnected (attempt {made.attempt})"
+    if made.hand_over:
+        text = "moved to a new connection"
+    return single_line(text if made.reason is None else f"{text}: {made.reason}")
 
 
 def usage_text(session: Session) -> str:

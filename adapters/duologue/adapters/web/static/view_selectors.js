@@ -33,31 +33,40 @@ export function heardOf(item) {
 }
 
 /**
- * The last lines of a conversation: items and problems, ordered by time. A line with
- * neither marks a gap in the records.
+ * The last lines of a conversation: items, problems and reconnections, ordered by time.
+ * A line with none of them marks a gap in the records.
  *
- * @returns {{lines: {key: string, item?: object, problem?: object}[], earlier: number}}
+ * @returns {{lines: {key: string, item?: object, problem?: object,
+ *   reconnection?: object}[], earlier: number}}
  */
 export function linesOf(view, most) {
   const ids = view.order.slice(-most);
   const earlier = view.order.length - ids.length;
   const since = earlier ? (view.items[ids[0]]?.started_at ?? 0) : 0;
-  const problems = view.problems
-    .map((problem, index) => ({ problem, key: `problem-${problem.at}-${index}` }))
-    .filter(({ problem }) => (problem.at ?? Infinity) >= since);
+  const notes = [
+    ...view.problems.map((problem, index) => ({
+      problem,
+      at: problem.at ?? Infinity,
+      key: `problem-${problem.at}-${index}`,
+    })),
+    ...view.reconnections.map((reconnection) => ({
+      reconnection,
+      at: reconnection.at ?? Infinity,
+      key: `connection-${reconnection.epoch}`,
+    })),
+  ]
+    .filter((note) => note.at >= since)
+    .sort((a, b) => a.at - b.at || 0);
   const lines = !earlier && view.gaps.includes("") ? [{ key: "gap-" }] : [];
   for (const id of ids) {
     const item = view.items[id];
-    while (
-      problems.length &&
-      (problems[0].problem.at ?? Infinity) < (item.started_at ?? 0)
-    ) {
-      lines.push(problems.shift());
+    while (notes.length && notes[0].at < (item.started_at ?? 0)) {
+      lines.push(notes.shift());
     }
     lines.push({ key: id, id, item });
     if (view.gaps.includes(id)) lines.push({ key: `gap-${id}` });
   }
-  return { lines: [...lines, ...problems], earlier };
+  return { lines: [...lines, ...notes], earlier };
 }
 
 /** The last turns with their latencies, oldest first. */

@@ -5,7 +5,7 @@ import { html, memo, useEffect, useMemo, useRef, useState } from "../html.js";
 import { t } from "../i18n.js";
 import { at, isFinal, linesOf, textOf, touchedItems } from "../view_selectors.js";
 import { Button } from "./widgets.js";
-import { Gap, Line, ProblemLine } from "./transcript_line.js";
+import { Gap, Line, ProblemLine, ReconnectionLine } from "./transcript_line.js";
 
 const MOST = 120;
 
@@ -13,7 +13,7 @@ export const Conversation = memo(({ view, patch, live }) => {
   const [most, setMost] = useState(MOST);
   const { lines, earlier } = useMemo(
     () => linesOf(view, most),
-    [view.order, view.items, view.problems, view.gaps, most],
+    [view.order, view.items, view.problems, view.reconnections, view.gaps, most],
   );
   const changed = useMemo(() => touchedItems(patch), [patch]);
   const [box, onScroll] = useFollowing(view, live);
@@ -30,9 +30,11 @@ export const Conversation = memo(({ view, patch, live }) => {
     }
     <ol class="lines">
       ${view.translation && html`<${Translation} translation=${view.translation} />`}
-      ${lines.map(({ key, id, item, problem }) =>
+      ${lines.map(({ key, id, item, problem, reconnection }) =>
         problem
           ? html`<${ProblemLine} key=${key} problem=${problem} />`
+          : reconnection
+          ? html`<${ReconnectionLine} key=${key} reconnection=${reconnection} />`
           : !item
             ? html`<${Gap} key=${key} />`
             : html`<${Line} key=${key} item=${item} speaking=${speaking === id}

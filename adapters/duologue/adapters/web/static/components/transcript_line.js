@@ -1,4 +1,4 @@
-// One line of a conversation: a message, a tool call or a problem.
+// One line of a conversation: a message, a tool call, a problem or a reconnection.
 
 import { visible, clock, seconds } from "../format.js";
 import { html, memo } from "../html.js";
@@ -118,6 +118,13 @@ function progress(call) {
 /** A gap in the records. */
 export function Gap() {
   return html`<li class="gap aside">${t("gap")}</li>`;
+}
+
+/** A new connection of the session, and why it was made. */
+export function ReconnectionLine({ reconnection }) {
+  const { hand_over: planned, attempt, reason } = reconnection;
+  const text = t(planned ? "handed-over" : "reconnected", { n: attempt });
+  return html`<li class="gap aside">${visible(reason === null ? text : `${text}: ${reason}`)}</li>`;
 }
 
 export const ProblemLine = memo(

@@ -109,6 +109,8 @@ export default {
   "translation-input": "Gesagt",
   "translation-output": "Übersetzt",
   problem: "Problem",
+  reconnected: "Neu verbunden (Versuch {n})",
+  "handed-over": "Auf eine neue Verbindung gewechselt",
   gap: "Hier fehlen Einträge; es können auch Worte fehlen.",
   over: "Dieses Gespräch ist zu Ende. Sein Verlauf bleibt lesbar.",
   "over-import": "Das ist ein importiertes Log. Sein Verlauf ist lesbar.",

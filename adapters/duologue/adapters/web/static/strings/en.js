@@ -112,6 +112,8 @@ export default {
   "translation-input": "Said",
   "translation-output": "Translated",
   problem: "Problem",
+  reconnected: "Reconnected (attempt {n})",
+  "handed-over": "Moved to a new connection",
   gap: "Records are missing here; words may be missing too.",
   over: "This conversation is over. Its records can still be read.",
   "over-import": "This is an imported log. Its records can be read.",
