@@ -38,7 +38,11 @@ ELSEWHERE = {
     "SessionStatus": "state.md#sessionstatus",
     "Command": "client-events.md#commands",
     "Send": "client-events.md#send",
-    "Reconnect": "client-events.md#reconnect",
+    "Connect": "client-events.md#connect",
+    "Disconnect": "client-events.md#disconnect",
+    "SwitchTo": "client-events.md#switchto",
+    "WakeAt": "client-events.md#wakeat",
+    "Reconnect": "client-events.md#connect",
     "react": "client-events.md#react",
 }
 #: The names of `duologue.core`, in the order of the page. The test of the page fails
@@ -51,6 +55,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Snapshots": ("dump", "load"),
     "Views": ("view", "summary", "patch", "apply"),
     "Configuration": ("SessionConfig",),
+    "A live session without I/O": ("Machine",),
     "Reconnecting": ("Backoff",),
     "Errors": ("DuologueError", "LogError", "SnapshotError", "PatchError"),
 }

@@ -161,13 +161,15 @@ def tree() -> str:
 
 def classes(module: types.ModuleType) -> list[type]:
     """The public classes of values that a module defines, in its order."""
+    # A class may have a second, old name.
     return [
         value
-        for value in vars(module).values()
+        for name, value in vars(module).items()
         if isinstance(value, type)
         and (attrs.has(value) or issubclass(value, msgspec.Struct))
         and value.__module__ == module.__name__
-        and value.__name__ in module.__all__
+        and value.__name__ == name
+        and name in module.__all__
     ]
 
 

@@ -11,6 +11,9 @@ _SLICES = "slices and fields of the state got the field's terms (snapshot versio
 _NEW_TYPE_NAME = "a type in the signature has a new name"
 
 _COUNTED = "connections are counted if the log does not: docs/rules.md, Connections"
+_CONNECT = "`Reconnect` is the old name of the command `Connect`, which has more fields"
+_FACTS = "facts of the lifecycle have more fields, all with defaults"
+
 _WAITS = "a wait for the service ends: docs/rules.md, Waits"
 _CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 
@@ -31,10 +34,22 @@ NEW_FIELDS: dict[str, str] = {
 #: Selectors with other values.
 CHANGED: dict[str, str] = {
     "select_is_settled": "false while work is due, true after its time limit",
+    "reconnections": "new in the view: why a session reconnected",
 }
 
 #: Streams with other commands, views or patches.
 STREAMS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "test/core/test_react.py::test_a_quiet_session_goes_over_in_time/0",
+            "test/core/test_react.py::test_a_turn_may_begin_while_it_is_carried_out/0",
+            "test/core/test_react.py::test_it_waits_for_the_end_of_a_turn/0",
+            "test/core/test_react.py::test_it_waits_for_the_end_of_a_turn/1",
+            "test/core/test_react.py::test_what_is_heard_is_waited_for[None-told2]/more-0",
+            "test/core/test_ticking.py::test_when_time_matters/2",
+        ),
+        _CONNECT,
+    ),
     "test/core/test_react.py::test_nobody_waits_for_ever/0": (
         f"{_WAITS}: an unanswered turn is a problem"
     ),
@@ -100,4 +115,18 @@ DIFFERENCES: dict[str, str] = {
     "duologue.local:ScriptedMind.reply": _NEW_TYPE_NAME,
     "duologue.local.ports:Ear.listen": _NEW_TYPE_NAME,
     "duologue.local.ports:Mind.reply": _NEW_TYPE_NAME,
+    "duologue.core:Reconnect": _CONNECT,
+    "duologue.core:Reconnect.reason": _CONNECT,
+    "duologue.core.commands:Reconnect": _CONNECT,
+    "duologue.core.commands:Reconnect.reason": _CONNECT,
+    "duologue.core:Send": "an event with unknown fields is sent as an `Unknown`",
+    "duologue.core:Send.event": "an event with unknown fields is sent as an `Unknown`",
+    "duologue.core.commands:Send": "as in `duologue.core`",
+    "duologue.core.commands:Send.event": "as in `duologue.core`",
+    "duologue.core.events:Connected": _FACTS,
+    "duologue.core.events:Connecting": _FACTS,
+    "duologue.core.events:Disconnected": _FACTS,
+    "duologue.core.events:Requested": "a fact of `ask` names the item, too",
+    "duologue.transports:Client.start_session": "takes a `history`, too",
+    "duologue.transports.client:Client.start_session": "takes a `history`, too",
 }

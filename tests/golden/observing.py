@@ -37,6 +37,7 @@ from duologue.core import (
     view,
 )
 
+from .differences import CHANGED
 from .store import compact
 
 #: The selectors with one argument, the session.
@@ -170,3 +171,11 @@ def plain(value: Any) -> Any:
 
 def _attrs_values(value: Any) -> list[tuple[Any, Any]]:
     return [(field, getattr(value, field.name)) for field in attrs.fields(type(value))]
+
+
+def comparable(seen: Any) -> Any:
+    """What was observed, without the keys of `CHANGED`."""
+    if isinstance(seen, dict):
+        kept = {key: one for key, one in seen.items() if key not in CHANGED}
+        return {key: comparable(one) for key, one in kept.items()}
+    return [comparable(one) for one in seen] if isinstance(seen, list) else seen

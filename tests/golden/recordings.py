@@ -10,7 +10,7 @@ from typing import Any
 
 from duologue.core import Record, dump, load, read_log
 
-from .observing import joined, observe, session_view
+from .observing import comparable, joined, observe, session_view
 from .store import RECORDINGS, compact
 
 GOLDEN = "recordings.json"
@@ -49,7 +49,7 @@ def hashes(path: Path) -> dict[str, Any]:
         "commands": _hash(seen["commands"]),
         "patches": seen["patches"]["sha256"],
         **{
-            part: _hash([session[part] for session in sessions.values()])
+            part: _hash([comparable(session[part]) for session in sessions.values()])
             for part in ("view", "summary")
         },
         "selectors": {

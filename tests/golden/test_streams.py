@@ -10,8 +10,8 @@ import pytest
 from duologue.core import State, dump, fold, load
 
 from . import streams
-from .differences import CHANGED, NEW_FIELDS, STREAMS
-from .observing import joined, observe, session_view
+from .differences import NEW_FIELDS, STREAMS
+from .observing import comparable, joined, observe, session_view
 from .store import compact, first_difference
 
 GROUPS = streams.groups(streams.streams())
@@ -42,14 +42,6 @@ def _dumped(state: State) -> Any:
     return document
 
 
-def _comparable(seen: Any) -> Any:
-    """What was observed, without the keys of `CHANGED`."""
-    if isinstance(seen, dict):
-        kept = {key: one for key, one in seen.items() if key not in CHANGED}
-        return {key: _comparable(one) for key, one in kept.items()}
-    return [_comparable(one) for one in seen] if isinstance(seen, list) else seen
-
-
 def _remove(node: Any, path: list[str]) -> None:
     """Remove the field at a path; ``*`` is every key."""
     name, *rest = path
@@ -68,7 +60,7 @@ def test_what_can_be_seen_of_a_stream_stays(group: str) -> None:
     for name in GROUPS[group]:
         _, seen = observe(streams.records(name))
         golden = streams.observed()[name]
-        said = first_difference(_comparable(golden), _comparable(seen))
+        said = first_difference(comparable(golden), comparable(seen))
         if said is not None:
             wrong[name] = said
     assert wrong.keys() == STREAMS.keys() & {*GROUPS[group]}, wrong
@@ -82,7 +74,7 @@ def test_what_can_be_seen_of_a_snapshot_of_version_1_stays(group: str) -> None:
         state = load(streams.snapshots()[name].encode())
         seen = {id: session_view(one) for id, one in sorted(state.sessions.items())}
         wanted = streams.observed()[name]["sessions"]
-        wanted, seen = _comparable(joined(wanted)), _comparable(joined(seen))
+        wanted, seen = comparable(joined(wanted)), comparable(joined(seen))
         said = first_difference(wanted, seen)
         if said is not None:
             wrong[name] = said

@@ -82,7 +82,7 @@ def delay(
     chance: float,
     asked: float | None = None,
 ) -> float:
-    """See `Backoff.delay`."""
+    """Seconds to wait, by these values: see `Backoff.delay`."""
     # The limit of 2 ** 30 avoids an overflow; `longest` is less in any case.
     whole = min(values.longest, values.first * (1 << min(attempt - 1, 30)))
     wait = whole * (0.5 + chance / 2)

@@ -97,8 +97,8 @@ class Disconnected(LocalEvent, frozen=True, tag=LocalEventType.DISCONNECTED.valu
 
     ``code`` is the WebSocket close code, if any. ``expected``: the client closed it, or
     the service closed it as agreed. ``lost``: a new connection may succeed.
-    ``can_repeat`` and ``chance`` as in `ConnectFailed`. ``retrying`` is in old logs:
-    another attempt follows.
+    ``can_repeat`` and ``chance`` (0 to 1) as in `ConnectFailed`. ``retrying``, in old
+    logs: another attempt follows.
     """
 
     code: int | None = None

@@ -259,30 +259,24 @@ def test_it_says_why_a_session_reconnected(command: Command, tmp_path: Path) -> 
         (2, "connected", {"successor": True}),
         (2, "switched", {}),
     ]
-    log = tmp_path / "call.jsonl"
-    log.write_text(
-        "".join(
-            json.dumps(
-                {
-                    "v": 1,
-                    "seq": seq,
-                    "at": 10.0 + seq,
-                    "session": "call",
-                    "epoch": epoch,
-                    "dir": "local",
-                    "event": {"type": f"duologue.{name}", **fields},
-                }
-            )
-            + "\n"
-            for seq, (epoch, name, fields) in enumerate(facts, 1)
+    store = Store()
+    records = [
+        store.feed(
+            "call",
+            {"type": f"duologue.{name}", **fields},
+            at=10.0 + seq,
+            dir="local",
+            epoch=epoch,
         )
-    )
+        for seq, (epoch, name, fields) in enumerate(facts)
+    ]
+    log = tmp_path / "call.jsonl"
+    log.write_bytes(b"".join(to_line(record) for record in records))
     lines = [
         "reconnected (attempt 2): the connection was lost (1006)",
         "moved to a new connection: it [b]expires[/b] soon",
     ]
     shown = command("replay", log).out.splitlines()
-    print(command("replay", log).err)
     assert [f"  {line}" for line in lines] == shown[2:4]
     paced_too = command("replay", log, "--speed", "10000").out
     assert [line in paced_too for line in lines] == [True, True]
