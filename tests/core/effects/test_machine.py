@@ -392,9 +392,13 @@ def expiring() -> tuple[Driven, Connect]:
     driven.greet(0, expires_at=driven.at + 3600)
     assert driven.wakes is not None
     driven.at = driven.wakes
-    (successor,) = driven.note(ev.Tick())
-    assert isinstance(successor, Connect)
-    return driven, successor
+    return driven, attempt(driven.note(ev.Tick()))
+
+
+def attempt(commands: list[Command]) -> Connect:
+    (command,) = commands
+    assert isinstance(command, Connect)
+    return command
 
 
 def lose(driven: Driven, reason: str) -> list[Command]:
@@ -407,21 +411,19 @@ def test_a_reconnect_has_the_reason_of_the_loss_and_its_attempts() -> None:
     driven = Driven()
     driven.open()
     assert reconnections(driven) == []
-    (command,) = lose(driven, "the cable was cut")
+    command = attempt(lose(driven, "the cable was cut"))
     for _ in range(2):
-        assert isinstance(command, Connect)
         driven.note(command.failed("busy", status=503, can_repeat=True), 1)
         assert driven.wakes is not None
         driven.at = driven.wakes
-        (command,) = driven.note(ev.Tick())
+        command = attempt(driven.note(ev.Tick()))
     assert reconnections(driven) == []
     driven.note(command.connected, 1)
     assert reconnections(driven) == [(1, 3, "the cable was cut", False)]
     assert select_reconnections(driven.machine.session)[0].at == driven.at
 
     driven.at += 60
-    (again,) = lose(driven, "another cable")
-    assert isinstance(again, Connect)
+    again = attempt(lose(driven, "another cable"))
     driven.note(again.connected, 2)
     assert reconnections(driven)[1:] == [(2, 1, "another cable", False)]
 
@@ -432,8 +434,7 @@ def test_a_hand_over_has_its_reason() -> None:
     driven.note(successor.failed("busy", status=503, can_repeat=True), 1)
     assert driven.wakes is not None
     driven.at = driven.wakes
-    (successor,) = driven.note(ev.Tick())
-    assert isinstance(successor, Connect)
+    successor = attempt(driven.note(ev.Tick()))
     assert reconnections(driven) == []
     driven.note(successor.connected, 1)
     expected = (1, 2, "the connection expires soon", True)
@@ -472,8 +473,7 @@ def test_the_reconnections_are_seen_and_kept() -> None:
         )
     )
     for number in range(1, 103):
-        (command,) = lose(driven, f"loss {number}")
-        assert isinstance(command, Connect)
+        command = attempt(lose(driven, f"loss {number}"))
         driven.at += 60
         driven.note(command.connected, number)
         driven.at += 60
