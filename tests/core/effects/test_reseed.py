@@ -529,8 +529,9 @@ def test_a_refused_first_configuration() -> None:
     """The model stays, because it is needed to connect."""
     far = Configured()
     far.live.note({"type": "duologue.connecting"})
-    event = {"type": "session.update", "session": {**REALTIME, "instructions": "bad"}}
-    request = {**event, "session": {**event["session"], "model": "m"}}
+    config: Frame = {**REALTIME, "instructions": "bad"}
+    event: Frame = {"type": "session.update", "session": config}
+    request = {**event, "session": {**config, "model": "m"}}
     far.live.note({"type": "duologue.requested", "event": request})
     far.live.note({"type": "session.created", "session": {**REALTIME, "id": "sess_0"}})
     far.live.note({**event, "event_id": "transport"}, "out")

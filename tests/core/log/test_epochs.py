@@ -100,7 +100,7 @@ def comparable(it: Session) -> Session:
 
 def assert_equal(*parts: Sequence[Frame]) -> None:
     """The log without epochs folds like the log with them and the ends."""
-    bare, numbered = (session(records(*parts, numbered=each)) for each in (0, 1))
+    bare, numbered = (session(records(*parts, numbered=each)) for each in (False, True))
     assert bare.connection.epoch == len(parts) - 1
     assert view_of(bare) == view_of(numbered)
     assert comparable(bare) == comparable(numbered)

@@ -26,12 +26,12 @@ from duologue.core.events.types import SessionStatus
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT
 from duologue.core.reducer.responses import SILENCE_TIMEOUT
 from duologue.core.selectors import transcript
-from duologue.core.selectors.pending import (
+from duologue.core.selectors.transcript import transcript_of
+from duologue.core.selectors.waits import (
     CALL_TIMEOUT,
     TOOL_TIMEOUT,
     TRANSCRIPT_TIMEOUT,
 )
-from duologue.core.selectors.transcript import transcript_of
 from duologue.core.state.model import Activity, Connection, Item, Responses
 from duologue.core.testing.stream import Stream
 from duologue.core.testing.stream import to_records as stream_of

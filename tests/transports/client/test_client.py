@@ -124,8 +124,9 @@ async def test_a_closed_session_goes_on_under_its_id(client: Client) -> None:
         ("user", "hello"),
         ("assistant", "Hello there. It is good to hear you."),
     ]
-    assert second.state.connection.confirmed is not None
-    assert second.state.connection.confirmed.output_modalities == ("text",)
+    confirmed = second.state.connection.confirmed
+    assert isinstance(confirmed, events.RealtimeSessionConfig)
+    assert confirmed.output_modalities == ("text",)
     assert select_problems(second.state) == ()
 
 

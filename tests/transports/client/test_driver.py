@@ -868,8 +868,8 @@ async def test_a_log_shows_all_commands_of_a_talk() -> None:
     transports: list[Any] = []
 
     def making() -> Transport:
-        transports.append(make())
-        return transports[-1]
+        transports.append(transport := make())
+        return transport
 
     async with client() as live:
         records = recorded(live)

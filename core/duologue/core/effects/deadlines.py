@@ -2,7 +2,7 @@
 
 A tick ends the waits that are due, and lets the rules of `react` act. Each wait has its
 own limit: see `reducer.requests`, `reducer.responses`, `reducer.input_audio`,
-`selectors.pending` and `effects.handover`.
+`selectors.waits` and `effects.handover`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..events.types import SessionStatus
 from ..reducer.input_audio import speech_deadlines
 from ..reducer.requests import request_deadlines
 from ..reducer.responses import silence_deadlines
-from ..selectors.pending import waits
+from ..selectors.waits import waits
 from ..state.model import Session
 from .lifecycle import connection_deadlines
 

@@ -20,7 +20,7 @@ from ..events.base import ClientEvent
 from ..log.record import Record
 from ..reducer.input_audio import answer_deadline, answers_turns
 from ..reducer.responses import is_anonymous
-from ..selectors.pending import has_unanswered_outputs
+from ..selectors.waits import has_unanswered_outputs
 from ..state.model import Session
 from ..wire.codec import decode
 from .commands import cancel_response, create_response

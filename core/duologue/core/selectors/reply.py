@@ -16,7 +16,8 @@ import attrs
 from ..argument_checks import of_session
 from ..events.types import SessionStatus
 from ..state.model import Call, Item, Response, Session
-from .pending import (
+from .transcript import Transcript, transcript_of
+from .waits import (
     call_wait,
     is_busy,
     is_past,
@@ -24,7 +25,6 @@ from .pending import (
     playing_wait,
     turn_wait,
 )
-from .transcript import Transcript, transcript_of
 
 __all__ = [
     "Reply",

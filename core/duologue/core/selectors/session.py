@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..argument_checks import of_session
 from ..events.types import SessionStatus
 from ..state.model import DtmfKey, Reconnection, Session
-from .pending import is_busy, is_past, waits
+from .waits import is_busy, is_past, waits
 
 __all__ = [
     "select_dtmf",
@@ -43,7 +43,7 @@ def select_is_settled(session: Session) -> bool:
     The user and the assistant are silent; no response is queued, due or in progress; no
     call waits for its output, and no output for its answer; no transcript is expected.
     If the event that ends a wait never arrives, a `duologue.tick` ends it after a time
-    limit: see `duologue.core.selectors.pending`.
+    limit: see `duologue.core.selectors.waits`.
     """
     if session.connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
         return True
