@@ -14,7 +14,7 @@ import attrs
 from msgspec import structs
 
 from duologue.core import State, encode, events, react, reduce
-from duologue.core.effects.backoff import delay
+from duologue.core.effects.backoff import delay, is_worth_repeating
 from duologue.core.effects.commands import (
     Command,
     Connect,
@@ -275,6 +275,8 @@ class World:
         if epoch in opened and epoch <= carried:
             assert command.expected
             return attrs.evolve(self, ending=self.ending | {epoch}), ()
+        if not command.expected:
+            self._check_given_up()
         opened.pop(epoch, None)
         world = attrs.evolve(
             self,
@@ -315,6 +317,27 @@ class World:
         assert dialing.failed_at is not None
         assert self.alarm is not None
         self._check_wait(self.alarm - dialing.failed_at)
+
+    def _check_given_up(self) -> None:
+        """Another attempt would be too late, or of no use."""
+        connection, policy = self.session.connection, self.policy
+        dialing, is_first = connection.dialing, connection.opened_at is None
+        assert dialing is not None
+        failure = dialing.failure
+        assert failure is not None
+        if not (failure.can_repeat and policy.reconnects):
+            return
+        if not is_worth_repeating(failure.status):
+            return
+        if is_first and (failure.status is None or dialing.attempt >= FIRST_ATTEMPTS):
+            return
+        since, wait = self.began if is_first else self.series, 0.0
+        if dialing.failures:
+            asked = failure.retry_after
+            wait = delay(policy, dialing.failures, failure.chance, asked)
+        assert since is not None
+        limit = policy.timeout if is_first else policy.patience
+        assert self.now + wait >= since + limit - _ROUNDING
 
     def _check_wait(self, wait: float) -> None:
         dialing, policy = self.session.connection.dialing, self.policy

@@ -24,10 +24,12 @@ from duologue.core import (
     reduce,
     select_transcripts,
 )
-from duologue.core.effects.commands import Command, Connect
+from duologue.core.effects.commands import Command, Connect, Disconnect, SwitchTo
 from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.handover import hand_over_reason
 from duologue.core.effects.lifecycle import (
+    first_attempt,
+    is_due,
     is_resent,
     lifecycle,
     may_send,
@@ -451,6 +453,44 @@ def test_patience_begins_with_the_loss() -> None:
     assert POLICY.patience - POLICY.longest <= world.now - lost < POLICY.patience
 
 
+def test_patience_after_a_loss_during_a_hand_over() -> None:
+    """It begins with the loss too, if the successor was being connected for longer."""
+    world = expiring().tick()
+    world = world.failed(world.running[0], chance=1.0, **FAILURES["no answer"])
+    while world.now < START + EXPIRES_IN - 250.0:
+        world = wait_out(world)
+    world = world.tick().ended(0, **ENDS["lost"])
+    [attempt] = world.running
+    world = world.failed(attempt, chance=1.0, **FAILURES["no answer"])
+    assert world.session.connection.status is SessionStatus.RECONNECTING
+    assert world.alarm == world.now + POLICY.longest
+
+
+def test_a_command_that_has_waited() -> None:
+    """It is dropped if the state does not call for it any more."""
+    first = first_attempt(None, "s", POLICY)
+    assert is_due(Session("s"), first)
+    closing = reduce(State(), Record(1, "s", "local", events.Closing(), b"", START))
+    assert not is_due(closing.sessions["s"], first)
+    assert is_due(closing.sessions["s"], Disconnect("s", 0))
+    session = opened().record(events.Closing()).ended(0, expected=True).session
+    assert is_due(session, first_attempt(session, "s", POLICY))
+    world = expiring()
+    hand_over = Connect("s", epoch=1, successor=True)
+    assert not is_due(world.session, hand_over)
+    tick = Record(9, "s", "local", events.Tick(), b"", world.alarm)
+    state = reduce(world.state, tick)
+    assert is_due(state.sessions["s"], hand_over)
+    turn = Record(10, "s", "in", TURN[0], b"", world.alarm)
+    assert not is_due(reduce(state, turn).sessions["s"], hand_over)
+    world = world.tick()
+    assert not is_due(world.session, hand_over)
+    world = world.connected(world.running[0])
+    assert is_due(world.session, Disconnect("s", 0))
+    assert not is_due(world.session, Disconnect("s", 1))
+    assert not is_due(world.session, SwitchTo("s", 1))
+
+
 def test_a_loss_that_is_reported_twice() -> None:
     """The second report changes nothing, so patience and delays stay."""
     world = lost()
@@ -621,7 +661,8 @@ def test_an_old_log(name: str) -> None:
 
     Such a log has no policy, and says ``retrying`` for a loss that is not the end.
     """
-    state, seen = State(), []
+    state = State()
+    seen: list[list[Any]] = []
     connects: list[Connect] = []
     for record in read_log((OLD_LOGS / f"{name}.jsonl").read_bytes().splitlines()):
         before, state = state, reduce(state, record)
