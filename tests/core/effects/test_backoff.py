@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from duologue.core.effects.backoff import Backoff, is_recoverable, is_worth_repeating
+from duologue.core.effects.backoff import (
+    Backoff,
+    connect_policy,
+    is_recoverable,
+    is_worth_repeating,
+)
+from duologue.core.events import ConnectPolicy
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,12 @@ def test_retry_after_is_obeyed() -> None:
         1.0,
         1.0,
     ]
+
+
+def test_the_policy_of_a_session() -> None:
+    """It has the values of the back-off; without one, it does not reconnect."""
+    backoff = Backoff(first=1.0, longest=2.0, patience=3.0, longest_asked=4.0, steady=5)
+    found = connect_policy(backoff, 15.0)
+
+    assert found == ConnectPolicy(15.0, True, 1.0, 2.0, 3.0, 4.0, 5)
+    assert connect_policy(None, 15.0).reconnects is False

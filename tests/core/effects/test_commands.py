@@ -10,6 +10,7 @@ import pytest
 
 from duologue.core import Session, SessionConfig, SessionKind, decode, encode, events
 from duologue.core.effects import commands
+from duologue.core.effects.commands import Connect, Disconnect, Send, SwitchTo
 from duologue.core.events.base import ClientEvent
 from duologue.core.state.model import Activity, Responses
 
@@ -31,6 +32,85 @@ def test_an_event_keeps_its_id() -> None:
 
     assert events.ResponseCreate(event_id="a") == named
     assert named is commands.identified(named, "b")
+
+
+POLICY = events.ConnectPolicy(15.0, True, 1.0, 2.0, 3.0, 4.0, 5.0)
+FIRST = Connect("s", "why", 2, 3, True, 4.0, True, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        (
+            FIRST.fact,
+            events.Connecting(
+                attempt=3, successor=True, new_key=True, reason="why", policy=POLICY
+            ),
+        ),
+        (FIRST.connected, events.Connected(attempt=3, successor=True)),
+        (
+            FIRST.failed("no", status=500),
+            events.ConnectFailed(attempt=3, successor=True, status=500, reason="no"),
+        ),
+        (Disconnect("s", 2).fact, events.Disconnected(expected=True)),
+        (
+            Disconnect("s", 2, "gone", expected=False).fact,
+            events.Disconnected(reason="gone"),
+        ),
+        (SwitchTo("s", 2).fact, events.Switched()),
+    ],
+)
+def test_the_facts_of_a_command(fact: events.Event, expected: events.Event) -> None:
+    """A driver records them; they repeat the values of the command."""
+    assert fact == expected
+
+
+ASIDE = events.ResponseCreateParams(conversation="none")
+
+
+@pytest.mark.parametrize(
+    ("event", "queued", "last"),
+    [
+        (events.ResponseCreate(), True, True),
+        (events.ResponseCreate(response=events.ResponseCreateParams()), True, True),
+        (events.ResponseCreate(response=ASIDE), False, True),
+        (events.ResponseCancel(), False, False),
+        (events.Unknown(name="new"), False, False),
+    ],
+)
+def test_the_events_that_wait(event: Any, queued: bool, last: bool) -> None:
+    """A response in the conversation is queued; any is sent after its items."""
+    assert commands.is_queued(event) is queued
+    assert Send("s", event).is_last is last
+
+
+def test_the_ids_of_a_new_item() -> None:
+    """An item without an id gets one that follows from that of its event."""
+    event = commands.send_text("hello")
+    named, again = (commands.with_ids(event, "e1") for _ in range(2))
+    other = commands.with_ids(event, "e2")
+    known = commands.send_text("hello", item_id="i")
+
+    assert isinstance(named, events.ConversationItemCreate)
+    assert isinstance(other, events.ConversationItemCreate)
+    assert named == again
+    assert named.event_id == "e1"
+    assert named.item.id
+    assert named.item.id != other.item.id
+    assert len(named.item.id) <= 32
+    assert commands.with_ids(known, "e1") == commands.identified(known, "e1")
+
+
+def test_the_ids_of_events_of_unknown_types() -> None:
+    """Their values stay as they are, except for the id of the event."""
+    item = events.UnknownItem(name="new", fields={"type": "new"})
+    event = events.ConversationItemCreate(item=item)
+    unknown = events.Unknown(name="new", fields={"type": "new", "x": 1})
+    named = commands.with_ids(unknown, "e1")
+
+    assert commands.with_ids(event, "e1") == commands.identified(event, "e1")
+    assert named.event_id == "e1"
+    assert json.loads(encode(named)) == {"type": "new", "x": 1, "event_id": "e1"}
 
 
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "", "id": "i"}

@@ -10,11 +10,12 @@ from hypothesis import given
 
 from duologue.core import State, encode, react, reduce
 from duologue.core.effects import commands
-from duologue.core.effects.commands import Send
+from duologue.core.effects.commands import Send, WakeAt
+from duologue.core.reducer.requests import REQUEST_TIMEOUT
 from duologue.core.testing.stream import Stream
 
 from ..strategies import hostile
-from ..talk import Frame, Service, to_record
+from ..talk import POLICY, Frame, Service, to_record
 from .live import CREATE, REQUEST, Live, begun
 from .test_barge_in import STARTED, reaction, spoken
 
@@ -109,3 +110,33 @@ def test_no_stream_makes_react_raise(stream: Stream) -> None:
         before, state = state, reduce(state, record)
         for command in react(before, record, state):
             assert not isinstance(command, Send) or encode(command.event)
+
+
+def wakes(live: Live, frame: Frame, at: float) -> list[WakeAt]:
+    """The ticks that a record at this time requests."""
+    live.at = at - 0.1
+    live.commands.clear()
+    live.note(frame)
+    return [each for each in live.commands if isinstance(each, WakeAt)]
+
+
+def test_when_a_live_session_needs_a_tick() -> None:
+    """It is requested once, again if it came too early, and withdrawn."""
+    live, tick = Live(), {"type": "duologue.tick"}
+    live.note({"type": "duologue.connecting", "policy": POLICY})
+    live.note({"type": "duologue.connected"})
+    live.note({"type": "session.created", "session": {"type": "realtime"}})
+    at = 2000.0 + REQUEST_TIMEOUT
+
+    assert wakes(live, REQUEST, 2000.0) == [WakeAt("s", at)]
+    assert wakes(live, {"type": "rate_limits.updated", "rate_limits": []}, 2001.0) == []
+    assert wakes(live, {"type": "duologue.muted", "muted": True}, 2002.0) == []
+    assert wakes(live, tick, at - 1) == [WakeAt("s", at)]
+    assert wakes(live, tick, at) == [WakeAt("s", None)]
+
+
+def test_a_session_without_a_policy_needs_no_tick() -> None:
+    """Its application asks `tick_at`."""
+    live, _ = begun()
+
+    assert wakes(live, REQUEST, 2000.0) == []

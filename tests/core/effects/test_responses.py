@@ -13,8 +13,9 @@ from duologue.core.effects import commands
 from duologue.core.effects.commands import Send, is_queued
 from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
+from duologue.core.reducer.responses import SILENCE_TIMEOUT
 
-from ..talk import Service, fold_frames, to_records
+from ..talk import Frame, Service, fold_frames, to_records
 from .live import CREATE, REQUEST, Live, begun, call, calling, output
 
 
@@ -278,3 +279,34 @@ def test_the_last_response_of_the_conversation() -> None:
     assert last is not None
     assert last.id == response
     assert last_response(Session("s")) is None
+
+
+@pytest.mark.parametrize(
+    ("response", "requests", "expected"),
+    [
+        ({"id": "r"}, True, [commands.cancel_response("r")]),
+        # No id that the service knows: the active response is cancelled.
+        ({}, True, [commands.cancel_response()]),
+        # A mere observer does not cancel the response of another client.
+        ({"id": "r"}, False, []),
+    ],
+)
+def test_a_silent_response_is_cancelled(
+    response: Frame, requests: bool, expected: list[ClientEvent]
+) -> None:
+    """It is cancelled once, when its wait ends, by a client that sends events."""
+    live, _ = begun()
+    if requests:
+        assert live.note(REQUEST) == CREATE
+    live.note({"type": "response.created", "response": response})
+    live.commands.clear()
+    for _ in range(3):
+        live.at += SILENCE_TIMEOUT
+        live.note({"type": "duologue.tick"})
+    sent = [
+        msgspec.structs.replace(each.event, event_id=None)
+        for each in live.commands
+        if isinstance(each, Send)
+    ]
+
+    assert sent == expected

@@ -413,3 +413,49 @@ def test_unknown_and_malformed_are_counted() -> None:
         session.dedup.unknown,
         session.dedup.malformed,
     ) == (2, 1, 1)
+
+
+def begins(response_id: str, event_id: str = "e1") -> Frame:
+    response = {"id": response_id}
+    return {"type": "response.created", "event_id": event_id, "response": response}
+
+
+WORDS: Frame = {
+    "type": "response.output_text.delta",
+    "event_id": "e1",
+    "item_id": "a",
+    "response_id": "r",
+    "delta": "x",
+}
+GONE: Frame = {"type": "conversation.item.deleted", "item_id": "a", "event_id": "e2"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "named"),
+    [
+        ([begins("r"), begins("s")], ["s"]),
+        ([begins("r"), begins("s"), begins("t")], ["s"]),
+        ([begins("r"), WORDS], ["a"]),
+        # The copy of an event, and events that would add nothing.
+        ([begins("r"), begins("r")], []),
+        ([begins("r"), begins("s", "e2"), begins("s")], []),
+        ([WORDS, GONE, WORDS], []),
+        ([begins("r"), {"type": "new", "event_id": "e1"}], []),
+        ([begins("r"), {"type": "rate_limits.updated", "event_id": "e1"}], []),
+    ],
+)
+def test_event_ids_that_are_repeated(frames: list[Frame], named: list[str]) -> None:
+    """The second event is ignored: a problem, if it is about something new, once."""
+    session = fold_frames(*frames)
+    known = {*session.items, *session.responses.by_id}
+
+    assert [problem.kind for problem in session.problems] == (
+        ["repeated_event_id"] * len(named)
+    )
+    assert [
+        f" of {name};" in problem.message
+        for name, problem in zip(named, session.problems, strict=True)
+    ] == [True] * len(named)
+    assert not known & set(named)
+    repeated = len(frames) - len({frame["event_id"] for frame in frames})
+    assert session.dedup.ignored.duplicate == repeated

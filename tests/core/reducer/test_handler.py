@@ -22,6 +22,7 @@ from duologue.core.reducer.handler import (
     put_item,
     put_problem,
     put_turn,
+    time_of,
 )
 from duologue.core.state.model import (
     Activity,
@@ -97,3 +98,22 @@ def test_times_that_are_known() -> None:
     later = replace(response.turn, first_text_at=9.0)
     after = put_turn(session, response, later)
     assert after.responses.by_id["r"] == replace(response, turn=later)
+
+
+@pytest.mark.parametrize(
+    ("at", "ticked", "expected"),
+    [
+        (5.0, None, 5.0),
+        (5.0, 4.0, 5.0),
+        (5.0, 6.0, 6.0),
+        (None, 6.0, 6.0),
+        (None, None, None),
+    ],
+)
+def test_when_a_wait_begins(
+    at: float | None, ticked: float | None, expected: float | None
+) -> None:
+    """It begins with the record, but not before the last tick."""
+    session = Session("s", activity=Activity(last_tick_at=ticked))
+
+    assert time_of(session, to_record(CREATED, at=at)) == expected

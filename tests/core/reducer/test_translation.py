@@ -10,7 +10,7 @@ from duologue.core import Record, Session, SessionKind, dump, fold, load
 from duologue.core.state.model import Translation
 from duologue.core.state.rope import Rope
 
-from ..talk import Frame, audio, to_record
+from ..talk import POLICY, Frame, audio, to_record
 
 GREETING: Frame = {
     "type": "session.created",
@@ -142,3 +142,27 @@ def test_it_has_no_items() -> None:
     session: Any = after(GREETING, said("a"), meant("b"))
 
     assert (len(session.items), len(session.responses.by_id)) == (0, 0)
+
+
+def test_the_successor_of_a_translation() -> None:
+    """Its id and expiry are kept until it is used; the texts go on."""
+    facts: list[tuple[Frame, int]] = [
+        ({"type": "duologue.connecting", "policy": POLICY}, 0),
+        ({"type": "duologue.connected"}, 0),
+        (GREETING, 0),
+        (said("he"), 0),
+        ({"type": "duologue.connecting", "successor": True}, 1),
+        ({"type": "duologue.connected", "successor": True}, 1),
+        ({**GREETING, "session": {"type": "translation", "id": "u"}}, 1),
+    ]
+    records = [to_record(frame, epoch=epoch) for frame, epoch in facts]
+    waiting = after(*records)
+    used = after(*records, to_record({"type": "duologue.switched"}, epoch=1))
+    dialing = waiting.connection.dialing
+    assert dialing is not None
+
+    assert (waiting.connection.server_id, dialing.server_id) == ("t", "u")
+    assert dialing.greeted
+    assert (used.connection.server_id, used.connection.expires_at) == ("u", None)
+    assert used.connection.kind is SessionKind.TRANSLATION
+    assert used.conversation.translation == waiting.conversation.translation

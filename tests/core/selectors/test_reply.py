@@ -304,3 +304,47 @@ def test_the_state_of_old_logs_has_replies() -> None:
     [reply] = select_replies(fold(to_records(service.frames)).sessions["s"])
 
     assert (reply.item_id, reply.text, reply.status) == (None, "Hi.", "completed")
+
+
+def test_a_reply_whose_request_was_withdrawn() -> None:
+    """An earlier problem is not its reason."""
+    live, service = begun()
+    service.send("error", error={"message": "earlier"})
+    live.play(service)
+    service.start_speech()
+    item_id = requested(live, service)
+    live.note({"type": "duologue.interrupted"})
+    reply = select_reply(live.state.sessions["s"], item_id)
+
+    assert reply == Reply(item_id, "failed", "no response began")
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("gone", "gone"), (None, "the session is over")]
+)
+def test_a_reply_of_a_session_that_is_over(reason: str | None, expected: str) -> None:
+    """A call that still waits for its output is not answered any more."""
+    live, service = begun()
+    item_id = requested(live, service)
+    called(live, service, "look")
+    assert status(live, item_id) == "in_progress"
+    live.note({"type": "duologue.disconnected", "expected": True, "reason": reason})
+    session = live.state.sessions["s"]
+    reply = select_reply(session, item_id)
+    assert reply is not None
+
+    assert (reply.status, reply.reason) == ("failed", expected)
+    assert [reply] == list(select_replies(session))
+
+
+def test_a_response_that_is_known_by_its_text_only() -> None:
+    """Whether it is in the conversation is unknown, so its reply is not over."""
+    live, _ = begun()
+    delta: Frame = {"type": "response.output_text.delta", "delta": "x"}
+    live.note({**delta, "response_id": "r", "item_id": "a"})
+    ended = ended_replies(live.state.sessions["s"], ("r",))
+    live.note({"type": "response.done", "response": {"id": "r"}})
+    session = live.state.sessions["s"]
+
+    assert ended == ((), ("r",))
+    assert ended_replies(session, ("r",)) == (select_replies(session), ())

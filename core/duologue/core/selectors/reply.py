@@ -217,8 +217,7 @@ def _calls_of(session: Session, response: Response) -> list[Item]:
 def _result(session: Session, item: Item) -> Item | None:
     """The output of a call, or the answer to an approval."""
     call = item.call
-    if call is None:
-        return None
+    assert call is not None
     key = call.call_id if call.mcp is None else call.mcp.approval_request_id
     link = session.conversation.calls.get(key or "")
     result = session.item(link.output) if link is not None else None
