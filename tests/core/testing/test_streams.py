@@ -78,7 +78,8 @@ def test_every_event_type_is_in_the_streams() -> None:
     translation = {tag(c) for c in WIRE if c.KIND is SessionKind.TRANSLATION}
 
     assert {tag(cls) for cls in (*WIRE, *LOCAL)} - found - translation == ELSEWHERE | {
-        "duologue.closed"
+        "duologue.closing",
+        "duologue.closed",
     }
 
 
@@ -325,7 +326,7 @@ def test_invalid_frames_stay_invalid(stream: list[Record]) -> None:
 
 def test_an_interruption_delays_other_events() -> None:
     """Events during an interruption are delayed until the user is silent."""
-    gone = ("reconnected", "cleared", "timeout", "rate_limits")
+    gone = ("reconnected", "handed_over", "cleared", "timeout", "rate_limits")
     cut = Turn(("a",), ("b",), end="truncated", events=gone)
     played = script([cut, Turn(("c",), ("d",))])
     types = [frame["type"] for frame in played.frames]

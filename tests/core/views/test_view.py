@@ -263,6 +263,7 @@ def test_an_empty_session() -> None:
         "epoch": 0,
         "server_id": None,
         "expires_at": None,
+        "reconnections": [],
         "requested": None,
         "confirmed": None,
         "conversation_id": None,

@@ -40,8 +40,8 @@ class Turn:
     * ``mcp``, the result of the call to an MCP server: ``""`` (no call),
       ``completed``, ``failed``, ``approval``
     * ``events``, other events at the end: ``deleted_first``, ``deleted_last``,
-      ``reconnected``, ``cleared``, ``retrieved``, ``rate_limits``, ``error``, ``dtmf``,
-      ``timeout``, ``system``, ``set_up``
+      ``reconnected``, ``handed_over``, ``cleared``, ``retrieved``, ``rate_limits``,
+      ``error``, ``dtmf``, ``timeout``, ``system``, ``set_up``
 
     Raises ValueError for an unknown value of one of these four fields.
 
@@ -135,11 +135,15 @@ class _Stage:
         #: The user's item of the next turn, if it has begun as an interruption.
         self.reserved: str | None = None
 
-    def connect(self) -> None:
+    def connect(self, attempt: int = 1) -> None:
         service = self.service
-        service.note("duologue.connecting")
-        service.note("duologue.connected")
+        service.note("duologue.connecting", attempt=attempt)
+        service.note("duologue.connected", attempt=attempt)
         service.created()
+        self._configure()
+
+    def _configure(self) -> None:
+        service = self.service
         service.note("session.update", session={"type": "realtime"})
         service.send("session.updated", session={"type": "realtime", "tools": []})
 
@@ -320,7 +324,24 @@ class _Stage:
         self.transcribe_late()
         service.note("duologue.disconnected", code=1006, expected=False)
         service.note("duologue.tick")
-        self.connect()
+        service.note("duologue.connecting")
+        service.note("duologue.connect_failed", status=503, can_repeat=True)
+        self.connect(attempt=2)
+        self._reseed()
+
+    def hand_over(self) -> None:
+        """The successor takes the place of the connection, which is not lost."""
+        service = self.service
+        self.transcribe_late()
+        service.note("duologue.connecting", successor=True, reason="it expires soon")
+        service.note("duologue.connected", successor=True)
+        service.created()
+        service.note("duologue.switched")
+        self._configure()
+        self._reseed()
+
+    def _reseed(self) -> None:
+        service = self.service
         service.last = None
         for line in self.standing.values():
             kind = "input_text" if line.role == "user" else "output_text"
@@ -387,6 +408,7 @@ class _Stage:
         self.service.note("duologue.played", item_id=self.service.last or "", ms=20)
         event = {"type": "session.update", "session": {"type": "realtime"}}
         self.service.note("duologue.requested", event=event)
+        self.service.note("duologue.interrupted")
 
 
 #: The events that `Turn` names, and the functions that write them.
@@ -394,6 +416,7 @@ ASIDES: dict[str, Callable[[_Stage], None]] = {
     "deleted_first": _Stage.delete_first,
     "deleted_last": _Stage.delete_last,
     "reconnected": _Stage.reconnect,
+    "handed_over": _Stage.hand_over,
     "cleared": _Stage.clear,
     "retrieved": _Stage.retrieve,
     "rate_limits": _Stage.limits,
@@ -403,4 +426,4 @@ ASIDES: dict[str, Callable[[_Stage], None]] = {
     "system": _Stage.instruct,
     "set_up": _Stage.set_up,
 }
-_WHILE_SILENT = ("reconnected", "cleared", "timeout")
+_WHILE_SILENT = ("reconnected", "handed_over", "cleared", "timeout")

@@ -137,6 +137,7 @@ def _translate(words: list[tuple[str, str]]) -> list[Frame]:
         service.send("session.output_audio.delta", delta="AAAA", elapsed_ms=elapsed)
     service.note("session.close")
     service.send("session.closed")
+    service.note("duologue.closing")
     service.note("duologue.closed")
     return service.frames
 

@@ -99,8 +99,8 @@ def to_records(
     """The records of these frames, 0.1 s apart.
 
     ``start`` is the time before the first, in seconds. The direction follows from the
-    type; every ``duologue.connecting`` except the first begins a new epoch. Raises
-    TypeError for a frame that is neither a dict nor bytes.
+    type; the first attempt of each ``duologue.connecting`` except the first begins a
+    new epoch. Raises TypeError for a frame that is neither a dict nor bytes.
 
     >>> [record] = to_records([{"type": "duologue.muted", "muted": True}])
     >>> record.dir, record.seq, record.session
@@ -112,7 +112,8 @@ def to_records(
         _check_frame(frame)
         way = direction(frame)
         if isinstance(frame, dict):
-            epoch += frame.get("type") == "duologue.connecting"
+            is_first = frame.get("attempt", 1) == 1
+            epoch += frame.get("type") == "duologue.connecting" and is_first
             frame = msgspec.json.encode(frame)
         record = Record.of(
             frame,
