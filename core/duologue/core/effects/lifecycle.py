@@ -150,7 +150,7 @@ def is_due(session: Session, command: Connect | Disconnect | SwitchTo) -> bool:
     """Whether a command that has waited is still to be carried out."""
     connection = session.connection
     if isinstance(command, Connect) and command.policy is not None:
-        return connection.closing is None or command.epoch > connection.epoch
+        return True
     if isinstance(command, Disconnect) and command.epoch < connection.epoch:
         return True
     return _key(command) in map(_key, _commands(session))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..events.base import ClientEvent, LocalEvent, Unknown
-from ..events.local import ConnectPolicy, Requested
+from ..events.local import Closing, ConnectPolicy, Requested
 from ..events.types import SessionStatus
 from ..log.record import Direction
 from ..state.model import Session, State
@@ -23,6 +23,7 @@ from ..wire.codec import encode
 from .backoff import Backoff, connect_policy
 from .commands import (
     Command,
+    Connect,
     Send,
     WakeAt,
     client_event,
@@ -161,6 +162,10 @@ class Machine:
             kept = (each for each in self._commands if not isinstance(each, Send))
             self._commands = deque(kept)
             self._last.clear()
+        if isinstance(change.record.event, Closing):
+            # Also a first attempt, which no earlier record calls for.
+            kept = (each for each in self._commands if not isinstance(each, Connect))
+            self._commands = deque(kept)
         for command in react(*change):
             if isinstance(command, Send) and command.is_last:
                 self._last.append(command)
