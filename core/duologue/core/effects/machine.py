@@ -159,18 +159,20 @@ class Machine:
         """Queue the commands that follow from a record."""
         if _epoch(change.before, self.id) != _epoch(change.after, self.id):
             # The rules give them again for the new connection.
-            kept = (each for each in self._commands if not isinstance(each, Send))
-            self._commands = deque(kept)
+            self._drop(Send)
             self._last.clear()
         if isinstance(change.record.event, Closing):
             # Also a first attempt, which no earlier record calls for.
-            kept = (each for each in self._commands if not isinstance(each, Connect))
-            self._commands = deque(kept)
+            self._drop(Connect)
         for command in react(*change):
             if isinstance(command, Send) and command.is_last:
                 self._last.append(command)
             else:
                 self._commands.append(command)
+
+    def _drop(self, kind: type[Send | Connect]) -> None:
+        kept = (each for each in self._commands if not isinstance(each, kind))
+        self._commands = deque(kept)
 
     def commands(self) -> Iterator[Command]:
         """The commands to carry out now, each once.
