@@ -184,7 +184,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
     """The successor takes the place of the connection, with all that it received."""
     before = session.connection
     dialing = before.dialing
-    if dialing is None or dialing.epoch != record.epoch:
+    if dialing is None or not before.epoch < record.epoch == dialing.epoch:
         return session
     if dialing.connected_at is None or before.status not in _HANDED_OVER:
         return session
