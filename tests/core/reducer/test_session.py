@@ -445,7 +445,7 @@ LIVE = [BEGIN, fact("connected", at=1.0), created(id="one", expires_at=900)]
 NEXT = fact("connecting", 1, 50.0, successor=True)
 READY = fact("connected", 1, 51.0, successor=True)
 SWITCHED = fact("switched", 1, 53.0)
-LOSS = {"lost": True, "can_repeat": True, "reason": "gone", "chance": 0.5}
+LOSS: Frame = {"lost": True, "can_repeat": True, "reason": "gone", "chance": 0.5}
 FAILURE = events.ConnectFailed(reason="gone", can_repeat=True, chance=0.5)
 GONE = fact("disconnected", at=100.0, **LOSS)
 
