@@ -34,7 +34,7 @@ MIRRORS = {
     "errors": "log/test_lines",
     "prices": "selectors/test_cost",
     "reducer/__init__": "reducer/test_dispatch",
-    "selectors/pending": "selectors/test_session",
+    "selectors/waits": "selectors/test_session",
     "wire/event_ids": "views/test_view_patch",
     "testing/__init__": "testing/test_extra",
     "testing/mutations": "testing/test_streams",

@@ -34,6 +34,7 @@ SELECTORS = [name for name in duologue.core.__all__ if name.startswith("select_"
 MORE: dict[str, tuple[Any, ...]] = {
     "select_latest": (3,),
     "select_metadata": ("i",),
+    "select_reply": ("i",),
     "select_transcripts_by_role": ("user",),
     "select_turn": ("i",),
 }

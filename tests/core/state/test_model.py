@@ -20,8 +20,9 @@ CLASSES = [getattr(module, name) for name in module.__all__]
 HOT = [module.State, module.Session, module.Item, module.Part]
 REQUIRED = {
     **{name: "x" for name in ("id", "type", "kind", "message", "key", "name", "json")},
-    **{name: "x" for name in ("speaker", "text")},
-    **{name: 1 for name in ("audio_end_ms", "start", "end", "received_at")},
+    **{name: "x" for name in ("speaker", "text", "config", "item_id", "event")},
+    "event_id": "x",
+    **{name: 1 for name in ("audio_end_ms", "start", "end", "received_at", "epoch")},
 }
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import msgspec
-
 from .base import LocalEvent
+from .items import Value
 from .types import LocalEventType
 
 __all__ = [
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 
-class ConnectPolicy(msgspec.Struct, frozen=True, gc=False):
+class ConnectPolicy(Value, frozen=True):
     """How a session connects; times are in seconds.
 
     ``timeout`` limits the first connection with all its attempts, and each attempt at a
