@@ -90,7 +90,7 @@ class YamlFile:
             for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
                 if name:
                     line, key = cast(Map, value).lines[name], name
-                value = value[name or int(index)]
+                value = cast(Any, value)[name or int(index)]
                 line = value.line if isinstance(value, Map | Text) else line
             if unknown := _UNKNOWN.fullmatch(why):
                 line, key = cast(Map, value).lines[unknown[1]], unknown[1]
