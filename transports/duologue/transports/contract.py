@@ -158,10 +158,10 @@ class Reporting(Protocol):
     """
 
     def report_to(self, report: Report) -> None:
-        """Call ``report`` for each of them. The client calls this before `connect`.
+        """Call ``report`` with each such event or fact.
 
-        Report an event before you send it. Report the played duration before you yield
-        a ``speech_started`` frame: that frame truncates the reply at this position.
+        Called before `connect`. Report an event before you send it. Report the played
+        duration before ``speech_started``: the client truncates the reply there.
         """
 
 
@@ -171,7 +171,7 @@ class Sourced(Protocol):
 
     @property
     def src(self) -> str | None:
-        """The ``src`` of received frames' records; None for its own connection."""
+        """The ``src`` of received frames; None on the session's own connection."""
 
 
 @runtime_checkable

@@ -14,9 +14,9 @@ __all__ = ["ClientEvent", "Event", "LocalEvent", "Malformed", "ServerEvent", "Un
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something that happened to a session.
 
-    On the wire, a field is left out if it has its default value. If the default is not
-    ``None``, a ``None`` is sent as null. An event has no unknown fields; the frame of
-    its record keeps them. The attributes below control the decoding.
+    A field with its default value is left out on the wire. A ``None`` that is not the
+    default is sent as null. Unknown fields are not decoded, but the frame of the record
+    still has them. The attributes below control the decoding.
     """
 
     #: If one of these fields has a wrong type, the frame is `Malformed`, because a
@@ -27,8 +27,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             *("content_index", "item", "part", "response"),
         }
     )
-    #: Required fields that no empty value can replace: a frame without one of them is
-    #: `Malformed`.
+    #: If one of these required fields is missing or null, the frame is `Malformed`. Any
+    #: other required field gets an empty value.
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset({"item_id", "item", "response"})
     #: The fields with base64 audio, or with an object that has base64 audio.
     AUDIO: ClassVar[tuple[str, ...]] = ()

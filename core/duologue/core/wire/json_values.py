@@ -38,7 +38,7 @@ def canonical_json(value: Any) -> str:
     try:
         plain = msgspec.json.decode(msgspec.json.encode(value))
         return msgspec.json.encode(plain, order="sorted").decode()
-    except (RecursionError, OverflowError):  # pragma: no cover - `decode` refuses it
+    except (RecursionError, OverflowError):  # pragma: no cover - see `codec.MAX_DEPTH`
         return "null"
 
 

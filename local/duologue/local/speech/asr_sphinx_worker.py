@@ -40,8 +40,8 @@ _SPEECH_MEAN = (
     "39.4915,-1.78511,8.33502,15.8907,3.49831,-0.282475,4.02458,"
     "-6.38972,-6.57736,-4.82474,6.10697,2.354,4.3742"
 )
-#: Bytes of audio kept for an utterance without a decoder: two minutes.
-_WAITING = 120 * 32_000
+#: The most bytes of audio that a queued utterance keeps: two minutes.
+_MAX_QUEUED = 120 * 32_000
 
 _Send = Callable[[list[object]], None]
 
@@ -88,7 +88,7 @@ class DecoderPool:
     def _feed(self, utterance: int, pcm: bytes | None) -> None:
         """Add audio; None ends the utterance."""
         if (waiting := self._waiting.get(utterance)) is not None:
-            if sum(len(piece or b"") for piece in waiting) < _WAITING or pcm is None:
+            if pcm is None or sum(map(len, filter(None, waiting))) < _MAX_QUEUED:
                 waiting.append(pcm)
         elif (decoder := self._busy.get(utterance)) is not None:
             if pcm is None:
@@ -135,8 +135,8 @@ class DecoderPool:
 
     def _new_decoder(self) -> Decoder:
         self._made += 1
-        # A fast search: without a second pass, and of every second frame only. After
-        # the end of the audio, the final text takes less than 10 ms.
+        # For speed, there is no second search pass (`fwdflat`), and only every second
+        # frame is scored (`ds`). The final text takes less than 10 ms after the audio.
         return Decoder(loglevel="FATAL", fwdflat=False, ds=2)
 
 
@@ -156,7 +156,7 @@ def _read(pipe: BinaryIO) -> list[object] | None:
 
 
 def main() -> None:
-    """Run until the parent closes the pipe. The parent also handles Ctrl-C."""
+    """Run until the parent closes the pipe. Ignores Ctrl-C: the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = sys.stdout.buffer
 

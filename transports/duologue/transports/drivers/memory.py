@@ -67,7 +67,7 @@ class MemoryEnd:
         self._outbox.end(lost)
 
     def accept(self, target: Target) -> None:
-        """End `wait_connected`; `MemoryTransport.connect` calls this."""
+        """Let `wait_connected` return. `MemoryTransport.connect` calls this."""
         self._target = target
         self._connected.set()
 

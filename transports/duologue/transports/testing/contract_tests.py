@@ -54,7 +54,7 @@ class TransportTests:
         raise NotImplementedError("override rig() to make your transport")
 
     def unreachable(self) -> Rig | None:
-        """A transport without a far side; None if that is impossible."""
+        """A rig whose service cannot be reached; None skips the test of this case."""
         return None
 
     # Frames.

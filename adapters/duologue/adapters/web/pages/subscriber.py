@@ -16,7 +16,7 @@ import msgspec
 
 __all__ = ["Subscriber", "Topic", "encoded"]
 
-#: The most characters of patches in the queue of one page.
+#: The most characters in the queue of one page; replies may exceed it.
 QUEUE_LIMIT = 256 * 1024
 #: The most characters and messages in one batch.
 _BATCH, _BATCH_MESSAGES = 64 * 1024, 256
@@ -97,8 +97,8 @@ class Topic:
 class Subscriber:
     """The queue of one page.
 
-    ``list_sessions`` returns the message with all sessions of its user. ``limit`` is
-    the most characters of queued patches.
+    ``list_sessions`` returns the message with all sessions of its user. ``limit`` is in
+    characters: a patch that does not fit drops all queued patches; replies are kept.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Subscriber:
         """End a subscription; does nothing if there is none."""
         topic = self._topics.pop(session_id, None)
         if topic is not None:
-            self._filter(lambda name: name != session_id)
+            self._filter(lambda key: key != session_id)
             self._stale.pop(session_id, None)
             topic.leave(self)
 
@@ -154,25 +154,25 @@ class Subscriber:
         if topic.id in self._stale:
             return
         if self._size + len(text) > self._limit:
-            dropped = {name for name, _ in self._queue if name is not None}
-            self._stale |= {name: self._topics[name] for name in dropped}
+            dropped = {key for key, _ in self._queue if key is not None}
+            self._stale |= {key: self._topics[key] for key in dropped}
             self._stale[topic.id] = topic
-            self._filter(lambda name: name is None)
+            self._filter(lambda key: key is None)
         else:
             self._put(topic.id, text)
         self._wake.set()
 
     def _filter(self, keeps: Callable[[str | None], bool]) -> None:
-        """Keep only the messages for whose session id ``keeps`` returns true."""
+        """Keep a message only if ``keeps`` returns true for its session id."""
         self._queue = deque(entry for entry in self._queue if keeps(entry[0]))
         self._size = sum(len(text) for _, text in self._queue)
 
-    def _put(self, name: str | None, text: str) -> None:
-        self._queue.append((name, text))
+    def _put(self, session_id: str | None, text: str) -> None:
+        self._queue.append((session_id, text))
         self._size += len(text)
 
     def send_list(self) -> None:
-        """Send the list of sessions next; several calls before that send it once."""
+        """Send the list of sessions next, once, even after several calls."""
         self._list_stale = True
         self._wake.set()
 
@@ -211,10 +211,10 @@ class Subscriber:
         texts: list[str] = []
         size = 0
         while self._queue and size < _BATCH and len(texts) < _BATCH_MESSAGES:
-            name, text = self._queue.popleft()
+            session_id, text = self._queue.popleft()
             texts.append(text)
             size += len(text)
-            self._reply_size -= len(text) if name is None else 0
+            self._reply_size -= len(text) if session_id is None else 0
         self._size -= size
         if self._reply_size <= self._limit:
             self._drained.set()
