@@ -19,6 +19,7 @@ from duologue.core import (
     select_is_muted,
     select_is_settled,
     select_is_speaking,
+    select_reconnections,
     select_transcripts,
 )
 from duologue.core.effects.deadlines import tick_at
@@ -31,8 +32,18 @@ from duologue.core.selectors.waits import (
     CALL_TIMEOUT,
     TOOL_TIMEOUT,
     TRANSCRIPT_TIMEOUT,
+    call_wait,
+    turn_wait,
 )
-from duologue.core.state.model import Activity, Connection, Item, Responses
+from duologue.core.state.model import (
+    Activity,
+    Call,
+    Connection,
+    Item,
+    Placement,
+    Reconnection,
+    Responses,
+)
 from duologue.core.testing.stream import Stream
 from duologue.core.testing.stream import to_records as stream_of
 
@@ -345,3 +356,35 @@ def test_telephone_keys() -> None:
     ]
 
     assert [key.key for key in select_dtmf(fold_frames(*keys))] == ["1", "#"]
+
+
+def test_the_reconnections_of_a_session() -> None:
+    """They are those of its connection, oldest first."""
+    known = (Reconnection(1, reason="gone"), Reconnection(2, hand_over=True))
+    session = Session("s", connection=Connection(reconnections=known))
+
+    assert select_reconnections(session) == known
+    assert select_reconnections(Session("s")) == ()
+
+
+@pytest.mark.parametrize(
+    ("is_running", "expected"), [(True, [5.0 + CALL_TIMEOUT]), (False, [])]
+)
+def test_a_call_of_an_mcp_server(is_running: bool, expected: list[float]) -> None:
+    """It is awaited from its beginning, as long as it runs."""
+    place, call = Placement(started_at=5.0), Call(running=is_running)
+    item = Item("m", type="mcp_call", call=call, placement=place)
+
+    assert list(call_wait(Session("s"), item)) == expected
+
+
+def test_a_turn_that_ends_again_after_its_answer_began() -> None:
+    """No other answer is awaited."""
+    stopped: Frame = {"type": "input_audio_buffer.speech_stopped", "item_id": "u"}
+    begins: Frame = {"type": "response.created", "response": {"id": "r"}}
+    waiting = fold([to_record(stopped, at=7.0)]).sessions["s"]
+    session = fold_frames(stopped, begins, stopped)
+
+    assert list(turn_wait(waiting)) == [7.0 + ANSWER_TIMEOUT]
+    assert session.activity.unanswered_item == "u"
+    assert list(turn_wait(session)) == []

@@ -91,3 +91,38 @@ def test_the_confirmed_configuration_of_user_audio() -> None:
         given,
         *[AudioInput()] * 3,
     ]
+
+
+@pytest.mark.parametrize(
+    ("dialing", "expected"),
+    [
+        (module.Dialing(1), False),
+        (module.Dialing(1, running=True), True),
+        (module.Dialing(1, connected_at=0.0), True),
+        (module.Dialing(1, failures=3, failed_at=5.0), False),
+    ],
+)
+def test_the_next_connection_that_is_alive(
+    dialing: module.Dialing, expected: bool
+) -> None:
+    """It is connected or being connected."""
+    assert dialing.is_alive is expected
+
+
+CHANGES = (module.ConfigChange("1"), module.ConfigChange("2"))
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        (module.Connection(), "{}"),
+        (module.Connection(requested="3"), "3"),
+        (module.Connection(requested="3", changes=CHANGES), "1"),
+        (module.Connection(requested="3", changes=CHANGES, accepted="4"), "4"),
+    ],
+)
+def test_the_configuration_to_restore_first(
+    connection: module.Connection, expected: str
+) -> None:
+    """The accepted one, or else the first change, or else what was requested."""
+    assert connection.base == expected
