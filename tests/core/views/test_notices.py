@@ -25,7 +25,7 @@ from duologue.core.testing.stream import Stream
 from duologue.core.views.notices import NAMES, Notice, notices
 
 from ..strategies import enough, hostile, legal, scripts
-from ..talk import Frame, Service, to_record, to_records
+from ..talk import POLICY, Frame, Service, audio, to_record, to_records
 
 
 def epochs(frames: Iterable[Frame]) -> list[Record]:
@@ -401,3 +401,35 @@ def test_disconnected_once_per_connection() -> None:
         "disconnected",
         "status",
     ]
+
+
+def test_audio_of_a_response_that_was_interrupted_before_it() -> None:
+    """Its first delta clears the playback, once; another response is played."""
+    delta: Frame = {"type": "response.output_audio.delta", "delta": audio(480)}
+    frames: list[Frame] = [
+        {"type": "response.created", "response": {"id": "r"}},
+        {"type": "duologue.interrupted"},
+        *({**delta, "item_id": "a", "response_id": "r"},) * 2,
+        {"type": "response.done", "response": {"id": "r", "status": "cancelled"}},
+        {"type": "response.created", "response": {"id": "s"}},
+        {**delta, "item_id": "b", "response_id": "s"},
+    ]
+    cleared = [each for each in notices_of(frames) if each.name == "playback_cleared"]
+
+    assert cleared == [Notice("playback_cleared", ("r",))]
+
+
+def test_a_connection_that_was_made_again() -> None:
+    """The notice has the reconnection with its reason."""
+    facts: list[tuple[Frame, int]] = [
+        ({"type": "duologue.connecting", "policy": POLICY}, 0),
+        ({"type": "duologue.connected"}, 0),
+        ({"type": "duologue.disconnected", "lost": True, "can_repeat": True}, 0),
+        ({"type": "duologue.connecting", "reason": "gone"}, 1),
+        ({"type": "duologue.connected"}, 1),
+    ]
+    stream = [to_record(frame, epoch=epoch) for frame, epoch in facts]
+    found = [n.args for n in notices_of_stream(stream) if n.name == "reconnected"]
+
+    assert found == [fold(stream).sessions["s"].connection.reconnections]
+    assert [each.epoch for (each,) in found] == [1]
