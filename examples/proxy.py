@@ -49,7 +49,7 @@ class Call:
         self.epoch = 0
 
     def begin(self, service: ClientConnection) -> None:
-        """Each connection to the service has the next epoch."""
+        """Record a new connection to the service, in the next epoch."""
         session = self.store.session(self.id)
         self.epoch = 0 if session is None else session.connection.epoch + 1
         self.service = service
@@ -62,7 +62,7 @@ class Call:
         )
 
     def end(self, *, expected: bool) -> None:
-        """What was pending on this connection will not arrive."""
+        """Record the end of the connection, which ends its pending work."""
         self.ready.clear()
         self.store.feed(
             self.id,
@@ -77,7 +77,7 @@ class Call:
         headers = {"Authorization": f"Bearer {key}"}
         sending = asyncio.create_task(self.forward_to_service())
         try:
-            # Connects again, with a growing delay. A refused key is raised.
+            # `connect` tries again, with a growing delay; it raises for a refused key.
             async for service in connect(
                 url, additional_headers=headers, max_size=LARGEST
             ):

@@ -28,14 +28,14 @@ __all__ = [
     "truncations",
 ]
 
-#: The last responses among which to look for the one that is playing.
+#: How many of the last responses are searched for the playing one.
 _MAX_WAITING = 100
 
 
 def interrupt_all(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
-    """Stop the assistant after a `duologue.interrupted`: first the response."""
+    """Stop the response, then its audio, after a `duologue.interrupted`."""
     if after.connection.status is SessionStatus.OPEN:
         yield from stop_interrupted(before, record, after)
         yield from truncations(after)
@@ -44,7 +44,10 @@ def interrupt_all(
 def stop_interrupted(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
-    """Cancel the active response, and clear the playing one, if interrupted; once."""
+    """Cancel the active response, and clear the audio of the playing one.
+
+    Only if the response was interrupted, and only once.
+    """
     active, playing = after.responses.active, after.activity.playing
     if active is not None and _begins_to_stop(
         active, before.responses.active, before, after
@@ -61,7 +64,7 @@ def stop_interrupted(
 def _begins_to_stop(
     response_id: str, earlier_id: str | None, before: Session, after: Session
 ) -> bool:
-    """Whether a response must stop, which was not so before the record."""
+    """Whether a response must stop now, and did not have to before the record."""
     response, earlier = after.response(response_id), before.response(earlier_id)
     if response is None or not response.stopping:
         return False
@@ -113,7 +116,10 @@ def _unfinished_responses(session: Session) -> list[Response]:
 
 
 def _open_end(session: Session, item: Item) -> tuple[tuple[int, int], ...]:
-    """The end of an item that was played so far, if the service may send more of it."""
+    """The last audio part of an item (index, length in ms) that can still grow.
+
+    For an item of which all received audio was played. Empty if it cannot grow.
+    """
     is_open = item.status == "in_progress" and session.responses.active is not None
     if not is_open or item.truncation is not None or item.placement.played_ms is None:
         return ()

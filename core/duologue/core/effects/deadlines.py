@@ -36,7 +36,7 @@ def tick_at(session: Session) -> float | None:
 
 
 def _waits(session: Session) -> Iterator[float]:
-    """The ends of waits, each of which a tick ends or renews."""
+    """The ends of waits: a tick at such a time ends the wait, or sets a later end."""
     if session.connection.status is SessionStatus.OPEN:
         yield from request_deadlines(session)
         yield from silence_deadlines(session)
@@ -44,7 +44,7 @@ def _waits(session: Session) -> Iterator[float]:
 
 
 def _moments(session: Session) -> Iterator[float]:
-    """Times that only have to pass: a tick after them changes nothing again."""
+    """Times that need one tick only: after it, they are ignored."""
     yield from connection_deadlines(session)
     if session.connection.status is SessionStatus.OPEN:
         yield from waits(session)

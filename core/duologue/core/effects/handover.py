@@ -30,10 +30,10 @@ HAND_OVER_DEADLINE = 30.0
 
 
 def hand_over_times(session: Session) -> Iterator[float]:
-    """When a hand-over is due between two turns, and when even during a turn.
+    """The time of a hand-over between two turns, then that of one during a turn.
 
-    Seconds since the Unix epoch. None if the connection has no expiry, or one that was
-    over when it opened: then the clocks differ.
+    Seconds since the Unix epoch. There is no time if the connection has no expiry, or
+    opened after its expiry: then the clocks of client and service differ.
     """
     connection = session.connection
     expires, opened = connection.expires_at, connection.opened_at

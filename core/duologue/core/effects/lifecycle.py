@@ -68,7 +68,7 @@ _Lifecycle = Connect | Disconnect | SwitchTo
 def first_attempt(
     session: Session | None, session_id: str, policy: events.ConnectPolicy
 ) -> Connect:
-    """The command that begins a session, or goes on with a session that has ended."""
+    """The first attempt; in the next epoch if the store already has the session."""
     known = session is not None and session.dedup.events > 0
     epoch = session.connection.epoch + 1 if session is not None and known else 0
     return Connect(session_id, epoch=epoch, timeout=policy.timeout, policy=policy)
@@ -125,8 +125,8 @@ def unconfirmed_items(session: Session) -> list[UnconfirmedItem]:
 def is_resent(event: Event) -> bool:
     """Whether a sent event is sent again if its connection is lost before the answer.
 
-    Then the state has it: as an unconfirmed item, as the response in flight, or as a
-    part of the requested configuration.
+    The state keeps such an event until the answer: an item as unconfirmed, a response
+    as in flight, a configuration as requested.
     """
     if isinstance(event, events.ConversationItemCreate):
         return bool(event.item.id)
@@ -214,7 +214,7 @@ def _hand_over(session: Session) -> Iterator[Connect]:
 
 
 def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
-    """The next attempt if it is time for it; the end if there is none."""
+    """The next attempt if it is due; the end of the session if no attempt is left."""
     connection = session.connection
     is_successor = connection.status is SessionStatus.OPEN
     following = _next_attempt(connection)
@@ -233,7 +233,10 @@ def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
 
 
 def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
-    """The next attempt and its time, seconds since the Unix epoch; None to give up."""
+    """The next attempt and its time in seconds since the Unix epoch.
+
+    None if no attempt is left, or while one runs.
+    """
     dialing, policy = connection.dialing, connection.policy
     if dialing is None or dialing.running or policy is None:
         return None

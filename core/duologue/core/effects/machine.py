@@ -44,7 +44,7 @@ class Machine:
 
     ``at`` is the time of a record in seconds since the Unix epoch; it must not
     decrease. ``epoch`` is the connection that a record belongs to, by default the one
-    that carries the session. A session that is in the store already goes on with its
+    that carries the session. If the store already has the session, `connect` makes its
     next connection.
     """
 
@@ -53,11 +53,11 @@ class Machine:
         self.store = Store() if store is None else store
         self._continued = self.store.session(session_id)
         self._commands: deque[Command] = deque()
-        # Sent after the commands: the events of the application, then the request for
-        # a response that answers all of them.
+        #: The events of the application, sent after the commands.
         self._requested: deque[Send] = deque()
+        #: The `response.create` that answers these events, sent after them.
         self._last: deque[Send] = deque()
-        #: The records of subscribers that `feed` is notifying; None otherwise.
+        #: While `feed` notifies subscribers: the changes that they record; else None.
         self._nested: list[Change] | None = None
 
     @property
@@ -108,7 +108,10 @@ class Machine:
         return self.feed(encode(fact), "local", at, epoch=epoch)
 
     def send(self, event: ClientEvent | Unknown, at: float) -> str:
-        """Record an event as sent, and return its frame; send it on the connection."""
+        """Record an event as sent, and return its frame.
+
+        The driver then sends the frame on the connection of the session's epoch.
+        """
         frame = encode(self.identified(event)).decode()
         self.feed(frame, "out", at)
         return frame
@@ -129,8 +132,8 @@ class Machine:
     ) -> Change:
         """Record a frame of any direction, as `Store.feed` does.
 
-        A subscriber of the store may record too. The commands of its record follow
-        those of the record that it was notified of.
+        A subscriber of the store may call it too. The commands of the subscriber's
+        record come after those of the record that it received.
         """
         before = self.store.state
         current = self.session.connection.epoch
@@ -158,11 +161,11 @@ class Machine:
     def _follow(self, change: Change) -> None:
         """Queue the commands that follow from a record."""
         if _epoch(change.before, self.id) != _epoch(change.after, self.id):
-            # The rules give them again for the new connection.
+            # `react` returns these events again for the new connection.
             self._drop(Send)
             self._last.clear()
         if isinstance(change.record.event, Closing):
-            # Also a first attempt, which no earlier record calls for.
+            # No attempt begins any more, not even the first one.
             self._drop(Connect)
         for command in react(*change):
             if isinstance(command, Send) and command.is_last:

@@ -84,10 +84,11 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
 def restore_refused(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
-    """Send an item again that was refused because its predecessor was.
+    """Send an item again if it was refused because its predecessor was missing.
 
-    All items are sent at once, so the refusal of one refuses those behind it. Each is
-    sent again behind the last one before it that was not refused for itself.
+    All items are sent at once, so the refusal of one item causes that of all items
+    behind it. Each of these is sent again; its predecessor is now the nearest earlier
+    item that was not refused for another reason.
     """
     assert isinstance(record.event, events.Error)
     item_id = restored_by(before, record.event.error.event_id)
@@ -105,7 +106,7 @@ def restore_refused(
 def _configurations(connection: Connection) -> Iterator[ClientEvent]:
     """A ``session.update`` for the accepted configuration, and one for each change.
 
-    Separately: a change that the service refuses costs no other.
+    The changes are separate events, so that a refused one does not affect the others.
     """
     if connection.requested is None:
         return
@@ -181,9 +182,9 @@ def _heard(session: Session, item: Item) -> str:
 def restored_items(
     history: Session | Iterable[events.AnyItem],
 ) -> Iterator[events.ConversationItemCreate]:
-    """The events that create the items of another session, or these items, anew.
+    """The events that create these items, or the items of another session.
 
-    Without ids, so that they get new ones.
+    The items are sent without ids, so that they get new ones.
     """
     if isinstance(history, Session):
         known = [history.items[item_id] for item_id in history.conversation.order]

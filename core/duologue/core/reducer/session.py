@@ -59,7 +59,7 @@ _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
 def _on_connecting(
     session: Session, event: events.Connecting, record: Record
 ) -> Session:
-    # The log numbers its connections.
+    # A log with this event numbers its connections: do not count session ids.
     connection = replace(session.connection, created_ids=None)
     session = put_connection(session, connection)
     if record.epoch < connection.epoch:
@@ -96,7 +96,10 @@ def _on_connecting(
 
 
 def _end_interrupted(session: Session, record: Record) -> Session:
-    """The session with its last connection ended, if its process has not done that."""
+    """The session with its last connection ended.
+
+    An interrupted process has not recorded that end.
+    """
     if session.connection.status in _OVER:
         return session
     reason = "the session was interrupted"
@@ -142,7 +145,7 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
 def _with(
     connection: Connection, record: Record, attempt: int, reason: str | None
 ) -> tuple[Reconnection, ...]:
-    """The reconnections with the one that takes the place of this connection."""
+    """The reconnections, with the one that replaces this connection added."""
     hand_over = connection.status is SessionStatus.OPEN
     made = Reconnection(record.epoch, attempt, reason, hand_over, record.at)
     return (*connection.reconnections[1 - MAX_RECONNECTIONS :], made)
@@ -213,9 +216,10 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
 
 
 def begin_epoch(session: Session, record: Record, epoch: int) -> Session:
-    """The session with a connection that the log does not number: see `log.epochs`.
+    """The session with its next connection, which the log does not number.
 
-    Nothing else shows the end of the previous connection.
+    See `log.epochs`. Such a log does not contain the end of the previous connection, so
+    its pending work ends here.
     """
     session = clear_in_flight(requeue_in_flight(session))
     session = _abandon_work(session, replace(record, epoch=epoch - 1))
@@ -273,7 +277,7 @@ def _on_disconnected(
     if record.epoch > connection.epoch and (is_open or before in _OVER):
         return _end_successor(session, event, record)
     if event.lost and not is_open and connection.dialing is not None:
-        # It has ended before.
+        # Its end was recorded before.
         return session
     is_expected = event.expected or connection.closing is not None
     if is_expected:
@@ -311,7 +315,7 @@ def _dialing_after(
     dialing = connection.dialing
     has_successor = dialing is not None and dialing.is_alive
     if connection.status is not SessionStatus.RECONNECTING:
-        # A successor must be disconnected too.
+        # The session is over. Keep its successor until that is disconnected too.
         is_other = dialing is not None and dialing.epoch != record.epoch
         return dialing if has_successor and is_other else None
     if dialing is not None and has_successor:
@@ -449,8 +453,8 @@ def _on_session(
 def open_connection(session: Session, config: Any, record: Record) -> Session:
     """The session with its id and expiry from the service, and open.
 
-    A log of frames alone has no local facts, so these events open the session too. They
-    do not if a live session has lost its connection: then they are late.
+    A log of frames alone has no local facts, so these events open the session too.
+    After a live session has lost its connection they are late, and do not open it.
     """
     connection = session.connection
     if connection.dialing is None or record.epoch > connection.epoch:
@@ -470,7 +474,7 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
 
 
 def _expiry(config: Any) -> float | None:
-    """The expiry of a connection; some services send 0, which is none."""
+    """The expiry of a connection, or None: some services send 0 instead."""
     expires = config.expires_at
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
         return float(expires)

@@ -4,7 +4,7 @@ A reply begins with the response to a message or to spoken words. If that respon
 tools, the next response that begins after their outputs continues the reply. A reply is
 over when its last response has ended, calls no tool and is no longer playing. A
 response that was interrupted or has failed ends it, too, and so does a wait that
-reaches its time limit (see `pending`).
+reaches its time limit (see `waits`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def select_replies(session: Session) -> tuple[Reply, ...]:
 
 @of_session
 def is_reply_over(session: Session, item_id: str) -> bool:
-    """Whether the reply to an item is over. The cost does not grow with the talk."""
+    """Whether the reply to an item is over. Its cost does not grow with the session."""
     first = _first_response(session, item_id)
     if first is None:
         return _state_before_response(session, item_id)[0] != _IN_PROGRESS
@@ -113,7 +113,8 @@ def ended_replies(
 ) -> tuple[tuple[Reply, ...], tuple[str, ...]]:
     """The replies that are over, and the responses of those that are not.
 
-    ``response_ids`` are the responses since the last call, and the rest of that call.
+    ``response_ids`` are the second result of the last call, then the responses that
+    have begun since.
     """
     ended: list[Reply] = []
     rest: list[str] = []

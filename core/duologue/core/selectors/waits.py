@@ -1,9 +1,10 @@
 """Pending work: the events that a session still waits for, and for how long.
 
-Everything ends: with an event, or when a `duologue.tick` is recorded at or after a
-time of `waits`, which `effects.deadlines.tick_at` asks for. Time limits count from the
-event that began the wait; without its time, the next tick ends the wait. All functions
-look at the last responses and items only, so their cost does not grow with the talk.
+Every wait ends: with an event, or with a `duologue.tick` at or after its time limit,
+which is one of `waits`. `effects.deadlines.tick_at` gives the time of the next tick. A
+time limit counts from the event that began the wait; if the time of that event is
+unknown, the next tick ends the wait. All functions look at the last responses and items
+only, so their cost does not grow with the session.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
 
 #: Seconds to wait for the output of a call that was not started, or for an approval.
 CALL_TIMEOUT = 300.0
-#: Seconds to wait for a tool that was started: the longest session of the service.
+#: Seconds to wait for a tool that was started: as long as a session of the service.
 TOOL_TIMEOUT = 3600.0
 #: Seconds to wait for the transcript of an item after it was spoken.
 TRANSCRIPT_TIMEOUT = 15.0
@@ -176,7 +177,7 @@ def outputs_wait(session: Session) -> Iterator[float]:
 
 
 def has_unanswered_outputs(session: Session) -> bool:
-    """Whether this client sent the outputs of a response's calls, and must ask on."""
+    """Whether the last outputs, of which this client sent some, need a response."""
     return any(call.answered for call in _unanswered_calls(session)[1])
 
 

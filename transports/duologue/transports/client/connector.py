@@ -21,7 +21,7 @@ MakeTransport = Callable[[], Transport]
 
 #: Seconds after which a transport that ignores its timeout is cancelled.
 _LATE = 1.0
-#: The shortest time for a part of an attempt, in seconds.
+#: The shortest timeout of a transport, in seconds, even after a slow key.
 _SHORTEST = 0.1
 
 
@@ -71,7 +71,7 @@ class Connector:
         timeout: float,
         prepare: Callable[[Transport], None],
     ) -> Transport:
-        """Connect the next transport; ``prepare`` is called with it before.
+        """Make the next transport, call ``prepare`` with it, and connect it.
 
         ``timeout`` (seconds) includes fetching the key. Raises a `ConnectError`; the
         transport is then closed.

@@ -70,7 +70,7 @@ class Driver:
         #: An error in the driver or in the application's middleware.
         self._crash: BaseException | None = None
         self._has_opened = False
-        #: Set when the session is open or over; set when it is over.
+        #: `_opened` is set when the session is open or over, `_over` when it is over.
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         #: Called when the session is over.
         self.on_end: Callable[[], None] = lambda: None
@@ -299,7 +299,7 @@ class Driver:
             # It is not needed any more.
             await connection.transport.close()
             return
-        # What the application sends first is sent before the first frame is read.
+        # Send the first events of the application before reading the first frame.
         await asyncio.sleep(0)
         end = await self._receive(connection, connection.transport)
         self._connections.pop(epoch, None)
@@ -314,7 +314,7 @@ class Driver:
             and current
             and (connection.epoch <= current.epoch)
         ):
-            # It ends after the records of the frames that it has received.
+            # Its task records the frames that have arrived, then its end.
             connection.is_closed_here = True
             self.spawn(connection.transport.close())
             return

@@ -154,7 +154,7 @@ class LiveSession:
             nonlocal last, waiting, before
             state, earlier = self.state, before
             before = state
-            if earlier is not None and _is_same_turn(earlier, state):
+            if earlier is not None and _is_unchanged(earlier, state):
                 return
             waiting += responses_after(state, last)
             last = state.responses.order.last
@@ -205,14 +205,14 @@ class LiveSession:
         await self._request(commands.update_session(config))
 
     async def interrupt(self) -> None:
-        """Stop the assistant: what it says, and what was requested of it.
+        """Stop the response, its audio, and all requested responses.
 
         A requested response that has not begun is withdrawn, or cancelled when it
         begins. Has no effect if nothing is pending.
         """
         self._driver.flush_audio()
         if not self._records.is_over:
-            # In the order of the requests, which it withdraws.
+            # Queued behind the requests, because it withdraws only earlier ones.
             await self._driver.put(ev.Interrupted())
 
     async def _request(self, event: ev.ClientEvent, item_id: str | None = None) -> None:
@@ -297,8 +297,8 @@ class LiveSession:
         await self._driver.close()
 
 
-def _is_same_turn(before: Session, after: Session) -> bool:
-    """Whether no reply can have ended between two states."""
+def _is_unchanged(before: Session, after: Session) -> bool:
+    """Whether two states are equal in everything that can end a reply."""
     return (
         before.responses is after.responses
         and before.activity is after.activity

@@ -156,7 +156,7 @@ class Outbox:
                 lane.appendleft(entry)
             raise
         except (NotConnected, ConnectionLost):
-            # The connection is ending; the supervisor handles that.
+            # The connection is ending; `lifecycle` decides what follows.
             if entry.done is not None:
                 self._waiting.appendleft(entry)
             if current == self._round:
