@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from duologue.core import (
     Command,
@@ -14,21 +16,28 @@ from duologue.core import (
     Machine,
     Record,
     Send,
+    Session,
     State,
     Store,
     SwitchTo,
+    Transcript,
     WakeAt,
     commands,
     dump,
+    fold,
     load,
     select_is_settled,
     select_reconnections,
+    select_transcripts,
     view,
 )
 from duologue.core import events as ev
 from duologue.core.effects.backoff import Backoff, connect_policy
 from duologue.core.state.model import Reconnection
+from duologue.core.testing import Stream
 from duologue.core.views.notices import notices
+
+from ..strategies import enough, legal
 
 POLICY = connect_policy(Backoff(), 15.0)
 LOST: dict[str, Any] = {"lost": True, "can_repeat": True}
@@ -236,6 +245,50 @@ def test_a_session_of_the_store_goes_on() -> None:
     after.note(first.connected, 1)
     after.greet(1)
     assert after.texts == ["hello", "are you there?"]
+
+
+def acknowledge(driven: Driven, epoch: int) -> None:
+    """The service accepts every item that was sent, in the order that was asked for."""
+    order: list[str] = []
+    for _, event in driven.sent:
+        if event["type"] != "conversation.item.create":
+            continue
+        item, previous = event["item"], event.get("previous_item_id")
+        if previous == "root":
+            order.insert(0, item["id"])
+        elif previous in order:
+            order.insert(order.index(previous) + 1, item["id"])
+        else:
+            order.append(item["id"])
+        place = order.index(item["id"])
+        echo = {"item": item, "previous_item_id": order[place - 1] if place else None}
+        driven.receive(epoch, "conversation.item.added", **echo)
+        driven.receive(epoch, "conversation.item.done", **echo)
+
+
+@enough
+@given(legal(3), st.integers(0, 1_000_000))
+def test_a_snapshot_of_any_moment_goes_on(stream: Stream, cut: int) -> None:
+    """The lines and their order are those of a session that never stopped."""
+    state = fold(list(stream)[: cut % len(stream) + 1])
+    before = state.sessions["s"]
+    again = Store(load(dump(state)))
+    driven = Driven(Machine("s", store=again), at=1e9)
+    first = driven.connect()
+    driven.note(first.connected, first.epoch)
+    driven.greet(first.epoch)
+    acknowledge(driven, first.epoch)
+
+    after = driven.machine.session
+    assert after.connection.epoch == before.connection.epoch + 1
+    assert [(line.item_id, line.role, line.text) for line in lines(after)] == [
+        (line.item_id, line.role, line.text) for line in lines(before)
+    ]
+    assert all(line.final for line in lines(after))
+
+
+def lines(session: Session) -> list[Transcript]:
+    return [line for line in select_transcripts(session) if line.text]
 
 
 def test_the_facts_of_a_command_have_its_values() -> None:
