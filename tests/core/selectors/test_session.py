@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from duologue.core import (
+    Record,
     Session,
     State,
     Transcript,
@@ -105,13 +108,59 @@ def _is_work(kind: str) -> bool:
     return kind.startswith(_WORK) and kind != "response.cancel"
 
 
-@given(HOSTILE)
-def test_a_session_becomes_settled(stream: Stream) -> None:
+_SILENT_VAD: Frame = {"type": "server_vad", "create_response": False}
+#: Kinds of sessions: what the service confirms.
+KINDS: dict[str, Frame | None] = {
+    "as drawn": None,
+    "no turn detection": {
+        "type": "realtime",
+        "audio": {"input": {"turn_detection": None}},
+    },
+    "no answer to turns": {
+        "type": "realtime",
+        "audio": {
+            "input": {
+                "turn_detection": {"type": "server_vad", "create_response": False}
+            }
+        },
+    },
+    "transcription": {
+        "type": "transcription",
+        "audio": {
+            "input": {
+                "transcription": {"model": "t"},
+                "turn_detection": {"type": "server_vad"},
+            }
+        },
+    },
+}
+
+
+def of_kind(record: Record, config: Frame | None) -> Record:
+    """The record; its configuration replaced if it has one."""
+    if config is None or record.event.type not in (
+        "session.created",
+        "session.updated",
+    ):
+        return record
+    frame = json.loads(record.frame)
+    old = frame.get("session")
+    given = {"id": old.get("id")} if isinstance(old, dict) else {}
+    frame["session"] = {**config, **given}
+    how: Any = {"seq": record.seq, "session": record.session, "dir": record.dir}
+    how |= {"at": record.at, "epoch": record.epoch}
+    return Record.of(json.dumps(frame), **how)
+
+
+@given(HOSTILE, st.sampled_from(sorted(KINDS)))
+def test_a_session_becomes_settled(stream: Stream, kind: str) -> None:
     """After the ticks of `tick_at`, or after its end, nothing is pending."""
     live = Live()
     for record in stream:
-        live.fold(record)
+        live.fold(of_kind(record, KINDS[kind]))
     for name in live.state.sessions:
+        # A log without times asks for no tick; its waits begin with the first one.
+        live.fold(to_record(TICK, session=name, at=2e9))
         ticks = 0
         while (at := tick_at(live.state.sessions[name])) is not None:
             live.fold(to_record(TICK, session=name, at=at))
