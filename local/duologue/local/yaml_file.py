@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import attrs
 import msgspec
@@ -89,11 +89,11 @@ class YamlFile:
             line, key = found.line, self.key
             for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
                 if name:
-                    line, key = value.lines[name], name
-                value = value[name or int(index)]
+                    line, key = cast(Map, value).lines[name], name
+                value = cast(Any, value)[name or int(index)]
                 line = value.line if isinstance(value, Map | Text) else line
             if unknown := _UNKNOWN.fullmatch(why):
-                line, key = value.lines[unknown[1]], unknown[1]
+                line, key = cast(Map, value).lines[unknown[1]], unknown[1]
                 why = "there is no such key"
             self.fail(line, key, why)
 

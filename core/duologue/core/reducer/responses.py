@@ -200,10 +200,9 @@ def _text_delta(type: str) -> Handler:
         # `get` of a `Map` takes three times as long as an index.
         try:
             item = session.items[event.item_id]
-            is_output = item.role is not None and item.placement.response_id is not None
         except KeyError:
-            is_output = False
-        if not is_output:
+            item = None
+        if item is None or item.role is None or item.placement.response_id is None:
             session = ensure_output(session, event, record)
             item = session.items[event.item_id]
         after = grow_text(session, item, event.content_index, type, event.delta)

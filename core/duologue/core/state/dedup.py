@@ -11,8 +11,8 @@ position, writing an id and copying the first ids are atomic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count, islice
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -132,10 +132,11 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
     @property
     def seen(self) -> tuple[list[str], list[str]]:
         """The ids of the previous and of the current generation, oldest first."""
-        return list(self.window.previous), list(self._recent())
+        return list(self.window.previous), self._recent()
 
-    def _recent(self) -> Iterator[str]:
-        return islice(self.window.positions, self.size)
+    def _recent(self) -> list[str]:
+        # A copy of the dict's keys is atomic; an iterator over a growing dict is not.
+        return list(self.window.positions)[: self.size]
 
     @property
     def unknown(self) -> int:
