@@ -35,7 +35,6 @@ MIRRORS = {
     "prices": "selectors/test_cost",
     "reducer/__init__": "reducer/test_dispatch",
     "views/event_ids": "views/test_view_patch",
-    "wire/json_values": "views/test_view",
     "testing/__init__": "testing/test_extra",
     "testing/mutations": "testing/test_streams",
     "testing/naive_model": "testing/test_store_machine",

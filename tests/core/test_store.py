@@ -201,6 +201,24 @@ def test_a_forgotten_session_begins_anew() -> None:
     assert store.feed("s", ERROR, at=None).seq == 1
 
 
+def test_a_session_is_forgotten_only_by_a_local_fact() -> None:
+    """A service cannot remove a session, and ``seq`` goes on."""
+    store = Store()
+    store.feed("s", ERROR, at=None)
+    store.feed("s", {"type": "duologue.forgotten"}, at=None, dir="in")
+
+    assert [problem.kind for problem in store.state.sessions["s"].problems] == ["error"]
+    assert store.feed("s", ERROR, at=None).seq == 3
+
+
+def test_dispatch_takes_records_only() -> None:
+    """Another type raises, and the state does not change."""
+    store = Store()
+    with pytest.raises(TypeError, match="the record must be Record, not dict"):
+        store.dispatch(cast(Any, {}))
+    assert store.state == State()
+
+
 def test_nothing_is_kept_of_a_forgotten_session() -> None:
     """A store with subscribers does not grow by sessions that come and go."""
 

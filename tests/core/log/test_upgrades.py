@@ -145,6 +145,16 @@ def test_a_version_that_nothing_reads() -> None:
     assert raised.value.line == 7
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [b"}", b',"state":5}', b',"state":{"sessions":{"s":5}}}', b',"state":{}}'],
+)
+def test_a_snapshot_with_a_value_of_another_type(rest: bytes) -> None:
+    """An upgrade that cannot read a value gives an error that says so."""
+    with pytest.raises(SnapshotError, match=r"^not a snapshot: \w+Error\("):
+        upgrade_snapshot(b'{"duologue":1' + rest, to=SNAPSHOT_VERSION)
+
+
 def test_what_is_no_snapshot() -> None:
     """An invalid snapshot raises a decode error, which the reader translates."""
     with pytest.raises(msgspec.DecodeError):

@@ -96,6 +96,12 @@ def test_the_fixed_streams_hold_everything() -> None:
     assert sum(map(len, always())) < 2_500
 
 
+def test_the_fixed_streams_are_the_same_each_time() -> None:
+    """They are made once; a second time would give the same records."""
+    assert always() is always()
+    assert always.__wrapped__() == always()
+
+
 def test_fields_are_removed_from_objects_only() -> None:
     """Fields are removed from objects; an invalid frame stays unchanged."""
     usage = {"a": [{"code": 1}]}

@@ -16,6 +16,7 @@ from duologue.core.wire.audio_fields import (
     arrived_ms,
     audio_bytes,
     bytes_per_ms,
+    is_append,
     without_audio,
 )
 
@@ -83,6 +84,37 @@ def test_items_with_audio(type: str) -> None:
 def test_events_about_something_else(frame: Any) -> None:
     """An event without an audio field has no count of audio bytes."""
     assert counted(json.dumps(frame)) is None
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"type": "input_audio"}],
+        [{"type": "input_audio", "audio": None, "transcript": "a"}],
+        [{"type": "input_audio", "audio": None}, None],
+    ],
+)
+def test_parts_without_audio(parts: list[Any]) -> None:
+    """A part without audio has no bytes, and its frame keeps its values."""
+    frame = {"type": "conversation.item.create", "item": message("i", "user", parts)}
+
+    assert counted(json.dumps(frame)) is None
+    assert emptied(json.dumps(frame)) == frame
+
+
+@pytest.mark.parametrize(
+    ("type", "expected"),
+    [
+        ("input_audio_buffer.append", True),
+        ("session.input_audio_buffer.append", True),
+        ("response.output_audio.delta", False),
+        ("conversation.item.create", False),
+        ("input_audio_buffer.commit", False),
+    ],
+)
+def test_events_that_append_audio(type: str, expected: bool) -> None:
+    """They are the client's events with an ``audio`` field."""
+    assert is_append(decode(json.dumps({"type": type}))) is expected
 
 
 def config(format: Any) -> events.RealtimeSessionConfig:

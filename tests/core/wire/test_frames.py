@@ -18,6 +18,8 @@ TEXT = b'{"type":"output_audio_buffer.clear"}'
 @pytest.mark.parametrize(
     "frame",
     [
+        TEXT,
+        TEXT.decode(),
         bytearray(TEXT),
         memoryview(TEXT),
         FRAME,
@@ -28,6 +30,11 @@ TEXT = b'{"type":"output_audio_buffer.clear"}'
 def test_what_an_event_comes_as(frame: object) -> None:
     """A frame can be any type of bytes, a mapping or an event."""
     assert as_bytes(frame) == TEXT
+
+
+def test_text_that_is_not_utf8_becomes_bytes() -> None:
+    """A lone surrogate keeps its bytes, which no decoder accepts as UTF-8."""
+    assert as_bytes("\ud83d") == b"\xed\xa0\xbd"
 
 
 @pytest.mark.parametrize(

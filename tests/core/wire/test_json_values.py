@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duologue.core import decode, dump, events, fold
-from duologue.core.wire.json_values import canonical, canonical_json, merged
+from duologue.core.wire.json_values import (
+    canonical,
+    canonical_json,
+    is_array,
+    is_object,
+    is_tuple,
+    merged,
+)
 
 from ..talk import to_record
 
@@ -85,6 +92,21 @@ def test_values_that_were_given_become_text() -> None:
         b'{"type":"realtime","tools":[{"type":"function","name":"f",'
         b'"parameters":{"a":[2],"b":1}}]}'
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({}, (True, False, False)),
+        ([], (False, True, False)),
+        ((), (False, False, True)),
+        ("", (False, False, False)),
+        (None, (False, False, False)),
+    ],
+)
+def test_the_forms_of_a_value(value: Any, expected: tuple[bool, bool, bool]) -> None:
+    """An array is a list in JSON values, and a tuple in events and in the state."""
+    assert (is_object(value), is_array(value), is_tuple(value)) == expected
 
 
 json_values = st.recursive(
