@@ -72,6 +72,20 @@ def test_who_is_heard(frames: list[Frame], expected: str | None) -> None:
     assert expected == select_is_speaking(session)
 
 
+def test_the_first_barge_in_counts() -> None:
+    """A reply that the user interrupts twice keeps the time of the first barge-in."""
+    reply = {"type": "response.created", "response": {"id": "r"}}
+    session = timed(
+        (1.0, reply),
+        (2.0, playing("started")),
+        (3.0, speech("speech_started")),
+        (4.0, speech("speech_stopped")),
+        (5.0, speech("speech_started", "v")),
+    )
+
+    assert session.responses.by_id["r"].turn.barge_in_at == 3.0
+
+
 def test_a_placeholder_stands_from_the_start_of_speech() -> None:
     """The start of speech adds an empty line, not final, with its start time."""
     (line,) = select_transcripts(fold_frames(speech("speech_started")))

@@ -83,6 +83,33 @@ def test_the_first_text_is_the_first_that_says_something() -> None:
     assert [each.turn.first_text_at for each in turns] == [None, first, first]
 
 
+def test_a_part_with_text_after_the_first_text() -> None:
+    """A part that already contains text does not change the time of the first text."""
+    at: Frame = {"response_id": "r", "item_id": "a", "content_index": 0}
+    second = {"type": "output_text", "text": "more"}
+    frames: list[Frame] = [
+        {"type": "response.created", "response": {"id": "r", "conversation_id": "c"}},
+        {"type": "response.output_text.delta", **at, "delta": "good"},
+        {"type": "response.content_part.added", **at, "part": second}
+        | {"content_index": 1},
+    ]
+    records = to_records(frames)
+    session = fold(records).sessions["s"]
+
+    assert session.responses.by_id["r"].turn.first_text_at == records[1].at
+    assert texts(session) == [("goodmore", False)]
+
+
+def test_a_delta_that_names_another_response() -> None:
+    """The text grows; the response that is not known stays unknown."""
+    at: Frame = {"response_id": "r", "item_id": "a", "content_index": 0}
+    delta: Frame = {"type": "response.output_text.delta", **at, "delta": "good"}
+    session = fold_frames(delta, {**delta, "response_id": "other", "delta": " day"})
+
+    assert texts(session) == [("good day", False)]
+    assert list(session.responses.by_id) == ["r"]
+
+
 def test_done_alone_is_enough() -> None:
     """``response.done`` without ``created`` gives a complete response."""
     service = Service()
