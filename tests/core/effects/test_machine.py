@@ -157,6 +157,18 @@ def test_a_request_waits_for_the_greeting_of_a_later_connection() -> None:
     assert {epoch for epoch, _ in driven.sent} == {1}
 
 
+def test_a_request_is_sent_again_to_the_same_session_of_the_service() -> None:
+    """A sideband rejoins its call: the service has the conversation, not the request."""
+    driven = Driven()
+    driven.open()
+    driven.request(ev.ResponseCreate())
+    following = driven.lose()
+    driven.note(following.connected, following.epoch)
+    driven.greet(following.epoch, id="sess_0")
+
+    assert driven.types == ["response.create"] * 2
+
+
 def test_a_service_that_never_greets_gets_the_requests_after_two_seconds() -> None:
     driven = Driven()
     driven.open()

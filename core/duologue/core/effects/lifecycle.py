@@ -43,6 +43,7 @@ from .handover import (
 __all__ = [
     "FIRST_ATTEMPTS",
     "GREETING",
+    "becomes_usable",
     "connection_deadlines",
     "first_attempt",
     "is_due",
@@ -107,13 +108,15 @@ def resend_unconfirmed(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent | Unknown]:
     """Send the unconfirmed items again, as soon as a later connection can be used."""
-    epoch = after.connection.epoch
-    if not epoch or not may_send(after):
-        return
-    if may_send(before) and before.connection.epoch == epoch:
-        return
-    for sent in unconfirmed_items(after):
-        yield client_event(msgspec.json.decode(sent.event))
+    if after.connection.epoch and becomes_usable(before, after):
+        for sent in unconfirmed_items(after):
+            yield client_event(msgspec.json.decode(sent.event))
+
+
+def becomes_usable(before: Session, after: Session) -> bool:
+    """Whether events can be sent on a connection from this record on."""
+    is_same = before.connection.epoch == after.connection.epoch
+    return may_send(after) and not (is_same and may_send(before))
 
 
 def unconfirmed_items(session: Session) -> list[UnconfirmedItem]:

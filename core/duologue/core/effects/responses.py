@@ -24,7 +24,7 @@ from ..selectors.waits import has_unanswered_outputs
 from ..state.model import Session
 from ..wire.codec import decode
 from .commands import cancel_response, create_response
-from .lifecycle import may_send
+from .lifecycle import becomes_usable, may_send
 from .reseed import is_new_connection
 
 __all__ = [
@@ -47,7 +47,9 @@ def respond_on_new_connection(
 ) -> Iterator[ClientEvent]:
     """Request a response that could not be requested on the previous connection."""
     event = _due(after)
-    if event is not None and is_new_connection(before, record, after):
+    if event is not None and (
+        becomes_usable(before, after) or is_new_connection(before, record, after)
+    ):
         yield event
 
 
