@@ -158,7 +158,7 @@ def test_a_request_waits_for_the_greeting_of_a_later_connection() -> None:
 
 
 def test_a_request_is_sent_again_to_the_same_session_of_the_service() -> None:
-    """A sideband rejoins its call: the service has the conversation, not the request."""
+    """A sideband rejoins its call: the service lacks the request only."""
     driven = Driven()
     driven.open()
     driven.request(ev.ResponseCreate())

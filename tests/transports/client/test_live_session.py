@@ -185,6 +185,21 @@ async def test_both_sides_can_be_turned_down() -> None:
 
 
 @virtually
+async def test_a_muted_session_goes_on_muted() -> None:
+    """The first transport of a continued session gets the mute and the volume."""
+    async with client() as live:
+        first = await live.start_session(TYPED, id="s", transport=pair()[0])
+        first.mute()
+        first.set_volume(0.5)
+        await first.close()
+        plain, _ = pair()
+        ours = Audible(plain._end, inbox=plain._inbox, outbox=plain._outbox)
+        ours.levels = []
+        await live.start_session(TYPED, id="s", transport=ours)
+        assert ours.levels == [("muted", True), ("volume", 0.5)]
+
+
+@virtually
 async def test_cleared_transcripts_are_not_shown() -> None:
     """Later lines are shown."""
     async with client() as live:

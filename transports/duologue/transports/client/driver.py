@@ -330,7 +330,8 @@ class Driver:
         self._current = connection
         self._may_send = False
         self._outbox.start_over()
-        if self._has_opened:
+        activity = self._records.state.activity
+        if self._has_opened or activity.muted or activity.volume != 1.0:
             self.apply_volume()
 
     def _set_alarm(self, at: float | None) -> None:
