@@ -130,6 +130,19 @@ async def test_a_closed_session_goes_on_under_its_id(client: Client) -> None:
     assert select_problems(second.state) == ()
 
 
+async def test_no_text_of_a_continued_session_replaces_another(client: Client) -> None:
+    """The ids of messages are distinct in all runs of a session."""
+    texts = [f"{run}.{number}" for run in range(6) for number in range(3)]
+    for run in range(6):
+        session = await client.start_session(TYPED, id="one", transport=in_process())
+        for text in texts[run * 3 : run * 3 + 3 - run % 2]:
+            await session.send_text(text)
+        await session.until(select_is_settled, timeout=10)
+        await session.close()
+    said = [text for role, text, _ in words(session.state) if role == "user"]
+    assert said == [text for text in texts if text not in ("1.2", "3.2", "5.2")]
+
+
 async def test_a_snapshot_of_any_moment_goes_on(client: Client) -> None:
     """A process may end at any record: no line is lost, and the order stays."""
     snapshots: list[bytes] = []

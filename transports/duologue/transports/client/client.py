@@ -94,8 +94,9 @@ class Client:
 
         With the ``id`` of a session of the store that is not open, for example of a
         loaded snapshot, that session goes on: with its next connection, to which the
-        configuration and the conversation are sent again; ``config`` changes the given
-        fields only. A new session can begin with the ``history`` of another one, or
+        configuration and the conversation are sent again. Without ``config`` it keeps
+        its configuration; a `SessionConfig.changing` changes some fields only. A new
+        session can begin with the ``history`` of another one, or
         with items of your own: these get new ids.
 
         ``transport`` defaults to WebRTC without microphone and speaker. You can also

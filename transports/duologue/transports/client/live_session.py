@@ -96,8 +96,9 @@ class LiveSession:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
-        number = self.state.dedup.events + next(self._texts)
-        name = commands.command_id(self.id, number, 1)
+        # The count makes texts distinct that are queued at the same record.
+        at = self.state.dedup.events
+        name = commands.command_id(f"{self.id[:390]}.text", at, next(self._texts))
         event = commands.with_ids(commands.send_text(text), name)
         assert event.item.id is not None
         await self._driver.put(event)
