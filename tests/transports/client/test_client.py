@@ -183,6 +183,28 @@ async def test_a_new_session_begins_with_the_history_of_another(client: Client) 
     assert words(third.state) == [("user", "Hi.", True)]
 
 
+async def test_a_call_of_the_history_is_not_run(client: Client) -> None:
+    """It was run before; its output is in the history, too."""
+    runs: list[str] = []
+
+    def charge(amount: int = 1) -> str:
+        runs.append("again")
+        return "done"
+
+    call = events.FunctionCallItem(call_id="c", name="charge", arguments="{}")
+    output = events.FunctionCallOutputItem(call_id="c", output="done")
+    session = await client.start_session(
+        TYPED, transport=in_process(), tools=[charge], history=[call, output]
+    )
+    await session.until(lambda s: len(s.items) == 2, timeout=5)
+    await ask(session, "hello")
+
+    assert runs == []
+    assert [item.type for item in session.state.items.values()].count(
+        "function_call_output"
+    ) == 1
+
+
 async def test_close_leaves_the_session_in_state(client: Client) -> None:
     """A closed session stays readable, with the status ``closed``."""
     session = await client.start_session(TYPED, transport=in_process())

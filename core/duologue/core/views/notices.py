@@ -137,8 +137,18 @@ def _about_items(before: Session, record: Record, after: Session) -> Iterator[No
             continue
         if new.role in ("user", "assistant"):
             yield from _about_text(old, new, record)
-        elif (call := _whole(new)) and not _whole(old) and not has_output(after, call):
+        elif (
+            (call := _whole(new))
+            and not _whole(old)
+            and not has_output(after, call)
+            and not _is_sent(before, item_id)
+        ):
             yield Notice("tool_call", (call,))
+
+
+def _is_sent(session: Session, item_id: str) -> bool:
+    """Whether this client has created an item: a call of its history was run before."""
+    return any(sent.item_id == item_id for sent in session.conversation.unconfirmed)
 
 
 def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]:
