@@ -970,3 +970,21 @@ def test_a_log_shows_all_commands_of_an_interrupted_one(moment: int) -> None:
         carried_out(records)
 
     run()
+
+
+@virtually
+async def test_a_clock_behind_the_snapshot() -> None:
+    """The attempts of a session that goes on have their delays all the same."""
+    ahead, line = Line(), Line()
+    store = Store()
+    async with client(store=store, clock=VirtualClock(3600.0)) as live:
+        session = await live.start_session(TYPED, id="s", transport=ahead)
+        await ahead.say({"type": "response.created", "response": ANSWER})
+        await asyncio.sleep(500)
+        assert session.state.activity.last_tick_at is not None
+    async with client(store=store) as live:
+        session = await live.start_session(TYPED, id="s", transport=line)
+        line.refusals = [ServiceUnreachable("nothing answers")] * 60
+        await line.ends[0].close("gone")
+        await asyncio.sleep(3)
+        assert len(line.targets) < 10
