@@ -130,6 +130,25 @@ async def test_a_closed_session_goes_on_under_its_id(client: Client) -> None:
     assert select_problems(second.state) == ()
 
 
+async def test_the_earlier_object_of_a_session_that_goes_on(client: Client) -> None:
+    """It keeps its last state, and changes nothing of the session any more."""
+    ours, theirs = pair()
+    first = await client.start_session(TYPED, id="one", transport=ours)
+    await theirs.close("the cable was cut")
+    with pytest.raises(ConnectionLost):
+        await first.until(lambda s: False, timeout=5)
+    second = await client.start_session(TYPED, id="one", transport=in_process())
+    first.mute()
+    first.clear_transcripts()
+    await first.close()
+    await ask(second, "hello")
+
+    assert first.state.connection.status is SessionStatus.FAILED
+    assert second.state.connection.status is SessionStatus.OPEN
+    assert not second.state.activity.muted
+    assert words(second.state) == HELLO
+
+
 async def test_no_text_of_a_continued_session_replaces_another(client: Client) -> None:
     """The ids of messages are distinct in all runs of a session."""
     texts = [f"{run}.{number}" for run in range(6) for number in range(3)]

@@ -119,6 +119,10 @@ class Client:
         recorded = made if isinstance(made, Timed) else None
         clock = recorded.clock if recorded is not None else None
         session_id = id or self._new_id(recorded)
+        earlier = self._records.get(session_id)
+        if earlier is not None and earlier.is_over:
+            await self._sessions[session_id].close()
+            earlier.retire()
         if session_id in _open_ids(self.store):
             raise ValueError(f"the session {session_id!r} is open")
         connector = Connector(

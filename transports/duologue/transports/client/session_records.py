@@ -51,12 +51,12 @@ class SessionRecords:
         self._end_subscription: Callable[[], None]
         self._failure: DuologueError | None = None
         self._last = Session(session_id)
-        self._is_forgotten = False
+        self._is_retired = False
 
     @property
     def state(self) -> Session:
         """The session now, or its last value after `forget`."""
-        live = None if self._is_forgotten else self._store.session(self.id)
+        live = None if self._is_retired else self._store.session(self.id)
         return live or self._last
 
     @property
@@ -67,7 +67,7 @@ class SessionRecords:
     @property
     def is_over(self) -> bool:
         """Whether the session is closed, failed or forgotten."""
-        return self._is_forgotten or self.state.connection.status in OVER
+        return self._is_retired or self.state.connection.status in OVER
 
     def fail(self, error: DuologueError) -> None:
         """Set `failure`; the first error is kept."""
@@ -96,7 +96,12 @@ class SessionRecords:
         epoch: int | None = None,
         src: str | None = None,
     ) -> None:
-        """Create one record, fold it, and publish the result."""
+        """Create one record, fold it, and publish the result.
+
+        Does nothing after `retire`.
+        """
+        if self._is_retired:
+            return
         # A custom clock may go backwards; the times of records must not.
         self.at = max(self.at, self._clock.now())
         before, record, after = self.machine.feed(
@@ -158,11 +163,15 @@ class SessionRecords:
         if (gap := self._log.end()) is not None:
             self.note(gap)
 
+    def retire(self) -> None:
+        """Record nothing more: the session goes on with other records."""
+        self._is_retired = True
+
     def forget(self) -> None:
         """Remove the session from the store. Idempotent."""
-        if not self._is_forgotten:
+        if not self._is_retired:
             self.note(ev.Forgotten())
-            self._is_forgotten = True
+            self._is_retired = True
 
     def _write_log(self, before: object, record: Record, after: object) -> None:
         if (gap := self._log.write(record)) is not None:
