@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import attrs
 import msgspec
 import yaml
+from msgspec import inspect
 
 from duologue.transports.errors import DuologueError
 
@@ -22,6 +23,12 @@ _T = TypeVar("_T")
 #: A message of msgspec, and the path in it.
 _PLACE = re.compile(r"(.*?)(?: - at `\$([^`]*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile("Object missing required field `(.*)`")
+#: The types in such a message, in the words of YAML.
+_TYPES = {
+    **{"array": "a list", "object": "a mapping", "str": "a text"},
+    **{"float": "a number", "int": "a whole number", "bool": "true or false"},
+}
 
 
 class YamlError(DuologueError):
@@ -87,15 +94,18 @@ class YamlFile:
             why, path = _PLACE.findall(str(error))[0]
             value: Any = found
             line, key = found.line, self.key
-            for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+            steps = re.findall(r"\.(\w+)|\[(\d+)\]", path)
+            for name, index in steps:
                 if name:
                     line, key = cast(Map, value).lines[name], name
                 value = cast(Any, value)[name or int(index)]
                 line = value.line if isinstance(value, Map | Text) else line
             if unknown := _UNKNOWN.fullmatch(why):
                 line, key = cast(Map, value).lines[unknown[1]], unknown[1]
-                why = "there is no such key"
-            self.fail(line, key, why)
+                keys = _keys(kind, [name for name, _ in steps if name])
+                self.fail(line, key, f"there is no such key; there are {keys}")
+            why = _MISSING.sub(r"\1 is missing", why)
+            self.fail(line, key, re.sub("`([^`]*)`", _in_words, why))
 
     def fail(self, line: int, key: str, why: str) -> NoReturn:
         """Raise the error."""
@@ -111,12 +121,14 @@ class YamlFile:
                 line = name.start_mark.line + 1
                 if not isinstance(name, yaml.ScalarNode):
                     self.fail(line, key, "a key must be a scalar")
-                if name.value in found:
-                    self.fail(line, name.value, "is given twice")
-                of_type = typed or name.value in self.typed
-                found[name.value] = self._value(each, name.value, of_type)
-                found.lines[name.value] = line
+                text = str(self._text(name, key))
+                if text in found:
+                    self.fail(line, text, "is given twice")
+                of_type = typed or text in self.typed
+                found[text] = self._value(each, text, of_type)
+                found.lines[text] = line
             return found
+        text = self._text(node, key)
         if typed:
             try:
                 value = yaml.SafeLoader("").construct_object(node)
@@ -124,9 +136,42 @@ class YamlFile:
                 self.fail(line, key, "this value cannot be read")
             if value is None or isinstance(value, bool | int | float):
                 return value
-        text = Text(node.value)
+        return text
+
+    def _text(self, node: yaml.Node, key: str) -> Text:
+        """The text, with one character for each surrogate pair (as JSON escapes it)."""
+        line = node.start_mark.line + 1
+        try:
+            utf_16 = node.value.encode("utf-16-le", "surrogatepass")
+            text = Text(utf_16.decode("utf-16-le"))
+        except UnicodeDecodeError:
+            self.fail(line, key, "half a surrogate pair is not a character")
         text.line = line
         return text
+
+
+def _in_words(found: re.Match[str]) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in found[1].split(" | "))
+
+
+def _keys(kind: type, path: list[str]) -> str:
+    """The keys of the mapping that follows these keys in a file of this kind."""
+    structs = list(_structs(inspect.type_info(kind)))
+    for name in path:
+        fields = [field for struct in structs for field in struct.fields]
+        types = [field.type for field in fields if field.name == name]
+        structs = [struct for each in types for struct in _structs(each)]
+    return ", ".join(sorted({each.name for it in structs for each in it.fields}))
+
+
+def _structs(node: inspect.Type) -> Iterator[inspect.StructType]:
+    if isinstance(node, inspect.StructType):
+        yield node
+    elif isinstance(node, inspect.ListType):
+        yield from _structs(node.item_type)
+    elif isinstance(node, inspect.UnionType):
+        for each in node.types:
+            yield from _structs(each)
 
 
 def texts_in(value: Any, key: str) -> Iterator[tuple[str, Text]]:

@@ -98,6 +98,12 @@ async def test_a_scalar_is_a_text_except_where_a_value_is_needed(
     assert await ask(replies, "42") == [Say("Yes"), Wait(0.5), Call("f", arguments)]
 
 
+async def test_a_surrogate_pair_is_one_character(tmp_path: Path) -> None:
+    """JSON escapes a character above U+FFFF as a pair."""
+    replies = replies_of(tmp_path, json.dumps({"rules": [{"say": "😀"}]}))
+    assert await ask(replies, "hello") == [Say("😀")]
+
+
 async def test_a_space_separates_texts(tmp_path: Path) -> None:
     replies = replies_of(
         tmp_path, "rules: [{do: [say: One., say: Two., say: ' Three.']}]"
@@ -168,33 +174,52 @@ async def test_without_a_rule_the_reply_says_that_it_is_scripted(
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "line 1: rules: Object missing required field `rules`"),
-        ("rules: {}", "line 1: rules: Expected `array`, got `object`"),
-        ("rule: []", "line 1: rule: there is no such key"),
+        ("", "line 1: rules: rules is missing"),
+        ("rules: {}", "line 1: rules: Expected a list, got a mapping"),
+        ("rule: []", "line 1: rule: there is no such key; there are rules"),
         ("rules:\n- say: a\n  say: b", "line 3: say: is given twice"),
         ("rules:\n- hear: '('\n  say: x", "line 2: hear: not a regular expression"),
         ("rules:\n- hear: x", "line 2: rules: a rule needs one of say, call"),
-        ("rules:\n- sya: x", "line 2: sya: there is no such key"),
+        (
+            "rules:\n- sya: x",
+            "line 2: sya: there is no such key; there are call, do, fail, hear, ",
+        ),
         ("rules:\n- say: '{name}'", "line 2: say: there is no value {name}"),
         ("rules:\n- say: '{heard|x}'", "line 2: say: there is no filter |x"),
-        ("rules:\n- say: x\n  wait: soon", "line 3: wait: Expected `float`, got `str`"),
-        ("rules:\n- wait: 1000", "line 2: wait: Expected `float` <= 600.0"),
         (
-            "rules:\n- call: {arguments: {}}",
-            "line 2: call: Object missing required field `name`",
+            "rules:\n- say: x\n  wait: soon",
+            "line 3: wait: Expected a number, got a text",
         ),
-        ("rules:\n- once: maybe\n  say: x", "line 2: once: Expected `bool`, got `str`"),
+        ("rules:\n- wait: 1000", "line 2: wait: Expected a number <= 600.0"),
+        ("rules:\n- call: {arguments: {}}", "line 2: call: name is missing"),
+        (
+            "rules:\n- call: {nme: f}",
+            "line 2: nme: there is no such key; there are arguments, name",
+        ),
+        (
+            "rules:\n- call: [f, {name: f, x: 1}]",
+            "line 2: x: there is no such key; there are arguments, name",
+        ),
+        (
+            "rules:\n- once: maybe\n  say: x",
+            "line 2: once: Expected true or false, got a text",
+        ),
         ("rules:\n- say: [x", "line 2: "),
         ("rules:\n- wait: !!thing 3", "line 2: wait: this value cannot be read"),
         ("rules:\n- wait: 2026-13-45", "line 2: wait: this value cannot be read"),
         ("rules:\n- remember: {[a]: b}", "line 2: remember: a key must be a scalar"),
-        ("rules:\n- remember: {a: [b]}\n  say: x", "line 2: remember: Expected `str`"),
-        ("rules:\n- do:\n  - say: x\n    sya: y", "line 4: sya: there is no such key"),
+        ("rules:\n- remember: {a: [b]}\n  say: x", "line 2: remember: Expected a text"),
+        (
+            "rules:\n- do:\n  - say: x\n    sya: y",
+            "line 4: sya: there is no such key; there are call, fail, say, wait",
+        ),
         ("rules:\n- do:\n  - say: x\n  - say: '{0}'", "line 4: say: there is no value"),
         ("rules:\n- result: (?P<x>a)\n  say: '{x}'", "line 3: say: there is no value"),
         ("rules:\n- hear: a{99999999999}\n  say: x", "line 2: hear: not a regular"),
         ("rules:\n- 'a - at `$.b': x", "line 2: a - at `$.b: there is no such key"),
         ("rules:\n\t- say: x", "line 2: "),
+        ('rules:\n- say: "\\ud800"', "line 2: say: half a surrogate pair"),
+        ('rules:\n- say: x\n  "\\ud800": x', "line 3: rules: half a surrogate pair"),
         ("rules:\n- say: '{heard'", "line 2: say: there is an unpaired brace"),
         ("rules:\n- say: 'heard}'", "line 2: say: there is an unpaired brace"),
         (

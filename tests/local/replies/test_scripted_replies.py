@@ -7,7 +7,12 @@ import pytest
 from duologue.local.interfaces import Line, Prompt, Say
 from duologue.local.replies.number_words import in_words
 from duologue.local.replies.scenario_file import default_replies
-from duologue.local.replies.scripted_replies import LABEL
+from duologue.local.replies.scripted_replies import (
+    LABEL,
+    Rule,
+    ScriptedReplies,
+    Step,
+)
 
 TEN = "One, two, three, four, five, six, seven, eight, nine, ten."
 
@@ -73,6 +78,13 @@ async def test_other_replies_say_that_they_are_scripted(heard: str, words: str) 
     reply = await answer(heard)
     assert words in reply
     assert "This is a scripted reply" in reply
+
+
+async def test_a_rule_made_in_python_runs_its_own_step_and_those_in_do() -> None:
+    """No step is dropped: those in ``do`` come last."""
+    rule = Rule(hear=".", say="Hello.", do=[Step(say="Bye.")])
+    replies = ScriptedReplies([rule]).reply(Prompt("", (Line("user", "hi"),)))
+    assert [part async for part in replies] == [Say("Hello."), Say(" Bye.")]
 
 
 def test_the_label_is_plain() -> None:

@@ -20,7 +20,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """
 
     #: If one of these fields has a wrong type, the frame is `Malformed`, because a
-    #: default would change its meaning. Any other field counts as missing.
+    #: default would change its meaning. A wrong type in any other field counts as a
+    #: missing field.
     STRICT: ClassVar[frozenset[str]] = frozenset(
         {
             *("item_id", "previous_item_id", "response_id", "call_id"),

@@ -58,6 +58,8 @@ def _rules(path: str | Path) -> list[Rule]:
     for number, (each, rule) in enumerate(zip(found, rules, strict=True), 1):
         may_fail = _check_texts(file, each, {*NAMES, *remembered})
         rule.do = list(_steps(each, rule))
+        rule.say = rule.call = rule.fail = None
+        rule.wait = 0.0
         if not rule.do:
             why = f"a rule needs one of {', '.join(_STEPS)}, do"
             file.fail(each.line, "rules", why)

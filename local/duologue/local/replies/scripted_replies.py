@@ -60,7 +60,7 @@ class Step(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rule(Step, kw_only=True, forbid_unknown_fields=True):
-    """A rule as in the file. `ScriptedReplies` takes its steps from ``do`` only."""
+    """A rule: its conditions, and its steps, of which those in ``do`` come last."""
 
     hear: str | _Several[str] = ""
     instructions: str = ""
@@ -183,7 +183,7 @@ def _run(
     rule: Rule, values: Mapping[str, str], prompt: Prompt, uses: int
 ) -> Iterator[ReplyPart | ReplyModelError]:
     """The parts of the reply that the steps give. Raises `NoNumber`."""
-    for step in rule.do:
+    for step in (rule, *rule.do):
         if texts := listed(step.say):
             yield Say(str(fill(texts[uses % len(texts)], values)))
         calls: list[str | Function] = listed(step.call)
