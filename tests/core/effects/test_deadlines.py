@@ -25,7 +25,7 @@ from duologue.core.reducer.input_audio import (
     answer_deadline,
     speech_deadlines,
 )
-from duologue.core.reducer.requests import REQUEST_TIMEOUT, request_deadlines
+from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT, request_deadlines
 from duologue.core.reducer.responses import SILENCE_TIMEOUT, silence_deadlines
 from duologue.core.selectors.waits import has_unanswered_outputs
 from duologue.core.testing.stream import Stream

@@ -11,7 +11,7 @@ from hypothesis import given
 from duologue.core import State, encode, react, reduce
 from duologue.core.effects import commands
 from duologue.core.effects.commands import Send, WakeAt
-from duologue.core.reducer.requests import REQUEST_TIMEOUT
+from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT
 from duologue.core.testing.stream import Stream
 
 from ..strategies import hostile

@@ -16,7 +16,7 @@ from duologue.core import (
     select_is_connected,
     select_problems,
 )
-from duologue.core.reducer.requests import REQUEST_TIMEOUT
+from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT
 from duologue.core.state.model import Activity, Connection, Dialing
 
 from ..talk import POLICY, Frame, Service, changed, fold_frames, to_record, to_records

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ..events.types import SessionStatus
 from ..reducer.input_audio import speech_deadlines
-from ..reducer.requests import request_deadlines
+from ..reducer.requests.answers import request_deadlines
 from ..reducer.responses import silence_deadlines
 from ..selectors.waits import waits
 from ..state.model import Session

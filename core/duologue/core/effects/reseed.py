@@ -26,7 +26,8 @@ from ..events.base import ClientEvent
 from ..events.types import SessionKind
 from ..log.epochs import epoch_of
 from ..log.record import Record
-from ..reducer.requests import FIXED_FIELDS, restored_by
+from ..reducer.requests.configuration import FIXED_FIELDS
+from ..reducer.requests.sent_events import restored_by
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item

@@ -31,7 +31,7 @@ from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, add_problem, put_item
 from .outputs import ensure_output
-from .requests import keep_restored, keep_unconfirmed
+from .requests.sent_events import keep_restored, keep_unconfirmed
 
 __all__ = [
     "TABLE",

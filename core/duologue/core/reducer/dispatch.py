@@ -53,6 +53,7 @@ from . import (
     usage,
 )
 from .handler import Handler, add_problem, direction_of
+from .requests.sent_events import add_sent
 from .session import begin_epoch, is_early
 
 __all__ = ["HANDLERS", "fold", "reduce"]
@@ -124,7 +125,7 @@ def reduce(state: State, record: Record) -> State:
             dedup = replace(dedup, events=dedup.events + 1)
     elif record.dir == "out":
         handler = _SENT.get(kind)
-        sent = requests.add_sent(dedup.sent, event)
+        sent = add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
     elif kind is events.Forgotten:
         return _without(state, name)

@@ -18,6 +18,7 @@ from duologue.core.state.model import (
     Item,
     Problem,
     Response,
+    Responses,
     Session,
     Turn,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "put_item",
     "put_problem",
     "put_response",
+    "put_responses",
     "put_turn",
     "time_of",
 ]
@@ -103,6 +105,13 @@ def put_response(session: Session, response: Response) -> Session:
         return replace(session, responses=replace(responses, by_id=by_id))
     order = responses.order.append(response.id)
     return replace(session, responses=replace(responses, by_id=by_id, order=order))
+
+
+def put_responses(session: Session, responses: Responses) -> Session:
+    """The session with these responses."""
+    if responses == session.responses:
+        return session
+    return replace(session, responses=responses)
 
 
 def put_turn(session: Session, response: Response, turn: Turn) -> Session:

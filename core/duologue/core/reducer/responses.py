@@ -42,7 +42,7 @@ from .parts import (
     merge_content,
 )
 from .playback import is_played, truncate_response, update_playing
-from .requests import clear_in_flight
+from .requests.in_flight import clear_in_flight
 from .usage import add_usage
 
 __all__ = [

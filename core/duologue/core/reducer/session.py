@@ -30,12 +30,9 @@ from duologue.core.wire.json_values import canonical
 from .handler import Handler, add_problem, put_activity, put_connection, put_item
 from .input_audio import expire_turns
 from .items import close_transcript
-from .requests import (
-    answer_update,
-    clear_in_flight,
-    expire_requests,
-    requeue_in_flight,
-)
+from .requests.answers import expire_requests
+from .requests.configuration import answer_update
+from .requests.in_flight import clear_in_flight, requeue_in_flight
 from .responses import abandon_responses, end_silent_response
 
 __all__ = [

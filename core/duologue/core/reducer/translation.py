@@ -16,7 +16,7 @@ from duologue.core.state.model import Session, Translation
 from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
-from .requests import answer_update
+from .requests.configuration import answer_update
 from .session import (
     end_connection,
     greet_successor,

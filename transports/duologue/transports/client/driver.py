@@ -20,7 +20,7 @@ from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.effects.lifecycle import is_resent, may_send, unconfirmed_items
 from duologue.core.log.record import Direction
-from duologue.core.reducer.requests import wanted_config
+from duologue.core.reducer.requests.configuration import wanted_config
 
 from ..contract import OWN, Audible, Flushable, Reporting, Sourced, Transport
 from ..errors import ConnectionLost, DuologueError, NotConnected

@@ -1,0 +1,9 @@
+"""Requests of the application: responses, configuration changes, sent items."""
+
+from __future__ import annotations
+
+from . import answers, configuration, in_flight
+
+__all__ = ["TABLE"]
+
+TABLE = {**in_flight.TABLE, **configuration.TABLE, **answers.TABLE}

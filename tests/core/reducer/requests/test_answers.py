@@ -1,0 +1,91 @@
+"""Answers to requests: errors, and no answer in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.core import Problem, Record, Session
+from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT, request_deadlines
+
+from ...talk import Frame, to_record
+from .records import CREATE, OPEN, failed, out, session_after
+
+
+def test_an_error_is_traced_to_what_we_sent() -> None:
+    """The event id in the error gives the type of the sent event, its `origin`."""
+    delete = {"type": "conversation.item.delete", "item_id": "i", "event_id": "e1"}
+    session = session_after(out(delete), failed(message="m", code="c", event_id="e1"))
+
+    assert session.problems == (
+        Problem(
+            "error",
+            "m",
+            "c",
+            at=0.0,
+            event_id="e1",
+            origin="conversation.item.delete",
+        ),
+    )
+
+
+def test_an_error_that_names_something_else() -> None:
+    """An unknown event id is kept, without an `origin`."""
+    (problem,) = session_after(failed(event_id="?")).problems
+
+    assert (problem.event_id, problem.origin) == ("?", None)
+
+
+@pytest.mark.parametrize(("at", "expected"), [(7.0, 7.0), (None, 9.0)])
+def test_an_expired_session(at: float | None, expected: float) -> None:
+    """The error sets `expires_at` to its own time, if it has one."""
+    greeting = {"type": "session.created", "session": {"expires_at": 9}}
+    error = {"type": "error", "error": {"code": "session_expired"}}
+    session = session_after(to_record(greeting), to_record(error, at=at))
+
+    assert expected == session.connection.expires_at
+
+
+def at_tick(at: float, *records: Record) -> Session:
+    return session_after(*records, to_record({"type": "duologue.tick"}, at=at))
+
+
+def test_a_request_that_is_not_answered_in_time() -> None:
+    """It is given up with a problem; a response that comes late is still cancelled."""
+    sent = [OPEN, out(CREATE, at=100.0), to_record({"type": "duologue.interrupted"})]
+    due = 100.0 + REQUEST_TIMEOUT
+    before, after = at_tick(due - 0.1, *sent), at_tick(due, *sent)
+
+    assert list(request_deadlines(before)) == [due]
+    assert (before.responses.in_flight is not None, before.problems) == (True, ())
+    assert (after.responses.in_flight, after.responses.cancelling) == (None, True)
+    assert list(request_deadlines(after)) == []
+    assert after.problems == (
+        Problem(
+            "request_unanswered",
+            "the service did not answer response.create within 10 s",
+            at=due,
+            origin="response.create",
+        ),
+    )
+
+
+def test_a_request_without_a_time() -> None:
+    """Its wait begins at the next tick."""
+    sent = [to_record({"type": "response.create"}, dir="out", at=None)]
+
+    assert list(request_deadlines(session_after(OPEN, *sent))) == []
+    assert list(request_deadlines(at_tick(7.0, OPEN, *sent))) == [17.0]
+
+
+def test_an_update_that_is_not_answered_in_time() -> None:
+    """Each has its own time; one without a time is not waited for."""
+    frame: Frame = {"type": "session.update", "session": {"type": "realtime"}}
+    sent = [OPEN, *(out(frame, at=at) for at in (100.0, 105.0, None))]
+    before, after = at_tick(109.0, *sent), at_tick(112.0, *sent)
+
+    assert before.connection.updates_in_flight == (100.0, 105.0)
+    assert list(request_deadlines(before)) == [110.0]
+    assert list(request_deadlines(after)) == [115.0]
+    assert [(each.origin, each.at) for each in after.problems] == [
+        ("session.update", 112.0)
+    ]

@@ -1,0 +1,156 @@
+"""The requested configuration and its changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from duologue.core import Record
+from duologue.core.reducer.requests.configuration import wanted_config
+from duologue.core.reducer.requests.sent_events import MAX_SENT
+from duologue.core.wire.codec import MAX_FRAME
+
+from ...talk import Frame, to_record
+from .records import AGAIN_OPEN, failed, out, session_after, wished
+
+
+@pytest.mark.parametrize(
+    "config", [{"type": "realtime", "voice": "x"}, {"type": "translation"}]
+)
+def test_the_configuration_that_went_out(config: Frame) -> None:
+    """A sent configuration is the requested one, even if it was not queued."""
+    update = {"type": "session.update", "session": config}
+    sent = session_after(out(update)).connection.requested
+
+    assert session_after(out(update), wished(update)).connection.requested is not None
+    assert sent is not None
+    assert '"type":"' in sent
+
+
+def test_a_change_of_the_configuration() -> None:
+    """A change is merged into the requested configuration; other settings stay."""
+    update = {"type": "session.update", "session": {"voice": "x", "tools": [1]}}
+    change = {"type": "session.update", "session": {"tools": [], "model": "m"}}
+
+    assert session_after(wished(update), out(change)).connection.requested == (
+        '{"model":"m","tools":[],"type":"realtime","voice":"x"}'
+    )
+
+
+def test_a_wish_is_kept_in_one_spelling() -> None:
+    """It is kept as canonical JSON, so live and replayed states are equal."""
+    one = {"type": "session.update", "session": {"b": 1, "a": {"d": 2, "c": 3}}}
+
+    assert session_after(wished(one)).connection.requested == (
+        '{"a":{"c":3,"d":2},"b":1}'
+    )
+
+
+X, Y, Z = ({"instructions": name} for name in "xyz")
+LOW: Frame = {"max_output_tokens": 9}
+MODEL: Frame = {"model": "m"}
+
+
+def wish(*configs: Frame) -> Record:
+    return wished({"type": "session.update", "session": merge(*configs)})
+
+
+def update(*configs: Frame, event_id: str | None = None) -> Record:
+    config = {"type": "realtime", **merge(*configs)}
+    frame: Frame = {"type": "session.update", "session": config}
+    return out(frame if event_id is None else {**frame, "event_id": event_id})
+
+
+def merge(*configs: Frame) -> Frame:
+    return {key: value for config in configs for key, value in config.items()}
+
+
+UPDATED = to_record({"type": "session.updated", "session": {"type": "realtime"}})
+REFUSED = failed(param="session.instructions")
+
+
+@pytest.mark.parametrize(
+    ("records", "accepted", "changes", "wanted"),
+    [
+        ([wish(X)], None, ["queued"], X),
+        ([wish(X), wish(X)], None, ["queued"], X),
+        ([wish(X), wish(LOW)], None, ["queued", "queued"], merge(X, LOW)),
+        ([wish(X), update(X)], None, ["sent"], X),
+        ([wish(X), wish(LOW), update(LOW)], None, ["queued", "sent"], merge(X, LOW)),
+        # The first answer also confirms the request to connect.
+        ([wish(X), wish(LOW), update(LOW), UPDATED], merge(X, LOW), [], merge(X, LOW)),
+        ([update(X), UPDATED, update(LOW), UPDATED], merge(X, LOW), [], merge(X, LOW)),
+        # What is known already is restored, and changes nothing.
+        ([update(X), UPDATED, update(X)], X, ["restored"], X),
+        ([update(X), UPDATED, update(X, MODEL)], X, ["restored"], X),
+        ([update(X), UPDATED, update(X), REFUSED], X, [], X),
+        ([update(X), UPDATED, update(X), *AGAIN_OPEN], X, [], X),
+        # A service answers in order.
+        ([update(X), update(Y), UPDATED], X, ["sent"], Y),
+        ([update(X), UPDATED, update(Y), update(LOW), REFUSED], X, ["sent"], None),
+        ([update(X), UPDATED, update(Y), REFUSED], X, [], X),
+        # The first one is refused: only its model stays.
+        ([update(X, MODEL), REFUSED], MODEL, [], MODEL),
+        ([wish(MODEL), update(X), REFUSED], None, ["queued"], MODEL),
+        # By its id it can be any of them.
+        (
+            [
+                *(update(X), UPDATED, update(Y, event_id="y")),
+                *(update(LOW, event_id="low"), failed(event_id="low")),
+            ],
+            X,
+            ["sent"],
+            Y,
+        ),
+        ([UPDATED], None, [], {}),
+        ([REFUSED], None, [], {}),
+        # It is sent again on the next connection.
+        ([update(X), UPDATED, update(Y), *AGAIN_OPEN], X, ["queued"], Y),
+    ],
+)
+def test_changes_of_the_configuration(
+    records: list[Record],
+    accepted: Frame | None,
+    changes: list[str],
+    wanted: Frame | None,
+) -> None:
+    """Each is kept until it is accepted or refused; a refused one has no effect."""
+    connection = session_after(*records).connection
+    states = [
+        "restored" if each.is_restored else "sent" if each.sent else "queued"
+        for each in connection.changes
+    ]
+
+    def read(config: str) -> Frame:
+        values: Frame = json.loads(config)
+        values.pop("type", None)
+        return values
+
+    assert states == changes
+    assert accepted == (connection.accepted and read(connection.accepted))
+    assert read(wanted_config(connection)) == (
+        merge(X, LOW) if wanted is None else wanted
+    )
+
+
+def test_the_kept_changes() -> None:
+    """The first change is kept, as it can be the configuration of the session."""
+    many = [wish({"instructions": str(n)}) for n in range(100)]
+    kept = [each.config for each in session_after(*many).connection.changes]
+
+    assert kept == [
+        f'{{"instructions":"{n}"}}' for n in (0, *range(101 - MAX_SENT, 100))
+    ]
+
+
+def test_a_configuration_that_is_larger_than_a_frame() -> None:
+    """The merged configuration can be larger than any change that is sent."""
+    half = "x" * (MAX_FRAME * 3 // 5)
+    first, second = {"instructions": half}, {"tracing": {"group_id": half}}
+    sent = [update(first), UPDATED, update(second), UPDATED, update(LOW)]
+    connection = session_after(*sent).connection
+    wanted = json.loads(wanted_config(connection))
+
+    assert [each.is_restored for each in connection.changes] == [False]
+    assert wanted == {"type": "realtime", **merge(first, second, LOW)}

@@ -1,0 +1,142 @@
+"""Sent events: their ids, and the items to send again."""
+
+from __future__ import annotations
+
+import pytest
+
+from duologue.core import Record, Session
+from duologue.core.reducer.requests.sent_events import MAX_SENT, MAX_UNCONFIRMED
+from duologue.core.state.model import RestoredItem, SentEvent
+
+from ...talk import POLICY, Frame, changed, message, to_record
+from .records import AGAIN_OPEN, failed, out, session_after
+
+
+def test_what_was_sent_is_bookkeeping() -> None:
+    """The last 64 event ids are kept in the dedup node, except those of audio."""
+    append = {"type": "input_audio_buffer.append", "audio": "", "event_id": "a"}
+    cancel: Frame = {"type": "response.cancel"}
+    many = [out({**cancel, "event_id": f"e{n}"}) for n in range(200)]
+    session = session_after(out(append), out(cancel), *many)
+
+    assert session.dedup.sent == tuple(
+        SentEvent(f"e{n}", "response.cancel") for n in range(200 - MAX_SENT, 200)
+    )
+    assert changed(Session("s"), session) == []
+
+
+ITEMS = [message(name, "user", []) for name in "ab"]
+EARLIER = [
+    *(to_record({"type": "conversation.item.added", "item": each}) for each in ITEMS),
+    *AGAIN_OPEN,
+]
+
+
+def restored(item_id: str, event_id: str | None, previous: str | None) -> Record:
+    item = message(item_id, "user", [])
+    frame: Frame = {"type": "conversation.item.create", "item": item}
+    frame |= {"event_id": event_id, "previous_item_id": previous}
+    return out(frame, epoch=1)
+
+
+A, B = restored("a", "ea", "root"), restored("b", "eb", "a")
+
+
+@pytest.mark.parametrize(
+    ("records", "expected", "problems"),
+    [
+        ([A, B], {"a": RestoredItem("ea"), "b": RestoredItem("eb", "a", "ea")}, 0),
+        (
+            [A, failed(event_id="ea")],
+            {"a": RestoredItem("ea", refused=("ea",), dropped=True)},
+            1,
+        ),
+        # Its predecessor was refused, so it is sent again: no problem.
+        (
+            [A, B, failed(event_id="ea"), failed(event_id="eb")],
+            {
+                "a": RestoredItem("ea", refused=("ea",), dropped=True),
+                "b": RestoredItem("eb", "a", "ea", refused=("eb",)),
+            },
+            1,
+        ),
+        (
+            [A, B, failed(event_id="eb")],
+            {
+                "a": RestoredItem("ea"),
+                "b": RestoredItem("eb", "a", "ea", refused=("eb",), dropped=True),
+            },
+            1,
+        ),
+        # The second attempt remembers the first.
+        (
+            [
+                *(A, B, failed(event_id="ea"), failed(event_id="eb")),
+                *(restored("b", "e2", "root"), failed(event_id="e2")),
+            ],
+            {
+                "a": RestoredItem("ea", refused=("ea",), dropped=True),
+                "b": RestoredItem("e2", refused=("eb", "e2"), dropped=True),
+            },
+            2,
+        ),
+        # An error about another event refuses none.
+        ([A, failed(event_id="?")], {"a": RestoredItem("ea")}, 1),
+        # These restore nothing: a new item, one without a place or an id of the event.
+        ([restored("c", "ec", "root")], {}, 0),
+        ([restored("a", "ea", None)], {}, 0),
+        ([restored("a", None, "root")], {}, 0),
+    ],
+)
+def test_a_restored_item(
+    records: list[Record], expected: dict[str, RestoredItem], problems: int
+) -> None:
+    """The event that sent it last is kept, and the events that were refused."""
+    before = session_after(*EARLIER)
+    session = session_after(*EARLIER, *records)
+
+    assert dict(session.conversation.restored) == expected
+    assert len(session.problems) - len(before.problems) == problems
+
+
+LIVE = to_record({"type": "duologue.connecting", "policy": POLICY})
+
+
+def typed(item_id: str | None, event_id: str | None = None) -> Record:
+    item = {**message("x", "user", []), "id": item_id}
+    frame: Frame = {"type": "conversation.item.create", "item": item}
+    return out({**frame, "event_id": event_id})
+
+
+ECHO = to_record({"type": "conversation.item.added", "item": ITEMS[0]})
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([typed("a")], []),
+        ([LIVE, typed("a"), typed("b")], ["a", "b"]),
+        ([LIVE, typed("a"), typed("b"), typed("a")], ["b", "a"]),
+        ([LIVE, typed(None)], []),
+        ([LIVE, ECHO, typed("a")], []),
+        ([LIVE, typed("a"), ECHO, typed("b")], ["b"]),
+        ([LIVE, typed("a", "e"), typed("b"), failed(event_id="e")], ["b"]),
+        ([LIVE, typed("a", "e"), typed("b"), failed(event_id="?")], ["a", "b"]),
+        ([LIVE, typed("a"), typed("b"), failed()], ["a", "b"]),
+    ],
+)
+def test_an_item_that_is_not_confirmed(
+    records: list[Record], expected: list[str]
+) -> None:
+    """A live session keeps a sent item until it is confirmed or refused."""
+    kept = session_after(*records).conversation.unconfirmed
+
+    assert [each.item_id for each in kept] == expected
+
+
+def test_only_so_many_unconfirmed_items_are_kept() -> None:
+    """The last ones are kept, each with its event."""
+    sent = [typed(str(n)) for n in range(MAX_UNCONFIRMED + 5)]
+    kept = session_after(LIVE, *sent).conversation.unconfirmed
+
+    assert [each.event for each in kept] == [each.frame.decode() for each in sent[5:]]
