@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import runpy
+import json
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from websockets.frames import OP_CLOSE, OP_TEXT, Frame
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from duologue.core import (
+    Connect,
     Record,
     Session,
     SessionConfig,
@@ -140,7 +146,7 @@ class TrioTalk:
 
 
 def run_trio(url: str, key: str, scenario: Scenario) -> None:
-    make = runpy.run_path(str(EXAMPLE))["TrioDriver"]
+    make = import_module("trio_driver").TrioDriver
     address = url.replace("http", "ws") + "/realtime?model=gpt-realtime-2.1"
 
     async def main() -> None:
@@ -170,7 +176,8 @@ def check_log(talk: Talk) -> None:
 
 
 @pytest.fixture(params=[run_asyncio, run_trio], ids=["asyncio", "trio"])
-def run(request: pytest.FixtureRequest) -> Run:
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
     found: Run = request.param
     return found
 
@@ -394,6 +401,70 @@ def test_closing_while_it_reconnects(
         assert transcript(talk.session) == lines(HELLO)
 
     run(serve(cut(1006), fail=(200, *failures)), KEY, scenario)
+
+
+CREATED = {"type": "session.created", "session": {"type": "realtime", "id": "sess_1"}}
+LATE = {"type": "rate_limits.updated", "event_id": "late", "rate_limits": []}
+
+
+@pytest.fixture
+def scripted() -> Iterator[str]:
+    """A service that sends its first event with the response to the handshake.
+
+    Before its close frame it sends one more event.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=be_service, args=[listener], daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        thread.join(10)
+
+
+def be_service(listener: socket.socket) -> None:
+    protocol = ServerProtocol()
+    peer, _ = listener.accept()
+    with peer:
+        while data := peer.recv(1 << 16):
+            protocol.receive_data(data)
+            for event in protocol.events_received():
+                if isinstance(event, Request):
+                    protocol.send_response(protocol.accept(event))
+                    protocol.send_text(json.dumps(CREATED).encode())
+                elif isinstance(event, Frame) and event.opcode is OP_CLOSE:
+                    late = Frame(OP_TEXT, json.dumps(LATE).encode())
+                    peer.sendall(late.serialize(mask=False))
+            peer.sendall(b"".join(protocol.data_to_send()))
+            if protocol.close_expected():
+                return
+
+
+def test_frames_on_their_way_at_the_end(run: Run, scripted: str) -> None:
+    """They are recorded, and the end of their connection after them."""
+
+    async def scenario(talk: Talk) -> None:
+        await closed(talk)
+        names = [record.event.type for record in talk.records]
+        late = names.index("rate_limits.updated")
+        assert names[late + 1 :] == ["duologue.disconnected", "duologue.closed"]
+
+    run(scripted, KEY, scenario)
+
+
+def test_an_aborted_connection_receives_nothing_more(
+    scripted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a frame that has arrived together with the opening."""
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    url = scripted.replace("http", "ws") + "/realtime"
+    got: list[bytes] = []
+
+    async def main() -> Any:
+        connection = import_module("trio_connection").Connection(url, KEY)
+        return await connection.run(
+            Connect("call"), opened=connection.abort, received=got.append
+        )
+
+    assert (trio.run(main), got) == (None, [])
 
 
 def test_the_example_prints_what_its_page_says(serve: Callable[..., str]) -> None:
