@@ -4,13 +4,16 @@
     OPENAI_API_KEY=… python examples/proxy.py
 
 A browser opens ``ws://127.0.0.1:8000/calls/ID`` and exchanges the events of the
-Realtime API. The key stays here. If the connection to the service is lost, the proxy
-makes another one and restores the conversation; the browser keeps its connection.
-``/calls/ID/transcript`` is the transcript over all connections.
+Realtime API. The key stays here. ``/calls/ID/transcript`` is the transcript.
+``REALTIME_URL`` is the URL of another service.
 
-An application of your own also needs to authenticate its users. An event that was sent
-just before the loss may never have arrived: `duologue.transports` sends it again, this
-example does not.
+The browser keeps its connection; `Machine` decides about those to the service. They are
+made again after a loss and before an expiry, and get the conversation and the events
+that were not confirmed. Audio of the browser is dropped while there is no connection. A
+``response.create`` waits until the service is free; after the outputs of all function
+calls, the machine requests a response if the browser does not.
+
+An application of your own also authenticates its users, and limits what they send.
 """
 
 from __future__ import annotations
@@ -18,18 +21,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import time
 
+import msgspec
 import uvicorn
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from duologue.core import Send, Store, encode, react, select_transcripts
+from duologue.core import (
+    Connect,
+    Disconnect,
+    Machine,
+    Send,
+    SessionStatus,
+    Store,
+    SwitchTo,
+    WakeAt,
+    commands,
+    events,
+    select_transcripts,
+)
+from duologue.core.effects.backoff import is_recoverable
 
 SERVICE = "wss://api.openai.com/v1/realtime?model=gpt-realtime"
 #: Bytes of the largest frame: the service accepts 15 MiB of audio.
 LARGEST = 16 * 1024 * 1024
+#: Seconds to wait for the close frame of the service.
+CLOSE_TIMEOUT = 1.0
+#: Close codes for the browser: the session was closed, the session has failed.
+CLOSED, FAILED = 1000, 1011
+#: The exceptions of `WebSocket.send_text` after the browser has left.
+LEFT = WebSocketDisconnect, RuntimeError
 
 #: Seconds since the Unix epoch that never decrease.
 _BEGAN = time.time() - time.monotonic()
@@ -43,101 +67,203 @@ class Call:
     """One browser, and its connections to the service, one after another."""
 
     def __init__(self, call_id: str, browser: WebSocket, store: Store) -> None:
-        self.id, self.browser, self.store = call_id, browser, store
-        self.service: ClientConnection | None = None
-        self.ready = asyncio.Event()
-        self.epoch = 0
-
-    def begin(self, service: ClientConnection) -> None:
-        """Record a new connection to the service, in the next epoch."""
-        session = self.store.session(self.id)
-        self.epoch = 0 if session is None else session.connection.epoch + 1
-        self.service = service
-        self.store.feed(
-            self.id,
-            {"type": "duologue.connected"},
-            dir="local",
-            at=now(),
-            epoch=self.epoch,
-        )
-
-    def end(self, *, expected: bool) -> None:
-        """Record the end of the connection, which ends its pending work."""
-        self.ready.clear()
-        self.store.feed(
-            self.id,
-            {"type": "duologue.disconnected", "expected": expected},
-            dir="local",
-            at=now(),
-            epoch=self.epoch,
-        )
+        self.machine, self.browser = Machine(call_id, store=store), browser
+        #: By epoch: the open connections, and the tasks that make and read them.
+        self.services: dict[int, ClientConnection] = {}
+        self.readers: dict[int, asyncio.Task[None]] = {}
+        #: The frames to write, each with its connection.
+        self.outbox: asyncio.Queue[tuple[ClientConnection, str]] = asyncio.Queue()
+        self.alarm: asyncio.TimerHandle | None = None
+        #: The session is over; the next call with its id may begin.
+        self.over, self.ended = asyncio.Event(), asyncio.Event()
 
     async def run(self, url: str, key: str) -> None:
-        """Forward both directions until the browser leaves."""
-        headers = {"Authorization": f"Bearer {key}"}
-        sending = asyncio.create_task(self.forward_to_service())
+        """Forward both directions until the browser leaves or the session ends."""
+        self.url, self.headers = url, {"Authorization": f"Bearer {key}"}
         try:
-            # `connect` tries again, with a growing delay; it raises for a refused key.
-            async for service in connect(
-                url, additional_headers=headers, max_size=LARGEST
-            ):
-                self.begin(service)
-                receiving = asyncio.create_task(self.forward_to_browser(service))
-                await asyncio.wait(
-                    {sending, receiving}, return_when=asyncio.FIRST_COMPLETED
-                )
-                left = sending.done()
-                await service.close()
-                await receiving
-                self.end(expected=left)
-                if left:
-                    return
+            async with asyncio.TaskGroup() as self.tasks:
+                listening = self.tasks.create_task(self.listen())
+                writing = self.tasks.create_task(self.write())
+                self.machine.connect()
+                self.carry_out()
+                await self.over.wait()
+                for task in (listening, writing, *self.readers.values()):
+                    task.cancel()
+            if self.machine.session.connection.closing is not None:
+                self.record(events.Closed())
         finally:
-            sending.cancel()
+            self.wake_at(None)
+        has_failed = self.machine.session.connection.status is SessionStatus.FAILED
+        with contextlib.suppress(*LEFT):
+            await self.browser.close(FAILED if has_failed else CLOSED)
 
-    async def forward_to_service(self) -> None:
-        async for frame in self.browser.iter_text():
-            await self.send(frame)
+    async def end(self) -> None:
+        """End the session; return when another call may use its id."""
+        if not self.machine.is_over:
+            self.record(events.Closing())
+        await self.ended.wait()
 
-    async def send(self, frame: str) -> None:
-        """Send an event; if its connection is lost, on the next one."""
+    # The browser.
+
+    async def listen(self) -> None:
         while True:
-            await self.ready.wait()
-            with contextlib.suppress(ConnectionClosed):
-                await self.send_now(frame)
+            message = await self.browser.receive()
+            if message["type"] == "websocket.disconnect":
+                self.record(events.Closing())
                 return
-            await asyncio.sleep(0.01)
+            try:
+                self.request(message.get("text") or message.get("bytes") or "")
+            except (ValueError, msgspec.DecodeError, RecursionError) as error:
+                problem = {"type": "invalid_request_error", "message": str(error)}
+                refusal = {"type": "error", "error": problem}
+                await self.show(msgspec.json.encode(refusal).decode())
+            # Read no faster than the service does.
+            await self.outbox.join()
 
-    async def send_now(self, frame: str) -> None:
-        assert self.service is not None
-        self.store.feed(self.id, frame, dir="out", at=now(), epoch=self.epoch)
-        await self.service.send(frame)
+    def request(self, frame: str | bytes) -> None:
+        """Send an event of the browser as soon as possible. Raises ValueError."""
+        connection = self.machine.session.connection
+        event = commands.client_event(msgspec.json.decode(frame), connection.kind)
+        is_audio = isinstance(event, events.InputAudioBufferAppend)
+        if connection.status is SessionStatus.OPEN or not is_audio:
+            self.machine.request(event, now())
+            self.carry_out()
 
-    async def forward_to_browser(self, service: ClientConnection) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for data in service:
-                frame = data if isinstance(data, str) else data.decode()
-                before = self.store.state
-                record = self.store.feed(
-                    self.id, frame, dir="in", at=now(), epoch=self.epoch
-                )
-                if record.event.type == "session.created":
-                    # On a later connection: restore the conversation.
-                    for command in react(before, record, self.store.state):
-                        if isinstance(command, Send):
-                            await self.send_now(encode(command.event).decode())
-                    self.ready.set()
-                await self.browser.send_text(frame)
+    async def show(self, frame: str) -> None:
+        with contextlib.suppress(*LEFT):
+            await self.browser.send_text(frame)
+
+    # The service.
+
+    def record(self, fact: events.LocalEvent, epoch: int | None = None) -> None:
+        self.machine.record(fact, now(), epoch=epoch)
+        self.carry_out()
+
+    def carry_out(self) -> None:
+        """Carry out the commands that follow from the records so far."""
+        machine = self.machine
+        for command in machine.commands():
+            match command:
+                case Connect(epoch=epoch):
+                    machine.record(command.fact, now(), epoch=epoch)
+                    reading = self.tasks.create_task(self.connect(command))
+                    self.readers[epoch] = reading
+                case Disconnect():
+                    self.disconnect(command)
+                case SwitchTo(epoch=epoch):
+                    machine.record(command.fact, now(), epoch=epoch)
+                case WakeAt(at=at):
+                    self.wake_at(at)
+                case Send(event=event):
+                    frame = machine.send(event, now())
+                    service = self.services[machine.session.connection.epoch]
+                    self.outbox.put_nowait((service, frame))
+        if machine.is_over:
+            self.over.set()
+
+    async def connect(self, command: Connect) -> None:
+        """Connect to the service, and forward its frames until the end."""
+        epoch = command.epoch
+        try:
+            service = await connect(
+                self.url,
+                additional_headers=self.headers,
+                open_timeout=command.timeout,
+                close_timeout=CLOSE_TIMEOUT,
+                max_size=LARGEST,
+            )
+        except (OSError, InvalidHandshake) as error:
+            self.record(failed(command, error), epoch)
+            return
+        async with service:
+            self.services[epoch] = service
+            self.record(command.connected, epoch)
+            # Here this task ends if the connection is not needed any more.
+            await asyncio.sleep(0)
+            with contextlib.suppress(ConnectionClosed):
+                async for data in service:
+                    frame = (
+                        data if isinstance(data, str) else data.decode(errors="replace")
+                    )
+                    self.machine.receive(frame, now(), epoch=epoch)
+                    self.carry_out()
+                    await self.show(frame)
+        del self.services[epoch]
+        self.record(lost(service), epoch)
+
+    def disconnect(self, command: Disconnect) -> None:
+        service = self.services.get(command.epoch)
+        is_used = command.epoch <= self.machine.session.connection.epoch
+        if service is not None and is_used:
+            # `connect` records the end, after the last frame.
+            self.tasks.create_task(service.close())
+            return
+        if reading := self.readers.get(command.epoch):
+            reading.cancel()
+        self.machine.record(command.fact, now(), epoch=command.epoch)
+
+    async def write(self) -> None:
+        while True:
+            service, frame = await self.outbox.get()
+            with contextlib.suppress(ConnectionClosed):
+                await service.send(frame)
+            self.outbox.task_done()
+
+    def wake_at(self, at: float | None) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+        if at is not None:
+            loop = asyncio.get_running_loop()
+            self.alarm = loop.call_later(max(0.0, at - now()), self.tick, at)
+
+    def tick(self, at: float) -> None:
+        self.machine.record(events.Tick(), max(at, now()))
+        self.carry_out()
+
+
+def failed(command: Connect, error: Exception) -> events.ConnectFailed:
+    status, after = None, None
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        with contextlib.suppress(KeyError, ValueError):
+            after = float(error.response.headers["Retry-After"])
+    return command.failed(
+        str(error) or type(error).__name__,
+        status=status,
+        retry_after=after,
+        can_repeat=True,
+        chance=random.random(),
+    )
+
+
+def lost(service: ClientConnection) -> events.Disconnected:
+    code = service.close_code
+    return events.Disconnected(
+        code=code,
+        reason=service.close_reason or f"the connection was closed ({code})",
+        expected=code == CLOSED,
+        lost=is_recoverable(code),
+        can_repeat=True,
+        chance=random.random(),
+    )
 
 
 def make_app(url: str, key: str, store: Store) -> FastAPI:
     """The application; ``url`` and ``key`` are those of the service."""
-    app = FastAPI()
+    app, calls = FastAPI(), dict[str, Call]()
 
     @app.websocket("/calls/{call_id}")
     async def call(browser: WebSocket, call_id: str) -> None:
         await browser.accept()
-        await Call(call_id, browser, store).run(url, key)
+        # A page that was loaded again takes over its call.
+        while earlier := calls.get(call_id):
+            await earlier.end()
+        current = calls[call_id] = Call(call_id, browser, store)
+        try:
+            await current.run(url, key)
+        finally:
+            del calls[call_id]
+            current.ended.set()
 
     @app.get("/calls/{call_id}/transcript")
     async def transcript(call_id: str) -> list[dict[str, str | None]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import runpy
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import httpx
 import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from duologue.core import Session, SessionStatus, Store, select_transcripts
-from duologue.local import LocalService, Parts
+from duologue.local import LocalService, Options, Parts
 
 from ..e2e.relays import TcpRelay
 
@@ -26,11 +29,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "proxy.py"
 
 @attrs.frozen
 class Rig:
-    """The proxy, its store, and the relay to the service that a test can cut."""
+    """The proxy and its store."""
 
     address: str
     store: Store
-    relay: TcpRelay
 
     @property
     def session(self) -> Session:
@@ -48,29 +50,44 @@ class Rig:
         return [(line.role, line.text) for line in select_transcripts(self.session)]
 
 
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    """The local service behind a relay, and the proxy in front of both."""
+@contextlib.asynccontextmanager
+async def proxy(url: str) -> AsyncIterator[Rig]:
+    """The proxy in front of the service with this URL."""
     store = Store()
-    async with LocalService(parts=Parts()) as service:
+    app = runpy.run_path(str(EXAMPLE))["make_app"](url, "sk-test", store)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)
+    )
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    host, port = listener.getsockname()[:2]
+    try:
+        yield Rig(f"{host}:{port}", store)
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[TcpRelay]:
+    """A connection to the local service that a test can cut."""
+    options = Options(pace=50.0)
+    async with LocalService(options=options, parts=Parts()) as service:
         port = httpx.URL(service.base_url).port
         assert port is not None
         async with TcpRelay(port) as relay:
-            url = f"ws://127.0.0.1:{relay.port}/v1/realtime?model=local"
-            make_app = runpy.run_path(str(EXAMPLE))["make_app"]
-            app = make_app(url, "sk-test", store)
-            listener = socket.create_server(("127.0.0.1", 0))
-            server = uvicorn.Server(
-                uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)
-            )
-            running = asyncio.create_task(server.serve(sockets=[listener]))
-            while not server.started:
-                await asyncio.sleep(0.01)
-            host, port = listener.getsockname()[:2]
-            yield Rig(f"{host}:{port}", store, relay)
-            server.should_exit = True
-            await running
-            listener.close()
+            yield relay
+
+
+@pytest.fixture
+async def rig(relay: TcpRelay) -> AsyncIterator[Rig]:
+    """The proxy in front of the local service."""
+    url = f"ws://127.0.0.1:{relay.port}/v1/realtime?model=local"
+    async with proxy(url) as rig:
+        yield rig
 
 
 async def ask(browser: ClientConnection, text: str) -> str:
@@ -104,12 +121,12 @@ async def until(rig: Rig, status: SessionStatus) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_two_turns_over_two_connections(rig: Rig) -> None:
+async def test_two_turns_over_two_connections(rig: Rig, relay: TcpRelay) -> None:
     """The connection to the service is cut between them: the transcript is whole."""
     async with rig.browser() as browser:
         created = await received(browser, "session.created")
         first = await ask(browser, "Good morning.")
-        rig.relay.reset()
+        relay.reset()
         again = await received(browser, "session.created")
         second = await ask(browser, "And good night.")
         async with httpx.AsyncClient() as client:
@@ -135,18 +152,25 @@ async def test_two_turns_over_two_connections(rig: Rig) -> None:
     assert {it.status for it in session.responses.by_id.values()} == {"completed"}
 
 
-async def test_a_turn_sent_while_the_service_is_gone(rig: Rig) -> None:
-    """It is sent on the next connection, after the conversation."""
+async def test_a_turn_sent_while_the_service_is_gone(rig: Rig, relay: TcpRelay) -> None:
+    """It is sent on the next connection, after the conversation, and once."""
+    sent: list[str] = []
+    rig.store.subscribe(
+        lambda before, record, after: (
+            sent.append(str(record.frame)) if record.dir == "out" else None
+        )
+    )
     async with rig.browser() as browser:
         await received(browser, "session.created")
         first = await ask(browser, "One.")
-        rig.relay.passes.clear()
-        rig.relay.reset()
-        await until(rig, SessionStatus.FAILED)
+        relay.passes.clear()
+        relay.reset()
+        await until(rig, SessionStatus.RECONNECTING)
         asking = asyncio.create_task(ask(browser, "Two."))
         await asyncio.sleep(0.1)
-        rig.relay.passes.set()
+        relay.passes.set()
         second = await asking
+    assert len(set(sent)) == len(sent)
     assert rig.lines() == [
         ("user", "One."),
         ("assistant", first),
@@ -166,3 +190,120 @@ async def test_a_browser_that_comes_back(rig: Rig) -> None:
         *("One.", "Two.", "Three.")
     ]
     assert rig.session.problems == ()
+
+
+async def test_a_browser_that_leaves_while_the_service_is_gone(
+    rig: Rig, relay: TcpRelay
+) -> None:
+    """Its call ends at once."""
+    async with rig.browser() as browser:
+        await ask(browser, "One.")
+        relay.passes.clear()
+        relay.reset()
+        await until(rig, SessionStatus.RECONNECTING)
+    await until(rig, SessionStatus.CLOSED)
+    assert rig.session.connection.dialing is None
+
+
+async def test_a_connection_that_expires() -> None:
+    """It is replaced before, without a gap and without a problem."""
+    options = Options(pace=50.0, life=3.0)
+    async with LocalService(options=options, parts=Parts()) as service:
+        url = service.base_url.replace("http", "ws") + "/realtime?model=local"
+        async with proxy(url) as rig, rig.browser() as browser:
+            await ask(browser, "One.")
+            async with asyncio.timeout(10):
+                while rig.session.connection.epoch == 0:
+                    await asyncio.sleep(0.01)
+            await ask(browser, "Two.")
+    assert [text for role, text in rig.lines() if role == "user"] == ["One.", "Two."]
+    assert len(rig.lines()) == 4
+    assert rig.session.problems == ()
+
+
+async def test_a_page_that_is_loaded_again(rig: Rig) -> None:
+    """It takes over the call of the one before, which is closed."""
+    async with rig.browser() as first:
+        await ask(first, "One.")
+        async with rig.browser() as second:
+            await ask(second, "Two.")
+            with pytest.raises(ConnectionClosed):
+                await received(first, "nothing")
+    assert first.close_code == 1000
+    assert [text for role, text in rig.lines() if role == "user"] == ["One.", "Two."]
+    assert rig.session.problems == ()
+
+
+@pytest.mark.parametrize("frame", ["", "[]", "{", "[" * 100_000, '{"type":"error"}'])
+async def test_a_frame_that_is_no_client_event(rig: Rig, frame: str) -> None:
+    """The browser gets an error, and its call goes on."""
+    async with rig.browser() as browser:
+        await received(browser, "session.created")
+        await browser.send(frame)
+        error = (await received(browser, "error"))["error"]
+        await ask(browser, "One.")
+    assert error["type"] == "invalid_request_error"
+    assert rig.session.problems == ()
+
+
+@contextlib.asynccontextmanager
+async def scripted(
+    handle: Callable[[ServerConnection], Awaitable[None]],
+) -> AsyncIterator[Rig]:
+    """The proxy in front of a service that handles each connection so."""
+    async with serve(handle, "127.0.0.1", 0) as service:
+        port = service.sockets[0].getsockname()[1]
+        async with proxy(f"ws://127.0.0.1:{port}") as rig:
+            yield rig
+
+
+@pytest.mark.parametrize(("code", "shown"), [(1000, 1000), (4000, 1011)])
+async def test_a_service_that_closes_at_once(code: int, shown: int) -> None:
+    """It is not asked again if its code says so; the browser is closed too."""
+    accepted = 0
+
+    async def handle(connection: ServerConnection) -> None:
+        nonlocal accepted
+        accepted += 1
+        await connection.close(code)
+
+    async with scripted(handle) as rig, rig.browser() as browser:
+        with pytest.raises(ConnectionClosed):
+            await received(browser, "nothing")
+    assert (browser.close_code, accepted) == (shown, 1)
+
+
+async def test_a_service_that_is_lost_again_and_again() -> None:
+    """The attempts have delays: no more than four in a second."""
+    accepted = 0
+
+    async def handle(connection: ServerConnection) -> None:
+        nonlocal accepted
+        accepted += 1
+        await connection.close(1012)
+
+    async with scripted(handle) as rig, rig.browser():
+        await asyncio.sleep(1)
+    assert 2 <= accepted <= 6
+
+
+async def test_a_service_that_sends_nothing_first() -> None:
+    """It gets the events of the browser, on each connection."""
+    got: list[list[str]] = []
+
+    async def handle(connection: ServerConnection) -> None:
+        got.append([])
+        async for frame in connection:
+            got[-1].append(json.loads(frame)["type"])
+            if len(got) == 1:
+                await connection.close(1012)
+
+    async with scripted(handle) as rig, rig.browser() as browser:
+        await browser.send('{"type":"input_audio_buffer.commit"}')
+        async with asyncio.timeout(10):
+            while len(got) < 2:
+                await asyncio.sleep(0.01)
+            await browser.send('{"type":"input_audio_buffer.commit"}')
+            while not got[1]:
+                await asyncio.sleep(0.01)
+    assert got == [["input_audio_buffer.commit"]] * 2
