@@ -53,8 +53,9 @@ from . import (
     usage,
 )
 from .handler import Handler, add_problem, direction_of
+from .overlap import handle_apart, is_apart, is_early
 from .requests.sent_events import add_sent
-from .session import begin_epoch, is_early
+from .session import begin_epoch
 
 __all__ = ["HANDLERS", "fold", "reduce"]
 
@@ -93,6 +94,7 @@ _EARLY = {
         events.SessionUpdated,
         events.TranslationSessionCreated,
         events.TranslationSessionUpdated,
+        events.Error,
     )
 }
 
@@ -124,6 +126,8 @@ def reduce(state: State, record: Record) -> State:
         else:
             dedup = replace(dedup, events=dedup.events + 1)
     elif record.dir == "out":
+        if record.epoch != session.connection.epoch:
+            session, record = _with_epoch(session, record)
         handler = _SENT.get(kind)
         sent = add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
@@ -138,7 +142,10 @@ def reduce(state: State, record: Record) -> State:
         if kind in _UNREAD:
             dedup = dedup.ignore(_UNREAD[kind])
     else:
-        after = handler(session, event, record)
+        if is_apart(session, record):
+            after = handle_apart(handler, session, event, record)
+        else:
+            after = handler(session, event, record)
         if after is None:
             dedup = dedup.ignore("late")
         else:

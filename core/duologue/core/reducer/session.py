@@ -30,8 +30,9 @@ from duologue.core.wire.json_values import canonical
 from .handler import Handler, add_problem, put_activity, put_connection, put_item
 from .input_audio import expire_turns
 from .items import close_transcript
+from .overlap import is_early
 from .requests.answers import expire_requests
-from .requests.configuration import answer_update
+from .requests.configuration import answer_update, unsent_again
 from .requests.in_flight import clear_in_flight, requeue_in_flight
 from .responses import abandon_responses, end_silent_response
 
@@ -40,7 +41,6 @@ __all__ = [
     "begin_epoch",
     "end_connection",
     "greet_successor",
-    "is_early",
     "open_connection",
 ]
 
@@ -66,7 +66,7 @@ def _on_connecting(
         if event.policy is not None and not is_same:
             session = _end_interrupted(session, record)
         session = _enter(session, record, transitions.CONNECTING)
-        connection = session.connection
+        connection = unsent_again(session.connection)
         if event.policy is not None:
             # A live session begins, or goes on after its end.
             connection = replace(
@@ -208,6 +208,8 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
             since=None if before.status is SessionStatus.OPEN else dialing.since,
             dialing=None,
             reconnections=_with(before, record, dialing.attempt, reason),
+            changes=(*connection.changes, *dialing.changes),
+            updates_in_flight=dialing.updates_in_flight,
         ),
     )
 
@@ -242,13 +244,8 @@ def _enter(
         connection = replace(
             next_connection(connection, record, epoch),
             expires_at=None,
-            updates_in_flight=(),
-            changes=tuple(
-                replace(change, sent=0, event_id=None)
-                for change in connection.changes
-                if not change.is_restored
-            ),
         )
+        connection = unsent_again(connection)
     return _move(session, connection, trigger, None)
 
 
@@ -433,10 +430,10 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     config = event.session
-    if is_early(session, record):
-        return greet_successor(session, config)
     if isinstance(event, events.SessionUpdated):
         session = answer_update(session)
+    if is_early(session, record):
+        return greet_successor(session, config)
     session = open_connection(session, config, record)
     # A null configuration confirms nothing.
     if config in _EMPTY:
@@ -476,16 +473,6 @@ def _expiry(config: Any) -> float | None:
     if isinstance(expires, float | int) and 0 < expires < 1 << 53:
         return float(expires)
     return None
-
-
-def is_early(session: Session, record: Record) -> bool:
-    """Whether a record is from a successor that does not carry the session yet."""
-    connection = session.connection
-    return (
-        record.epoch > connection.epoch
-        and connection.dialing is not None
-        and connection.dialing.epoch == record.epoch
-    )
 
 
 def greet_successor(session: Session, config: Any) -> Session:

@@ -16,11 +16,11 @@ from duologue.core.state.model import Session, Translation
 from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
+from .overlap import is_early
 from .requests.configuration import answer_update
 from .session import (
     end_connection,
     greet_successor,
-    is_early,
     open_connection,
 )
 
@@ -37,10 +37,10 @@ def _on_session(
     """The configuration; the event also makes this a translation session."""
     if record.epoch < session.connection.epoch:
         return session
-    if is_early(session, record):
-        return greet_successor(session, event.session)
     if isinstance(event, events.TranslationSessionUpdated):
         session = answer_update(session)
+    if is_early(session, record):
+        return greet_successor(session, event.session)
     session = open_connection(session, event.session, record)
     connection = replace(session.connection, kind=SessionKind.TRANSLATION)
     session = put_connection(session, connection)

@@ -75,8 +75,9 @@ class Dialing(Struct, frozen=True, gc=False):
     beginning of the series of attempts, ``failures`` their number for the back-off;
     ``failure`` and ``failed_at`` are the last one, or the loss of the previous
     connection. ``connected_at`` is set if it is connected; then ``greeted``,
-    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`. ``reason``
-    says why a hand-over is made. Times are in seconds since the Unix epoch.
+    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`, and so are
+    ``changes`` and ``updates_in_flight``, of what a successor was sent. ``reason`` says
+    why a hand-over is made. Times are in seconds since the Unix epoch.
     """
 
     epoch: int
@@ -93,6 +94,8 @@ class Dialing(Struct, frozen=True, gc=False):
     expires_at: float | None = None
     confirmed: RealtimeSessionConfig | TranscriptionSessionConfig | None = None
     reason: str | None = None
+    changes: tuple[ConfigChange, ...] = ()
+    updates_in_flight: tuple[float, ...] = ()
 
     @property
     def is_alive(self) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
     "answer_update",
     "put_updates",
     "request_change",
+    "unsent_again",
     "wanted_config",
 ]
 
@@ -148,6 +149,16 @@ def answer_update(
         accepted = canonical_json(identity)
     connection = replace(connection, accepted=accepted, changes=(*first, *rest))
     return put_connection(session, connection)
+
+
+def unsent_again(connection: Connection) -> Connection:
+    """A new connection: no change was sent on it yet."""
+    changes = tuple(
+        replace(change, sent=0, event_id=None)
+        for change in connection.changes
+        if not change.is_restored
+    )
+    return replace(connection, changes=changes, updates_in_flight=())
 
 
 def wanted_config(connection: Connection) -> str:
