@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
 
 from ..events.base import ClientEvent, LocalEvent, Unknown
-from ..events.local import Closing, ConnectPolicy, Requested
+from ..events.local import Closing, ConnectPolicy, Interrupted, Requested
 from ..events.types import SessionStatus
 from ..log.record import Direction
 from ..state.model import Session, State
@@ -31,7 +32,7 @@ from .commands import (
     is_queued,
     with_ids,
 )
-from .lifecycle import first_attempt, is_due, may_send
+from .lifecycle import first_attempt, is_due, is_resent, may_send
 from .reactions import react
 
 __all__ = ["Machine"]
@@ -53,10 +54,15 @@ class Machine:
         self.store = Store() if store is None else store
         self._continued = self.store.session(session_id)
         self._commands: deque[Command] = deque()
-        #: The events of the application, sent after the commands.
+        #: The events to send, by their order: those of the rules, those of the
+        #: application, and the `response.create` that answers both.
+        self._urgent: deque[Send] = deque()
         self._requested: deque[Send] = deque()
-        #: The `response.create` that answers these events, sent after them.
         self._last: deque[Send] = deque()
+        #: Whether the application requested the event that was taken last.
+        self._is_requested = False
+        #: Numbers the events of the application.
+        self._numbers = count(1)
         #: While `feed` notifies subscribers: the changes that they record; else None.
         self._nested: list[Change] | None = None
 
@@ -88,12 +94,35 @@ class Machine:
         until a response may begin, and until the other events are sent. Raises
         ValueError for anything but a client event.
         """
-        wanted = client_event(event, self.session.connection.kind)
-        if is_queued(wanted):
-            values = msgspec.json.decode(encode(wanted))
-            self.record(Requested(event=values), at)
-        else:
-            self._requested.append(Send(self.id, wanted))
+        wanted = self.named(client_event(event, self.session.connection.kind))
+        if (fact := self.accept(wanted)) is not None:
+            self.record(fact, at)
+
+    def named(self, event: _Sent) -> _Sent:
+        """The event of the application with an id; a new item gets one, too.
+
+        A ``response.create`` gets its id when it is sent.
+        """
+        if is_queued(event):
+            return event
+        name = f"{self.id[:380]}.request"
+        number = self.session.dedup.events
+        return with_ids(event, command_id(name, number, next(self._numbers)))
+
+    def accept(
+        self, event: ClientEvent | Unknown, item_id: str | None = None
+    ) -> Requested | None:
+        """Queue an event, or return the fact to record, from which its command follows.
+
+        The state keeps the events that are sent again on a new connection, and a
+        snapshot contains them; the others, such as audio, are queued here. ``item_id``
+        is the message that a ``response.create`` is to answer.
+        """
+        if is_resent(event):
+            values = msgspec.json.decode(encode(event))
+            return Requested(event=values, item_id=item_id)
+        self._requested.append(Send(self.id, event))
+        return None
 
     def receive(
         self, frame: bytes | str, at: float, *, epoch: int, src: str | None = None
@@ -160,42 +189,77 @@ class Machine:
 
     def _follow(self, change: Change) -> None:
         """Queue the commands that follow from a record."""
+        event = change.record.event
         if _epoch(change.before, self.id) != _epoch(change.after, self.id):
             # `react` returns these events again for the new connection.
-            self._drop(Send)
+            self._urgent.clear()
             self._last.clear()
-        if isinstance(change.record.event, Closing):
+            kept = (each for each in self._requested if not is_resent(each.event))
+            self._requested = deque(kept)
+        if isinstance(event, Closing):
             # No attempt begins any more, not even the first one.
-            self._drop(Connect)
+            kept_commands = (c for c in self._commands if not isinstance(c, Connect))
+            self._commands = deque(kept_commands)
+        if isinstance(event, Interrupted):
+            # It withdraws the response that was requested and not sent.
+            self._last.clear()
         for command in react(*change):
-            if isinstance(command, Send) and command.is_last:
-                self._last.append(command)
-            else:
+            if not isinstance(command, Send):
                 self._commands.append(command)
+            elif command.is_last:
+                self._last.append(command)
+            elif isinstance(event, Requested):
+                self._requested.append(command)
+            else:
+                self._urgent.append(command)
 
-    def _drop(self, kind: type[Send | Connect]) -> None:
-        kept = (each for each in self._commands if not isinstance(each, kind))
-        self._commands = deque(kept)
-
-    def commands(self) -> Iterator[Command]:
+    def commands(self, *, sends: bool = True) -> Iterator[Command]:
         """The commands to carry out now, each once.
 
         Events to send are held back while nothing can be sent. You may record facts
         between two commands: the commands that follow from them come later in the
-        iteration, and a command that they make needless is dropped.
+        iteration, and a command that they make needless is dropped. A driver that
+        sends one event at a time, in a task, takes them from `next_send`: without
+        ``sends`` this returns the other commands only.
         """
-        while (command := self._next()) is not None:
-            if isinstance(command, Send | WakeAt) or is_due(self.session, command):
-                yield command
+        while True:
+            if self._commands:
+                command = self._commands.popleft()
+                if isinstance(command, WakeAt) or is_due(self.session, command):
+                    yield command
+            elif sends and (send := self.next_send()) is not None:
+                yield send
+            else:
+                return
 
-    def _next(self) -> Command | None:
-        can_send = may_send(self.session)
-        for number, command in enumerate(self._commands):
-            if can_send or not isinstance(command, Send):
-                del self._commands[number]
-                return command
-        queue = self._requested or self._last
-        return queue.popleft() if queue and can_send else None
+    def next_send(self) -> Send | None:
+        """The next event to send; None if there is none or nothing can be sent now."""
+        queue = self._urgent or self._requested or self._last
+        if not queue or not may_send(self.session):
+            return None
+        command = queue.popleft()
+        self._is_requested = queue is self._requested
+        return command
+
+    def put_back(self, command: Send) -> None:
+        """Keep the last event of `next_send`: its connection ended before it was sent.
+
+        For the next connection, the rules return their own events again, and those that
+        the state keeps.
+        """
+        if self._is_requested and not is_resent(command.event):
+            self._requested.appendleft(command)
+
+    @property
+    def can_send(self) -> bool:
+        """Whether `next_send` has an event."""
+        waiting = self._urgent or self._requested or self._last
+        return bool(waiting) and may_send(self.session)
+
+    @property
+    def waiting(self) -> int:
+        """The number of events of the application that wait here to be sent."""
+        return len(self._requested)
 
 
 def _epoch(state: State, session_id: str) -> int:

@@ -18,7 +18,7 @@ import msgspec
 from duologue.core import Session, SessionStatus, encode
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.lifecycle import is_resent, may_send, unconfirmed_items
+from duologue.core.effects.lifecycle import unconfirmed_items
 from duologue.core.log.record import Direction
 from duologue.core.reducer.requests.configuration import wanted_config
 
@@ -43,6 +43,8 @@ class _Connection:
     epoch: int
     transport: Transport | None = None
     task: asyncio.Task[Any] | None = None
+    #: Whether it carries the session, or carried it.
+    is_used: bool = False
     #: Whether `close` of the transport was called here.
     is_closed_here: bool = False
 
@@ -54,12 +56,11 @@ class Driver:
         self._records = records
         records.on_record = self._carry_out
         self._connector = connector
-        self._outbox = Outbox(self._deliver)
+        self._outbox = Outbox(records, self._deliver)
         #: The connections that are open or being opened, by epoch.
         self._connections: dict[int, _Connection] = {}
         #: The connection that carries the session, or carried it last.
         self._current: _Connection | None = None
-        self._may_send = False
         self._is_carrying_out = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alarm: asyncio.Task[None] | None = None
@@ -83,15 +84,11 @@ class Driver:
         current = self._current.transport if self._current is not None else None
         return current or self._connector.transport
 
-    async def put(self, event: ev.Event) -> None:
-        """Send an event of the application.
-
-        It is queued while there is no connection. Raises `NotConnected` if the session
-        is over.
-        """
-        if self._records.is_over:
-            raise NotConnected(self._not_connected())
-        await self._outbox.put(event)
+    async def put(
+        self, *events: ev.ClientEvent | ev.Unknown, item_id: str | None = None
+    ) -> None:
+        """Send events of the application: see `Outbox.put`."""
+        await self._outbox.put(*events, item_id=item_id)
 
     def flush_audio(self, response_id: str | None = None) -> None:
         """Discard received audio that has not been played yet."""
@@ -216,7 +213,7 @@ class Driver:
             records.note(ev.Disconnected(reason="the session was interrupted"))
         state = records.state
         unsent, missing = len(self._outbox), len(unconfirmed_items(state))
-        self._outbox.end(self._not_connected())
+        self._outbox.end(records.not_connected)
         if unsent or (missing and state.connection.status is SessionStatus.FAILED):
             reason = f"{unsent} events were not sent"
             if missing:
@@ -224,9 +221,6 @@ class Driver:
             records.note(ev.Gap(reason=reason))
         self._opened.set()
         self.on_end()
-
-    def _not_connected(self) -> str:
-        return f"session {self._records.id} is not connected"
 
     # Commands.
 
@@ -236,10 +230,8 @@ class Driver:
             return
         self._is_carrying_out = True
         try:
-            for command in self._records.machine.commands():
+            for command in self._records.machine.commands(sends=False):
                 match command:
-                    case commands.Send():
-                        self._outbox.put_own(command)
                     case commands.Connect():
                         self._connect(command)
                     case commands.Disconnect():
@@ -251,17 +243,8 @@ class Driver:
                         self._set_alarm(command.at)
         finally:
             self._is_carrying_out = False
-        self._follow(self._records.state)
-
-    def _follow(self, state: Session) -> None:
-        """Open and hold the outbox, and wake waiting tasks, as the state says."""
-        if may_send(state) is not self._may_send:
-            self._may_send = not self._may_send
-            if self._may_send:
-                self._outbox.open()
-            else:
-                self._outbox.hold()
-        status = state.connection.status
+        self._outbox.update()
+        status = self._records.state.connection.status
         if status is SessionStatus.OPEN:
             self._has_opened = True
             self._opened.set()
@@ -307,13 +290,7 @@ class Driver:
 
     def _disconnect(self, command: commands.Disconnect) -> None:
         connection = self._connections.get(command.epoch)
-        current = self._current
-        if (
-            connection
-            and connection.transport
-            and current
-            and (connection.epoch <= current.epoch)
-        ):
+        if connection and connection.is_used and connection.transport:
             # Its task records the frames that have arrived, then its end.
             connection.is_closed_here = True
             self.spawn(connection.transport.close())
@@ -328,8 +305,7 @@ class Driver:
     def _use(self, connection: _Connection) -> None:
         """Send and play on this connection from now on."""
         self._current = connection
-        self._may_send = False
-        self._outbox.start_over()
+        connection.is_used = True
         activity = self._records.state.activity
         if self._has_opened or activity.muted or activity.volume != 1.0:
             self.apply_volume()
@@ -360,23 +336,13 @@ class Driver:
             self._refused = error
             await self.transport.close()
 
-    async def _deliver(self, event: ev.Event) -> None:
-        """Record one event and send it; a `Requested` fact is only recorded."""
+    async def _deliver(self, event: ev.ClientEvent | ev.Unknown) -> None:
+        """Record one event and send it."""
         records = self._records
-        if isinstance(event, ev.LocalEvent):
-            records.note(event)
-            return
-        if not may_send(records.state):
-            raise NotConnected(self._not_connected())
-        assert isinstance(event, ev.ClientEvent | ev.Unknown)
         transport, event = self.transport, records.machine.identified(event)
         frame = encode(event).decode()
         records.feed(frame, "out")
-        try:
-            await transport.send(frame)
-        except (NotConnected, ConnectionLost):
-            if not is_resent(event):
-                raise
+        await transport.send(frame)
 
     def _prepare(self, epoch: int, transport: Transport) -> None:
         """Record the reports of a transport; called before it connects."""
@@ -395,7 +361,7 @@ class Driver:
         try:
             async for frame in transport.frames():
                 self._records.feed(frame, "in", epoch=connection.epoch, src=src)
-                if self._outbox.is_busy:
+                if self._outbox.can_send:
                     # Send the events that this frame causes before reading the next.
                     await asyncio.sleep(0)
         except ConnectionLost as error:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from itertools import count
 from typing import Any
-
-import msgspec
 
 from duologue.core import (
     Reply,
@@ -16,7 +13,6 @@ from duologue.core import (
     SessionConfig,
     SessionStatus,
     Transcript,
-    encode,
     select_final_transcripts,
     select_reply,
 )
@@ -45,8 +41,8 @@ class LiveSession:
         self._records = records
         self._driver = driver
         self._tools = tools
-        #: Serialises `ask`; numbers the messages.
-        self._asking, self._texts = asyncio.Lock(), count(1)
+        #: Serialises `ask`.
+        self._asking = asyncio.Lock()
         records.emitter.on("playback_cleared", driver.flush_audio)
         records.emitter.on("tool_call", tools.run)
 
@@ -96,14 +92,11 @@ class LiveSession:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
-        # The count makes texts distinct that are queued at the same record.
-        at = self.state.dedup.events
-        name = commands.command_id(f"{self.id[:390]}.text", at, next(self._texts))
-        event = commands.with_ids(commands.send_text(text), name)
-        assert event.item.id is not None
-        await self._driver.put(event)
-        await self._request(commands.create_response(), event.item.id)
-        return event.item.id
+        event = self._records.machine.named(commands.send_text(text))
+        item_id = event.item.id
+        assert item_id is not None
+        await self._driver.put(event, commands.create_response(), item_id=item_id)
+        return item_id
 
     async def ask(self, text: str, *, timeout: float | None = None) -> Reply:
         """Send a text message of the user; return the whole reply to it.
@@ -185,7 +178,8 @@ class LiveSession:
         queue is full, this waits. Raises ValueError for a malformed event and for a
         server event, `NotConnected` after close.
         """
-        await self._driver.put(commands.client_event(event, self.state.connection.kind))
+        wanted = commands.client_event(event, self.state.connection.kind)
+        await self._driver.put(wanted)
 
     async def update(self, **changes: Any) -> None:
         """Change the configuration; fields as in `SessionConfig`, None switches off.
@@ -203,7 +197,7 @@ class LiveSession:
         if isinstance(tools, list | tuple):
             changes["tools"] = self._tools.replace(tools)
         config = SessionConfig.changing(**changes)
-        await self._request(commands.update_session(config))
+        await self._driver.put(commands.update_session(config))
 
     async def interrupt(self) -> None:
         """Stop the response, its audio, and all requested responses.
@@ -213,13 +207,7 @@ class LiveSession:
         """
         self._driver.flush_audio()
         if not self._records.is_over:
-            # Queued behind the requests, because it withdraws only earlier ones.
-            await self._driver.put(ev.Interrupted())
-
-    async def _request(self, event: ev.ClientEvent, item_id: str | None = None) -> None:
-        """Record a requested event; it is sent when the state allows it."""
-        values = msgspec.json.decode(encode(event))
-        await self._driver.put(ev.Requested(event=values, item_id=item_id))
+            self._records.note(ev.Interrupted())
 
     def mute(self) -> None:
         """Send silence as the user's audio. No effect if already muted or over."""

@@ -69,6 +69,11 @@ class SessionRecords:
         """Whether the session is closed, failed or forgotten."""
         return self._is_retired or self.state.connection.status in OVER
 
+    @property
+    def not_connected(self) -> str:
+        """The message of `NotConnected` for this session."""
+        return f"session {self.id} is not connected"
+
     def fail(self, error: DuologueError) -> None:
         """Set `failure`; the first error is kept."""
         self._failure = self._failure or error
@@ -87,6 +92,16 @@ class SessionRecords:
         """
         self.at = max(self.at, not_before)
         self.feed(encode(fact), "local", epoch=epoch)
+
+    def request(
+        self, event: ev.ClientEvent | ev.Unknown, item_id: str | None = None
+    ) -> None:
+        """Accept an event of the application; see `Machine.accept`."""
+        fact = self.machine.accept(event, item_id)
+        if fact is not None:
+            self.note(fact)
+        else:
+            self.on_record()
 
     def feed(
         self,
@@ -123,7 +138,8 @@ class SessionRecords:
     ) -> Session:
         """Wait for a state that satisfies ``predicate``; ``timeout`` in seconds.
 
-        Raises TimeoutError, and `ConnectionLost` if the session is over.
+        Raises TimeoutError, the error of ``predicate``, and `ConnectionLost` if the
+        session is over.
         """
         found: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
 
@@ -131,7 +147,12 @@ class SessionRecords:
             if found.done():
                 return
             state = self.state
-            if predicate(state):
+            try:
+                is_found = predicate(state)
+            except Exception as error:
+                found.set_exception(error)
+                return
+            if is_found:
                 found.set_result(state)
             elif state.connection.status in OVER:
                 found.set_exception(self.lost())
