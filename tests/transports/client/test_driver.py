@@ -596,7 +596,8 @@ def test_clocks_that_differ(skew: float) -> None:
                 await ask(session, "hello")
                 await asyncio.sleep(60)
             assert len(words(session.state)) == 200
-        assert count <= 3 or (skew == 3500.0 and count <= 130)
+        # A hand-over each 50 s; one in six begins with a turn and is made again.
+        assert count <= 3 or (skew == 3500.0 and count <= 121 + 20)
 
     run()
 

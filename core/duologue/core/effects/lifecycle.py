@@ -107,8 +107,8 @@ def lifecycle(
 def resend_unconfirmed(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent | Unknown]:
-    """Send the unconfirmed items again, as soon as a later connection can be used."""
-    if after.connection.epoch and becomes_usable(before, after):
+    """Send the unconfirmed items, as soon as a connection can be used."""
+    if becomes_usable(before, after):
         for sent in unconfirmed_items(after):
             yield client_event(msgspec.json.decode(sent.event))
 
@@ -120,7 +120,7 @@ def becomes_usable(before: Session, after: Session) -> bool:
 
 
 def unconfirmed_items(session: Session) -> list[UnconfirmedItem]:
-    """The sent items that the service has neither confirmed nor refused."""
+    """The accepted items that the service has neither confirmed nor refused."""
     sent = session.conversation.unconfirmed
     return [each for each in sent if each.item_id not in session.items]
 

@@ -14,8 +14,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..events import SessionUpdate
 from ..events.base import ClientEvent, LocalEvent, Unknown
-from ..events.local import Closing, ConnectPolicy, Interrupted, Requested
+from ..events.local import (
+    Closing,
+    Connected,
+    ConnectPolicy,
+    Interrupted,
+    Requested,
+)
 from ..events.types import SessionStatus
 from ..log.record import Direction
 from ..state.model import Session, State
@@ -118,11 +125,15 @@ class Machine:
         snapshot contains them; the others, such as audio, are queued here. ``item_id``
         is the message that a ``response.create`` is to answer.
         """
-        if is_resent(event):
-            values = msgspec.json.decode(encode(event))
-            return Requested(event=values, item_id=item_id)
-        self._requested.append(Send(self.id, event))
-        return None
+        # The configuration of a session that was not requested before it connects is
+        # sent on the first connection.
+        is_first = isinstance(event, SessionUpdate) and not may_send(self.session)
+        is_first = is_first and self.session.connection.requested is None
+        if not is_resent(event) or is_first:
+            self._requested.append(Send(self.id, event))
+            return None
+        values = msgspec.json.decode(encode(event))
+        return Requested(event=values, item_id=item_id)
 
     def receive(
         self, frame: bytes | str, at: float, *, epoch: int, src: str | None = None
@@ -208,7 +219,8 @@ class Machine:
                 self._commands.append(command)
             elif command.is_last:
                 self._last.append(command)
-            elif isinstance(event, Requested):
+            elif isinstance(event, Requested | Connected):
+                # On the first connection, the configuration is sent first.
                 self._requested.append(command)
             else:
                 self._urgent.append(command)
@@ -225,7 +237,7 @@ class Machine:
         while True:
             if self._commands:
                 command = self._commands.popleft()
-                if isinstance(command, WakeAt) or is_due(self.session, command):
+                if isinstance(command, Send | WakeAt) or is_due(self.session, command):
                     yield command
             elif sends and (send := self.next_send()) is not None:
                 yield send

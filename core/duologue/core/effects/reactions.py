@@ -28,7 +28,6 @@ import msgspec
 
 from .. import events
 from ..events.base import ClientEvent, Unknown
-from ..events.types import SessionStatus
 from ..log.record import Record
 from ..reducer.handler import is_fact
 from ..state.model import Session, State
@@ -39,15 +38,19 @@ from .barge_in import (
     truncate_interrupted,
     truncate_stopped,
 )
-from .commands import Command, Send, WakeAt, command_id, identified, is_queued
-from .deadlines import tick_at
-from .lifecycle import lifecycle, resend_unconfirmed
-from .reseed import reseed_new_connection, restore_refused
-from .responses import (
-    cancel_silent,
-    respond,
-    respond_on_new_connection,
+from .commands import (
+    Command,
+    Send,
+    WakeAt,
+    client_event,
+    command_id,
+    identified,
+    is_queued,
 )
+from .deadlines import tick_at
+from .lifecycle import lifecycle, may_send, resend_unconfirmed
+from .reseed import reseed_new_connection, restore_refused, send_changes
+from .responses import cancel_silent, respond, respond_on_new_connection
 
 __all__ = ["react"]
 
@@ -94,22 +97,30 @@ def _wake(before: Session, record: Record, after: Session) -> Iterator[WakeAt]:
 
 def _send_requested(
     before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent]:
-    """Send a requested event, unless it is a response that must wait.
+) -> Iterator[ClientEvent | Unknown]:
+    """Send a requested event, unless it is a response, which must wait.
 
-    A configuration requested before there is a connection is sent on connecting.
+    If nothing can be sent yet, `_RESTORE` sends it when that changes.
     """
     assert isinstance(record.event, events.Requested)
-    if after.connection.status is not SessionStatus.OPEN:
-        return
     frame = msgspec.json.encode(record.event.event)
     event = decode(frame, kind=after.connection.kind)
-    if isinstance(event, ClientEvent) and not is_queued(event):
-        yield event
+    if may_send(after) and isinstance(event, ClientEvent) and not is_queued(event):
+        yield client_event(record.event.event, after.connection.kind)
+
+
+def _on_connected(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent | Unknown]:
+    """On the first connection, send without waiting for a greeting."""
+    if after.connection.epoch == 0 and after.connection.policy is not None:
+        for rule in (send_changes, resend_unconfirmed, respond):
+            yield from rule(before, record, after)
 
 
 _RESTORE: tuple[_Rule, ...] = (
     reseed_new_connection,
+    send_changes,
     resend_unconfirmed,
     respond_on_new_connection,
 )
@@ -125,10 +136,11 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.Error: (restore_refused, respond),
     events.SessionCreated: _RESTORE,
-    events.SessionUpdated: (resend_unconfirmed, respond),
+    events.SessionUpdated: (send_changes, resend_unconfirmed, respond),
     events.TranslationSessionCreated: _RESTORE,
     events.Requested: (_send_requested, respond),
     events.Interrupted: (interrupt_all,),
-    events.Tick: (resend_unconfirmed, cancel_silent, respond),
+    events.Tick: (send_changes, resend_unconfirmed, cancel_silent, respond),
+    events.Connected: (_on_connected,),
     events.Switched: _RESTORE,
 }

@@ -31,6 +31,7 @@ from ..reducer.requests.sent_events import restored_by
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
 from .commands import create_item
+from .lifecycle import becomes_usable
 
 __all__ = [
     "is_new_connection",
@@ -38,6 +39,7 @@ __all__ = [
     "reseed_new_connection",
     "restore_refused",
     "restored_items",
+    "send_changes",
 ]
 
 #: The predecessor of the first item (API page, ``conversation.item.create``).
@@ -49,8 +51,20 @@ def reseed_new_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Restore the conversation, except on the first connection."""
-    if after.connection.epoch > 0 and is_new_connection(before, record, after):
+    if _is_reseeded(before, record, after):
         yield from reseed(after)
+
+
+def send_changes(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Send the changes that were requested before this connection could be used."""
+    if becomes_usable(before, after) and not _is_reseeded(before, record, after):
+        yield from _updates(after.connection, _unsent_changes(after.connection))
+
+
+def _is_reseeded(before: Session, record: Record, after: Session) -> bool:
+    return after.connection.epoch > 0 and is_new_connection(before, record, after)
 
 
 def is_new_connection(before: Session, record: Record, after: Session) -> bool:
@@ -109,12 +123,21 @@ def _configurations(connection: Connection) -> Iterator[ClientEvent]:
 
     The changes are separate events, so that a refused one does not affect the others.
     """
-    if connection.requested is None:
-        return
+    if connection.requested is not None:
+        changes = _unsent_changes(connection)
+        yield from _updates(connection, (connection.base, *changes))
+
+
+def _unsent_changes(connection: Connection) -> tuple[str, ...]:
+    """The requested changes that were not sent on this connection."""
     changes = connection.changes
+    # Without an accepted configuration, the first one is that of the session.
     pending = changes[1:] if connection.accepted is None else changes
-    unsent = (change.config for change in pending if not change.sent)
-    for config in (connection.base, *unsent):
+    return tuple(change.config for change in pending if not change.sent)
+
+
+def _updates(connection: Connection, configs: Iterable[str]) -> Iterator[ClientEvent]:
+    for config in configs:
         values = msgspec.json.decode(config)
         session = {key: values[key] for key in values if key not in FIXED_FIELDS}
         if connection.kind is SessionKind.TRANSLATION:

@@ -350,11 +350,15 @@ class Translation(Struct, frozen=True, gc=False):
 
 
 class UnconfirmedItem(Struct, frozen=True, gc=False):
-    """A sent ``conversation.item.create`` (JSON text) that is not confirmed yet."""
+    """A ``conversation.item.create`` (JSON text) that is not confirmed yet.
+
+    It was accepted from the application, or is ``sent``.
+    """
 
     item_id: str
     event_id: str | None
     event: str
+    sent: bool = True
 
 
 class RestoredItem(Struct, frozen=True, gc=False):

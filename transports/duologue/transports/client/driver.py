@@ -212,7 +212,8 @@ class Driver:
         elif not records.is_over:
             records.note(ev.Disconnected(reason="the session was interrupted"))
         state = records.state
-        unsent, missing = len(self._outbox), len(unconfirmed_items(state))
+        unsent = len(self._outbox)
+        missing = sum(item.sent for item in unconfirmed_items(state))
         self._outbox.end(records.not_connected)
         if unsent or (missing and state.connection.status is SessionStatus.FAILED):
             reason = f"{unsent} events were not sent"

@@ -42,8 +42,10 @@ class Outbox:
 
     def __len__(self) -> int:
         """The number of unsent events of the application."""
-        state, waiting = self._records.state, self._records.machine.waiting
-        return waiting if may_send(state) else waiting + len(unconfirmed_items(state))
+        state = self._records.state
+        items = sum(not item.sent for item in unconfirmed_items(state))
+        is_queued = state.responses.queued is not None
+        return self._records.machine.waiting + items + is_queued
 
     @property
     def can_send(self) -> bool:

@@ -9,17 +9,20 @@ connection is lost before the answer. Out-of-band responses are never queued.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.types import SessionStatus
 from duologue.core.log.record import Record
-from duologue.core.state.model import Responses, Session
+from duologue.core.state.model import Responses, Session, UnconfirmedItem
 from duologue.core.wire.json_values import canonical_json, is_object
 
 from ..handler import Handler, put_response, put_responses, time_of
 from .configuration import request_change
-from .sent_events import is_out_of_band
+from .sent_events import is_out_of_band, keep_item
 
 __all__ = ["TABLE", "clear_in_flight", "requeue_in_flight"]
 
@@ -28,6 +31,8 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     request = event.event
     if request.get("type") == "session.update" and is_object(request.get("session")):
         return request_change(session, request["session"])
+    if request.get("type") == "conversation.item.create":
+        return _request_item(session, request)
     if request.get("type") != "response.create":
         return session
     response = request.get("response")
@@ -39,6 +44,16 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     queued = canonical_json(request)
     responses = replace(session.responses, queued=queued, queued_items=items)
     return put_responses(session, responses)
+
+
+def _request_item(session: Session, request: Mapping[str, Any]) -> Session:
+    """The session with an item to send; it is sent again until it is confirmed."""
+    item, event_id = request.get("item"), request.get("event_id")
+    item_id = item.get("id") if is_object(item) else None
+    if not isinstance(item_id, str) or not isinstance(event_id, str | None):
+        return session
+    kept = UnconfirmedItem(item_id, event_id, canonical_json(request), sent=False)
+    return keep_item(session, kept)
 
 
 def _on_create(

@@ -27,6 +27,7 @@ __all__ = [
     "cause_of",
     "drop_refused",
     "is_out_of_band",
+    "keep_item",
     "keep_restored",
     "keep_unconfirmed",
     "refuse_restored",
@@ -72,16 +73,24 @@ def keep_unconfirmed(
     session: Session, event: events.ConversationItemCreate, record: Record
 ) -> Session:
     """The session with a sent item, in case its connection is lost too early."""
-    item_id, conversation = event.item.id, session.conversation
-    if session.connection.policy is None or not item_id or item_id in session.items:
+    if session.connection.policy is None or not event.item.id:
         return session
-    kept = tuple(
+    frame = record.frame.decode()
+    return keep_item(session, UnconfirmedItem(event.item.id, event.event_id, frame))
+
+
+def keep_item(session: Session, kept: UnconfirmedItem) -> Session:
+    """The session with an item that was accepted or sent, until it is confirmed."""
+    conversation, items = session.conversation, session.items
+    if kept.item_id in items:
+        return session
+    others = tuple(
         each
-        for each in conversation.unconfirmed[1 - MAX_UNCONFIRMED :]
-        if each.item_id != item_id and each.item_id not in session.items
+        for each in conversation.unconfirmed
+        if each.item_id != kept.item_id and each.item_id not in items
     )
-    sent = UnconfirmedItem(item_id, event.event_id, record.frame.decode())
-    conversation = replace(conversation, unconfirmed=(*kept, sent))
+    unconfirmed = (*others[1 - MAX_UNCONFIRMED :], kept)
+    conversation = replace(conversation, unconfirmed=unconfirmed)
     return replace(session, conversation=conversation)
 
 
