@@ -140,7 +140,7 @@ async def test_the_replay_of_a_log_can_be_recorded(tmp_path: Path) -> None:
             await session.send_text("hello")
             await session.until(
                 lambda state: (
-                    state.responses.by_id != {} and state.responses.active is None
+                    len(state.responses.by_id) > 0 and state.responses.active is None
                 ),
                 timeout=10,
             )
