@@ -633,6 +633,7 @@ def test_a_whole_summary() -> None:
             }
         ],
         "problems": [],
+        "reconnections": [],
         "counters": {
             "events": 14,
             "unknown": 1,

@@ -267,6 +267,7 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
         "cost": None if cost is None else _money(cost),
         "turns": [plain(turn) for turn in select_turns(session)],
         "problems": [plain(problem) for problem in session.problems],
+        "reconnections": [plain(made) for made in session.connection.reconnections],
         "counters": {
             "events": dedup.events,
             "unknown": dedup.unknown,

@@ -280,3 +280,9 @@ def test_it_says_why_a_session_reconnected(command: Command, tmp_path: Path) -> 
     assert [f"  {line}" for line in lines] == shown[2:4]
     paced_too = command("replay", log, "--speed", "10000").out
     assert [line in paced_too for line in lines] == [True, True]
+    (session,) = json.loads(command("replay", log, "--json").out)["sessions"]
+    made = session["reconnections"]
+    assert [(each["epoch"], each["attempt"], each["reason"]) for each in made] == [
+        (1, 2, "the connection was lost (1006)"),
+        (2, 1, "it [b]expires[/b] soon"),
+    ]
