@@ -43,6 +43,7 @@ from duologue.transports import (
     record,
     replay,
 )
+from duologue.transports.drivers import memory
 from duologue.transports.drivers.memory import MemoryEnd, pair
 
 TYPED = SessionConfig(output_modalities=("text",))
@@ -183,6 +184,58 @@ async def test_a_snapshot_of_any_moment_goes_on(client: Client) -> None:
         assert lines[: len(known)] == known
         assert lines[-2:] == [text for _, text, _ in HELLO]
         assert again.state.connection.epoch == before.connection.epoch + 1
+
+
+async def test_an_invalid_configuration_leaves_the_id_free(client: Client) -> None:
+    """Nothing was begun: the same id can be started with a valid one."""
+    with pytest.raises(ValueError, match="voice"):
+        await client.start_session(
+            SessionConfig(voice=123),  # type: ignore[arg-type]
+            id="one",
+            transport=in_process(),
+        )
+    assert client.sessions == {}
+    session = await client.start_session(TYPED, id="one", transport=in_process())
+    assert session.state.connection.status is SessionStatus.OPEN
+
+
+async def test_an_invalid_item_of_the_history_is_named(client: Client) -> None:
+    """Before anything is connected."""
+    parts = (events.InputTextPart(text="\ud800"),)
+    items = [
+        events.MessageItem(role="user", content=(events.InputTextPart(text="hello"),)),
+        events.MessageItem(role="user", content=parts),
+    ]
+    with pytest.raises(ValueError, match="history item 1 is not valid Unicode"):
+        await client.start_session(TYPED, transport=in_process(), history=items)
+    assert client.sessions == {}
+
+
+async def test_a_start_cancelled_while_it_sends_the_history(client: Client) -> None:
+    """The session is closed, because its caller never gets it."""
+    ours, theirs = pair()
+    item = events.MessageItem(role="user", content=(events.InputTextPart(text="hi"),))
+    starting = client.start_session(
+        TYPED, id="one", transport=ours, history=[item] * (memory.LIMIT + 9)
+    )
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(starting, 0.2)
+    assert client.get_session("one").state.connection.status is SessionStatus.CLOSED
+    with pytest.raises(NotConnected):
+        await theirs.send("{}")
+
+
+async def test_an_error_of_the_predicate_ends_the_wait(client: Client) -> None:
+    """Also if it is raised later than in the call."""
+    session = await client.start_session(TYPED, transport=in_process())
+
+    def predicate(state: Session) -> bool:
+        return 1 // (1 - len(state.items)) < 0
+
+    waiting = asyncio.create_task(session.until(predicate))
+    await ask(session, "hello")
+    with pytest.raises(ZeroDivisionError):
+        await waiting
 
 
 async def test_a_new_session_begins_with_the_history_of_another(client: Client) -> None:

@@ -93,7 +93,8 @@ async def status(session: LiveSession, wanted: SessionStatus) -> Session:
 class Line:
     """Makes transports to a far side that the test controls."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "sess") -> None:
+        self.name = name
         self.ends: list[MemoryEnd] = []
         self.refusals: list[Exception] = []
         self.targets: list[Target] = []
@@ -113,7 +114,7 @@ class Line:
                 raise self.refusals.pop(0)
             await connect(target)
             created = {"type": "session.created", "event_id": f"e{len(self.ends)}"}
-            session = {"type": "realtime", "id": f"sess_{len(self.ends)}"}
+            session = {"type": "realtime", "id": f"{self.name}_{len(self.ends)}"}
             await theirs.send(json.dumps({**created, "session": session}))
 
         ours.connect = connected  # type: ignore[method-assign]
@@ -652,6 +653,18 @@ def test_closing_while_it_connects(way: str) -> None:
         assert (live.store.session("s") is None) is (way == "forget")
 
     run()
+
+
+@virtually
+async def test_closing_while_the_next_attempt_is_due() -> None:
+    """The application closed the session: the earlier refusal is not its reason."""
+    line, live = Line(), client()
+    line.refusals = [SignallingError("busy", status=503, retry_after=5.0)]
+    start = asyncio.create_task(live.start_session(TYPED, id="s", transport=line))
+    await asyncio.sleep(1)
+    await live.get_session("s").close()
+    with pytest.raises(NotConnected, match="closed while it connected"):
+        await start
 
 
 @pytest.mark.parametrize("steps", range(6))

@@ -49,9 +49,11 @@ __all__ = [
     "is_due",
     "is_resent",
     "lifecycle",
+    "lost_events",
     "may_send",
     "resend_unconfirmed",
     "unconfirmed_items",
+    "unsent_count",
 ]
 
 #: Maximum attempts at the first connection.
@@ -123,6 +125,30 @@ def unconfirmed_items(session: Session) -> list[UnconfirmedItem]:
     """The accepted items that the service has neither confirmed nor refused."""
     sent = session.conversation.unconfirmed
     return [each for each in sent if each.item_id not in session.items]
+
+
+def unsent_count(session: Session) -> int:
+    """The number of accepted events that the state keeps and that were not sent."""
+    items = sum(not item.sent for item in unconfirmed_items(session))
+    return items + (session.responses.queued is not None)
+
+
+def lost_events(session: Session, waiting: int) -> events.Gap | None:
+    """The fact to record at the end of a session that did not send everything.
+
+    ``waiting`` is the number of unsent events that the state does not keep. If the
+    session failed, items that the service did not confirm may be lost, too.
+    """
+    unsent = waiting + unsent_count(session)
+    missing = sum(item.sent for item in unconfirmed_items(session))
+    if not unsent and session.connection.status is not SessionStatus.FAILED:
+        return None
+    counts = (
+        f"{unsent} events were not sent",
+        f"{missing} were sent and not confirmed",
+    )
+    reason = counts[0] + (f", {counts[1]}" if missing else "")
+    return events.Gap(reason=reason) if unsent or missing else None
 
 
 def is_resent(event: Event) -> bool:

@@ -14,11 +14,11 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from duologue.core import Session, Store
+from duologue.core import Session, Store, encode
 from duologue.core.config import SessionConfig
 from duologue.core.effects.backoff import Backoff, connect_policy
 from duologue.core.effects.reseed import restored_items
-from duologue.core.events import AnyItem
+from duologue.core.events import AnyItem, ConversationItemCreate
 from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
@@ -106,8 +106,8 @@ class Client:
         calls them. ``timeout`` (seconds) limits the whole connect; a transport that
         exceeds it is cancelled one second later. Raises a `ConnectError`, and the
         session stays in the store as ``failed``; ValueError for the id of an open
-        session; `NotConnected` if the client is closed, or the session is closed while
-        it connects.
+        session, and for an invalid configuration or item; `NotConnected` if the client
+        is closed, or the session is closed while it connects.
         """
         if self._closed:
             raise NotConnected("this client is closed")
@@ -122,9 +122,9 @@ class Client:
         earlier = self._records.get(session_id)
         if earlier is not None and earlier.is_over:
             await self._sessions[session_id].close()
-            earlier.retire()
         if session_id in _open_ids(self.store):
             raise ValueError(f"the session {session_id!r} is open")
+        created = _created(history)
         connector = Connector(
             transport=made,
             # A replay makes its own next transport.
@@ -140,15 +140,22 @@ class Client:
             config = SessionConfig.changing()
         else:
             config = default_config(config)
-        config = toolbox.configure(config, tools)
+        update = toolbox.configure(config, tools).to_session()
+        if earlier is not None:
+            earlier.retire()
         session = LiveSession(records, driver, toolbox)
         self._sessions[session_id], self._records[session_id] = session, records
         _open_ids(self.store).add(session_id)
         driver.on_end = partial(_open_ids(self.store).discard, session_id)
         policy = connect_policy(self._backoff, timeout)
-        await driver.start(policy, config.to_session())
-        for event in restored_items(history):
-            await driver.put(event)
+        await driver.start(policy, update)
+        try:
+            for event in created:
+                await driver.put(event)
+        except BaseException:
+            # The caller never gets this session, so it could not close it.
+            await session.close()
+            raise
         return session
 
     def _new_id(self, recorded: Timed | None) -> str:
@@ -194,6 +201,20 @@ _OPEN: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
 
 def _open_ids(store: Store) -> set[str]:
     return _OPEN.setdefault(store, set())
+
+
+def _created(history: Session | Iterable[AnyItem]) -> list[ConversationItemCreate]:
+    """The events that create the items. Raises ValueError, with the item's index."""
+    created: list[ConversationItemCreate] = []
+    for index, event in enumerate(restored_items(history)):
+        try:
+            encode(event)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"history item {index} is not valid Unicode: {error.reason}"
+            ) from None
+        created.append(event)
+    return created
 
 
 def _split(

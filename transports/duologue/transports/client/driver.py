@@ -18,7 +18,6 @@ import msgspec
 from duologue.core import Session, SessionStatus, encode
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.lifecycle import unconfirmed_items
 from duologue.core.log.record import Direction
 from duologue.core.reducer.requests.configuration import wanted_config
 
@@ -138,8 +137,9 @@ class Driver:
         try:
             records.machine.connect(policy)
             self._carry_out()
-            update = {"type": "session.update", "session": dict(configuration)}
-            records.note(ev.Requested(event=update))
+            if configuration.keys() - {"type"}:
+                update = {"type": "session.update", "session": dict(configuration)}
+                records.note(ev.Requested(event=update))
             await self._opened.wait()
         except BaseException as error:
             self._interrupt(error)
@@ -149,9 +149,9 @@ class Driver:
         if not self._has_opened:
             await self._running
             records.end_log()
-            raise self._error or NotConnected(
-                "the session was closed while it connected"
-            )
+            if self._error is not None and records.state.connection.closing is None:
+                raise self._error
+            raise NotConnected("the session was closed while it connected")
 
     def _interrupt(self, error: BaseException) -> None:
         """End a session that did not open."""
@@ -211,15 +211,7 @@ class Driver:
                 records.note(ev.Disconnected(reason=reason))
         elif not records.is_over:
             records.note(ev.Disconnected(reason="the session was interrupted"))
-        state = records.state
-        unsent = len(self._outbox)
-        missing = sum(item.sent for item in unconfirmed_items(state))
-        self._outbox.end(records.not_connected)
-        if unsent or (missing and state.connection.status is SessionStatus.FAILED):
-            reason = f"{unsent} events were not sent"
-            if missing:
-                reason += f", {missing} were sent and not confirmed"
-            records.note(ev.Gap(reason=reason))
+        self._outbox.end()
         self._opened.set()
         self.on_end()
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from duologue.core import events as ev
 from duologue.core.effects.commands import Send, is_queued
-from duologue.core.effects.lifecycle import may_send, unconfirmed_items
+from duologue.core.effects.lifecycle import lost_events, may_send, unsent_count
 
 from ..errors import ConnectionLost, NotConnected
 from .session_records import SessionRecords
@@ -42,10 +42,7 @@ class Outbox:
 
     def __len__(self) -> int:
         """The number of unsent events of the application."""
-        state = self._records.state
-        items = sum(not item.sent for item in unconfirmed_items(state))
-        is_queued = state.responses.queued is not None
-        return self._records.machine.waiting + items + is_queued
+        return self._records.machine.waiting + unsent_count(self._records.state)
 
     @property
     def can_send(self) -> bool:
@@ -130,9 +127,13 @@ class Outbox:
             if done is not None and not done.done():
                 done.set_result(None)
 
-    def end(self, reason: str) -> None:
-        """End permanently: `put` raises `NotConnected` with this reason from now on."""
-        self._over = reason
+    def end(self) -> None:
+        """End permanently: `put` raises `NotConnected` from now on."""
+        records = self._records
+        reason = self._over = records.not_connected
+        lost = lost_events(records.state, records.machine.waiting)
+        if lost is not None:
+            records.note(lost)
         for done in self._waiting.values():
             if not done.done():
                 done.set_exception(NotConnected(reason))
