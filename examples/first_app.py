@@ -1,4 +1,7 @@
-"""A first voice app: speaks a question, prints both sides, records the answer."""
+"""A first voice app: speaks a question, prints both sides, records the answer.
+
+python examples/first_app.py examples/question.wav answer.wav
+"""
 
 import asyncio
 import sys

@@ -1,5 +1,6 @@
 """A custom microphone and speaker: raw audio through pipes.
 
+    tail -c +45 examples/question.wav > question.raw  # without the header
     python examples/own_device.py < question.raw > answer.raw
 
 The audio is PCM16, mono, 24,000 Hz. On Linux with ALSA, use real devices:
