@@ -93,9 +93,12 @@ class Call:
                 self.record(events.Closed())
         finally:
             self.wake_at(None)
-        has_failed = self.machine.session.connection.status is SessionStatus.FAILED
+        connection = self.machine.session.connection
+        code = FAILED if connection.status is SessionStatus.FAILED else CLOSED
+        # A close frame has room for 123 bytes.
+        reason = (connection.reason or "").encode()[:123].decode(errors="ignore")
         with contextlib.suppress(*LEFT):
-            await self.browser.close(FAILED if has_failed else CLOSED)
+            await self.browser.close(code, reason)
 
     async def end(self) -> None:
         """End the session; return when another call may use its id."""

@@ -257,20 +257,23 @@ async def scripted(
             yield rig
 
 
-@pytest.mark.parametrize(("code", "shown"), [(1000, 1000), (4000, 1011)])
-async def test_a_service_that_closes_at_once(code: int, shown: int) -> None:
-    """It is not asked again if its code says so; the browser is closed too."""
+@pytest.mark.parametrize(
+    ("code", "why", "shown"),
+    [(1000, "enough", 1000), (4000, "no such model", 1011), (4000, "é" * 60, 1011)],
+)
+async def test_a_service_that_closes_at_once(code: int, why: str, shown: int) -> None:
+    """It is not asked again if its code says so; the browser gets the reason."""
     accepted = 0
 
     async def handle(connection: ServerConnection) -> None:
         nonlocal accepted
         accepted += 1
-        await connection.close(code)
+        await connection.close(code, why)
 
     async with scripted(handle) as rig, rig.browser() as browser:
         with pytest.raises(ConnectionClosed):
             await received(browser, "nothing")
-    assert (browser.close_code, accepted) == (shown, 1)
+    assert (browser.close_code, browser.close_reason, accepted) == (shown, why, 1)
 
 
 async def test_a_service_that_is_lost_again_and_again() -> None:
