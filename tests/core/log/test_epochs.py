@@ -355,7 +355,7 @@ def bare_frames(script: Script) -> list[Frame]:
     frames = [dict(frame) for frame in script.frames]
     found: list[Frame] = []
     for frame in frames:
-        if frame["type"] == "duologue.disconnected":
+        if frame["type"] == "duologue.disconnected" or frame.get("successor"):
             break
         if frame["type"] not in _LIFECYCLE:
             found.append(frame)

@@ -145,7 +145,7 @@ class World:
 
     async def do(self, step: Deed) -> None:
         text = f"count to {len(self.said) + 1}"
-        if step == "ask" and not all(task.done() for task in self.asked):
+        if step in ("ask", "out") and not all(task.done() for task in self.asked):
             # Concurrent questions wait for each other.
             step = "say"
         match step:
@@ -209,7 +209,7 @@ async def talk(steps: list[tuple[Deed, float]]) -> None:
     asked = await asyncio.gather(*world.asked, return_exceptions=True)
     for result in asked:
         assert isinstance(result, asyncio.CancelledError) or (
-            result == "completed" or "interrupted" in str(result)
+            result == "completed" or "interrupted" in str(result) or "in_progress" in str(result)
         ), result
     # The service has the whole conversation, in its order.
     last = world.lines[-1].sent

@@ -9,7 +9,7 @@ reaches its time limit (see `waits`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import attrs
 
@@ -84,7 +84,7 @@ def select_replies(session: Session) -> tuple[Reply, ...]:
         response = session.responses.by_id[response_id]
         if response_id in seen or not _is_answer(response):
             continue
-        replies.append(_reply(session, response))
+        replies.append(_reply(session, response, seen=seen))
         seen.update(one.id for one in replies[-1].responses)
     return tuple(replies)
 
@@ -124,7 +124,7 @@ def ended_replies(
         if not response.announced:
             rest.append(response_id)
         elif response_id not in seen and response.in_conversation:
-            reply = _reply(session, response)
+            reply = _reply(session, response, seen=seen)
             seen.update(one.id for one in reply.responses)
             if reply.status == _IN_PROGRESS:
                 rest.append(response_id)
@@ -254,10 +254,19 @@ def _state(session: Session, last: Response) -> tuple[str, str | None]:
     return _FAILED, "the outputs of the calls were not answered"
 
 
-def _reply(session: Session, first: Response, item_id: str | None = None) -> Reply:
-    """The reply that begins with a response."""
+def _reply(
+    session: Session,
+    first: Response,
+    item_id: str | None = None,
+    seen: Collection[str] = (),
+) -> Reply:
+    """The reply that begins with a response, without the ``seen`` responses.
+
+    One response may answer the outputs of the calls of two others.
+    """
     chain = _chain(session, first)
     status, reason = _state(session, chain[-1])
+    chain = [response for response in chain if response.id not in seen]
     if status == _IN_PROGRESS and session.connection.status in _OVER:
         status, reason = _FAILED, session.connection.reason or "the session is over"
     ids = [item_id for response in chain for item_id in response.item_ids]
