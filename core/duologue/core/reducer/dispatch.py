@@ -142,7 +142,7 @@ def reduce(state: State, record: Record) -> State:
         if kind in _UNREAD:
             dedup = dedup.ignore(_UNREAD[kind])
     else:
-        if is_apart(session, record):
+        if record.epoch != session.connection.epoch and is_apart(session, record):
             after = handle_apart(handler, session, event, record)
         else:
             after = handler(session, event, record)

@@ -32,7 +32,7 @@ def is_early(session: Session, record: Record) -> bool:
 
 def is_apart(session: Session, record: Record) -> bool:
     """Whether a sent or received record is from another connection than the present."""
-    if record.epoch == session.connection.epoch or record.dir == "local":
+    if record.dir == "local":
         return False
     return record.epoch < session.connection.epoch or is_early(session, record)
 
