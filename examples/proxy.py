@@ -7,11 +7,11 @@ A browser opens ``ws://127.0.0.1:8000/calls/ID`` and exchanges the events of the
 Realtime API. The key stays here. ``/calls/ID/transcript`` is the transcript.
 ``REALTIME_URL`` is the URL of another service.
 
-The browser keeps its connection; `Machine` decides about those to the service. They are
-made again after a loss and before an expiry, and get the conversation and the events
-that were not confirmed. Audio of the browser is dropped while there is no connection. A
-``response.create`` waits until the service is free; after the outputs of all function
-calls, the machine requests a response if the browser does not.
+The browser keeps one connection. `Machine` decides when the proxy connects to the
+service: again after a loss, and before a connection expires. A new connection gets the
+conversation and the unconfirmed events. Without a connection, the audio of the browser
+is dropped. A ``response.create`` is sent when the service is free. The machine requests
+the response to function outputs, unless the browser has requested it.
 
 An application of your own also authenticates its users, and limits what they send.
 """
