@@ -310,3 +310,52 @@ async def test_a_service_that_sends_nothing_first() -> None:
             while not got[1]:
                 await asyncio.sleep(0.01)
     assert got == [["input_audio_buffer.commit"]] * 2
+
+
+def message(item_id: str) -> str:
+    """The event that adds a message of the user."""
+    content = [{"type": "input_text", "text": item_id}]
+    item = {"id": item_id, "type": "message", "role": "user", "content": content}
+    return json.dumps({"type": "conversation.item.create", "item": item})
+
+
+async def test_a_service_that_refuses_a_restored_item() -> None:
+    """The items behind it are restored all the same."""
+    accepted: list[list[str]] = []
+
+    async def handle(connection: ServerConnection) -> None:
+        items: list[str] = []
+        accepted.append(items)
+        number = len(accepted)
+        created = {"type": "realtime", "id": f"sess_{number}"}
+        await send(connection, type="session.created", session=created)
+        async for frame in connection:
+            event = json.loads(frame)
+            item, previous = event["item"], event.get("previous_item_id")
+            is_known = previous in (None, "root", *items)
+            if number == 2 and (item["id"] == "one" or not is_known):
+                code = "invalid_value" if is_known else "item_not_found"
+                error = {"code": code, "event_id": event["event_id"], "message": "no"}
+                await send(connection, type="error", error=error)
+                continue
+            await send(
+                connection,
+                type="conversation.item.added",
+                item=item,
+                previous_item_id=items[-1] if items else None,
+            )
+            items.append(item["id"])
+            if number == 1 and len(items) == 3:
+                await connection.close(1012)
+
+    async with scripted(handle) as rig, rig.browser() as browser:
+        for item_id in ("one", "two", "three"):
+            await browser.send(message(item_id))
+        async with asyncio.timeout(10):
+            while len(accepted) < 2 or len(accepted[1]) < 2:
+                await asyncio.sleep(0.01)
+    assert accepted == [["one", "two", "three"], ["two", "three"]]
+
+
+async def send(connection: ServerConnection, **event: Any) -> None:
+    await connection.send(json.dumps(event))
