@@ -51,11 +51,15 @@ _ROUNDING = 1e-6
 
 
 def created(expires_at: float | None, server_id: str) -> events.SessionCreated:
-    """The first event of the service on a connection."""
+    """The first event of the service on a connection.
+
+    Its event id is that of the first event on every connection.
+    """
     return events.SessionCreated(
         session=events.RealtimeSessionConfig(
             id=server_id, expires_at=int(expires_at) if expires_at else None
-        )
+        ),
+        event_id="event_1",
     )
 
 
@@ -68,7 +72,11 @@ class World:
     session, ``ending`` are those that the driver closes; ``alarm`` is the time of the
     next tick. ``attempts`` is the number of the last attempt of each epoch,
     ``renewed`` whether a refused key was replaced since the last connection, ``series``
-    the time from which the patience counts.
+    the time from which the patience counts. ``ticked`` is the time of the last tick:
+    the clock may be behind it after a snapshot. The delay of the next attempt follows
+    from ``failures``, ``asked`` (the last ``Retry-After``), ``failed_at``,
+    ``can_repeat`` and ``status``; ``short`` are the failures if the current connection
+    ends soon.
     """
 
     state: State
@@ -81,9 +89,18 @@ class World:
     ending: frozenset[int] = frozenset()
     alarm: float | None = None
     attempts: tuple[tuple[int, int], ...] = ()
+    #: The epochs whose last attempt has received its first event.
+    greeted: frozenset[int] = frozenset()
     refused: bool = False
     renewed: bool = False
     series: float | None = None
+    ticked: float | None = None
+    failures: int = 0
+    short: int = 0
+    asked: float | None = None
+    failed_at: float | None = None
+    can_repeat: bool = False
+    status: int | None = None
     log: tuple[Record, ...] | None = None
     #: The events to send, in order. Only sent if there is a `log`.
     unsent: tuple[Send, ...] = ()
@@ -94,6 +111,11 @@ class World:
         return self.state.sessions.get("s") or Session("s")
 
     @property
+    def time(self) -> float:
+        """The time that a wait counts from: not before the last tick."""
+        return max(self.now, self.ticked or 0.0)
+
+    @property
     def key(self) -> Any:
         """Equal for two worlds that go on in the same way."""
         session = self.session
@@ -102,6 +124,7 @@ class World:
             session.activity,
             session.responses,
             session.items,
+            tuple(map(tuple, session.dedup.seen)),
             attrs.evolve(self, state=State()),
         )
 
@@ -133,17 +156,22 @@ class World:
         if at is None:
             assert self.alarm is not None
             at, self = self.alarm, attrs.evolve(self, alarm=None)
-        return attrs.evolve(self, now=max(self.now, at)).record(events.Tick())
+        now = max(self.now, at)
+        ticked = max(now, self.ticked or 0.0)
+        return attrs.evolve(self, now=now, ticked=ticked).record(events.Tick())
 
     def connected(self, attempt: Connect) -> World:
         """An attempt has succeeded."""
         world = attrs.evolve(
             self,
             running=tuple(each for each in self.running if each != attempt),
-            opened=(*self.opened, (attempt.epoch, self.now)),
+            opened=(*self.opened, (attempt.epoch, self.time)),
             current=self.current if attempt.successor else attempt.epoch,
             renewed=False,
         )
+        if not attempt.successor:
+            # The first connection is no failed attempt, however soon it ends.
+            world = world._used(is_first=self.series is None)
         fact = events.Connected(attempt=attempt.attempt, successor=attempt.successor)
         return world.record(fact, attempt.epoch)
 
@@ -154,6 +182,11 @@ class World:
             self,
             running=tuple(each for each in self.running if each != attempt),
             refused=is_refused and failure.get("stage") != "key",
+            failures=self.failures + 1,
+            asked=failure.get("retry_after"),
+            failed_at=self.time,
+            can_repeat=failure.get("can_repeat", False),
+            status=failure.get("status"),
         )
         fact = events.ConnectFailed(
             attempt=attempt.attempt, successor=attempt.successor, **failure
@@ -164,12 +197,21 @@ class World:
         """A connection has ended."""
         opened = dict(self.opened)
         at, series = opened.pop(epoch), self.series
-        if epoch == self.current and (
-            series is None or self.now - at >= self.policy.steady
-        ):
-            series = self.now
+        is_steady = self.time - at >= self.policy.steady
+        world = self
+        if epoch == self.current and (series is None or is_steady):
+            series = self.time
+        if epoch == self.current:
+            is_waiting = self.failed_at is not None and not self.running
+            world = attrs.evolve(
+                self,
+                failures=max(self.failures, 0 if is_steady else self.short),
+                failed_at=self.failed_at if is_waiting else self.time,
+                can_repeat=end.get("can_repeat", False),
+                status=None,
+            )
         world = attrs.evolve(
-            self,
+            world,
             opened=tuple(opened.items()),
             current=None if epoch == self.current else self.current,
             ending=self.ending - {epoch},
@@ -177,6 +219,14 @@ class World:
             renewed=self.renewed and (epoch != self.current or bool(self.running)),
         )
         return world.record(events.Disconnected(**end), epoch)
+
+    def _used(self, *, is_first: bool = False) -> World:
+        """The connection that was made is the current one."""
+        short = 0 if is_first else self.failures + 1
+        return attrs.evolve(self, short=short)._without_failures()
+
+    def _without_failures(self) -> World:
+        return attrs.evolve(self, failures=0, asked=None, failed_at=None)
 
     # What the driver does.
 
@@ -200,8 +250,19 @@ class World:
         if dir == "in" and record.epoch > session.connection.epoch:
             # It is for the successor, and answers nothing of this connection.
             assert _without_successor(after) == _without_successor(self.state)
+        if session.connection.status in OVER and not isinstance(
+            event, events.Connecting
+        ):
+            assert after.sessions["s"].connection.status in OVER
         commands = react(self.state, record, after)
         world = attrs.evolve(self, state=after)
+        if isinstance(event, events.SessionCreated):
+            world = attrs.evolve(world, greeted=self.greeted | {record.epoch})
+            if record.epoch == self.current and self.greeted != world.greeted:
+                # It is no copy of an event of another connection or attempt.
+                connection = after.sessions["s"].connection
+                assert connection.greeted
+                assert connection.server_id == event.session.id
         if self.log is not None:
             is_new = after.sessions["s"].connection.epoch != session.connection.epoch
             unsent = () if is_new else self.unsent
@@ -221,7 +282,7 @@ class World:
                     self,
                     current=command.epoch,
                     series=None if is_open else self.series,
-                )
+                )._used()
                 return world._feed(events.Switched(), command.epoch)
             case WakeAt():
                 return attrs.evolve(self, alarm=command.at), ()
@@ -248,15 +309,18 @@ class World:
             assert self.policy.reconnects
         elif is_first:
             assert command.attempt <= FIRST_ATTEMPTS + (self.renewed or command.new_key)
-            late = self.now + command.timeout - self.began - self.policy.timeout
+            late = self.time + command.timeout - self.began - self.policy.timeout
             assert late < _ROUNDING or command.timeout == 0.1
         else:
             assert self.series is not None
-            assert self.now < self.series + self.policy.patience
+            assert self.time < self.series + self.policy.patience
+        if self.failed_at is not None and not command.new_key:
+            assert self.time >= self.failed_at + self._delay(0.0) - _ROUNDING
         world = attrs.evolve(
             self,
             running=(*self.running, command),
             attempts=tuple({**attempts, command.epoch: command.attempt}.items()),
+            greeted=self.greeted - {command.epoch},
             refused=False,
             renewed=self.renewed or command.new_key,
         )
@@ -279,7 +343,7 @@ class World:
             self._check_given_up()
         opened.pop(epoch, None)
         world = attrs.evolve(
-            self,
+            self._without_failures(),
             running=tuple(each for each in self.running if each.epoch != epoch),
             opened=tuple(opened.items()),
         )
@@ -313,46 +377,38 @@ class World:
         assert self.current is None
         if self.running:
             return
-        assert dialing is not None
-        assert dialing.failed_at is not None
         assert self.alarm is not None
-        self._check_wait(self.alarm - dialing.failed_at)
+        assert self.failed_at is not None
+        wait = self.alarm - self.failed_at
+        assert self._delay(0.0) - _ROUNDING <= wait <= self._delay(1.0) + _ROUNDING
+        assert self.alarm < self._ends
+
+    @property
+    def _ends(self) -> float:
+        """When the patience ends."""
+        if self.session.connection.opened_at is None:
+            return self.began + self.policy.timeout
+        assert self.series is not None
+        return self.series + self.policy.patience
+
+    def _delay(self, chance: float) -> float:
+        """The delay before the next attempt, by the facts."""
+        if not self.failures:
+            return 0.0
+        return delay(self.policy, self.failures, chance, self.asked)
 
     def _check_given_up(self) -> None:
         """Another attempt would be too late, or of no use."""
-        connection, policy = self.session.connection, self.policy
-        dialing, is_first = connection.dialing, connection.opened_at is None
-        assert dialing is not None
-        failure = dialing.failure
-        assert failure is not None
-        if not (failure.can_repeat and policy.reconnects):
+        if not (self.can_repeat and self.policy.reconnects):
             return
-        if not is_worth_repeating(failure.status):
+        if not is_worth_repeating(self.status):
             return
-        if is_first and (failure.status is None or dialing.attempt >= FIRST_ATTEMPTS):
+        connection = self.session.connection
+        is_last = dict(self.attempts).get(connection.epoch, 0) >= FIRST_ATTEMPTS
+        if connection.opened_at is None and (self.status is None or is_last):
             return
-        since, wait = self.began if is_first else self.series, 0.0
-        if dialing.failures:
-            asked = failure.retry_after
-            wait = delay(policy, dialing.failures, failure.chance, asked)
-        assert since is not None
-        limit = policy.timeout if is_first else policy.patience
-        assert self.now + wait >= since + limit - _ROUNDING
-
-    def _check_wait(self, wait: float) -> None:
-        dialing, policy = self.session.connection.dialing, self.policy
-        assert dialing is not None
-        assert dialing.failure is not None
-        asked = dialing.failure.retry_after
-        shortest = delay(policy, dialing.failures, 0.0, asked) - _ROUNDING
-        longest = delay(policy, dialing.failures, 1.0, asked) + _ROUNDING
-        assert shortest <= wait <= longest
-        is_first = self.session.connection.opened_at is None
-        limit = policy.timeout if is_first else policy.patience
-        since = self.began if is_first else self.series
-        assert since is not None
-        assert self.alarm is not None
-        assert self.alarm < since + limit
+        assert self.failed_at is not None
+        assert self.failed_at + self._delay(1.0) >= self._ends - _ROUNDING
 
 
 def _without_successor(state: State) -> Session:
@@ -367,11 +423,16 @@ def begin(
     policy: events.ConnectPolicy = POLICY,
     at: float = START,
     keeps_log: bool = False,
+    ticked: float | None = None,
 ) -> World:
-    """A session that makes its first attempt."""
+    """A session that makes its first attempt.
+
+    ``ticked`` is the time of its last tick, in an earlier process.
+    """
     state = State() if state is None else state
     log = () if keeps_log else None
-    world = World(state, at, at, policy, log=log)
+    began = max(at, ticked or 0.0)
+    world = World(state, at, began, policy, ticked=ticked, log=log)
     command = first_attempt(state.sessions.get("s"), "s", policy)
     queue: deque[Command] = deque([command])
     while queue:

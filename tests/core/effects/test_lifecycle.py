@@ -99,10 +99,15 @@ def following(world: World) -> Iterator[tuple[str, Callable[[], World]]]:
             yield "early tick", partial(world.tick, early)
     if world.opened or world.running:
         yield "3 s", partial(world.wait, 3.0)
-    for epoch, _ in world.opened:
+    # Also before it is connected, after its end, and from the same service session.
+    for epoch in dict(world.attempts):
         for expires in (None, world.now + EXPIRES_IN):
             event = created(expires, f"sess_{epoch}")
             yield f"{event.type} {epoch} {expires}", partial(world.record, event, epoch)
+        if epoch:
+            event = created(None, f"sess_{epoch - 1}")
+            yield f"rejoined {epoch}", partial(world.record, event, epoch)
+    for epoch, _ in world.opened:
         for turn in TURN:
             yield f"{turn.type} {epoch}", partial(world.record, turn, epoch)
     if world.unsent and may_send(world.session):
@@ -147,9 +152,9 @@ def lost() -> World:
     return opened().wait(3.0).ended(0, **ENDS["lost"])
 
 
-def again(world: World) -> World:
+def again(world: World, later: float = 60.0) -> World:
     """The session of a process that has ended, in another process."""
-    return begin(world.state, at=world.now + 60.0)
+    return begin(world.state, at=world.now + later, ticked=world.ticked)
 
 
 ROOTS: dict[str, Callable[[], World]] = {
@@ -161,6 +166,7 @@ ROOTS: dict[str, Callable[[], World]] = {
     "reconnecting": lost,
     "continued": lambda: again(opened()),
     "continued, of a hand-over": lambda: again(expiring().tick()),
+    "continued, clock behind": lambda: again(expiring().tick(), -100.0),
     "continued, of a closed one": lambda: again(
         opened().record(events.Closing()).ended(0, expected=True)
     ),
@@ -179,6 +185,7 @@ ROOTS: dict[str, Callable[[], World]] = {
         ("continued", 4),
         ("continued, of a hand-over", 3),
         ("continued, of a closed one", 3),
+        ("continued, clock behind", 3),
         *(
             pytest.param(root, depth, marks=pytest.mark.deep)
             for root, depth in (
@@ -187,6 +194,7 @@ ROOTS: dict[str, Callable[[], World]] = {
                 ("handing over", 5),
                 ("reconnecting", 6),
                 ("continued, of a hand-over", 6),
+                ("continued, clock behind", 6),
             )
         ),
     ],
@@ -495,6 +503,83 @@ def test_a_loss_that_is_reported_twice() -> None:
     assert again.session.connection == world.session.connection
 
 
+@pytest.mark.parametrize("failure", ["refused", "bad key", "no key", "busy"])
+def test_attempts_at_a_hand_over_go_on(failure: str) -> None:
+    """Whatever the service answers, as long as the current connection is open.
+
+    After a loss, a refusal is final.
+    """
+    world = expiring().tick()
+    for _ in range(5):
+        world = world.failed(world.running[0], chance=1.0, **FAILURES[failure]).tick()
+    assert world.session.connection.status is SessionStatus.OPEN
+    assert [each.attempt for each in world.running] == [6]
+    world = world.ended(0, **ENDS["lost"])
+    world = world.failed(world.running[0], **FAILURES[failure])
+    is_final = failure != "busy"
+    status = SessionStatus.FAILED if is_final else SessionStatus.RECONNECTING
+    assert world.session.connection.status is status
+
+
+@pytest.mark.parametrize(("passed", "left"), [(0.0, 7.0), (3.0, 4.0), (8.0, None)])
+def test_retry_after_of_a_hand_over_is_obeyed_after_a_loss(
+    passed: float, left: float | None
+) -> None:
+    """It counts from the refusal; if it is over, the next attempt begins at once."""
+    world = expiring().tick()
+    world = world.failed(world.running[0], **FAILURES["busy for long"]).wait(passed)
+    world = world.ended(0, **ENDS["lost"])
+    assert len(world.running) == (left is None)
+    if left is not None:
+        assert world.alarm == world.now + left
+    [attempt] = world.running or world.tick().running
+    assert (attempt.attempt, attempt.reason) == (2, None)
+
+
+def test_a_later_connection_that_ends_soon_is_a_failed_attempt() -> None:
+    """A steady one is not, nor the first: the next attempt then begins at once."""
+    world = opened().wait(1.0).ended(0, chance=1.0, **ENDS["lost"])
+    for epoch, passed, wait in ((1, 1.0, 0.5), (2, 1.0, 1.0), (3, 3.0, None)):
+        world = world.connected(world.running[0])
+        world = world.wait(passed).ended(epoch, chance=1.0, **ENDS["lost"])
+        assert world.alarm == (None if wait is None else world.now + wait)
+        world = world if wait is None else world.tick()
+        assert len(world.running) == 1
+
+
+@pytest.mark.parametrize("start", [begin, lost, lambda: expiring().tick()])
+def test_an_attempt_has_its_own_event_ids(start: Callable[[], World]) -> None:
+    """The first event of a connection counts, whatever an earlier attempt received.
+
+    Services count the ids of their events from 1 on each connection.
+    """
+    world = start()
+    epoch = world.running[0].epoch
+    world = world.record(created(None, "sess_x"), epoch)
+    world = world.failed(world.running[0], **FAILURES["busy"])
+    world = world.record(created(None, "sess_x"), epoch).tick()
+    world = world.connected(world.running[0])
+    assert may_send(world.session) is (epoch == 0)
+    world = world.record(created(START + EXPIRES_IN, "sess_y"), epoch)
+    connection = world.session.connection
+    assert may_send(world.session)
+    assert connection.server_id == "sess_y"
+    assert connection.expires_at == START + EXPIRES_IN
+    again = world.record(created(None, "sess_z"), epoch)
+    assert again.session.connection == connection
+    assert again.session.dedup.duplicate == world.session.dedup.duplicate + 1
+
+
+def test_a_frame_does_not_open_a_live_session_again() -> None:
+    """Neither a late one of its successor, nor one of an epoch without an attempt."""
+    closed = discarded().record(events.Closing()).ended(0, expected=True)
+    for session in (closed, closed.record(events.Closed()), expiring()):
+        before = session.session.connection
+        for epoch in (1, 2):
+            late = session.record(created(None, "sess_1"), epoch)
+            assert late.session.connection == before
+
+
 @pytest.mark.parametrize("start", [begin, lost, lambda: expiring().tick()])
 def test_a_key_is_replaced_once(start: Callable[[], World]) -> None:
     """Another refusal is final, until the session was connected."""
@@ -595,7 +680,11 @@ def test_every_record_can_begin_a_hand_over(stream: Stream) -> None:
             for each in (due(before, record), due(state, record))
         )
         reasons = [each.reason for each in found if isinstance(each, Connect)]
-        assert reasons == (["the connection expires soon"] if must > was else [])
+        epochs = {
+            each.sessions[record.session].connection.epoch for each in (before, state)
+        }
+        is_due = must and (not was or len(epochs) > 1)
+        assert reasons == (["the connection expires soon"] if is_due else [])
 
 
 def due(state: State, record: Record) -> State:

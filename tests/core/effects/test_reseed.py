@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import Record, Session, encode, fold, reduce
-from duologue.core.effects.commands import Send
+from duologue.core import Machine, Record, Session, encode, events, fold, reduce
+from duologue.core.effects.commands import Send, WakeAt
 from duologue.core.effects.reseed import reseed
 
 from ..talk import Frame, Service, audio, message, to_record, to_records
@@ -339,6 +339,77 @@ def test_a_translation_gets_its_configuration() -> None:
     created: Frame = {"type": "session.created", "session": {"type": "translation"}}
 
     assert live.note(created) == ("session.update",)
+
+
+#: The first events of a later connection: none, or these.
+GREETINGS: dict[str, list[Frame]] = {
+    "silent": [],
+    "another session": [
+        {"type": "session.created", "session": {"type": "realtime", "id": "sess_new"}}
+    ],
+    "no id": [{"type": "session.created", "session": {"type": "realtime"}}],
+    "no session.created": [
+        {"type": "session.updated", "session": {"type": "realtime", "id": "sess_new"}}
+    ],
+    "the same session": [
+        {"type": "session.created", "session": {"type": "realtime", "id": "sess_0"}}
+    ],
+}
+
+
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("rejoins", [True, False])
+@pytest.mark.parametrize("name", GREETINGS)
+def test_a_live_session_is_restored_once(
+    name: str, rejoins: bool, early: bool, again: bool
+) -> None:
+    """When events can be sent: after the greeting, or after two seconds without one.
+
+    Not if the transport or the service says that it is the same session. ``early``: the
+    greeting arrives before the connection is recorded; ``again``: it is repeated.
+    """
+    machine, at = Machine("s"), 1000.0
+    restored: list[int] = []
+
+    def carry_out() -> None:
+        for command in machine.commands():
+            if isinstance(command, Send):
+                frame = json.loads(machine.send(command.event, at))
+                if frame.get("item", {}).get("id") == "i":
+                    restored.append(machine.session.connection.epoch)
+            elif not isinstance(command, WakeAt):
+                machine.record(command.fact, at, epoch=command.epoch)
+
+    def record(fact: Any, epoch: int) -> None:
+        machine.record(fact, at, epoch=epoch)
+        carry_out()
+
+    def receive(frame: Frame, epoch: int) -> None:
+        machine.receive(json.dumps(frame), at, epoch=epoch)
+        carry_out()
+
+    machine.connect()
+    carry_out()
+    record(events.Connected(), 0)
+    receive({"type": "session.created", "session": {"id": "sess_0"}}, 0)
+    said = message("i", "user", [{"type": "input_text", "text": "one"}])
+    receive({"type": "conversation.item.added", "item": said}, 0)
+    at += 10.0
+    record(events.Disconnected(lost=True, can_repeat=True), 0)
+    greeting = GREETINGS[name] * (2 if again else 1)
+    if early:
+        for frame in greeting:
+            receive(frame, 1)
+    record(events.Connected(rejoins=rejoins), 1)
+    assert restored == [] or (early and greeting)
+    if not early:
+        for frame in greeting:
+            receive(frame, 1)
+    for _ in range(2):
+        at += 2.0
+        record(events.Tick(), 1)
+    assert restored == ([] if rejoins or name == "the same session" else [1])
 
 
 # A service that refuses items.

@@ -246,3 +246,24 @@ def test_ids_are_unique_within_a_connection() -> None:
 
     assert dedup.seen == ([], ["a", "1:a"])
     assert dedup.see("a", 1) is dedup
+
+
+@given(st.lists(st.tuples(IDS, st.integers(0, 2))), st.integers(0, 2))
+def test_the_ids_of_a_connection_are_forgotten(
+    seen: list[tuple[str, int]], epoch: int
+) -> None:
+    """They count again then; those of other connections, and all counters, stay.
+
+    The first connection is opened before any other, so all ids are its own.
+    """
+    dedup = EMPTY_DEDUP
+    for event_id, of in seen:
+        dedup = dedup.see(event_id, of)
+    after = dedup.forget(epoch)
+    assert (after.events, after.sent, after.ignored) == (
+        (dedup.events, dedup.sent, dedup.ignored)
+    )
+    for event_id, of in seen:
+        is_new = after.see(event_id, of) is not after
+        assert is_new is (epoch in (0, of))
+    assert after.forget(epoch) is after

@@ -52,8 +52,9 @@ class Backoff:
     The delay doubles with each attempt, from ``first`` to ``longest``, and is reduced
     by a random fraction, at most half, so that many clients do not reconnect at the
     same time. Attempts end after ``patience`` in total. A ``Retry-After`` of the
-    service is obeyed up to ``longest_asked``. A connection that ends within ``steady``
-    does not reset the number of attempts.
+    service is obeyed up to ``longest_asked``. A later connection that ends within
+    ``steady`` counts as a failed attempt; after the first one, the next attempt begins
+    at once.
     """
 
     first: float = 0.2

@@ -19,7 +19,7 @@ __all__ = [
     "HAND_OVER_EARLY",
     "hand_over_reason",
     "hand_over_times",
-    "is_urgent",
+    "is_near_expiry",
     "may_hand_over",
 ]
 
@@ -61,12 +61,13 @@ def may_hand_over(session: Session) -> bool:
     A turn may have begun while the new connection was being made. It delays the
     hand-over, unless the current connection is about to expire.
     """
-    return is_urgent(session) or select_is_settled(session)
+    return _due(session)[1] or select_is_settled(session)
 
 
-def is_urgent(session: Session) -> bool:
-    """Whether the connection must be replaced even during a turn."""
-    return _due(session)[1]
+def is_near_expiry(session: Session) -> bool:
+    """Whether a hand-over can be due: a quick test, made for every record."""
+    expires, ticked = session.connection.expires_at, session.activity.last_tick_at
+    return expires is not None and (ticked or 0.0) >= expires - HAND_OVER_EARLY
 
 
 def _due(session: Session) -> tuple[bool, bool]:

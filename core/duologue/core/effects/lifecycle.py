@@ -7,13 +7,15 @@ state alone. The rules:
 * **First connection**: at most three attempts within ``policy.timeout``, if the service
   answers that it is busy (`backoff.is_worth_repeating`).
 * **Lost connection**: attempts with increasing delays for ``policy.patience`` seconds.
-  A connection that ends within ``policy.steady`` seconds counts as a failed attempt.
+  If a later connection ends within ``policy.steady`` seconds, it counts as a failed
+  attempt.
 * **Refused key**: a 401 for a key that can be renewed is tried once more with another
   key. A 401 while the key is fetched is final.
-* **Hand-over**: see `handover`. If a turn began while the successor was connected, the
+* **Hand-over**: see `handover`. While the current connection is open, attempts go on
+  whatever the service answers. If a turn began while the successor was connected, the
   successor is closed and the hand-over begins again later.
 * **Greeting**: on a later connection, events are sent after the service has sent its
-  configuration, or after two seconds.
+  configuration, or after two seconds; then the session is restored.
 * **Closing**: ends every connection and every attempt.
 
 At most one attempt is in flight for an epoch.
@@ -22,6 +24,7 @@ At most one attempt is in flight for an epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import attrs
 import msgspec
@@ -30,13 +33,13 @@ from .. import events
 from ..events.base import ClientEvent, Event, Unknown
 from ..events.types import SessionStatus
 from ..log.record import Record
-from ..state.model import Connection, Dialing, Session, UnconfirmedItem
+from ..state.model import Dialing, Session, UnconfirmedItem
 from .backoff import delay, is_worth_repeating
 from .commands import Connect, Disconnect, SwitchTo, client_event, is_queued
 from .handover import (
-    HAND_OVER_EARLY,
     hand_over_reason,
     hand_over_times,
+    is_near_expiry,
     may_hand_over,
 )
 
@@ -65,7 +68,7 @@ _SHORTEST = 0.1
 #: The HTTP status of an invalid or expired key.
 _UNAUTHORIZED = 401
 
-_Lifecycle = Connect | Disconnect | SwitchTo
+_Lifecycle: TypeAlias = Connect | Disconnect | SwitchTo
 
 
 def first_attempt(
@@ -88,16 +91,13 @@ def may_send(session: Session) -> bool:
     return ticked is not None and ticked >= connection.opened_at + GREETING
 
 
-def lifecycle(
-    before: Session, record: Record, after: Session
-) -> Iterator[Connect | Disconnect | SwitchTo]:
+def lifecycle(before: Session, record: Record, after: Session) -> Iterator[_Lifecycle]:
     """The commands for the connections that this record calls for."""
-    connection, ticked = after.connection, after.activity.last_tick_at
-    if connection is before.connection and connection.dialing is None:
-        # Most records end here: only a hand-over can be due.
-        expires = connection.expires_at
-        if expires is None or (ticked or 0.0) < expires - HAND_OVER_EARLY:
-            return
+    connection = after.connection
+    is_same = connection is before.connection and connection.dialing is None
+    if is_same and not is_near_expiry(after):
+        # Most records end here.
+        return
     if isinstance(record.event, events.Switched):
         yield from _end_replaced(before, after)
     known = {_key(command) for command in _commands(before)}
@@ -165,8 +165,7 @@ def is_resent(event: Event) -> bool:
 def connection_deadlines(session: Session) -> Iterator[float]:
     """When `lifecycle` needs a tick."""
     connection = session.connection
-    dialing = connection.dialing
-    if dialing is not None and (following := _next_attempt(connection)) is not None:
+    if (following := _next_attempt(session)) is not None:
         yield following[0]
     if connection.status is not SessionStatus.OPEN:
         return
@@ -175,7 +174,7 @@ def connection_deadlines(session: Session) -> Iterator[float]:
         yield connection.opened_at + GREETING
 
 
-def is_due(session: Session, command: Connect | Disconnect | SwitchTo) -> bool:
+def is_due(session: Session, command: _Lifecycle) -> bool:
     """Whether a command that has waited is still to be carried out."""
     connection = session.connection
     if isinstance(command, Connect) and command.policy is not None:
@@ -236,17 +235,17 @@ def _hand_over(session: Session) -> Iterator[Connect]:
         return
     reason = hand_over_reason(session)
     if reason is not None:
-        timeout = Connect("").timeout if policy is None else policy.timeout
-        yield Connect(
-            session.id, reason, connection.epoch + 1, successor=True, timeout=timeout
-        )
+        connect = Connect(session.id, reason, connection.epoch + 1, successor=True)
+        if policy is not None:
+            connect = attrs.evolve(connect, timeout=policy.timeout)
+        yield connect
 
 
 def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
     """The next attempt if it is due; the end of the session if no attempt is left."""
     connection = session.connection
     is_successor = connection.status is SessionStatus.OPEN
-    following = _next_attempt(connection)
+    following = _next_attempt(session)
     if following is None:
         if not is_successor:
             failure = dialing.failure
@@ -254,18 +253,18 @@ def _dial(session: Session, dialing: Dialing) -> Iterator[Connect | Disconnect]:
             yield Disconnect(session.id, dialing.epoch, reason, expected=False)
         return
     at, connect = following
-    ticked = session.activity.last_tick_at
-    now = max(dialing.failed_at or 0.0, ticked or 0.0)
-    reason = hand_over_reason(session) if is_successor else connect.reason
-    if now >= at and (reason is not None or not is_successor):
-        yield attrs.evolve(connect, session=session.id, reason=reason)
+    known = (dialing.failed_at, dialing.since, session.activity.last_tick_at)
+    now = max(each for each in (*known, 0.0) if each is not None)
+    if now >= at and (connect.reason is not None or not is_successor):
+        yield connect
 
 
-def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
+def _next_attempt(session: Session) -> tuple[float, Connect] | None:
     """The next attempt and its time in seconds since the Unix epoch.
 
-    None if no attempt is left, or while one runs.
+    None if no attempt is left, or while one runs. Without a reason for a hand-over.
     """
+    connection = session.connection
     dialing, policy = connection.dialing, connection.policy
     if dialing is None or dialing.running or policy is None:
         return None
@@ -279,7 +278,9 @@ def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
     new_key = _needs_key(dialing, failure)
     if new_key:
         at = failed_at
-    elif not policy.reconnects or not _is_worth_it(dialing, failure, is_first):
+    elif not policy.reconnects or not (
+        is_successor or _is_worth_it(dialing, failure, is_first)
+    ):
         return None
     else:
         wait = 0.0
@@ -291,8 +292,8 @@ def _next_attempt(connection: Connection) -> tuple[float, Connect] | None:
         return None
     left = policy.timeout if is_successor else max(_SHORTEST, ends - at)
     return at, Connect(
-        "",
-        failure.reason,
+        session.id,
+        hand_over_reason(session) if is_successor else failure.reason,
         dialing.epoch,
         dialing.attempt + 1,
         successor=is_successor,

@@ -109,21 +109,21 @@ def _send_requested(
         yield client_event(record.event.event, after.connection.kind)
 
 
+_GREETED: tuple[_Rule, ...] = (reseed_new_connection, send_changes, resend_unconfirmed)
+_RESTORE: tuple[_Rule, ...] = (*_GREETED, respond_on_new_connection)
+
+
 def _on_connected(
     before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent | Unknown]:
-    """On the first connection, send without waiting for a greeting."""
-    if after.connection.epoch == 0 and after.connection.policy is not None:
-        for rule in (send_changes, resend_unconfirmed, respond):
-            yield from rule(before, record, after)
+) -> Iterator[ClientEvent | Unknown | Command]:
+    """The first connection sends without waiting for a greeting.
+
+    In a log without a policy, every connection waits for it.
+    """
+    for rule in _RESTORE if after.connection.policy is not None else ():
+        yield from rule(before, record, after)
 
 
-_RESTORE: tuple[_Rule, ...] = (
-    reseed_new_connection,
-    send_changes,
-    resend_unconfirmed,
-    respond_on_new_connection,
-)
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
     events.InputAudioBufferCleared: (respond,),
@@ -135,12 +135,13 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.ResponseDone: (truncate_stopped, respond),
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.Error: (restore_refused, respond),
+    events.Connected: (_on_connected,),
     events.SessionCreated: _RESTORE,
-    events.SessionUpdated: (send_changes, resend_unconfirmed, respond),
+    events.SessionUpdated: (*_GREETED, respond),
     events.TranslationSessionCreated: _RESTORE,
+    events.TranslationSessionUpdated: _GREETED,
     events.Requested: (_send_requested, respond),
     events.Interrupted: (interrupt_all,),
-    events.Tick: (send_changes, resend_unconfirmed, cancel_silent, respond),
-    events.Connected: (_on_connected,),
+    events.Tick: (*_GREETED, cancel_silent, respond),
     events.Switched: _RESTORE,
 }

@@ -24,7 +24,6 @@ import msgspec
 from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionKind
-from ..log.epochs import epoch_of
 from ..log.record import Record
 from ..reducer.requests.configuration import FIXED_FIELDS
 from ..reducer.requests.sent_events import restored_by
@@ -51,7 +50,7 @@ def reseed_new_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Restore the conversation, except on the first connection."""
-    if _is_reseeded(before, record, after):
+    if _is_reseeded(before, after):
         yield from reseed(after)
 
 
@@ -59,24 +58,25 @@ def send_changes(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Send the changes that were requested before this connection could be used."""
-    if becomes_usable(before, after) and not _is_reseeded(before, record, after):
+    if becomes_usable(before, after) and not _is_reseeded(before, after):
         yield from _updates(after.connection, _unsent_changes(after.connection))
 
 
-def _is_reseeded(before: Session, record: Record, after: Session) -> bool:
-    return after.connection.epoch > 0 and is_new_connection(before, record, after)
+def _is_reseeded(before: Session, after: Session) -> bool:
+    return after.connection.epoch > 0 and is_new_connection(before, after)
 
 
-def is_new_connection(before: Session, record: Record, after: Session) -> bool:
-    """Whether the record begins a new session at the service.
+def is_new_connection(before: Session, after: Session) -> bool:
+    """Whether events can be sent to a new session of the service from now on.
 
     False if the client reconnected to the same session, because the service has kept
     its conversation.
     """
-    if epoch_of(after.connection, record) != after.connection.epoch:
-        return False
-    server_id = after.connection.server_id
-    return server_id is None or server_id != before.connection.server_id
+    connection = after.connection
+    if connection.policy is None and connection.server_id is not None:
+        # `duologue.connected` may have opened it before.
+        return connection.server_id != before.connection.server_id
+    return becomes_usable(before, after) and not connection.rejoined
 
 
 def reseed(session: Session) -> Iterator[ClientEvent]:

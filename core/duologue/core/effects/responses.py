@@ -46,8 +46,7 @@ def respond_on_new_connection(
     """Request a response that could not be requested on the previous connection."""
     event, is_bare = _due(after), after.connection.policy is None
     if event is not None and (
-        becomes_usable(before, after)
-        or (is_bare and is_new_connection(before, record, after))
+        becomes_usable(before, after) or (is_bare and is_new_connection(before, after))
     ):
         yield event
 

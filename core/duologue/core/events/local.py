@@ -65,10 +65,14 @@ class Connecting(LocalEvent, frozen=True, tag=LocalEventType.CONNECTING.value):
 
 
 class Connected(LocalEvent, frozen=True, tag=LocalEventType.CONNECTED.value):
-    """The connection is open: frames can be sent and received."""
+    """The connection is open: frames can be sent and received.
+
+    ``rejoins``: it joins the same session of the service again, as a sideband does.
+    """
 
     attempt: int = 1
     successor: bool = False
+    rejoins: bool = False
 
 
 class ConnectFailed(LocalEvent, frozen=True, tag=LocalEventType.CONNECT_FAILED.value):

@@ -137,6 +137,10 @@ def reduce(state: State, record: Record) -> State:
         if record.epoch != session.connection.epoch:
             session, record = _with_epoch(session, record)
         handler = _LOCAL.get(kind)
+        is_live = session.connection.policy is not None
+        if is_live and kind is events.Connecting and event.attempt > 1:
+            # Another connection with its own ids.
+            dedup = dedup.forget(record.epoch)
         dedup = replace(dedup, events=dedup.events + 1)
     if handler is None:
         if kind in _UNREAD:

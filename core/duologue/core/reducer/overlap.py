@@ -21,13 +21,9 @@ __all__ = ["handle_apart", "is_apart", "is_early"]
 
 
 def is_early(session: Session, record: Record) -> bool:
-    """Whether a record is from a successor that does not carry the session yet."""
+    """Whether a record is from a connection that does not carry a live session yet."""
     connection = session.connection
-    return (
-        record.epoch > connection.epoch
-        and connection.dialing is not None
-        and connection.dialing.epoch == record.epoch
-    )
+    return record.epoch > connection.epoch and connection.policy is not None
 
 
 def is_apart(session: Session, record: Record) -> bool:
@@ -49,7 +45,7 @@ def handle_apart(
     if conversation.last_output is None and last is not None:
         conversation = replace(conversation, last_output=last)
     dialing = after.connection.dialing
-    if dialing is not None and is_early(session, record):
+    if dialing is not None and dialing.epoch == record.epoch:
         dialing = replace(
             dialing,
             changes=after.connection.changes,
@@ -72,7 +68,7 @@ def _seen(session: Session, record: Record) -> Session:
     """The session with the requests, the response and the turn of this connection."""
     responses, activity = session.responses, session.activity
     dialing = session.connection.dialing
-    if dialing is None or not is_early(session, record):
+    if dialing is None or dialing.epoch != record.epoch:
         dialing = Dialing(record.epoch)
     active = session.response(responses.active)
     is_active = active is not None and active.epoch == record.epoch

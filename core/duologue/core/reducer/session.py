@@ -27,7 +27,14 @@ from duologue.core.state.model import (
 )
 from duologue.core.wire.json_values import canonical
 
-from .handler import Handler, add_problem, put_activity, put_connection, put_item
+from .handler import (
+    Handler,
+    add_problem,
+    put_activity,
+    put_connection,
+    put_item,
+    time_of,
+)
 from .input_audio import expire_turns
 from .items import close_transcript
 from .overlap import is_early
@@ -66,7 +73,13 @@ def _on_connecting(
         if event.policy is not None and not is_same:
             session = _end_interrupted(session, record)
         session = _enter(session, record, transitions.CONNECTING)
-        connection = unsent_again(session.connection)
+        # Forget the greeting of an earlier attempt.
+        connection = replace(
+            unsent_again(session.connection),
+            greeted=False,
+            rejoined=False,
+            expires_at=None,
+        )
         if event.policy is not None:
             # A live session begins, or goes on after its end.
             connection = replace(
@@ -86,7 +99,7 @@ def _on_connecting(
         running=True,
         new_key=known.new_key or event.new_key,
         reason=known.reason or event.reason,
-        since=record.at if known.since is None else known.since,
+        since=time_of(session, record) if known.since is None else known.since,
         failures=known.failures,
     )
     return put_connection(session, replace(connection, dialing=dialing))
@@ -106,37 +119,41 @@ def _end_interrupted(session: Session, record: Record) -> Session:
 
 
 def _on_connected(session: Session, event: events.Connected, record: Record) -> Session:
-    before = connection = session.connection
-    dialing = connection.dialing
-    if event.successor and record.epoch > connection.epoch:
+    before = session.connection
+    dialing = before.dialing
+    if event.successor and record.epoch > before.epoch:
         if dialing is None or not _is_of_attempt(dialing, event, record):
             return session
-        dialing = replace(dialing, running=False, connected_at=record.at)
-        connection = replace(connection, dialing=dialing)
-        return put_connection(session, connection)
+        dialing = replace(
+            dialing,
+            running=False,
+            connected_at=time_of(session, record),
+            rejoined=event.rejoins,
+        )
+        return put_connection(session, replace(before, dialing=dialing))
     session = _enter(session, record, transitions.CONNECTED)
-    connection = session.connection
-    is_used = connection.status is SessionStatus.OPEN
-    if connection.policy is None or record.epoch < connection.epoch or not is_used:
+    after = session.connection
+    is_used = after.status is SessionStatus.OPEN
+    if after.policy is None or record.epoch < after.epoch or not is_used:
         return session
-    if dialing is not None and connection.opened_at is not None:
-        failures, since = dialing.failures + 1, dialing.since
-        reconnections = _with(before, record, event.attempt, before.reason)
-    else:
-        failures, since = 0, None
-        reconnections = connection.reconnections
-    return put_connection(
-        session,
-        replace(
-            connection,
-            opened_at=record.at,
-            greeted=record.epoch == 0,
-            failures=failures,
-            since=since,
-            dialing=None,
-            reconnections=reconnections,
-        ),
+    opened = replace(
+        after,
+        opened_at=time_of(session, record),
+        greeted=after.greeted or record.epoch == 0,
+        rejoined=after.rejoined or event.rejoins,
+        failures=0,
+        since=None,
+        dialing=None,
     )
+    if dialing is not None and after.opened_at is not None:
+        opened = replace(
+            opened,
+            # If it ends soon, it counts as a failed attempt too.
+            failures=dialing.failures + 1,
+            since=dialing.since,
+            reconnections=_with(before, record, event.attempt, before.reason),
+        )
+    return put_connection(session, opened)
 
 
 def _with(
@@ -155,7 +172,7 @@ def _on_connect_failed(
     dialing = connection.dialing
     if dialing is None or not _is_of_attempt(dialing, event, record):
         return session
-    failed = _failed(dialing, event, record)
+    failed = _failed(dialing, event, time_of(session, record))
     return put_connection(session, replace(connection, dialing=failed))
 
 
@@ -167,7 +184,9 @@ def _is_of_attempt(
     return dialing.running and is_last
 
 
-def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> Dialing:
+def _failed(
+    dialing: Dialing, failure: events.ConnectFailed, at: float | None
+) -> Dialing:
     return Dialing(
         dialing.epoch,
         dialing.attempt,
@@ -176,7 +195,7 @@ def _failed(dialing: Dialing, failure: events.ConnectFailed, record: Record) -> 
         since=dialing.since,
         failures=dialing.failures + 1,
         failure=failure,
-        failed_at=record.at,
+        failed_at=at,
     )
 
 
@@ -200,6 +219,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
         replace(
             connection,
             server_id=dialing.server_id or connection.server_id,
+            rejoined=dialing.rejoined,
             expires_at=dialing.expires_at,
             opened_at=dialing.connected_at,
             greeted=dialing.greeted,
@@ -244,6 +264,8 @@ def _enter(
         connection = replace(
             next_connection(connection, record, epoch),
             expires_at=None,
+            greeted=False,
+            rejoined=False,
         )
         connection = unsent_again(connection)
     return _move(session, connection, trigger, None)
@@ -266,13 +288,21 @@ def _on_disconnected(
     if record.epoch < connection.epoch:
         # A newer connection has replaced it: abandon only the older one's pending work.
         return _abandon_work(session, record)
-    before = connection.status
-    is_open = before is SessionStatus.OPEN
-    if record.epoch > connection.epoch and (is_open or before in _OVER):
+    status = connection.status
+    if record.epoch > connection.epoch and status in (SessionStatus.OPEN, *_OVER):
         return _end_successor(session, event, record)
+    is_open = status is SessionStatus.OPEN
     if event.lost and not is_open and connection.dialing is not None:
         # Its end was recorded before.
         return session
+    return _end_current(session, event, record)
+
+
+def _end_current(
+    session: Session, event: events.Disconnected, record: Record
+) -> Session:
+    """The session after the connection that carries it has ended."""
+    connection = session.connection
     is_expected = event.expected or connection.closing is not None
     if is_expected:
         trigger = f"{transitions.DISCONNECTED} expected"
@@ -285,9 +315,10 @@ def _on_disconnected(
         session = requeue_in_flight(session)
     session = end_connection(session, trigger, event.reason, record)
     if connection.policy is not None:
-        dialing = _dialing_after(session.connection, event, record)
+        at = time_of(session, record)
+        dialing = _dialing_after(session.connection, event, record.epoch, at)
         session = put_connection(session, replace(session.connection, dialing=dialing))
-    if is_expected or session.connection.status is before:
+    if is_expected or session.connection.status is connection.status:
         return session
     reason = event.reason or "the connection was lost"
     return add_problem(session, Problem("disconnected", reason, at=record.at))
@@ -303,34 +334,45 @@ def _is_retried(connection: Connection, event: events.Disconnected) -> bool:
 
 
 def _dialing_after(
-    connection: Connection, event: events.Disconnected, record: Record
+    connection: Connection, event: events.Disconnected, epoch: int, at: float | None
 ) -> Dialing | None:
-    """The next connection after the current one has ended."""
+    """The next connection after the current one has ended, in this epoch."""
     dialing = connection.dialing
     has_successor = dialing is not None and dialing.is_alive
     if connection.status is not SessionStatus.RECONNECTING:
         # The session is over. Keep its successor until that is disconnected too.
-        is_other = dialing is not None and dialing.epoch != record.epoch
+        is_other = dialing is not None and dialing.epoch != epoch
         return dialing if has_successor and is_other else None
-    if dialing is not None and has_successor:
-        # The successor is used, even if it is still connecting.
-        return replace(dialing, since=record.at)
     opened, policy = connection.opened_at, connection.policy
     is_short = (
         policy is not None
         and opened is not None
-        and record.at is not None
-        and record.at - opened < policy.steady
+        and at is not None
+        and at - opened < policy.steady
     )
+    since = (connection.since or at) if is_short else at
+    failures = connection.failures if is_short else 0
+    failed_at, asked = at, None
+    if dialing is not None:
+        failures = max(failures, dialing.failures)
+        if has_successor:
+            # The successor is used, even if it is still connecting.
+            return replace(dialing, since=since, failures=failures)
+        if dialing.failures and dialing.failure is not None:
+            # The delay after the last attempt at a hand-over goes on.
+            failed_at, asked = dialing.failed_at, dialing.failure.retry_after
     return Dialing(
-        record.epoch + 1,
+        epoch + 1,
         attempt=0 if dialing is None else dialing.attempt,
-        since=(connection.since or record.at) if is_short else record.at,
-        failures=connection.failures if is_short else 0,
+        since=since,
+        failures=failures,
         failure=events.ConnectFailed(
-            reason=event.reason, can_repeat=event.can_repeat, chance=event.chance
+            reason=event.reason,
+            retry_after=asked,
+            can_repeat=event.can_repeat,
+            chance=event.chance,
         ),
-        failed_at=record.at,
+        failed_at=failed_at,
     )
 
 
@@ -349,7 +391,7 @@ def _end_successor(
             can_repeat=event.expected or (event.lost and event.can_repeat),
             chance=event.chance,
         )
-        following = _failed(dialing, failure, record)
+        following = _failed(dialing, failure, time_of(session, record))
     if following is not None and event.expected:
         # A turn has begun: the attempts begin again, as soon as the turn ends.
         following = replace(following, since=None, failures=0, new_key=False)
@@ -433,7 +475,7 @@ def _on_session(
     if isinstance(event, events.SessionUpdated):
         session = answer_update(session)
     if is_early(session, record):
-        return greet_successor(session, config)
+        return greet_successor(session, config, record)
     session = open_connection(session, config, record)
     # A null configuration confirms nothing.
     if config in _EMPTY:
@@ -447,24 +489,23 @@ def _on_session(
 def open_connection(session: Session, config: Any, record: Record) -> Session:
     """The session with its id and expiry from the service, and open.
 
-    A log of frames alone has no local facts, so these events open the session too.
-    After a live session has lost its connection they are late, and do not open it.
+    A log of frames alone has no local facts, so these events open the session too. Only
+    a fact opens a live session: there these events may be late.
     """
-    connection = session.connection
-    if connection.dialing is None or record.epoch > connection.epoch:
+    if session.connection.policy is None:
         session = _enter(session, record, transitions.SESSION_CREATED)
     if is_rejoined(session.connection, record):
         session = _move(session, session.connection, transitions.REJOINED, None)
     connection = session.connection
+    if connection.policy is not None and not connection.greeted:
+        rejoined = connection.rejoined or config.id == connection.server_id
+        connection = replace(connection, greeted=True, rejoined=rejoined)
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
     expires_at = _expiry(config)
     if expires_at is not None:
         connection = replace(connection, expires_at=expires_at)
-    connection = add_created_id(connection, record)
-    if connection.policy is not None and not connection.greeted:
-        connection = replace(connection, greeted=True)
-    return put_connection(session, connection)
+    return put_connection(session, add_created_id(connection, record))
 
 
 def _expiry(config: Any) -> float | None:
@@ -475,14 +516,17 @@ def _expiry(config: Any) -> float | None:
     return None
 
 
-def greet_successor(session: Session, config: Any) -> Session:
+def greet_successor(session: Session, config: Any, record: Record) -> Session:
     """The session with the configuration of its successor, which is used later."""
     connection = session.connection
     dialing = connection.dialing
-    assert dialing is not None
+    if dialing is None or dialing.epoch != record.epoch:
+        # It is late: the successor was not used.
+        return session
     dialing = replace(
         dialing,
         greeted=True,
+        rejoined=dialing.rejoined or config.id == connection.server_id,
         server_id=config.id if isinstance(config.id, str) else dialing.server_id,
         expires_at=_expiry(config) or dialing.expires_at,
     )

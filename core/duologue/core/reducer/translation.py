@@ -40,7 +40,7 @@ def _on_session(
     if isinstance(event, events.TranslationSessionUpdated):
         session = answer_update(session)
     if is_early(session, record):
-        return greet_successor(session, event.session)
+        return greet_successor(session, event.session, record)
     session = open_connection(session, event.session, record)
     connection = replace(session.connection, kind=SessionKind.TRANSLATION)
     session = put_connection(session, connection)

@@ -73,7 +73,8 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
     """Counters, and the event ids seen: the first ``size`` ids of its `Window`.
 
     Event ids are unique within a connection only, so those of later connections are
-    stored as ``epoch:event_id``. An id is kept for at least the next 512 ids. ``sent``
+    stored as ``epoch:event_id``, and forgotten if another attempt is made to open the
+    connection. An id is kept for at least the next 512 ids. ``sent``
     holds the last 64 events that were sent with an id. Two objects are equal if their
     counters and ids are.
     """
@@ -118,6 +119,19 @@ class Dedup(Struct, frozen=True, gc=False, eq=False):
         elif positions[event_id] > size:
             window = self._fork(event_id)
         return Dedup(self.events + 1, window, size + 1, self.sent, self.ignored)
+
+    def forget(self, epoch: int) -> Dedup:
+        """A copy without the ids of a connection; itself if there are none.
+
+        Without all ids if it is the first connection: there is no other yet.
+        """
+        prefix = f"{epoch}:" if epoch else ""
+        older, recent = (
+            [each for each in ids if not each.startswith(prefix)] for ids in self.seen
+        )
+        if (older, recent) == self.seen:
+            return self
+        return Dedup.of(self.events, (older, recent), self.sent, self.ignored)
 
     def _fork(self, event_id: str) -> Window:
         """Copy the window, because another `Dedup` has added a different id to it."""

@@ -75,9 +75,10 @@ class Dialing(Struct, frozen=True, gc=False):
     beginning of the series of attempts, ``failures`` their number for the back-off;
     ``failure`` and ``failed_at`` are the last one, or the loss of the previous
     connection. ``connected_at`` is set if it is connected; then ``greeted``,
-    ``server_id``, ``expires_at`` and ``confirmed`` are as in `Connection`, and so are
-    ``changes`` and ``updates_in_flight``, of what a successor was sent. ``reason`` says
-    why a hand-over is made. Times are in seconds since the Unix epoch.
+    ``rejoined``, ``server_id``, ``expires_at`` and ``confirmed`` are as in
+    `Connection`, and so are ``changes`` and ``updates_in_flight``, of what a successor
+    was sent. ``reason`` says why a hand-over is made. Times are in seconds since the
+    Unix epoch.
     """
 
     epoch: int
@@ -96,6 +97,7 @@ class Dialing(Struct, frozen=True, gc=False):
     reason: str | None = None
     changes: tuple[ConfigChange, ...] = ()
     updates_in_flight: tuple[float, ...] = ()
+    rejoined: bool = False
 
     @property
     def is_alive(self) -> bool:
@@ -148,7 +150,8 @@ class Connection(Struct, frozen=True, gc=False):
 
     The other fields are set in live sessions only. ``policy`` says how to connect;
     ``opened_at`` is the time at which the connection opened, in seconds since the Unix
-    epoch; ``greeted``: the service has sent its configuration; ``failures`` and
+    epoch; ``greeted``: the service has sent its configuration; ``rejoined``: its
+    session at the service is that of the previous connection; ``failures`` and
     ``since`` are those of the attempts to open it (see `Dialing`), which go on if the
     connection ends soon; ``closing`` says who closes the session; ``dialing``
     is the next connection; ``reconnections`` are the last hundred.
@@ -175,6 +178,7 @@ class Connection(Struct, frozen=True, gc=False):
     accepted: str | None = None
     changes: tuple[ConfigChange, ...] = ()
     reconnections: tuple[Reconnection, ...] = ()
+    rejoined: bool = False
 
     @property
     def base(self) -> str:
