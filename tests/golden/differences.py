@@ -29,8 +29,11 @@ NEW_FIELDS: dict[str, str] = {
     "conversation.restored": "which items a new connection got, for refused ones",
     "conversation.last_output": "None once a response was requested",
     "items.*.placement.tool_at": _WAITS,
+    "responses.answered": "the request of the active response, until it ended",
     "responses.progress": _WAITS,
     "responses.waiting_since": _WAITS,
+    "responses.withdrawing": "an interruption withdrew a request",
+    "responses.withdrawn": "the messages whose request an interruption withdrew",
 }
 
 #: Selectors with other values.

@@ -316,7 +316,36 @@ def test_a_reply_whose_request_was_withdrawn() -> None:
     live.note({"type": "duologue.interrupted"})
     reply = select_reply(live.state.sessions["s"], item_id)
 
-    assert reply == Reply(item_id, "failed", "no response began")
+    assert reply == Reply(item_id, "interrupted", "the request was withdrawn")
+
+
+def test_a_reply_whose_outputs_were_withdrawn() -> None:
+    """The outputs arrived, and the application interrupted before their answer."""
+    live, service = begun()
+    item_id = requested(live, service)
+    [made] = called(live, service, "look")
+    live.sends = False
+    service.answer(made["call_id"], "12")
+    live.play(service)
+    assert status(live, item_id) == "in_progress"
+    live.note({"type": "duologue.interrupted"})
+    reply = select_reply(live.state.sessions["s"], item_id)
+
+    assert reply is not None
+    assert (reply.status, reply.reason) == ("interrupted", "the request was withdrawn")
+    assert select_is_settled(live.state.sessions["s"])
+
+
+def test_a_request_of_a_session_that_is_over() -> None:
+    """It is not answered any more."""
+    live, service = begun()
+    service.start_speech()
+    item_id = requested(live, service)
+    assert status(live, item_id) == "in_progress"
+    live.note({"type": "duologue.disconnected", "expected": True})
+    reply = select_reply(live.state.sessions["s"], item_id)
+
+    assert reply == Reply(item_id, "failed", "the session is over")
 
 
 @pytest.mark.parametrize(

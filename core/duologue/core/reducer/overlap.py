@@ -95,7 +95,7 @@ def _with_responses(present: Responses, after: Responses) -> Responses:
     if active is None or active.status == "in_progress":
         return merged
     since = present.waiting_since if present.in_flight else None
-    return replace(merged, active=None, waiting_since=since)
+    return replace(merged, active=None, answered=None, waiting_since=since)
 
 
 def _with_activity(session: Session, after: Activity) -> Activity:

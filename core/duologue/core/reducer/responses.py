@@ -74,11 +74,10 @@ def _end(
     response = responses.by_id[response_id]
     status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
     ended = replace(response, status=status, reason=reason)
-    active, since = responses.active, responses.waiting_since
-    if active == response_id:
-        active, since = None, since if responses.in_flight else None
-    by_id = responses.by_id.set(response_id, ended)
-    responses = replace(responses, by_id=by_id, active=active, waiting_since=since)
+    responses = replace(responses, by_id=responses.by_id.set(response_id, ended))
+    if responses.active == response_id:
+        since = responses.waiting_since if responses.in_flight else None
+        responses = replace(responses, active=None, answered=None, waiting_since=since)
     return replace(session, responses=responses)
 
 
@@ -267,12 +266,14 @@ def _on_created(
     responses = replace(
         responses,
         active=wire.id,
+        answered=None if responses.cancelling else responses.in_flight,
         in_flight=None,
         in_flight_items=(),
         waiting_since=time_of(session, record),
         progress=None,
         cancelling=False,
         dismissed_item=None,
+        withdrawing=False,
     )
     session = replace(session, responses=responses)
     if activity.unanswered_item is None:

@@ -40,7 +40,7 @@ from .items import close_transcript
 from .overlap import is_early
 from .requests.answers import expire_requests
 from .requests.configuration import answer_update, unsent_again
-from .requests.in_flight import clear_in_flight, requeue_in_flight
+from .requests.in_flight import clear_in_flight, drop_queued, requeue_in_flight
 from .responses import abandon_responses, end_silent_response
 
 __all__ = [
@@ -403,6 +403,8 @@ def end_connection(
 ) -> Session:
     """The session after the end of its connection, with all pending work abandoned."""
     session = _move(session, session.connection, trigger, reason)
+    if session.connection.status is SessionStatus.CLOSED:
+        session = drop_queued(session)
     return _abandon_work(clear_in_flight(session), record)
 
 

@@ -135,6 +135,7 @@ def ended_replies(
 
 _IN_PROGRESS, _COMPLETED = "in_progress", "completed"
 _INTERRUPTED, _FAILED = "interrupted", "failed"
+_WITHDRAWN = "the request was withdrawn"
 _OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 #: The types of items that a client or an MCP server must answer.
 _CALLS = ("function_call", "mcp_call")
@@ -169,12 +170,20 @@ def _state_before_response(session: Session, item_id: str) -> tuple[str, str | N
         session, turn_wait(session)
     ):
         return _IN_PROGRESS, None
+    if item_id in session.responses.withdrawn:
+        return _INTERRUPTED, _WITHDRAWN
+    if session.connection.status in _OVER:
+        return _FAILED, _over_reason(session)
     item = session.items.get(item_id)
     since = item.placement.started_at if item is not None else None
     for problem in session.problems[-1:]:
         if since is None or problem.at is None or problem.at >= since:
             return _FAILED, problem.message
     return _FAILED, "no response began"
+
+
+def _over_reason(session: Session) -> str:
+    return session.connection.reason or "the session is over"
 
 
 def _chain(session: Session, first: Response) -> list[Response]:
@@ -247,8 +256,11 @@ def _state(session: Session, last: Response) -> tuple[str, str | None]:
         return _IN_PROGRESS, None
     if not calls:
         return _COMPLETED, None
-    if any(_result(session, item) is None for item in calls):
+    results = [_result(session, item) for item in calls]
+    if not all(results):
         return _FAILED, "a call has no output"
+    if any(each and each.id in session.responses.withdrawn for each in results):
+        return _INTERRUPTED, _WITHDRAWN
     if is_busy(session) or _is_awaited(session, outputs_wait(session)):
         return _IN_PROGRESS, None
     return _FAILED, "the outputs of the calls were not answered"
@@ -268,7 +280,7 @@ def _reply(
     status, reason = _state(session, chain[-1])
     chain = [response for response in chain if response.id not in seen]
     if status == _IN_PROGRESS and session.connection.status in _OVER:
-        status, reason = _FAILED, session.connection.reason or "the session is over"
+        status, reason = _FAILED, _over_reason(session)
     ids = [item_id for response in chain for item_id in response.item_ids]
     found = map(session.item, ids)
     items = [item for item in found if item is not None and item.status != "deleted"]

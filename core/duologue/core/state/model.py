@@ -463,7 +463,10 @@ class Responses(Struct, frozen=True, gc=False):
     seconds since the Unix epoch; ``progress`` is its size then, None if it began
     then. After an interruption, ``cancelling`` says that the response in flight is to
     be cancelled, and ``dismissed_item`` is the user's item whose answer is to be
-    cancelled.
+    cancelled; ``withdrawn`` are the last messages and function outputs whose request it
+    withdrew, ``withdrawing`` says that such a request may still be sent. ``answered``
+    is the request that the active response answers, until the response ends: the
+    service may still refuse it.
     """
 
     by_id: Map[str, Response] = Map()
@@ -477,6 +480,9 @@ class Responses(Struct, frozen=True, gc=False):
     dismissed_item: str | None = None
     queued_items: tuple[str, ...] = ()
     in_flight_items: tuple[str, ...] = ()
+    answered: str | None = None
+    withdrawn: tuple[str, ...] = ()
+    withdrawing: bool = False
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

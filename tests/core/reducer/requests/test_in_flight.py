@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import Record, Session
-from duologue.core.reducer.requests.in_flight import clear_in_flight
+from duologue.core.reducer.requests.in_flight import MAX_WITHDRAWN, clear_in_flight
 
 from ...talk import Frame, changed, to_record
 from .records import (
@@ -22,6 +22,7 @@ from .records import (
     wished,
 )
 
+ITEM: Frame = {"type": "function_call_output", "call_id": "c", "output": "1"}
 ASIDE: Frame = {
     "type": "response.create",
     "event_id": "c2",
@@ -142,8 +143,8 @@ PLAYS = to_record({"type": "output_audio_buffer.started", "response_id": "r"})
     ("records", "queued", "in_flight", "cancelling", "dismissed", "stopping"),
     [
         ([OPEN], False, False, False, None, []),
-        # The command to send the request was given, so it counts as sent.
-        ([OPEN, asked("a")], False, True, True, None, []),
+        # Its command may have been returned: `Machine` drops it.
+        ([OPEN, asked("a")], False, False, False, None, []),
         ([OPEN, out(CREATE)], False, True, True, None, []),
         # Not sent yet: there is no connection, a response, or a turn of the user.
         ([asked("a")], False, False, False, None, []),
@@ -176,11 +177,96 @@ def test_an_interruption(
     assert [each.stopping for each in responses.by_id.values()] == stopping
 
 
+SENT = out({"type": "conversation.item.create", "item": {**ITEM, "id": "o"}})
+OUTPUT = to_record({"type": "conversation.item.added", "item": {**ITEM, "id": "o"}})
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], ""),
+        ([asked("a")], "a"),
+        ([asked("a"), asked("b"), INTERRUPTED, asked("c")], "abc"),
+        ([asked("a"), out(CREATE)], ""),
+        ([asked("a"), out(CREATE), created()], ""),
+        # A function output that waits for its answer.
+        ([SENT, OUTPUT], "o"),
+        ([SENT, OUTPUT, out(CREATE)], ""),
+        # It was to be cancelled, and is not queued again.
+        ([asked("a"), out(CREATE), INTERRUPTED, LOST], "a"),
+    ],
+)
+def test_the_messages_whose_request_is_withdrawn(
+    records: list[Record], expected: str
+) -> None:
+    """They are kept, because their reply was interrupted."""
+    session = session_after(OPEN, *records, INTERRUPTED)
+
+    assert session.responses.withdrawn == tuple(expected)
+    assert session.conversation.last_output is None
+
+
+def test_only_so_many_withdrawn_messages_are_kept() -> None:
+    """The last ones are kept."""
+    many = [asked(str(n)) for n in range(MAX_WITHDRAWN + 5)]
+    withdrawn = session_after(OPEN, *many, INTERRUPTED).responses.withdrawn
+
+    assert withdrawn == tuple(str(n) for n in range(5, MAX_WITHDRAWN + 5))
+
+
+OURS = failed(code=ACTIVE, event_id="c1")
+OTHER_DONE = to_record(
+    {"type": "response.done", "response": {"id": "r", "conversation_id": "c"}}
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "queued", "withdrawn"),
+    [
+        # Another client, or the service, began a response before ours was refused.
+        ([OURS], "a", ""),
+        ([BUSY], "a", ""),
+        ([failed(code="other", type=ACTIVE)], "a", ""),
+        ([asked("b"), OURS], "ab", ""),
+        ([INTERRUPTED, OURS], "", "a"),
+        # These do not refuse it.
+        ([failed(code=ACTIVE, event_id="?")], "", ""),
+        ([failed(code="invalid_value", event_id="c1")], "", ""),
+        ([OURS, OURS], "a", ""),
+        ([OTHER_DONE, OURS], "", ""),
+    ],
+)
+def test_a_request_that_is_refused_after_another_response_began(
+    records: list[Record], queued: str, withdrawn: str
+) -> None:
+    """It is queued again, and that response does not answer its messages."""
+    session = session_after(OPEN, asked("a"), out(CREATE), created(), *records)
+    responses = session.responses
+    answers = responses.by_id["r"].answers
+
+    assert responses.queued_items == tuple(queued)
+    assert (responses.queued is not None) == bool(queued)
+    assert responses.withdrawn == tuple(withdrawn)
+    assert answers == (() if queued or withdrawn else ("a",))
+
+
+@pytest.mark.parametrize("end", [LEFT, to_record({"type": "duologue.closed"})])
+def test_a_closed_session_has_no_request(end: Record) -> None:
+    """It asks for nothing if it is continued later."""
+    assert state_of(OPEN, created(), asked("a"), end) == (None, False)
+
+
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
         ([out(CREATE)], (True, True)),
         ([out(CREATE), out(CREATE)], (True, True)),
+        # The command was returned, and carried out after the interruption.
+        ([asked("a"), out(CREATE)], (True, True)),
+        # Another request followed, or another response.
+        ([asked("a"), asked("b"), out(CREATE)], (True, False)),
+        ([asked("a"), SENT, OUTPUT, out(CREATE)], (True, False)),
+        ([asked("a"), created(), out(CREATE)], (True, False)),
         ([out(CREATE), failed(event_id="c1")], (False, False)),
         ([out(CREATE), LOST], (False, False)),
         ([out(CREATE), failed(event_id="c1"), out(CREATE)], (True, False)),

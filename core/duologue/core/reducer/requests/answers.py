@@ -19,7 +19,7 @@ from duologue.core.state.model import Problem, SentEvent, Session
 
 from ..handler import Handler, add_problem, put_connection, put_responses
 from .configuration import answer_update, put_updates
-from .in_flight import clear_in_flight, requeue_in_flight
+from .in_flight import clear_in_flight, requeue_answered, requeue_in_flight
 from .sent_events import cause_of, drop_refused, refuse_restored, restored_by
 
 __all__ = ["REQUEST_TIMEOUT", "TABLE", "expire_requests", "request_deadlines"]
@@ -71,11 +71,15 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
 def _refused(session: Session, error: events.ErrorDetail) -> Session:
     """The session after an error has refused the ``response.create`` in flight.
 
-    If another response is active, the request is queued again.
+    If another response is active, the request is queued again, even if that response
+    was taken for its answer.
     """
     responses = session.responses
+    is_busy = _BUSY in (error.code, error.type)
+    if is_busy and responses.in_flight is None and responses.answered is not None:
+        return requeue_answered(session)
     is_later = responses.active is not None or responses.queued is not None
-    if _BUSY in (error.code, error.type) and is_later:
+    if is_busy and is_later:
         return requeue_in_flight(session)
     return clear_in_flight(session)
 

@@ -4,7 +4,8 @@
 is in flight until the service answers it: with ``response.created``, or an error. It is
 queued again if the service refuses it because another response is active, or if the
 connection is lost before the answer. Out-of-band responses are never queued.
-`duologue.interrupted` withdraws what is queued and marks what is in flight.
+`duologue.interrupted` withdraws what is queued and marks what is in flight; the
+messages without an answer are kept as ``withdrawn``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.events.types import SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state.model import Responses, Session, UnconfirmedItem
 from duologue.core.wire.json_values import canonical_json, is_object
@@ -24,7 +24,17 @@ from ..handler import Handler, put_response, put_responses, time_of
 from .configuration import request_change
 from .sent_events import is_out_of_band, keep_item
 
-__all__ = ["TABLE", "clear_in_flight", "requeue_in_flight"]
+__all__ = [
+    "MAX_WITHDRAWN",
+    "TABLE",
+    "clear_in_flight",
+    "drop_queued",
+    "requeue_answered",
+    "requeue_in_flight",
+]
+
+#: The number of messages that a session keeps whose request was withdrawn.
+MAX_WITHDRAWN = 64
 
 
 def _on_requested(session: Session, event: events.Requested, record: Record) -> Session:
@@ -42,7 +52,9 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     if event.item_id is not None:
         items = (*items, event.item_id)
     queued = canonical_json(request)
-    responses = replace(session.responses, queued=queued, queued_items=items)
+    responses = replace(
+        session.responses, queued=queued, queued_items=items, withdrawing=False
+    )
     return put_responses(session, responses)
 
 
@@ -61,20 +73,26 @@ def _on_create(
 ) -> Session:
     if is_out_of_band(event):
         return session
-    if session.conversation.last_output is not None:
+    last_output = session.conversation.last_output
+    if last_output is not None:
         # The outputs so far need no other request, even if this one is refused.
         conversation = replace(session.conversation, last_output=None)
         session = replace(session, conversation=conversation)
     responses = session.responses
+    is_asked = responses.queued is not None or last_output is not None
+    # If nothing asks for it, its command was returned before the interruption.
+    is_withdrawn = responses.withdrawing and not is_asked
+    was_cancelling = responses.cancelling and responses.in_flight is not None
     responses = replace(
         responses,
         queued=None,
         queued_items=(),
+        withdrawing=False,
         # Without its id: if the event is sent again, it needs a new one.
         in_flight=canonical_json(replace(event, event_id=None)),
         in_flight_items=_requested_items(responses),
         waiting_since=time_of(session, record),
-        cancelling=responses.cancelling and responses.in_flight is not None,
+        cancelling=was_cancelling or is_withdrawn,
         dismissed_item=None,
     )
     return put_responses(session, responses)
@@ -83,34 +101,42 @@ def _on_create(
 def _on_interrupted(
     session: Session, event: events.Interrupted, record: Record
 ) -> Session:
-    """Mark everything of the assistant that is in progress or pending.
+    """Mark everything of the assistant that is in progress, withdraw what is pending.
 
-    `react` cancels it: a response in flight as soon as it is created. A queued request
-    is withdrawn.
+    `react` cancels a response in flight as soon as it is created. A queued request is
+    not sent any more, even if `react` has returned its command (see `Machine`); if it
+    is sent all the same, its response is cancelled.
     """
     for response_id in (session.responses.active, session.activity.playing):
         response = session.response(response_id)
         if response is not None and not response.stopping:
             session = put_response(session, replace(response, stopping=True))
     responses, activity = session.responses, session.activity
-    turns = (activity.speaking_item, activity.unanswered_item, responses.active)
-    is_open = session.connection.status is SessionStatus.OPEN
-    if responses.in_flight is None and is_open and not any(turns):
-        # Nothing delayed the queued request: the command to send it was given.
-        responses = replace(
-            responses,
-            in_flight=responses.queued,
-            in_flight_items=responses.queued_items,
-            waiting_since=time_of(session, record),
-        )
+    pending, output = responses.queued_items, session.conversation.last_output
+    if output is not None:
+        conversation = replace(session.conversation, last_output=None)
+        session = replace(session, conversation=conversation)
+        pending = (*pending, output)
     responses = replace(
-        responses,
+        _withdrawn(responses, pending),
         queued=None,
         queued_items=(),
+        withdrawing=responses.withdrawing or responses.queued is not None,
         cancelling=responses.cancelling or responses.in_flight is not None,
         # A user who is still speaking gets an answer.
         dismissed_item=None if activity.speaking_item else activity.unanswered_item,
     )
+    return put_responses(session, responses)
+
+
+def _withdrawn(responses: Responses, item_ids: tuple[str, ...]) -> Responses:
+    withdrawn = (*responses.withdrawn, *item_ids)[-MAX_WITHDRAWN:]
+    return replace(responses, withdrawn=withdrawn)
+
+
+def drop_queued(session: Session) -> Session:
+    """The session without its queued request: it is closed."""
+    responses = replace(session.responses, queued=None, queued_items=())
     return put_responses(session, responses)
 
 
@@ -136,16 +162,39 @@ def _requested_items(responses: Responses) -> tuple[str, ...]:
 def requeue_in_flight(session: Session) -> Session:
     """The session with the ``response.create`` in flight queued again.
 
-    An interrupted one is not queued.
+    An interrupted one is withdrawn.
     """
     responses = session.responses
-    if not responses.cancelling:
+    if responses.cancelling:
+        responses = _withdrawn(responses, responses.in_flight_items)
+    else:
         responses = replace(
             responses,
             queued=responses.queued or responses.in_flight,
             queued_items=_requested_items(responses),
         )
     return clear_in_flight(put_responses(session, responses))
+
+
+def requeue_answered(session: Session) -> Session:
+    """The session with the request queued again that the active response answered.
+
+    The service refused it, so another client or the service itself began the response.
+    """
+    responses = session.responses
+    active = session.response(responses.active)
+    if active is None or responses.answered is None:
+        return session
+    session = put_response(session, replace(active, answers=()))
+    if active.stopping:
+        responses = _withdrawn(session.responses, active.answers)
+    else:
+        responses = replace(
+            session.responses,
+            queued=responses.queued or responses.answered,
+            queued_items=active.answers + responses.queued_items,
+        )
+    return put_responses(session, replace(responses, answered=None))
 
 
 TABLE: dict[type, Handler] = {
