@@ -423,7 +423,8 @@ def scripted() -> Iterator[str]:
 def be_service(listener: socket.socket) -> None:
     protocol = ServerProtocol()
     peer, _ = listener.accept()
-    with peer:
+    # A client may end the connection at any time.
+    with peer, contextlib.suppress(ConnectionError):
         while data := peer.recv(1 << 16):
             protocol.receive_data(data)
             for event in protocol.events_received():
