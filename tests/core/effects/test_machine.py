@@ -33,6 +33,7 @@ from duologue.core import (
 )
 from duologue.core import events as ev
 from duologue.core.effects.backoff import Backoff, connect_policy
+from duologue.core.effects.lifecycle import GREETING, latest_time, may_send
 from duologue.core.state.model import Reconnection
 from duologue.core.testing import Stream
 from duologue.core.views.notices import notices
@@ -257,6 +258,41 @@ def test_a_session_of_the_store_goes_on() -> None:
     after.note(first.connected, 1)
     after.greet(1)
     assert after.texts == ["hello", "are you there?"]
+
+
+@enough
+@given(legal(3), st.integers(0, 1_000_000), st.floats(-10_000.0, 10_000.0))
+def test_a_snapshot_goes_on_whatever_the_clock_says(
+    stream: Stream, cut: int, skew: float
+) -> None:
+    """Later records have later times; every wait has its length by the driver's clock.
+
+    The clock may be that of another computer.
+    """
+    state = fold(list(stream)[: cut % len(stream) + 1])
+    latest = latest_time(state.sessions["s"])
+    driven = Driven(Machine("s", store=Store(state)), at=max(0.0, latest + skew))
+    times: list[float] = []
+    driven.machine.store.subscribe(
+        lambda before, record, after: times.append(record.at or 0.0)
+    )
+    first = driven.connect()
+    driven.note(first.connected, first.epoch)
+    assert times[0] >= latest
+    assert times[0] - driven.at <= max(0.0, -skew) + 1.0
+    greeted = driven.at + GREETING
+    while not may_send(driven.machine.session):
+        assert driven.types == []
+        assert driven.wakes is not None
+        assert driven.wakes < greeted + 0.001
+        driven.at = max(driven.at, driven.wakes - 0.1)
+        driven.note(ev.Tick())
+    driven.at += 60.0
+    (retry,) = driven.note(ev.Disconnected(**LOST), first.epoch)
+    assert isinstance(retry, Connect)
+    driven.note(retry.failed("busy", can_repeat=True, chance=1.0), retry.epoch)
+    assert driven.wakes == pytest.approx(driven.at + POLICY.first)
+    assert times == sorted(times)
 
 
 def acknowledge(driven: Driven, epoch: int) -> None:

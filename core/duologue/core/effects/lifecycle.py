@@ -51,6 +51,7 @@ __all__ = [
     "first_attempt",
     "is_due",
     "is_resent",
+    "latest_time",
     "lifecycle",
     "lost_events",
     "may_send",
@@ -172,6 +173,30 @@ def connection_deadlines(session: Session) -> Iterator[float]:
     yield from hand_over_times(session)
     if not may_send(session) and connection.opened_at is not None:
         yield connection.opened_at + GREETING
+
+
+def latest_time(session: Session) -> float:
+    """The latest time that the state has, in seconds since the Unix epoch.
+
+    0 if it has none. Later records must not be earlier than that.
+    """
+    item = session.item(session.conversation.order.last)
+    response = session.response(session.responses.order.last)
+    nodes = (
+        session.activity,
+        session.connection,
+        session.connection.dialing,
+        None if item is None else item.placement,
+        None if response is None else response.turn,
+    )
+    times = (
+        getattr(node, name)
+        for node in nodes
+        if node is not None
+        for name in node.__struct_fields__
+        if name.endswith("_at") and name != "expires_at"
+    )
+    return max((at for at in times if at is not None), default=0.0)
 
 
 def is_due(session: Session, command: _Lifecycle) -> bool:

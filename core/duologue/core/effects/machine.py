@@ -7,6 +7,7 @@ machine decides everything else. ``examples/trio_driver.py`` is a whole driver.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -39,7 +40,7 @@ from .commands import (
     is_queued,
     with_ids,
 )
-from .lifecycle import first_attempt, is_due, is_resent, may_send
+from .lifecycle import first_attempt, is_due, is_resent, latest_time, may_send
 from .reactions import react
 
 __all__ = ["Machine"]
@@ -53,13 +54,16 @@ class Machine:
     ``at`` is the time of a record in seconds since the Unix epoch; it must not
     decrease. ``epoch`` is the connection that a record belongs to, by default the one
     that carries the session. If the store already has the session, `connect` makes its
-    next connection.
+    next connection. Then its clock may be behind the one of its last records: the
+    difference is added to the times of all records, and taken off those of `WakeAt`.
     """
 
     def __init__(self, session_id: str, *, store: Store | None = None) -> None:
         self.id = session_id
         self.store = Store() if store is None else store
         self._continued = self.store.session(session_id)
+        #: Added to the times of records: None before the first record.
+        self._ahead: int | None = None
         self._commands: deque[Command] = deque()
         #: The events to send, by their order: those of the rules, those of the
         #: application, and the `response.create` that answers both.
@@ -177,12 +181,16 @@ class Machine:
         """
         before = self.store.state
         current = self.session.connection.epoch
+        if self._ahead is None:
+            latest = 0.0 if self._continued is None else latest_time(self._continued)
+            # Whole seconds, so that a time of `WakeAt` is the same again in its record.
+            self._ahead = max(0, math.ceil(latest - at))
         outer, self._nested = self._nested, []
         try:
             record = self.store.feed(
                 self.id,
                 frame,
-                at=at,
+                at=at + self._ahead,
                 dir=dir,
                 epoch=current if epoch is None else epoch,
                 src=src,
@@ -237,12 +245,18 @@ class Machine:
         while True:
             if self._commands:
                 command = self._commands.popleft()
-                if isinstance(command, Send | WakeAt) or is_due(self.session, command):
+                if isinstance(command, WakeAt):
+                    yield self._on_clock(command)
+                elif isinstance(command, Send) or is_due(self.session, command):
                     yield command
             elif sends and (send := self.next_send()) is not None:
                 yield send
             else:
                 return
+
+    def _on_clock(self, command: WakeAt) -> WakeAt:
+        at = None if command.at is None else command.at - (self._ahead or 0)
+        return WakeAt(command.session, at)
 
     def next_send(self) -> Send | None:
         """The next event to send; None if there is none or nothing can be sent now."""
