@@ -7,6 +7,7 @@ import contextlib
 import json
 import runpy
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -277,17 +278,18 @@ async def test_a_service_that_closes_at_once(code: int, why: str, shown: int) ->
 
 
 async def test_a_service_that_is_lost_again_and_again() -> None:
-    """The attempts have delays: no more than four in a second."""
-    accepted = 0
+    """The attempts have delays, which grow."""
+    accepted: list[float] = []
 
     async def handle(connection: ServerConnection) -> None:
-        nonlocal accepted
-        accepted += 1
+        accepted.append(time.monotonic())
         await connection.close(1012)
 
-    async with scripted(handle) as rig, rig.browser():
-        await asyncio.sleep(1)
-    assert 2 <= accepted <= 6
+    async with scripted(handle) as rig, rig.browser(), asyncio.timeout(10):
+        while len(accepted) < 4:
+            await asyncio.sleep(0.01)
+    # At least half of 0.2 and of 0.4 seconds.
+    assert accepted[3] - accepted[0] >= 0.3
 
 
 async def test_a_service_that_sends_nothing_first() -> None:
