@@ -18,6 +18,7 @@ from duologue.core import (
 from duologue.local import Options, in_process
 from duologue.local.faults.injector import Cut, Fault, Faults
 from duologue.transports import (
+    ReplyError,
     ReplyTimeout,
     ServiceUnreachable,
     SignallingError,
@@ -133,3 +134,15 @@ async def test_a_question_that_is_given_up_is_sent_once() -> None:
         frames = theirs.frames()
         found = [json.loads(await anext(frames))["type"] for _ in range(LIMIT + 2)]
     assert found[LIMIT:] == ["conversation.item.create", "response.create"]
+
+
+@virtually
+async def test_a_service_that_never_answers() -> None:
+    """The reply has failed with the reason, even if its message is not confirmed."""
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=Line())
+        with pytest.raises(
+            ReplyError, match="did not answer response.create"
+        ) as caught:
+            await session.ask("hello", timeout=60)
+    assert caught.value.reply.status == "failed"

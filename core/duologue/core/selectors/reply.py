@@ -69,7 +69,7 @@ def select_reply(session: Session, item_id: str) -> Reply | None:
     first = _first_response(session, item_id)
     if first is not None:
         return _reply(session, first, item_id)
-    if item_id not in session.items and not _is_requested(session, item_id):
+    if item_id not in session.items and not _is_sent(session, item_id):
         return None
     status, reason = _state_before_response(session, item_id)
     return Reply(item_id, status, reason)
@@ -148,6 +148,16 @@ def _is_answer(response: Response) -> bool:
 def _is_requested(session: Session, item_id: str) -> bool:
     responses = session.responses
     return item_id in responses.queued_items or item_id in responses.in_flight_items
+
+
+def _is_sent(session: Session, item_id: str) -> bool:
+    """Whether this client sent a message or will send it."""
+    unconfirmed = session.conversation.unconfirmed
+    return (
+        _is_requested(session, item_id)
+        or item_id in session.responses.withdrawn
+        or any(each.item_id == item_id for each in unconfirmed)
+    )
 
 
 def _first_response(session: Session, item_id: str) -> Response | None:
