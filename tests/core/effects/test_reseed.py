@@ -8,11 +8,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from duologue.core import Machine, Record, Session, encode, events, fold, reduce
-from duologue.core.effects.commands import Send, WakeAt
+from duologue.core import (
+    Machine,
+    Record,
+    Session,
+    encode,
+    events,
+    fold,
+    reduce,
+    select_transcripts,
+)
+from duologue.core.effects.commands import Disconnect, Send, WakeAt, send_text
 from duologue.core.effects.reseed import reseed
 
+from ..strategies import enough
 from ..talk import Frame, Service, audio, message, to_record, to_records
 from .live import CREATE, REQUEST, Live, begun
 
@@ -410,6 +421,172 @@ def test_a_live_session_is_restored_once(
         at += 2.0
         record(events.Tick(), 1)
     assert restored == ([] if rejoins or name == "the same session" else [1])
+
+
+# After a hand-over, the replaced connection has its last words.
+
+
+class HandingOver:
+    """A machine that hands over while items grow; and the items that it sends."""
+
+    def __init__(self) -> None:
+        self.machine, self.at = Machine("s"), 1000.0
+        #: The items that were sent on the second connection, by their order there.
+        self.restored: dict[str, str] = {}
+        self.order: list[str] = []
+        self.machine.connect()
+        self.carry_out()
+        self.record(events.Connected(), 0)
+        self.greet(0, expires_at=2000)
+
+    def carry_out(self) -> None:
+        for command in self.machine.commands():
+            if isinstance(command, Send):
+                frame = json.loads(self.machine.send(command.event, self.at))
+                if "item" in frame:
+                    self.add(frame["previous_item_id"], frame["item"])
+            elif isinstance(command, Disconnect | WakeAt):
+                # The replaced connection ends later.
+                continue
+            else:
+                self.machine.record(command.fact, self.at, epoch=command.epoch)
+
+    def add(self, previous: str, item: Frame) -> None:
+        assert item["id"] not in self.order
+        self.restored[item["id"]] = item["content"][0]["text"]
+        place = 0 if previous == "root" else self.order.index(previous) + 1
+        self.order.insert(place, item["id"])
+
+    def record(self, fact: Any, epoch: int) -> None:
+        self.at += 0.1
+        self.machine.record(fact, self.at, epoch=epoch)
+        self.carry_out()
+
+    def receive(self, epoch: int, type: str, **fields: Any) -> None:
+        self.at += 0.1
+        self.machine.receive(json.dumps({"type": type, **fields}), self.at, epoch=epoch)
+        self.carry_out()
+
+    def greet(self, epoch: int, **fields: Any) -> None:
+        session = {"type": "realtime", "id": f"sess_{epoch}", **fields}
+        self.receive(epoch, "session.created", session=session)
+
+    def switch(self) -> None:
+        self.at = 1970.0
+        self.record(events.Tick(), 0)
+        self.record(events.Connected(successor=True), 1)
+        assert self.machine.session.connection.epoch == 1
+
+
+def _last_words() -> list[Frame]:
+    """A spoken turn with its answer, and a typed message."""
+    service = Service()
+    spoken = service.start_speech()
+    service.end_speech(spoken)
+    answer = service.begin()
+    said = service.say(answer, ["Good", " day", " Ada"])
+    service.transcribe(spoken, ["My name", " is Ada"])
+    service.finish(said)
+    service.end(answer, [])
+    service.typed("bye")
+    return service.frames
+
+
+LAST_WORDS = _last_words()
+
+
+@enough
+@given(st.lists(st.integers(0, len(LAST_WORDS)), min_size=3, max_size=3))
+def test_the_last_words_of_a_replaced_connection_are_restored(cuts: list[int]) -> None:
+    """Each message once, with all its text and in its place, whenever it arrives.
+
+    Before the switch, before the successor is greeted, or after that; the rest is lost.
+    """
+    switch, greeting, end = sorted(cuts)
+    talk = HandingOver()
+    for number, frame in enumerate((*LAST_WORDS, {})):
+        if number == switch:
+            talk.switch()
+        if number == greeting:
+            talk.greet(1)
+        if number == end:
+            talk.record(events.Disconnected(expected=True), 0)
+            break
+        talk.receive(0, **frame)
+    session = talk.machine.session
+    known = {line.item_id: line.text for line in select_transcripts(session)}
+    for item_id in known:
+        cut = session.items[item_id].truncation
+        if cut is not None and cut.heard is not None:
+            known[item_id] = cut.heard
+    assert talk.restored == {each: text for each, text in known.items() if text}
+    assert talk.order == [each for each in known if known[each]]
+    assert session.connection.replaced is None
+
+
+def test_words_after_the_end_of_their_connection() -> None:
+    """A driver may record the end before the last frames."""
+    talk, service = HandingOver(), Service()
+    spoken = service.start_speech()
+    service.end_speech(spoken)
+    for frame in service.frames:
+        talk.receive(0, **frame)
+    talk.switch()
+    talk.record(events.Disconnected(expected=True), 0)
+    talk.greet(1)
+    assert talk.restored == {}
+    service.frames = []
+    service.transcribe(spoken, ["My name is Ada"])
+    done = service.frames[-1]
+    talk.receive(0, **done)
+    talk.receive(0, **{**done, "event_id": "again"})
+    assert talk.restored == {spoken: "My name is Ada"}
+
+
+def test_a_late_confirmation_does_not_send_an_item_twice() -> None:
+    """An item that waited for it at the switch was sent with the unconfirmed ones."""
+    talk = HandingOver()
+    talk.machine.request(send_text("hello", item_id="i"), talk.at)
+    for command in talk.machine.commands():
+        assert isinstance(command, Send)
+        talk.machine.send(command.event, talk.at)
+    talk.switch()
+    assert talk.restored == {}
+    talk.at += 1.0
+    said = message("i", "user", [{"type": "input_text", "text": "hello"}])
+    frame = {"type": "session.created", "session": {"type": "realtime", "id": "sess_1"}}
+    talk.machine.receive(json.dumps(frame), talk.at, epoch=1)
+    sent = [each for each in talk.machine.commands() if isinstance(each, Send)]
+    assert [encode(each.event) for each in sent] == [
+        encode(
+            structs.replace(
+                send_text("hello", item_id="i"), event_id=each.event.event_id
+            )
+        )
+        for each in sent[:1]
+    ]
+    for command in sent:
+        talk.machine.send(command.event, talk.at)
+    talk.receive(0, "conversation.item.added", item=said, previous_item_id=None)
+    talk.record(events.Disconnected(expected=True), 0)
+    assert talk.restored == {}
+
+
+def test_an_item_behind_a_refused_one() -> None:
+    """Its predecessor is the nearest one that the service has."""
+    talk = HandingOver()
+    said = [
+        message(each, "user", [{"type": "input_text", "text": each}]) for each in "abc"
+    ]
+    for item in said[:2]:
+        talk.receive(0, "conversation.item.added", item=item)
+    talk.switch()
+    talk.greet(1)
+    refused = talk.machine.session.conversation.restored["b"].event_id
+    talk.receive(1, "error", error={"event_id": refused, "code": "invalid_value"})
+    talk.order.remove("b")
+    talk.receive(0, "conversation.item.added", item=said[2], previous_item_id="b")
+    assert talk.order == ["a", "c"]
 
 
 # A service that refuses items.

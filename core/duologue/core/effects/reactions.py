@@ -49,7 +49,12 @@ from .commands import (
 )
 from .deadlines import tick_at
 from .lifecycle import lifecycle, may_send, resend_unconfirmed
-from .reseed import reseed_new_connection, restore_refused, send_changes
+from .reseed import (
+    reseed_late_items,
+    reseed_new_connection,
+    restore_refused,
+    send_changes,
+)
 from .responses import cancel_silent, respond, respond_on_new_connection
 
 __all__ = ["react"]
@@ -67,6 +72,8 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
         return ()
     rules = _RULES.get(type(record.event), ())
     found = [command for rule in rules for command in rule(earlier, record, session)]
+    if record.epoch < earlier.connection.epoch:
+        found += reseed_late_items(earlier, record, session)
     # Many records can end a turn, and a hand-over waits for that.
     found += lifecycle(earlier, record, session)
     return (

@@ -8,6 +8,8 @@ even if its output is missing, because the output may still arrive. These items 
 omitted:
 
 - deleted items, and items without text;
+- after a hand-over, messages that still grow on the replaced connection: each is sent
+  when it is complete, at the latest when that connection has ended;
 - incomplete calls, and outputs whose call is missing;
 - MCP items: the new session lists the tools of its MCP servers itself.
 
@@ -27,14 +29,17 @@ from ..events.types import SessionKind
 from ..log.record import Record
 from ..reducer.requests.configuration import FIXED_FIELDS
 from ..reducer.requests.sent_events import restored_by
+from ..selectors.transcript import is_final
 from ..state.model import Call, Connection, Item, Session
 from ..wire.codec import decode
+from ..wire.event_ids import item_id_of, items_of
 from .commands import create_item
-from .lifecycle import becomes_usable
+from .lifecycle import becomes_usable, may_send
 
 __all__ = [
     "is_new_connection",
     "reseed",
+    "reseed_late_items",
     "reseed_new_connection",
     "restore_refused",
     "restored_items",
@@ -96,6 +101,46 @@ def reseed(session: Session) -> Iterator[ClientEvent]:
             previous = item_id
 
 
+def reseed_late_items(
+    before: Session, record: Record, after: Session
+) -> Iterator[ClientEvent]:
+    """Send the items that this record of an earlier connection completes."""
+    connection, event = after.connection, record.event
+    is_end = isinstance(event, events.Disconnected)
+    is_restored = connection.policy is not None and not connection.rejoined
+    if not is_restored or connection.kind is not SessionKind.REALTIME:
+        return
+    if not may_send(before) or not may_send(after):
+        # They are sent with the others.
+        return
+    resent = {each.item_id for each in before.conversation.unconfirmed}
+    named = (item_id_of(event), *(each.id for each in items_of(event)))
+    late = {
+        item.id: wire
+        for item in map(after.item, after.conversation.order if is_end else named)
+        if item is not None and item.id not in resent
+        if (known := before.item(item.id)) is not item
+        if (wire := _wire_item(after, item)) is not None
+        if known is None or _wire_item(before, known) is None
+    }
+    previous = _FRONT
+    for item_id in after.conversation.order if late else ():
+        if item_id in late:
+            yield create_item(late[item_id], previous_item_id=previous)
+        if _is_known(after, after.items[item_id]):
+            previous = item_id
+
+
+def _is_known(session: Session, item: Item) -> bool:
+    """Whether the service of this connection has an item, or will have it."""
+    if item.placement.epoch == session.connection.epoch:
+        return item.status != "deleted"
+    sent = session.conversation.restored.get(item.id)
+    if sent is not None and sent.dropped:
+        return False
+    return _wire_item(session, item) is not None
+
+
 def restore_refused(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
@@ -155,7 +200,7 @@ def _wire_item(session: Session, item: Item) -> events.AnyItem | None:
     if item.status == "deleted":
         return None
     if item.type == "message":
-        return _message(session, item)
+        return None if _is_growing(session, item) else _message(session, item)
     if item.type not in _CALLS or item.call is None:
         return None
     if not _has_call(session, item.call):
@@ -170,6 +215,13 @@ def _wire_item(session: Session, item: Item) -> events.AnyItem | None:
     return events.FunctionCallOutputItem(
         id=item.id, call_id=item.call.call_id, output=item.call.output or ""
     )
+
+
+def _is_growing(session: Session, item: Item) -> bool:
+    """Whether more text of a message can arrive on the connection that was replaced."""
+    if item.placement.epoch != session.connection.replaced:
+        return False
+    return item.status == "in_progress" or not is_final(item)
 
 
 def _has_call(session: Session, call: Call) -> bool:

@@ -220,6 +220,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
             connection,
             server_id=dialing.server_id or connection.server_id,
             rejoined=dialing.rejoined,
+            replaced=before.epoch if before.status is SessionStatus.OPEN else None,
             expires_at=dialing.expires_at,
             opened_at=dialing.connected_at,
             greeted=dialing.greeted,
@@ -266,6 +267,7 @@ def _enter(
             expires_at=None,
             greeted=False,
             rejoined=False,
+            replaced=None,
         )
         connection = unsent_again(connection)
     return _move(session, connection, trigger, None)
@@ -287,6 +289,7 @@ def _on_disconnected(
     connection = session.connection
     if record.epoch < connection.epoch:
         # A newer connection has replaced it: abandon only the older one's pending work.
+        session = put_connection(session, replace(connection, replaced=None))
         return _abandon_work(session, record)
     status = connection.status
     if record.epoch > connection.epoch and status in (SessionStatus.OPEN, *_OVER):

@@ -154,7 +154,8 @@ class Connection(Struct, frozen=True, gc=False):
     session at the service is that of the previous connection; ``failures`` and
     ``since`` are those of the attempts to open it (see `Dialing`), which go on if the
     connection ends soon; ``closing`` says who closes the session; ``dialing``
-    is the next connection; ``reconnections`` are the last hundred.
+    is the next connection; ``replaced`` is the epoch of the previous one, until it has
+    ended after a hand-over; ``reconnections`` are the last hundred.
     """
 
     status: SessionStatus = SessionStatus.CONNECTING
@@ -179,6 +180,7 @@ class Connection(Struct, frozen=True, gc=False):
     changes: tuple[ConfigChange, ...] = ()
     reconnections: tuple[Reconnection, ...] = ()
     rejoined: bool = False
+    replaced: int | None = None
 
     @property
     def base(self) -> str:
