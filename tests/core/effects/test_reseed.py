@@ -21,7 +21,7 @@ from duologue.core import (
     select_transcripts,
 )
 from duologue.core.effects.commands import Disconnect, Send, WakeAt, send_text
-from duologue.core.effects.reseed import reseed
+from duologue.core.effects.reseed import reseed, restored_items
 
 from ..strategies import enough
 from ..talk import Frame, Service, audio, message, to_record, to_records
@@ -257,6 +257,28 @@ def test_the_configuration_asked_for(kind: str, asked: Any, sent: Any) -> None:
     wanted = [{"type": "session.update", "session": sent}] if sent is not None else []
 
     assert wanted == told(frame, kind=kind)
+
+
+def test_a_field_that_is_not_in_the_catalogue() -> None:
+    """It is sent to the new connection, because the service was sent it before."""
+    config = {"type": "realtime", "brand_new": 1, "instructions": "x"}
+    update: Frame = {"type": "session.update", "session": config}
+    sent = to_record({**update, "event_id": "e"}, dir="out")
+    session = fold([sent]).sessions["s"]
+
+    assert [json.loads(encode(event)) for event in reseed(session)] == [update]
+
+
+def test_an_item_of_an_unknown_type_in_a_history() -> None:
+    """Its JSON is sent, without the id of the other session."""
+    fields: Frame = {"type": "hologram", "id": "old", "size": 3}
+    item = events.UnknownItem(name="hologram", id="old", fields=fields)
+    [event] = restored_items([item])
+
+    assert json.loads(encode(event)) == {
+        "type": "conversation.item.create",
+        "item": {"type": "hologram", "size": 3},
+    }
 
 
 def test_an_empty_session() -> None:

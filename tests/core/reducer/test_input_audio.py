@@ -22,6 +22,7 @@ from duologue.core.reducer.input_audio import (
     SPEECH_TIMEOUT,
     answer_deadline,
     answers_turns,
+    awaited_turn,
     last_response,
     speech_deadlines,
     turn_detection,
@@ -363,6 +364,19 @@ def test_how_long_an_answer_may_take(
 ) -> None:
     """The wait begins at the end of the speech, and ends with the answer."""
     assert answer_deadline(timed(*frames)) == expected
+
+
+def test_a_turn_of_an_earlier_connection() -> None:
+    """The new connection does not answer it, so typed text need not wait for it."""
+    again: Frame = {"type": "duologue.connecting"}
+    frames = [(0.0, OPEN), STOPPED, (1001.0, {"type": "duologue.disconnected"})]
+    records = [to_record(frame, at=at) for at, frame in frames]
+    lost = fold(records).sessions["s"]
+    session = fold([*records, to_record(again, at=1002.0, epoch=1)]).sessions["s"]
+
+    assert answer_deadline(lost) == ANSWER_DUE
+    assert session.activity.unanswered_item == "u"
+    assert (awaited_turn(session), answer_deadline(session)) == (None, None)
 
 
 def test_an_answer_to_the_same_turn_again() -> None:

@@ -424,3 +424,11 @@ def test_the_largest_frame_is_looked_at_once(unit: str) -> None:
     frame += unit * ((MAX_AUDIO_FRAME - len(frame)) // len(unit))
 
     assert isinstance(decode(frame), Malformed)
+
+
+def test_an_item_of_an_unknown_type_is_sent_as_it_is() -> None:
+    """The item is its JSON, with the id of the event's item."""
+    frame = b'{"type":"conversation.item.create","item":{"type":"new","id":"i","a":1}}'
+    event = decode(frame)
+
+    assert json.loads(encode(event)) == json.loads(frame)

@@ -24,16 +24,15 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from .. import events
-from ..events.base import ClientEvent
+from ..events.base import ClientEvent, Unknown
 from ..events.types import SessionKind
 from ..log.record import Record
 from ..reducer.requests.configuration import FIXED_FIELDS
 from ..reducer.requests.sent_events import restored_by
 from ..selectors.transcript import is_final
 from ..state.model import Call, Connection, Item, Session
-from ..wire.codec import decode
 from ..wire.event_ids import item_id_of, items_of
-from .commands import create_item
+from .commands import client_event, create_item
 from .lifecycle import becomes_usable, may_send
 
 __all__ = [
@@ -53,7 +52,7 @@ _CALLS = ("function_call", "function_call_output")
 
 def reseed_new_connection(
     before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent]:
+) -> Iterator[ClientEvent | Unknown]:
     """Restore the conversation, except on the first connection."""
     if _is_reseeded(before, after):
         yield from reseed(after)
@@ -61,7 +60,7 @@ def reseed_new_connection(
 
 def send_changes(
     before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent]:
+) -> Iterator[ClientEvent | Unknown]:
     """Send the changes that were requested before this connection could be used."""
     if becomes_usable(before, after) and not _is_reseeded(before, after):
         yield from _updates(after.connection, _unsent_changes(after.connection))
@@ -84,7 +83,7 @@ def is_new_connection(before: Session, after: Session) -> bool:
     return becomes_usable(before, after) and not connection.rejoined
 
 
-def reseed(session: Session) -> Iterator[ClientEvent]:
+def reseed(session: Session) -> Iterator[ClientEvent | Unknown]:
     """The events that restore the configuration and the conversation."""
     yield from _configurations(session.connection)
     if session.connection.kind is not SessionKind.REALTIME:
@@ -163,7 +162,7 @@ def restore_refused(
         yield create_item(wire, previous_item_id=previous or _FRONT)
 
 
-def _configurations(connection: Connection) -> Iterator[ClientEvent]:
+def _configurations(connection: Connection) -> Iterator[ClientEvent | Unknown]:
     """A ``session.update`` for the accepted configuration, and one for each change.
 
     The changes are separate events, so that a refused one does not affect the others.
@@ -181,7 +180,9 @@ def _unsent_changes(connection: Connection) -> tuple[str, ...]:
     return tuple(change.config for change in pending if not change.sent)
 
 
-def _updates(connection: Connection, configs: Iterable[str]) -> Iterator[ClientEvent]:
+def _updates(
+    connection: Connection, configs: Iterable[str]
+) -> Iterator[ClientEvent | Unknown]:
     for config in configs:
         values = msgspec.json.decode(config)
         session = {key: values[key] for key in values if key not in FIXED_FIELDS}
@@ -189,10 +190,12 @@ def _updates(connection: Connection, configs: Iterable[str]) -> Iterator[ClientE
             session.pop("type", None)
         else:
             session["type"] = connection.kind.value
-        frame = msgspec.json.encode({"type": "session.update", "session": session})
-        event = decode(frame, kind=connection.kind)
-        if isinstance(event, ClientEvent):
-            yield event
+        try:
+            update = {"type": "session.update", "session": session}
+            yield client_event(update, connection.kind)
+        except ValueError:
+            # A log may contain anything.
+            continue
 
 
 def _wire_item(session: Session, item: Item) -> events.AnyItem | None:

@@ -84,8 +84,6 @@ _RECEIVED, _SENT, _LOCAL = (
     }
     for direction in get_args(Direction)
 )
-#: The handlers of the events that do not begin a connection.
-_USUAL = {event: _RECEIVED[event] for event in _RECEIVED.keys() - CREATED}
 #: The handlers of the events that a successor sends before it carries the session.
 _EARLY = {
     event: _RECEIVED[event]
@@ -104,19 +102,17 @@ def reduce(state: State, record: Record) -> State:
     event: Any = record.event
     kind = event.__class__
     sessions = state.sessions
-    name = record.session
     try:
-        session = sessions[name]
+        session = sessions[record.session]
     except KeyError:
-        session = Session(name)
+        session = Session(record.session)
+    if record.epoch != session.connection.epoch or kind in CREATED:
+        session, record = _with_epoch(session, record)
+    is_other = record.epoch != session.connection.epoch
     dedup = session.dedup
     if record.dir == "in":
-        handler = _USUAL.get(kind)
-        if handler is None or record.epoch != session.connection.epoch:
-            session, record = _with_epoch(session, record)
-            # A successor does not carry the session yet.
-            early = is_early(session, record)
-            handler = (_EARLY if early else _RECEIVED).get(kind)
+        early = is_other and is_early(session, record)
+        handler = (_EARLY if early else _RECEIVED).get(kind)
         if event_id := event.event_id:
             dedup = dedup.see(event_id, record.epoch)
             if dedup is session.dedup:
@@ -126,16 +122,12 @@ def reduce(state: State, record: Record) -> State:
         else:
             dedup = replace(dedup, events=dedup.events + 1)
     elif record.dir == "out":
-        if record.epoch != session.connection.epoch:
-            session, record = _with_epoch(session, record)
         handler = _SENT.get(kind)
         sent = add_sent(dedup.sent, event)
         dedup = replace(dedup, events=dedup.events + 1, sent=sent)
     elif kind is events.Forgotten:
-        return _without(state, name)
+        return _without(state, record.session)
     else:
-        if record.epoch != session.connection.epoch:
-            session, record = _with_epoch(session, record)
         handler = _LOCAL.get(kind)
         is_live = session.connection.policy is not None
         if is_live and kind is events.Connecting and event.attempt > 1:
@@ -146,7 +138,7 @@ def reduce(state: State, record: Record) -> State:
         if kind in _UNREAD:
             dedup = dedup.ignore(_UNREAD[kind])
     else:
-        if record.epoch != session.connection.epoch and is_apart(session, record):
+        if is_other and is_apart(session, record):
             after = handle_apart(handler, session, event, record)
         else:
             after = handler(session, event, record)
@@ -154,7 +146,7 @@ def reduce(state: State, record: Record) -> State:
             dedup = dedup.ignore("late")
         else:
             session = after
-    return State(sessions.set(name, replace(session, dedup=dedup)))
+    return State(sessions.set(record.session, replace(session, dedup=dedup)))
 
 
 def _with_epoch(session: Session, record: Record) -> tuple[Session, Record]:

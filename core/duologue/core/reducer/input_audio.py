@@ -16,7 +16,7 @@ from duologue.core.events.config import SemanticVad, ServerVad
 from duologue.core.events.types import SessionKind
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import DtmfKey, Problem, Response, Session
+from duologue.core.state.model import DtmfKey, Item, Problem, Response, Session
 
 from .handler import (
     Handler,
@@ -35,6 +35,7 @@ __all__ = [
     "TABLE",
     "answer_deadline",
     "answers_turns",
+    "awaited_turn",
     "expire_turns",
     "last_response",
     "speech_deadlines",
@@ -93,20 +94,29 @@ def last_response(session: Session) -> Response | None:
     return None
 
 
+def awaited_turn(session: Session) -> Item | None:
+    """The last turn of the user, if the service still has to answer it.
+
+    A turn of an earlier connection is not answered on this one.
+    """
+    item = session.item(session.activity.unanswered_item)
+    if item is None or item.status == "deleted" or not answers_turns(session):
+        return None
+    if item.placement.epoch < session.connection.epoch:
+        return None
+    response = last_response(session)
+    is_answered = response is not None and response.turn.item_id == item.id
+    return None if is_answered else item
+
+
 def answer_deadline(session: Session) -> float | None:
     """When the wait for the answer to the last spoken turn ends.
 
-    None if the service has answered it, or does not answer turns. Seconds since the
-    Unix epoch.
+    None if no answer is awaited. Seconds since the Unix epoch.
     """
-    item = session.item(session.activity.unanswered_item)
+    item = awaited_turn(session)
     ended = item.placement.speech_ended_at if item is not None else None
-    if item is None or ended is None or not answers_turns(session):
-        return None
-    response = last_response(session)
-    if response is not None and response.turn.item_id == item.id:
-        return None
-    return ended + ANSWER_TIMEOUT
+    return None if ended is None else ended + ANSWER_TIMEOUT
 
 
 def speech_deadlines(session: Session) -> Iterator[float]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..reducer.input_audio import ANSWER_TIMEOUT, answers_turns, last_response
+from ..reducer.input_audio import ANSWER_TIMEOUT, awaited_turn, last_response
 from ..reducer.responses import SILENCE_TIMEOUT
 from ..state.model import Call, Item, Response, Session, Turn
 from .calls import has_output
@@ -110,13 +110,8 @@ def _spoken_at(item: Item) -> float | None:
 
 def turn_wait(session: Session) -> Iterator[float]:
     """The time limit for the answer to the last turn of the user, if one is due."""
-    item = session.item(session.activity.unanswered_item)
-    if item is None or item.status == "deleted" or not answers_turns(session):
-        return
-    if item.placement.epoch < session.connection.epoch:
-        return
-    response = last_response(session)
-    if response is None or response.turn.item_id != item.id:
+    item = awaited_turn(session)
+    if item is not None:
         yield _after(ANSWER_TIMEOUT, _spoken_at(item))
 
 

@@ -20,6 +20,8 @@ from ..events.base import (
     ServerEvent,
     Unknown,
 )
+from ..events.conversation import ConversationItemCreate
+from ..events.items import UnknownItem
 from ..events.types import SessionKind
 from . import legacy, lenient
 from .json_values import is_object
@@ -138,6 +140,14 @@ def encode(event: Event) -> bytes:
     """The event as one JSON object, UTF-8, without line breaks."""
     if isinstance(event, Unknown):
         return msgspec.json.encode(event.fields)
+    item = event.item if isinstance(event, ConversationItemCreate) else None
+    if isinstance(item, UnknownItem):
+        # Its JSON, with the id that it has now.
+        fields = {**item.fields, "id": item.id}
+        if item.id is None:
+            del fields["id"]
+        plain = msgspec.json.decode(msgspec.json.encode(event))
+        return msgspec.json.encode({**plain, "item": fields})
     return msgspec.json.encode(event)
 
 

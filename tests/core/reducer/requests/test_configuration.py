@@ -135,13 +135,45 @@ def test_changes_of_the_configuration(
 
 
 def test_the_kept_changes() -> None:
-    """The first change is kept, as it can be the configuration of the session."""
-    many = [wish({"instructions": str(n)}) for n in range(100)]
-    kept = [each.config for each in session_after(*many).connection.changes]
+    """The oldest ones are merged; the first can be that of the session."""
+    many: list[Frame] = [{"instructions": str(n)} for n in range(100)]
+    many[3] = {"tool_choice": "required"}
+    connection = session_after(*map(wish, many)).connection
+    kept = [json.loads(each.config) for each in connection.changes]
 
     assert kept == [
-        f'{{"instructions":"{n}"}}' for n in (0, *range(101 - MAX_SENT, 100))
+        many[0],
+        {"instructions": str(100 - MAX_SENT + 1), "tool_choice": "required"},
+        *many[102 - MAX_SENT :],
     ]
+    assert json.loads(wanted_config(connection)) == {**many[99], **many[3]}
+
+
+def test_an_answer_to_merged_changes() -> None:
+    """Many updates without an answer: a late refusal drops the merged ones."""
+    many = [update({"instructions": str(n)}) for n in range(MAX_SENT + 1)]
+    changes = session_after(update(X), UPDATED, *many).connection.changes
+    refused = session_after(update(X), UPDATED, *many, REFUSED, REFUSED).connection
+
+    assert len(changes) == MAX_SENT
+    assert refused.changes == changes[2:]
+
+
+NEW: Frame = {"brand_new": 1, "audio": {"input": {"more": 2}}}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_fields_that_are_not_in_the_catalogue(asked: bool) -> None:
+    """They are restored like the others, and tell two changes apart."""
+    again = {"brand_new": 3}
+    requested = [wish(X, NEW)] if asked else []
+    records = [*requested, update(X, NEW), UPDATED, update(again)]
+    connection = session_after(*records).connection
+    wanted = json.loads(wanted_config(connection))
+
+    assert [each.is_restored for each in connection.changes] == [False]
+    assert wanted == {"type": "realtime", **merge(X, NEW), **again}
+    assert json.loads(connection.requested or "") == wanted
 
 
 def test_a_configuration_that_is_larger_than_a_frame() -> None:

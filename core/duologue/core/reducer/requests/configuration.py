@@ -62,8 +62,10 @@ def _on_update(
     event: events.SessionUpdate | events.TranslationSessionUpdate,
     record: Record,
 ) -> Session:
-    session = _change_sent(session, event)
-    session = _request_config(session, event.session)
+    # With the fields that are not in the catalogue.
+    config = _with_known(msgspec.json.decode(record.frame).get("session"), event)
+    session = _change_sent(session, canonical_json(config), event.event_id)
+    session = _request_config(session, config)
     at = time_of(session, record)
     if at is None:
         return session
@@ -77,30 +79,34 @@ def put_updates(session: Session, updates: tuple[float, ...]) -> Session:
     return put_connection(session, connection)
 
 
-def _change_sent(
-    session: Session, event: events.SessionUpdate | events.TranslationSessionUpdate
-) -> Session:
+def _change_sent(session: Session, config: str, event_id: str | None) -> Session:
     """The session with this change in flight, which may have been requested before."""
     connection = session.connection
-    config = canonical_json(event.session)
     key, changes = _comparable(config, connection), connection.changes
     number = session.dedup.events + 1
     for index, known in enumerate(changes):
         if not known.sent and _comparable(known.config, connection) == key:
-            sent = replace(known, sent=number, event_id=event.event_id)
+            sent = replace(known, sent=number, event_id=event_id)
             return _put_changes(
                 session, (*changes[:index], sent, *changes[index + 1 :])
             )
     restored = (connection.base, wanted_config(connection))
     is_restored = key in [_comparable(each, connection) for each in restored]
-    sent = ConfigChange(config, number, event.event_id, is_restored)
+    sent = ConfigChange(config, number, event_id, is_restored)
     return _put_changes(session, (*changes, sent))
 
 
 def _put_changes(session: Session, changes: tuple[ConfigChange, ...]) -> Session:
-    # The first one may be the configuration of the session.
-    kept = (*changes[:1], *changes[1:][1 - MAX_SENT :])
-    return put_connection(session, replace(session.connection, changes=kept))
+    if len(changes) > MAX_SENT:
+        # The first one may be the configuration of the session.
+        first, second, third, *rest = changes
+        both = replace(
+            third,
+            config=_merge_configs(second.config, third.config),
+            is_restored=second.is_restored and third.is_restored,
+        )
+        changes = (first, both, *rest)
+    return put_connection(session, replace(session.connection, changes=changes))
 
 
 def _comparable(config: str, connection: Connection) -> str:
@@ -109,10 +115,17 @@ def _comparable(config: str, connection: Connection) -> str:
     frame = msgspec.json.encode({"type": _UPDATE, "session": values})
     event = decode(frame, kind=connection.kind)
     if isinstance(event, events.SessionUpdate | events.TranslationSessionUpdate):
-        values = msgspec.json.decode(msgspec.json.encode(event.session))
+        values = _with_known(values, event)
     return canonical_json(
         {key: values[key] for key in values if key not in (*FIXED_FIELDS, "type")}
     )
+
+
+def _with_known(
+    values: Any, event: events.SessionUpdate | events.TranslationSessionUpdate
+) -> Any:
+    """The JSON values of a configuration, with known fields as they were decoded."""
+    return merged(values, msgspec.json.decode(msgspec.json.encode(event.session)))
 
 
 def answer_update(
