@@ -15,6 +15,7 @@ from duologue.transports.contract import (
     Audible,
     Flushable,
     Recorder,
+    Rejoining,
     Repeatable,
     Reporting,
     Sourced,
@@ -24,7 +25,8 @@ from duologue.transports.contract import (
 )
 
 OPTIONAL: tuple[Any, ...] = (
-    *(Audible, Flushable, Recorder, Repeatable, Reporting, Sourced, Tappable, Timed),
+    *(Audible, Flushable, Recorder, Rejoining, Repeatable, Reporting, Sourced),
+    *(Tappable, Timed),
 )
 AUDIO: set[Any] = {Audible, Flushable, Repeatable, Tappable}
 
@@ -37,13 +39,24 @@ def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
     expected: dict[object, set[Any]] = {
         memory.pair()[0]: set(),
         webrtc(): AUDIO,
-        websocket(): AUDIO | {Reporting},
+        websocket(): AUDIO | {Rejoining, Reporting},
         replay(log): {Repeatable, Reporting, Sourced, Timed},
-        wrapped: AUDIO | {Recorder, Reporting, Timed},
+        wrapped: AUDIO | {Recorder, Rejoining, Reporting, Timed},
     }
     for transport, protocols in expected.items():
         assert isinstance(transport, Transport)
         assert {each for each in OPTIONAL if isinstance(transport, each)} == protocols
+
+
+def test_a_sideband_rejoins_its_session(tmp_path: Path) -> None:
+    """Its next transport joins the same call; another WebSocket has a new session."""
+    for call_id, rejoins in (("rtc_1", True), (None, False)):
+        transport = websocket(call_id=call_id)
+        assert transport.rejoins is rejoins
+        assert transport.again().rejoins is rejoins
+        wrapped = record(transport, tmp_path / f"{call_id}.jsonl")
+        assert isinstance(wrapped, Rejoining)
+        assert wrapped.rejoins is rejoins
 
 
 MINE = """

@@ -1002,3 +1002,37 @@ async def test_a_clock_behind_the_snapshot() -> None:
         await line.ends[0].close("gone")
         await asyncio.sleep(3)
         assert len(line.targets) < 10
+
+
+@pytest.mark.parametrize("rejoins", [False, True])
+def test_a_service_without_a_greeting_is_restored(rejoins: bool) -> None:
+    """After two seconds, unless the transport has joined the same session again."""
+
+    @virtually
+    async def run() -> None:
+        ends: list[MemoryEnd] = []
+
+        def make() -> Transport:
+            ours, theirs = pair()
+            ends.append(theirs)
+            ours.rejoins = rejoins  # type: ignore[attr-defined]
+            return ours
+
+        async with client() as live:
+            records = recorded(live)
+            session = await live.start_session(TYPED, transport=make)
+            item = {"id": "i", "type": "message", "role": "user", "content": [TEXT]}
+            added = {"type": "conversation.item.added", "item": item}
+            await ends[0].send(json.dumps(added))
+            await asyncio.sleep(3.0)
+            await ends[0].close("gone", code=1006)
+            await session.until(lambda s: s.connection.epoch == 1)
+            await status(session, SessionStatus.OPEN)
+            await asyncio.sleep(3.0)
+            sent = [r.event.type for r in records if (r.dir, r.epoch) == ("out", 1)]
+            assert ("conversation.item.create" in sent) is not rejoins
+
+    run()
+
+
+TEXT = {"type": "input_text", "text": "remember 42"}

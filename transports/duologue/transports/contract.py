@@ -34,6 +34,7 @@ __all__ = [
     "Flushable",
     "KeySource",
     "Recorder",
+    "Rejoining",
     "Repeatable",
     "Report",
     "Reporting",
@@ -172,6 +173,15 @@ class Sourced(Protocol):
     @property
     def src(self) -> str | None:
         """The ``src`` of received frames; None on the session's own connection."""
+
+
+@runtime_checkable
+class Rejoining(Protocol):
+    """A transport that may join the same session of the service again: a sideband."""
+
+    @property
+    def rejoins(self) -> bool:
+        """Whether `again` makes a transport to the same session of the service."""
 
 
 @runtime_checkable

@@ -67,7 +67,8 @@ class Connecting(LocalEvent, frozen=True, tag=LocalEventType.CONNECTING.value):
 class Connected(LocalEvent, frozen=True, tag=LocalEventType.CONNECTED.value):
     """The connection is open: frames can be sent and received.
 
-    ``rejoins``: it joins the same session of the service again, as a sideband does.
+    ``rejoins``: it joins the same session of the service again, as a sideband does; but
+    if the service then names another session, that is a new one.
     """
 
     attempt: int = 1

@@ -128,7 +128,7 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
             dialing,
             running=False,
             connected_at=time_of(session, record),
-            rejoined=event.rejoins,
+            rejoined=dialing.rejoined if dialing.greeted else event.rejoins,
         )
         return put_connection(session, replace(before, dialing=dialing))
     session = _enter(session, record, transitions.CONNECTED)
@@ -140,7 +140,7 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
         after,
         opened_at=time_of(session, record),
         greeted=after.greeted or record.epoch == 0,
-        rejoined=after.rejoined or event.rejoins,
+        rejoined=after.rejoined if after.greeted else event.rejoins,
         failures=0,
         since=None,
         dialing=None,
@@ -503,7 +503,7 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
         session = _move(session, session.connection, transitions.REJOINED, None)
     connection = session.connection
     if connection.policy is not None and not connection.greeted:
-        rejoined = connection.rejoined or config.id == connection.server_id
+        rejoined = _is_rejoined(connection, config, connection.rejoined)
         connection = replace(connection, greeted=True, rejoined=rejoined)
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
@@ -511,6 +511,13 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
     if expires_at is not None:
         connection = replace(connection, expires_at=expires_at)
     return put_connection(session, add_created_id(connection, record))
+
+
+def _is_rejoined(connection: Connection, config: Any, rejoins: bool) -> bool:
+    """Whether the service session is the previous one; the id decides if it has one."""
+    if isinstance(config.id, str):
+        return bool(config.id == connection.server_id)
+    return rejoins
 
 
 def _expiry(config: Any) -> float | None:
@@ -531,7 +538,7 @@ def greet_successor(session: Session, config: Any, record: Record) -> Session:
     dialing = replace(
         dialing,
         greeted=True,
-        rejoined=dialing.rejoined or config.id == connection.server_id,
+        rejoined=_is_rejoined(connection, config, dialing.rejoined),
         server_id=config.id if isinstance(config.id, str) else dialing.server_id,
         expires_at=_expiry(config) or dialing.expires_at,
     )

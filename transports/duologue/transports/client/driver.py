@@ -21,7 +21,7 @@ from duologue.core.effects import commands
 from duologue.core.log.record import Direction
 from duologue.core.reducer.requests.configuration import wanted_config
 
-from ..contract import OWN, Audible, Flushable, Reporting, Sourced, Transport
+from ..contract import OWN, Audible, Flushable, Rejoining, Reporting, Sourced, Transport
 from ..errors import ConnectionLost, DuologueError, NotConnected
 from .connector import Connector
 from .outbox import Outbox
@@ -270,7 +270,10 @@ class Driver:
             return
         if not command.successor:
             self._use(connection)
-        records.note(command.connected, epoch=epoch)
+        transport = connection.transport
+        rejoins = isinstance(transport, Rejoining) and transport.rejoins
+        fact = msgspec.structs.replace(command.connected, rejoins=rejoins)
+        records.note(fact, epoch=epoch)
         if self._connections.get(epoch) is not connection:
             # It is not needed any more.
             await connection.transport.close()

@@ -13,6 +13,7 @@ from ...clock import Clock
 from ...contract import (
     Audible,
     Flushable,
+    Rejoining,
     Repeatable,
     Report,
     Reporting,
@@ -109,6 +110,11 @@ class Recording:
     def session_id(self) -> str | None:
         """The session id of the inner transport, if it is a recording."""
         return self.transport.session_id if isinstance(self.transport, Timed) else None
+
+    @property
+    def rejoins(self) -> bool:
+        """See `contract.Rejoining`."""
+        return isinstance(self.transport, Rejoining) and self.transport.rejoins
 
     def report_to(self, report: Report) -> None:
         """See `contract.Reporting`."""

@@ -113,6 +113,11 @@ class WebSocketTransport:
         return self._call_id
 
     @property
+    def rejoins(self) -> bool:
+        """See `contract.Rejoining`."""
+        return self._call_id is not None
+
+    @property
     def round_trip_ms(self) -> float | None:
         """The round trip time of the last ping in ms; None before the first."""
         latency = self._socket.latency if self._socket is not None else 0.0
