@@ -42,6 +42,8 @@ ELSEWHERE = {
     "Disconnect": "client-events.md#disconnect",
     "SwitchTo": "client-events.md#switchto",
     "WakeAt": "client-events.md#wakeat",
+    "RunTool": "client-events.md#runtool",
+    "FlushAudio": "client-events.md#flushaudio",
     "Reconnect": "client-events.md#connect",
     "react": "client-events.md#react",
 }

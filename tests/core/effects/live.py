@@ -88,7 +88,7 @@ def calling(
     response = service.begin()
     items = [call(service, response, call_id, status) for call_id in call_ids]
     service.end(response, items, status)
-    assert live.play(service) == ()
+    assert live.play(service) == ("RunTool",) * len(call_ids)
 
 
 def output(live: Live, call_id: str, *, sent: bool = True) -> tuple[str, ...]:

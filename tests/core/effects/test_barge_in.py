@@ -10,11 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import State, encode, fold, react, reduce, select_transcripts
+from duologue.core import (
+    Session,
+    State,
+    encode,
+    fold,
+    react,
+    reduce,
+    select_transcripts,
+)
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.commands import Command, Send
+from duologue.core.effects.commands import Command, FlushAudio, Send
+from duologue.core.testing import Stream
+from duologue.core.views.notices import notices
 
+from ..strategies import enough, hostile, legal
 from ..talk import Frame, Service, audio, to_record, to_records
 from .live import CREATE, REQUEST, Live, begun, calling, output
 
@@ -276,6 +287,7 @@ def test_what_waits_is_not_heard_if_the_connection_is_lost() -> None:
 
 INTERRUPTED: Frame = {"type": "duologue.interrupted"}
 CANCEL = ("response.cancel",)
+FLUSH = ("FlushAudio",)
 
 
 def cancelled(live: Live) -> list[str | None]:
@@ -291,10 +303,10 @@ def test_a_response_in_flight_is_cancelled_when_it_is_created() -> None:
     """Once, with its id; another interruption sends nothing."""
     live, service = begun()
     assert live.note(REQUEST) == CREATE
-    assert live.note(INTERRUPTED) == live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == live.note(INTERRUPTED) == FLUSH
     response = service.begin()
     assert live.play(service) == CANCEL
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == FLUSH
     assert cancelled(live) == [response]
     service.end(response, status="cancelled")
     assert live.play(service) == ()
@@ -309,8 +321,8 @@ def test_a_queued_request_is_withdrawn() -> None:
     response = service.begin()
     live.play(service)
     assert live.note(REQUEST) == ()
-    assert live.note(INTERRUPTED) == CANCEL
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == CANCEL + FLUSH
+    assert live.note(INTERRUPTED) == FLUSH
     service.end(response, status="cancelled")
     assert live.play(service) == ()
     assert live.state.sessions["s"].responses.queued is None
@@ -375,7 +387,7 @@ def test_a_request_that_is_about_to_be_sent() -> None:
     live, service = begun()
     live.sends = False
     assert live.note(REQUEST) == CREATE
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == FLUSH
     live.note({"type": "response.create", "event_id": "s.2.0"}, "out")
     service.begin()
     assert live.play(service) == CANCEL
@@ -425,8 +437,8 @@ def test_the_audio_that_the_service_plays_is_cleared() -> None:
     response = service.begin()
     service.send("output_audio_buffer.started", response_id=response)
     live.play(service)
-    assert live.note(INTERRUPTED) == (*CANCEL, "output_audio_buffer.clear")
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == (*CANCEL, "output_audio_buffer.clear", *FLUSH)
+    assert live.note(INTERRUPTED) == FLUSH
     service.send("output_audio_buffer.cleared", response_id=response)
     service.end(response, status="cancelled")
     live.play(service)
@@ -445,8 +457,8 @@ def test_the_audio_that_the_client_plays_is_truncated() -> None:
     response = service.begin()
     live.play(service)
     truncate = "conversation.item.truncate"
-    assert live.note(INTERRUPTED) == (*CANCEL, truncate, truncate)
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == (*CANCEL, truncate, truncate, *FLUSH)
+    assert live.note(INTERRUPTED) == FLUSH
     said = service.say(response, ["late"])
     live.play(service)
     live.note({"type": "duologue.played", "item_id": said["item_id"], "ms": 0})
@@ -455,20 +467,20 @@ def test_the_audio_that_the_client_plays_is_truncated() -> None:
 
 
 def test_without_a_connection_nothing_is_sent() -> None:
-    """The fact still withdraws the queued request."""
+    """The fact still withdraws the queued request, and the received audio stops."""
     live, service = begun()
     service.begin()
     live.play(service)
     live.note(REQUEST)
     live.note({"type": "duologue.disconnected", "retrying": True})
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == FLUSH
     assert live.state.sessions["s"].responses.queued is None
 
 
 def test_an_interruption_of_silence_changes_nothing() -> None:
-    """A later response is not cancelled."""
+    """A later response is not cancelled; nothing is in the player to discard."""
     live, service = begun()
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == FLUSH
     assert live.note(REQUEST) == CREATE
     service.begin()
     assert live.play(service) == ()
@@ -478,5 +490,53 @@ def test_outputs_that_are_sent_after_an_interruption_are_answered() -> None:
     """An interruption concerns requests, not a tool that is still running."""
     live, service = begun()
     calling("c", live=live, service=service)
-    assert live.note(INTERRUPTED) == ()
+    assert live.note(INTERRUPTED) == FLUSH
     assert output(live, "c") == CREATE
+
+
+# The audio that was received and not played.
+
+
+def test_the_audio_of_an_interrupted_response_is_discarded() -> None:
+    """When the service has cleared it, and when it only begins: once for each item."""
+    live, service = begun()
+    live.note(REQUEST)
+    live.note(INTERRUPTED)
+    response = service.begin()
+    assert live.play(service) == CANCEL
+    delta: Frame = {"type": "response.output_audio.delta", "delta": audio(480)}
+    first = {**delta, "response_id": response, "item_id": "a"}
+    assert live.note(first) == FLUSH
+    assert live.note(first) == ()
+    assert live.note({**first, "item_id": "b"}) == FLUSH
+    cleared: Frame = {"type": "output_audio_buffer.cleared", "response_id": response}
+    assert live.note(cleared) == FLUSH
+    service.end(response, status="cancelled")
+    live.play(service)
+    other = {**delta, "response_id": service.begin(), "item_id": "c"}
+    live.play(service)
+    assert live.note(other) == ()
+    assert FlushAudio("s") in live.commands
+
+
+@enough
+@given(legal(4) | hostile(legal(4)))
+def test_the_notice_and_the_command_have_one_rule(stream: Stream) -> None:
+    """`FlushAudio` is given with `playback_cleared`, and for an interruption.
+
+    A notice needs a change of the state; discarding twice has no effect.
+    """
+    state = State()
+    for record in stream:
+        before, state = state, reduce(state, record)
+        session = state.sessions.get(record.session)
+        if session is None:
+            continue
+        earlier = before.sessions.get(session.id) or Session(session.id)
+        found = react(before, record, state).count(FlushAudio(session.id))
+        told = [each.name for each in notices(earlier, record, session)]
+        is_interrupted = isinstance(record.event, ev.Interrupted)
+        is_same = msgspec.structs.replace(session, dedup=earlier.dedup) == earlier
+        assert found <= 1
+        assert found >= ("playback_cleared" in told or is_interrupted)
+        assert is_same or is_interrupted or found == ("playback_cleared" in told)

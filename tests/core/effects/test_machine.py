@@ -74,7 +74,7 @@ class Driven:
                 self.sent.append((epoch, json.loads(frame)))
             elif isinstance(command, WakeAt):
                 self.wakes = command.at
-            else:
+            elif isinstance(command, Connect | Disconnect | SwitchTo):
                 self.machine.record(command.fact, self.at, epoch=command.epoch)
         self.done += found
         return [each for each in found if not isinstance(each, WakeAt | Send)]

@@ -42,7 +42,7 @@ def test_outputs_before_the_end_of_their_response() -> None:
     live, service = begun()
     response = service.begin()
     item = call(service, response, "a", "completed")
-    assert live.play(service) == ()
+    assert live.play(service) == ("RunTool",)
     assert output(live, "a") == ()
     service.end(response, [item])
 

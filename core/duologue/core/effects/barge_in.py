@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionStatus
 from ..log.record import Record
@@ -18,9 +19,12 @@ from ..reducer.playback import is_played, unfinished_items, unheard_parts
 from ..reducer.responses import is_anonymous
 from ..state.model import Item, Response, Session
 from ..wire.audio_fields import bytes_per_ms
-from .commands import cancel_response, clear_output, truncate
+from ..wire.event_ids import item_id_of
+from .commands import FlushAudio, cancel_response, clear_output, truncate
 
 __all__ = [
+    "cleared_response",
+    "flush_audio",
     "interrupt_all",
     "stop_interrupted",
     "truncate_interrupted",
@@ -59,6 +63,28 @@ def stop_interrupted(
         response = after.responses.by_id[playing]
         if not is_played(after, response):
             yield clear_output()
+
+
+def flush_audio(
+    before: Session, record: Record, after: Session
+) -> Iterator[FlushAudio]:
+    """Discard the audio that the user must not hear any more."""
+    is_interrupted = isinstance(record.event, events.Interrupted)
+    if is_interrupted or cleared_response(before, record, after) is not None:
+        yield FlushAudio(after.id)
+
+
+def cleared_response(before: Session, record: Record, after: Session) -> str | None:
+    """The response whose received audio must be discarded, if there is one."""
+    event = record.event
+    if isinstance(event, events.OutputAudioBufferCleared):
+        return event.response_id
+    if not isinstance(event, events.ResponseOutputAudioDelta):
+        return None
+    # A response that was interrupted before it had audio is not played.
+    response, item = after.response(event.response_id), before.item(item_id_of(event))
+    is_first = item is None or not any(part.audio_bytes for part in item.parts)
+    return response.id if response and response.stopping and is_first else None
 
 
 def _begins_to_stop(

@@ -1,8 +1,9 @@
 """Commands: the client events to send, with reproducible ids.
 
 A command is data: `Send` holds a client event; `Connect`, `Disconnect`, `SwitchTo` and
-`WakeAt` concern the connections of a session and its clock. The functions below build
-the client events, one for each type; the service fills in omitted fields.
+`WakeAt` concern the connections of a session and its clock, `RunTool` and `FlushAudio`
+the machine of the user. The functions below build the client events, one for each type;
+the service fills in omitted fields.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ __all__ = [
     "Command",
     "Connect",
     "Disconnect",
+    "FlushAudio",
     "Reconnect",
+    "RunTool",
     "Send",
     "SwitchTo",
     "WakeAt",
@@ -171,8 +174,27 @@ class WakeAt:
     at: float | None
 
 
+@attrs.frozen
+class RunTool:
+    """Run the tool of a function call, once.
+
+    `select_call` gives the call. Record `duologue.tool_started` at once and
+    `duologue.tool_finished` at the end, then send the output (`send_tool_output`).
+    """
+
+    session: str
+    call_id: str
+
+
+@attrs.frozen
+class FlushAudio:
+    """Discard received audio that has not been played yet."""
+
+    session: str
+
+
 #: A result of `react`.
-Command = Send | Connect | Disconnect | SwitchTo | WakeAt
+Command = Send | Connect | Disconnect | SwitchTo | WakeAt | RunTool | FlushAudio
 
 
 def is_queued(event: Event) -> bool:

@@ -33,8 +33,9 @@ from .backoff import Backoff, connect_policy
 from .commands import (
     Command,
     Connect,
+    Disconnect,
     Send,
-    WakeAt,
+    SwitchTo,
     client_event,
     command_id,
     is_queued,
@@ -247,7 +248,9 @@ class Machine:
                 command = self._commands.popleft()
                 if isinstance(command, WakeAt):
                     yield self._on_clock(command)
-                elif isinstance(command, Send) or is_due(self.session, command):
+                elif not isinstance(command, Connect | Disconnect | SwitchTo) or is_due(
+                    self.session, command
+                ):
                     yield command
             elif sends and (send := self.next_send()) is not None:
                 yield send

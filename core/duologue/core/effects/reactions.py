@@ -8,6 +8,8 @@ already contains the sent events.
   ``conversation.item.truncate`` reports how much of the reply the user heard.
 * **Interruption** (`barge_in`): a `duologue.interrupted` cancels the response, also one
   that is not created yet, and its audio.
+* **Playback** (`barge_in`): received audio is discarded if it must not be heard.
+* **Calls** (`calls`): the tool of a complete function call is run.
 * **Responses** (`responses`): a ``response.create`` is sent when a response is due, no
   other is in progress and the user is not speaking.
 * **Other requested events**: client events that the application requested are sent at
@@ -33,11 +35,13 @@ from ..reducer.handler import is_fact
 from ..state.model import Session, State
 from ..wire.codec import decode
 from .barge_in import (
+    flush_audio,
     interrupt_all,
     stop_interrupted,
     truncate_interrupted,
     truncate_stopped,
 )
+from .calls import run_calls
 from .commands import (
     Command,
     Send,
@@ -135,20 +139,27 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
     events.InputAudioBufferCleared: (respond,),
     events.InputAudioBufferCommitted: (respond,),
-    events.ConversationItemAdded: (respond,),
-    events.ConversationItemCreated: (respond,),
-    events.ConversationItemDone: (respond,),
+    events.ConversationItemAdded: (respond, run_calls),
+    events.ConversationItemCreated: (respond, run_calls),
+    events.ConversationItemDone: (respond, run_calls),
+    events.ConversationItemRetrieved: (run_calls,),
     events.ResponseCreated: (stop_interrupted,),
-    events.ResponseDone: (truncate_stopped, respond),
+    events.ResponseDone: (truncate_stopped, respond, run_calls),
+    events.ResponseFunctionCallArgumentsDelta: (run_calls,),
+    events.ResponseFunctionCallArgumentsDone: (run_calls,),
+    events.ResponseOutputAudioDelta: (flush_audio,),
+    events.ResponseOutputItemAdded: (run_calls,),
+    events.ResponseOutputItemDone: (run_calls,),
+    events.OutputAudioBufferCleared: (flush_audio,),
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.Error: (restore_refused, respond),
-    events.Connected: (_on_connected,),
+    events.Connected: (_on_connected, run_calls),
     events.SessionCreated: _RESTORE,
     events.SessionUpdated: (*_GREETED, respond),
     events.TranslationSessionCreated: _RESTORE,
     events.TranslationSessionUpdated: _GREETED,
     events.Requested: (_send_requested, respond),
-    events.Interrupted: (interrupt_all,),
+    events.Interrupted: (interrupt_all, flush_audio),
     events.Tick: (*_GREETED, cancel_silent, respond),
     events.Switched: _RESTORE,
 }

@@ -31,7 +31,7 @@ from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, add_problem, put_item
 from .outputs import ensure_output
-from .requests.sent_events import keep_restored, keep_unconfirmed
+from .requests.sent_events import keep_restored, keep_unconfirmed, mark_sent
 
 __all__ = [
     "TABLE",
@@ -42,10 +42,12 @@ __all__ = [
     "is_call",
     "link_call",
     "merge_call",
+    "release_calls",
 ]
 
 #: The types of items whose arguments arrive in deltas.
 _CALLS = ("function_call", "mcp_call")
+_CallItem = events.FunctionCallItem | events.FunctionCallOutputItem
 #: The types of items that answer another item.
 _ANSWERS = ("function_call_output", "mcp_approval_response")
 
@@ -176,9 +178,9 @@ def link_call(session: Session, item_id: str) -> Session:
     calls = session.conversation.calls
     known = calls.get(key) or CallLink()
     if item.type in _ANSWERS:
-        link = CallLink(known.call, item_id)
+        link = replace(known, output=item_id)
     else:
-        link = CallLink(item_id, known.output)
+        link = replace(known, call=item_id)
     if link != known:
         conversation = replace(session.conversation, calls=calls.set(key, link))
         if item.type == "function_call_output":
@@ -318,12 +320,30 @@ def _on_item_sent(
 ) -> Session:
     """An output was sent: its call is answered, even before the service confirms."""
     session = keep_restored(keep_unconfirmed(session, event, record), event)
-    if not isinstance(event.item, events.FunctionCallOutputItem):
+    if not isinstance(event.item, _CallItem):
+        return session
+    session = mark_sent(session, event.item.type, event.item.call_id, event.item.id)
+    if isinstance(event.item, events.FunctionCallItem):
         return session
     item = find_call(session, event.item.call_id or "")
     if item is None or item.call is None:
         return session
     return _put_call(session, item, replace(item.call, answered=True), record)
+
+
+def release_calls(session: Session, record: Record) -> Session:
+    """The session with every call waiting for its tool whose output was not sent.
+
+    The process that ran the tools has ended.
+    """
+    for link in session.conversation.calls.values():
+        item = session.item(link.call)
+        if item is None or item.call is None or item.type != "function_call":
+            continue
+        if item.call.complete and not link.output_sent and link.output is None:
+            call = replace(item.call, running=False, answered=False, error=None)
+            session = _put_call(session, item, call, record)
+    return session
 
 
 def _put_call(session: Session, item: Item, call: Call, record: Record) -> Session:

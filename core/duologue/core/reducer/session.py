@@ -27,6 +27,7 @@ from duologue.core.state.model import (
 )
 from duologue.core.wire.json_values import canonical
 
+from .calls import release_calls
 from .handler import (
     Handler,
     add_problem,
@@ -71,7 +72,7 @@ def _on_connecting(
     if not event.successor:
         is_same = record.epoch == connection.epoch
         if event.policy is not None and not is_same:
-            session = _end_interrupted(session, record)
+            session = release_calls(_end_interrupted(session, record), record)
         session = _enter(session, record, transitions.CONNECTING)
         # Forget the greeting of an earlier attempt.
         connection = replace(

@@ -10,10 +10,18 @@ from .memo import memoised
 
 __all__ = [
     "has_output",
+    "select_call",
     "select_pending_approvals",
     "select_pending_calls",
     "select_running_calls",
 ]
+
+
+def select_call(session: Session, call_id: str) -> Call | None:
+    """The function call with this ``call_id``, for example of a `RunTool`."""
+    link = session.conversation.calls.get(call_id)
+    item = session.item(link.call) if link is not None else None
+    return item.call if item is not None else None
 
 
 @memoised("items", "conversation")

@@ -141,7 +141,8 @@ def call_wait(session: Session, item: Item | None) -> Iterator[float]:
         elif call.answered:
             yield _after(ANSWER_TIMEOUT, item.placement.tool_at)
         elif call.complete and is_due:
-            yield _after(CALL_TIMEOUT, item.placement.finished_at)
+            place = item.placement
+            yield _after(CALL_TIMEOUT, place.tool_at or place.finished_at)
     elif item.type == "mcp_call" and call.running:
         yield _after(CALL_TIMEOUT, item.placement.started_at)
     elif item.type == "mcp_approval_request" and is_due:

@@ -332,10 +332,15 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class CallLink(Struct, frozen=True, gc=False):
-    """The items of one call: the call itself, and its output."""
+    """The items of one call: the call itself, and its output.
+
+    ``call_sent`` and ``output_sent``: this client has created that item.
+    """
 
     call: str | None = None
     output: str | None = None
+    call_sent: bool = False
+    output_sent: bool = False
 
 
 class Translation(Struct, frozen=True, gc=False):

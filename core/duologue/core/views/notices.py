@@ -13,12 +13,13 @@ from typing import Any
 import attrs
 
 from .. import events
+from ..effects.barge_in import cleared_response
+from ..effects.calls import calls_to_run
 from ..events.types import SessionStatus
 from ..log.epochs import epoch_of
 from ..log.record import Record
-from ..selectors.calls import has_output
 from ..selectors.transcript import is_final, transcript_of
-from ..state.model import Call, Item, Part, Problem, Response, Session
+from ..state.model import Item, Part, Problem, Response, Session
 from ..wire.event_ids import item_id_of
 
 __all__ = ["NAMES", "Notice", "notices"]
@@ -60,6 +61,7 @@ def notices(
         *_about_connection(before, record, after),
         *_about_speech(before, record, after),
         *_about_items(before, record, after),
+        *(Notice("tool_call", (call,)) for call in calls_to_run(before, record, after)),
         *_about_responses(before, record, after),
         *(Notice("error", (problem,)) for problem in _new_problems(before, after)),
     )
@@ -113,19 +115,8 @@ def _about_speech(before: Session, record: Record, after: Session) -> Iterator[N
             yield Notice("speech_started", (new.speaking_item,))
     if (old.playing is None) is not (new.playing is None):
         yield Notice("speaking_changed", (new.playing is not None,))
-    if isinstance(record.event, events.OutputAudioBufferCleared):
-        yield Notice("playback_cleared", (record.event.response_id,))
-    elif isinstance(record.event, events.ResponseOutputAudioDelta):
-        # A response that was interrupted before it had audio is not played.
-        response = after.response(record.event.response_id)
-        if response is not None and response.stopping and _is_first(before, record):
-            yield Notice("playback_cleared", (response.id,))
-
-
-def _is_first(before: Session, record: Record) -> bool:
-    """Whether an audio delta is the first one of its item."""
-    item = before.item(item_id_of(record.event))
-    return item is None or not any(part.audio_bytes for part in item.parts)
+    if (cleared := cleared_response(before, record, after)) is not None:
+        yield Notice("playback_cleared", (cleared,))
 
 
 def _about_items(before: Session, record: Record, after: Session) -> Iterator[Notice]:
@@ -137,18 +128,6 @@ def _about_items(before: Session, record: Record, after: Session) -> Iterator[No
             continue
         if new.role in ("user", "assistant"):
             yield from _about_text(old, new, record)
-        elif (
-            (call := _whole(new))
-            and not _whole(old)
-            and not has_output(after, call)
-            and not _is_sent(before, item_id)
-        ):
-            yield Notice("tool_call", (call,))
-
-
-def _is_sent(session: Session, item_id: str) -> bool:
-    """Whether this client has created an item: a call of its history was run before."""
-    return any(sent.item_id == item_id for sent in session.conversation.unconfirmed)
 
 
 def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]:
@@ -158,14 +137,6 @@ def _about_text(old: Item | None, new: Item, record: Record) -> Iterator[Notice]
         yield Notice("transcript_delta", (transcript_of(new), delta))
     if final and (old is None or not is_final(old)):
         yield Notice("transcript", (transcript_of(new),))
-
-
-def _whole(item: Item | None) -> Call | None:
-    """The function call of a completed item; None for an interrupted call."""
-    if item is None or item.call is None or not item.call.complete:
-        return None
-    is_done = item.type == "function_call" and item.status == "completed"
-    return item.call if is_done else None
 
 
 def _grew(old: Item | None, new: Item) -> bool:

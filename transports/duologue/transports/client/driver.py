@@ -74,6 +74,8 @@ class Driver:
         self._opened, self._over = asyncio.Event(), asyncio.Event()
         #: Called when the session is over.
         self.on_end: Callable[[], None] = lambda: None
+        #: Runs the tool of the call with this ``call_id``.
+        self.run_tool: Callable[[str], None] = lambda call_id: None
         self._running: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -89,7 +91,7 @@ class Driver:
         """Send events of the application: see `Outbox.put`."""
         await self._outbox.put(*events, item_id=item_id)
 
-    def flush_audio(self, response_id: str | None = None) -> None:
+    def flush_audio(self) -> None:
         """Discard received audio that has not been played yet."""
         if isinstance(self.transport, Flushable):
             self.transport.flush_audio()
@@ -232,6 +234,10 @@ class Driver:
                     case commands.SwitchTo():
                         self._use(self._connections[command.epoch])
                         self._records.note(command.fact, epoch=command.epoch)
+                    case commands.RunTool():
+                        self.run_tool(command.call_id)
+                    case commands.FlushAudio():
+                        self.flush_audio()
                     case commands.WakeAt():
                         self._set_alarm(command.at)
         finally:

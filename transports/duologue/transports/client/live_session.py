@@ -13,6 +13,7 @@ from duologue.core import (
     SessionConfig,
     SessionStatus,
     Transcript,
+    select_call,
     select_final_transcripts,
     select_reply,
 )
@@ -43,8 +44,11 @@ class LiveSession:
         self._tools = tools
         #: Serialises `ask`.
         self._asking = asyncio.Lock()
-        records.emitter.on("playback_cleared", driver.flush_audio)
-        records.emitter.on("tool_call", tools.run)
+        driver.run_tool = self._run_tool
+
+    def _run_tool(self, call_id: str) -> None:
+        if (call := select_call(self.state, call_id)) is not None:
+            self._tools.run(call)
 
     @property
     def state(self) -> Session:

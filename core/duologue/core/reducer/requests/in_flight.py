@@ -22,7 +22,7 @@ from duologue.core.wire.json_values import canonical_json, is_object
 
 from ..handler import Handler, put_response, put_responses, time_of
 from .configuration import request_change
-from .sent_events import is_out_of_band, keep_item
+from .sent_events import is_out_of_band, keep_item, mark_sent
 
 __all__ = [
     "MAX_WITHDRAWN",
@@ -64,6 +64,8 @@ def _request_item(session: Session, request: Mapping[str, Any]) -> Session:
     item_id = item.get("id") if is_object(item) else None
     if not isinstance(item_id, str) or not isinstance(event_id, str | None):
         return session
+    assert is_object(item)
+    session = mark_sent(session, item.get("type"), item.get("call_id"), item_id)
     kept = UnconfirmedItem(item_id, event_id, canonical_json(request), sent=False)
     return keep_item(session, kept)
 

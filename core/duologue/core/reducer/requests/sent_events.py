@@ -7,12 +7,15 @@ their predecessor was missing.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
+    CallLink,
     RestoredItem,
     SentEvent,
     Session,
@@ -30,6 +33,7 @@ __all__ = [
     "keep_item",
     "keep_restored",
     "keep_unconfirmed",
+    "mark_sent",
     "refuse_restored",
     "restored_by",
 ]
@@ -92,6 +96,31 @@ def keep_item(session: Session, kept: UnconfirmedItem) -> Session:
     unconfirmed = (*others[1 - MAX_UNCONFIRMED :], kept)
     conversation = replace(conversation, unconfirmed=unconfirmed)
     return replace(session, conversation=conversation)
+
+
+def mark_sent(
+    session: Session, type: Any, call_id: Any, item_id: str | None
+) -> Session:
+    """The session with the fact that this client creates a call, or its output.
+
+    An item that the session has is not created but restored.
+    """
+    is_call = type == "function_call"
+    if not (is_call or type == "function_call_output") or item_id in session.items:
+        return session
+    if not isinstance(call_id, str) or not call_id:
+        return session
+    conversation = session.conversation
+    known = conversation.calls.get(call_id) or CallLink()
+    link = replace(
+        known,
+        call_sent=known.call_sent or is_call,
+        output_sent=known.output_sent or not is_call,
+    )
+    if link == known:
+        return session
+    calls = conversation.calls.set(call_id, link)
+    return replace(session, conversation=replace(conversation, calls=calls))
 
 
 def drop_refused(session: Session, event_id: str | None) -> Session:
