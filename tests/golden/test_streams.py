@@ -39,6 +39,10 @@ def _dumped(state: State) -> Any:
     for session in document["state"]["sessions"].values():
         for name in NEW_FIELDS:
             _remove(session, name.split("."))
+        # A call that is only sent has a link now, for the fact that it was sent.
+        calls = session["conversation"]["calls"]
+        kept = {name: link for name, link in calls.items() if any(link.values())}
+        session["conversation"]["calls"] = kept
     return document
 
 

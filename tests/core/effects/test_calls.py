@@ -240,8 +240,10 @@ def test_a_call_whose_output_was_lost_is_run_again() -> None:
     first.note(events.ToolFinished(call_id="b", error=error))
     second = opened(continued(first))
     assert run_by(second) == ["a", "b"]
+    call = first.machine.session.items["i_b"].call
+    assert call is not None
     assert second.machine.session.items["i_b"].call == replace(
-        first.machine.session.items["i_b"].call, answered=False, error=None
+        call, answered=False, error=None
     )
 
 

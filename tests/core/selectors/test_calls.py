@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from duologue.core import (
+    select_call,
     select_pending_approvals,
     select_pending_calls,
     select_running_calls,
@@ -100,3 +101,12 @@ def test_approvals_that_wait() -> None:
 
     assert [i.id for i in select_pending_approvals(fold_frames(asks))] == ["r"]
     assert select_pending_approvals(fold_frames(asks, answer)) == ()
+
+
+def test_a_call_by_its_call_id() -> None:
+    """The call, not its output; None for an unknown id."""
+    session = fold_frames(called("a"), gave("a"), gave("b"))
+    call = select_call(session, "a")
+    assert call is not None
+    assert (call.name, call.output) == ("f", "1")
+    assert select_call(session, "b") is select_call(session, "") is None

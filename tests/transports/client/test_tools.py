@@ -13,8 +13,12 @@ import pytest
 from duologue.core import (
     Record,
     SessionConfig,
+    Store,
+    dump,
     events,
+    load,
     select_is_settled,
+    select_running_calls,
     select_transcripts,
 )
 from duologue.core.events import FunctionTool
@@ -263,6 +267,78 @@ async def test_a_tool_ends_with_its_session() -> None:
             "the session ended before the tool did",
         )
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("end", ["killed", "closed"])
+async def test_a_call_of_an_earlier_process_is_run_again(
+    tmp_path: Any, end: str
+) -> None:
+    """Its tool was running: the continued session gives the output and the answer."""
+    started = asyncio.Event()
+
+    async def endless(city: str) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(
+            TYPED,
+            id="s",
+            transport=service(tmp_path),
+            tools=[tool(endless, name="weather")],
+        )
+        await session.send_text("both please")
+        await asyncio.wait_for(started.wait(), 5)
+        await session.until(lambda s: len(select_running_calls(s)) == 2, timeout=5)
+        if end == "closed":
+            await session.close()
+        snapshot = dump(client.store.state)
+    store = Store(load(snapshot))
+    async with Client(base_url="http://127.0.0.1/v1", store=store) as client:
+        session = await client.start_session(
+            SessionConfig.changing(),
+            id="s",
+            transport=service(tmp_path),
+            tools=[weather],
+        )
+        state = await session.until(
+            lambda s: select_is_settled(s) and len(select_transcripts(s)) > 1,
+            timeout=20,
+        )
+        assert "It gave" in select_transcripts(state)[-1].text
+        outputs = [item.call.output for item in state.items.values() if item.call]
+        assert set(outputs) == {
+            '{"city":"Oslo","days":1}',
+            '{"city":"Rome","days":1}',
+        }
+        await session.close()
+        # Nothing is left to run for the next process.
+        again = await client.start_session(
+            id="s", transport=service(tmp_path), tools=[tool(endless, name="weather")]
+        )
+        await again.ask("thank you", timeout=20)
+        assert select_running_calls(again.state) == ()
+
+
+async def test_calls_of_a_history_are_not_run(tmp_path: Any) -> None:
+    """Neither those with an output nor those without."""
+    ran: list[str] = []
+
+    def charge(amount: int) -> None:
+        ran.append("charge")
+
+    calls = [
+        events.FunctionCallItem(call_id=name, name="charge", arguments='{"amount":1}')
+        for name in ("a", "b")
+    ]
+    done = events.FunctionCallOutputItem(call_id="a", output="done")
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(
+            TYPED, transport=service(tmp_path), tools=[charge], history=[*calls, done]
+        )
+        await session.until(lambda s: len(s.items) == 3, timeout=5)
+        await session.ask("and now?", timeout=20)
+    assert ran == []
 
 
 async def test_a_thread_holds_nobody_up() -> None:

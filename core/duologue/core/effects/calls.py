@@ -37,15 +37,19 @@ def calls_to_run(before: Session, record: Record, after: Session) -> Iterator[Ca
     elif before.items is not after.items:
         for item_id in _touched(before, record, after):
             item, earlier = after.items.get(item_id), before.items.get(item_id)
-            if item is earlier or _waiting(before, earlier) is not None:
+            if item is None or item is earlier or item.type != "function_call":
                 continue
-            if (ready := _waiting(after, item)) is not None:
+            ready = _waiting(after, item)
+            if ready is not None and _waiting(before, earlier) is None:
                 yield ready
 
 
 def _waiting(session: Session, item: Item | None) -> Call | None:
-    """The call of an item, if it waits for its tool to be started."""
-    if item is None or item.call is None or item.type != "function_call":
+    """The call of an item, if it waits for its tool to be started.
+
+    Whatever the type of the item is: a copy with another type does not end the wait.
+    """
+    if item is None or item.call is None:
         return None
     call = item.call
     if item.status != "completed" or not call.complete or call.call_id is None:

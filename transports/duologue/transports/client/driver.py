@@ -61,6 +61,8 @@ class Driver:
         #: The connection that carries the session, or carried it last.
         self._current: _Connection | None = None
         self._is_carrying_out = False
+        #: Whether received audio was just discarded, for an interruption.
+        self._is_flushed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alarm: asyncio.Task[None] | None = None
         #: The error of the last attempt to connect.
@@ -95,6 +97,16 @@ class Driver:
         """Discard received audio that has not been played yet."""
         if isinstance(self.transport, Flushable):
             self.transport.flush_audio()
+
+    def interrupt(self) -> None:
+        """Discard received audio and record the interruption."""
+        # First, because it reports how much was played. Then once is enough.
+        self.flush_audio()
+        self._is_flushed = True
+        try:
+            self._records.note(ev.Interrupted())
+        finally:
+            self._is_flushed = False
 
     def apply_volume(self) -> None:
         """Set mute and volume of the current transport."""
@@ -236,7 +248,7 @@ class Driver:
                         self._records.note(command.fact, epoch=command.epoch)
                     case commands.RunTool():
                         self.run_tool(command.call_id)
-                    case commands.FlushAudio():
+                    case commands.FlushAudio() if not self._is_flushed:
                         self.flush_audio()
                     case commands.WakeAt():
                         self._set_alarm(command.at)

@@ -209,9 +209,8 @@ class LiveSession:
         A requested response that has not begun is withdrawn, or cancelled when it
         begins. Has no effect if nothing is pending.
         """
-        self._driver.flush_audio()
         if not self._records.is_over:
-            self._records.note(ev.Interrupted())
+            self._driver.interrupt()
 
     def mute(self) -> None:
         """Send silence as the user's audio. No effect if already muted or over."""

@@ -111,12 +111,14 @@ def mark_sent(
     if not isinstance(call_id, str) or not call_id:
         return session
     conversation = session.conversation
-    known = conversation.calls.get(call_id) or CallLink()
-    link = replace(
-        known,
-        call_sent=known.call_sent or is_call,
-        output_sent=known.output_sent or not is_call,
-    )
+    known = conversation.calls.get(call_id)
+    if is_call:
+        link = replace(known or CallLink(), call_sent=True)
+    elif known is not None:
+        link = replace(known, output_sent=True)
+    else:
+        # The output of an unknown call.
+        return session
     if link == known:
         return session
     calls = conversation.calls.set(call_id, link)
