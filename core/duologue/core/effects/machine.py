@@ -33,9 +33,10 @@ from .backoff import Backoff, connect_policy
 from .commands import (
     Command,
     Connect,
-    Disconnect,
+    FlushAudio,
+    RunTool,
     Send,
-    SwitchTo,
+    WakeAt,
     client_event,
     command_id,
     is_queued,
@@ -248,7 +249,7 @@ class Machine:
                 command = self._commands.popleft()
                 if isinstance(command, WakeAt):
                     yield self._on_clock(command)
-                elif not isinstance(command, Connect | Disconnect | SwitchTo) or is_due(
+                elif isinstance(command, Send | RunTool | FlushAudio) or is_due(
                     self.session, command
                 ):
                     yield command
