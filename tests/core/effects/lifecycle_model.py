@@ -250,6 +250,10 @@ class World:
         if dir == "in" and record.epoch > session.connection.epoch:
             # It is for the successor, and answers nothing of this connection.
             assert _without_successor(after) == _without_successor(self.state)
+        if dir == "in" and record.epoch < session.connection.epoch:
+            # It is late, and answers nothing of the present connection.
+            assert _requests(after) == _requests(self.state)
+            assert after.sessions["s"].connection == session.connection
         if session.connection.status in OVER and not isinstance(
             event, events.Connecting
         ):
@@ -409,6 +413,11 @@ class World:
             return
         assert self.failed_at is not None
         assert self.failed_at + self._delay(1.0) >= self._ends - _ROUNDING
+
+
+def _requests(state: State) -> tuple[Any, ...]:
+    responses = state.sessions["s"].responses
+    return responses.queued, responses.in_flight, responses.in_flight_items
 
 
 def _without_successor(state: State) -> Session:

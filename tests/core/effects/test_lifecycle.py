@@ -147,6 +147,17 @@ def expiring() -> World:
     return opened().record(created(START + EXPIRES_IN, "sess_0"))
 
 
+def replaced() -> World:
+    """A session with a request in flight; its replaced connection has not ended."""
+    world = opened(begin(keeps_log=True)).record(created(START + EXPIRES_IN, "sess_0"))
+    world = world.wait(EXPIRES_IN - 25.0).record(events.ResponseCreate())
+    world = world.tick(START + EXPIRES_IN - 20.0)
+    world = world.connected(world.running[0]).record(created(None, "sess_1"), 1).send()
+    assert world.session.responses.in_flight is not None
+    assert world.ending == {0}
+    return world
+
+
 def lost() -> World:
     """A session that has lost its connection, and reconnects."""
     return opened().wait(3.0).ended(0, **ENDS["lost"])
@@ -163,6 +174,7 @@ ROOTS: dict[str, Callable[[], World]] = {
     "open": opened,
     "expiring": expiring,
     "handing over": lambda: expiring().tick(),
+    "handed over": replaced,
     "reconnecting": lost,
     "continued": lambda: again(opened()),
     "continued, of a hand-over": lambda: again(expiring().tick()),
@@ -181,6 +193,7 @@ ROOTS: dict[str, Callable[[], World]] = {
         ("open", 4),
         ("expiring", 4),
         ("handing over", 3),
+        ("handed over", 3),
         ("reconnecting", 4),
         ("continued", 4),
         ("continued, of a hand-over", 3),

@@ -316,6 +316,31 @@ def test_the_echo_changes_nothing() -> None:
     assert before.items == after.items
 
 
+def test_the_echo_of_an_item_behind_one_that_is_left_out() -> None:
+    """Its predecessor there is not the one here, so the order stays.
+
+    The user's speech was cut off, so the service has not said yet where it belongs.
+    """
+    service = Service()
+    service.typed("hello")
+    service.typed("")
+    spoken = service.start_speech()
+    at: Frame = {"item_id": spoken, "content_index": 0}
+    kind = "conversation.item.input_audio_transcription.delta"
+    service.send(kind, delta="good", **at)
+    service.frames.append({"type": "duologue.disconnected"})
+    created = {"type": "session.created", "session": {"type": "realtime", "id": "n"}}
+    state = reduce(fold(to_records(service.frames)), to_record(created, epoch=1))
+    before = state.sessions["s"].conversation.order
+    for number, event in enumerate(reseed(state.sessions["s"])):
+        sent = {**json.loads(encode(event)), "event_id": f"e{number}"}
+        state = reduce(state, to_record(sent, epoch=1, dir="out"))
+        echo = {**sent, "type": "conversation.item.added", "event_id": f"k{number}"}
+        state = reduce(state, to_record(echo, epoch=1))
+    assert state.sessions["s"].conversation.order == before
+    assert len(before) == 3
+
+
 # On a new connection.
 
 

@@ -61,6 +61,9 @@ def place(session: Session, item_id: str, previous: str | UnsetType | None) -> S
     item = session.items[item_id]
     if item.placement.placed or previous is UNSET or previous == item_id:
         return session
+    if item_id in session.conversation.restored:
+        # This client chose the predecessor: items that it did not send are missing.
+        return session
     if previous is not None and previous not in session.items:
         return _add_orphan(session, item_id, previous)
     placement = replace(item.placement, placed=True, previous_item_id=previous)
