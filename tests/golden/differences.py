@@ -28,6 +28,8 @@ NEW_FIELDS: dict[str, str] = {
     "connection.updates_in_flight": _WAITS,
     "conversation.calls.*.call_sent": "a call of a history is not run",
     "conversation.calls.*.output_sent": "a call whose output was sent is not run again",
+    "conversation.deleting": "the deletions that a service has not confirmed",
+    "conversation.restoring": "the restored items that a service has not answered",
     "conversation.restored": "which items a new connection got, for refused ones",
     "conversation.last_output": "None once a response was requested",
     "items.*.placement.tool_at": _WAITS,

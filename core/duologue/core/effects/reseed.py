@@ -27,8 +27,8 @@ from .. import events
 from ..events.base import ClientEvent, Unknown
 from ..events.types import SessionKind
 from ..log.record import Record
+from ..reducer.requests.answers import refused_item
 from ..reducer.requests.configuration import FIXED_FIELDS
-from ..reducer.requests.sent_events import restored_by
 from ..selectors.transcript import is_final
 from ..state.model import Call, Connection, Item, Session
 from ..wire.event_ids import item_id_of, items_of
@@ -150,7 +150,7 @@ def restore_refused(
     item that was not refused for another reason.
     """
     assert isinstance(record.event, events.Error)
-    item_id = restored_by(before, record.event.error.event_id)
+    item_id = refused_item(before, record.event.error)
     item, restored = after.item(item_id), after.conversation.restored
     if item is None or restored[item.id].dropped:
         return

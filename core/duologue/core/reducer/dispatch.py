@@ -11,7 +11,6 @@ counted. They have no effect before the service answers with the event in the se
 column:
 
 ==============================================  =====================================
-``conversation.item.delete``                    ``deleted``, or an error
 ``conversation.item.retrieve``                  ``retrieved``, or an error
 ``input_audio_buffer.append``                   never
 ``input_audio_buffer.clear``                    ``cleared``

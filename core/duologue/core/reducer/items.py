@@ -26,9 +26,17 @@ from .parts import (
     grow_text,
     merge_content,
 )
+from .requests.sent_events import confirm_restored
 from .usage import add_transcription
 
-__all__ = ["MAX_GAPS", "TABLE", "close_transcript", "finish_item", "merge_item"]
+__all__ = [
+    "MAX_GAPS",
+    "TABLE",
+    "close_transcript",
+    "end_deletions",
+    "finish_item",
+    "merge_item",
+]
 
 #: The number of gaps that a session keeps; older ones are in the log.
 MAX_GAPS = 100
@@ -175,6 +183,7 @@ def _on_added(
 ) -> Session:
     if not event.item.id or is_deleted(session, event.item.id):
         return session
+    session = confirm_restored(session, event.item.id)
     session = merge_item(session, event.item, record, done=False)
     if event.item.status == "completed" and session.items[event.item.id].parts:
         # The beta has no ``conversation.item.done``.
@@ -228,8 +237,11 @@ def _is_transcribed(session: Session) -> bool:
 def _on_deleted(
     session: Session, event: events.ConversationItemDeleted, record: Record
 ) -> Session:
-    session = ensure_item(session, event.item_id, record)
-    item = session.items[event.item_id]
+    return _delete(ensure_item(session, event.item_id, record), event.item_id)
+
+
+def _delete(session: Session, item_id: str) -> Session:
+    item = session.items[item_id]
     status = transitions.next_status(
         transitions.ITEM, item.status, transitions.ITEM_DELETED
     )
@@ -237,6 +249,26 @@ def _on_deleted(
         return session
     tombstone = Item(item.id, item.type, item.role, status, placement=item.placement)
     return put_item(session, tombstone)
+
+
+def end_deletions(session: Session) -> Session:
+    """The session with the items deleted whose deletion was sent, but not confirmed.
+
+    Their connection has been replaced, and they are not restored on the next one.
+    """
+    conversation = session.conversation
+    if not conversation.deleting:
+        return session
+    deleted = [each.item_id for each in conversation.deleting]
+    kept = tuple(
+        each for each in conversation.unconfirmed if each.item_id not in deleted
+    )
+    conversation = replace(conversation, unconfirmed=kept, deleting=())
+    session = replace(session, conversation=conversation)
+    for item_id in deleted:
+        if item_id in session.items:
+            session = _delete(session, item_id)
+    return session
 
 
 def _on_transcription_delta(

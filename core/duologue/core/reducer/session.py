@@ -37,7 +37,7 @@ from .handler import (
     time_of,
 )
 from .input_audio import expire_turns
-from .items import close_transcript
+from .items import close_transcript, end_deletions
 from .overlap import is_early
 from .requests.answers import expire_requests
 from .requests.configuration import answer_update, unsent_again
@@ -257,11 +257,13 @@ def _enter(
         return session
     if epoch > connection.epoch:
         trigger = f"{trigger} again"
-        session = requeue_in_flight(session)
+        session = end_deletions(requeue_in_flight(session))
         conversation = session.conversation
         last = conversation.order.last
         if conversation.epoch_boundary != last or conversation.restored:
-            anchored = replace(conversation, epoch_boundary=last, restored=Map())
+            anchored = replace(
+                conversation, epoch_boundary=last, restored=Map(), restoring=Map()
+            )
             session = replace(session, conversation=anchored)
         connection = replace(
             next_connection(connection, record, epoch),

@@ -363,7 +363,8 @@ class Translation(Struct, frozen=True, gc=False):
 class UnconfirmedItem(Struct, frozen=True, gc=False):
     """A ``conversation.item.create`` (JSON text) that is not confirmed yet.
 
-    It was accepted from the application, or is ``sent``.
+    It was accepted from the application, or is ``sent``. Or a sent
+    ``conversation.item.delete``.
     """
 
     item_id: str
@@ -375,9 +376,10 @@ class UnconfirmedItem(Struct, frozen=True, gc=False):
 class RestoredItem(Struct, frozen=True, gc=False):
     """An item of an earlier connection that was sent to the present one.
 
-    ``event_id`` is the event that sent it last, behind the item ``previous``, which the
-    event ``after`` had sent. ``refused`` are the refused events. ``dropped``: it was
-    refused for another reason than that its predecessor was missing.
+    ``event_id`` is the event that sent it last, number ``sent`` of the session, behind
+    the item ``previous``, which the event ``after`` had sent. ``refused`` are the
+    refused events. ``dropped``: it was refused for another reason than that its
+    predecessor was missing.
     """
 
     event_id: str
@@ -385,6 +387,7 @@ class RestoredItem(Struct, frozen=True, gc=False):
     after: str | None = None
     refused: tuple[str, ...] = ()
     dropped: bool = False
+    sent: int = 0
 
 
 class Conversation(Struct, frozen=True, gc=False):
@@ -400,7 +403,8 @@ class Conversation(Struct, frozen=True, gc=False):
     missing there. A translation session has ``translation`` in place of items. In live
     sessions, ``unconfirmed`` are the last sent items that may have to be sent again;
     some may be confirmed by now. ``restored`` are the items that were sent to restore
-    the conversation on this connection.
+    the conversation on this connection; ``restoring`` maps the events that sent them to
+    the items without an answer. ``deleting`` are the sent deletions without one.
     """
 
     order: IdSequence = NO_IDS
@@ -414,6 +418,8 @@ class Conversation(Struct, frozen=True, gc=False):
     last_output: str | None = None
     unconfirmed: tuple[UnconfirmedItem, ...] = ()
     restored: Map[str, RestoredItem] = Map()
+    restoring: Map[str, str] = Map()
+    deleting: tuple[UnconfirmedItem, ...] = ()
 
 
 class Turn(Struct, frozen=True, gc=False):

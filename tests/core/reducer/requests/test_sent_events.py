@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from duologue.core import Record, Session
 from duologue.core.reducer.requests.sent_events import MAX_SENT, MAX_UNCONFIRMED
@@ -95,8 +96,52 @@ def test_a_restored_item(
     before = session_after(*EARLIER)
     session = session_after(*EARLIER, *records)
 
-    assert dict(session.conversation.restored) == expected
+    restored = session.conversation.restored
+    known = {name: structs.replace(restored[name], sent=0) for name in restored}
+    assert known == expected
     assert len(session.problems) - len(before.problems) == problems
+
+
+CONFIRMED = to_record({"type": "conversation.item.added", "item": ITEMS[0]}, epoch=1)
+INVALID = {"type": "invalid_request_error", "code": "invalid_value"}
+
+
+@pytest.mark.parametrize(
+    ("records", "refused"),
+    [
+        # A service answers in order.
+        ([failed(**INVALID)], "a"),
+        ([failed(**INVALID), failed(**INVALID)], "ab"),
+        ([CONFIRMED, failed(**INVALID)], "b"),
+        ([failed(event_id="eb", **INVALID), failed(**INVALID)], "ab"),
+        ([failed(**INVALID), restored("b", "e2", "root"), failed(**INVALID)], "ab"),
+        # These are about another event, or about none.
+        ([failed(event_id="?", **INVALID)], ""),
+        ([failed(**INVALID, param="session.voice")], ""),
+        ([failed(code="bad_response_create", type="invalid_request_error")], ""),
+        ([failed(type="server_error")], ""),
+        ([CONFIRMED, failed(event_id="eb", **INVALID), failed(**INVALID)], "b"),
+    ],
+)
+def test_a_restored_item_that_an_error_does_not_name(
+    records: list[Record], refused: str
+) -> None:
+    """The error refuses the first one that the service has not answered."""
+    session = session_after(*EARLIER, A, B, *records)
+    restored = session.conversation.restored
+
+    assert [name for name in "ab" if restored[name].refused] == list(refused)
+
+
+def test_the_items_without_an_answer() -> None:
+    """Each leaves with its answer; a new connection begins without any."""
+    sent = session_after(*EARLIER, A, B)
+    answered = session_after(*EARLIER, A, B, CONFIRMED, failed(event_id="eb"))
+    lost = to_record({"type": "duologue.connecting"}, epoch=2)
+
+    assert dict(sent.conversation.restoring) == {"ea": "a", "eb": "b"}
+    assert dict(answered.conversation.restoring) == {}
+    assert dict(session_after(*EARLIER, A, B, lost).conversation.restoring) == {}
 
 
 LIVE = to_record({"type": "duologue.connecting", "policy": POLICY})
@@ -134,9 +179,58 @@ def test_an_item_that_is_not_confirmed(
     assert [each.item_id for each in kept] == expected
 
 
+def deletes(item_id: str, event_id: str | None = None) -> Record:
+    frame: Frame = {"type": "conversation.item.delete", "item_id": item_id}
+    return out({**frame, "event_id": event_id})
+
+
+DELETED = to_record({"type": "conversation.item.deleted", "item_id": "a"})
+
+
+@pytest.mark.parametrize(
+    ("records", "deleting", "deleted"),
+    [
+        ([ECHO, deletes("a")], "a", "a"),
+        ([ECHO, deletes("a"), deletes("a")], "a", "a"),
+        ([ECHO, deletes("a"), DELETED], "a", "a"),
+        ([ECHO, deletes("a"), DELETED, deletes("b")], "b", "a"),
+        ([ECHO, DELETED, deletes("a")], "", "a"),
+        # The service refuses it.
+        ([ECHO, deletes("a", "e"), failed(event_id="e")], "", ""),
+        ([ECHO, deletes("a", "e"), failed(event_id="?")], "a", "a"),
+        ([ECHO, deletes("a"), failed()], "a", "a"),
+        # The item was not confirmed either: it is not sent again.
+        ([typed("b"), deletes("b")], "b", ""),
+    ],
+)
+def test_a_deletion_that_is_not_confirmed(
+    records: list[Record], deleting: str, deleted: str
+) -> None:
+    """It counts when the connection is lost: the item is not restored."""
+    sent = session_after(LIVE, *records)
+    lost = session_after(
+        LIVE, *records, to_record({"type": "duologue.connecting"}, epoch=1)
+    )
+    found = {item.id for item in lost.items.values() if item.status == "deleted"}
+
+    assert [each.item_id for each in sent.conversation.deleting] == list(deleting)
+    assert found == set(deleted)
+    assert lost.conversation.deleting == lost.conversation.unconfirmed == ()
+
+
+def test_a_deletion_in_a_log_of_frames() -> None:
+    """Only a live session restores its items."""
+    again = to_record({"type": "duologue.connecting"}, epoch=1)
+
+    assert session_after(ECHO, deletes("a"), again).items["a"].status != "deleted"
+
+
 def test_only_so_many_unconfirmed_items_are_kept() -> None:
-    """The last ones are kept, each with its event."""
+    """The last ones are kept, each with its event; a problem says so once."""
     sent = [typed(str(n)) for n in range(MAX_UNCONFIRMED + 5)]
-    kept = session_after(LIVE, *sent).conversation.unconfirmed
+    session = session_after(LIVE, *sent)
+    kept = session.conversation.unconfirmed
 
     assert [each.event for each in kept] == [each.frame.decode() for each in sent[5:]]
+    assert [each.kind for each in session.problems] == ["items_unconfirmed"]
+    assert session_after(LIVE, *sent[:MAX_UNCONFIRMED]).problems == ()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from . import answers, configuration, in_flight
+from . import answers, configuration, in_flight, sent_events
 
 __all__ = ["TABLE"]
 
-TABLE = {**in_flight.TABLE, **configuration.TABLE, **answers.TABLE}
+TABLE = {
+    **in_flight.TABLE,
+    **configuration.TABLE,
+    **sent_events.TABLE,
+    **answers.TABLE,
+}

@@ -20,9 +20,15 @@ from duologue.core.state.model import Problem, SentEvent, Session
 from ..handler import Handler, add_problem, put_connection, put_responses
 from .configuration import answer_update, put_updates
 from .in_flight import clear_in_flight, requeue_answered, requeue_in_flight
-from .sent_events import cause_of, drop_refused, refuse_restored, restored_by
+from .sent_events import cause_of, drop_refused, first_restoring, refuse_restored
 
-__all__ = ["REQUEST_TIMEOUT", "TABLE", "expire_requests", "request_deadlines"]
+__all__ = [
+    "REQUEST_TIMEOUT",
+    "TABLE",
+    "expire_requests",
+    "refused_item",
+    "request_deadlines",
+]
 
 #: Seconds to wait for the answer to a ``response.create`` or a ``session.update``. A
 #: service answers before it generates anything, in recorded traffic within a second.
@@ -44,7 +50,7 @@ _PARAMS = {"response": _CREATE, "session": _UPDATE}
 def _on_error(session: Session, event: events.Error, record: Record) -> Session:
     """An error is a problem; most errors do not end the session."""
     error = event.error
-    if (item_id := restored_by(session, error.event_id)) is not None:
+    if (item_id := refused_item(session, error)) is not None:
         session = refuse_restored(session, item_id)
         if not session.conversation.restored[item_id].dropped:
             # Not a problem: it is sent again.
@@ -66,6 +72,20 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         name = error.event_id if cause is not None else None
         return answer_update(session, is_accepted=False, event_id=name)
     return _refused(session, error) if refused == _CREATE else session
+
+
+def refused_item(session: Session, error: events.ErrorDetail) -> str | None:
+    """The restored item that an error refuses.
+
+    Without the id of an event, the first one that the service has not answered, if the
+    error can concern no other request: a service answers in order.
+    """
+    if error.event_id is not None:
+        return session.conversation.restoring.get(error.event_id)
+    is_other = _refused_type(session, error, None) is not None
+    if is_other or error.type != "invalid_request_error":
+        return None
+    return first_restoring(session)
 
 
 def _refused(session: Session, error: events.ErrorDetail) -> Session:

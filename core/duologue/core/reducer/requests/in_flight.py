@@ -42,7 +42,7 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     if request.get("type") == "session.update" and is_object(request.get("session")):
         return request_change(session, request["session"])
     if request.get("type") == "conversation.item.create":
-        return _request_item(session, request)
+        return _request_item(session, request, record.at)
     if request.get("type") != "response.create":
         return session
     response = request.get("response")
@@ -58,7 +58,9 @@ def _on_requested(session: Session, event: events.Requested, record: Record) -> 
     return put_responses(session, responses)
 
 
-def _request_item(session: Session, request: Mapping[str, Any]) -> Session:
+def _request_item(
+    session: Session, request: Mapping[str, Any], at: float | None
+) -> Session:
     """The session with an item to send; it is sent again until it is confirmed."""
     item, event_id = request.get("item"), request.get("event_id")
     item_id = item.get("id") if is_object(item) else None
@@ -67,7 +69,7 @@ def _request_item(session: Session, request: Mapping[str, Any]) -> Session:
     assert is_object(item)
     session = mark_sent(session, item.get("type"), item.get("call_id"), item_id)
     kept = UnconfirmedItem(item_id, event_id, canonical_json(request), sent=False)
-    return keep_item(session, kept)
+    return keep_item(session, kept, at)
 
 
 def _on_create(

@@ -16,6 +16,7 @@ from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
     CallLink,
+    Problem,
     RestoredItem,
     SentEvent,
     Session,
@@ -23,27 +24,32 @@ from duologue.core.state.model import (
 )
 from duologue.core.wire.audio_fields import is_append
 
+from ..handler import Handler, put_problem
+from ..ordering import is_deleted
+
 __all__ = [
     "MAX_SENT",
     "MAX_UNCONFIRMED",
+    "TABLE",
     "add_sent",
     "cause_of",
+    "confirm_restored",
     "drop_refused",
+    "first_restoring",
     "is_out_of_band",
     "keep_item",
     "keep_restored",
     "keep_unconfirmed",
     "mark_sent",
     "refuse_restored",
-    "restored_by",
 ]
 
 #: The number of sent events that a session keeps, to find the cause of an error.
 MAX_SENT = 64
 
-#: The number of sent items that a session keeps until the service confirms them, one
-#: by one and in order.
-MAX_UNCONFIRMED = 256
+#: The number of accepted and sent items that a session keeps until the service confirms
+#: them, one by one and in order. More of them are a problem.
+MAX_UNCONFIRMED = 1024
 
 
 def add_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]:
@@ -80,10 +86,11 @@ def keep_unconfirmed(
     if session.connection.policy is None or not event.item.id:
         return session
     frame = record.frame.decode()
-    return keep_item(session, UnconfirmedItem(event.item.id, event.event_id, frame))
+    kept = UnconfirmedItem(event.item.id, event.event_id, frame)
+    return keep_item(session, kept, record.at)
 
 
-def keep_item(session: Session, kept: UnconfirmedItem) -> Session:
+def keep_item(session: Session, kept: UnconfirmedItem, at: float | None) -> Session:
     """The session with an item that was accepted or sent, until it is confirmed."""
     conversation, items = session.conversation, session.items
     if kept.item_id in items:
@@ -93,6 +100,12 @@ def keep_item(session: Session, kept: UnconfirmedItem) -> Session:
         for each in conversation.unconfirmed
         if each.item_id != kept.item_id and each.item_id not in items
     )
+    if len(others) >= MAX_UNCONFIRMED:
+        message = (
+            f"the service has not confirmed more than {MAX_UNCONFIRMED} items: the "
+            f"first ones are not sent again if the connection is lost"
+        )
+        session = put_problem(session, Problem("items_unconfirmed", message, at=at))
     unconfirmed = (*others[1 - MAX_UNCONFIRMED :], kept)
     conversation = replace(conversation, unconfirmed=unconfirmed)
     return replace(session, conversation=conversation)
@@ -126,16 +139,33 @@ def mark_sent(
 
 
 def drop_refused(session: Session, event_id: str | None) -> Session:
-    """The session without the sent item that an error refuses."""
-    conversation = session.conversation
-    kept = tuple(
-        each
-        for each in conversation.unconfirmed
-        if event_id is None or each.event_id != event_id
-    )
-    if kept == conversation.unconfirmed:
+    """The session without the sent item, or the deletion, that an error refuses."""
+    if event_id is None:
         return session
-    return replace(session, conversation=replace(conversation, unconfirmed=kept))
+    conversation = session.conversation
+    unconfirmed, deleting = (
+        tuple(each for each in sent if each.event_id != event_id)
+        for sent in (conversation.unconfirmed, conversation.deleting)
+    )
+    kept = replace(conversation, unconfirmed=unconfirmed, deleting=deleting)
+    return session if kept == conversation else replace(session, conversation=kept)
+
+
+def _on_delete(
+    session: Session, event: events.ConversationItemDelete, record: Record
+) -> Session:
+    """A deletion counts if its connection is lost before the service confirms it."""
+    if session.connection.policy is None or is_deleted(session, event.item_id):
+        return session
+    conversation = session.conversation
+    others = tuple(
+        each
+        for each in conversation.deleting
+        if each.item_id != event.item_id and not is_deleted(session, each.item_id)
+    )
+    sent = UnconfirmedItem(event.item_id, event.event_id, record.frame.decode())
+    deleting = (*others[1 - MAX_UNCONFIRMED :], sent)
+    return replace(session, conversation=replace(conversation, deleting=deleting))
 
 
 def keep_restored(session: Session, event: events.ConversationItemCreate) -> Session:
@@ -152,22 +182,32 @@ def keep_restored(session: Session, event: events.ConversationItemCreate) -> Ses
         None if before is None else previous,
         None if before is None else before.event_id,
         () if known is None else known.refused,
+        sent=session.dedup.events + 1,
     )
-    return _put_restored(session, item.id, sent)
-
-
-def restored_by(session: Session, event_id: str | None) -> str | None:
-    """The id of the item that this event restored last."""
-    for item_id, sent in session.conversation.restored.items():
-        if sent.event_id == event_id:
-            return item_id
-    return None
-
-
-def _put_restored(session: Session, item_id: str, sent: RestoredItem) -> Session:
-    restored = session.conversation.restored.set(item_id, sent)
-    conversation = replace(session.conversation, restored=restored)
+    conversation = session.conversation
+    conversation = replace(
+        conversation,
+        restored=restored.set(item.id, sent),
+        restoring=conversation.restoring.set(event.event_id, item.id),
+    )
     return replace(session, conversation=conversation)
+
+
+def first_restoring(session: Session) -> str | None:
+    """The first restored item that the service has neither confirmed nor refused."""
+    conversation = session.conversation
+    items = conversation.restoring.values()
+    return min(items, key=lambda one: conversation.restored[one].sent, default=None)
+
+
+def confirm_restored(session: Session, item_id: str) -> Session:
+    """The session after the service has confirmed an item that may be restored."""
+    conversation = session.conversation
+    sent = conversation.restored.get(item_id)
+    if sent is None or sent.event_id not in conversation.restoring:
+        return session
+    restoring = conversation.restoring.delete(sent.event_id)
+    return replace(session, conversation=replace(conversation, restoring=restoring))
 
 
 def refuse_restored(session: Session, item_id: str) -> Session:
@@ -175,11 +215,17 @@ def refuse_restored(session: Session, item_id: str) -> Session:
 
     If its predecessor was refused, `react` sends it again.
     """
-    sent = session.conversation.restored[item_id]
-    before = session.conversation.restored.get(sent.previous or "")
+    session = confirm_restored(session, item_id)
+    conversation = session.conversation
+    sent = conversation.restored[item_id]
+    before = conversation.restored.get(sent.previous or "")
     refused = replace(
         sent,
         refused=(*sent.refused, sent.event_id),
         dropped=before is None or sent.after not in before.refused,
     )
-    return _put_restored(session, item_id, refused)
+    restored = conversation.restored.set(item_id, refused)
+    return replace(session, conversation=replace(conversation, restored=restored))
+
+
+TABLE: dict[type, Handler] = {events.ConversationItemDelete: _on_delete}
