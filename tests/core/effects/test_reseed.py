@@ -20,7 +20,13 @@ from duologue.core import (
     reduce,
     select_transcripts,
 )
-from duologue.core.effects.commands import Disconnect, Send, WakeAt, send_text
+from duologue.core.effects.commands import (
+    Connect,
+    Disconnect,
+    Send,
+    SwitchTo,
+    send_text,
+)
 from duologue.core.effects.reseed import reseed, restored_items
 
 from ..strategies import enough
@@ -388,15 +394,17 @@ def test_a_late_event_of_an_older_connection() -> None:
     assert live.play(service) == ()
 
 
-def test_a_translation_gets_its_configuration() -> None:
+@pytest.mark.parametrize("first", ["session.created", "session.updated"])
+def test_a_translation_gets_its_configuration(first: str) -> None:
     """A translation gets only its configuration."""
     live = Live()
     request = {"type": "session.update", "session": {"audio": {"output": {}}}}
     live.note({"type": "duologue.requested", "event": request})
     live.epoch = 1
-    created: Frame = {"type": "session.created", "session": {"type": "translation"}}
+    greeting: Frame = {"type": first, "session": {"type": "translation"}}
 
-    assert live.note(created) == ("session.update",)
+    assert live.note(greeting) == ("session.update",)
+    assert live.note({**greeting, "event_id": "again"}) == ()
 
 
 #: The first events of a later connection: none, or these.
@@ -437,7 +445,7 @@ def test_a_live_session_is_restored_once(
                 frame = json.loads(machine.send(command.event, at))
                 if frame.get("item", {}).get("id") == "i":
                     restored.append(machine.session.connection.epoch)
-            elif not isinstance(command, WakeAt):
+            elif isinstance(command, Connect | Disconnect):
                 machine.record(command.fact, at, epoch=command.epoch)
 
     def record(fact: Any, epoch: int) -> None:
@@ -495,10 +503,8 @@ class HandingOver:
                 frame = json.loads(self.machine.send(command.event, self.at))
                 if "item" in frame:
                     self.add(frame["previous_item_id"], frame["item"])
-            elif isinstance(command, Disconnect | WakeAt):
+            elif isinstance(command, Connect | SwitchTo):
                 # The replaced connection ends later.
-                continue
-            else:
                 self.machine.record(command.fact, self.at, epoch=command.epoch)
 
     def add(self, previous: str, item: Frame) -> None:
@@ -521,9 +527,11 @@ class HandingOver:
         session = {"type": "realtime", "id": f"sess_{epoch}", **fields}
         self.receive(epoch, "session.created", session=session)
 
-    def switch(self) -> None:
+    def switch(self, *, greeted: bool = False) -> None:
         self.at = 1970.0
         self.record(events.Tick(), 0)
+        if greeted:
+            self.greet(1)
         self.record(events.Connected(successor=True), 1)
         assert self.machine.session.connection.epoch == 1
 
@@ -546,18 +554,21 @@ LAST_WORDS = _last_words()
 
 
 @enough
-@given(st.lists(st.integers(0, len(LAST_WORDS)), min_size=3, max_size=3))
-def test_the_last_words_of_a_replaced_connection_are_restored(cuts: list[int]) -> None:
+@given(st.lists(st.integers(0, len(LAST_WORDS)), min_size=3, max_size=3), st.booleans())
+def test_the_last_words_of_a_replaced_connection_are_restored(
+    cuts: list[int], early: bool
+) -> None:
     """Each message once, with all its text and in its place, whenever it arrives.
 
     Before the switch, before the successor is greeted, or after that; the rest is lost.
+    ``early``: the successor is greeted before the switch.
     """
     switch, greeting, end = sorted(cuts)
     talk = HandingOver()
     for number, frame in enumerate((*LAST_WORDS, {})):
         if number == switch:
-            talk.switch()
-        if number == greeting:
+            talk.switch(greeted=early)
+        if number == greeting and not early:
             talk.greet(1)
         if number == end:
             talk.record(events.Disconnected(expected=True), 0)
