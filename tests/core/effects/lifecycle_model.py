@@ -19,6 +19,8 @@ from duologue.core.effects.commands import (
     Command,
     Connect,
     Disconnect,
+    FlushAudio,
+    RunTool,
     Send,
     SwitchTo,
     WakeAt,
@@ -294,6 +296,9 @@ class World:
                 if self.log is None:
                     return self, ()
                 return attrs.evolve(self, unsent=(*self.unsent, command)), ()
+            case RunTool() | FlushAudio():
+                # They do not concern the connections.
+                return self, ()
 
     def _connect(self, command: Connect) -> tuple[World, tuple[Command, ...]]:
         connection, attempts = self.session.connection, dict(self.attempts)
