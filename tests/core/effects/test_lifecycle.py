@@ -101,12 +101,15 @@ def following(world: World) -> Iterator[tuple[str, Callable[[], World]]]:
         yield "3 s", partial(world.wait, 3.0)
     # Also before it is connected, after its end, and from the same service session.
     for epoch in dict(world.attempts):
-        for expires in (None, world.now + EXPIRES_IN):
+        is_open = epoch in dict(world.opened)
+        for expires in (None, world.now + EXPIRES_IN) if is_open else (None,):
             event = created(expires, f"sess_{epoch}")
             yield f"{event.type} {epoch} {expires}", partial(world.record, event, epoch)
-        if epoch:
+        if epoch and is_open:
             event = created(None, f"sess_{epoch - 1}")
             yield f"rejoined {epoch}", partial(world.record, event, epoch)
+        if epoch > connection.epoch and not is_open:
+            yield f"turn {epoch}", partial(world.record, TURN[1], epoch)
     for epoch, _ in world.opened:
         for turn in TURN:
             yield f"{turn.type} {epoch}", partial(world.record, turn, epoch)
