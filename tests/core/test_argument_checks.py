@@ -32,6 +32,7 @@ from duologue.core import (
 SELECTORS = [name for name in duologue.core.__all__ if name.startswith("select_")]
 #: Further arguments of selectors.
 MORE: dict[str, tuple[Any, ...]] = {
+    "select_call": ("c",),
     "select_latest": (3,),
     "select_metadata": ("i",),
     "select_reply": ("i",),

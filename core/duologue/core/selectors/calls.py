@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..argument_checks import of_session
 from ..state.model import Call, Item, Session
 from .items import select_items
 from .memo import memoised
@@ -17,6 +18,7 @@ __all__ = [
 ]
 
 
+@of_session
 def select_call(session: Session, call_id: str) -> Call | None:
     """The function call with this ``call_id``, for example of a `RunTool`."""
     link = session.conversation.calls.get(call_id)
