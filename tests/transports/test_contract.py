@@ -14,6 +14,7 @@ from duologue.transports import memory, record, replay, webrtc, websocket
 from duologue.transports.contract import (
     Audible,
     Flushable,
+    Following,
     Recorder,
     Rejoining,
     Repeatable,
@@ -25,8 +26,8 @@ from duologue.transports.contract import (
 )
 
 OPTIONAL: tuple[Any, ...] = (
-    *(Audible, Flushable, Recorder, Rejoining, Repeatable, Reporting, Sourced),
-    *(Tappable, Timed),
+    *(Audible, Flushable, Following, Recorder, Rejoining, Repeatable, Reporting),
+    *(Sourced, Tappable, Timed),
 )
 AUDIO: set[Any] = {Audible, Flushable, Repeatable, Tappable}
 
@@ -40,8 +41,8 @@ def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
         memory.pair()[0]: set(),
         webrtc(): AUDIO,
         websocket(): AUDIO | {Rejoining, Reporting},
-        replay(log): {Repeatable, Reporting, Sourced, Timed},
-        wrapped: AUDIO | {Recorder, Rejoining, Reporting, Timed},
+        replay(log): {Following, Repeatable, Reporting, Sourced, Timed},
+        wrapped: AUDIO | {Following, Recorder, Rejoining, Reporting, Timed},
     }
     for transport, protocols in expected.items():
         assert isinstance(transport, Transport)

@@ -379,7 +379,7 @@ async def test_event_ids_are_reproducible(client: Client) -> None:
     session = await client.start_session(TYPED, id="me", transport=ours)
     await session.send_event({"type": "response.cancel"})
     await session.send_event({"type": "response.cancel", "event_id": "mine"})
-    assert sent == ["me.request.3.1", "mine"]
+    assert sent == ["me.4.0", "mine"]
     await theirs.close()
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "AudioSink",
     "AudioSource",
     "Flushable",
+    "Following",
     "KeySource",
     "Recorder",
     "Rejoining",
@@ -222,6 +223,23 @@ class Tappable(Protocol):
         self, said: Callable[[bytes], None], heard: Callable[[bytes], None]
     ) -> None:
         """Pass sent PCM16 audio to ``said``, received to ``heard``, in real time."""
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A recording: the client repeats the recorded session with it.
+
+    It waits for what the application does, as it was recorded.
+    """
+
+    def requested(self) -> None:
+        """The application has requested an item."""
+
+    def chance(self) -> float | None:
+        """The random number of the last recorded end of a connection, from 0 to 1.
+
+        None if the transport has none.
+        """
 
 
 @runtime_checkable

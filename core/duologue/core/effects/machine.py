@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
-from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
 
-from ..events import SessionUpdate
+from ..events import ConversationItemCreate, SessionUpdate
 from ..events.base import ClientEvent, LocalEvent, Unknown
 from ..events.local import (
     Closing,
@@ -39,7 +38,6 @@ from .commands import (
     WakeAt,
     client_event,
     command_id,
-    is_queued,
     with_ids,
 )
 from .lifecycle import first_attempt, is_due, is_resent, latest_time, may_send
@@ -74,8 +72,6 @@ class Machine:
         self._last: deque[Send] = deque()
         #: Whether the application requested the event that was taken last.
         self._is_requested = False
-        #: Numbers the events of the application.
-        self._numbers = count(1)
         #: While `feed` notifies subscribers: the changes that they record; else None.
         self._nested: list[Change] | None = None
 
@@ -112,15 +108,15 @@ class Machine:
             self.record(fact, at)
 
     def named(self, event: _Sent) -> _Sent:
-        """The event of the application with an id; a new item gets one, too.
+        """An item of the application with an id, and the id of its event.
 
-        A ``response.create`` gets its id when it is sent.
+        They depend on the number of requested items only, so that a replayed
+        application sends the same ids. Other events get their id when they are sent.
         """
-        if is_queued(event):
+        if not isinstance(event, ConversationItemCreate):
             return event
-        name = f"{self.id[:380]}.request"
-        number = self.session.dedup.events
-        return with_ids(event, command_id(name, number, next(self._numbers)))
+        number = self.session.conversation.requested + 1
+        return with_ids(event, command_id(f"{self.id[:390]}.item", number, 0))
 
     def accept(
         self, event: ClientEvent | Unknown, item_id: str | None = None
@@ -279,12 +275,6 @@ class Machine:
         """
         if self._is_requested and not is_resent(command.event):
             self._requested.appendleft(command)
-
-    @property
-    def can_send(self) -> bool:
-        """Whether `next_send` has an event."""
-        waiting = self._urgent or self._requested or self._last
-        return bool(waiting) and may_send(self.session)
 
     @property
     def waiting(self) -> int:

@@ -22,7 +22,7 @@ from duologue.core.events import AnyItem, ConversationItemCreate
 from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
-from ..contract import KeySource, Timed, Transport
+from ..contract import Following, KeySource, Timed, Transport
 from ..errors import NotConnected
 from ..http.credentials import Credentials
 from .connector import Connector, MakeTransport
@@ -131,7 +131,7 @@ class Client:
             make=make if clock is None else None,
             base_url=self.base_url,
             keys=self.credentials,
-            chance=self._chance,
+            chance=partial(self._chance_of, made),
         )
         records = SessionRecords(session_id, self.store, clock or self._clock, made)
         driver = Driver(records, connector)
@@ -157,6 +157,11 @@ class Client:
             await session.close()
             raise
         return session
+
+    def _chance_of(self, transport: Transport) -> float:
+        """A random number, or that of the recording."""
+        found = transport.chance() if isinstance(transport, Following) else None
+        return self._chance() if found is None else found
 
     def _new_id(self, recorded: Timed | None) -> str:
         """The id of the recording, or else a new unused id."""

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from duologue.core import Session, SessionStatus, encode
+from duologue.core import Session, SessionStatus
 from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.log.record import Direction
@@ -55,7 +55,7 @@ class Driver:
         self._records = records
         records.on_record = self._carry_out
         self._connector = connector
-        self._outbox = Outbox(records, self._deliver)
+        self._outbox = Outbox(records, lambda: self.transport)
         #: The connections that are open or being opened, by epoch.
         self._connections: dict[int, _Connection] = {}
         #: The connection that carries the session, or carried it last.
@@ -88,10 +88,12 @@ class Driver:
         return current or self._connector.transport
 
     async def put(
-        self, *events: ev.ClientEvent | ev.Unknown, item_id: str | None = None
-    ) -> None:
-        """Send events of the application: see `Outbox.put`."""
-        await self._outbox.put(*events, item_id=item_id)
+        self,
+        event: ev.ClientEvent | ev.Unknown,
+        request: ev.ResponseCreate | None = None,
+    ) -> ev.ClientEvent | ev.Unknown:
+        """Send an event of the application: see `Outbox.put`."""
+        return await self._outbox.put(event, request)
 
     def flush_audio(self) -> None:
         """Discard received audio that has not been played yet."""
@@ -296,8 +298,10 @@ class Driver:
             # It is not needed any more.
             await connection.transport.close()
             return
-        # Send the first events of the application before reading the first frame.
-        await asyncio.sleep(0)
+        # Send the first events of the application before reading the first frame: one
+        # iteration of the loop for the application, and two to send.
+        for _ in range(3):
+            await asyncio.sleep(0)
         end = await self._receive(connection, connection.transport)
         self._connections.pop(epoch, None)
         records.note(end, epoch=epoch)
@@ -350,14 +354,6 @@ class Driver:
             self._refused = error
             await self.transport.close()
 
-    async def _deliver(self, event: ev.ClientEvent | ev.Unknown) -> None:
-        """Record one event and send it."""
-        records = self._records
-        transport, event = self.transport, records.machine.identified(event)
-        frame = encode(event).decode()
-        records.feed(frame, "out")
-        await transport.send(frame)
-
     def _prepare(self, epoch: int, transport: Transport) -> None:
         """Record the reports of a transport; called before it connects."""
         if isinstance(transport, Reporting):
@@ -375,7 +371,7 @@ class Driver:
         try:
             async for frame in transport.frames():
                 self._records.feed(frame, "in", epoch=connection.epoch, src=src)
-                if self._outbox.can_send:
+                if self._outbox.is_sending:
                     # Send the events that this frame causes before reading the next.
                     await asyncio.sleep(0)
         except ConnectionLost as error:

@@ -96,11 +96,11 @@ class LiveSession:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"text is not valid Unicode: {error.reason}") from None
-        event = self._records.machine.named(commands.send_text(text))
-        item_id = event.item.id
-        assert item_id is not None
-        await self._driver.put(event, commands.create_response(), item_id=item_id)
-        return item_id
+        event = commands.send_text(text)
+        sent = await self._driver.put(event, commands.create_response())
+        assert isinstance(sent, ev.ConversationItemCreate)
+        assert sent.item.id is not None
+        return sent.item.id
 
     async def ask(self, text: str, *, timeout: float | None = None) -> Reply:
         """Send a text message of the user; return the whole reply to it.

@@ -7,12 +7,21 @@ module lets the application wait until its event is sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
+import attrs
+
+from duologue.core import encode
 from duologue.core import events as ev
-from duologue.core.effects.commands import Send, is_queued
-from duologue.core.effects.lifecycle import lost_events, may_send, unsent_count
+from duologue.core.effects.commands import Send
+from duologue.core.effects.lifecycle import (
+    is_resent,
+    lost_events,
+    may_send,
+    unsent_count,
+)
 
+from ..contract import Transport
 from ..errors import ConnectionLost, NotConnected
 from .session_records import SessionRecords
 
@@ -22,43 +31,61 @@ __all__ = ["LIMIT", "Outbox"]
 LIMIT = 256
 
 
+@attrs.frozen(eq=False)
+class _Sending:
+    """An event that was recorded and is being sent."""
+
+    command: Send
+    frame: str
+    transport: Transport
+    #: The connection that it was recorded on.
+    epoch: int
+
+
 class Outbox:
-    """Sends with ``deliver`` while the state allows it."""
+    """Records and sends the events that the state allows, on ``transport()``."""
 
     def __init__(
-        self,
-        records: SessionRecords,
-        deliver: Callable[[ev.ClientEvent | ev.Unknown], Awaitable[None]],
+        self, records: SessionRecords, transport: Callable[[], Transport]
     ) -> None:
         self._records = records
-        self._deliver = deliver
-        #: The events that the application waits for, by their id.
-        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._transport = transport
+        self._sending: _Sending | None = None
+        #: The events that the application waits for, by their `_key`.
+        self._waiting: dict[str | int, asyncio.Future[None]] = {}
         #: The connection on which sending failed last; it is about to end.
         self._dead: int | None = None
-        #: Set when an event can be sent, and when one was sent.
+        #: Set when there is an event to send, and when one was sent.
         self._changed = asyncio.Event()
-        self._over: str | None = None
+        self._is_over = False
 
     def __len__(self) -> int:
         """The number of unsent events of the application."""
         return self._records.machine.waiting + unsent_count(self._records.state)
 
     @property
-    def can_send(self) -> bool:
-        """Whether an event is about to be sent."""
-        return self._records.machine.can_send and not self._is_dead
+    def is_sending(self) -> bool:
+        """Whether an event is being sent or about to be sent."""
+        return self._sending is not None
 
     @property
     def _is_dead(self) -> bool:
         return self._dead == self._records.state.connection.epoch
 
     def update(self) -> None:
-        """Send what can be sent now; call it after each record."""
-        if self._records.machine.can_send:
-            self._changed.set()
-        elif self._waiting and not may_send(self._records.state):
+        """Record the next event if none is being sent; call it after each record."""
+        if self._waiting and not may_send(self._records.state):
             self._accept()
+        if self._sending is not None or self._is_over or self._is_dead:
+            return
+        machine, transport = self._records.machine, self._transport()
+        if (command := machine.next_send()) is None:
+            return
+        frame = encode(machine.identified(command.event)).decode()
+        epoch = self._records.state.connection.epoch
+        self._sending = _Sending(command, frame, transport, epoch)
+        self._records.feed(frame, "out")
+        self._changed.set()
 
     def _accept(self) -> None:
         """Without a connection, the waiting events count as accepted."""
@@ -67,57 +94,59 @@ class Outbox:
                 done.set_result(None)
 
     async def put(
-        self, *events: ev.ClientEvent | ev.Unknown, item_id: str | None = None
-    ) -> None:
-        """Queue events of the application.
+        self,
+        event: ev.ClientEvent | ev.Unknown,
+        request: ev.ResponseCreate | None = None,
+    ) -> ev.ClientEvent | ev.Unknown:
+        """Queue an event of the application, and the request to answer it.
 
-        Returns when the first one is sent, or accepted for the next connection; waits
-        while too many are unsent. ``item_id`` is the message that a ``response.create``
-        among them answers. Raises `NotConnected` if the session is over, and any other
-        exception of ``deliver``.
+        Returns the event (an item has an id now) when it is sent, or accepted for the
+        next connection; waits while too many are unsent. Raises `NotConnected` if the
+        session is over, and any other exception of ``deliver``.
         """
-        while self._over is None and len(self) >= LIMIT:
+        records = self._records
+        while not self._is_over and len(self) >= LIMIT:
             await self._changed.wait()
-        if self._over is not None or self._records.is_over:
-            raise NotConnected(self._over or self._records.not_connected)
-        events = tuple(map(self._records.machine.named, events))
-        first = events[0]
+        if self._is_over or records.is_over:
+            raise NotConnected(records.not_connected)
+        event = records.machine.named(event)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if first.event_id is not None and not is_queued(first):
-            self._waiting[first.event_id] = done
-        else:
-            # The state keeps a requested response until it may begin.
-            done.set_result(None)
+        key = _key(event)
+        self._waiting[key] = done
         try:
-            for event in events:
-                self._records.request(event, item_id)
-            if not may_send(self._records.state) or self._is_dead:
-                return
-            await done
+            records.request(event)
+            if request is not None:
+                assert isinstance(event, ev.ConversationItemCreate)
+                records.request(request, event.item.id)
+            # A requested response may have to wait, and a change is confirmed later.
+            is_item = isinstance(event, ev.ConversationItemCreate)
+            is_sent_now = may_send(records.state) and not self._is_dead
+            if is_sent_now and (is_item or not is_resent(event)):
+                await done
         finally:
-            self._waiting.pop(first.event_id or "", None)
+            self._waiting.pop(key, None)
+        return event
 
     async def run(self) -> None:
         """Send until cancelled. Raises the error of one of the session's own events."""
-        machine = self._records.machine
         while True:
-            command = None if self._is_dead else machine.next_send()
-            if command is None:
+            if self._sending is None:
                 self._changed.clear()
                 await self._changed.wait()
             else:
-                await self._send(command)
+                await self._send(self._sending)
+                self._sending = None
                 self._changed.set()
+                self.update()
 
-    async def _send(self, command: Send) -> None:
-        epoch = self._records.state.connection.epoch
-        done = self._waiting.get(command.event.event_id or "")
+    async def _send(self, sending: _Sending) -> None:
+        done = self._waiting.get(_key(sending.command.event))
         try:
-            await self._deliver(command.event)
+            await sending.transport.send(sending.frame)
         except (NotConnected, ConnectionLost):
             # The connection is ending; `lifecycle` decides what follows.
-            self._dead = epoch
-            self._records.machine.put_back(command)
+            self._dead = sending.epoch
+            self._records.machine.put_back(sending.command)
             self._accept()
         except Exception as error:
             if done is None or done.done():
@@ -129,12 +158,17 @@ class Outbox:
 
     def end(self) -> None:
         """End permanently: `put` raises `NotConnected` from now on."""
+        self._is_over = True
         records = self._records
-        reason = self._over = records.not_connected
         lost = lost_events(records.state, records.machine.waiting)
         if lost is not None:
             records.note(lost)
         for done in self._waiting.values():
             if not done.done():
-                done.set_exception(NotConnected(reason))
+                done.set_exception(NotConnected(records.not_connected))
         self._changed.set()
+
+
+def _key(event: ev.ClientEvent | ev.Unknown) -> str | int:
+    """What identifies an event until it is sent: it may get its id only then."""
+    return id(event) if event.event_id is None else event.event_id

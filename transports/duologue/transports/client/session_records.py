@@ -12,7 +12,7 @@ from duologue.core.log.record import Direction, Record
 from duologue.core.views.notices import notices
 
 from ..clock import Clock
-from ..contract import OWN, Timed, Transport
+from ..contract import OWN, Following, Timed, Transport
 from ..drivers.recording.session_log import SessionLog
 from ..errors import ConnectionLost, DuologueError
 from .emitter import Emitter
@@ -41,6 +41,8 @@ class SessionRecords:
         self.at = (known.activity.last_tick_at or 0.0) if known is not None else 0.0
         #: Whether the times, and with them the ticks, come from a recording.
         self.is_timed = isinstance(transport, Timed) and transport.clock is not None
+        #: The recording that follows the application, if the session is replayed.
+        self._following = transport if isinstance(transport, Following) else None
         self.emitter = Emitter()
         #: Called after each record.
         self.on_record: Callable[[], None] = lambda: None
@@ -100,6 +102,8 @@ class SessionRecords:
         fact = self.machine.accept(event, item_id)
         if fact is not None:
             self.note(fact)
+            if isinstance(event, ev.ConversationItemCreate) and self._following:
+                self._following.requested()
         else:
             self.on_record()
 

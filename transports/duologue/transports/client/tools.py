@@ -149,7 +149,7 @@ class Toolbox:
         self,
         spawn: Callable[[Coroutine[Any, Any, Any]], object],
         note: Callable[[ev.LocalEvent], None],
-        send: Callable[[ev.ClientEvent], Awaitable[None]],
+        send: Callable[[ev.ClientEvent], Awaitable[object]],
     ) -> None:
         self._spawn = spawn
         self._note = note

@@ -69,7 +69,9 @@ def _request_item(
     assert is_object(item)
     session = mark_sent(session, item.get("type"), item.get("call_id"), item_id)
     kept = UnconfirmedItem(item_id, event_id, canonical_json(request), sent=False)
-    return keep_item(session, kept, at)
+    conversation = session.conversation
+    conversation = replace(conversation, requested=conversation.requested + 1)
+    return keep_item(replace(session, conversation=conversation), kept, at)
 
 
 def _on_create(

@@ -13,6 +13,7 @@ from ...clock import Clock
 from ...contract import (
     Audible,
     Flushable,
+    Following,
     Rejoining,
     Repeatable,
     Report,
@@ -115,6 +116,16 @@ class Recording:
     def rejoins(self) -> bool:
         """See `contract.Rejoining`."""
         return isinstance(self.transport, Rejoining) and self.transport.rejoins
+
+    def requested(self) -> None:
+        """See `contract.Following`."""
+        if isinstance(self.transport, Following):
+            self.transport.requested()
+
+    def chance(self) -> float | None:
+        """That of the inner transport, if it is a recording."""
+        inner = self.transport
+        return inner.chance() if isinstance(inner, Following) else None
 
     def report_to(self, report: Report) -> None:
         """See `contract.Reporting`."""

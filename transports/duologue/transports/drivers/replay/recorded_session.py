@@ -74,8 +74,12 @@ def channel(records: tuple[Record, ...]) -> str | None:
 
 
 def ends_with_a_send(records: tuple[Record, ...]) -> bool:
-    """Whether the last record before the end of the connection is a sent event."""
-    for before, after in pairwise(records):
+    """Whether the last record before the end of the connection is a sent event.
+
+    Requests of the application do not count, because they need no connection.
+    """
+    others = (r for r in records if not isinstance(r.event, events.Requested))
+    for before, after in pairwise(others):
         if isinstance(after.event, events.Disconnected):
             return before.dir == "out"
     return False

@@ -21,6 +21,7 @@ from duologue.core.log.record import Record
 from ...contract import Report, Target
 from ...errors import ConnectError, ConnectionLost, LogError, NotConnected, ReplayDrift
 from .event_comparison import EventComparison, Sends, first_difference
+from .recorded_requests import RecordedRequests
 from .recorded_session import (
     channel,
     configuration,
@@ -99,8 +100,10 @@ class Replay:
         patience: float | None = None,
         clock: ReplayClock | None = None,
         torn: LogError | None = None,
+        requests: RecordedRequests | None = None,
     ) -> None:
         self._session = session
+        self._requests = requests or RecordedRequests(session, epoch)
         self._torn = torn
         self._epoch = epoch
         records = tuple(record for record in session if record.epoch == epoch)
@@ -123,6 +126,7 @@ class Replay:
         self._pace = ReplayPace(speed)
         self._state: Literal["new", "open", "over", "closed"] = "new"
         self.drift: ReplayDrift | None = None
+        self._waking: asyncio.Task[None] | None = None
         self.session_id = records[0].session
         self.clock = clock or ReplayClock(session)
 
@@ -143,7 +147,16 @@ class Replay:
             patience=self._patience,
             clock=self.clock,
             torn=self._torn,
+            requests=self._requests,
         )
+
+    def requested(self) -> None:
+        """See `contract.Following`."""
+        self._requests.count()
+
+    def chance(self) -> float | None:
+        """See `contract.Following`."""
+        return self._requests.chance
 
     def report_to(self, report: Report) -> None:
         """See `contract.Reporting`."""
@@ -159,8 +172,11 @@ class Replay:
         self._state = "open"
         if self._sends == "strict":
             self._compare_configuration(target)
+        self._requests.on_request = self._wake_soon
         for record in self._before_connected():
-            self._repeat(record)
+            await self._wait_for_requests(record)
+            if record.seq in self._made:
+                self._repeat(record)
 
     def _compare_configuration(self, target: Target) -> None:
         wanted = configuration(self._records)
@@ -177,12 +193,10 @@ class Replay:
             )
 
     def _before_connected(self) -> Iterator[Record]:
-        """Records of the transport before `Connected`, if the log has that fact."""
+        """The records up to `Connected`, if the log has that fact."""
         opens = [isinstance(r.event, events.Connected) for r in self._records]
         self._position = opens.index(True) if any(opens) else 0
-        for record in self._records[: self._position]:
-            if record.seq in self._made:
-                yield record
+        yield from self._records[: self._position + 1 if any(opens) else 0]
 
     async def send(self, frame: str) -> None:
         """Compare with the recorded event.
@@ -245,6 +259,7 @@ class Replay:
             if record.dir == "out" and record.seq not in self._made:
                 self._before += 1
             elif self._is_replayed(record):
+                await self._wait_for_requests(record)
                 await self._wait_for_sends(self._before)
                 await self._wait_for_time(record)
                 if self._state != "open":
@@ -290,6 +305,7 @@ class Replay:
 
     async def _end(self, event: events.Disconnected) -> None:
         self._state = "over"
+        self._requests.chance = event.chance
         await self._wake()
         if not event.expected:
             raise ConnectionLost(event.reason or "connection lost", code=event.code)
@@ -307,6 +323,16 @@ class Replay:
             missing = self._comparison.next
             assert missing is not None
             raise self._drifted(ReplayDrift(self._unsent(missing))) from None
+
+    async def _wait_for_requests(self, record: Record) -> None:
+        requests = self._requests
+        if self._sends == "ignore" or requests.are_made_before(record):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience), self._changed:
+                await self._changed.wait_for(
+                    lambda: requests.are_made_before(record) or self._state != "open"
+                )
 
     async def _wait_for_time(self, record: Record) -> None:
         if self._speed == "step":
@@ -330,6 +356,9 @@ class Replay:
     async def _wake(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+    def _wake_soon(self) -> None:
+        self._waking = asyncio.create_task(self._wake())
 
     def _drifted(self, drift: ReplayDrift) -> ReplayDrift:
         self.drift = self.drift or drift
