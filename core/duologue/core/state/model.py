@@ -404,8 +404,8 @@ class Conversation(Struct, frozen=True, gc=False):
     sessions, ``unconfirmed`` are the last sent items that may have to be sent again;
     some may be confirmed by now. ``restored`` are the items that were sent to restore
     the conversation on this connection; ``restoring`` maps the events that sent them to
-    the items without an answer. ``deleting`` are the sent deletions without one. ``requested`` is
-    the number of items that the application requested.
+    the items without an answer. ``deleting`` are the sent deletions without one.
+    ``requested`` is the number of items that the application requested.
     """
 
     order: IdSequence = NO_IDS
