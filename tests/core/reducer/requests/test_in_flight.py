@@ -253,7 +253,10 @@ def test_a_request_that_is_refused_after_another_response_began(
 @pytest.mark.parametrize("end", [LEFT, to_record({"type": "duologue.closed"})])
 def test_a_closed_session_has_no_request(end: Record) -> None:
     """It asks for nothing if it is continued later."""
-    assert state_of(OPEN, created(), asked("a"), end) == (None, False)
+    session = session_after(OPEN, created(), asked("a"), SENT, OUTPUT, end)
+
+    assert (session.responses.queued, session.responses.queued_items) == (None, ())
+    assert session.conversation.last_output is None
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,13 @@ def _withdrawn(responses: Responses, item_ids: tuple[str, ...]) -> Responses:
 
 
 def drop_queued(session: Session) -> Session:
-    """The session without its queued request: it is closed."""
+    """The session without a request that waits: it is closed."""
     responses = replace(session.responses, queued=None, queued_items=())
-    return put_responses(session, responses)
+    session = put_responses(session, responses)
+    if session.conversation.last_output is None:
+        return session
+    conversation = replace(session.conversation, last_output=None)
+    return replace(session, conversation=conversation)
 
 
 def clear_in_flight(session: Session) -> Session:
