@@ -466,6 +466,18 @@ def test_the_audio_that_the_client_plays_is_truncated() -> None:
     assert live.play(service) == (truncate,)
 
 
+def test_a_response_of_a_replaced_connection_is_not_cancelled() -> None:
+    """The service of the present connection does not know it."""
+    live, service = begun()
+    response = service.begin()
+    service.send("output_audio_buffer.started", response_id=response)
+    live.play(service)
+    live.epoch = 1
+    live.note({"type": "duologue.connected"})
+    assert live.note(INTERRUPTED) == FLUSH
+    assert live.state.sessions["s"].responses.by_id[response].stopping
+
+
 def test_without_a_connection_nothing_is_sent() -> None:
     """The fact still withdraws the queued request, and the received audio stops."""
     live, service = begun()

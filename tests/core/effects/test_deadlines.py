@@ -312,6 +312,18 @@ def silent(live: Live, service: Service) -> str:
     return response
 
 
+def test_a_response_of_a_replaced_connection_that_falls_silent() -> None:
+    """It ends too; the service of the present connection does not know it."""
+    live, service = begun()
+    live.note(REQUEST)
+    silent(live, service)
+    live.epoch = 1
+    live.note({"type": "duologue.connected"})
+    assert tick(live, due(live)) == ()
+    assert tick(live, due(live)) == ()
+    assert problems(live) == [("response_silent", None)]
+
+
 def test_a_response_that_falls_silent() -> None:
     """It ends with its text, and is cancelled before the next request."""
     live, service = begun()

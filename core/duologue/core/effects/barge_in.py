@@ -90,9 +90,14 @@ def cleared_response(before: Session, record: Record, after: Session) -> str | N
 def _begins_to_stop(
     response_id: str, earlier_id: str | None, before: Session, after: Session
 ) -> bool:
-    """Whether a response must stop now, and did not have to before the record."""
+    """Whether a response must stop now, and did not have to before the record.
+
+    Only the service of its connection knows it.
+    """
     response, earlier = after.response(response_id), before.response(earlier_id)
     if response is None or not response.stopping:
+        return False
+    if response.epoch != after.connection.epoch:
         return False
     return response_id != earlier_id or earlier is None or not earlier.stopping
 

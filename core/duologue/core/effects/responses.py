@@ -55,9 +55,11 @@ def cancel_silent(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent]:
     """Cancel a response whose service fell silent. A mere observer sends nothing."""
-    active = before.responses.active
-    if active is not None and after.responses.active is None and after.dedup.sent:
-        yield cancel_response(None if is_anonymous(active) else active)
+    silent = after.response(before.responses.active)
+    if silent is None or after.responses.active is not None or not after.dedup.sent:
+        return
+    if silent.epoch == after.connection.epoch:
+        yield cancel_response(None if is_anonymous(silent.id) else silent.id)
 
 
 def _due(session: Session) -> ClientEvent | None:
