@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duologue.core import (
+    Record,
     Session,
     SessionStatus,
     Store,
@@ -20,6 +22,7 @@ from duologue.core import (
     events,
     load,
     select_is_settled,
+    select_running_calls,
 )
 from duologue.core.effects.backoff import Backoff
 from duologue.local import Options, in_process
@@ -38,7 +41,16 @@ from .test_driver import TYPED, client, words
 
 #: What the application or the network does.
 Deed = Literal[
-    "say", "ask", "update", "interrupt", "cut", "refuse", "expire", "restart", "out"
+    "say",
+    "ask",
+    "call",
+    "update",
+    "interrupt",
+    "cut",
+    "refuse",
+    "expire",
+    "restart",
+    "out",
 ]
 #: And the number of seconds in which nothing follows.
 PAUSES = [0.0, 0.0, 0.01, 0.3, 1.0, 2.5, 12.0]
@@ -47,6 +59,12 @@ STEPS = st.lists(
     min_size=1,
     max_size=14,
 )
+
+
+async def stock(what: str = "ink") -> str:
+    """How much there is."""
+    await asyncio.sleep(0.7)
+    return f"12 {what}"
 
 
 class Cuttable:
@@ -113,6 +131,9 @@ class World:
         self.lines: list[Cuttable] = []
         self.said: list[str] = []
         self.asked: list[asyncio.Task[str]] = []
+        self.restarts = 0
+        #: The started tools, by their ``call_id``.
+        self.started: Counter[str] = Counter()
         self._ids = ids()
         self._live = client(backoff=Backoff(patience=600.0))
         self._talk: LiveSession | None = None
@@ -129,7 +150,17 @@ class World:
         return self._talk
 
     async def start(self) -> None:
-        self._talk = await self._live.start_session(TYPED, id="x", transport=self.line)
+        self._watch()
+        self._talk = await self._live.start_session(
+            TYPED, id="x", transport=self.line, tools=[stock]
+        )
+
+    def _watch(self) -> None:
+        def note(before: object, record: Record, after: object) -> None:
+            if isinstance(record.event, events.ToolStarted):
+                self.started[record.event.call_id] += 1
+
+        self._live.store.subscribe(note)
 
     async def restart(self) -> None:
         """The process ends; another one goes on from the last snapshot."""
@@ -141,7 +172,11 @@ class World:
             store=Store(load(snapshot)), backoff=Backoff(patience=600.0)
         )
         self.refusals = 0
-        self._talk = await self._live.start_session(id="x", transport=self.line)
+        self.restarts += 1
+        self._watch()
+        self._talk = await self._live.start_session(
+            id="x", transport=self.line, tools=[stock]
+        )
 
     async def do(self, step: Deed) -> None:
         text = f"count to {len(self.said) + 1}"
@@ -150,6 +185,10 @@ class World:
             step = "say"
         match step:
             case "say":
+                self.said.append(text)
+                await self.talk.send_text(text)
+            case "call":
+                text = f"stock of {len(self.said) + 1}"
                 self.said.append(text)
                 await self.talk.send_text(text)
             case "ask":
@@ -221,6 +260,10 @@ async def talk(steps: list[tuple[Deed, float]]) -> None:
     ]
     assert heard == world.said
     assert len({item["id"] for item in created}) == len(created)
+    outputs = [item["call_id"] for item in created if "output" in item]
+    assert len(set(outputs)) == len(outputs)
+    assert all(count <= 1 + world.restarts for count in world.started.values())
+    assert select_running_calls(state) == ()
     wanted = json.loads(state.connection.requested or "{}").get("instructions")
     confirmed = state.connection.confirmed
     assert isinstance(confirmed, events.RealtimeSessionConfig)
