@@ -13,6 +13,7 @@ from duologue.core import (
     Command,
     Connect,
     Disconnect,
+    FlushAudio,
     Machine,
     Record,
     Send,
@@ -312,6 +313,15 @@ def acknowledge(driven: Driven, epoch: int) -> None:
         echo = {"item": item, "previous_item_id": order[place - 1] if place else None}
         driven.receive(epoch, "conversation.item.added", **echo)
         driven.receive(epoch, "conversation.item.done", **echo)
+
+
+def test_audio_is_discarded_while_nothing_can_be_sent() -> None:
+    """The player may still have the audio of the connection that was lost."""
+    driven = Driven()
+    driven.open()
+    driven.lose()
+    driven.note(ev.Interrupted())
+    assert driven.done[-1] == FlushAudio("s")
 
 
 @enough
