@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from msgspec import structs
 from msgspec.structs import asdict
 
-from duologue.core import Record, Session, fold
+from duologue.core import Record, Session, fold, reduce
 from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT
 from duologue.core.selectors.reply import select_reply
+from duologue.core.testing.stream import Stream
 
+from ..strategies import HOSTILE, enough
 from ..talk import Frame, message, to_record
 from .test_session import LIVE, NEXT, READY, SWITCHED
 
@@ -97,6 +101,23 @@ def test_a_replaced_connection_answers_nothing(
     first = session_after(*before)
 
     assert requests(session_after(*before, *late)) == requests(first)
+
+
+@enough
+@given(HOSTILE)
+def test_any_frames_of_a_replaced_connection(stream: Stream) -> None:
+    """Whatever it sends and was sent, the present requests still wait.
+
+    A function output is one of the session, and the present service answers it.
+    """
+    state = fold(TURN)
+    first = requests(state.sessions["s"])
+    for record in stream:
+        if record.dir != "local" and record.session == "s":
+            late = structs.replace(record, epoch=0)
+            state = reduce(state, late)
+            now = requests(state.sessions["s"])
+            assert now == {**first, "last_output": now["last_output"]}
 
 
 def test_a_turn_of_a_replaced_connection() -> None:
