@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from duologue.core import (
     Session,
@@ -496,6 +497,31 @@ def test_every_wait_ends(stream: Stream) -> None:
                 assert ended(session, record.at or 1000.0)
             else:
                 assert tick_at(session) is None
+
+
+@enough
+@given(HOSTILE, st.integers(0, 500))
+def test_a_request_during_a_stream_is_sent(stream: Stream, place: int) -> None:
+    """Whatever it waits for, the record that ends the wait sends it."""
+    place %= len(stream) + 1
+    live = Live()
+    for record in [*stream[:place], None, *stream[place:]]:
+        if record is not None:
+            live.fold(record)
+            continue
+        session = live.state.sessions.get("s", Session("s"))
+        live.epoch, live.seq = session.connection.epoch, len(stream) + place
+        live.at = max(1000.0, session.activity.last_tick_at or 0.0)
+        live.note(REQUEST)
+    session = live.state.sessions["s"]
+    if session.connection.status is not SessionStatus.OPEN:
+        return
+    live.epoch = session.connection.epoch
+    live.at = max(live.at, session.activity.last_tick_at or 0.0)
+    live.note(TICK)
+    rest(live)
+
+    assert of(live).responses.queued is None
 
 
 @enough

@@ -15,7 +15,7 @@ from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
 from duologue.core.reducer.responses import SILENCE_TIMEOUT
 
-from ..talk import Frame, Service, fold_frames, to_records
+from ..talk import Frame, Service, fold_frames, to_record, to_records
 from .live import CREATE, REQUEST, Live, begun, call, calling, output
 
 
@@ -310,3 +310,37 @@ def test_a_silent_response_is_cancelled(
     ]
 
     assert sent == expected
+
+
+def test_the_end_of_a_replaced_connection() -> None:
+    """It ends the response for which a request waited."""
+    live, service = begun()
+    service.begin()
+    live.play(service)
+    live.epoch = 1
+    live.note({"type": "duologue.connected"})
+    assert live.note(REQUEST) == ()
+    live.epoch = 0
+    assert live.note({"type": "duologue.disconnected", "expected": True}) == CREATE
+
+
+def test_a_turn_that_is_deleted() -> None:
+    """It gets no answer, so a request no longer waits for one."""
+    live, service = begun()
+    item_id = service.spoken("hello")
+    live.play(service)
+    assert live.note(REQUEST) == ()
+    service.send("conversation.item.deleted", item_id=item_id)
+    assert live.play(service) == CREATE
+
+
+def test_a_turn_whose_end_has_no_time() -> None:
+    """The wait for its answer has no beginning, so a request does not wait."""
+    live, service = begun()
+    item_id = service.start_speech()
+    live.play(service)
+    assert live.note(REQUEST) == ()
+    stopped: Frame = {"type": "input_audio_buffer.speech_stopped", "item_id": item_id}
+    commands = live.fold(to_record(stopped, live.seq + 1, at=None))
+
+    assert [each.event.type for each in commands if isinstance(each, Send)] == [*CREATE]

@@ -137,11 +137,13 @@ def _on_connected(
 
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
+    events.InputAudioBufferSpeechStopped: (respond,),
     events.InputAudioBufferCleared: (respond,),
     events.InputAudioBufferCommitted: (respond,),
     events.ConversationItemAdded: (respond, run_calls),
     events.ConversationItemCreated: (respond, run_calls),
     events.ConversationItemDone: (respond, run_calls),
+    events.ConversationItemDeleted: (respond,),
     events.ConversationItemRetrieved: (run_calls,),
     events.ResponseCreated: (stop_interrupted,),
     events.ResponseDone: (truncate_stopped, respond, run_calls),
@@ -154,6 +156,8 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.OutputAudioBufferStarted: (stop_interrupted,),
     events.Error: (restore_refused, respond),
     events.Connected: (_on_connected, run_calls),
+    # The last one of a replaced connection ends its responses.
+    events.Disconnected: (respond,),
     events.SessionCreated: _RESTORE,
     events.SessionUpdated: (*_GREETED, respond),
     events.TranslationSessionCreated: _RESTORE,
