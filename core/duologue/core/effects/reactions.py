@@ -52,6 +52,7 @@ from .commands import (
     is_queued,
 )
 from .deadlines import tick_at
+from .handover import is_near_expiry
 from .lifecycle import lifecycle, may_send, resend_unconfirmed
 from .reseed import (
     reseed_late_items,
@@ -72,9 +73,11 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     if session is None:
         return ()
     earlier = before.sessions.get(record.session) or Session(session.id)
+    rules = _RULES.get(type(record.event), ())
+    if not rules and _is_idle(earlier, record, session):
+        return ()
     if earlier.dedup.duplicate != session.dedup.duplicate or not is_fact(record):
         return ()
-    rules = _RULES.get(type(record.event), ())
     found = [command for rule in rules for command in rule(earlier, record, session)]
     if record.epoch < earlier.connection.epoch:
         found += reseed_late_items(earlier, record, session)
@@ -91,14 +94,34 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     )
 
 
-def _wake(before: Session, record: Record, after: Session) -> Iterator[WakeAt]:
-    """When the next tick is needed, if that has changed or a tick came too early."""
-    if after.connection.policy is None or (
+def _is_idle(before: Session, record: Record, after: Session) -> bool:
+    """Whether nothing has changed that a rule for all records depends on.
+
+    True for most records: a part of a text or of audio.
+    """
+    connection = after.connection
+    return (
+        before.connection is connection
+        and connection.dialing is None
+        and record.epoch >= connection.epoch
+        and (connection.policy is None or _is_same(before, after))
+        and not is_near_expiry(after)
+    )
+
+
+def _is_same(before: Session, after: Session) -> bool:
+    """Whether everything is the same that `tick_at` depends on, except the items."""
+    return (
         before.connection is after.connection
         and before.activity is after.activity
         and before.responses is after.responses
         and before.conversation is after.conversation
-    ):
+    )
+
+
+def _wake(before: Session, record: Record, after: Session) -> Iterator[WakeAt]:
+    """When the next tick is needed, if that has changed or a tick came too early."""
+    if after.connection.policy is None or _is_same(before, after):
         return
     at = tick_at(after)
     is_early = at is not None and isinstance(record.event, events.Tick)

@@ -105,13 +105,15 @@ def reduce(state: State, record: Record) -> State:
         session = sessions[record.session]
     except KeyError:
         session = Session(record.session)
-    if record.epoch != session.connection.epoch or kind in CREATED:
-        session, record = _with_epoch(session, record)
     is_other = record.epoch != session.connection.epoch
+    if is_other or kind in CREATED:
+        session, record = _with_epoch(session, record)
+        is_other = record.epoch != session.connection.epoch
     dedup = session.dedup
     if record.dir == "in":
-        early = is_other and is_early(session, record)
-        handler = (_EARLY if early else _RECEIVED).get(kind)
+        handler = _RECEIVED.get(kind)
+        if is_other and is_early(session, record):
+            handler = _EARLY.get(kind)
         if event_id := event.event_id:
             dedup = dedup.see(event_id, record.epoch)
             if dedup is session.dedup:
