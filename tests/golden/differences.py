@@ -121,6 +121,7 @@ DIFFERENCES: dict[str, str] = {
     "duologue.local:LocalService": "Options is an alias of EngineOptions now",
     "duologue.local:SessionRunner": "Options is an alias of EngineOptions now",
     "duologue.local.memory:memory": "Options is an alias of EngineOptions now",
+    "duologue.transports.tools:Toolbox": "`send` may return a value",
     "duologue.transports.client:LiveSession": (
         "only `Client` makes one, from the parts that it shares with the supervisor"
     ),
