@@ -159,6 +159,41 @@ def test_a_request_waits_for_the_greeting_of_a_later_connection() -> None:
     assert {epoch for epoch, _ in driven.sent} == {1}
 
 
+@pytest.mark.parametrize("turns", ["answered", "not answered"])
+def test_an_interruption_before_the_request_is_sent(turns: str) -> None:
+    """The command that waits in the machine is dropped; the next request is sent."""
+    driven = Driven()
+    driven.open()
+    if turns == "not answered":
+        detection = {"type": "server_vad", "create_response": False}
+        audio = {"input": {"turn_detection": detection}}
+        session = {"type": "realtime", "id": "sess_0", "audio": audio}
+        driven.receive(0, "session.updated", session=session)
+        driven.receive(0, "input_audio_buffer.committed", item_id="u")
+    driven.machine.request(commands.create_response(), driven.at)
+    driven.note(ev.Interrupted())
+    assert driven.types == []
+    driven.request(commands.create_response())
+    driven.receive(0, "response.created", response={"id": "r"})
+    assert driven.types == ["response.create"]
+
+
+def test_an_interruption_before_the_greeting() -> None:
+    """No request is in flight, so a spoken turn and the next text are answered."""
+    driven = Driven()
+    driven.open()
+    driven.request(commands.create_response())
+    following = driven.lose()
+    driven.note(following.connected, 1)
+    driven.note(ev.Interrupted())
+    driven.greet(1)
+    assert driven.types == ["response.create"]
+    driven.receive(1, "response.created", response={"id": "spoken"})
+    driven.receive(1, "response.done", response={"id": "spoken"})
+    driven.request(commands.create_response())
+    assert driven.types == ["response.create"] * 2
+
+
 def test_a_request_is_sent_again_to_the_same_session_of_the_service() -> None:
     """A sideband rejoins its call: the service lacks the request only."""
     driven = Driven()
