@@ -226,7 +226,7 @@ def _commands(session: Session) -> Iterator[_Lifecycle]:
     """The commands that the state calls for and that are not carried out yet."""
     connection = session.connection
     dialing = connection.dialing
-    if connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+    if connection.status.is_over:
         if dialing is not None:
             yield Disconnect(session.id, dialing.epoch)
     elif connection.closing is not None:

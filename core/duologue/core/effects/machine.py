@@ -23,7 +23,6 @@ from ..events.local import (
     Interrupted,
     Requested,
 )
-from ..events.types import SessionStatus
 from ..log.record import Direction
 from ..state.model import Session, State
 from ..store import Change, Store
@@ -83,8 +82,7 @@ class Machine:
     @property
     def is_over(self) -> bool:
         """Whether the session is closed or failed: no command follows any more."""
-        status = self.session.connection.status
-        return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
+        return self.session.connection.status.is_over
 
     def connect(self, policy: ConnectPolicy | None = None) -> None:
         """Begin: the first command is the first attempt to connect.

@@ -155,3 +155,8 @@ class SessionStatus(StrEnum):
     CLOSED = "closed"
     #: Ended by a failure.
     FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended: closed or failed."""
+        return self in (SessionStatus.CLOSED, SessionStatus.FAILED)

@@ -55,7 +55,6 @@ __all__ = [
 _Confirmed = events.RealtimeSessionConfig | events.TranscriptionSessionConfig
 #: The states in which a session can have a successor.
 _HANDED_OVER = (SessionStatus.OPEN, SessionStatus.RECONNECTING)
-_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 #: The number of reconnections that a session keeps; older ones are in its log.
 MAX_RECONNECTIONS = 100
 _EMPTY = (events.RealtimeSessionConfig(), events.TranscriptionSessionConfig())
@@ -111,7 +110,7 @@ def _end_interrupted(session: Session, record: Record) -> Session:
 
     An interrupted process has not recorded that end.
     """
-    if session.connection.status in _OVER:
+    if session.connection.status.is_over:
         return session
     reason = "the session was interrupted"
     session = requeue_in_flight(session)
@@ -295,9 +294,9 @@ def _on_disconnected(
         session = put_connection(session, replace(connection, replaced=None))
         return _abandon_work(session, record)
     status = connection.status
-    if record.epoch > connection.epoch and status in (SessionStatus.OPEN, *_OVER):
-        return _end_successor(session, event, record)
     is_open = status is SessionStatus.OPEN
+    if record.epoch > connection.epoch and (is_open or status.is_over):
+        return _end_successor(session, event, record)
     if event.lost and not is_open and connection.dialing is not None:
         # Its end was recorded before.
         return session

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from ..argument_checks import of_session
-from ..events.types import SessionStatus
 from ..state.model import Call, Item, Response, Session
 from .transcript import Transcript, transcript_of
 from .waits import (
@@ -136,7 +135,6 @@ def ended_replies(
 _IN_PROGRESS, _COMPLETED = "in_progress", "completed"
 _INTERRUPTED, _FAILED = "interrupted", "failed"
 _WITHDRAWN = "the request was withdrawn"
-_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 #: The types of items that a client or an MCP server must answer.
 _CALLS = ("function_call", "mcp_call")
 
@@ -182,7 +180,7 @@ def _state_before_response(session: Session, item_id: str) -> tuple[str, str | N
         return _IN_PROGRESS, None
     if item_id in session.responses.withdrawn:
         return _INTERRUPTED, _WITHDRAWN
-    if session.connection.status in _OVER:
+    if session.connection.status.is_over:
         return _FAILED, _over_reason(session)
     item = session.items.get(item_id)
     since = item.placement.started_at if item is not None else None
@@ -289,7 +287,7 @@ def _reply(
     chain = _chain(session, first)
     status, reason = _state(session, chain[-1])
     chain = [response for response in chain if response.id not in seen]
-    if status == _IN_PROGRESS and session.connection.status in _OVER:
+    if status == _IN_PROGRESS and session.connection.status.is_over:
         status, reason = _FAILED, _over_reason(session)
     ids = [item_id for response in chain for item_id in response.item_ids]
     found = map(session.item, ids)

@@ -45,7 +45,7 @@ def select_is_settled(session: Session) -> bool:
     If the event that ends a wait never arrives, a `duologue.tick` ends it after a time
     limit: see `duologue.core.selectors.waits`.
     """
-    if session.connection.status in (SessionStatus.CLOSED, SessionStatus.FAILED):
+    if session.connection.status.is_over:
         return True
     return not is_busy(session) and all(
         is_past(session, time) for time in waits(session)

@@ -25,7 +25,7 @@ from ..contract import OWN, Audible, Flushable, Rejoining, Reporting, Sourced, T
 from ..errors import ConnectionLost, DuologueError, NotConnected
 from .connector import Connector
 from .outbox import Outbox
-from .session_records import OVER, SessionRecords
+from .session_records import SessionRecords
 
 __all__ = ["Driver"]
 
@@ -261,7 +261,7 @@ class Driver:
         if status is SessionStatus.OPEN:
             self._has_opened = True
             self._opened.set()
-        elif status in OVER:
+        elif status.is_over:
             self._opened.set()
             self._over.set()
 

@@ -28,7 +28,7 @@ from duologue.core.selectors.reply import (
 from ..contract import Transport
 from ..errors import DuologueError, NotConnected, ReplyError, ReplyTimeout
 from .driver import Driver
-from .session_records import OVER, SessionRecords
+from .session_records import SessionRecords
 from .tools import Toolbox
 
 __all__ = ["LiveSession"]
@@ -159,7 +159,7 @@ class LiveSession:
             over, waiting = ended_replies(state, waiting)
             for reply in over if earlier is not None else ():
                 ended.put_nowait(reply)
-            if state.connection.status in OVER:
+            if state.connection.status.is_over:
                 ended.put_nowait(None)
 
         check()
@@ -257,7 +257,7 @@ class LiveSession:
             lines.put_nowait(line)
 
         def check(status: SessionStatus) -> None:
-            if status in OVER:
+            if status.is_over:
                 lines.put_nowait(None)
 
         stop_lines = self.on("transcript", lines.put_nowait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from duologue.core import Session, SessionStatus, Store, encode
+from duologue.core import Session, Store, encode
 from duologue.core import events as ev
 from duologue.core.effects.machine import Machine
 from duologue.core.log.record import Direction, Record
@@ -17,10 +17,7 @@ from ..drivers.recording.session_log import SessionLog
 from ..errors import ConnectionLost, DuologueError
 from .emitter import Emitter
 
-__all__ = ["OVER", "SessionRecords"]
-
-#: The final statuses: the session does not change any more.
-OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
+__all__ = ["SessionRecords"]
 
 
 class SessionRecords:
@@ -69,7 +66,7 @@ class SessionRecords:
     @property
     def is_over(self) -> bool:
         """Whether the session is closed, failed or forgotten."""
-        return self._is_retired or self.state.connection.status in OVER
+        return self._is_retired or self.state.connection.status.is_over
 
     @property
     def not_connected(self) -> str:
@@ -158,7 +155,7 @@ class SessionRecords:
                 return
             if is_found:
                 found.set_result(state)
-            elif state.connection.status in OVER:
+            elif state.connection.status.is_over:
                 found.set_exception(self.lost())
 
         unsubscribe = self.subscribe(check)

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from duologue.core import Session, SessionConfig, SessionStatus
+from duologue.core import Session, SessionConfig
 from duologue.transports import AudioSink, AudioSource, Transport, record
 from duologue.transports.client.client import default_config
 
@@ -47,5 +47,4 @@ def make_transport(
 
 def is_closed(session: Session) -> bool:
     """Whether the session has ended, on purpose or not."""
-    status = session.connection.status
-    return status in (SessionStatus.CLOSED, SessionStatus.FAILED)
+    return session.connection.status.is_over

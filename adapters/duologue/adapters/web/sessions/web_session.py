@@ -13,7 +13,6 @@ from duologue.core import (
     Record,
     Session,
     SessionConfig,
-    SessionStatus,
     State,
     encode,
     events,
@@ -50,7 +49,6 @@ _log = logging.getLogger("duologue.web")
 _CONNECT_TIMEOUT = 20.0
 #: Timeout of a command, in seconds.
 _COMMAND_TIMEOUT = 5.0
-_OVER = (SessionStatus.CLOSED, SessionStatus.FAILED)
 _T = TypeVar("_T")
 
 
@@ -133,7 +131,7 @@ class WebSession:
 
     @property
     def _is_over(self) -> bool:
-        return self.state.connection.status in _OVER
+        return self.state.connection.status.is_over
 
     @property
     def _is_before_call(self) -> bool:
