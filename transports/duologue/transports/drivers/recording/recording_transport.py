@@ -123,7 +123,7 @@ class Recording:
             self.transport.requested()
 
     def chance(self) -> float | None:
-        """That of the inner transport, if it is a recording."""
+        """A number from 0 to 1, of the inner transport: see `contract.Following`."""
         inner = self.transport
         return inner.chance() if isinstance(inner, Following) else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Literal
 
@@ -155,7 +155,7 @@ class Replay:
         self._requests.count()
 
     def chance(self) -> float | None:
-        """See `contract.Following`."""
+        """The recorded number, from 0 to 1: see `contract.Following`."""
         return self._requests.chance
 
     def report_to(self, report: Report) -> None:
@@ -173,7 +173,7 @@ class Replay:
         if self._sends == "strict":
             self._compare_configuration(target)
         self._requests.on_request = self._wake_soon
-        for record in self._before_connected():
+        for record in self._skip_to_connected():
             await self._wait_for_requests(record)
             if record.seq in self._made:
                 self._repeat(record)
@@ -192,11 +192,13 @@ class Replay:
                 )
             )
 
-    def _before_connected(self) -> Iterator[Record]:
-        """The records up to `Connected`, if the log has that fact."""
-        opens = [isinstance(r.event, events.Connected) for r in self._records]
-        self._position = opens.index(True) if any(opens) else 0
-        yield from self._records[: self._position + 1 if any(opens) else 0]
+    def _skip_to_connected(self) -> tuple[Record, ...]:
+        """The records up to `Connected`; none if the log lacks that fact."""
+        for position, record in enumerate(self._records):
+            if isinstance(record.event, events.Connected):
+                self._position = position
+                return self._records[: position + 1]
+        return ()
 
     async def send(self, frame: str) -> None:
         """Compare with the recorded event.
@@ -280,8 +282,7 @@ class Replay:
         await self._wake()
         if self._torn is not None:
             raise self._torn
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._state != "open")
+        await self._wait(lambda: False)
 
     def _repeat(self, record: Record) -> None:
         """Report an event or a fact that the recorded transport itself produced."""
@@ -311,42 +312,39 @@ class Replay:
             raise ConnectionLost(event.reason or "connection lost", code=event.code)
 
     async def _wait_for_sends(self, count: int) -> None:
-        def is_time() -> bool:
-            return self._comparison.sent >= count or self._state != "open"
-
-        if self._sends == "ignore" or is_time():
-            return
-        try:
-            async with asyncio.timeout(self._patience), self._changed:
-                await self._changed.wait_for(is_time)
-        except TimeoutError:
+        if self._sends != "ignore" and not await self._wait(
+            lambda: self._comparison.sent >= count, self._patience
+        ):
             missing = self._comparison.next
             assert missing is not None
-            raise self._drifted(ReplayDrift(self._unsent(missing))) from None
+            raise self._drifted(ReplayDrift(self._unsent(missing)))
 
     async def _wait_for_requests(self, record: Record) -> None:
-        requests = self._requests
-        if self._sends == "ignore" or requests.are_made_before(record):
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience), self._changed:
-                await self._changed.wait_for(
-                    lambda: requests.are_made_before(record) or self._state != "open"
-                )
+        if self._sends != "ignore":
+            await self._wait(
+                lambda: self._requests.are_made_before(record), self._patience
+            )
 
     async def _wait_for_time(self, record: Record) -> None:
         if self._speed == "step":
-            async with self._changed:
-                await self._changed.wait_for(
-                    lambda: self._steps > 0 or self._state != "open"
-                )
+            await self._wait(lambda: self._steps > 0)
             return
-        wait = self._pace.until(record.at)
-        if wait > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait), self._changed:
-                    await self._changed.wait_for(lambda: self._state != "open")
+        if (seconds := self._pace.until(record.at)) > 0:
+            await self._wait(lambda: False, seconds)
         self._pace.reached(record.at)
+
+    async def _wait(
+        self, is_met: Callable[[], bool], timeout: float | None = None
+    ) -> bool:
+        """Whether this or the connection's end came within ``timeout`` seconds."""
+
+        def is_time() -> bool:
+            return is_met() or self._state != "open"
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(is_time)
+        return is_time()
 
     async def _passed(self) -> None:
         if self._speed == "step":
