@@ -90,10 +90,7 @@ def cleared_response(before: Session, record: Record, after: Session) -> str | N
 def _begins_to_stop(
     response_id: str, earlier_id: str | None, before: Session, after: Session
 ) -> bool:
-    """Whether a response must stop now, and did not have to before the record.
-
-    Only the service of its connection knows it.
-    """
+    """Whether this record stops a response of the present connection."""
     response, earlier = after.response(response_id), before.response(earlier_id)
     if response is None or not response.stopping:
         return False

@@ -28,7 +28,7 @@ def run_calls(before: Session, record: Record, after: Session) -> Iterator[RunTo
 
 
 def calls_to_run(before: Session, record: Record, after: Session) -> Iterator[Call]:
-    """The function calls that must be run, and had not to be before the record."""
+    """The function calls that this record has made ready to run."""
     if before.connection.opened_at is None and after.connection.opened_at is not None:
         # The first connection of a continued session is open.
         for call in select_pending_calls(after):
@@ -47,7 +47,7 @@ def calls_to_run(before: Session, record: Record, after: Session) -> Iterator[Ca
 def _waiting(session: Session, item: Item | None) -> Call | None:
     """The call of an item, if it waits for its tool to be started.
 
-    Whatever the type of the item is: a copy with another type does not end the wait.
+    The type of the item does not count, because a later copy may have another one.
     """
     if item is None or item.call is None:
         return None

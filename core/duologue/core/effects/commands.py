@@ -1,9 +1,7 @@
-"""Commands: the client events to send, with reproducible ids.
+"""Commands: what the driver of a session must do, and the client events to send.
 
-A command is data: `Send` holds a client event; `Connect`, `Disconnect`, `SwitchTo` and
-`WakeAt` concern the connections of a session and its clock, `RunTool` and `FlushAudio`
-the machine of the user. The functions below build the client events, one for each type;
-the service fills in omitted fields.
+A command is data. `Send` holds a client event; the functions below build one of each
+type, with reproducible ids. The service fills in omitted fields.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from ..config import SessionConfig
 from ..events.base import ClientEvent, Event, Malformed, Unknown
 from ..events.types import SessionKind
 from ..reducer.playback import is_played
+from ..reducer.requests.sent_events import is_out_of_band
 from ..state.model import Session
 from ..wire.codec import decode
 from ..wire.legacy import retired_in, with_replacements
@@ -199,13 +198,7 @@ Command = Send | Connect | Disconnect | SwitchTo | WakeAt | RunTool | FlushAudio
 
 def is_queued(event: Event) -> bool:
     """Whether to queue an event: true for a ``response.create`` in the conversation."""
-    if not isinstance(event, events.ResponseCreate):
-        return False
-    params = event.response
-    return (
-        not isinstance(params, events.ResponseCreateParams)
-        or params.conversation != "none"
-    )
+    return isinstance(event, events.ResponseCreate) and not is_out_of_band(event)
 
 
 def command_id(session: str, seq: int, n: int) -> str:

@@ -158,7 +158,7 @@ class Driver:
                 records.note(ev.Requested(event=update))
             await self._opened.wait()
         except BaseException as error:
-            self._interrupt(error)
+            self._abandon(error)
             await self._running
             records.end_log()
             raise
@@ -169,7 +169,7 @@ class Driver:
                 raise self._error
             raise NotConnected("the session was closed while it connected")
 
-    def _interrupt(self, error: BaseException) -> None:
+    def _abandon(self, error: BaseException) -> None:
         """End a session that did not open."""
         try:
             if not self._records.is_over:

@@ -1,4 +1,4 @@
-"""One live session: the object that an application talks to."""
+"""One live session, as the application uses it."""
 
 from __future__ import annotations
 

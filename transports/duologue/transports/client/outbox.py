@@ -1,7 +1,7 @@
 """Sends the events of a session, one at a time.
 
-The queue, and the decision what may be sent, is that of the session's `Machine`. This
-module lets the application wait until its event is sent.
+The `Machine` queues them and decides what may be sent; the `Outbox` lets the
+application wait until its event is sent.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Outbox:
         self._records = records
         self._transport = transport
         self._sending: _Sending | None = None
-        #: The events that the application waits for, by their `_key`.
+        #: The events that the application is sending, by their `_key`.
         self._waiting: dict[str | int, asyncio.Future[None]] = {}
         #: The connection on which sending failed last; it is about to end.
         self._dead: int | None = None
@@ -88,7 +88,7 @@ class Outbox:
         self._changed.set()
 
     def _accept(self) -> None:
-        """Without a connection, the waiting events count as accepted."""
+        """End the waits of `put`: the next connection gets the events."""
         for done in self._waiting.values():
             if not done.done():
                 done.set_result(None)
@@ -102,7 +102,7 @@ class Outbox:
 
         Returns the event (an item has an id now) when it is sent, or accepted for the
         next connection; waits while too many are unsent. Raises `NotConnected` if the
-        session is over, and any other exception of ``deliver``.
+        session is over, and the error with which the transport refused the event.
         """
         records = self._records
         while not self._is_over and len(self) >= LIMIT:

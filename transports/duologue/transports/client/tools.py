@@ -10,7 +10,7 @@
 The annotations become the schema of the arguments, the docstring the description. A
 coroutine function runs in the event loop, any other function in a thread. The calls of
 one response run concurrently. Each output is sent when it is ready; the next response
-is requested once, after the last output (see `duologue.core.effects.reactions`). If a
+is requested once, after the last output (see `duologue.core.effects.responses`). If a
 function raises, the message of the exception is the output. A call that is interrupted
 before its arguments are complete is not run.
 """
