@@ -26,6 +26,7 @@ import msgspec
 from .. import events
 from ..events.base import ClientEvent, Unknown
 from ..events.types import SessionKind
+from ..log.epochs import CREATED
 from ..log.record import Record
 from ..reducer.requests.answers import refused_item
 from ..reducer.requests.configuration import FIXED_FIELDS
@@ -54,7 +55,7 @@ def reseed_new_connection(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent | Unknown]:
     """Restore the conversation, except on the first connection."""
-    if _is_reseeded(before, after):
+    if _is_reseeded(before, record, after):
         yield from reseed(after)
 
 
@@ -62,25 +63,30 @@ def send_changes(
     before: Session, record: Record, after: Session
 ) -> Iterator[ClientEvent | Unknown]:
     """Send the changes that were requested before this connection could be used."""
-    if becomes_usable(before, after) and not _is_reseeded(before, after):
+    if becomes_usable(before, after) and not _is_reseeded(before, record, after):
         yield from _updates(after.connection, _unsent_changes(after.connection))
 
 
-def _is_reseeded(before: Session, after: Session) -> bool:
-    return after.connection.epoch > 0 and is_new_connection(before, after)
+def _is_reseeded(before: Session, record: Record, after: Session) -> bool:
+    return after.connection.epoch > 0 and is_new_connection(before, record, after)
 
 
-def is_new_connection(before: Session, after: Session) -> bool:
+def is_new_connection(before: Session, record: Record, after: Session) -> bool:
     """Whether events can be sent to a new session of the service from now on.
 
     False if the client reconnected to the same session, because the service has kept
     its conversation.
     """
     connection = after.connection
-    if connection.policy is None and connection.server_id is not None:
-        # `duologue.connected` may have opened it before.
-        return connection.server_id != before.connection.server_id
-    return becomes_usable(before, after) and not connection.rejoined
+    is_usable = becomes_usable(before, after)
+    if connection.policy is not None:
+        return is_usable and not connection.rejoined
+    if type(record.event) not in CREATED:
+        return False
+    if connection.server_id is None:
+        # `duologue.connected` has opened it before, in a log with local facts.
+        return is_usable or connection.created_ids is None
+    return connection.server_id != before.connection.server_id
 
 
 def reseed(session: Session) -> Iterator[ClientEvent | Unknown]:

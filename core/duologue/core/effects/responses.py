@@ -46,7 +46,8 @@ def respond_on_new_connection(
     """Request a response that could not be requested on the previous connection."""
     event, is_bare = _due(after), after.connection.policy is None
     if event is not None and (
-        becomes_usable(before, after) or (is_bare and is_new_connection(before, after))
+        becomes_usable(before, after)
+        or (is_bare and is_new_connection(before, record, after))
     ):
         yield event
 
