@@ -60,7 +60,7 @@ from .reseed import (
     restore_refused,
     send_changes,
 )
-from .responses import cancel_silent, respond, respond_on_new_connection
+from .responses import cancel_silent, respond
 
 __all__ = ["react"]
 
@@ -144,7 +144,7 @@ def _send_requested(
 
 
 _GREETED: tuple[_Rule, ...] = (reseed_new_connection, send_changes, resend_unconfirmed)
-_RESTORE: tuple[_Rule, ...] = (*_GREETED, respond_on_new_connection)
+_RESTORE: tuple[_Rule, ...] = (*_GREETED, respond)
 
 
 def _on_connected(

@@ -27,26 +27,18 @@ from .commands import cancel_response, create_response
 from .lifecycle import becomes_usable, may_send
 from .reseed import is_new_connection
 
-__all__ = ["cancel_silent", "respond", "respond_on_new_connection"]
+__all__ = ["cancel_silent", "respond"]
 
 
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
-    """Request the response that has become due."""
+    """Request the response that has become due, or is due on a new connection."""
     event = _due(after)
-    is_new = after.responses.queued is not None and before.responses.queued is None
+    is_queued = after.responses.queued is not None and before.responses.queued is None
+    is_bare = after.connection.policy is None
     if event is not None and (
-        is_new or becomes_usable(before, after) or _due(before) is None
-    ):
-        yield event
-
-
-def respond_on_new_connection(
-    before: Session, record: Record, after: Session
-) -> Iterator[ClientEvent]:
-    """Request a response that could not be requested on the previous connection."""
-    event, is_bare = _due(after), after.connection.policy is None
-    if event is not None and (
-        becomes_usable(before, after)
+        is_queued
+        or _due(before) is None
+        or becomes_usable(before, after)
         or (is_bare and is_new_connection(before, record, after))
     ):
         yield event
