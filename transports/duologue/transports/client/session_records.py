@@ -33,9 +33,7 @@ class SessionRecords:
         self.id = session_id
         self.machine = Machine(session_id, store=store)
         #: The time of the last record, seconds since the Unix epoch.
-        known = store.session(session_id)
-        # The clock may be behind that of the process which wrote a loaded snapshot.
-        self.at = (known.activity.last_tick_at or 0.0) if known is not None else 0.0
+        self.at = 0.0
         #: Whether the times, and with them the ticks, come from a recording.
         self.is_timed = isinstance(transport, Timed) and transport.clock is not None
         #: The recording that follows the application, if the session is replayed.
