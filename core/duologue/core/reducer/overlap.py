@@ -1,9 +1,9 @@
 """Records of a connection that does not carry the session.
 
 Such a connection has been replaced, or it is a successor that is not used yet. Its
-items, transcripts and usage are kept, but its records answer nothing: the requests and
-the configuration of the present connection stay as they are. What a successor was sent
-is kept in its `Dialing` until it carries the session.
+records answer nothing: the requests and the configuration of the present connection
+stay as they are. The items, transcripts and usage of a replaced connection are kept;
+the `Dialing` of a successor keeps what it was sent, until it carries the session.
 """
 
 from __future__ import annotations
