@@ -33,7 +33,7 @@ from .. import events
 from ..events.base import ClientEvent, Event, Unknown
 from ..events.types import SessionStatus
 from ..log.record import Record
-from ..state.model import Dialing, Session, UnconfirmedItem
+from ..state.model import Connection, Dialing, Session, UnconfirmedItem
 from .backoff import delay, is_worth_repeating
 from .commands import Connect, Disconnect, SwitchTo, client_event, is_queued
 from .handover import (
@@ -296,33 +296,28 @@ def _next_attempt(session: Session) -> tuple[float, Connect] | None:
     failure, failed_at = dialing.failure, dialing.failed_at
     if failure is None or failed_at is None or not failure.can_repeat:
         return None
-    is_successor = connection.status is SessionStatus.OPEN
-    is_first = connection.opened_at is None
-    since = failed_at if dialing.since is None else dialing.since
-    ends = since + (policy.timeout if is_first else policy.patience)
-    new_key = _needs_key(dialing, failure)
-    if new_key:
-        at = failed_at
-    elif not policy.reconnects or not (
-        is_successor or _is_worth_it(dialing, failure, is_first)
-    ):
-        return None
-    else:
-        wait = 0.0
+    at, new_key = failed_at, _needs_key(dialing, failure)
+    if not new_key:
+        if not policy.reconnects or not _is_worth_it(connection, dialing, failure):
+            return None
         if dialing.failures:
             chance, asked = failure.chance, failure.retry_after
-            wait = delay(policy, dialing.failures, chance, asked)
-        at = failed_at + wait
-    if not is_successor and at >= ends:
-        return None
-    left = policy.timeout if is_successor else max(_SHORTEST, ends - at)
+            at += delay(policy, dialing.failures, chance, asked)
+    left = policy.timeout
+    is_successor = connection.status is SessionStatus.OPEN
+    if not is_successor:
+        since = failed_at if dialing.since is None else dialing.since
+        is_first = connection.opened_at is None
+        left = since + (policy.timeout if is_first else policy.patience) - at
+        if left <= 0:
+            return None
     return at, Connect(
         session.id,
         hand_over_reason(session) if is_successor else failure.reason,
         dialing.epoch,
         dialing.attempt + 1,
         successor=is_successor,
-        timeout=min(policy.timeout, left),
+        timeout=min(policy.timeout, max(_SHORTEST, left)),
         new_key=new_key,
     )
 
@@ -334,10 +329,13 @@ def _needs_key(dialing: Dialing, failure: events.ConnectFailed) -> bool:
 
 
 def _is_worth_it(
-    dialing: Dialing, failure: events.ConnectFailed, is_first: bool
+    connection: Connection, dialing: Dialing, failure: events.ConnectFailed
 ) -> bool:
-    if not is_first:
-        return is_worth_repeating(failure.status)
-    if failure.status is None or dialing.attempt >= FIRST_ATTEMPTS:
+    """Whether to try again with the same key; always while a connection is open."""
+    if connection.status is SessionStatus.OPEN:
+        return True
+    if connection.opened_at is None and (
+        failure.status is None or dialing.attempt >= FIRST_ATTEMPTS
+    ):
         return False
     return is_worth_repeating(failure.status)

@@ -69,29 +69,10 @@ def _on_connecting(
     if record.epoch < connection.epoch:
         return session
     if not event.successor:
-        is_same = record.epoch == connection.epoch
-        if event.policy is not None and not is_same:
-            session = release_calls(_end_interrupted(session, record), record)
-        session = _enter(session, record, transitions.CONNECTING)
-        # Forget the greeting of an earlier attempt.
-        connection = replace(
-            unsent_again(session.connection),
-            greeted=False,
-            rejoined=False,
-            expires_at=None,
-        )
-        if event.policy is not None:
-            # A live session begins, or goes on after its end.
-            connection = replace(
-                connection,
-                policy=event.policy,
-                opened_at=None,
-                failures=0,
-                closing=connection.closing if is_same else None,
-                dialing=None,
-            )
+        session = _begin_attempt(session, event, record)
+    connection = session.connection
     if connection.policy is None:
-        return put_connection(session, connection)
+        return session
     known = connection.dialing or Dialing(record.epoch)
     dialing = Dialing(
         record.epoch,
@@ -103,6 +84,30 @@ def _on_connecting(
         failures=known.failures,
     )
     return put_connection(session, replace(connection, dialing=dialing))
+
+
+def _begin_attempt(
+    session: Session, event: events.Connecting, record: Record
+) -> Session:
+    """The session without what an earlier attempt or connection has received."""
+    is_same = record.epoch == session.connection.epoch
+    if event.policy is not None and not is_same:
+        session = release_calls(_end_interrupted(session, record), record)
+    session = _enter(session, record, transitions.CONNECTING)
+    connection = replace(
+        unsent_again(session.connection), greeted=False, rejoined=False, expires_at=None
+    )
+    if event.policy is not None:
+        # A live session begins, or goes on after its end.
+        connection = replace(
+            connection,
+            policy=event.policy,
+            opened_at=None,
+            failures=0,
+            closing=connection.closing if is_same else None,
+            dialing=None,
+        )
+    return put_connection(session, connection)
 
 
 def _end_interrupted(session: Session, record: Record) -> Session:
@@ -151,12 +156,12 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
             # If it ends soon, it counts as a failed attempt too.
             failures=dialing.failures + 1,
             since=dialing.since,
-            reconnections=_with(before, record, event.attempt, before.reason),
+            reconnections=_reconnections(before, record, event.attempt, before.reason),
         )
     return put_connection(session, opened)
 
 
-def _with(
+def _reconnections(
     connection: Connection, record: Record, attempt: int, reason: str | None
 ) -> tuple[Reconnection, ...]:
     """The reconnections, with the one that replaces this connection added."""
@@ -228,7 +233,7 @@ def _on_switched(session: Session, event: events.Switched, record: Record) -> Se
             # Patience begins with a loss, not with the attempts of a hand-over.
             since=None if before.status is SessionStatus.OPEN else dialing.since,
             dialing=None,
-            reconnections=_with(before, record, dialing.attempt, reason),
+            reconnections=_reconnections(before, record, dialing.attempt, reason),
             changes=(*connection.changes, *dialing.changes),
             updates_in_flight=dialing.updates_in_flight,
         ),
@@ -276,7 +281,7 @@ def _enter(
 
 
 def _move(
-    session: Session, connection: Any, trigger: str, reason: str | None
+    session: Session, connection: Connection, trigger: str, reason: str | None
 ) -> Session:
     """The session with the status of its connection after a trigger."""
     status = transitions.next_status(transitions.CONNECTION, connection.status, trigger)
@@ -342,12 +347,10 @@ def _dialing_after(
     connection: Connection, event: events.Disconnected, epoch: int, at: float | None
 ) -> Dialing | None:
     """The next connection after the current one has ended, in this epoch."""
-    dialing = connection.dialing
-    has_successor = dialing is not None and dialing.is_alive
+    known = connection.dialing or Dialing(epoch)
     if connection.status is not SessionStatus.RECONNECTING:
         # The session is over. Keep its successor until that is disconnected too.
-        is_other = dialing is not None and dialing.epoch != epoch
-        return dialing if has_successor and is_other else None
+        return known if known.is_alive and known.epoch != epoch else None
     opened, policy = connection.opened_at, connection.policy
     is_short = (
         policy is not None
@@ -356,19 +359,17 @@ def _dialing_after(
         and at - opened < policy.steady
     )
     since = (connection.since or at) if is_short else at
-    failures = connection.failures if is_short else 0
+    failures = max(connection.failures if is_short else 0, known.failures)
+    if known.is_alive:
+        # The successor is used, even if it is still connecting.
+        return replace(known, since=since, failures=failures)
     failed_at, asked = at, None
-    if dialing is not None:
-        failures = max(failures, dialing.failures)
-        if has_successor:
-            # The successor is used, even if it is still connecting.
-            return replace(dialing, since=since, failures=failures)
-        if dialing.failures and dialing.failure is not None:
-            # The delay after the last attempt at a hand-over goes on.
-            failed_at, asked = dialing.failed_at, dialing.failure.retry_after
+    if known.failures and known.failure is not None:
+        # The delay after the last attempt at a hand-over goes on.
+        failed_at, asked = known.failed_at, known.failure.retry_after
     return Dialing(
         epoch + 1,
-        attempt=0 if dialing is None else dialing.attempt,
+        attempt=known.attempt,
         since=since,
         failures=failures,
         failure=events.ConnectFailed(
@@ -397,9 +398,9 @@ def _end_successor(
             chance=event.chance,
         )
         following = _failed(dialing, failure, time_of(session, record))
-    if following is not None and event.expected:
-        # A turn has begun: the attempts begin again, as soon as the turn ends.
-        following = replace(following, since=None, failures=0, new_key=False)
+        if event.expected:
+            # A turn has begun: the attempts begin again, as soon as the turn ends.
+            following = replace(following, since=None, failures=0, new_key=False)
     return put_connection(session, replace(connection, dialing=following))
 
 
