@@ -27,6 +27,7 @@ The last ids are kept, so that an error can be matched to the event that caused 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, get_args
 
 from msgspec.structs import replace
@@ -100,9 +101,8 @@ def reduce(state: State, record: Record) -> State:
     """The state after one record. Never raises, never changes its arguments."""
     event: Any = record.event
     kind = event.__class__
-    sessions = state.sessions
     try:
-        session = sessions[record.session]
+        session = state.sessions[record.session]
     except KeyError:
         session = Session(record.session)
     is_other = record.epoch != session.connection.epoch
@@ -140,14 +140,13 @@ def reduce(state: State, record: Record) -> State:
             dedup = dedup.ignore(_UNREAD[kind])
     else:
         if is_other and is_apart(session, record):
-            after = handle_apart(handler, session, event, record)
-        else:
-            after = handler(session, event, record)
+            handler = partial(handle_apart, handler)
+        after = handler(session, event, record)
         if after is None:
             dedup = dedup.ignore("late")
         else:
             session = after
-    return State(sessions.set(record.session, replace(session, dedup=dedup)))
+    return State(state.sessions.set(record.session, replace(session, dedup=dedup)))
 
 
 def _with_epoch(session: Session, record: Record) -> tuple[Session, Record]:
