@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from .. import events
 from ..events.base import ClientEvent
+from ..events.local import Tick
 from ..log.record import Record
 from ..reducer.input_audio import answer_deadline, answers_turns
 from ..reducer.responses import is_anonymous
@@ -33,15 +34,25 @@ __all__ = ["cancel_silent", "respond"]
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
     """Request the response that has become due, or is due on a new connection."""
     event = _due(after)
-    is_queued = after.responses.queued is not None and before.responses.queued is None
-    is_bare = after.connection.policy is None
     if event is not None and (
-        is_queued
+        (after.responses.queued is not None and before.responses.queued is None)
         or _due(before) is None
         or becomes_usable(before, after)
-        or (is_bare and is_new_connection(before, record, after))
+        or _begins_late(before, record, after)
     ):
         yield event
+
+
+def _begins_late(before: Session, record: Record, after: Session) -> bool:
+    """Whether a session that no `Machine` runs may have begun by this record.
+
+    Its log may show the service's session after the connection, or never. So a request
+    that is still queued at a tick was not sent.
+    """
+    if after.connection.policy is not None:
+        return False
+    is_unsent = before.responses.queued is not None and type(record.event) is Tick
+    return is_unsent or is_new_connection(before, record, after)
 
 
 def cancel_silent(
