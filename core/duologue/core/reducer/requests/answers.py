@@ -115,9 +115,8 @@ def _refused_type(
             if sent.type == _CREATE and not sent.out_of_band
         ]
         # Only the last one is in flight.
-        return (
-            None if cause.type == _CREATE and cause not in created[-1:] else cause.type
-        )
+        is_earlier = cause.type == _CREATE and cause not in created[-1:]
+        return None if is_earlier else cause.type
     if error.event_id is not None:
         # The event of another client, or one that was sent long ago.
         return None

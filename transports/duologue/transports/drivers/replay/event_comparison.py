@@ -69,10 +69,9 @@ class EventComparison:
         for one, other in ((wanted, got), (wanted.get("item"), got.get("item"))):
             if isinstance(one, dict) and isinstance(other, dict):
                 for key in ("event_id", "id"):
-                    if isinstance(one.get(key), str) and isinstance(
-                        other.get(key), str
-                    ):
-                        self._recorded_ids[other[key]] = one[key]
+                    recorded, sent = one.get(key), other.get(key)
+                    if isinstance(recorded, str) and isinstance(sent, str):
+                        self._recorded_ids[sent] = recorded
 
     def _renamed(self, value: Any) -> Any:
         if isinstance(value, dict):

@@ -119,8 +119,9 @@ class Replay:
         )
         self._report: Report = lambda frame, way: None
         self._changed = asyncio.Condition()
-        self._position = 0
-        #: Number of client events before the current position.
+        #: The records that were not delivered yet, and the number of client events
+        #: before them.
+        self._rest = iter(records)
         self._before = 0
         self._steps = 0
         self._pace = ReplayPace(speed)
@@ -173,10 +174,13 @@ class Replay:
         if self._sends == "strict":
             self._compare_configuration(target)
         self._requests.on_request = self._wake_soon
-        for record in self._skip_to_connected():
-            await self._wait_for_requests(record)
-            if record.seq in self._made:
-                self._repeat(record)
+        if any(isinstance(record.event, events.Connected) for record in self._records):
+            for record in self._rest:
+                await self._wait_for_requests(record)
+                if record.seq in self._made:
+                    self._repeat(record)
+                if isinstance(record.event, events.Connected):
+                    return
 
     def _compare_configuration(self, target: Target) -> None:
         wanted = configuration(self._records)
@@ -191,14 +195,6 @@ class Replay:
                     f"{first_difference(wanted, got)}"
                 )
             )
-
-    def _skip_to_connected(self) -> tuple[Record, ...]:
-        """The records up to `Connected`; none if the log lacks that fact."""
-        for position, record in enumerate(self._records):
-            if isinstance(record.event, events.Connected):
-                self._position = position
-                return self._records[: position + 1]
-        return ()
 
     async def send(self, frame: str) -> None:
         """Compare with the recorded event.
@@ -256,28 +252,27 @@ class Replay:
         """
         if self._state == "new":
             return
-        while self._position < len(self._records):
-            record = self._records[self._position]
+        for record in self._rest:
             if record.dir == "out" and record.seq not in self._made:
                 self._before += 1
-            elif self._is_replayed(record):
-                await self._wait_for_requests(record)
-                await self._wait_for_sends(self._before)
-                await self._wait_for_time(record)
-                if self._state != "open":
-                    return
-                self._position += 1
-                if isinstance(record.event, events.Disconnected):
-                    await self._end(record.event)
-                    return
-                if record.dir == "in":
-                    self.clock.reach(record)
-                    yield _text(record.frame)
-                else:
-                    self._repeat(record)
-                await self._passed()
+            if not self._is_replayed(record):
                 continue
-            self._position += 1
+            await self._wait_for_requests(record)
+            await self._wait_for_sends(self._before)
+            await self._wait_for_time(record)
+            if self._state != "open":
+                return
+            if isinstance(record.event, events.Disconnected):
+                await self._end(record.event)
+                return
+            if record.dir == "in":
+                self.clock.reach(record)
+                yield _text(record.frame)
+            else:
+                self._repeat(record)
+            if self._speed == "step":
+                self._steps -= 1
+                await self._wake()
         self._steps = 0
         await self._wake()
         if self._torn is not None:
@@ -345,11 +340,6 @@ class Replay:
             async with asyncio.timeout(timeout), self._changed:
                 await self._changed.wait_for(is_time)
         return is_time()
-
-    async def _passed(self) -> None:
-        if self._speed == "step":
-            self._steps -= 1
-            await self._wake()
 
     async def _wake(self) -> None:
         async with self._changed:
