@@ -1,11 +1,10 @@
 """Re-seeding: the events that restore a conversation on a new connection.
 
 The events are the configuration that the service accepted, each change that it has
-neither confirmed nor refused, and every item of the conversation in
-order, with its own id and its predecessor. Audio is replaced by its transcript. A
-truncated reply contains only the words that the user heard. A complete call is sent
-even if its output is missing, because the output may still arrive. These items are
-omitted:
+neither confirmed nor refused, and every item of the conversation in order, with its own
+id and its predecessor. Audio is replaced by its transcript. A truncated reply contains
+only the words that the user heard. A complete call is sent even if its output is
+missing, because the output may still arrive. These items are omitted:
 
 - deleted items, and items without text;
 - after a hand-over, messages that still grow on the replaced connection: each is sent

@@ -92,12 +92,11 @@ class Client:
     ) -> LiveSession:
         """Connect a session; return when it can send and receive frames.
 
-        With the ``id`` of a session of the store that is not open, for example of a
-        loaded snapshot, that session goes on: with its next connection, to which the
-        configuration and the conversation are sent again. Without ``config`` it keeps
-        its configuration; a `SessionConfig.changing` changes some fields only. A new
-        session can begin with the ``history`` of another one, or
-        with items of your own: these get new ids.
+        ``id`` may be that of a session of the store that is not open, for example of a
+        loaded snapshot. That session goes on: its next connection gets its
+        configuration and its conversation. A ``config`` replaces the configuration; a
+        `SessionConfig.changing` changes some fields only. A new session can begin with
+        the ``history`` of another one, or with items of your own: these get new ids.
 
         ``transport`` defaults to WebRTC without microphone and speaker. You can also
         pass a function that makes a transport; it is called for each connection. (If it
@@ -138,9 +137,7 @@ class Client:
         toolbox = Toolbox(driver.spawn, records.note, driver.put)
         if config is None and self.store.session(session_id) is not None:
             config = SessionConfig.changing()
-        else:
-            config = default_config(config)
-        update = toolbox.configure(config, tools).to_session()
+        update = toolbox.configure(default_config(config), tools).to_session()
         if earlier is not None:
             earlier.retire()
         session = LiveSession(records, driver, toolbox)

@@ -61,7 +61,7 @@ class Driver:
         #: The connection that carries the session, or carried it last.
         self._current: _Connection | None = None
         self._is_carrying_out = False
-        #: Whether received audio was just discarded, for an interruption.
+        #: Whether `interrupt` has discarded the received audio.
         self._is_flushed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alarm: asyncio.Task[None] | None = None
@@ -102,7 +102,8 @@ class Driver:
 
     def interrupt(self) -> None:
         """Discard received audio and record the interruption."""
-        # First, because it reports how much was played. Then once is enough.
+        # First, because the transport reports how much was played. `FlushAudio`, which
+        # follows from the fact, has nothing left to discard.
         self.flush_audio()
         self._is_flushed = True
         try:
@@ -219,14 +220,13 @@ class Driver:
     def _finish(self) -> None:
         """Record an unexpected error, and events that were not sent or confirmed."""
         records = self._records
+        reason = "the session was interrupted"
         if isinstance(self._crash, Exception):
             _log.error("session %s failed", records.id, exc_info=self._crash)
             reason = f"unexpected: {type(self._crash).__name__}"
             records.fail(DuologueError(reason))
-            if not records.is_over:
-                records.note(ev.Disconnected(reason=reason))
-        elif not records.is_over:
-            records.note(ev.Disconnected(reason="the session was interrupted"))
+        if not records.is_over:
+            records.note(ev.Disconnected(reason=reason))
         self._outbox.end()
         self._opened.set()
         self.on_end()
