@@ -27,9 +27,8 @@ def tick_at(session: Session) -> float | None:
     Seconds since the Unix epoch. A time in the past means now. It is always after the
     last tick, because a tick that is not later than the last one has no effect.
     """
-    ticked = session.activity.last_tick_at
-    if ticked is None:
-        return min((*_moments(session), *_waits(session)), default=None)
+    last = session.activity.last_tick_at
+    ticked = -math.inf if last is None else last
     later = math.nextafter(ticked, math.inf)
     moments = (at for at in _moments(session) if at > ticked)
     return min((*moments, *(max(at, later) for at in _waits(session))), default=None)

@@ -142,14 +142,13 @@ def lost_events(session: Session, waiting: int) -> events.Gap | None:
     """
     unsent = waiting + unsent_count(session)
     missing = sum(item.sent for item in unconfirmed_items(session))
-    if not unsent and session.connection.status is not SessionStatus.FAILED:
+    is_failed = session.connection.status is SessionStatus.FAILED
+    if not unsent and not (is_failed and missing):
         return None
-    counts = (
-        f"{unsent} events were not sent",
-        f"{missing} were sent and not confirmed",
-    )
-    reason = counts[0] + (f", {counts[1]}" if missing else "")
-    return events.Gap(reason=reason) if unsent or missing else None
+    reason = f"{unsent} events were not sent"
+    if missing:
+        reason += f", {missing} were sent and not confirmed"
+    return events.Gap(reason=reason)
 
 
 def is_resent(event: Event) -> bool:

@@ -125,8 +125,8 @@ class Machine:
         snapshot contains them; the others, such as audio, are queued here. ``item_id``
         is the message that a ``response.create`` is to answer.
         """
-        # The configuration of a session that was not requested before it connects is
-        # sent on the first connection.
+        # A session connects with its requested configuration. If there is none, the
+        # first one is sent as an event.
         is_first = isinstance(event, SessionUpdate) and not may_send(self.session)
         is_first = is_first and self.session.connection.requested is None
         if not is_resent(event) or is_first:
@@ -268,8 +268,8 @@ class Machine:
     def put_back(self, command: Send) -> None:
         """Keep the last event of `next_send`: its connection ended before it was sent.
 
-        For the next connection, the rules return their own events again, and those that
-        the state keeps.
+        Only if nothing else keeps it: `react` returns its own events, and those that
+        are in the state, again for the next connection.
         """
         if self._is_requested and not is_resent(command.event):
             self._requested.appendleft(command)
