@@ -79,24 +79,19 @@ def _on_create(
 ) -> Session:
     if is_out_of_band(event):
         return session
-    last_output = session.conversation.last_output
-    if last_output is not None:
-        # The outputs so far need no other request, even if this one is refused.
-        conversation = replace(session.conversation, last_output=None)
-        session = replace(session, conversation=conversation)
-    responses = session.responses
-    is_asked = responses.queued is not None or last_output is not None
-    # If nothing asks for it, its command was returned before the interruption.
-    is_withdrawn = responses.withdrawing and not is_asked
-    was_cancelling = responses.cancelling and responses.in_flight is not None
+    before, last_output = session.responses, session.conversation.last_output
+    # If it was not due, its command was returned before the interruption.
+    was_due = before.queued is not None or last_output is not None
+    is_withdrawn = before.withdrawing and not was_due
+    was_cancelling = before.cancelling and before.in_flight is not None
+    # The outputs so far need no other request, even if this one is refused.
+    session = drop_queued(session)
     responses = replace(
-        responses,
-        queued=None,
-        queued_items=(),
+        session.responses,
         withdrawing=False,
         # Without its id: if the event is sent again, it needs a new one.
         in_flight=canonical_json(replace(event, event_id=None)),
-        in_flight_items=_requested_items(responses),
+        in_flight_items=before.in_flight_items + before.queued_items,
         waiting_since=time_of(session, record),
         cancelling=was_cancelling or is_withdrawn,
         dismissed_item=None,
@@ -120,13 +115,10 @@ def _on_interrupted(
     responses, activity = session.responses, session.activity
     pending, output = responses.queued_items, session.conversation.last_output
     if output is not None:
-        conversation = replace(session.conversation, last_output=None)
-        session = replace(session, conversation=conversation)
         pending = (*pending, output)
+    session = drop_queued(session)
     responses = replace(
-        _withdrawn(responses, pending),
-        queued=None,
-        queued_items=(),
+        _withdrawn(session.responses, pending),
         withdrawing=responses.withdrawing or responses.queued is not None,
         cancelling=responses.cancelling or responses.in_flight is not None,
         # A user who is still speaking gets an answer.
@@ -141,7 +133,7 @@ def _withdrawn(responses: Responses, item_ids: tuple[str, ...]) -> Responses:
 
 
 def drop_queued(session: Session) -> Session:
-    """The session without a request that waits: it is closed."""
+    """The session without a response that is due: requested, or to answer outputs."""
     responses = replace(session.responses, queued=None, queued_items=())
     session = put_responses(session, responses)
     if session.conversation.last_output is None:
@@ -164,25 +156,15 @@ def clear_in_flight(session: Session) -> Session:
     return put_responses(session, responses)
 
 
-def _requested_items(responses: Responses) -> tuple[str, ...]:
-    """The messages that the requests in flight and queued are to answer."""
-    return responses.in_flight_items + responses.queued_items
-
-
 def requeue_in_flight(session: Session) -> Session:
     """The session with the ``response.create`` in flight queued again.
 
     An interrupted one is withdrawn.
     """
-    responses = session.responses
-    if responses.cancelling:
-        responses = _withdrawn(responses, responses.in_flight_items)
-    else:
-        responses = replace(
-            responses,
-            queued=responses.queued or responses.in_flight,
-            queued_items=_requested_items(responses),
-        )
+    before = session.responses
+    responses = _requeued(
+        before, before.in_flight, before.in_flight_items, before.cancelling
+    )
     return clear_in_flight(put_responses(session, responses))
 
 
@@ -196,15 +178,23 @@ def requeue_answered(session: Session) -> Session:
     if active is None or responses.answered is None:
         return session
     session = put_response(session, replace(active, answers=()))
-    if active.stopping:
-        responses = _withdrawn(session.responses, active.answers)
-    else:
-        responses = replace(
-            session.responses,
-            queued=responses.queued or responses.answered,
-            queued_items=active.answers + responses.queued_items,
-        )
+    responses = _requeued(
+        session.responses, responses.answered, active.answers, active.stopping
+    )
     return put_responses(session, replace(responses, answered=None))
+
+
+def _requeued(
+    responses: Responses, request: str | None, item_ids: tuple[str, ...], stopped: bool
+) -> Responses:
+    """The responses with a request, for these messages, queued again or withdrawn."""
+    if stopped:
+        return _withdrawn(responses, item_ids)
+    return replace(
+        responses,
+        queued=responses.queued or request,
+        queued_items=item_ids + responses.queued_items,
+    )
 
 
 TABLE: dict[type, Handler] = {
