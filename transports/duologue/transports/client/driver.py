@@ -42,8 +42,6 @@ class _Connection:
     epoch: int
     transport: Transport | None = None
     task: asyncio.Task[Any] | None = None
-    #: Whether it carries the session, or carried it.
-    is_used: bool = False
     #: Whether `close` of the transport was called here.
     is_closed_here: bool = False
 
@@ -308,7 +306,8 @@ class Driver:
 
     def _disconnect(self, command: commands.Disconnect) -> None:
         connection = self._connections.get(command.epoch)
-        if connection and connection.is_used and connection.transport:
+        is_used = command.epoch <= self._records.state.connection.epoch
+        if is_used and connection and connection.transport:
             # Its task records the frames that have arrived, then its end.
             connection.is_closed_here = True
             self.spawn(connection.transport.close())
@@ -323,7 +322,6 @@ class Driver:
     def _use(self, connection: _Connection) -> None:
         """Send and play on this connection from now on."""
         self._current = connection
-        connection.is_used = True
         activity = self._records.state.activity
         if self._has_opened or activity.muted or activity.volume != 1.0:
             self.apply_volume()
