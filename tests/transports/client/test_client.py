@@ -150,6 +150,28 @@ async def test_the_earlier_object_of_a_session_that_goes_on(client: Client) -> N
     assert words(second.state) == HELLO
 
 
+async def test_a_session_goes_on_in_another_client_of_its_store(
+    client: Client,
+) -> None:
+    """The object of the first client keeps its last state and changes nothing."""
+    first = await client.start_session(TYPED, id="one", transport=in_process())
+    await first.close()
+    async with Client(store=client.store, base_url="http://127.0.0.1/v1") as other:
+        second = await other.start_session(TYPED, id="one", transport=in_process())
+        first.mute()
+        first.clear_transcripts()
+        await first.interrupt()
+        with pytest.raises(NotConnected):
+            await first.send_text("hello")
+        last = await client.close_session("one")
+        await ask(second, "hello")
+
+        assert last.connection.status is SessionStatus.CLOSED
+        assert not second.state.activity.muted
+        assert client.store.session("one") == second.state
+        assert words(second.state) == HELLO
+
+
 async def test_no_text_of_a_continued_session_replaces_another(client: Client) -> None:
     """The ids of messages are distinct in all runs of a session."""
     texts = [f"{run}.{number}" for run in range(6) for number in range(3)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
@@ -118,9 +118,10 @@ class Client:
         recorded = made if isinstance(made, Timed) else None
         clock = recorded.clock if recorded is not None else None
         session_id = id or self._new_id(recorded)
-        earlier = self._records.get(session_id)
+        # A session of any client of this store.
+        earlier = _records_of(self.store).get(session_id)
         if earlier is not None and earlier.is_over:
-            await self._sessions[session_id].close()
+            await earlier.close()
         if session_id in _open_ids(self.store):
             raise ValueError(f"the session {session_id!r} is open")
         created = _created(history)
@@ -142,6 +143,8 @@ class Client:
             earlier.retire()
         session = LiveSession(records, driver, toolbox)
         self._sessions[session_id], self._records[session_id] = session, records
+        records.close = driver.close
+        _records_of(self.store)[session_id] = records
         _open_ids(self.store).add(session_id)
         driver.on_end = partial(_open_ids(self.store).discard, session_id)
         policy = connect_policy(self._backoff, timeout)
@@ -203,6 +206,16 @@ _OPEN: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
 
 def _open_ids(store: Store) -> set[str]:
     return _OPEN.setdefault(store, set())
+
+
+#: The latest records of each session of a store, by the session's id.
+_RECORDS: WeakKeyDictionary[Store, WeakValueDictionary[str, SessionRecords]] = (
+    WeakKeyDictionary()
+)
+
+
+def _records_of(store: Store) -> WeakValueDictionary[str, SessionRecords]:
+    return _RECORDS.setdefault(store, WeakValueDictionary())
 
 
 def _created(history: Session | Iterable[AnyItem]) -> list[ConversationItemCreate]:

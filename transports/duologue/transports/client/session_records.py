@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from duologue.core import Session, Store, encode
 from duologue.core import events as ev
@@ -41,6 +41,8 @@ class SessionRecords:
         self.emitter = Emitter()
         #: Called after each record.
         self.on_record: Callable[[], None] = lambda: None
+        #: Ends the session, and returns when it has ended.
+        self.close: Callable[[], Awaitable[None]] = _nothing_to_close
         self._store = store
         self._clock = clock
         self._log = SessionLog(transport)
@@ -196,3 +198,7 @@ class SessionRecords:
     def _write_log(self, before: object, record: Record, after: object) -> None:
         if (gap := self._log.write(record)) is not None:
             self._log_facts.append(gap)
+
+
+async def _nothing_to_close() -> None:
+    """The session has not begun."""
