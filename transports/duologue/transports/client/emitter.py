@@ -61,6 +61,6 @@ class Emitter:
 
         return off
 
-    def emit(self, notice: Notice) -> None:
+    def tell(self, notice: Notice) -> None:
         """Call the callbacks of this notice."""
         self._emitter.emit(f"on_{notice.name}", *notice.args)

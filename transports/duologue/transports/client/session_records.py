@@ -128,7 +128,7 @@ class SessionRecords:
             return
         self._last = session
         for notice in notices(before.sessions.get(self.id), record, session):
-            self.emitter.emit(notice)
+            self.emitter.tell(notice)
         self.on_record()
         while self._log_facts:
             # A log that cannot be written does not end the session.
