@@ -99,8 +99,6 @@ def lifecycle(before: Session, record: Record, after: Session) -> Iterator[_Life
     if is_same and not is_near_expiry(after):
         # Most records end here.
         return
-    if isinstance(record.event, events.Switched):
-        yield from _end_replaced(before, after)
     known = {_key(command) for command in _commands(before)}
     for command in _commands(after):
         if _key(command) not in known:
@@ -200,20 +198,9 @@ def latest_time(session: Session) -> float:
 
 def is_due(session: Session, command: _Lifecycle) -> bool:
     """Whether a command that has waited is still to be carried out."""
-    connection = session.connection
     if isinstance(command, Connect) and command.policy is not None:
         return True
-    if isinstance(command, Disconnect) and command.epoch < connection.epoch:
-        return True
     return _key(command) in map(_key, _commands(session))
-
-
-def _end_replaced(before: Session, after: Session) -> Iterator[Disconnect]:
-    replaced = before.connection
-    if replaced.epoch < after.connection.epoch and (
-        replaced.status is SessionStatus.OPEN
-    ):
-        yield Disconnect(after.id, replaced.epoch, "it has a successor")
 
 
 def _key(command: _Lifecycle) -> tuple[type, int, int]:
@@ -225,6 +212,8 @@ def _commands(session: Session) -> Iterator[_Lifecycle]:
     """The commands that the state calls for and that are not carried out yet."""
     connection = session.connection
     dialing = connection.dialing
+    if connection.replaced is not None:
+        yield Disconnect(session.id, connection.replaced, "it has a successor")
     if connection.status.is_over:
         if dialing is not None:
             yield Disconnect(session.id, dialing.epoch)

@@ -296,7 +296,8 @@ def _on_disconnected(
     connection = session.connection
     if record.epoch < connection.epoch:
         # A newer connection has replaced it: abandon only the older one's pending work.
-        session = put_connection(session, replace(connection, replaced=None))
+        if record.epoch == connection.replaced:
+            session = put_connection(session, replace(connection, replaced=None))
         return _abandon_work(session, record)
     status = connection.status
     is_open = status is SessionStatus.OPEN
