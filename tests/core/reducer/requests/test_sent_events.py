@@ -10,7 +10,7 @@ from duologue.core.reducer.requests.sent_events import MAX_SENT, MAX_UNCONFIRMED
 from duologue.core.state.model import RestoredItem, SentEvent
 
 from ...talk import POLICY, Frame, changed, message, to_record
-from .records import AGAIN_OPEN, failed, out, session_after
+from .records import AGAIN_OPEN, failed, out, session_after, wished
 
 
 def test_what_was_sent_is_bookkeeping() -> None:
@@ -153,6 +153,11 @@ def typed(item_id: str | None, event_id: str | None = None) -> Record:
     return out({**frame, "event_id": event_id})
 
 
+def accepted(item_id: str) -> Record:
+    item = {**message("x", "user", []), "id": item_id}
+    return wished({"type": "conversation.item.create", "item": item})
+
+
 ECHO = to_record({"type": "conversation.item.added", "item": ITEMS[0]})
 
 
@@ -161,7 +166,9 @@ ECHO = to_record({"type": "conversation.item.added", "item": ITEMS[0]})
     [
         ([typed("a")], []),
         ([LIVE, typed("a"), typed("b")], ["a", "b"]),
-        ([LIVE, typed("a"), typed("b"), typed("a")], ["b", "a"]),
+        # Sent again, on a connection that is lost too: it keeps its place.
+        ([LIVE, typed("a"), typed("b"), typed("a")], ["a", "b"]),
+        ([LIVE, accepted("a"), accepted("b"), typed("a")], ["a", "b"]),
         ([LIVE, typed(None)], []),
         ([LIVE, ECHO, typed("a")], []),
         ([LIVE, typed("a"), ECHO, typed("b")], ["b"]),

@@ -95,19 +95,21 @@ def keep_item(session: Session, kept: UnconfirmedItem, at: float | None) -> Sess
     conversation, items = session.conversation, session.items
     if kept.item_id in items:
         return session
-    others = tuple(
-        each
+    # An item that is sent again keeps its place: the order is that of the application.
+    unconfirmed = {
+        each.item_id: each
         for each in conversation.unconfirmed
-        if each.item_id != kept.item_id and each.item_id not in items
-    )
-    if len(others) >= MAX_UNCONFIRMED:
+        if each.item_id not in items
+    }
+    unconfirmed[kept.item_id] = kept
+    if len(unconfirmed) > MAX_UNCONFIRMED:
         message = (
             f"the service has not confirmed more than {MAX_UNCONFIRMED} items: the "
             f"first ones are not sent again if the connection is lost"
         )
         session = put_problem(session, Problem("items_unconfirmed", message, at=at))
-    unconfirmed = (*others[1 - MAX_UNCONFIRMED :], kept)
-    conversation = replace(conversation, unconfirmed=unconfirmed)
+    last = tuple(unconfirmed.values())[-MAX_UNCONFIRMED:]
+    conversation = replace(conversation, unconfirmed=last)
     return replace(session, conversation=conversation)
 
 
