@@ -133,7 +133,7 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
             dialing,
             running=False,
             connected_at=time_of(session, record),
-            rejoined=dialing.rejoined if dialing.greeted else event.rejoins,
+            rejoined=event.rejoins and (dialing.rejoined or not dialing.greeted),
         )
         return put_connection(session, replace(before, dialing=dialing))
     session = _enter(session, record, transitions.CONNECTED)
@@ -145,7 +145,7 @@ def _on_connected(session: Session, event: events.Connected, record: Record) -> 
         after,
         opened_at=time_of(session, record),
         greeted=after.greeted or record.epoch == 0,
-        rejoined=after.rejoined if after.greeted else event.rejoins,
+        rejoined=event.rejoins and (after.rejoined or not after.greeted),
         failures=0,
         since=None,
         dialing=None,
@@ -507,7 +507,9 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
         session = _move(session, session.connection, transitions.REJOINED, None)
     connection = session.connection
     if connection.policy is not None and not connection.greeted:
-        rejoined = _is_rejoined(connection, config, connection.rejoined)
+        # Before `duologue.connected`, it is not known whether the transport rejoins.
+        may_rejoin = connection.rejoined or connection.status is not SessionStatus.OPEN
+        rejoined = may_rejoin and _is_same_session(connection, config)
         connection = replace(connection, greeted=True, rejoined=rejoined)
     if isinstance(config.id, str):
         connection = replace(connection, server_id=config.id)
@@ -517,11 +519,10 @@ def open_connection(session: Session, config: Any, record: Record) -> Session:
     return put_connection(session, add_created_id(connection, record))
 
 
-def _is_rejoined(connection: Connection, config: Any, rejoins: bool) -> bool:
-    """Whether the service session is the previous one; the id decides if it has one."""
-    if isinstance(config.id, str):
-        return bool(config.id == connection.server_id)
-    return rejoins
+def _is_same_session(connection: Connection, config: Any) -> bool:
+    """Whether the service can mean its previous session: no other id says otherwise."""
+    is_named = isinstance(config.id, str) and config.id != ""
+    return not is_named or bool(config.id == connection.server_id)
 
 
 def _expiry(config: Any) -> float | None:
@@ -539,10 +540,11 @@ def greet_successor(session: Session, config: Any, record: Record) -> Session:
     if dialing is None or dialing.epoch != record.epoch:
         # It is late: the successor was not used.
         return session
+    may_rejoin = dialing.rejoined or dialing.connected_at is None
     dialing = replace(
         dialing,
         greeted=True,
-        rejoined=_is_rejoined(connection, config, dialing.rejoined),
+        rejoined=may_rejoin and _is_same_session(connection, config),
         server_id=config.id if isinstance(config.id, str) else dialing.server_id,
         expires_at=_expiry(config) or dialing.expires_at,
     )
