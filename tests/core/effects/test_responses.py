@@ -6,16 +6,21 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from duologue.core import Session, react, reduce
+from duologue.core import Record, Session, State, encode, react, reduce
 from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.effects.commands import Send, is_queued
+from duologue.core.effects.responses import response_due
 from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
 from duologue.core.reducer.responses import SILENCE_TIMEOUT
+from duologue.core.testing.stream import Stream
 
-from ..talk import Frame, Service, fold_frames, to_record, to_records
+from ..strategies import HOSTILE, enough
+from ..talk import POLICY, Frame, Service, fold_frames, to_record, to_records
 from .live import CREATE, REQUEST, Live, begun, call, calling, output
 
 
@@ -344,3 +349,51 @@ def test_a_turn_whose_end_has_no_time() -> None:
     commands = live.fold(to_record(stopped, live.seq + 1, at=None))
 
     assert [each.event.type for each in commands if isinstance(each, Send)] == [*CREATE]
+
+
+TICK: Frame = {"type": "duologue.tick"}
+OPENED: list[Frame] = [
+    {"type": "duologue.connecting", "policy": POLICY},
+    {"type": "duologue.connected"},
+]
+
+
+@enough
+@given(HOSTILE, st.integers(0, 500), st.booleans(), st.booleans())
+def test_the_record_that_makes_a_response_due_requests_it(
+    stream: Stream, place: int, is_live: bool, has_ticks: bool
+) -> None:
+    """No other record would: then nothing is sent, and no tick is set."""
+    place %= len(stream) + 1
+    at = 1000.0 if place == len(stream) else stream[place].at
+    requested = to_record(REQUEST, at=at, epoch=stream[place - 1].epoch)
+    opened = [to_record(frame, at=stream[0].at) for frame in OPENED if is_live]
+    state = State()
+    for record in [*opened, *stream[:place], requested, *stream[place:]]:
+        state = followed(state, record)
+        if has_ticks:
+            tick = to_record(TICK, session=record.session, at=record.at)
+            state = followed(state, tick)
+
+
+def followed(before: State, record: Record) -> State:
+    """The state after a record and after the events that follow from it."""
+    seq = before.sessions.get(record.session, Session("s")).dedup.events + 1
+    record = msgspec.structs.replace(record, seq=seq)
+    after = reduce(before, record)
+    sent = [each for each in react(before, record, after) if isinstance(each, Send)]
+    earlier, session = (
+        each.sessions.get(record.session, Session(record.session))
+        for each in (before, after)
+    )
+    is_live = session.connection.policy is not None
+    # `session.created` begins a session that is not live.
+    begins = is_live or not isinstance(record.event, ev.Connected)
+    if response_due(earlier) is None and begins:
+        is_due = response_due(session) is not None
+        assert sum(is_queued(each.event) for each in sent) == is_due, record
+    for command in sent:
+        how: Any = {"dir": "out", "at": record.at, "epoch": session.connection.epoch}
+        out = Record.of(encode(command.event), seq=0, session=record.session, **how)
+        after = followed(after, out)
+    return after

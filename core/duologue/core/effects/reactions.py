@@ -19,7 +19,8 @@ already contains the sent events.
 * **Connections** (`lifecycle`): when to connect, to switch and to give up.
 * **Time** (`deadlines`): when the next `duologue.tick` is needed, in live sessions.
 
-A rule returns a command when its condition becomes true, not while it is true.
+A rule returns a command when its condition becomes true, not while it is true. Most
+rules are for some types of events; `respond` and `lifecycle` are for all records.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
         return ()
     if earlier.dedup.duplicate != session.dedup.duplicate or not is_fact(record):
         return ()
+    # Many records can make a response due: the rule looks at the state only.
+    rules = (*rules, respond)
     found = [command for rule in rules for command in rule(earlier, record, session)]
     if record.epoch < earlier.connection.epoch:
         found += reseed_late_items(earlier, record, session)
@@ -101,10 +104,10 @@ def _is_idle(before: Session, record: Record, after: Session) -> bool:
     """
     connection = after.connection
     return (
-        before.connection is connection
+        _is_same(before, after)
+        and (before.items is after.items or type(record.event) in _DELTAS)
         and connection.dialing is None
         and record.epoch >= connection.epoch
-        and (connection.policy is None or _is_same(before, after))
         and not is_near_expiry(after)
     )
 
@@ -143,8 +146,7 @@ def _send_requested(
         yield client_event(record.event.event, after.connection.kind)
 
 
-_GREETED: tuple[_Rule, ...] = (reseed_new_connection, send_changes, resend_unconfirmed)
-_RESTORE: tuple[_Rule, ...] = (*_GREETED, respond)
+_RESTORE: tuple[_Rule, ...] = (reseed_new_connection, send_changes, resend_unconfirmed)
 
 
 def _on_connected(
@@ -158,18 +160,29 @@ def _on_connected(
         yield from rule(before, record, after)
 
 
+#: The most frequent events. What they add to an item is no condition of a rule.
+_DELTAS = frozenset(
+    {
+        events.ConversationItemInputAudioTranscriptionDelta,
+        events.ResponseFunctionCallArgumentsDelta,
+        events.ResponseMcpCallArgumentsDelta,
+        events.ResponseOutputAudioDelta,
+        events.ResponseOutputAudioTranscriptDelta,
+        events.ResponseOutputTextDelta,
+        events.SessionInputTranscriptDelta,
+        events.SessionOutputAudioDelta,
+        events.SessionOutputTranscriptDelta,
+    }
+)
+
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.InputAudioBufferSpeechStarted: (truncate_interrupted,),
-    events.InputAudioBufferSpeechStopped: (respond,),
-    events.InputAudioBufferCleared: (respond,),
-    events.InputAudioBufferCommitted: (respond,),
-    events.ConversationItemAdded: (respond, run_calls),
-    events.ConversationItemCreated: (respond, run_calls),
-    events.ConversationItemDone: (respond, run_calls),
-    events.ConversationItemDeleted: (respond,),
+    events.ConversationItemAdded: (run_calls,),
+    events.ConversationItemCreated: (run_calls,),
+    events.ConversationItemDone: (run_calls,),
     events.ConversationItemRetrieved: (run_calls,),
     events.ResponseCreated: (stop_interrupted,),
-    events.ResponseDone: (truncate_stopped, respond, run_calls),
+    events.ResponseDone: (truncate_stopped, run_calls),
     events.ResponseFunctionCallArgumentsDelta: (run_calls,),
     events.ResponseFunctionCallArgumentsDone: (run_calls,),
     events.ResponseOutputAudioDelta: (flush_audio,),
@@ -177,16 +190,14 @@ _RULES: Mapping[type, tuple[_Rule, ...]] = {
     events.ResponseOutputItemDone: (run_calls,),
     events.OutputAudioBufferCleared: (flush_audio,),
     events.OutputAudioBufferStarted: (stop_interrupted,),
-    events.Error: (restore_refused, respond),
+    events.Error: (restore_refused,),
     events.Connected: (_on_connected, run_calls),
-    # The last one of a replaced connection ends its responses.
-    events.Disconnected: (respond,),
     events.SessionCreated: _RESTORE,
-    events.SessionUpdated: (*_GREETED, respond),
+    events.SessionUpdated: _RESTORE,
     events.TranslationSessionCreated: _RESTORE,
-    events.TranslationSessionUpdated: _GREETED,
-    events.Requested: (_send_requested, respond),
+    events.TranslationSessionUpdated: _RESTORE,
+    events.Requested: (_send_requested,),
     events.Interrupted: (interrupt_all, flush_audio),
-    events.Tick: (*_GREETED, cancel_silent, respond),
+    events.Tick: (*_RESTORE, cancel_silent),
     events.Switched: _RESTORE,
 }

@@ -28,15 +28,19 @@ from .commands import cancel_response, create_response
 from .lifecycle import becomes_usable, may_send
 from .reseed import is_new_connection
 
-__all__ = ["cancel_silent", "respond"]
+__all__ = ["cancel_silent", "respond", "response_due"]
 
 
 def respond(before: Session, record: Record, after: Session) -> Iterator[ClientEvent]:
     """Request the response that has become due, or is due on a new connection."""
-    event = _due(after)
+    is_opening = isinstance(record.event, events.Connected)
+    if is_opening and after.connection.policy is None:
+        # `session.created` begins such a session.
+        return
+    event = response_due(after)
     if event is not None and (
         (after.responses.queued is not None and before.responses.queued is None)
-        or _due(before) is None
+        or response_due(before) is None
         or becomes_usable(before, after)
         or _begins_late(before, record, after)
     ):
@@ -66,7 +70,7 @@ def cancel_silent(
         yield cancel_response(None if is_anonymous(silent.id) else silent.id)
 
 
-def _due(session: Session) -> ClientEvent | None:
+def response_due(session: Session) -> ClientEvent | None:
     """The response to request now, if any."""
     if not _is_free(session):
         return None
