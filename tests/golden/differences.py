@@ -63,6 +63,10 @@ STREAMS: dict[str, str] = {
         f"{_WAITS}: an unanswered turn is a problem"
     ),
     **dict.fromkeys(
+        ("drawn/20", "drawn/23", "drawn/25", "hostile/10", "hostile/39"),
+        "a response that ended and whose audio was heard is not playing",
+    ),
+    **dict.fromkeys(
         ("hostile/09", "hostile/11"),
         "a response was requested for the outputs, so it is not requested again",
     ),

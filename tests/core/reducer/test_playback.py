@@ -18,11 +18,18 @@ from duologue.core import (
     TurnTimes,
     fold,
     select_is_settled,
+    select_is_speaking,
     select_transcripts,
     select_turns,
 )
 from duologue.core.effects import commands
-from duologue.core.reducer.playback import estimate_heard, unheard_parts
+from duologue.core.reducer.playback import (
+    PLAYING_TIMEOUT,
+    estimate_heard,
+    playing_deadlines,
+    unheard_parts,
+)
+from duologue.core.reducer.responses import SILENCE_TIMEOUT
 from duologue.core.state.model import (
     Activity,
     Connection,
@@ -125,6 +132,86 @@ def test_more_may_come_when_all_there_is_was_heard() -> None:
     assert talk.session.activity.playing is None
     talk.play(100)
     talk.made()
+    assert talk.told == [(True,), (False,)]
+
+
+@pytest.mark.parametrize("is_played_first", [True, False])
+def test_a_response_that_has_ended_gets_no_more_audio(is_played_first: bool) -> None:
+    """Audio played to its end after ``response.done`` is over, whatever is missing."""
+    talk = Talk()
+    talk.play(0)
+    if is_played_first:
+        talk.play(100)
+        talk.done()
+    else:
+        talk.done()
+        talk.play(99)
+        assert talk.session.activity.playing == "r"
+        talk.play(100)
+    assert talk.session.activity.playing is None
+    assert talk.session.responses.by_id["r"].turn.audio_finished_at == talk.at
+    assert select_is_settled(talk.session)
+    assert talk.told == [(True,), (False,)]
+
+
+def test_a_response_that_falls_silent_gets_no_more_audio() -> None:
+    """The tick that ends the response ends its playback as well."""
+    talk = Talk()
+    talk.event("session.created", session={"id": "sess", "type": "realtime"})
+    talk.play(100)
+    for _ in range(3):
+        talk.at += SILENCE_TIMEOUT
+        talk.event("duologue.tick", "local")
+    assert talk.session.responses.by_id["r"].status == "incomplete"
+    assert talk.session.activity.playing is None
+
+
+def test_an_interruption_ends_the_playback_of_what_was_heard() -> None:
+    """Nothing is left to truncate, so no other event ends it."""
+    talk = Talk()
+    talk.play(100)
+    item = message("a", "assistant", [], status="completed")
+    talk.event("response.output_item.done", response_id="r", item=item)
+    assert talk.session.activity.playing == "r"
+    talk.event("duologue.interrupted", "local")
+    assert talk.session.activity.playing is None
+    assert talk.told == [(True,), (False,)]
+
+
+def test_an_interruption_of_what_is_heard_waits_for_its_truncation() -> None:
+    """The truncation has the position, and ends the playback."""
+    for item_ms in (40, 100):  # 100: all that has arrived, of an item in progress
+        talk = Talk()
+        talk.play(item_ms)
+        talk.event("duologue.interrupted", "local")
+        assert talk.session.activity.playing == "r"
+        cut(talk, item_ms)
+        assert talk.session.activity.playing is None
+        assert talk.session.responses.by_id["r"].turn.interrupted_at == talk.at
+
+
+@pytest.mark.parametrize("is_service", [True, False])
+def test_playback_without_an_end_has_a_time_limit(is_service: bool) -> None:
+    """At the limit the assistant no longer speaks, and the reply is over."""
+    talk = Talk()
+    if is_service:
+        talk.event("output_audio_buffer.started", response_id="r")
+    else:
+        talk.play(40)
+    talk.done()
+    began = talk.session.responses.by_id["r"].turn.first_audio_at
+    (limit,) = playing_deadlines(talk.session)
+    assert limit == began + PLAYING_TIMEOUT
+    talk.at = limit - 2
+    talk.event("duologue.tick", "local")
+    assert select_is_speaking(talk.session) == "assistant"
+    assert not select_is_settled(talk.session)
+    talk.event("duologue.tick", "local")
+    assert select_is_speaking(talk.session) is None
+    assert select_is_settled(talk.session)
+    talk.play(60)
+    assert select_is_speaking(talk.session) is None
+    assert list(playing_deadlines(talk.session)) == []
     assert talk.told == [(True,), (False,)]
 
 

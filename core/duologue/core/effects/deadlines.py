@@ -2,7 +2,7 @@
 
 A tick ends the waits that are due, and lets the rules of `react` act. Each wait has its
 own limit: see `reducer.requests`, `reducer.responses`, `reducer.input_audio`,
-`selectors.waits` and `effects.handover`.
+`reducer.playback`, `selectors.waits` and `effects.handover`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from ..events.types import SessionStatus
 from ..reducer.input_audio import speech_deadlines
+from ..reducer.playback import playing_deadlines
 from ..reducer.requests.answers import request_deadlines
 from ..reducer.responses import silence_deadlines
 from ..selectors.waits import waits
@@ -40,6 +41,7 @@ def _waits(session: Session) -> Iterator[float]:
         yield from request_deadlines(session)
         yield from silence_deadlines(session)
         yield from speech_deadlines(session)
+        yield from playing_deadlines(session)
 
 
 def _moments(session: Session) -> Iterator[float]:

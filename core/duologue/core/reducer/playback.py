@@ -3,7 +3,8 @@
 Over WebRTC the service controls playback, and reports its start and its end
 (``output_audio_buffer.started`` and ``stopped``). Over WebSocket the client plays the
 audio and records its position (`duologue.played`): a response is playing from the first
-of these records until all of its audio was played or it is cut off.
+of these records until all of its audio was played or it is cut off. If its end is
+never reported, a tick ends the playback after `PLAYING_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from .ordering import ensure_item, is_deleted
 
 __all__ = [
     "MAX_AUDIO_MS",
+    "PLAYING_TIMEOUT",
     "TABLE",
+    "end_heard",
     "estimate_heard",
+    "expire_playing",
     "is_played",
+    "playing_deadlines",
     "truncate_response",
     "unfinished_items",
     "unheard_parts",
@@ -34,6 +39,9 @@ __all__ = [
 
 #: Milliseconds of a day: the limit of every playing position.
 MAX_AUDIO_MS = 24 * 60 * 60 * 1000
+
+#: Seconds from the beginning of the audio that plays, to wait for its end.
+PLAYING_TIMEOUT = 600.0
 
 #: Characters per second of ordinary speech, an assumption for estimates.
 _SPEAKING_RATE = 15.0
@@ -122,16 +130,51 @@ def update_playing(
     items = unfinished_items(session, response)
     if items[0].truncation is not None:
         return session
-    if response.turn.audio_generated_at is None or any(
+    is_playing = session.activity.playing == response.id
+    if _may_grow(response, items) or any(
         next(unheard_parts(session, item), None) for item in items
     ):
+        ticked = session.activity.last_tick_at
+        if is_playing or (ticked is not None and ticked >= _deadline(response)):
+            return session
         return _put_playing(session, response.id)
-    if session.activity.playing != response.id:
+    if not is_playing:
         return session
     turn = response.turn
     if turn.audio_finished_at is None:
         turn = replace(turn, audio_finished_at=at)
     return _put_playing(put_turn(session, response, turn), None)
+
+
+def _may_grow(response: Response, items: list[Item]) -> bool:
+    """Whether more audio of a response may arrive and be heard."""
+    if response.turn.audio_generated_at is not None or response.status != "in_progress":
+        return False
+    return not response.stopping or any(item.status == "in_progress" for item in items)
+
+
+def end_heard(session: Session, response_id: str | None, at: float | None) -> Session:
+    """The session after a response gets no more audio: it may have been heard."""
+    if session.activity.playing != response_id:
+        return session
+    return update_playing(session, response_id, at)
+
+
+def playing_deadlines(session: Session) -> Iterator[float]:
+    """When the wait for the end of the audio that plays ends."""
+    if session.activity.playing is not None:
+        yield _deadline(session.response(session.activity.playing))
+
+
+def _deadline(response: Response | None) -> float:
+    turn = Turn() if response is None else response.turn
+    return (turn.first_audio_at or turn.created_at or 0.0) + PLAYING_TIMEOUT
+
+
+def expire_playing(session: Session, at: float) -> Session:
+    """The session at a time, no longer waiting for the end of the audio."""
+    is_due = any(at >= deadline for deadline in playing_deadlines(session))
+    return _put_playing(session, None) if is_due else session
 
 
 def _interrupt(session: Session, response_id: str | None, at: float | None) -> Session:

@@ -41,7 +41,7 @@ from .parts import (
     grow_text,
     merge_content,
 )
-from .playback import is_played, truncate_response, update_playing
+from .playback import end_heard, is_played, truncate_response
 from .requests.in_flight import clear_in_flight
 from .usage import add_usage
 
@@ -85,7 +85,7 @@ def _finish_items(session: Session, response_id: str, at: float | None) -> Sessi
     """The session with all items of an ended response finished and all parts closed.
 
     An item that is still in progress becomes completed if the response completed, and
-    incomplete otherwise.
+    incomplete otherwise. If all of its audio was played, its playback is over.
     """
     response = session.responses.by_id[response_id]
     ended = "completed" if response.status == "completed" else "incomplete"
@@ -98,7 +98,7 @@ def _finish_items(session: Session, response_id: str, at: float | None) -> Sessi
         else:
             item = close_parts(item)
         session = put_item(session, item)
-    return session
+    return end_heard(session, response_id, at)
 
 
 def abandon_responses(
@@ -511,11 +511,7 @@ def _on_audio_done(
         return session
     # Each audio part has such an event; the last one sets the time.
     turn = replace(response.turn, audio_generated_at=record.at)
-    session = put_turn(session, response, turn)
-    playing = session.activity.playing
-    if playing != response.id:
-        return session
-    return update_playing(session, playing, record.at)
+    return end_heard(put_turn(session, response, turn), response.id, record.at)
 
 
 TABLE: dict[type, Handler] = {

@@ -39,6 +39,7 @@ from .handler import (
 from .input_audio import expire_turns
 from .items import close_transcript, end_deletions
 from .overlap import is_early
+from .playback import expire_playing
 from .requests.answers import expire_requests
 from .requests.configuration import answer_update, unsent_again
 from .requests.in_flight import clear_in_flight, drop_queued, requeue_in_flight
@@ -568,6 +569,7 @@ def _on_tick(session: Session, event: events.Tick, record: Record) -> Session:
         session = expire_requests(session, record.at)
         session = end_silent_response(session, record.at)
         session = expire_turns(session, record.at)
+    session = expire_playing(session, record.at)
     return put_activity(session, replace(session.activity, last_tick_at=record.at))
 
 

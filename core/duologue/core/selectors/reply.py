@@ -21,7 +21,6 @@ from .waits import (
     is_busy,
     is_past,
     outputs_wait,
-    playing_wait,
     turn_wait,
 )
 
@@ -254,8 +253,7 @@ def _state(session: Session, last: Response) -> tuple[str, str | None]:
         return _INTERRUPTED, last.reason
     if last.turn.interrupted_at is not None:
         return _INTERRUPTED, "the audio was cut off"
-    is_playing = session.activity.playing == last.id
-    if is_playing and _is_awaited(session, playing_wait(session)):
+    if session.activity.playing == last.id:
         return _IN_PROGRESS, None
     if last.status != _COMPLETED:
         return _FAILED, last.reason or f"the response is {last.status}"

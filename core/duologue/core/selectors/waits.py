@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..reducer.input_audio import ANSWER_TIMEOUT, awaited_turn, last_response
+from ..reducer.playback import playing_deadlines
 from ..reducer.responses import SILENCE_TIMEOUT
-from ..state.model import Call, Item, Response, Session, Turn
+from ..state.model import Call, Item, Response, Session
 from .calls import has_output
 from .transcript import is_final
 
 __all__ = [
     "CALL_TIMEOUT",
-    "PLAYING_TIMEOUT",
     "RECENT",
     "TOOL_TIMEOUT",
     "TRANSCRIPT_TIMEOUT",
@@ -29,7 +29,6 @@ __all__ = [
     "is_busy",
     "is_past",
     "outputs_wait",
-    "playing_wait",
     "turn_wait",
     "waits",
 ]
@@ -40,8 +39,6 @@ CALL_TIMEOUT = 300.0
 TOOL_TIMEOUT = 3600.0
 #: Seconds to wait for the transcript of an item after it was spoken.
 TRANSCRIPT_TIMEOUT = 15.0
-#: Seconds to wait for the end of the audio that plays.
-PLAYING_TIMEOUT = 600.0
 #: The number of last items, and of last responses, whose pending work counts.
 RECENT = 32
 
@@ -58,7 +55,7 @@ def waits(session: Session) -> Iterator[float]:
 
     Seconds since the Unix epoch. Times in the past are included.
     """
-    yield from playing_wait(session)
+    yield from playing_deadlines(session)
     yield from turn_wait(session)
     yield from outputs_wait(session)
     items, responses = session.items, session.responses
@@ -79,15 +76,6 @@ def waits(session: Session) -> Iterator[float]:
         if not response.in_conversation:
             for item_id in response.item_ids:
                 yield from call_wait(session, items.get(item_id))
-
-
-def playing_wait(session: Session) -> Iterator[float]:
-    """The time limit for the end of the audio that plays."""
-    playing = session.activity.playing
-    if playing is not None:
-        response = session.response(playing)
-        turn = response.turn if response is not None else Turn()
-        yield _after(PLAYING_TIMEOUT, turn.first_audio_at or turn.created_at)
 
 
 def is_past(session: Session, time: float) -> bool:

@@ -113,16 +113,37 @@ async def test_stopping_one_lets_the_others_be_heard() -> None:
 async def test_a_sink_that_fails_ends_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The error is logged, and unplayed audio is not reported."""
+    """The error is logged once, and the audio counts as played, so that replies end."""
 
-    def fail(pcm: bytes) -> None:
+    def fail(pcm: bytes | None = None) -> None:
         raise RuntimeError("mine")
 
     async with playing(Mixer(None, CallbackSink(fail))) as (playback, heard):
         playback.add("a", 0, ms(100))
-        await asyncio.sleep(0.1)
-    assert heard == [("a", 0, 0)]
-    assert "the audio sink failed" in caplog.text
+        await until_silent(playback)
+        playback.add("b", 0, ms(100))
+        await until_silent(playback)
+        playback.stop()
+    assert heard == [("a", 0, 0), ("a", 0, 100), ("b", 0, 0), ("b", 0, 100)]
+    assert caplog.text.count("the audio sink failed") == 1
+
+
+async def test_a_sink_whose_flush_fails_is_not_used_any_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The error does not reach the event that stops the audio."""
+
+    def fail() -> None:
+        raise RuntimeError("mine")
+
+    heard_pcm: list[bytes] = []
+    sink = CallbackSink(heard_pcm.append, on_flush=fail)
+    async with playing(Mixer(None, sink)) as (playback, heard):
+        playback.stop("a")
+        playback.add("b", 0, ms(20))
+        await until_silent(playback)
+    assert (heard_pcm, heard) == ([], [("b", 0, 0), ("b", 0, 20)])
+    assert caplog.text.count("the audio sink failed") == 1
 
 
 async def test_a_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:

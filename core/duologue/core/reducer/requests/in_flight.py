@@ -21,6 +21,7 @@ from duologue.core.state.model import Responses, Session, UnconfirmedItem
 from duologue.core.wire.json_values import canonical_json, is_object
 
 from ..handler import Handler, put_response, put_responses, time_of
+from ..playback import end_heard
 from .configuration import request_change
 from .sent_events import is_out_of_band, keep_item, mark_sent
 
@@ -112,6 +113,7 @@ def _on_interrupted(
         response = session.response(response_id)
         if response is not None and not response.stopping:
             session = put_response(session, replace(response, stopping=True))
+    session = end_heard(session, session.activity.playing, record.at)
     responses, activity = session.responses, session.activity
     pending, output = responses.queued_items, session.conversation.last_output
     if output is not None:

@@ -51,6 +51,9 @@ class _Part:
 class Playback:
     """Writes queued audio to ``mixer``, 20 ms every 20 ms.
 
+    If the mixer raises, the error is logged once, and the audio counts as played in
+    real time, so that replies end.
+
     It calls ``on_played`` at the beginning and the end of a part, every `REPORT_MS` in
     between, and in `report`.
     """
@@ -62,6 +65,7 @@ class Playback:
         self._stopped: deque[str] = deque(maxlen=_STOPPED)
         self._came = asyncio.Event()
         self._last: _Part | None = None
+        self._failed = False
 
     @property
     def waiting_ms(self) -> int:
@@ -109,7 +113,7 @@ class Playback:
                 self._parts.remove(part)
             if part.item_id not in self._stopped:
                 self._stopped.append(part.item_id)
-        self._mixer.flush()
+        self._output(self._mixer.flush)
 
     def report(self) -> None:
         """Report the played duration of the current part, if it has changed."""
@@ -119,15 +123,14 @@ class Playback:
             self._on_played(part.item_id, part.content_index, part.ms)
 
     async def run(self) -> None:
-        """Play until cancelled. If the sink raises, log it and stop."""
+        """Play until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._came.wait()
             self._came.clear()
             due = loop.time()
             while pcm := self._next():
-                if not self._write(pcm):
-                    return
+                self._output(self._mixer.write, pcm)
                 due = max(due, loop.time() - _CATCH_UP)
                 due += len(pcm) / BYTES_PER_MS / 1000
                 await asyncio.sleep(max(0.0, due - loop.time()))
@@ -147,13 +150,14 @@ class Playback:
             self._parts.popleft()
         return b""
 
-    def _write(self, pcm: bytes) -> bool:
+    def _output(self, action: Callable[..., None], *args: bytes) -> None:
+        if self._failed:
+            return
         try:
-            self._mixer.write(pcm)
+            action(*args)
         except Exception:
-            _log.exception("the audio sink failed; playback ends")
-            return False
-        return True
+            _log.exception("the audio sink failed; no more audio is heard")
+            self._failed = True
 
     def _count(self, size: int) -> None:
         """Count a frame as played after its duration has passed."""
