@@ -210,6 +210,77 @@ async def call(end: Any, name: str, status: str = "completed") -> None:
     await end.send(json.dumps({**done, "previous_item_id": None}))
 
 
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Fatal(BaseException):
+    pass
+
+
+SURROGATE = "caf\udce9"
+
+
+@pytest.mark.parametrize(
+    ("raised", "problem"),
+    [
+        (Unprintable(), "Unprintable: the exception has no message"),
+        (ValueError(SURROGATE), "ValueError: caf\\udce9"),
+        (ValueError("\0" * 200_000), f"ValueError: {chr(0) * (MAX_OUTPUT // 8 - 12)}"),
+        (TimeoutError(SURROGATE), "caf\\udce9"),
+        (Fatal("x"), "Fatal: x"),
+        (BaseExceptionGroup("g", [Fatal()]), "BaseExceptionGroup: g (1 sub-exception)"),
+        (SystemExit(3), "SystemExit: 3"),
+        (StopIteration(), "RuntimeError: {} raised StopIteration"),
+        (asyncio.CancelledError(), "it was cancelled"),
+        (SURROGATE, None),
+        ({"name": SURROGATE}, None),
+    ],
+)
+@pytest.mark.parametrize("is_coroutine", [True, False])
+async def test_a_tool_never_ends_its_session(
+    raised: Any, problem: str | None, is_coroutine: bool
+) -> None:
+    """The model gets every exception and every impossible result as an error."""
+
+    def act() -> Any:
+        if isinstance(raised, BaseException):
+            raise raised
+        return raised
+
+    async def act_later() -> Any:
+        return act()
+
+    function = tool(act_later if is_coroutine else act, name="act", timeout=5)
+    ours, theirs = pair()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(TYPED, transport=ours, tools=[function])
+        await call(theirs, "act")
+        async with asyncio.timeout(5):
+            output = json.loads(await anext(theirs.frames()))["item"]["output"]
+        assert len(output) <= MAX_OUTPUT
+        (found,) = json.loads(output).values()
+        if problem is None:
+            assert found.startswith("UnicodeEncodeError: ")
+        else:
+            assert found == problem.format("coroutine" if is_coroutine else "function")
+        assert session.state.connection.status == "open"
+        item_call = session.state.items["i"].call
+        assert item_call is not None
+        assert (item_call.running, item_call.error) == (False, found)
+
+
+async def test_a_function_is_not_a_generator() -> None:
+    """A task would take its GeneratorExit for its own end."""
+
+    def act() -> None:
+        raise GeneratorExit
+
+    with pytest.raises(RuntimeError, match="function raised GeneratorExit"):
+        await tool(act).call("{}")
+
+
 async def test_a_tool_that_takes_too_long() -> None:
     """The model gets the error, and nothing waits for the tool."""
 

@@ -39,6 +39,9 @@ TIMEOUT = 30.0
 #: Maximum length of an output in characters; a longer one is an error.
 MAX_OUTPUT = 65_536
 
+#: Maximum length of an error message in characters: as JSON, it is a valid output.
+_MAX_PROBLEM = MAX_OUTPUT // 8
+
 _log = logging.getLogger("duologue")
 
 Spec = ev.FunctionTool | ev.McpToolServer
@@ -62,7 +65,8 @@ class Tool:
 
         A str is returned unchanged, any other result as JSON. Raises the function's
         exceptions, `msgspec.ValidationError` for invalid arguments, TimeoutError, and
-        ValueError for an output of more than `MAX_OUTPUT` characters.
+        ValueError for an output of more than `MAX_OUTPUT` characters, or one that is
+        not valid Unicode.
         """
         given = msgspec.json.decode(arguments or "{}", type=self.arguments)
         values = msgspec.structs.asdict(given)
@@ -70,10 +74,11 @@ class Tool:
             if inspect.iscoroutinefunction(self.function):
                 result = await self.function(**values)
             else:
-                result = await asyncio.to_thread(self.function, **values)
+                result = await asyncio.to_thread(_called, self.function, values)
         output = result if isinstance(result, str) else _json(result)
         if len(output) > MAX_OUTPUT:
             raise ValueError(f"the output has more than {MAX_OUTPUT} characters")
+        output.encode()  # raises UnicodeEncodeError for a lone surrogate
         return output
 
 
@@ -134,8 +139,23 @@ def _default(value: Any) -> Any:
     return msgspec.field(default_factory=lambda: value)
 
 
+def _called(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    """The result of a function. A task cannot raise the exceptions of iterators."""
+    try:
+        return function(**values)
+    except (StopIteration, GeneratorExit) as error:
+        raise RuntimeError(f"function raised {type(error).__name__}") from error
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "the exception has no message"
 
 
 class Toolbox:
@@ -219,13 +239,17 @@ class Toolbox:
                 raise LookupError(f"there is no tool {call.name!r}")
             return await found.call(str(call.arguments)), None
         except TimeoutError as error:
-            problem = str(error) or "it took too long"
+            problem = _message(error) or "it took too long"
         except asyncio.CancelledError:
             if task is not None and task.cancelling():
                 raise
             problem = "it was cancelled"
-        except Exception as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            # Also SystemExit and exception groups: a tool does not end the session.
             _log.info("tool %s failed", call.name, exc_info=True)
-            problem = f"{type(error).__name__}: {error}"
-        problem = " ".join(problem.split())
+            problem = f"{type(error).__name__}: {_message(error)}"
+        problem = problem.encode(errors="backslashreplace").decode()
+        problem = " ".join(problem.split())[:_MAX_PROBLEM]
         return _json({"error": problem}), problem
