@@ -481,3 +481,21 @@ def test_the_example_prints_what_its_page_says(serve: Callable[..., str]) -> Non
         ["user: hello", "assistant: Hello there. It is good to hear you."],
         "",
     )
+
+
+def test_closing_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver for trio makes no attempt, and returns."""
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    make = import_module("trio_driver").TrioDriver
+
+    async def main() -> list[Record]:
+        with trio.fail_after(5):
+            driver = make("ws://127.0.0.1:9", KEY)
+            talk = TrioTalk(driver)
+            await driver.close()
+            await driver.run()
+        return talk.records
+
+    names = [str(record.event.type) for record in trio.run(main)]
+    facts = ("closing", "disconnected", "closed")
+    assert names == [f"duologue.{fact}" for fact in facts]

@@ -427,6 +427,20 @@ def test_closing_before_the_first_attempt() -> None:
     assert driven.machine.session.connection.status == "closed"
 
 
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_closing_before_connect(carried_out: bool) -> None:
+    """There is no attempt; the session is closed."""
+    driven = Driven()
+    driven.machine.record(ev.Closing(), driven.at)
+    if carried_out:
+        driven.carry_out()
+    driven.machine.connect(POLICY)
+    driven.carry_out()
+    closing = [each for each in driven.done if not isinstance(each, WakeAt)]
+    assert [type(each) for each in closing] == [Disconnect]
+    assert driven.machine.session.connection.status == "closed"
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_closing_before_a_session_goes_on(ends: bool) -> None:
     """It stays closed; one whose process was interrupted is closed too."""

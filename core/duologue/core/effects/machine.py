@@ -64,6 +64,8 @@ class Machine:
         #: Added to the times of records: None before the first record.
         self._ahead: int | None = None
         self._commands: deque[Command] = deque()
+        #: Whether the session is being closed: no attempt begins any more.
+        self._is_closing = False
         #: The events to send, by their order: those of the rules, those of the
         #: application, and the `response.create` that answers both.
         self._urgent: deque[Send] = deque()
@@ -87,8 +89,11 @@ class Machine:
     def connect(self, policy: ConnectPolicy | None = None) -> None:
         """Begin: the first command is the first attempt to connect.
 
-        The default policy is `Backoff`, with 15 seconds for the first connection.
+        The default policy is `Backoff`, with 15 seconds for the first connection. There
+        is no attempt if `duologue.closing` was recorded here before.
         """
+        if self._is_closing:
+            return
         policy = policy or connect_policy(Backoff(), 15.0)
         self._commands.append(first_attempt(self._continued, self.id, policy))
 
@@ -212,7 +217,8 @@ class Machine:
             kept = (each for each in self._requested if not is_resent(each.event))
             self._requested = deque(kept)
         if isinstance(event, Closing):
-            # No attempt begins any more, not even the first one.
+            self._is_closing = True
+            # Not even the first attempt begins.
             kept_commands = (c for c in self._commands if not isinstance(c, Connect))
             self._commands = deque(kept_commands)
         if isinstance(event, Interrupted):
