@@ -27,6 +27,8 @@ from duologue.core import (
     dump,
     fold,
     load,
+    react,
+    reduce,
     select_is_settled,
     select_reconnections,
     select_transcripts,
@@ -35,6 +37,7 @@ from duologue.core import (
 from duologue.core import events as ev
 from duologue.core.effects.backoff import Backoff, connect_policy
 from duologue.core.effects.lifecycle import GREETING, latest_time, may_send
+from duologue.core.events.base import ClientEvent
 from duologue.core.state.model import Reconnection
 from duologue.core.testing import Stream
 from duologue.core.views.notices import notices
@@ -139,6 +142,31 @@ def test_what_is_requested_before_the_connection_is_sent_on_it() -> None:
     assert driven.types == ["session.update", create, create, "response.create"]
     assert driven.texts == ["one", "two"]
     assert {epoch for epoch, _ in driven.sent} == {0}
+
+
+def test_the_log_explains_the_first_configuration() -> None:
+    """`react` over the log gives each event that was sent, also the first update."""
+    driven = Driven()
+    log: list[Record] = []
+    driven.machine.store.subscribe(lambda before, record, after: log.append(record))
+    for modality in ("text", "audio"):
+        driven.request(commands.update_session({"output_modalities": [modality]}))
+    driven.request(say("one"))
+    assert driven.machine.waiting == 2
+    driven.open()
+    assert driven.types == ["session.update"] * 2 + ["conversation.item.create"]
+    assert driven.machine.waiting == 0
+
+    state, found = State(), list[Command]()
+    for record in log:
+        before, state = state, reduce(state, record)
+        found += react(before, record, state)
+    ids = [each.event.event_id for each in found if isinstance(each, Send)]
+    sent = [record.event for record in log if record.dir == "out"]
+    assert set(ids) == {
+        event.event_id for event in sent if isinstance(event, ClientEvent)
+    }
+    assert len(ids) == len(sent) == 3
 
 
 def test_a_request_waits_for_the_greeting_of_a_later_connection() -> None:

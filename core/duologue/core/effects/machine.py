@@ -71,6 +71,8 @@ class Machine:
         self._urgent: deque[Send] = deque()
         self._requested: deque[Send] = deque()
         self._last: deque[Send] = deque()
+        #: The first changes of the configuration, until an event can be sent.
+        self._updates: list[Requested] = []
         #: Whether the application requested the event that was taken last.
         self._is_requested = False
         #: While `feed` notifies subscribers: the changes that they record; else None.
@@ -130,15 +132,17 @@ class Machine:
         snapshot contains them; the others, such as audio, are queued here. ``item_id``
         is the message that a ``response.create`` is to answer.
         """
-        # A session connects with its requested configuration. If there is none, the
-        # first one is sent as an event.
-        is_first = isinstance(event, SessionUpdate) and not may_send(self.session)
-        is_first = is_first and self.session.connection.requested is None
-        if not is_resent(event) or is_first:
+        if not is_resent(event):
             self._requested.append(Send(self.id, event))
             return None
-        values = msgspec.json.decode(encode(event))
-        return Requested(event=values, item_id=item_id)
+        fact = Requested(event=msgspec.json.decode(encode(event)), item_id=item_id)
+        # A session connects with its requested configuration. If there is none, the
+        # first one is sent as an event: it is recorded when it can be sent.
+        is_first = isinstance(event, SessionUpdate) and not may_send(self.session)
+        if is_first and self.session.connection.requested is None:
+            self._updates.append(fact)
+            return None
+        return fact
 
     def receive(
         self, frame: bytes | str, at: float, *, epoch: int, src: str | None = None
@@ -203,9 +207,19 @@ class Machine:
         if outer is None:
             for each in (change, *nested):
                 self._follow(each)
+            if self._updates and may_send(self.session):
+                self._request_updates(at)
         else:
             outer += [change, *nested]
         return change
+
+    def _request_updates(self, at: float) -> None:
+        """Record the first changes of the configuration; they are sent first."""
+        updates, self._updates = self._updates, []
+        others, self._requested = self._requested, deque()
+        for each in updates:
+            self.record(each, at)
+        self._requested += others
 
     def _follow(self, change: Change) -> None:
         """Queue the commands that follow from a record."""
@@ -283,7 +297,7 @@ class Machine:
     @property
     def waiting(self) -> int:
         """The number of events of the application that wait here to be sent."""
-        return len(self._requested)
+        return len(self._updates) + len(self._requested)
 
 
 def _epoch(state: State, session_id: str) -> int:
