@@ -24,6 +24,7 @@ NEW_FIELDS: dict[str, str] = {
     "connection.accepted": _CHANGES,
     "connection.changes": _CHANGES,
     "connection.created_ids": _COUNTED,
+    "connection.last_accepted": _CHANGES,
     "connection.log_epoch": _COUNTED,
     "connection.updates_in_flight": _WAITS,
     "conversation.calls.*.call_sent": "a call of a history is not run",

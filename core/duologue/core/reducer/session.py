@@ -41,7 +41,7 @@ from .items import close_transcript, end_deletions
 from .overlap import is_early
 from .playback import expire_playing
 from .requests.answers import expire_requests
-from .requests.configuration import answer_update, unsent_again
+from .requests.configuration import accept_update, unsent_again
 from .requests.in_flight import clear_in_flight, drop_queued, requeue_in_flight
 from .responses import abandon_responses, end_silent_response
 
@@ -483,7 +483,7 @@ def _on_session(
         return session
     config = event.session
     if isinstance(event, events.SessionUpdated):
-        session = answer_update(session)
+        session = accept_update(session, event, record)
     if is_early(session, record):
         return greet_successor(session, config, record)
     session = open_connection(session, config, record)

@@ -17,7 +17,7 @@ from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, put_connection
 from .overlap import is_early
-from .requests.configuration import answer_update
+from .requests.configuration import accept_update
 from .session import (
     end_connection,
     greet_successor,
@@ -38,7 +38,7 @@ def _on_session(
     if record.epoch < session.connection.epoch:
         return session
     if isinstance(event, events.TranslationSessionUpdated):
-        session = answer_update(session)
+        session = accept_update(session, event, record)
     if is_early(session, record):
         return greet_successor(session, event.session, record)
     session = open_connection(session, event.session, record)

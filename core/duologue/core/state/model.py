@@ -110,13 +110,15 @@ class ConfigChange(Struct, frozen=True, gc=False):
 
     ``config`` is canonical JSON; ``sent`` the number of the event that sent it on this
     connection (0 before), ``event_id`` its id. ``is_restored``: it is not a change, but
-    restores the configuration on this connection.
+    restores the configuration on this connection. ``given_up``: it was not answered in
+    time, or after a later one.
     """
 
     config: str
     sent: int = 0
     event_id: str | None = None
     is_restored: bool = False
+    given_up: bool = False
 
 
 class Reconnection(Struct, frozen=True, gc=False):
@@ -140,8 +142,9 @@ class Connection(Struct, frozen=True, gc=False):
     gave it (``sess_…``); ``expires_at`` is in seconds since the Unix epoch;
     ``requested`` is the requested configuration as canonical JSON, ``accepted`` the
     part of it that the service has confirmed, and ``changes`` are the requested changes
-    that it has neither confirmed nor refused; ``confirmed`` is the configuration in
-    force, except for translations: see `Translation`.
+    that it has neither confirmed nor refused; ``last_accepted`` is the event that sent
+    the last accepted change, and ``accepted`` before it; ``confirmed`` is the
+    configuration in force, except for translations: see `Translation`.
     ``updates_in_flight`` are the times at which the unanswered ``session.update`` were
     sent. ``reason`` says why the connection ended. ``created_ids`` are the session ids
     in ``session.created``, the last one that of this connection, and ``log_epoch`` is
@@ -181,6 +184,7 @@ class Connection(Struct, frozen=True, gc=False):
     reconnections: tuple[Reconnection, ...] = ()
     rejoined: bool = False
     replaced: int | None = None
+    last_accepted: tuple[str | None, str] | None = None
 
     @property
     def base(self) -> str:

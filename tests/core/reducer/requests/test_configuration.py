@@ -12,7 +12,7 @@ from duologue.core.reducer.requests.sent_events import MAX_SENT
 from duologue.core.wire.codec import MAX_FRAME
 
 from ...talk import Frame, to_record
-from .records import AGAIN_OPEN, failed, out, session_after, wished
+from .records import AGAIN_OPEN, OPEN, failed, out, session_after, wished
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,185 @@ def test_a_configuration_that_is_larger_than_a_frame() -> None:
 
     assert [each.is_restored for each in connection.changes] == [False]
     assert wanted == {"type": "realtime", **merge(first, second, LOW)}
+
+
+GOOD: Frame = {"instructions": "good", "audio": {"output": {"voice": "x"}}}
+BAD: Frame = {"tool_choice": "bad"}
+UNKNOWN = failed(message="Invalid value")
+
+
+def updated(*configs: Frame) -> Record:
+    return to_record({"type": "session.updated", "session": merge(*configs)})
+
+
+def after(*records: Record) -> tuple[Frame, list[Frame]]:
+    """The configuration to restore, and the changes to send one by one."""
+    connection = session_after(update(GOOD), updated(GOOD), *records).connection
+    base, *changes = (
+        {key: value for key, value in json.loads(config).items() if key != "type"}
+        for config in (connection.base, *(each.config for each in connection.changes))
+    )
+    return base, changes
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (UNKNOWN,),
+        (failed(event_id="of the service"),),
+        (),
+        (updated(GOOD),),
+        (updated(GOOD, {"tool_choice": "auto"}),),
+    ],
+)
+@pytest.mark.parametrize("echo", [Y, merge(GOOD, Y), merge(GOOD, {"n": 1}, Y)])
+def test_a_refused_change_that_no_error_names(
+    answers: tuple[Record, ...], echo: Frame
+) -> None:
+    """`session.updated` confirms only a change whose values it shows."""
+    found = after(update(BAD), *answers, update(Y), updated(echo))
+
+    assert found == (merge(GOOD, Y), [BAD])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        (X, Y, []),
+        (merge(X, BAD), Y, [BAD]),
+        (merge(BAD, LOW), merge(LOW, Y), [BAD]),
+        ({"audio": {"output": {"voice": "y", "speed": 2}}}, GOOD, "speed"),
+        ({"audio": {"output": {"voice": "y"}}}, GOOD, []),
+        ({"audio": {"output": None}}, GOOD, []),
+    ],
+)
+def test_a_later_change_is_confirmed_first(
+    first: Frame, second: Frame, left: list[Frame] | str
+) -> None:
+    """The earlier one keeps only what the later one does not set."""
+    rest = [{"audio": {"output": {"speed": 2}}}] if left == "speed" else left
+
+    assert after(update(first), update(second), updated(second)) == (
+        merge(GOOD, second),
+        rest,
+    )
+
+
+TOOL: Frame = {"name": "a", "type": "function"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "confirmed"),
+    [
+        # With the defaults of the service.
+        ({"tools": [{**TOOL, "strict": True}], "instructions": "old"}, True),
+        ({"tools": [TOOL], "speed": 1}, True),
+        ({"tools": []}, False),
+        ({"tools": [{**TOOL, "name": "b"}]}, False),
+        ({"tools": [TOOL, {**TOOL, "name": "b"}]}, False),
+        ({"tools": None}, False),
+        # It names a field that was requested, but none of this change.
+        ({"instructions": "good"}, False),
+        # It names no requested field: a service confirms in order.
+        ({"type": "realtime", "id": "s", "status": "open"}, True),
+    ],
+)
+def test_the_values_of_a_change(shown: Frame, confirmed: bool) -> None:
+    """Fields that the service adds do not count; a field in the change does."""
+    tools: Frame = {"tools": [TOOL]}
+    base, changes = after(update(tools), updated(shown))
+
+    assert (base, changes) == (
+        (merge(GOOD, tools), []) if confirmed else (GOOD, [tools])
+    )
+
+
+def test_the_change_that_is_shown_whole() -> None:
+    """Two may be shown: a change that the service echoes in part is the second."""
+    part, whole = merge(Y, BAD), Y
+
+    assert after(update(part), update(whole), updated(Y)) == (merge(GOOD, Y), [BAD])
+    assert after(update(part), updated(Y)) == (merge(GOOD, Y, BAD), [])
+
+
+LATE = to_record({"type": "duologue.tick"}, at=10.0)
+
+
+def test_a_change_that_was_given_up() -> None:
+    """It stays apart until the service shows it; the order does not confirm it."""
+    given_up = [OPEN, update(BAD), LATE]
+    again = [*given_up, *AGAIN_OPEN, update_again(BAD)]
+
+    assert after(*given_up, update(Y), UPDATED) == (merge(GOOD, Y), [BAD])
+    assert after(*given_up, UPDATED) == (GOOD, [BAD])
+    assert after(*given_up, updated(GOOD, BAD)) == (merge(GOOD, BAD), [])
+    assert after(*again, updated_again()) == (GOOD, [BAD])
+    assert after(*again, updated_again(BAD)) == (merge(GOOD, BAD), [])
+
+
+def update_again(config: Frame) -> Record:
+    frame = {"type": "session.update", "session": {"type": "realtime", **config}}
+    return out(frame, epoch=1)
+
+
+def updated_again(*configs: Frame) -> Record:
+    event: Frame = {"type": "session.updated", "session": merge(*configs)}
+    return to_record(event, epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("param", "left"),
+    [
+        ("tool_choice", [LOW]),
+        ("session.tool_choice", [LOW]),
+        ("max_output_tokens", [BAD]),
+        ("session.max_output_tokens", [BAD]),
+        # No field of a change: the first one.
+        ("session", [LOW]),
+        ("session.speed", [LOW]),
+        ("speed", [BAD, LOW]),
+        ("response.tool_choice", [BAD, LOW]),
+        ("", [BAD, LOW]),
+    ],
+)
+def test_the_field_that_an_error_names(param: str, left: list[Frame]) -> None:
+    """It says which change was refused."""
+    assert after(update(BAD), update(LOW), failed(param=param)) == (GOOD, left)
+
+
+def test_a_field_of_the_response_in_flight() -> None:
+    """The error may be about either, so it refuses none."""
+    create = out({"type": "response.create", "response": BAD})
+    records = [update(GOOD), update(BAD), create, failed(param="tool_choice")]
+    session = session_after(*records)
+
+    assert len(session.connection.changes) == 2
+    assert session.responses.in_flight is not None
+
+
+@pytest.mark.parametrize("before", [[], [update(GOOD), UPDATED]])
+def test_a_change_that_is_refused_after_it_was_confirmed(
+    before: list[Record],
+) -> None:
+    """The event that confirmed it was not its answer."""
+    bad = update(GOOD, BAD, MODEL, event_id="bad")
+    refused = [*before, bad, UPDATED, failed(event_id="bad")]
+    connection = session_after(*refused).connection
+    config = {"type": "realtime", **(merge(GOOD) if before else MODEL)}
+
+    assert json.loads(connection.base) == config
+    assert json.loads(wanted_config(connection)) == config
+
+
+@pytest.mark.parametrize("doubt", [[update(Y), updated(Y)], [LATE]])
+def test_the_configuration_to_connect_with(doubt: list[Record]) -> None:
+    """A change that may be invalid is sent apart, except its model."""
+    bad = update(BAD, MODEL)
+    records = [OPEN, update(GOOD), updated(GOOD), update(LOW), bad, *doubt]
+    connection = session_after(*records[:-1]).connection
+    given_up = session_after(*records).connection
+
+    assert "tool_choice" in json.loads(wanted_config(connection))
+    assert "tool_choice" not in json.loads(wanted_config(given_up))
+    assert json.loads(wanted_config(given_up))["model"] == "m"
+    assert "tool_choice" in given_up.changes[-1].config

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.types import RealtimeEventType
 from duologue.core.log.record import Record
 from duologue.core.state.model import Problem, SentEvent, Session
+from duologue.core.wire.json_values import is_object
 
 from ..handler import Handler, add_problem, put_connection, put_responses
-from .configuration import answer_update, put_updates
+from .configuration import changes_of_field, give_up_updates, refuse_update
 from .in_flight import clear_in_flight, requeue_answered, requeue_in_flight
 from .sent_events import cause_of, drop_refused, first_restoring, refuse_restored
 
@@ -69,8 +71,7 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
     session = drop_refused(session, error.event_id)
     refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
-        name = error.event_id if cause is not None else None
-        return answer_update(session, is_accepted=False, event_id=name)
+        return refuse_update(session, error.event_id, _field_of(error))
     return _refused(session, error) if refused == _CREATE else session
 
 
@@ -122,7 +123,21 @@ def _refused_type(
         return None
     if error.code in _REFUSALS or error.type in _REFUSALS:
         return _CREATE
-    return _PARAMS.get((error.param or "").partition(".")[0])
+    first = (error.param or "").partition(".")[0]
+    if first in _PARAMS:
+        return _PARAMS[first]
+    response = msgspec.json.decode(session.responses.in_flight or "{}").get("response")
+    is_of_update = bool(changes_of_field(session.connection, _field_of(error)))
+    is_of_create = is_object(response) and _field_of(error) in response
+    if is_of_update == is_of_create:
+        return None
+    return _UPDATE if is_of_update else _CREATE
+
+
+def _field_of(error: events.ErrorDetail) -> str:
+    """The field of the configuration, or of the response, that an error names."""
+    path = (error.param or "").replace("[", ".").split(".")
+    return path[1] if path[0] in _PARAMS and len(path) > 1 else path[0]
 
 
 def _expire(session: Session, error: events.ErrorDetail, at: float | None) -> Session:
@@ -156,7 +171,7 @@ def expire_requests(session: Session, at: float) -> Session:
     waiting = tuple(sent for sent in updates if at < sent + REQUEST_TIMEOUT)
     if len(waiting) == len(updates):
         return session
-    return put_updates(_add_unanswered(session, _UPDATE, at), waiting)
+    return give_up_updates(_add_unanswered(session, _UPDATE, at), waiting)
 
 
 def _add_unanswered(session: Session, type: str, at: float) -> Session:
