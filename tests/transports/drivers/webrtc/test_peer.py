@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import re
 from collections.abc import Callable
@@ -506,6 +507,50 @@ async def test_a_close_that_is_cancelled_still_closes(kit: type[Kit]) -> None:
     assert await kit.settled() == before
 
 
+@pytest.mark.realtime
+@pytest.mark.parametrize("is_client", [True, False], ids=["client", "server"])
+@pytest.mark.parametrize("until", ["begun", "done"])
+async def test_a_close_in_the_dtls_handshake_leaves_nothing(
+    kit: type[Kit], caplog: pytest.LogCaptureFixture, is_client: bool, until: str
+) -> None:
+    """The connect, which aiortc does not stop, starts neither RTP nor SCTP.
+
+    The handshake succeeds after `Peer.close` has begun, or even after its end.
+    """
+    client, server = kit.End(), kit.End()
+    await _open(client, server)  # The first connection warms up.
+    await asyncio.gather(client.peer.close(), server.peer.close())
+    before = await kit.settled()
+    client, server = kit.End(), kit.End()
+    closing, other = (client, server) if is_client else (server, client)
+    offer = await client.peer.offer()
+    answer = await server.peer.answer(offer)
+    [transceiver] = closing.peer._pc.getTransceivers()
+    dtls = transceiver.receiver.transport
+    handshake, resumed = dtls._do_handshake, asyncio.Event()
+
+    async def close_after_handshake() -> None:
+        await handshake()
+        assert dtls.encrypted
+        close = asyncio.create_task(closing.peer.close())
+        while closing.peer._pc.signalingState != "closed":
+            await asyncio.sleep(0)
+        if until == "done":
+            await close
+        resumed.set()
+
+    dtls._do_handshake = close_after_handshake  # type: ignore[method-assign]
+    await client.peer.accept(answer)
+    await asyncio.wait_for(resumed.wait(), 5)
+    await closing.peer.close()
+    if until == "begun":
+        assert await asyncio.wait_for(other.reason(), 2)
+    await other.peer.close()
+    assert await kit.settled() == before
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
 # Private parts of aiortc and aioice.
 
 
@@ -529,6 +574,8 @@ async def test_the_private_parts_are_where_we_look(make_end: MakeEnd) -> None:
     assert connection._nominated == {}
     request = inspect.signature(aioice.ice.StunProtocol.request).parameters
     assert {"integrity_key", "retransmissions"} <= request.keys()
+    start = inspect.signature(aiortc.RTCDtlsTransport.start).parameters
+    assert list(start) == ["self", "remoteParameters"]
 
 
 async def test_the_guard_turns_bad_strings_into_binary() -> None:

@@ -6,6 +6,7 @@ library; it gets their objects as arguments.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import struct
 from collections.abc import Callable
@@ -52,14 +53,15 @@ async def gather_loopback(ice_transport: Any) -> None:
     connection._local_candidates_end = True
 
 
-def close_while_connecting(ice_transport: Any) -> None:
-    """Keep a connection closed if it is closed during the ICE connect.
+def close_while_connecting(peer_connection: Any, dtls_transport: Any) -> None:
+    """Keep a connection closed if it is closed during the ICE or DTLS connect.
 
     If aioice has queued "completed" before "closed", it ignores the close and starts
-    consent checks, which never end.
+    consent checks, which never end. If the DTLS handshake succeeds after the close,
+    aiortc starts RTP and SCTP, which never end either.
     """
-    connection = ice_transport._connection
-    connect = connection.connect
+    connection = dtls_transport.transport._connection
+    connect, start = connection.connect, dtls_transport.start
 
     async def connect_unless_closed() -> None:
         await connect()
@@ -67,7 +69,14 @@ def close_while_connecting(ice_transport: Any) -> None:
             await connection.close()
             raise ConnectionError("closed while connecting")
 
+    async def start_unless_closed(parameters: Any) -> None:
+        await start(parameters)
+        if peer_connection.signalingState == "closed":
+            await dtls_transport.stop()
+            raise asyncio.CancelledError  # It ends aiortc's connect without a log.
+
     connection.connect = connect_unless_closed
+    dtls_transport.start = start_unless_closed
 
 
 def guard_messages(sctp_transport: Any) -> None:

@@ -174,11 +174,12 @@ class Peer:
         assert sctp is not None
         guard_messages(sctp)
         users = [each.receiver.transport for each in self._pc.getTransceivers()]
-        for transport in {user.transport for user in [*users, sctp.transport]}:
-            transport.on("statechange", partial(self._on_ice_state, transport))
-            close_while_connecting(transport)
+        for dtls in {*users, sctp.transport}:
+            ice = dtls.transport
+            ice.on("statechange", partial(self._on_ice_state, ice))
+            close_while_connecting(self._pc, dtls)
             if self._loopback:
-                await gather_loopback(transport)
+                await gather_loopback(ice)
         await self._pc.setLocalDescription()
         return str(self._pc.localDescription.sdp)
 
