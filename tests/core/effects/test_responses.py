@@ -88,6 +88,16 @@ def test_a_client_that_only_watches_sends_nothing() -> None:
     assert output(live, "a", sent=False) == ()
 
 
+def test_an_output_before_the_end_of_its_tool() -> None:
+    """Another client sends it; this one requests the response when its tool ends."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    assert live.note({"type": "duologue.tool_started", "call_id": "a"}) == ()
+    assert output(live, "a", sent=False) == ()
+
+    assert live.note({"type": "duologue.tool_finished", "call_id": "a"}) == CREATE
+
+
 def test_an_output_without_a_call() -> None:
     """An output without a call is not answered."""
     live, _ = begun()
