@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from duologue.core import Record, Session, State, encode, react, reduce
 from duologue.core import events as ev
 from duologue.core.effects import commands
-from duologue.core.effects.commands import Send, is_queued
+from duologue.core.effects.commands import Send, WakeAt, is_queued
+from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.responses import response_due
 from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
@@ -370,10 +371,10 @@ OPENED: list[Frame] = [
 
 @enough
 @given(HOSTILE, st.integers(0, 500), st.booleans(), st.booleans())
-def test_the_record_that_makes_a_response_due_requests_it(
+def test_no_record_that_makes_a_command_due_is_passed_over(
     stream: Stream, place: int, is_live: bool, has_ticks: bool
 ) -> None:
-    """No other record would: then nothing is sent, and no tick is set."""
+    """It requests the response that it makes due, and sets the next tick."""
     place %= len(stream) + 1
     at = 1000.0 if place == len(stream) else stream[place].at
     requested = to_record(REQUEST, at=at, epoch=stream[place - 1].epoch)
@@ -391,7 +392,8 @@ def followed(before: State, record: Record) -> State:
     seq = before.sessions.get(record.session, Session("s")).dedup.events + 1
     record = msgspec.structs.replace(record, seq=seq)
     after = reduce(before, record)
-    sent = [each for each in react(before, record, after) if isinstance(each, Send)]
+    found = react(before, record, after)
+    sent = [each for each in found if isinstance(each, Send)]
     earlier, session = (
         each.sessions.get(record.session, Session(record.session))
         for each in (before, after)
@@ -402,6 +404,8 @@ def followed(before: State, record: Record) -> State:
     if response_due(earlier) is None and begins:
         is_due = response_due(session) is not None
         assert sum(is_queued(each.event) for each in sent) == is_due, record
+    if is_live and tick_at(earlier) != tick_at(session):
+        assert WakeAt(session.id, tick_at(session)) in found
     for command in sent:
         how: Any = {"dir": "out", "at": record.at, "epoch": session.connection.epoch}
         out = Record.of(encode(command.event), seq=0, session=record.session, **how)

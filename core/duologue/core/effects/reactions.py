@@ -104,27 +104,27 @@ def _is_idle(before: Session, record: Record, after: Session) -> bool:
     """
     connection = after.connection
     return (
-        _is_same(before, after)
-        and (before.items is after.items or type(record.event) in _DELTAS)
+        _is_same(before, record, after)
         and connection.dialing is None
         and record.epoch >= connection.epoch
         and not is_near_expiry(after)
     )
 
 
-def _is_same(before: Session, after: Session) -> bool:
-    """Whether everything is the same that `tick_at` depends on, except the items."""
+def _is_same(before: Session, record: Record, after: Session) -> bool:
+    """Whether everything is the same that `respond` and `tick_at` depend on."""
     return (
         before.connection is after.connection
         and before.activity is after.activity
         and before.responses is after.responses
         and before.conversation is after.conversation
+        and (before.items is after.items or type(record.event) in _DELTAS)
     )
 
 
 def _wake(before: Session, record: Record, after: Session) -> Iterator[WakeAt]:
     """When the next tick is needed, if that has changed or a tick came too early."""
-    if after.connection.policy is None or _is_same(before, after):
+    if after.connection.policy is None or _is_same(before, record, after):
         return
     at = tick_at(after)
     is_early = at is not None and isinstance(record.event, events.Tick)
