@@ -377,3 +377,28 @@ def test_a_response_that_is_known_by_its_text_only() -> None:
 
     assert ended == ((), ("r",))
     assert ended_replies(session, ("r",)) == (select_replies(session), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (False, False, "no response began"),
+        (True, False, "no response began"),
+        (False, True, "why"),
+        (True, True, "why"),
+    ],
+)
+def test_a_message_without_a_response(before: bool, after: bool, reason: str) -> None:
+    """Only a problem that is not older than the message is its reason."""
+    live, service = begun()
+    if before:
+        service.send("error", error={"message": "earlier"})
+    live.play(service)
+    item_id = service.typed("hello")
+    live.play(service)
+    if after:
+        service.send("error", error={"message": "why"})
+    live.play(service)
+
+    reply = select_reply(live.state.sessions["s"], item_id)
+    assert reply == Reply(item_id, "failed", reason)

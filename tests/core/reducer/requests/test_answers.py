@@ -8,7 +8,8 @@ from duologue.core import Problem, Record, Session
 from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT, request_deadlines
 
 from ...talk import Frame, to_record
-from .records import CREATE, OPEN, failed, out, session_after
+from .records import CREATE, OPEN, created, failed, out, session_after
+from .test_sent_events import EARLIER, INVALID, A, B
 
 
 def test_an_error_is_traced_to_what_we_sent() -> None:
@@ -89,3 +90,86 @@ def test_an_update_that_is_not_answered_in_time() -> None:
     assert [(each.origin, each.at) for each in after.problems] == [
         ("session.update", 112.0)
     ]
+
+
+BOTH: list[Record] = [
+    OPEN,
+    out(
+        {
+            "type": "session.update",
+            "event_id": "u1",
+            "session": {"type": "realtime", "instructions": "x", "tools": []},
+        },
+        at=100.0,
+    ),
+    out({**CREATE, "response": {"metadata": {"a": "b"}, "tools": []}}, at=100.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        ({"event_id": "c1"}, "create"),
+        ({"event_id": "u1"}, "update"),
+        ({"event_id": "?", "code": "bad_response_create"}, ""),
+        ({"code": "bad_response_create"}, "create"),
+        ({"type": "bad_response_create"}, "create"),
+        ({"param": "response.tools"}, "create"),
+        ({"param": "session.tools[0].name"}, "update"),
+        # Only one of them has the field.
+        ({"param": "metadata"}, "create"),
+        ({"param": "instructions"}, "update"),
+        ({"param": "tools"}, ""),
+        ({"param": "speed"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_request_that_an_error_refuses(error: Frame, refused: str) -> None:
+    """The one that it names; else the only one that it can concern, or none."""
+    session = session_after(*BOTH, failed(**error))
+    left = session.responses.in_flight, session.connection.updates_in_flight
+
+    assert [bool(each) for each in left] == [refused != "create", refused != "update"]
+
+
+ACTIVE = "conversation_already_has_active_response"
+
+
+@pytest.mark.parametrize(
+    ("records", "queued"),
+    [
+        ([out(CREATE)], None),
+        ([created(), out(CREATE)], '{"type":"response.create"}'),
+        ([out(CREATE), created()], '{"type":"response.create"}'),
+    ],
+)
+@pytest.mark.parametrize("error", [{"code": ACTIVE}, {"type": ACTIVE}])
+def test_a_request_during_another_response(
+    records: list[Record], queued: str | None, error: Frame
+) -> None:
+    """It is queued again, even if that response was taken for its answer."""
+    responses = session_after(OPEN, *records, failed(**error)).responses
+
+    assert (responses.queued, responses.in_flight) == (queued, None)
+
+
+@pytest.mark.parametrize(
+    ("errors", "problems"),
+    [
+        ([{"event_id": "ea"}], ["ea"]),
+        # Its predecessor was refused: it is sent again.
+        ([{"event_id": "ea"}, {"event_id": "eb"}], ["ea"]),
+        # A service answers in order.
+        ([INVALID, INVALID], [None]),
+        ([{**INVALID, "param": "session.voice"}], [None]),
+    ],
+)
+def test_an_error_about_a_restored_item(
+    errors: list[Frame], problems: list[str | None]
+) -> None:
+    """It is a problem unless the item is sent again."""
+    before = session_after(*EARLIER, A, B).problems
+    after = session_after(*EARLIER, A, B, *(failed(**each) for each in errors)).problems
+
+    assert after[: len(before)] == before
+    assert [each.event_id for each in after[len(before) :]] == problems

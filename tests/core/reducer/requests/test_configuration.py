@@ -38,6 +38,16 @@ def test_a_change_of_the_configuration() -> None:
     )
 
 
+def test_an_update_without_a_time() -> None:
+    """Its answer is not waited for; its change is kept like any other."""
+    frame: Frame = {"type": "session.update", "session": {"type": "realtime"}}
+    connections = [session_after(out(frame, at=at)).connection for at in (1.0, None)]
+    timed, untimed = connections
+
+    assert (timed.updates_in_flight, untimed.updates_in_flight) == ((1.0,), ())
+    assert untimed.changes == timed.changes != ()
+
+
 def test_a_wish_is_kept_in_one_spelling() -> None:
     """It is kept as canonical JSON, so live and replayed states are equal."""
     one = {"type": "session.update", "session": {"b": 1, "a": {"d": 2, "c": 3}}}

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from duologue.core import Record, Session
-from duologue.core.reducer.requests.in_flight import MAX_WITHDRAWN, clear_in_flight
+from duologue.core.reducer.requests.in_flight import (
+    MAX_WITHDRAWN,
+    clear_in_flight,
+    requeue_answered,
+)
+from duologue.core.state.model import CallLink, ConfigChange, UnconfirmedItem
 
 from ...talk import Frame, changed, to_record
 from .records import (
@@ -89,18 +94,51 @@ def test_a_response_wished_for(records: list[Record], expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"type": "session.update"}, {"type": "session.update", "session": 5}]
+    "event",
+    [
+        {},
+        {"type": "session.update"},
+        {"type": "session.update", "session": 5},
+        {"type": "conversation.item.create"},
+        {"type": "conversation.item.create", "item": {"type": "message"}},
+        {"type": "conversation.item.create", "item": {"id": "i"}, "event_id": 5},
+    ],
 )
 def test_wishes_for_nothing(event: Frame) -> None:
     """A request without a valid event changes nothing."""
     assert changed(Session("s"), session_after(wished(event))) == []
 
 
+def test_a_change_that_was_requested() -> None:
+    """It is kept until it is answered, and merged into the configuration."""
+    config = {"voice": "x"}
+    session = session_after(wished({"type": "session.update", "session": config}))
+
+    assert session.connection.requested == '{"voice":"x"}'
+    assert session.connection.changes == (ConfigChange('{"voice":"x"}'),)
+
+
+def test_an_item_that_was_requested() -> None:
+    """It is kept until it is confirmed, and counted; its call needs no other output."""
+    item: Frame = {"type": "function_call", "id": "i", "call_id": "c"}
+    create: Frame = {"type": "conversation.item.create", "event_id": "e"}
+    conversation = session_after(wished({**create, "item": item})).conversation
+    event = (
+        '{"event_id":"e","item":{"call_id":"c","id":"i","type":"function_call"},'
+        '"type":"conversation.item.create"}'
+    )
+
+    assert conversation.unconfirmed == (UnconfirmedItem("i", "e", event, sent=False),)
+    assert conversation.requested == 1
+    assert dict(conversation.calls) == {"c": CallLink(call_sent=True)}
+
+
 def test_an_answer_to_nothing() -> None:
-    """Without a request in flight, the session stays the same object."""
+    """Without a request in flight or answered, the session stays the same object."""
     session = Session("s")
 
     assert session is clear_in_flight(session)
+    assert session is requeue_answered(session)
 
 
 def asked(item_id: str) -> Record:
