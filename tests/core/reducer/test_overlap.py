@@ -157,6 +157,19 @@ def test_an_item_of_a_replaced_connection_is_kept() -> None:
     assert [each.kind for each in session.problems] == ["error"]
 
 
+@pytest.mark.parametrize("early", [out(CREATE, 1), into({"type": "session.closed"}, 1)])
+def test_an_output_waits_for_the_present_connection(early: Record) -> None:
+    """Neither a request on another connection nor its end answers an output."""
+    item: Frame = {"type": "function_call_output", "id": "o", "call_id": "c"}
+    given = into({"type": "conversation.item.added", "item": item})
+    before = session_after(*LIVE, given, NEXT)
+    after = session_after(*LIVE, given, NEXT, early)
+
+    assert before.conversation.last_output == after.conversation.last_output == "o"
+    assert after.responses == before.responses
+    assert after.connection.status == before.connection.status
+
+
 @pytest.mark.parametrize("early", [[], [into(UPDATED, 1)], [into(error(), 1)]])
 def test_a_successor_that_is_not_used(early: list[Record]) -> None:
     """Its configuration does not count as a change on the present connection."""
