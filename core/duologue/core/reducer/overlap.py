@@ -43,10 +43,8 @@ def handle_apart(
         return after and session
     conversation, last = after.conversation, session.conversation.last_output
     if conversation.last_output is None and last is not None:
-        # A request on the other connection does not answer it.
-        conversation = replace(conversation, last_output=last)
-        if conversation == session.conversation:
-            conversation = session.conversation
+        # Only a request ends its wait; one on another connection does not answer it.
+        conversation = session.conversation
     dialing = after.connection.dialing
     if dialing is not None and dialing.epoch == record.epoch:
         dialing = replace(
