@@ -31,7 +31,9 @@ from duologue.core.effects.lifecycle import (
     first_attempt,
     is_due,
     is_resent,
+    latest_time,
     lifecycle,
+    lost_events,
     may_send,
     unconfirmed_items,
 )
@@ -39,7 +41,14 @@ from duologue.core.events.base import Event
 from duologue.core.events.types import SessionStatus
 from duologue.core.log.record import Record
 from duologue.core.state.dedup import EMPTY_DEDUP
-from duologue.core.state.model import Session
+from duologue.core.state.model import (
+    Activity,
+    Connection,
+    Conversation,
+    Responses,
+    Session,
+    UnconfirmedItem,
+)
 from duologue.core.testing.stream import Stream
 
 from ..strategies import hostile, legal
@@ -796,3 +805,45 @@ def test_an_old_log(name: str) -> None:
     # Hand-over was decided by `react` then too.
     is_handed_over = name in ("handed-over", "discarded-successor")
     assert bool(connects) is is_handed_over
+
+
+def test_events_that_an_ended_session_did_not_send() -> None:
+    """The gap counts them; items without a confirmation count if the session failed."""
+    sent, unsent = (UnconfirmedItem(str(n), None, "{}", n > 0) for n in (1, 0))
+
+    def lost_of(status: SessionStatus, *items: UnconfirmedItem, **fields: Any) -> Any:
+        session = Session(
+            "s",
+            connection=Connection(status=status),
+            conversation=Conversation(unconfirmed=items),
+            responses=Responses(**fields),
+        )
+        gap = lost_events(session, 1 if fields.get("active") else 0)
+        return gap and gap.reason
+
+    closed, failed = SessionStatus.CLOSED, SessionStatus.FAILED
+    missing = "1 were sent and not confirmed"
+    assert lost_of(failed) is None
+    assert lost_of(closed, sent) is None
+    assert lost_of(failed, sent) == f"0 events were not sent, {missing}"
+    assert lost_of(closed, sent, unsent) == f"1 events were not sent, {missing}"
+    assert lost_of(closed, unsent, queued="{}") == "2 events were not sent"
+    # One that the state does not keep.
+    assert lost_of(closed, active="r") == "1 events were not sent"
+
+
+def test_the_latest_time_of_a_state() -> None:
+    """The latest of all its nodes; the expiry of a connection is in the future."""
+    session = Session("s")
+    assert latest_time(session) == 0.0
+    for change, expected in (
+        ({"connection": Connection(opened_at=5.0, expires_at=900.0)}, 5.0),
+        ({"activity": Activity(last_tick_at=7.0)}, 7.0),
+        ({"activity": Activity(last_tick_at=4.0)}, 5.0),
+    ):
+        session = structs.replace(session, **change)
+        assert latest_time(session) == expected
+    for event, now in ((TURN[0], 6.0), (TURN[1], 8.0)):
+        record = Record(1, "s", "in", event, b"", now)
+        session = reduce(State(Map({"s": session})), record).sessions["s"]
+        assert latest_time(session) == now

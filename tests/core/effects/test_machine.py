@@ -687,3 +687,26 @@ def test_the_reconnections_are_seen_and_kept() -> None:
     assert [one["reason"] for one in shown] == [f"loss {n}" for n in range(3, 103)]
     loaded = load(dump(driven.machine.store.state)).sessions["s"]
     assert select_reconnections(loaded) == select_reconnections(session)
+
+
+def test_an_event_whose_connection_ended_before_it_was_sent() -> None:
+    """It is put back to be sent first, unless the state keeps it for the next one."""
+    driven = Driven()
+    driven.open()
+    machine = driven.machine
+    for event in ({"type": "response.cancel"}, {"type": "input_audio_buffer.clear"}):
+        machine.request(event, driven.at)
+    first = machine.next_send()
+    assert first is not None
+    machine.put_back(first)
+    assert machine.waiting == 2
+    assert machine.next_send() == first
+
+    kept = Driven()
+    kept.open()
+    kept.machine.request(say("hello"), kept.at)
+    item = kept.machine.next_send()
+    assert item is not None
+    kept.machine.put_back(item)
+    assert (kept.machine.waiting, kept.machine.next_send()) == (0, None)
+    assert len(kept.machine.session.conversation.unconfirmed) == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 from msgspec import structs
 
 from duologue.core import (
@@ -27,7 +28,17 @@ from duologue.core.effects.commands import (
     SwitchTo,
     send_text,
 )
-from duologue.core.effects.reseed import reseed, restored_items
+from duologue.core.effects.reseed import reseed, restore_refused, restored_items
+from duologue.core.state.model import (
+    ConfigChange,
+    Connection,
+    Conversation,
+    Item,
+    Part,
+    RestoredItem,
+)
+from duologue.core.state.rope import Rope
+from duologue.core.wire.codec import MAX_DEPTH
 
 from ..strategies import enough
 from ..talk import Frame, Service, audio, message, to_record, to_records
@@ -850,3 +861,85 @@ def test_a_refused_first_configuration() -> None:
     far.request(instructions="good")
     assert far.connect(1) == [{**REALTIME, "instructions": "good"}]
     assert json.loads(far.live.state.sessions["s"].connection.base)["model"] == "m"
+
+
+def test_the_items_of_another_session() -> None:
+    """They are sent in order, without ids; incomplete calls are left out."""
+    service = Service()
+    service.typed("one")
+    service.reply("two", spoken=False)
+    frames = [*service.frames, called("c", "a", "incomplete")]
+    session = fold(to_records(frames)).sessions["s"]
+
+    assert [json.loads(encode(event)) for event in restored_items(session)] == [
+        {
+            "type": "conversation.item.create",
+            "item": {
+                "type": "message",
+                "role": role,
+                "content": [{"type": type, "text": text}],
+            },
+        }
+        for role, type, text in (
+            ("user", "input_text", "one"),
+            ("assistant", "output_text", "two"),
+        )
+    ]
+
+
+@pytest.mark.parametrize("status", ["completed", "deleted"])
+def test_a_refused_item_that_was_deleted(status: str) -> None:
+    """It is not sent again; another one is, behind the nearest item that was kept."""
+    part = Part("input_text", text=Rope("hello"))
+    restored = {
+        "a": RestoredItem("ea", refused=("ea",), dropped=True),
+        "b": RestoredItem("eb", "a", "ea"),
+    }
+    session = Session(
+        "s",
+        items=Map({"b": Item("b", "message", "user", status, parts=(part,))}),
+        conversation=Conversation(restored=Map(restored), restoring=Map({"eb": "b"})),
+    )
+    error: Frame = {"type": "error", "error": {"event_id": "eb", "message": "no"}}
+    found = list(restore_refused(session, to_record(error), session))
+    item = events.MessageItem(
+        id="b", role="user", content=(events.InputTextPart(text="hello"),)
+    )
+    again = events.ConversationItemCreate(item=item, previous_item_id="root")
+
+    assert found == ([again] if status == "completed" else [])
+
+
+def test_a_late_item_in_front_of_those_of_the_new_connection() -> None:
+    """Its predecessor is the nearest earlier item; the new connection's stay behind."""
+    talk = HandingOver()
+    a, n, c = (
+        message(each, "user", [{"type": "input_text", "text": each}]) for each in "anc"
+    )
+    talk.receive(0, "conversation.item.added", item=a)
+    talk.switch()
+    talk.greet(1)
+    talk.receive(1, "conversation.item.added", item=n, previous_item_id="a")
+    talk.receive(0, "conversation.item.added", item=c, previous_item_id="a")
+    talk.record(events.Disconnected(expected=True), 0)
+
+    assert talk.order == ["a", "c"]
+    assert [*talk.machine.session.conversation.order] == ["a", "c", "n"]
+
+
+def test_a_configuration_that_is_no_event() -> None:
+    """It is not sent; the changes behind it are."""
+    deep = "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    connection = Connection(
+        requested="{}",
+        accepted=f'{{"new":{deep}}}',
+        changes=(ConfigChange('{"instructions":"x"}'),),
+    )
+    found = reseed(Session("s", connection=connection))
+
+    assert [json.loads(encode(event)) for event in found] == [
+        {
+            "type": "session.update",
+            "session": {"type": "realtime", "instructions": "x"},
+        }
+    ]

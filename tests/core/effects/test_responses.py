@@ -411,3 +411,22 @@ def followed(before: State, record: Record) -> State:
         out = Record.of(encode(command.event), seq=0, session=record.session, **how)
         after = followed(after, out)
     return after
+
+
+def test_a_silent_response_of_an_earlier_connection() -> None:
+    """It is not cancelled: the present connection does not know it."""
+    live, service = begun()
+    assert live.note(REQUEST) == CREATE
+    service.begin()
+    live.play(service)
+    live.epoch = 1
+    live.note({"type": "duologue.connecting"})
+    live.note({"type": "duologue.connected"})
+    assert live.state.sessions["s"].responses.active is not None
+    live.commands.clear()
+    for _ in range(3):
+        live.at += SILENCE_TIMEOUT
+        live.note({"type": "duologue.tick"})
+
+    assert live.state.sessions["s"].responses.active is None
+    assert [each for each in live.commands if isinstance(each, Send)] == []

@@ -58,3 +58,8 @@ def _types(value: object) -> list[str]:
     if isinstance(value, list):
         return [t for inner in value for t in _types(inner)]
     return [value] if isinstance(value, str) else []
+
+
+def test_statuses_that_are_over() -> None:
+    """A session has ended if it is closed or has failed."""
+    assert [each for each in SessionStatus if each.is_over] == ["closed", "failed"]

@@ -17,7 +17,13 @@ from duologue.core import (
     reduce,
     select_pending_calls,
 )
-from duologue.core.reducer.calls import close_call, find_call, link_call, merge_call
+from duologue.core.reducer.calls import (
+    close_call,
+    find_call,
+    link_call,
+    merge_call,
+    release_calls,
+)
 from duologue.core.reducer.handler import put_item
 from duologue.core.state.model import Call, CallLink, McpCall, McpTool
 from duologue.core.state.rope import Rope
@@ -445,3 +451,43 @@ def test_a_permission_reaches_what_asked_for_it(first: str) -> None:
 
     assert asking.call == Call(mcp=McpCall("m", "q", True))
     assert session is link_call(session, asking.id)
+
+
+def test_a_call_that_was_sent() -> None:
+    """This client created it, unless the session already had it; it is no answer."""
+    item = {"type": "function_call", "call_id": "c", "name": "f", "id": "i"}
+    created = fold([out(item)]).sessions["s"]
+    before = fold([to_record(shown())])
+    restored = reduce(before, out(item)).sessions["s"]
+
+    assert created.conversation.calls["c"] == CallLink(call_sent=True)
+    assert restored.conversation.calls["c"] == CallLink("i")
+    assert call(restored) == call(before.sessions["s"])
+
+
+@pytest.mark.parametrize(
+    ("records", "running"),
+    [
+        ([to_record(shown()), to_record(STARTED)], False),
+        # Its output was sent, or arrived; its arguments are incomplete.
+        ([to_record(shown()), to_record(STARTED), GIVEN], None),
+        ([to_record(shown()), to_record(STARTED), to_record(output())], None),
+        ([to_record(grown("{"))], None),
+        # The output alone.
+        ([to_record(output())], None),
+    ],
+)
+def test_tools_of_a_process_that_has_ended(
+    records: list[Record], running: bool | None
+) -> None:
+    """A complete call without an output waits for its tool again; others stay."""
+    session = fold(records).sessions["s"]
+    tick = to_record({"type": "duologue.tick"}, at=9.0)
+    after = release_calls(session, tick)
+
+    if running is None:
+        assert after is session
+    else:
+        assert call(session) == Call("c", "f", Rope("{}"), True, True, running=True)
+        assert call(after) == Call("c", "f", Rope("{}"), True, True)
+        assert after.items["i"].placement.tool_at == 9.0

@@ -32,7 +32,7 @@ from duologue.core.views.view_patch import patch
 
 from ..catalogue import EVERY
 from ..strategies import EITHER, examples, hostile, legal, mixed, scripts
-from ..talk import Frame, Service, changed, fold_frames, to_record
+from ..talk import POLICY, Frame, Service, changed, fold_frames, to_record
 
 #: The number of records between two checks of a whole state, which are expensive.
 STRIDE = 8
@@ -459,3 +459,49 @@ def test_event_ids_that_are_repeated(frames: list[Frame], named: list[str]) -> N
     assert not known & set(named)
     repeated = len(frames) - len({frame["event_id"] for frame in frames})
     assert session.dedup.ignored.duplicate == repeated
+
+
+def attempts(*numbers: int) -> list[Record]:
+    """Attempts at the first connection; on each, the service sends one event."""
+    created = {"type": "session.created", "event_id": "e1", "session": {"id": "x"}}
+    found = []
+    for number in numbers:
+        began: Frame = {"type": "duologue.connecting", "attempt": number}
+        found += [to_record(began | {"policy": POLICY} if number == 1 else began)]
+        found += [to_record(created)]
+    return found
+
+
+@pytest.mark.parametrize(("numbers", "duplicates"), [((1, 2, 3), 0), ((1, 1), 1)])
+def test_the_ids_of_an_attempt_are_its_own(
+    numbers: tuple[int, ...], duplicates: int
+) -> None:
+    """A later attempt in the same epoch may repeat the ids of the earlier one."""
+    session = fold(attempts(*numbers)).sessions["s"]
+
+    assert (session.dedup.duplicate, session.dedup.events) == (
+        duplicates,
+        2 * len(numbers),
+    )
+
+
+def test_events_of_a_successor_that_is_not_used_yet() -> None:
+    """Its configuration is read; what it says of a conversation is not."""
+    begun = fold(
+        [
+            *attempts(1),
+            to_record({"type": "duologue.connected"}),
+            to_record({"type": "duologue.connecting", "successor": True}, epoch=1),
+        ]
+    )
+    created: Frame = {"type": "session.created", "session": {"id": "y"}}
+    speech: Frame = {"type": "input_audio_buffer.speech_started", "item_id": "i"}
+    speech |= {"audio_start_ms": 0}
+    found = {
+        frame["type"]: changed(
+            begun.sessions["s"], reduce(begun, to_record(frame, epoch=1)).sessions["s"]
+        )
+        for frame in (created, speech)
+    }
+
+    assert found == {created["type"]: ["connection"], speech["type"]: []}

@@ -21,12 +21,14 @@ from duologue.core.reducer.handler import (
     put_connection,
     put_item,
     put_problem,
+    put_responses,
     put_turn,
     time_of,
 )
 from duologue.core.state.model import (
     Activity,
     Connection,
+    Responses,
 )
 
 from ..talk import to_record, to_records
@@ -117,3 +119,12 @@ def test_when_a_wait_begins(
     session = Session("s", activity=Activity(last_tick_at=ticked))
 
     assert time_of(session, to_record(CREATED, at=at)) == expected
+
+
+def test_the_same_responses() -> None:
+    """Equal responses give the same session object; others replace them."""
+    session = Session("s")
+    responses = Responses(active="r")
+
+    assert put_responses(session, Responses()) is session
+    assert put_responses(session, responses) == Session("s", responses=responses)

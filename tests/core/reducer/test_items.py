@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from immutables import Map
 
 from duologue.core import (
     Item,
@@ -13,13 +14,15 @@ from duologue.core import (
     fold,
     select_transcripts,
 )
-from duologue.core.reducer.items import MAX_GAPS, finish_item
+from duologue.core.reducer.items import MAX_GAPS, end_deletions, finish_item
 from duologue.core.reducer.parts import MAX_SEGMENTS
 from duologue.core.state.model import (
     Call,
+    Conversation,
     McpCall,
     Part,
     Segment,
+    UnconfirmedItem,
 )
 from duologue.core.state.rope import Rope
 
@@ -640,3 +643,20 @@ def test_clearing_twice_changes_nothing() -> None:
     after = fold([to_record(cleared, at=0.0)], before)
 
     assert changed(before.sessions["s"], after.sessions["s"]) == []
+
+
+def test_deletions_that_were_not_confirmed() -> None:
+    """Their items are deleted with the connection, and are not sent again."""
+    a, b, gone = (UnconfirmedItem(each, None, "{}") for each in ("a", "b", "?"))
+    items = Map({"a": Item("a", "message", "user"), "b": Item("b", "message", "user")})
+    conversation = Conversation(unconfirmed=(a, b), deleting=(a, gone))
+    session = Session("s", items=items, conversation=conversation)
+    tombstone = Item("a", "message", "user", "deleted")
+    expected = Session(
+        "s",
+        items=items.set("a", tombstone),
+        conversation=Conversation(unconfirmed=(b,)),
+    )
+
+    assert end_deletions(session) == expected
+    assert end_deletions(expected) is expected

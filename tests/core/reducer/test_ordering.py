@@ -329,3 +329,20 @@ def test_a_late_item_of_a_connection_before() -> None:
     conversation = fold(records).sessions["s"].conversation
 
     assert ("".join(conversation.order), conversation.epoch_boundary) == ("abc", "b")
+
+
+def test_the_place_of_an_item_that_was_restored() -> None:
+    """This client chose it: the predecessor that the service names does not move it."""
+    create = {**added("b", "root", "create"), "event_id": "e"}
+    records = [
+        *(to_record(added("a")), to_record(added("b"))),
+        to_record({"type": "duologue.connecting"}, epoch=1),
+        to_record({"type": "duologue.connected"}, epoch=1),
+        to_record(create, epoch=1, dir="out"),
+    ]
+    before = fold(records)
+    for previous in (None, "unknown"):
+        after = reduce(before, to_record(added("b", previous), epoch=1)).sessions["s"]
+        assert "".join(after.conversation.order) == "ab"
+        assert after.conversation.orphans == before.sessions["s"].conversation.orphans
+        assert not after.items["b"].placement.placed

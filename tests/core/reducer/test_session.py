@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from duologue.core import (
     Problem,
@@ -446,6 +447,12 @@ NEXT = fact("connecting", 1, 50.0, successor=True)
 READY = fact("connected", 1, 51.0, successor=True)
 SWITCHED = fact("switched", 1, 53.0)
 LOSS: Frame = {"lost": True, "can_repeat": True, "reason": "gone", "chance": 0.5}
+RETRY: Frame = {
+    "can_repeat": True,
+    "reason": "gone",
+    "chance": 0.5,
+    "retry_after": 7.0,
+}
 FAILURE = events.ConnectFailed(reason="gone", can_repeat=True, chance=0.5)
 GONE = fact("disconnected", at=100.0, **LOSS)
 
@@ -742,3 +749,64 @@ def test_only_an_open_session_waits(is_open: bool, expected: float | None) -> No
     ]
 
     assert fold(records).sessions["s"].responses.waiting_since == expected
+
+
+def test_the_end_of_a_connection_that_was_replaced() -> None:
+    """It is not to be closed any more; the present one stays."""
+    used = after(*LIVE, NEXT, READY, SWITCHED)
+    ended = after(*LIVE, NEXT, READY, SWITCHED, fact("disconnected", expected=True))
+
+    assert (used.replaced, ended.replaced) == (0, None)
+    assert ended == replace(used, replaced=None)
+
+
+def test_a_loss_after_a_failed_attempt_at_a_hand_over() -> None:
+    """The delay after that attempt goes on."""
+    failed = fact("connect_failed", 1, 60.0, successor=True, **RETRY)
+    lost = fact("disconnected", at=61.0, **LOSS)
+
+    assert dialing(*LIVE, NEXT, failed, lost) == Dialing(
+        *(1, 1),
+        since=61.0,
+        failures=1,
+        failure=replace(FAILURE, retry_after=7.0),
+        failed_at=60.0,
+    )
+
+
+def test_connections_that_the_log_does_not_number() -> None:
+    """Another session id begins the next epoch, with the work of the last one ended.
+
+    The same id again, at the end of the log so far, is that of a sideband that
+    joined the session again.
+    """
+    begins: Frame = {"type": "response.created", "response": {"id": "r"}}
+    first = fold([created(id="one"), to_record(begins)]).sessions["s"]
+    second = fold([created(id="two")], fold([created(id="one"), to_record(begins)]))
+    rejoined = fold([created(id="two")], second).sessions["s"].connection
+
+    assert (first.connection.epoch, first.responses.active) == (0, "r")
+    session = second.sessions["s"]
+    assert (session.connection.epoch, session.responses.active) == (1, None)
+    assert (session.connection.server_id, session.connection.status) == ("two", "open")
+    assert (rejoined.epoch, rejoined.server_id, rejoined.status) == (1, "two", "open")
+
+
+def test_a_greeting_of_a_successor_that_was_not_used() -> None:
+    """It is late, and changes nothing."""
+    assert kept(LIVE, created(1, id="two")) == []
+    failed = fact("connect_failed", 1, 60.0, successor=True, **LOSS)
+    assert kept([*LIVE, NEXT, failed], created(2, id="three")) == []
+
+
+@pytest.mark.parametrize(
+    ("server_id", "rejoined"), [("one", True), ("two", False), ("", True)]
+)
+def test_a_sideband_that_joins_its_session_again(
+    server_id: str, rejoined: bool
+) -> None:
+    """Unless the service names another session in its greeting."""
+    again = [GONE, fact("connecting", 1, 101.0), fact("connected", 1, rejoins=True)]
+    greeted = after(*LIVE, *again, created(1, id=server_id))
+
+    assert (greeted.greeted, greeted.rejoined) == (True, rejoined)

@@ -432,3 +432,19 @@ def test_an_item_of_an_unknown_type_is_sent_as_it_is() -> None:
     event = decode(frame)
 
     assert json.loads(encode(event)) == json.loads(frame)
+
+
+@pytest.mark.parametrize(
+    ("item_id", "expected"),
+    [
+        (None, {"type": "new", "size": 3}),
+        ("i", {"type": "new", "size": 3, "id": "i"}),
+    ],
+)
+def test_an_item_of_an_unknown_type(item_id: str | None, expected: Any) -> None:
+    """It is encoded as its JSON, with the id that it has now, or without one."""
+    fields = {"type": "new", "id": "old", "size": 3}
+    item = events.UnknownItem(name="new", id=item_id, fields=fields)
+    frame = encode(events.ConversationItemCreate(item=item))
+
+    assert json.loads(frame) == {"type": "conversation.item.create", "item": expected}
