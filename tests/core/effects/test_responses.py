@@ -17,6 +17,7 @@ from duologue.core.effects.deadlines import tick_at
 from duologue.core.effects.responses import response_due
 from duologue.core.events.base import ClientEvent
 from duologue.core.reducer.input_audio import ANSWER_TIMEOUT, last_response
+from duologue.core.reducer.requests.answers import BUSY_RETRIES
 from duologue.core.reducer.responses import SILENCE_TIMEOUT
 from duologue.core.testing.stream import Stream
 
@@ -209,9 +210,45 @@ def test_a_queued_response_waits_for_the_one_in_flight() -> None:
     live, service = begun()
     assert live.note(REQUEST) == CREATE
     assert live.note(REQUEST) == ()
-    service.send("error", error={"code": "conversation_already_has_active_response"})
+    service.send("error", error={"code": "bad_response_create"})
 
     assert live.play(service) == CREATE
+
+
+BUSY = {"code": "conversation_already_has_active_response", "message": "busy"}
+
+
+def test_a_request_that_an_unknown_response_delays() -> None:
+    """It is sent again after a time, so many times, and then it has failed."""
+    live, service = begun()
+    assert live.note(REQUEST) == CREATE
+    for _ in range(BUSY_RETRIES):
+        service.send("error", error=BUSY)
+        assert live.play(service) == ()
+        due = tick_at(live.state.sessions["s"])
+        assert due is not None
+        live.at = due - 1.0
+        assert live.note(TICK) == live.note(REQUEST) == ()
+        live.at = due
+        assert live.note(TICK) == CREATE
+    service.send("error", error=BUSY)
+
+    assert live.play(service) == ()
+    assert live.state.sessions["s"].responses.queued is None
+    assert live.note(REQUEST) == CREATE
+
+
+def test_an_unknown_response_ends() -> None:
+    """The request that it delayed is sent; the next one has all its attempts."""
+    live, service = begun()
+    live.note(REQUEST)
+    service.send("error", error=BUSY)
+    assert live.play(service) == ()
+    ended = {"id": "other", "conversation_id": "c", "status": "completed"}
+    service.send("response.done", response=ended)
+
+    assert live.play(service) == CREATE
+    assert live.state.sessions["s"].responses.refused_at == ()
 
 
 def test_a_queued_response_waits_for_the_user() -> None:

@@ -17,6 +17,7 @@ from duologue.core import (
     select_turns,
     select_usage,
 )
+from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT
 from duologue.core.reducer.responses import SILENCE_TIMEOUT, silence_deadlines
 from duologue.core.state.model import Part
 from duologue.core.state.rope import Rope
@@ -904,7 +905,9 @@ def test_a_tick_that_is_much_too_late() -> None:
 
 def test_no_response_is_silent_while_a_request_is_in_flight() -> None:
     """The request has a shorter wait of its own, so only that one ends."""
-    session = timed((1000.0, CREATED), (1001.0, OUT), (FIRST, TICK))
+    # The first tick is much too late, so the wait begins anew.
+    ticks = [(FIRST, TICK), (FIRST + REQUEST_TIMEOUT, TICK)]
+    session = timed((1000.0, CREATED), (1001.0, OUT), *ticks)
 
     assert session.responses.active == "r"
     assert [problem.kind for problem in session.problems] == ["request_unanswered"]

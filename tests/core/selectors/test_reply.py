@@ -336,6 +336,58 @@ def test_a_reply_whose_outputs_were_withdrawn() -> None:
     assert select_is_settled(live.state.sessions["s"])
 
 
+def test_a_reply_whose_requeued_outputs_were_withdrawn() -> None:
+    """Their answer was queued again after a loss; the application interrupted then."""
+    live, service = begun()
+    item_id = requested(live, service)
+    [made] = called(live, service, "look")
+    service.answer(made["call_id"], "12")
+    live.play(service)
+    live.note({"type": "duologue.disconnected", "retrying": True})
+    assert live.state.sessions["s"].responses.queued is not None
+    assert status(live, item_id) == "in_progress"
+    live.note({"type": "duologue.interrupted"})
+    reply = select_reply(live.state.sessions["s"], item_id)
+
+    assert reply is not None
+    assert (reply.status, reply.reason) == ("interrupted", "the request was withdrawn")
+
+
+def test_a_reply_whose_outputs_got_no_answer() -> None:
+    """Its reason is the problem of the last request, not a later one."""
+    live, service = begun()
+    item_id = requested(live, service)
+    [made] = called(live, service, "look")
+    service.answer(made["call_id"], "12")
+    live.play(service)
+    for error in ({"code": "bad_response_create", "message": "why"}, {"message": "no"}):
+        service.send("error", error=error)
+    live.play(service)
+    reply = select_reply(live.state.sessions["s"], item_id)
+
+    assert reply is not None
+    assert (reply.status, reply.reason) == ("failed", "why")
+    assert [one.answers for one in reply.responses] == [(item_id,)]
+
+
+def test_a_reply_to_a_refused_message() -> None:
+    """It failed, even if its request is answered; a later problem is no reason."""
+    live, service = begun()
+    item: Frame = {"id": "m", "type": "message", "role": "user", "content": []}
+    create: Frame = {"type": "conversation.item.create", "item": item}
+    live.note({"type": "duologue.requested", "event": {**create, "event_id": "e"}})
+    request: Frame = {"type": "response.create"}
+    live.note({"type": "duologue.requested", "event": request, "item_id": "m"})
+    service.send("error", error={"event_id": "e", "message": "refused"})
+    service.reply("Hi.", spoken=False)
+    service.send("error", error={"message": "later"})
+    live.play(service)
+    reply = select_reply(live.state.sessions["s"], "m")
+
+    assert status(live, "m") == "failed"
+    assert reply == Reply("m", "failed", "refused")
+
+
 def test_a_request_of_a_session_that_is_over() -> None:
     """It is not answered any more."""
     live, service = begun()

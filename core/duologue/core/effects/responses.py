@@ -7,8 +7,9 @@ only observes the session sends nothing.) Interrupted calls do not count.
 
 The service is free if events can be sent, no response is in progress or requested, and
 the user has no open turn that turn detection will answer. (That response also answers
-the outputs.) A refused or unanswered request is not repeated. A response whose service
-fell silent is cancelled, because the service would refuse the next one.
+the outputs.) A refused or unanswered request is not repeated, unless another response
+was active: see `reducer.requests.answers`. A response whose service fell silent is
+cancelled, because the service would refuse the next one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..events.base import ClientEvent
 from ..events.local import Tick
 from ..log.record import Record
 from ..reducer.input_audio import answer_deadline, answers_turns
+from ..reducer.requests.answers import retry_at
 from ..reducer.responses import is_anonymous
 from ..selectors.waits import has_unanswered_outputs
 from ..state.model import Session
@@ -86,6 +88,8 @@ def _is_free(session: Session) -> bool:
     if not may_send(session):
         return False
     if responses.active is not None or responses.in_flight:
+        return False
+    if retry_at(session) is not None:
         return False
     return not (answers_turns(session) and _has_open_turn(session))
 

@@ -78,7 +78,7 @@ def _end(
     if responses.active == response_id:
         since = responses.waiting_since if responses.in_flight else None
         responses = replace(responses, active=None, answered=None, waiting_since=since)
-    return replace(session, responses=responses)
+    return replace(session, responses=replace(responses, refused_at=()))
 
 
 def _finish_items(session: Session, response_id: str, at: float | None) -> Session:
@@ -274,6 +274,7 @@ def _on_created(
         cancelling=False,
         dismissed_item=None,
         withdrawing=False,
+        refused_at=(),
     )
     session = replace(session, responses=responses)
     if activity.unanswered_item is None:
@@ -304,10 +305,20 @@ def _announce(
         turn=turn,
         announced=True,
         epoch=epoch,
-        answers=session.responses.in_flight_items if in_conversation else (),
+        answers=_messages_in_flight(session) if in_conversation else (),
     )
     session = put_response(session, response)
     return session if in_conversation else remove_unplaced(session, known.item_ids)
+
+
+def _messages_in_flight(session: Session) -> tuple[str, ...]:
+    """The messages that the request in flight is to answer, without the outputs."""
+    found = ((each, session.item(each)) for each in session.responses.in_flight_items)
+    return tuple(
+        item_id
+        for item_id, item in found
+        if item is None or item.type != "function_call_output"
+    )
 
 
 def _on_item_added(

@@ -153,6 +153,7 @@ def _is_sent(session: Session, item_id: str) -> bool:
     return (
         _is_requested(session, item_id)
         or item_id in session.responses.withdrawn
+        or _failure(session, item_id) is not None
         or any(each.item_id == item_id for each in unconfirmed)
     )
 
@@ -179,14 +180,16 @@ def _state_before_response(session: Session, item_id: str) -> tuple[str, str | N
         return _IN_PROGRESS, None
     if item_id in session.responses.withdrawn:
         return _INTERRUPTED, _WITHDRAWN
-    if session.connection.status.is_over:
-        return _FAILED, _over_reason(session)
-    item = session.items.get(item_id)
-    since = item.placement.started_at if item is not None else None
-    for problem in session.problems[-1:]:
-        if since is None or problem.at is None or problem.at >= since:
-            return _FAILED, problem.message
-    return _FAILED, "no response began"
+    failure = _failure(session, item_id)
+    if failure is None and session.connection.status.is_over:
+        failure = _over_reason(session)
+    return _FAILED, failure or "no response began"
+
+
+def _failure(session: Session, item_id: str) -> str | None:
+    """Why a message or an output failed: the problem of itself, or of its request."""
+    failed = session.responses.failed
+    return next((why for each, why in reversed(failed) if each == item_id), None)
 
 
 def _over_reason(session: Session) -> str:
@@ -269,7 +272,9 @@ def _state(session: Session, last: Response) -> tuple[str, str | None]:
         return _INTERRUPTED, _WITHDRAWN
     if is_busy(session) or _is_awaited(session, outputs_wait(session)):
         return _IN_PROGRESS, None
-    return _FAILED, "the outputs of the calls were not answered"
+    failures = [_failure(session, each.id) for each in results if each]
+    reason = next(filter(None, failures), "the outputs of the calls were not answered")
+    return _FAILED, reason
 
 
 def _reply(

@@ -485,7 +485,10 @@ class Responses(Struct, frozen=True, gc=False):
     cancelled; ``withdrawn`` are the last messages and function outputs whose request it
     withdrew, ``withdrawing`` says that such a request may still be sent. ``answered``
     is the request that the active response answers, until the response ends: the
-    service may still refuse it.
+    service may still refuse it. ``failed`` are the last messages whose request, or that
+    themselves, were refused or not answered, each with the reason. ``refused_at`` are
+    the times at which the service refused the queued request, because of a response
+    that this client does not know.
     """
 
     by_id: Map[str, Response] = Map()
@@ -502,6 +505,8 @@ class Responses(Struct, frozen=True, gc=False):
     answered: str | None = None
     withdrawn: tuple[str, ...] = ()
     withdrawing: bool = False
+    failed: tuple[tuple[str, str], ...] = ()
+    refused_at: tuple[float, ...] = ()
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

@@ -6,9 +6,10 @@ import pytest
 
 from duologue.core import Problem, Record, Session
 from duologue.core.reducer.requests.answers import REQUEST_TIMEOUT, request_deadlines
+from duologue.core.reducer.requests.in_flight import MAX_WITHDRAWN
 
-from ...talk import Frame, to_record
-from .records import CREATE, OPEN, created, failed, out, session_after
+from ...talk import POLICY, Frame, to_record
+from .records import CREATE, OPEN, created, failed, out, session_after, wished
 from .test_sent_events import EARLIER, INVALID, A, B
 
 
@@ -138,7 +139,7 @@ ACTIVE = "conversation_already_has_active_response"
 @pytest.mark.parametrize(
     ("records", "queued"),
     [
-        ([out(CREATE)], None),
+        ([out(CREATE)], '{"type":"response.create"}'),
         ([created(), out(CREATE)], '{"type":"response.create"}'),
         ([out(CREATE), created()], '{"type":"response.create"}'),
     ],
@@ -173,3 +174,85 @@ def test_an_error_about_a_restored_item(
 
     assert after[: len(before)] == before
     assert [each.event_id for each in after[len(before) :]] == problems
+
+
+def test_a_tick_that_is_much_too_late() -> None:
+    """This process slept, so the answers may be waiting: the waits begin anew."""
+    frame: Frame = {"type": "session.update", "session": {"type": "realtime"}}
+    sent = [OPEN, out(CREATE, at=100.0), out(frame, at=100.0), out(frame, at=3595.0)]
+    slept = at_tick(3600.0, *sent)
+    late = to_record({"type": "duologue.tick"}, at=3600.0)
+    after = at_tick(3610.0, *sent, late)
+
+    assert slept.problems == ()
+    assert list(request_deadlines(slept)) == [3610.0, 3610.0]
+    assert [each.origin for each in after.problems] == [CREATE["type"], frame["type"]]
+
+
+def asked(item_id: str) -> Record:
+    fact: Frame = {"type": "duologue.requested", "event": CREATE, "item_id": item_id}
+    return to_record(fact)
+
+
+def typed(item_id: str, event_id: str) -> Record:
+    item = {"id": item_id, "type": "message", "role": "user", "content": []}
+    event: Frame = {"type": "conversation.item.create", "item": item}
+    return wished({**event, "event_id": event_id})
+
+
+REFUSED = failed(event_id="ea", message="no")
+TIMES = [to_record({"type": "duologue.tick"}, at=at) for at in (0.0, 10.0)]
+BUSY = failed(code="conversation_already_has_active_response", message="busy")
+LATE = "the service did not answer response.create within 10 s"
+AFTER = failed(message="later")
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([out(CREATE), failed(event_id="c1", message="bad"), AFTER], {"a": "bad"}),
+        ([out(CREATE), *TIMES, AFTER], {"a": LATE}),
+        ([out(CREATE), *[BUSY, out(CREATE)] * 2, BUSY, AFTER], {"a": "busy"}),
+        ([out(CREATE), BUSY, AFTER], {}),
+        # The message itself is refused, before or after its request is answered.
+        ([REFUSED, AFTER], {"a": "no"}),
+        ([out(CREATE), REFUSED, AFTER], {"a": "no"}),
+        ([out(CREATE), created(), REFUSED, AFTER], {"a": "no"}),
+        ([failed(event_id="?"), failed(message="no")], {}),
+    ],
+)
+def test_why_a_message_failed(records: list[Record], expected: dict[str, str]) -> None:
+    """The reason is the problem of its own, or of its request."""
+    session = session_after(OPEN, typed("a", "ea"), asked("a"), *records)
+    responses = session.responses
+    answers = [each.answers for each in responses.by_id.values()]
+    waiting = (*responses.queued_items, *responses.in_flight_items, *sum(answers, ()))
+
+    assert dict(responses.failed) == expected
+    assert ("a" in waiting) == (not expected)
+
+
+def test_a_message_that_the_joined_session_has() -> None:
+    """It is sent again, and refused because it arrived before: it has not failed."""
+    joined = [
+        to_record({"type": "duologue.connecting", "policy": POLICY}),
+        to_record({"type": "duologue.connected"}),
+        OPEN,
+        typed("a", "ea"),
+        to_record({"type": "duologue.disconnected", "lost": True, "can_repeat": True}),
+        to_record({"type": "duologue.connecting"}, epoch=1),
+        to_record({"type": "duologue.connected", "rejoins": True}, epoch=1),
+    ]
+    session = session_after(*joined)
+
+    assert session.connection.rejoined
+    assert session_after(*joined, REFUSED).responses.failed == ()
+
+
+def test_only_so_many_failed_messages_are_kept() -> None:
+    """The last ones are kept."""
+    many = [asked(str(n)) for n in range(MAX_WITHDRAWN + 5)]
+    session = session_after(OPEN, *many, out(CREATE), failed(event_id="c1"))
+
+    assert len(session.responses.failed) == MAX_WITHDRAWN
+    assert session.responses.failed[0][0] == "5"

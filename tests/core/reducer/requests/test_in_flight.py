@@ -16,6 +16,7 @@ from duologue.core.state.model import CallLink, ConfigChange, UnconfirmedItem
 
 from ...talk import Frame, changed, to_record
 from .records import (
+    AGAIN_OPEN,
     CREATE,
     INTERRUPTED,
     LOST,
@@ -80,8 +81,10 @@ DONE = to_record(
         ([created(), out(CREATE), BUSY, DONE], (AGAIN, False)),
         ([created(), out(CREATE), wished(CREATE), BUSY], (WISH, False)),
         ([created(), out(ASIDE), failed(event_id="c2", code=ACTIVE)], (None, False)),
-        # No response is known to be active: a retry would be refused again and again.
-        ([out(CREATE), BUSY], (None, False)),
+        # Also if the active response is not known.
+        ([out(CREATE), BUSY], (AGAIN, False)),
+        ([out(CREATE), BUSY, BUSY, out(CREATE), BUSY], (AGAIN, False)),
+        ([out(CREATE), BUSY, out(CREATE), BUSY, out(CREATE), BUSY], (None, False)),
         (
             [out(CREATE), to_record({"type": "duologue.connected"}, epoch=1)],
             (AGAIN, False),
@@ -160,6 +163,7 @@ def asked(item_id: str) -> Record:
         ([asked("a"), out(CREATE), failed(event_id="c1")], "", ""),
         ([asked("a"), out(CREATE), asked("b"), LOST], "ab", ""),
         ([created(), asked("a"), out(CREATE), BUSY], "a", ""),
+        ([asked("a"), out(CREATE), BUSY], "a", ""),
     ],
 )
 def test_the_messages_that_a_request_answers(
@@ -230,6 +234,9 @@ OUTPUT = to_record({"type": "conversation.item.added", "item": {**ITEM, "id": "o
         # A function output that waits for its answer.
         ([SENT, OUTPUT], "o"),
         ([SENT, OUTPUT, out(CREATE)], ""),
+        # Its answer was queued again.
+        ([SENT, OUTPUT, out(CREATE), *AGAIN_OPEN], "o"),
+        ([SENT, OUTPUT, out(CREATE), BUSY], "o"),
         # It was to be cancelled, and is not queued again.
         ([asked("a"), out(CREATE), INTERRUPTED, LOST], "a"),
     ],

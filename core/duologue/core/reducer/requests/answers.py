@@ -3,7 +3,9 @@
 An error that names a sent event refuses that event. An error that names none refuses
 the ``response.create`` or ``session.update`` in flight if it can concern nothing else.
 A request without any answer is given up after `REQUEST_TIMEOUT`: this adds a problem,
-and the next request can be sent.
+and the next request can be sent. A ``response.create`` that is refused because another
+response is active is queued again. If that response is not known, it is sent when any
+response ends or after `REQUEST_TIMEOUT`, at most `BUSY_RETRIES` times.
 """
 
 from __future__ import annotations
@@ -19,23 +21,37 @@ from duologue.core.log.record import Record
 from duologue.core.state.model import Problem, SentEvent, Session
 from duologue.core.wire.json_values import is_object
 
-from ..handler import Handler, add_problem, put_connection, put_responses
-from .configuration import changes_of_field, give_up_updates, refuse_update
-from .in_flight import clear_in_flight, requeue_answered, requeue_in_flight
+from ..handler import Handler, add_problem, put_connection, put_responses, time_of
+from .configuration import (
+    changes_of_field,
+    give_up_updates,
+    put_updates,
+    refuse_update,
+)
+from .in_flight import (
+    fail_in_flight,
+    fail_messages,
+    requeue_answered,
+    requeue_in_flight,
+)
 from .sent_events import cause_of, drop_refused, first_restoring, refuse_restored
 
 __all__ = [
+    "BUSY_RETRIES",
     "REQUEST_TIMEOUT",
     "TABLE",
     "expire_requests",
     "refused_item",
     "request_deadlines",
+    "retry_at",
 ]
 
 #: Seconds to wait for the answer to a ``response.create`` or a ``session.update``. A
 #: service answers before it generates anything, in recorded traffic within a second.
 #: An answer after that time still takes effect.
 REQUEST_TIMEOUT = 10.0
+#: How often a request is sent again that an unknown response has kept from its answer.
+BUSY_RETRIES = 2
 
 #: The code of an error: another response is active. Some services send it as the type.
 _BUSY = "conversation_already_has_active_response"
@@ -68,11 +84,24 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         origin=cause.type if cause else None,
     )
     session = _expire(add_problem(session, problem), error, record.at)
+    if not session.connection.rejoined:
+        # A session of the service that was joined again may have the message already.
+        unconfirmed = session.conversation.unconfirmed
+        names = (
+            each.item_id
+            for each in unconfirmed
+            if each.event_id == error.event_id is not None
+        )
+        session = fail_messages(session, tuple(names), message)
     session = drop_refused(session, error.event_id)
     refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
         return refuse_update(session, error.event_id, _field_of(error))
-    return _refused(session, error) if refused == _CREATE else session
+    if refused != _CREATE:
+        return session
+    is_busy = _BUSY in (error.code, error.type)
+    at = time_of(session, record) or 0.0
+    return _busy(session, message, at) if is_busy else fail_in_flight(session, message)
 
 
 def refused_item(session: Session, error: events.ErrorDetail) -> str | None:
@@ -89,20 +118,31 @@ def refused_item(session: Session, error: events.ErrorDetail) -> str | None:
     return first_restoring(session)
 
 
-def _refused(session: Session, error: events.ErrorDetail) -> Session:
-    """The session after an error has refused the ``response.create`` in flight.
+def _busy(session: Session, reason: str, at: float) -> Session:
+    """The session after the ``response.create`` in flight was refused as too early.
 
-    If another response is active, the request is queued again, even if that response
-    was taken for its answer.
+    It is queued again, even if the active response was taken for its answer.
     """
     responses = session.responses
-    is_busy = _BUSY in (error.code, error.type)
-    if is_busy and responses.in_flight is None and responses.answered is not None:
+    if responses.in_flight is None:
         return requeue_answered(session)
-    is_later = responses.active is not None or responses.queued is not None
-    if is_busy and is_later:
+    refused_at = (*responses.refused_at, at)
+    if responses.active is not None:
         return requeue_in_flight(session)
-    return clear_in_flight(session)
+    if len(refused_at) > BUSY_RETRIES:
+        return fail_in_flight(session, reason)
+    session = requeue_in_flight(session)
+    responses = replace(session.responses, refused_at=refused_at)
+    return put_responses(session, responses)
+
+
+def retry_at(session: Session) -> float | None:
+    """When a queued request is sent again that was refused; None for no such time."""
+    responses, ticked = session.responses, session.activity.last_tick_at
+    if responses.queued is None or not responses.refused_at:
+        return None
+    at = responses.refused_at[-1] + REQUEST_TIMEOUT
+    return at if ticked is None or ticked < at else None
 
 
 def _refused_type(
@@ -154,24 +194,37 @@ def request_deadlines(session: Session) -> Iterator[float]:
         yield responses.waiting_since + REQUEST_TIMEOUT
     if updates:
         yield updates[0] + REQUEST_TIMEOUT
+    if (again := retry_at(session)) is not None:
+        yield again
 
 
 def expire_requests(session: Session, at: float) -> Session:
-    """The session at a time, with the requests given up that are due."""
+    """The session at a time, with the requests given up that are due.
+
+    After a tick that is much too late the waits begin anew: this process slept, so the
+    answers may be waiting.
+    """
     responses, updates = session.responses, session.connection.updates_in_flight
     if responses.in_flight is not None:
         since = responses.waiting_since
-        if since is None:
+        if since is None or _is_overslept(since, at):
             session = put_responses(session, replace(responses, waiting_since=at))
         elif at >= since + REQUEST_TIMEOUT:
-            session = clear_in_flight(_add_unanswered(session, _CREATE, at))
+            session = _add_unanswered(session, _CREATE, at)
+            session = fail_in_flight(session, session.problems[-1].message)
             # A late response is still cancelled.
             late = replace(session.responses, cancelling=responses.cancelling)
             session = put_responses(session, late)
+    if any(_is_overslept(sent, at) for sent in updates):
+        return put_updates(session, (at,) * len(updates))
     waiting = tuple(sent for sent in updates if at < sent + REQUEST_TIMEOUT)
     if len(waiting) == len(updates):
         return session
     return give_up_updates(_add_unanswered(session, _UPDATE, at), waiting)
+
+
+def _is_overslept(since: float, at: float) -> bool:
+    return at > since + 2 * REQUEST_TIMEOUT
 
 
 def _add_unanswered(session: Session, type: str, at: float) -> Session:

@@ -30,11 +30,13 @@ __all__ = [
     "TABLE",
     "clear_in_flight",
     "drop_queued",
+    "fail_in_flight",
+    "fail_messages",
     "requeue_answered",
     "requeue_in_flight",
 ]
 
-#: The number of messages that a session keeps whose request was withdrawn.
+#: The number of messages that a session keeps whose request was withdrawn, or failed.
 MAX_WITHDRAWN = 64
 
 
@@ -84,6 +86,7 @@ def _on_create(
     # If it was not due, its command was returned before the interruption.
     was_due = before.queued is not None or last_output is not None
     is_withdrawn = before.withdrawing and not was_due
+    outputs = () if last_output is None else (last_output,)
     was_cancelling = before.cancelling and before.in_flight is not None
     # The outputs so far need no other request, even if this one is refused.
     session = drop_queued(session)
@@ -92,7 +95,7 @@ def _on_create(
         withdrawing=False,
         # Without its id: if the event is sent again, it needs a new one.
         in_flight=canonical_json(replace(event, event_id=None)),
-        in_flight_items=before.in_flight_items + before.queued_items,
+        in_flight_items=before.in_flight_items + before.queued_items + outputs,
         waiting_since=time_of(session, record),
         cancelling=was_cancelling or is_withdrawn,
         dismissed_item=None,
@@ -154,6 +157,34 @@ def clear_in_flight(session: Session) -> Session:
         in_flight_items=(),
         waiting_since=since,
         cancelling=False,
+        refused_at=(),
+    )
+    return put_responses(session, responses)
+
+
+def fail_in_flight(session: Session, reason: str) -> Session:
+    """The session after the ``response.create`` in flight has failed."""
+    items = session.responses.in_flight_items
+    return clear_in_flight(fail_messages(session, items, reason))
+
+
+def fail_messages(session: Session, item_ids: tuple[str, ...], reason: str) -> Session:
+    """The session after these messages have failed: no response answers them."""
+
+    def others(items: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(each for each in items if each not in item_ids)
+
+    active = session.response(session.responses.active)
+    if active is not None:
+        answers = others(active.answers)
+        session = put_response(session, replace(active, answers=answers))
+    responses = session.responses
+    failed = (*responses.failed, *((each, reason) for each in item_ids))
+    responses = replace(
+        responses,
+        failed=failed[-MAX_WITHDRAWN:],
+        queued_items=others(responses.queued_items),
+        in_flight_items=others(responses.in_flight_items),
     )
     return put_responses(session, responses)
 
