@@ -36,6 +36,7 @@ NEW_FIELDS: dict[str, str] = {
     "items.*.placement.tool_at": _WAITS,
     "responses.answered": "the request of the active response, until it ended",
     "responses.failed": "why a message has no answer",
+    "responses.in_flight_items": "also the outputs that the request is to answer",
     "responses.progress": _WAITS,
     "responses.refused_at": "a request that an unknown response delays",
     "responses.waiting_since": _WAITS,
@@ -47,6 +48,13 @@ NEW_FIELDS: dict[str, str] = {
 CHANGED: dict[str, str] = {
     "select_is_settled": "false while work is due, true after its time limit",
     "reconnections": "new in the view: why a session reconnected",
+}
+
+#: Streams with another state, but the same commands, views and patches.
+STATES: dict[str, str] = {
+    "test/core/test_requests.py::test_a_response_wished_for[records25-expected25]/0": (
+        "a request that an unknown response delays is queued again"
+    ),
 }
 
 #: Streams with other commands, views or patches.
@@ -68,6 +76,10 @@ STREAMS: dict[str, str] = {
     **dict.fromkeys(
         ("drawn/20", "drawn/23", "drawn/25", "hostile/10", "hostile/39"),
         "a response that ended and whose audio was heard is not playing",
+    ),
+    **dict.fromkeys(
+        ("test/core/test_react.py::test_a_wish_waits_for_an_answer_to_the_last/0",),
+        "a request that an unknown response delays is queued again, and sent later",
     ),
     **dict.fromkeys(
         ("hostile/09", "hostile/11"),

@@ -477,18 +477,18 @@ class Responses(Struct, frozen=True, gc=False):
     ``queued`` is the ``response.create`` that the application requested and that is not
     sent yet, as canonical JSON; ``in_flight`` is one that was sent, until
     ``response.created`` or an error arrives. ``queued_items`` and ``in_flight_items``
-    are the messages that these are to answer. ``waiting_since`` is the time of that
-    request, or else the time at which the active response was last seen to grow, in
-    seconds since the Unix epoch; ``progress`` is its size then, None if it began
-    then. After an interruption, ``cancelling`` says that the response in flight is to
-    be cancelled, and ``dismissed_item`` is the user's item whose answer is to be
-    cancelled; ``withdrawn`` are the last messages and function outputs whose request it
-    withdrew, ``withdrawing`` says that such a request may still be sent. ``answered``
-    is the request that the active response answers, until the response ends: the
-    service may still refuse it. ``failed`` are the last messages whose request, or that
-    themselves, were refused or not answered, each with the reason. ``refused_at`` are
-    the times at which the service refused the queued request, because of a response
-    that this client does not know.
+    are the messages and function outputs that these are to answer. ``waiting_since`` is
+    the time of that request, or else the time at which the active response was last
+    seen to grow, in seconds since the Unix epoch; ``progress`` is its size then, None
+    if it began then. After an interruption, ``cancelling`` says that the response in
+    flight is to be cancelled, and ``dismissed_item`` is the user's item whose answer is
+    to be cancelled; ``withdrawn`` are the last messages and function outputs whose
+    request it withdrew, ``withdrawing`` says that such a request may still be sent.
+    ``answered`` is the request that the active response answers, until the response
+    ends: the service may still refuse it. ``failed`` are the last messages whose
+    request, or that themselves, were refused or not answered, each with the reason.
+    ``refused_at`` are the times at which the service refused the queued request,
+    because of a response that this client does not know.
     """
 
     by_id: Map[str, Response] = Map()

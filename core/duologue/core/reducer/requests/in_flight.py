@@ -170,6 +170,8 @@ def fail_in_flight(session: Session, reason: str) -> Session:
 
 def fail_messages(session: Session, item_ids: tuple[str, ...], reason: str) -> Session:
     """The session after these messages have failed: no response answers them."""
+    if not item_ids:
+        return session
 
     def others(items: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(each for each in items if each not in item_ids)
