@@ -183,7 +183,14 @@ def _state_before_response(session: Session, item_id: str) -> tuple[str, str | N
     failure = _failure(session, item_id)
     if failure is None and session.connection.status.is_over:
         failure = _over_reason(session)
-    return _FAILED, failure or "no response began"
+    if failure is not None:
+        return _FAILED, failure
+    item = session.items.get(item_id)
+    since = item.placement.started_at if item is not None else None
+    for problem in session.problems[-1:]:
+        if since is None or problem.at is None or problem.at >= since:
+            return _FAILED, problem.message
+    return _FAILED, "no response began"
 
 
 def _failure(session: Session, item_id: str) -> str | None:
