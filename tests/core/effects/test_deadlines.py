@@ -162,9 +162,6 @@ def test_an_unanswered_request_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        {"code": BUSY},
-        {"type": BUSY},
-        {"type": BUSY, "code": None, "event_id": None},
         {"code": "bad_response_create", "message": "m"},
         {"type": "invalid_request_error", "param": "response.tool_choice"},
         {"param": "response"},
@@ -176,6 +173,23 @@ def test_an_error_that_can_only_concern_the_request(error: Frame) -> None:
     live.note(REQUEST)
     live.note(REQUEST)
     assert receive(live, "error", error=error) == CREATE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": BUSY},
+        {"type": BUSY},
+        {"type": BUSY, "code": None, "event_id": None},
+    ],
+)
+def test_a_request_that_an_unknown_response_refuses(error: Frame) -> None:
+    """It is sent again once the other response must have ended."""
+    live, _ = begun()
+    live.note(REQUEST)
+    live.note(REQUEST)
+    assert receive(live, "error", error=error) == ()
+    assert tick(live, due(live)) == CREATE
 
 
 def test_the_error_of_an_earlier_request() -> None:
