@@ -137,6 +137,19 @@ async def test_a_question_that_is_given_up_is_sent_once() -> None:
 
 
 @virtually
+async def test_two_events_with_the_same_id_are_both_sent() -> None:
+    """The id is the application's; each call returns when its event is sent."""
+    ours, theirs = pair()
+    clear = {"type": "input_audio_buffer.clear", "event_id": "mine"}
+    async with client() as live:
+        session = await live.start_session(TYPED, transport=ours)
+        sending = (session.send_event(clear), session.send_event(clear))
+        await asyncio.wait_for(asyncio.gather(*sending), 1)
+        frames = theirs.frames()
+        assert [json.loads(await anext(frames)) for _ in range(2)] == [clear, clear]
+
+
+@virtually
 async def test_a_service_that_never_answers() -> None:
     """The reply has failed with the reason, even if its message is not confirmed."""
     async with client() as live:

@@ -52,7 +52,7 @@ class Outbox:
         self._transport = transport
         self._sending: _Sending | None = None
         #: The events that the application is sending, by their `_key`.
-        self._waiting: dict[str | int, asyncio.Future[None]] = {}
+        self._waiting: list[tuple[str | int, asyncio.Future[None]]] = []
         #: The connection on which sending failed last; it is about to end.
         self._dead: int | None = None
         #: Set when there is an event to send, and when one was sent.
@@ -89,7 +89,7 @@ class Outbox:
 
     def _accept(self) -> None:
         """End the waits of `put`: the next connection gets the events."""
-        for done in self._waiting.values():
+        for _, done in self._waiting:
             if not done.done():
                 done.set_result(None)
 
@@ -111,8 +111,8 @@ class Outbox:
             raise NotConnected(records.not_connected)
         event = records.machine.named(event)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        key = _key(event)
-        self._waiting[key] = done
+        waiting = _key(event), done
+        self._waiting.append(waiting)
         try:
             records.request(event)
             if request is not None:
@@ -124,7 +124,7 @@ class Outbox:
             if is_sent_now and (is_item or not is_resent(event)):
                 await done
         finally:
-            self._waiting.pop(key, None)
+            self._waiting.remove(waiting)
         return event
 
     async def run(self) -> None:
@@ -140,7 +140,10 @@ class Outbox:
                 self.update()
 
     async def _send(self, sending: _Sending) -> None:
-        done = self._waiting.get(_key(sending.command.event))
+        key = _key(sending.command.event)
+        # Two events of the application may have the same id.
+        found = (done for of, done in self._waiting if of == key and not done.done())
+        done = next(found, None)
         try:
             await sending.transport.send(sending.frame)
         except (NotConnected, ConnectionLost):
@@ -163,7 +166,7 @@ class Outbox:
         lost = lost_events(records.state, records.machine.waiting)
         if lost is not None:
             records.note(lost)
-        for done in self._waiting.values():
+        for _, done in self._waiting:
             if not done.done():
                 done.set_exception(NotConnected(records.not_connected))
         self._changed.set()
