@@ -301,7 +301,7 @@ async def test_a_line_that_stays_silent_is_a_failure(
         assert await half_open(relay, session, 60.0) is SessionStatus.FAILED
         await session.close()
         last = select_problems(session.state)[-1].message
-        assert last == "2 events were not sent"
+        assert last == "2 events not sent"
 
 
 @pytest.mark.deep

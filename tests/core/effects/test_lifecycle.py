@@ -822,14 +822,14 @@ def test_events_that_an_ended_session_did_not_send() -> None:
         return gap and gap.reason
 
     closed, failed = SessionStatus.CLOSED, SessionStatus.FAILED
-    missing = "1 were sent and not confirmed"
+    missing = "1 event sent but not confirmed"
     assert lost_of(failed) is None
     assert lost_of(closed, sent) is None
-    assert lost_of(failed, sent) == f"0 events were not sent, {missing}"
-    assert lost_of(closed, sent, unsent) == f"1 events were not sent, {missing}"
-    assert lost_of(closed, unsent, queued="{}") == "2 events were not sent"
+    assert lost_of(failed, sent) == missing
+    assert lost_of(closed, sent, unsent) == f"1 event not sent, {missing}"
+    assert lost_of(closed, unsent, queued="{}") == "2 events not sent"
     # One that the state does not keep.
-    assert lost_of(closed, active="r") == "1 events were not sent"
+    assert lost_of(closed, active="r") == "1 event not sent"
 
 
 def test_the_latest_time_of_a_state() -> None:

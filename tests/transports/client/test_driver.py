@@ -395,7 +395,7 @@ async def test_what_could_never_be_sent_is_a_problem() -> None:
         assert [p.message for p in select_problems(session.state)] == [
             "gone",
             "no",
-            "2 events were not sent",
+            "2 events not sent",
         ]
 
 

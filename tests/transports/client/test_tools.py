@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Annotated, Any, Literal
@@ -25,6 +26,7 @@ from duologue.core.events import FunctionTool
 from duologue.local import Options, Parts, in_process
 from duologue.local.replies.scenario_file import load_scenario
 from duologue.transports import Client, Transport
+from duologue.transports.client import tools
 from duologue.transports.client.tools import MAX_OUTPUT, Toolbox, tool
 from duologue.transports.drivers.memory import pair
 
@@ -338,6 +340,58 @@ async def test_a_tool_ends_with_its_session() -> None:
             "the session ended before the tool did",
         )
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("end", ["timeout", "close"])
+async def test_a_tool_that_ignores_its_cancellation_holds_nothing_up(
+    end: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the tool; the model gets the timeout, the session can close."""
+    monkeypatch.setattr(tools, "_GRACE", 0.01)
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        started.set()
+        while not finish.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await finish.wait()
+
+    ours, theirs = pair()
+    timeout = 0.01 if end == "timeout" else 60
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(
+            TYPED, transport=ours, tools=[tool(stubborn, timeout=timeout)]
+        )
+        await call(theirs, "stubborn")
+        await asyncio.wait_for(started.wait(), 5)
+        if end == "timeout":
+            item = json.loads(await asyncio.wait_for(anext(theirs.frames()), 5))["item"]
+            assert json.loads(item["output"]) == {"error": "it took too long"}
+        await asyncio.wait_for(session.close(), 5)
+        assert select_running_calls(session.state) == ()
+    finish.set()
+    assert "tool stubborn ignores its cancellation" in caplog.text
+
+
+async def test_a_cancelled_tool_cleans_up() -> None:
+    """It has a second for it; the session ends after that."""
+    started, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def careful() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned.set()
+
+    ours, theirs = pair()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(TYPED, transport=ours, tools=[careful])
+        await call(theirs, "careful")
+        await asyncio.wait_for(started.wait(), 5)
+        await session.close()
+    assert cleaned.is_set()
 
 
 @pytest.mark.parametrize("end", ["killed", "closed"])

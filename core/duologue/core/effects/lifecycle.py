@@ -143,10 +143,16 @@ def lost_events(session: Session, waiting: int) -> events.Gap | None:
     is_failed = session.connection.status is SessionStatus.FAILED
     if not unsent and not (is_failed and missing):
         return None
-    reason = f"{unsent} events were not sent"
+    lost = []
+    if unsent:
+        lost.append(f"{_number(unsent, 'event')} not sent")
     if missing:
-        reason += f", {missing} were sent and not confirmed"
-    return events.Gap(reason=reason)
+        lost.append(f"{_number(missing, 'event')} sent but not confirmed")
+    return events.Gap(reason=", ".join(lost))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def is_resent(event: Event) -> bool:

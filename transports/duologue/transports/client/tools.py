@@ -39,6 +39,8 @@ TIMEOUT = 30.0
 #: Maximum length of an output in characters; a longer one is an error.
 MAX_OUTPUT = 65_536
 
+#: Seconds that a cancelled function may take to clean up.
+_GRACE = 1.0
 #: Maximum length of an error message in characters: as JSON, it is a valid output.
 _MAX_PROBLEM = MAX_OUTPUT // 8
 
@@ -70,11 +72,11 @@ class Tool:
         """
         given = msgspec.json.decode(arguments or "{}", type=self.arguments)
         values = msgspec.structs.asdict(given)
-        async with asyncio.timeout(self.timeout):
-            if inspect.iscoroutinefunction(self.function):
-                result = await self.function(**values)
-            else:
-                result = await asyncio.to_thread(_called, self.function, values)
+        if inspect.iscoroutinefunction(self.function):
+            work = self.function(**values)
+        else:
+            work = asyncio.to_thread(_called, self.function, values)
+        result = await _within(self.timeout, work, self.name)
         output = result if isinstance(result, str) else _json(result)
         if len(output) > MAX_OUTPUT:
             raise ValueError(f"the output has more than {MAX_OUTPUT} characters")
@@ -137,6 +139,36 @@ def _default(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     return msgspec.field(default_factory=lambda: value)
+
+
+async def _within(timeout: float, work: Coroutine[Any, Any, Any], name: str) -> Any:
+    """The result of a tool; raises TimeoutError after ``timeout`` seconds.
+
+    The tool has its own task, because a function that ignores its cancellation would
+    keep its caller for ever. It gets `_GRACE` seconds to clean up.
+    """
+    task = asyncio.create_task(_outcome(work))
+    try:
+        if not (await asyncio.wait({task}, timeout=timeout))[0]:
+            raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_GRACE)
+        if not task.done():
+            _log.warning("tool %s ignores its cancellation; it still runs", name)
+    result, error = task.result()
+    if error is not None:
+        raise error
+    return result
+
+
+async def _outcome(work: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """The result of a coroutine, or its exception: a SystemExit would end the loop."""
+    try:
+        return await work, None
+    except BaseException as error:
+        return None, error
 
 
 def _called(function: Callable[..., Any], values: dict[str, Any]) -> Any:
