@@ -79,6 +79,18 @@ def test_a_request_without_a_time() -> None:
     assert list(request_deadlines(at_tick(7.0, OPEN, *sent))) == [17.0]
 
 
+def test_a_request_that_was_refused_as_too_early() -> None:
+    """It is sent again ten seconds after its refusal."""
+    error = {"code": ACTIVE, "event_id": "c1"}
+    busy = to_record({"type": "error", "error": error}, at=100.0)
+    queued = [OPEN, out(CREATE, at=99.0), busy]
+
+    assert list(request_deadlines(session_after(OPEN))) == []
+    assert list(request_deadlines(session_after(*queued))) == [110.0]
+    assert list(request_deadlines(at_tick(109.0, *queued))) == [110.0]
+    assert list(request_deadlines(at_tick(110.0, *queued))) == []
+
+
 def test_an_update_that_is_not_answered_in_time() -> None:
     """Each has its own time; one without a time is not waited for."""
     frame: Frame = {"type": "session.update", "session": {"type": "realtime"}}

@@ -10,6 +10,7 @@ from duologue.core import Record, Session
 from duologue.core.reducer.requests.in_flight import (
     MAX_WITHDRAWN,
     clear_in_flight,
+    fail_messages,
     requeue_answered,
 )
 from duologue.core.state.model import CallLink, ConfigChange, UnconfirmedItem
@@ -293,6 +294,17 @@ def test_a_request_that_is_refused_after_another_response_began(
     assert (responses.queued is not None) == bool(queued)
     assert responses.withdrawn == tuple(withdrawn)
     assert answers == (() if queued or withdrawn else ("a",))
+
+
+def test_a_message_that_fails_while_its_response_runs() -> None:
+    """The response answers the other messages only."""
+    session = session_after(OPEN, asked("a"), asked("b"), out(CREATE), created())
+    failing = fail_messages(session, ("a",), "no")
+
+    assert session.responses.by_id["r"].answers == ("a", "b")
+    assert failing.responses.by_id["r"].answers == ("b",)
+    assert failing.responses.failed == (("a", "no"),)
+    assert fail_messages(session, (), "no") is session
 
 
 @pytest.mark.parametrize("end", [LEFT, to_record({"type": "duologue.closed"})])
