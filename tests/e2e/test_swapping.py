@@ -20,6 +20,8 @@ from duologue.local import LocalService, in_process
 from duologue.transports import (
     Client,
     Credentials,
+    EphemeralKeys,
+    KeySource,
     Transport,
     read_log_file,
     record,
@@ -37,6 +39,7 @@ MAKERS: dict[str, Callable[[], Transport]] = {
     "websocket": websocket,
     "memory": in_process,
 }
+KEY = Credentials("made-up")
 #: The questions, and the replies of the default scenario.
 TALK = [
     ("user", "hello", True),
@@ -68,13 +71,15 @@ async def application(client: Client, transport: Transport) -> list[Line]:
     return lines(session.state)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("name", "credentials"),
+    [*((name, KEY) for name in MAKERS), ("webrtc", EphemeralKeys(credentials=KEY))],
+)
 async def test_the_transport_is_all_that_changes(
-    service: LocalService, tmp_path: Path, name: str
+    service: LocalService, tmp_path: Path, name: str, credentials: KeySource
 ) -> None:
     """The text is the same live and replayed, and so are frames and times."""
     path = tmp_path / f"{name}.jsonl"
-    credentials = Credentials("made-up")
     async with Client(credentials=credentials, base_url=service.base_url) as client:
         live = await application(client, record(MAKERS[name](), path))
     assert live == TALK

@@ -19,6 +19,8 @@ _CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 
 _OVERLAP = "a connection that was replaced answers nothing: docs/rules.md, Connections"
 
+_KIND = "a key of any form can be an ephemeral one"
+
 #: Fields of the state that snapshots of version 1 do not have, or have otherwise.
 NEW_FIELDS: dict[str, str] = {
     "connection.accepted": _CHANGES,
@@ -121,6 +123,12 @@ STREAMS: dict[str, str] = {
 
 #: Public names, by the key of `names.json`: ``module:name`` or ``module:name.member``.
 DIFFERENCES: dict[str, str] = {
+    "duologue.transports:Credentials": _KIND,
+    "duologue.transports:webrtc": "the label of the data channel is an option",
+    "duologue.transports.credentials:Credentials": _KIND,
+    "duologue.transports.signalling:Answer": (
+        "whether the request contained the configuration"
+    ),
     "duologue.core.commands:client_event": "takes the kind of the session, too",
     "duologue.core:Call": _ROPE,
     "duologue.core:Call.arguments": _ROPE,

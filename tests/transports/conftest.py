@@ -200,7 +200,9 @@ async def serving(app: Starlette) -> AsyncIterator[str]:
     """The base URL of an app under uvicorn on loopback."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="off", ws="websockets-sansio"
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve([listener]))
     try:

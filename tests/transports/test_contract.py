@@ -39,7 +39,7 @@ def test_each_driver_has_its_protocols(tmp_path: Path) -> None:
     wrapped = record(websocket(), tmp_path / "new.jsonl")
     expected: dict[object, set[Any]] = {
         memory.pair()[0]: set(),
-        webrtc(): AUDIO,
+        webrtc(): AUDIO | {Reporting},
         websocket(): AUDIO | {Rejoining, Reporting},
         replay(log): {Following, Repeatable, Reporting, Sourced, Timed},
         wrapped: AUDIO | {Following, Recorder, Rejoining, Reporting, Timed},

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from duologue.local import LocalService
+from duologue.local import LocalService, Parts
 from duologue.local.components import find_synthesiser
 from duologue.transports.drivers.webrtc.peer import Peer
 
@@ -111,6 +111,28 @@ async def test_a_spoken_question_is_answered() -> None:
     async with asyncio.timeout(5):
         while set(threading.enumerate()) - threads:
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.realtime
+async def test_a_data_channel_of_any_label() -> None:
+    """Microsoft's guide for WebRTC names it ``realtime-channel``."""
+    received: asyncio.Queue[str | bytes] = asyncio.Queue()
+    peer = Peer(
+        on_message=received.put_nowait,
+        next_audio=None,
+        on_closed=lambda _: None,
+        channel="realtime-channel",
+        loopback=True,
+    )
+    headers = {"Authorization": "Bearer x", "Content-Type": "application/sdp"}
+    async with LocalService(parts=Parts()) as service, httpx.AsyncClient() as http:
+        url = f"{service.base_url}/realtime/calls?model=a-model"
+        answer = await http.post(url, headers=headers, content=await peer.offer())
+        await peer.accept(answer.text)
+        created = json.loads(await asyncio.wait_for(received.get(), 20))
+        await peer.close()
+    assert created["type"] == "session.created"
+    assert created["session"]["model"] == "a-model"
 
 
 def test_the_questions_are_what_the_script_made() -> None:

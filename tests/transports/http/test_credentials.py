@@ -6,6 +6,7 @@ import copy
 import pickle
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
@@ -54,7 +55,7 @@ def test_it_cannot_be_copied_deeply() -> None:
 
 def test_as_a_dictionary_it_still_hides() -> None:
     """`attrs.asdict`, as in a logger, gives the `Secret`."""
-    assert attrs.asdict(Credentials(KEY)) == {"key": Secret(KEY)}
+    assert attrs.asdict(Credentials(KEY)) == {"key": Secret(KEY), "kind": "api"}
 
 
 def test_a_traceback_with_locals_hides_it() -> None:
@@ -68,7 +69,7 @@ def test_a_traceback_with_locals_hides_it() -> None:
     except RuntimeError as error:
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         text = "".join(shown.format())
-    assert "refused Credentials(key=Secret('***'))" in text
+    assert "refused Credentials(key=Secret('***'), kind='api')" in text
     assert KEY not in text
 
 
@@ -78,6 +79,17 @@ def test_a_traceback_with_locals_hides_it() -> None:
 def test_the_prefix_says_what_a_key_is(key: str, ephemeral: bool) -> None:
     """``ek_`` marks an ephemeral key (POST /realtime/client_secrets)."""
     assert Credentials(key).ephemeral is ephemeral
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "ephemeral"),
+    [("opaque", "ephemeral", True), ("ek_abc", "api", False), ("a.b", "bearer", False)],
+)
+def test_the_prefix_is_only_a_guess(key: str, kind: Any, ephemeral: bool) -> None:
+    """Other services mint keys of another form; an unknown kind is refused."""
+    assert Credentials(key, kind=kind).ephemeral is ephemeral
+    with pytest.raises(ValueError, match="kind"):
+        Credentials(key, kind=kind + "s")
 
 
 def test_the_header_is_a_bearer() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
@@ -52,48 +52,58 @@ CREATED = reply("201 Created", ANSWER, location="/v1/realtime/calls/rtc_u1-A_b")
 
 # Requests.
 
-
-@pytest.mark.parametrize(
-    ("key", "parts"),
+#: The query and the parts of the request with the offer alone, and of the form.
+BARE = ("model=a-model", [("body", "application/sdp", OFFER)])
+FORM = (
+    "",
     [
-        pytest.param(
-            "ek_short_lived", [("body", "application/sdp", OFFER)], id="ephemeral"
-        ),
-        pytest.param(
-            KEY,
-            [
-                ("sdp", "application/sdp", OFFER),
-                (
-                    "session",
-                    "application/json",
-                    '{"type": "realtime", "model": "a-model"}',
-                ),
-            ],
-            id="API key",
+        ("sdp", "application/sdp", OFFER),
+        (
+            "session",
+            "application/json",
+            '{"type": "realtime", "model": "a-model"}',
         ),
     ],
 )
-async def test_the_key_decides_the_form(
-    kit: type[Kit], key: str, parts: list[tuple[str, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("key", "form_status", "requests", "configured"),
+    [
+        pytest.param("ek_short_lived", 201, [BARE], False, id="ephemeral"),
+        pytest.param(KEY, 201, [FORM], True, id="API key"),
+        pytest.param(KEY, 415, [FORM, BARE], False, id="no form"),
+    ],
+)
+async def test_the_key_and_the_service_decide_the_form(
+    kit: type[Kit], key: str, form_status: int, requests: list[Any], configured: bool
 ) -> None:
-    """Ephemeral: the SDP is the body. API key: a form with the session."""
+    """Ephemeral: the SDP is the body. API key: a form with the session.
+
+    If the service takes no form (415), the SDP alone follows.
+    """
     seen: list[object] = []
 
     async def calls(request: Request) -> Response:
-        seen.append(request.headers["authorization"])
+        assert request.headers["authorization"] == f"Bearer {key}"
         kind = request.headers["content-type"]
-        if kind.startswith("multipart/form-data"):
+        query = request.url.query
+        if not kind.startswith("multipart/form-data"):
             body = (await request.body()).decode()
-            seen.append([_part(text) for text in body.split("--" + kind[30:])[1:-1]])
+            seen.append((query, [("body", kind, body)]))
+            status = 201
         else:
-            seen.append([("body", kind, (await request.body()).decode())])
-        return Response(ANSWER, 201, {"Location": "/v1/realtime/calls/rtc_1"})
+            body = (await request.body()).decode()
+            parts = [_part(text) for text in body.split("--" + kind[30:])[1:-1]]
+            seen.append((query, parts))
+            status = form_status
+        return Response(ANSWER, status, {"Location": "/v1/realtime/calls/rtc_1"})
 
     route = Route("/v1/realtime/calls", calls, methods=["POST"])
     async with kit.serving(Starlette(routes=[route])) as url:
         answer = await create_call(kit.target(url, key=key), OFFER)
-    assert answer == Answer(sdp=ANSWER, call_id="rtc_1")
-    assert seen == [f"Bearer {key}", parts]
+    assert answer == Answer(ANSWER, "rtc_1", configured)
+    assert seen == requests
 
 
 def _part(text: str) -> tuple[str, str, str]:

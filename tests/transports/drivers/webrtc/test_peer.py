@@ -166,11 +166,15 @@ async def test_a_receiver_that_raises_is_survived(
 
 
 @pytest.mark.realtime
-async def test_other_channels_are_left_alone(make_end: MakeEnd, kit: type[Kit]) -> None:
-    """Only ``oai-events`` carries events."""
-    client, server = make_end(), make_end()
-    other = client.peer._pc.createDataChannel("other")
+@pytest.mark.parametrize("label", ["oai-events", "realtime-channel", ""])
+async def test_the_first_channel_carries_the_events(
+    make_end: MakeEnd, kit: type[Kit], label: str
+) -> None:
+    """Whatever its label: Microsoft's guide calls it ``realtime-channel``."""
+    client, server = make_end(channel=label), make_end()
     await kit.join(client, server)
+    assert (client.peer._channel.label, server.peer._channel.label) == (label, label)
+    other = client.peer._pc.createDataChannel("other")
     while other.readyState != "open":
         await asyncio.sleep(0.001)
     other.send("not an event")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import array
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiortc
+import attrs
 import pytest
 
 from duologue.transports.audio.sinks import BufferSink
@@ -75,6 +78,71 @@ async def test_the_service_gets_offer_and_session(
         "session": '{"type": "realtime", "model": "a-model"}',
     }
     assert set(re.findall(r"a=candidate:.*? udp \d+ (\S+) ", offer)) == {"127.0.0.1"}
+
+
+def _count(read: list[int], samples: int) -> bytes:
+    read.append(samples)
+    return b""
+
+
+@pytest.mark.parametrize("answer", ["session.updated", "error"])
+async def test_no_sound_before_the_configuration(
+    kit: type[Kit], service: Service, answer: str
+) -> None:
+    """An ephemeral key: the update is the first event, and the source waits for it."""
+    read: list[int] = []
+    transport = webrtc(source=CallbackSource(partial(_count, read)))
+    reports: list[tuple[str, str]] = []
+    transport.report_to(lambda frame, way: reports.append((json.loads(frame), way)))
+    target = kit.target(service.url, key="ek_test")
+    target = attrs.evolve(target, session={**target.session, "instructions": "Fly."})
+    await transport.connect(target)
+    update = {
+        "type": "session.update",
+        "event_id": "configuration",
+        "session": {"type": "realtime", "instructions": "Fly."},
+    }
+    assert json.loads(await service.end.said()) == update
+    assert reports == [(update, "out")]
+    service.end.peer.send('{"type": "session.created"}')
+    await service.end.heard.enough(100)
+    assert not read
+    service.end.peer.send(f'{{"type": "{answer}"}}')
+    await _until(lambda: bool(read))
+    await transport.close()
+
+
+async def test_the_source_does_not_wait_for_ever(
+    kit: type[Kit], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that does not answer the update gets the audio later."""
+    monkeypatch.setattr(_webrtc, "PATIENCE", 0.05)
+    read: list[int] = []
+    transport = webrtc(source=CallbackSource(partial(_count, read)))
+    target = kit.target(service.url, key="ek_test")
+    await transport.connect(attrs.evolve(target, session={"instructions": "Fly."}))
+    await _until(lambda: bool(read))
+    await transport.close()
+
+
+async def test_a_configuration_that_is_too_large(
+    kit: type[Kit], service: Service
+) -> None:
+    """It does not fit into one message of the data channel."""
+    transport = webrtc()
+    target = kit.target(service.url, key="ek_test")
+    with pytest.raises(ConnectError, match="is above the limit"):
+        await transport.connect(
+            attrs.evolve(target, session={"instructions": "x" * 300_000})
+        )
+
+
+async def test_the_label_of_the_channel(kit: type[Kit], service: Service) -> None:
+    """It is an option, also of the next connection."""
+    transport = webrtc(channel="realtime-channel").again()
+    await transport.connect(kit.target(service.url))
+    assert service.end.peer._channel.label == "realtime-channel"
+    await transport.close()
 
 
 async def test_sound_passes_both_ways(kit: type[Kit], service: Service) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias, get_args
 
 import attrs
 
@@ -51,16 +51,27 @@ def _secret(value: str | Secret) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
 
 
+Kind: TypeAlias = Literal["api", "ephemeral", "bearer"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
 @attrs.frozen
 class Credentials:
     """A key, and the `KeySource` that always returns it.
 
-    ``key`` is an API key (``sk-…``) or an ephemeral one (``ek_…``, from
-    ``POST /realtime/client_secrets``). The kind decides the form of the signalling
-    request (API page "Realtime API with WebRTC").
+    ``kind`` is ``api`` for an API key, ``ephemeral`` for a key of
+    ``POST /realtime/client_secrets``, which can only begin sessions, and ``bearer`` for
+    an access token, for example of Microsoft Entra. By default, a key that begins with
+    ``ek_`` is ephemeral and any other an API key. The kind decides the form of the
+    signalling request (API page "Realtime API with WebRTC").
     """
 
     key: Secret = attrs.field(converter=_secret)
+    kind: Kind = attrs.field(kw_only=True, validator=attrs.validators.in_(_KINDS))
+
+    @kind.default
+    def _guessed_kind(self) -> Kind:
+        return "ephemeral" if self.key.reveal().startswith("ek_") else "api"
 
     @classmethod
     def from_environment(cls, name: str = "OPENAI_API_KEY") -> Credentials:
@@ -103,7 +114,7 @@ class Credentials:
     @property
     def ephemeral(self) -> bool:
         """Whether this is an ephemeral key."""
-        return self.key.reveal().startswith("ek_")
+        return self.kind == "ephemeral"
 
     @property
     def header(self) -> str:

@@ -51,7 +51,8 @@ class EphemeralKeys:
             session=session,
             timeout=timeout,
         )
-        return Credentials(await create_key(target, self.lifetime))
+        key = await create_key(target, self.lifetime)
+        return Credentials(key, kind="ephemeral")
 
 
 @attrs.frozen
@@ -80,4 +81,5 @@ class TokenEndpoint:
         """
         from .signalling import fetch_key
 
-        return Credentials(await fetch_key(self.url, self.headers, session, timeout))
+        key = await fetch_key(self.url, self.headers, session, timeout)
+        return Credentials(key, kind="ephemeral")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 
@@ -46,40 +47,43 @@ __all__ = [
     "websocket_url",
 ]
 
+_CALLS = "/realtime/calls"
+#: The HTTP status for a content type that a service does not take.
+_UNSUPPORTED = 415
+
 
 @attrs.frozen
 class Answer:
     """The service's answer to an offer.
 
     ``call_id`` identifies the call for a sideband and for `hang_up`; ``None`` if the
-    service sent none, or an invalid one.
+    service sent none, or an invalid one. If ``configured`` is false, the request did
+    not contain the session: send it as ``session.update``.
     """
 
     sdp: str
     call_id: str | None
+    configured: bool = True
 
 
 async def create_call(target: Target, offer: str) -> Answer:
     """Send the SDP offer; return the service's answer.
 
     With an API key, the body is a form with the offer and the session object. With an
-    ephemeral key, it is the offer alone, because the key already has a session. Raises
-    `AuthenticationError` if the service refuses the key, `ServiceUnreachable` if
-    nothing answers, `ConnectTimeout` after ``target.timeout`` seconds, and
-    `SignallingError` for any other failure.
+    ephemeral key, and for a service that takes no form, it is the offer alone, and the
+    URL names the model. Raises `AuthenticationError` if the service refuses the key,
+    `ServiceUnreachable` if nothing answers, `ConnectTimeout` after ``target.timeout``
+    seconds, and `SignallingError` for any other failure.
     """
-    body: dict[str, Any]
-    if target.credentials.ephemeral:
+    configured = not target.credentials.ephemeral
+    if configured:
+        reply = await _post(target, _CALLS, _form(target, offer))
+        configured = reply.status != _UNSUPPORTED
+    if not configured:
+        model = target.session.get("model")
+        query = f"?{urlencode({'model': model})}" if model else ""
         body = {"content": offer, "headers": {"Content-Type": "application/sdp"}}
-    else:
-        session = json.dumps(target.session, default=dict)
-        body = {
-            "files": {
-                "sdp": (None, offer, "application/sdp"),
-                "session": (None, session, "application/json"),
-            }
-        }
-    reply = await _post(target, "/realtime/calls", body)
+        reply = await _post(target, _CALLS + query, body)
     if reply.status not in (200, 201):
         raise refusal(target, reply)
     if not reply.text.startswith("v=0"):
@@ -88,7 +92,17 @@ async def create_call(target: Target, offer: str) -> Answer:
             "not with an SDP answer",
             status=reply.status,
         )
-    return Answer(sdp=reply.text, call_id=_call_id(reply))
+    return Answer(reply.text, _call_id(reply), configured)
+
+
+def _form(target: Target, offer: str) -> dict[str, Any]:
+    session = json.dumps(target.session, default=dict)
+    return {
+        "files": {
+            "sdp": (None, offer, "application/sdp"),
+            "session": (None, session, "application/json"),
+        }
+    }
 
 
 async def hang_up(target: Target, call_id: str) -> None:

@@ -1,7 +1,7 @@
 """One WebRTC connection over aiortc. The only module that imports aiortc.
 
 Both ends use `Peer`: the client's transport makes the offer, the local service answers
-it. The connection has one Opus track in each direction and the data channel
+it. The connection has one Opus track in each direction and one data channel, usually
 ``oai-events`` (API page "Realtime API with WebRTC").
 """
 
@@ -46,7 +46,7 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 
 __all__ = ["CHANNEL", "MESSAGE_LIMIT", "PENDING_LIMIT", "SDP_LIMIT", "Peer"]
 
-#: The label of the data channel that carries the events.
+#: The usual label of the data channel that carries the events.
 CHANNEL = "oai-events"
 #: Bytes; the ``a=max-message-size`` of aiortc and browsers.
 MESSAGE_LIMIT = 262_144
@@ -82,9 +82,11 @@ class Peer:
     Opus packets; without either, nothing is decoded. ``next_audio`` is called in real
     time and returns 20 ms of PCM16; less is padded with silence. After it returns None,
     it is not called and nothing is sent until `wake`. Peers that send the same audio
-    share ``cache``. ``on_closed`` gets the reason, once, if the connection ends and
-    `close` was not called. ``loopback`` offers 127.0.0.1 only. An exception of a
-    callback is logged; an audio callback is then not called again.
+    share ``cache``. `offer` opens a data channel with the label ``channel``; `answer`
+    uses the far side's first one, whatever its label. ``on_closed`` gets the reason,
+    once, if the connection ends and `close` was not called. ``loopback`` offers
+    127.0.0.1 only. An exception of a callback is logged; an audio callback is then not
+    called again.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Peer:
         next_audio: Callable[[], bytes | None] | None,
         on_closed: Callable[[str], None],
         cache: PacketCache | None = None,
+        channel: str = CHANNEL,
         loopback: bool = False,
         ice_servers: Sequence[IceServer] = (),
     ) -> None:
@@ -103,6 +106,7 @@ class Peer:
         self._on_packet = on_packet or OpusReceiver(on_audio).receive
         self._on_closed = on_closed
         self._loopback = loopback
+        self._label = channel
         self._channel: aiortc.RTCDataChannel | None = None
         self._pending: list[str] = []
         self._pending_bytes = 0
@@ -152,7 +156,7 @@ class Peer:
         return await asyncio.shield(self._negotiation)
 
     async def _make_offer(self) -> str:
-        self._adopt(self._pc.createDataChannel(CHANNEL))
+        self._adopt(self._pc.createDataChannel(self._label))
         return await self._describe_locally()
 
     async def _take_answer(self, answer: str) -> str:
@@ -229,8 +233,8 @@ class Peer:
         return self._pending_bytes + (channel.bufferedAmount if channel else 0)
 
     def _adopt(self, channel: aiortc.RTCDataChannel) -> None:
-        """Use our own channel, or that of the far side, which is usually open."""
-        if channel.label != CHANNEL or self._channel is not None:
+        """Use our own channel, or the far side's first, which is usually open."""
+        if self._channel is not None:
             return
         self._channel = channel
         self.back_pressure.watch(channel)

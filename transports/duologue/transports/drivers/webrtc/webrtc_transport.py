@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...audio.mixer import Mixer
 from ...cancellation import is_cancelling
-from ...contract import AudioSink, AudioSource, Target
-from ...errors import ConnectError, ConnectionLost, ConnectTimeout, NotConnected
+from ...configuration import PATIENCE, configuration_update, is_answer
+from ...contract import AudioSink, AudioSource, Report, Target
+from ...errors import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    DuologueError,
+    NotConnected,
+)
 from ...http.http_client import is_loopback
 from ...http.signalling import create_call
 from ...inbox import Inbox
 from .ice_server import IceServer
-from .peer import Peer
+from .peer import CHANNEL, Peer
 from .statistics import Statistics
 
 __all__ = ["IceServer", "Statistics", "WebRTCTransport", "webrtc"]
@@ -24,28 +32,31 @@ def webrtc(
     source: AudioSource | None = None,
     sink: AudioSink | None = None,
     ice_servers: Sequence[IceServer] = (),
+    channel: str = CHANNEL,
 ) -> WebRTCTransport:
     """A transport over WebRTC.
 
     ``source`` supplies the user's audio (default: silence), ``sink`` gets the reply;
     the caller closes both. Without ``ice_servers`` no STUN or TURN server is used,
-    which is enough for services with public addresses.
+    which is enough for services with public addresses. ``channel`` is the label of the
+    data channel.
     """
-    return WebRTCTransport(source=source, sink=sink, ice_servers=ice_servers)
+    return WebRTCTransport(Mixer(source, sink), ice_servers, channel)
 
 
 class WebRTCTransport:
     """A `Transport` over one WebRTC connection. Made by `webrtc`."""
 
     def __init__(
-        self,
-        *,
-        source: AudioSource | None,
-        sink: AudioSink | None,
-        ice_servers: Sequence[IceServer],
+        self, mixer: Mixer, ice_servers: Sequence[IceServer], channel: str
     ) -> None:
-        self._mixer = Mixer(source, sink)
+        self._mixer = mixer
         self._ice_servers = tuple(ice_servers)
+        self._channel = channel
+        self._report: Report = lambda frame, way: None
+        #: The time until which no audio is sent, because the service may not have
+        #: confirmed the configuration yet.
+        self._muted_until = 0.0
         self._inbox: Inbox[str | bytes] = Inbox()
         self._peer: Peer | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -61,13 +72,18 @@ class WebRTCTransport:
 
     def again(self) -> WebRTCTransport:
         """A new transport with the same source and sink."""
-        fresh = WebRTCTransport(source=None, sink=None, ice_servers=self._ice_servers)
-        fresh._mixer = self._mixer
-        return fresh
+        return WebRTCTransport(self._mixer, self._ice_servers, self._channel)
+
+    def report_to(self, report: Report) -> None:
+        """See `contract.Reporting`: the configuration, if it is sent as an event."""
+        self._report = report
 
     async def connect(self, target: Target) -> None:
         """Send an offer, apply the answer, wait for the data channel.
 
+        If the request could not carry the configuration, it is sent as an event. Then
+        the source's audio is sent after the service has answered this event, or 5 s
+        later.
         ``target.timeout`` (seconds) limits the whole connect. Raises a `ConnectError`.
         After an error or a cancellation, all resources are freed.
         """
@@ -100,10 +116,19 @@ class WebRTCTransport:
         self._step = "the service did not answer the offer"
         answer = await create_call(target, offer)
         self._call_id = answer.call_id
+        update = None if answer.configured else configuration_update(target.session)
+        self._muted_until = 0.0 if update is None else math.inf
         self._step = "the answer could not be applied"
         await peer.accept(answer.sdp)
         self._step = "the data channel did not open"
         await peer.wait_open()
+        if update is not None:
+            self._muted_until = asyncio.get_running_loop().time() + PATIENCE
+            self._report(update, "out")
+            try:
+                peer.send(update)
+            except DuologueError as error:
+                raise ConnectError(str(error)) from None
 
     def _make_peer(self, target: Target) -> Peer:
         mixer = self._mixer
@@ -112,6 +137,7 @@ class WebRTCTransport:
             on_audio=mixer.write if mixer.has_output else None,
             next_audio=self._read if mixer.has_source else None,
             on_closed=self._lose,
+            channel=self._channel,
             loopback=is_loopback(target.base_url),
             ice_servers=self._ice_servers,
         )
@@ -177,13 +203,17 @@ class WebRTCTransport:
 
     def _read(self) -> bytes:
         # Do not read while closing: the next connection may use the source already.
-        return b"" if self._closed else self._mixer.read(self)
+        if self._closed or self._muted_until > asyncio.get_running_loop().time():
+            return b""
+        return self._mixer.read(self)
 
     def _lose(self, reason: str) -> None:
         self._mixer.release(self)
         self._inbox.end(ConnectionLost(reason))
 
     def _receive(self, frame: str | bytes) -> None:
+        if self._muted_until and is_answer(frame):
+            self._muted_until = 0.0
         if not self._inbox.put_nowait(frame):
             # This callback is synchronous: it cannot wait until the queue has room.
             self._inbox.end(ConnectionLost("too many unread frames"))

@@ -17,14 +17,13 @@ from typing import Any
 import msgspec
 
 from ...audio.mixer import Mixer
+from ...configuration import ANSWERS, PATIENCE
 from ...contract import FRAME_MS, Report
 from ...errors import ConnectError, NotConnected
 from .playback import Playback
 
-__all__ = ["PATIENCE", "AudioEvents"]
+__all__ = ["AudioEvents"]
 
-#: Maximum seconds to wait for the confirmed configuration before audio is sent.
-PATIENCE = 5.0
 #: Maximum frames that are sent at once after a stall; older audio is skipped.
 _CATCH_UP = 5
 
@@ -70,7 +69,7 @@ class AudioEvents:
         self._report = report
         self._mixer = mixer
         self._configured = asyncio.Event()
-        self._confirming = ("session.created",) if configured else _ANSWERS
+        self._confirming = ("session.created",) if configured else ANSWERS
         self._playable = True
         self._playback = Playback(mixer, self._on_played)
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,9 +156,6 @@ class AudioEvents:
             if now - due > _CATCH_UP * FRAME_MS / 1000:
                 due = now
             await asyncio.sleep(max(0.0, due - now))
-
-
-_ANSWERS = ("session.updated", "error")
 
 
 def _format(session: Any, way: str) -> Any:

@@ -12,10 +12,9 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
-import msgspec
-
 from ...audio.mixer import Mixer
 from ...cancellation import is_cancelling
+from ...configuration import configuration_update
 from ...contract import AudioSink, AudioSource, Report, Target
 from ...errors import (
     ConnectError,
@@ -229,19 +228,16 @@ class WebSocketTransport:
             raise gone
 
     async def _configure(self, target: Target) -> None:
-        session = {name: target.session[name] for name in target.session}
-        session.pop("model", None)
-        sends = session.keys() != {"type"}
+        update = configuration_update(target.session)
         self._audio = AudioEvents(
-            self._mixer, self._send_own, self._report, session, configured=not sends
+            self._mixer,
+            self._send_own,
+            self._report,
+            target.session,
+            configured=update is None,
         )
-        if sends:
-            update = {
-                "type": "session.update",
-                "event_id": "configuration",
-                "session": session,
-            }
-            await self._send_own(msgspec.json.encode(update, enc_hook=dict).decode())
+        if update is not None:
+            await self._send_own(update)
 
     # -- frames
 
