@@ -17,6 +17,7 @@ import msgspec
 
 import duologue.core
 from duologue.core import (
+    Call,
     Command,
     Item,
     Record,
@@ -153,6 +154,9 @@ def plain(value: Any) -> Any:
         return value.id
     if isinstance(value, msgspec.Struct):
         values = [plain(one) for one in msgspec.structs.astuple(value)]
+        if isinstance(value, Call) and value.alias is None:
+            # It is the last field, and new.
+            del values[-1]
         name = type(value).__name__
         return {"class": RENAMED.get(name, name), "values": sorted(values, key=compact)}
     if attrs.has(type(value)):

@@ -52,7 +52,8 @@ def _remove(node: Any, path: list[str]) -> None:
     if not rest:
         del node[name]
         return
-    for child in node.values() if name == "*" else [node[name]]:
+    children = node.values() if isinstance(node, dict) else node
+    for child in children if name == "*" else [node[name]]:
         if child is not None:
             _remove(child, rest)
 

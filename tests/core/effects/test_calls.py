@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from duologue.core import (
     Machine,
+    Problem,
     Record,
     RunTool,
+    Send,
+    Session,
     State,
     Store,
     dump,
@@ -19,10 +23,14 @@ from duologue.core import (
     load,
     react,
     reduce,
+    select_call,
     select_is_settled,
     select_pending_calls,
+    select_replies,
+    select_running_calls,
 )
 from duologue.core import commands as build
+from duologue.core.effects.reseed import reseed
 from duologue.core.testing import Stream
 from duologue.core.views.notices import notices
 
@@ -126,7 +134,7 @@ def test_the_notice_and_the_command_have_one_rule(stream: Stream) -> None:
         found = commands_of(before, record, state)
         told = notices(before.sessions.get(session.id), record, session)
         assert found == [
-            each.args[0].call_id for each in told if each.name == "tool_call"
+            each.args[0].key for each in told if each.name == "tool_call"
         ]
         seen += found
     assert len(set(seen)) == len(seen)
@@ -310,3 +318,426 @@ def test_a_session_that_ended_and_goes_on() -> None:
         first.note(fact)
         second = opened(continued(first))
         assert run_by(second) == ["a"]
+
+
+# Services that use a ``call_id`` again.
+
+
+class Reusing:
+    """A service with few call ids, and an application that runs its tools."""
+
+    def __init__(self) -> None:
+        self.live, self.service = begun()
+        self.number = 0
+        #: The calls to run: (name, arguments), by the service and by `RunTool`.
+        self.wanted: list[tuple[str, str]] = []
+        self.run: list[tuple[str, str]] = []
+        #: The tools that have to be run, and the outputs that were sent.
+        self.waiting: list[tuple[str, tuple[str, str]]] = []
+        self.sent: dict[str, str] = {}
+
+    @property
+    def session(self) -> Session:
+        return self.live.state.sessions["s"]
+
+    def note(self, frame: Frame, dir: Any = None) -> None:
+        count = len(self.live.commands)
+        self.live.note(frame, dir)
+        for command in self.live.commands[count:]:
+            if isinstance(command, RunTool):
+                self.run.append(self.named(command.call_id))
+                self.waiting.append((command.call_id, self.run[-1]))
+
+    def named(self, key: str) -> tuple[str, str]:
+        found = select_call(self.session, key)
+        assert found is not None
+        return found.name, str(found.arguments)
+
+    def event(self, type: str, **fields: Any) -> None:
+        self.number += 1
+        event_id = f"v{self.number}"
+        self.note({"type": type, "event_id": event_id, **fields})
+
+    def begin(self, response: str) -> None:
+        known = {"id": response, "conversation_id": "c", "status": "in_progress"}
+        self.event("response.created", response=known)
+
+    def end(self, response: str, output: list[Frame]) -> None:
+        known = {"id": response, "conversation_id": "c", "status": "completed"}
+        self.event("response.done", response={**known, "output": output})
+
+    def item(self, response: str, index: int, call_id: str) -> Frame:
+        """A call, each with its own arguments."""
+        self.wanted.append((f"f{index}", f'{{"n":{len(self.wanted)}}}'))
+        item: Frame = {"id": f"{response}_{index}", "type": "function_call"}
+        item |= {"call_id": call_id, "name": f"f{index}", "status": "completed"}
+        return {**item, "arguments": self.wanted[-1][1]}
+
+    def story(self, response: str, index: int, item: Frame) -> list[Frame]:
+        """The events of a call, in their order."""
+        at: Frame = {"response_id": response, "output_index": index}
+        growing = {**item, "arguments": "", "status": "in_progress"}
+        text = item["arguments"]
+        named = {**at, "item_id": item["id"], "call_id": item["call_id"]}
+        arguments = "response.function_call_arguments"
+        return [
+            {"type": "response.output_item.added", **at, "item": growing},
+            {"type": "conversation.item.added", "item": growing},
+            {"type": f"{arguments}.delta", **named, "delta": text[:3]},
+            {"type": f"{arguments}.delta", **named, "delta": text[3:]},
+            {"type": f"{arguments}.done", **named, "arguments": text}
+            | {"name": item["name"]},
+            {"type": "conversation.item.done", "item": item},
+            {"type": "response.output_item.done", **at, "item": item},
+        ]
+
+    def start(self, key: str) -> None:
+        self.note({"type": "duologue.tool_started", "call_id": key})
+
+    def finish(self, key: str, named: tuple[str, str]) -> None:
+        """The tool ends; its output is sent and confirmed."""
+        assert self.named(key) == named
+        found = select_call(self.session, key)
+        assert found is not None
+        self.note({"type": "duologue.tool_finished", "call_id": key})
+        number = len(self.sent)
+        item: Frame = {"id": f"o{number}", "type": "function_call_output"}
+        item |= {"call_id": found.call_id, "output": f"of {named[1]}"}
+        self.sent[item["id"]] = named[1]
+        sent = {"type": "conversation.item.create", "event_id": f"e{number}"}
+        self.note({**sent, "item": item}, "out")
+        self.event("conversation.item.added", item=item)
+        self.event("conversation.item.done", item=item)
+
+    def outputs(self) -> dict[str, str | None]:
+        """The output of each call, by its arguments."""
+        found = (item.call for item in self.session.items.values() if item.call)
+        return {str(each.arguments): each.output for each in found if each.name}
+
+
+@enough
+@given(st.data())
+def test_each_call_is_run_once_whatever_its_call_id(data: st.DataObject) -> None:
+    """With its own name and arguments, in any order; each output is that of its call.
+
+    Tools run while others of the same ``call_id`` wait, and over a snapshot. In the end
+    all is settled.
+    """
+    world = Reusing()
+    numbers = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+    for number, count in enumerate(numbers):
+        response = f"r{number}"
+        world.begin(response)
+        items = [
+            world.item(response, index, data.draw(st.sampled_from("ab")))
+            for index in range(count)
+        ]
+        shows_items = data.draw(st.booleans())
+        stories = [
+            [
+                frame
+                for frame in world.story(response, index, item)
+                if shows_items or "arguments" in frame["type"]
+            ]
+            for index, item in enumerate(items)
+        ]
+        stories = stories if data.draw(st.booleans()) else []
+        lists_them = not shows_items or not stories or data.draw(st.booleans())
+        while stories := [story for story in stories if story]:
+            frame = data.draw(st.sampled_from(stories)).pop(0)
+            world.event(**frame)
+        world.end(response, items if lists_them else [])
+        work(world, data, all=data.draw(st.booleans()))
+        if data.draw(st.booleans()):
+            world.live.state = load(dump(world.live.state))
+    work(world, data, all=True)
+    world.begin("last")
+    world.end("last", [])
+    world.note({"type": "duologue.tick"})
+
+    assert sorted(world.run) == sorted(world.wanted)
+    assert world.outputs() == {text: f"of {text}" for _, text in world.wanted}
+    assert select_pending_calls(world.session) == ()
+    assert select_running_calls(world.session) == ()
+    assert select_is_settled(world.session)
+    assert world.session.problems == ()
+
+
+def work(world: Reusing, data: st.DataObject, *, all: bool) -> None:
+    """Run the waiting tools, or some of them, in any order."""
+    chosen = [
+        each for each in world.waiting if all or data.draw(st.booleans(), "run it")
+    ]
+    world.waiting = [each for each in world.waiting if each not in chosen]
+    for key, _ in data.draw(st.permutations(chosen)):
+        world.start(key)
+    for key, named in data.draw(st.permutations(chosen)):
+        world.finish(key, named)
+
+
+ONE: Frame = {"id": "i", "type": "function_call", "call_id": "a", "name": "f"}
+ONE |= {"arguments": '{"n":1}', "status": "completed"}
+
+
+def done(item: Frame, response: str = "r") -> Frame:
+    return {"type": "response.output_item.done", "response_id": response, "item": item}
+
+
+def added(item: Frame, response: str = "r") -> Frame:
+    item = {**item, "status": "in_progress", "arguments": ""}
+    return {**done(item, response), "type": "response.output_item.added"}
+
+
+def arguments(how: str, **fields: Any) -> Frame:
+    known = {"response_id": "r", "item_id": "i", "call_id": "a"}
+    return {"type": f"response.function_call_arguments.{how}", **known, **fields}
+
+
+TEXT = ONE["arguments"]
+OTHER: Frame = {**ONE, "id": "j"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "output"),
+    [
+        ([added(ONE), done(ONE)], [OTHER]),
+        ([added(ONE)], [OTHER]),
+        ([added(ONE), done(OTHER)], []),
+        ([added(ONE), done(OTHER), done(ONE)], []),
+        ([arguments("delta", delta=TEXT), done(OTHER)], []),
+        ([arguments("delta", delta=TEXT)], [OTHER]),
+        ([arguments("done", arguments=TEXT), done(OTHER)], []),
+        ([arguments("done", arguments=TEXT, name="f"), done(OTHER)], [OTHER, OTHER]),
+        ([done(ONE), added(OTHER), done(OTHER)], []),
+        ([done(ONE), done({**OTHER, "arguments": '{ "n": 1 }'})], []),
+        ([done(ONE), {"type": "conversation.item.done", "item": OTHER}], [ONE]),
+        ([{"type": "conversation.item.done", "item": OTHER}, done(ONE)], []),
+        ([added(OTHER)], [ONE]),
+    ],
+)
+def test_a_call_that_is_listed_under_two_item_ids(
+    frames: list[Frame], output: list[Frame]
+) -> None:
+    """It is one call: run once, with its arguments, answered once, restored once."""
+    world = Reusing()
+    world.begin("r")
+    for frame in frames:
+        world.event(**frame)
+    world.end("r", output)
+    assert world.run == [("f", TEXT)]
+    [(key, named)] = world.waiting
+    world.start(key)
+    world.finish(key, named)
+    [reply] = select_replies(world.session)
+    assert [str(each.arguments) for each in reply.calls] == [TEXT]
+    sent = [each.event for each in world.live.commands if isinstance(each, Send)]
+    assert [each.type for each in sent] == ["response.create"]
+    restored = [
+        each.item
+        for each in reseed(moved(world.session))
+        if isinstance(each, events.ConversationItemCreate)
+    ]
+    assert [each.type for each in restored] == ["function_call", "function_call_output"]
+
+
+def moved(session: Session) -> Session:
+    """The session on the next connection."""
+    connection = replace(session.connection, epoch=session.connection.epoch + 1)
+    return replace(session, connection=connection)
+
+
+def test_a_call_that_is_listed_twice_is_a_problem() -> None:
+    """A response may mean two calls, so it is counted: once for each item."""
+    world = Reusing()
+    world.begin("r")
+    for item in (ONE, OTHER, OTHER):
+        world.event(**done(item))
+    world.end("r", [ONE, OTHER])
+    message = "the call a of f is listed twice, as i and as j: it is run once"
+    assert world.session.problems == (
+        Problem("call_repeated", message, item_id="j", response_id="r"),
+    )
+
+
+@pytest.mark.parametrize(
+    "fields", [{"arguments": '{"n":2}'}, {"name": "g"}, {"arguments": "{"}]
+)
+@pytest.mark.parametrize("first", ["waits", "runs", "has ended", "is answered"])
+@pytest.mark.parametrize("response", ["r", "r2"])
+def test_another_call_with_the_same_id(
+    fields: Frame, first: str, response: str
+) -> None:
+    """It is run too, whatever has become of the first one."""
+    world = Reusing()
+    world.begin("r")
+    world.event(**done(ONE))
+    [(key, named)] = world.waiting
+    if first != "waits":
+        world.start(key)
+    if first == "has ended":
+        world.note({"type": "duologue.tool_finished", "call_id": key})
+    if first == "is answered":
+        world.finish(key, named)
+    if response != "r":
+        world.end("r", [ONE])
+        world.begin(response)
+    second = {**OTHER, **fields}
+    world.event(**added(second, response))
+    world.event(**done(second, response))
+    world.end(response, [ONE, second] if response == "r" else [second])
+    assert world.run == [("f", TEXT), (second["name"], second["arguments"])]
+    assert world.session.problems == ()
+
+
+def test_the_same_call_in_a_later_response() -> None:
+    """It is another call, even with the same arguments, and on a later connection."""
+    world = Reusing()
+    for epoch in (0, 1):
+        world.live.epoch = epoch
+        if epoch:
+            world.note({"type": "duologue.disconnected", "lost": True})
+            world.note({"type": "duologue.connected"})
+        for number in (1, 2):
+            response = f"r{epoch}{number}"
+            item = {**ONE, "id": f"i{epoch}{number}"}
+            world.begin(response)
+            world.event(**added(item, response))
+            world.event(type="conversation.item.done", item=item)
+            world.event(**done(item, response))
+            world.end(response, [item])
+            [(key, named)] = world.waiting
+            assert key == "a"
+            world.start(key)
+            world.finish(key, named)
+            world.waiting.clear()
+    assert world.run == [("f", TEXT)] * 4
+    assert [item.call.output for item in world.session.items.values() if item.call] == [
+        f"of {TEXT}"
+    ] * 8
+    assert world.session.problems == ()
+
+
+def test_an_echo_under_another_id_is_not_run() -> None:
+    """A service may give restored items ids of its own: they have no response."""
+    world = Reusing()
+    world.begin("r")
+    world.event(**done(ONE))
+    world.end("r", [ONE])
+    [(key, named)] = world.waiting
+    world.start(key)
+    world.finish(key, named)
+    for item in (OTHER, ONE):
+        world.event(type="conversation.item.added", item=item)
+        world.event(type="conversation.item.done", item=item)
+    assert world.run == [("f", TEXT)]
+    assert world.session.problems == ()
+
+
+def test_the_history_of_a_session_that_used_ids_again() -> None:
+    """None of its calls is run; a new one with the same id is."""
+    driven = opened()
+    items: list[Frame] = [{**ONE, "id": f"i{n}", "arguments": str(n)} for n in range(3)]
+    for item in items:
+        driven.request({"type": "conversation.item.create", "item": item})
+    for item in items:
+        driven.receive(0, "conversation.item.added", item=item)
+        driven.receive(0, "conversation.item.done", item=item)
+    assert run_by(driven) == []
+    called(driven, "a")
+    assert run_by(driven) == ["a"]
+
+
+def test_an_output_that_names_the_command() -> None:
+    """The service gets the ``call_id`` that it gave."""
+    driven = opened()
+    created = {"id": "r", "status": "in_progress", "conversation_id": "c"}
+    driven.receive(0, "response.created", response=created)
+    for item in (ONE, {**OTHER, "name": "g"}):
+        driven.receive(0, "response.output_item.done", response_id="r", item=item)
+    driven.receive(0, "response.done", response={**created, "status": "completed"})
+    assert run_by(driven) == ["a", "a/j"]
+    tool_output(driven, "a/j")
+    tool_output(driven, "unknown")
+    sent = [each.event for each in driven.done if isinstance(each, Send)]
+    outputs = [
+        each.item for each in sent if isinstance(each, events.ConversationItemCreate)
+    ]
+    assert [getattr(each, "call_id", None) for each in outputs] == ["a", "unknown"]
+
+
+# Calls without a ``call_id``.
+
+
+@pytest.mark.parametrize("call_id", [{}, {"call_id": None}, {"call_id": ""}])
+def test_a_call_without_an_id(call_id: Frame) -> None:
+    """It is seen, it is a problem once, and nothing waits for its output."""
+    world = Reusing()
+    item = {key: ONE[key] for key in ONE if key != "call_id"} | call_id
+    world.begin("r")
+    world.event(**added(item))
+    world.event(**done(item))
+    world.end("r", [item])
+    world.event(type="conversation.item.done", item=item)
+    world.event(type="response.output_item.done", response_id="r", item=item)
+    assert world.run == []
+    assert select_is_settled(world.session)
+    assert [each.name for each in select_pending_calls(world.session)] == ["f"]
+    found = select_call(world.session, "i")
+    assert found is not None
+    assert found.key == "i"
+    message = (
+        "the call of f has no call_id, so its output cannot be sent: it is not run"
+    )
+    assert [
+        (each.kind, each.message, each.item_id) for each in world.session.problems
+    ] == [("call_without_id", message, "i")]
+    [reply] = select_replies(world.session)
+    assert (reply.status, reply.reason) == ("failed", "a call has no output")
+
+
+def test_calls_beside_one_without_an_id() -> None:
+    """Their outputs are answered as ever, and the answer is part of the reply."""
+    world = Reusing()
+    item = {**OTHER, "call_id": None}
+    world.begin("r")
+    for each in (item, ONE):
+        world.event(**done(each))
+    world.end("r", [item, ONE])
+    [(key, named)] = world.waiting
+    world.start(key)
+    world.finish(key, named)
+    assert [type(each) for each in world.live.commands[-1:]] == [Send]
+    world.begin("r2")
+    world.end("r2", [])
+    [reply] = select_replies(world.session)
+    assert (reply.status, len(reply.responses)) == ("completed", 2)
+    assert select_is_settled(world.session)
+
+
+def test_an_output_for_the_id_of_the_item() -> None:
+    """The application may try it: some services accept it."""
+    world = Reusing()
+    item = {**ONE, "call_id": None}
+    world.begin("r")
+    world.end("r", [item])
+    output: Frame = {"id": "o", "type": "function_call_output", "call_id": "i"}
+    output["output"] = "1"
+    world.note({"type": "conversation.item.create", "item": output}, "out")
+    assert not select_is_settled(world.session)
+    world.event("conversation.item.added", item=output)
+    assert [type(each) for each in world.live.commands[-1:]] == [Send]
+    assert select_pending_calls(world.session) == ()
+
+
+def test_a_call_that_gets_its_id_late() -> None:
+    """Then it is run."""
+    world = Reusing()
+    world.begin("r")
+    world.end("r", [{**ONE, "call_id": None}])
+    assert world.run == []
+    world.event(type="conversation.item.done", item=ONE)
+    assert world.run == [("f", TEXT)]
+    [(key, named)] = world.waiting
+    world.start(key)
+    world.finish(key, named)
+    assert world.outputs() == {TEXT: f"of {TEXT}"}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from .. import events
 from ..log.record import Record
-from ..reducer.calls import find_call
+from ..reducer.requests.tool_outputs import find_call
 from ..selectors.calls import has_output, select_pending_calls
 from ..state.model import Call, Item, Session
 from ..wire.event_ids import item_id_of
@@ -23,8 +23,8 @@ __all__ = ["calls_to_run", "run_calls"]
 def run_calls(before: Session, record: Record, after: Session) -> Iterator[RunTool]:
     """Run the tools of the calls that this record has made ready."""
     for call in calls_to_run(before, record, after):
-        assert call.call_id is not None
-        yield RunTool(after.id, call.call_id)
+        assert call.key is not None
+        yield RunTool(after.id, call.key)
 
 
 def calls_to_run(before: Session, record: Record, after: Session) -> Iterator[Call]:
@@ -32,7 +32,7 @@ def calls_to_run(before: Session, record: Record, after: Session) -> Iterator[Ca
     if before.connection.opened_at is None and after.connection.opened_at is not None:
         # The first connection of a continued session is open.
         for call in select_pending_calls(after):
-            if _waiting(after, find_call(after, call.call_id or "")) is not None:
+            if _waiting(after, find_call(after, call.key)) is not None:
                 yield call
     elif before.items is not after.items:
         for item_id in _touched(before, record, after):
@@ -54,9 +54,12 @@ def _waiting(session: Session, item: Item | None) -> Call | None:
     call = item.call
     if item.status != "completed" or not call.complete or call.call_id is None:
         return None
-    link = session.conversation.calls.get(call.call_id)
+    link = session.conversation.calls.get(call.key or "")
+    if link is None or link.call != item.id:
+        # Another item is the same call.
+        return None
     is_begun = call.running or call.answered or has_output(session, call)
-    return None if is_begun or (link is not None and link.call_sent) else call
+    return None if is_begun or link.call_sent else call
 
 
 def _touched(before: Session, record: Record, after: Session) -> Iterable[str]:

@@ -178,7 +178,9 @@ class RunTool:
     """Run the tool of a function call, once.
 
     `select_call` gives the call. Record `duologue.tool_started` at once and
-    `duologue.tool_finished` at the end, then send the output (`send_tool_output`).
+    `duologue.tool_finished` at the end, with this ``call_id``. Then send the output
+    (`send_tool_output`), with that of the call: they differ if the service has used the
+    ``call_id`` for two calls.
     """
 
     session: str

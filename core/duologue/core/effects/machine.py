@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..events import ConversationItemCreate, SessionUpdate
+from ..events import ConversationItemCreate, FunctionCallOutputItem, SessionUpdate
 from ..events.base import ClientEvent, LocalEvent, Unknown
 from ..events.local import (
     Closing,
@@ -24,6 +24,7 @@ from ..events.local import (
     Requested,
 )
 from ..log.record import Direction
+from ..selectors.calls import select_call
 from ..state.model import Session, State
 from ..store import Change, Store
 from ..wire.codec import encode
@@ -117,9 +118,16 @@ class Machine:
 
         They depend on the number of requested items only, so that a replayed
         application sends the same ids. Other events get their id when they are sent.
+        An output that names the `RunTool` gets the ``call_id`` of its call.
         """
         if not isinstance(event, ConversationItemCreate):
             return event
+        item = event.item
+        if isinstance(item, FunctionCallOutputItem) and item.call_id:
+            call = select_call(self.session, item.call_id)
+            if call is not None and call.call_id:
+                item = msgspec.structs.replace(item, call_id=call.call_id)
+                event = msgspec.structs.replace(event, item=item)
         number = self.session.conversation.requested + 1
         return with_ids(event, command_id(f"{self.id[:390]}.item", number, 0))
 

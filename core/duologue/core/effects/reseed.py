@@ -29,6 +29,8 @@ from ..log.epochs import CREATED
 from ..log.record import Record
 from ..reducer.requests.answers import refused_item
 from ..reducer.requests.configuration import FIXED_FIELDS
+from ..reducer.requests.tool_outputs import find_call
+from ..selectors.calls import is_call_of
 from ..selectors.transcript import is_final
 from ..state.model import Call, Connection, Item, Session
 from ..wire.event_ids import item_id_of, items_of
@@ -214,6 +216,8 @@ def _wire_item(session: Session, item: Item) -> events.AnyItem | None:
     if not _has_call(session, item.call):
         return None
     if item.type == "function_call":
+        if not is_call_of(session, item):
+            return None
         return events.FunctionCallItem(
             id=item.id,
             call_id=item.call.call_id,
@@ -233,9 +237,8 @@ def _is_growing(session: Session, item: Item) -> bool:
 
 
 def _has_call(session: Session, call: Call) -> bool:
-    """Whether the conversation has the complete call with this ``call_id``."""
-    link = session.conversation.calls.get(call.call_id or "")
-    item = session.item(link.call) if link else None
+    """Whether the conversation has the complete call of a call or an output."""
+    item = find_call(session, call.key)
     if item is None or item.status == "deleted" or item.call is None:
         return False
     return item.call.complete

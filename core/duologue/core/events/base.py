@@ -31,6 +31,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     #: If one of these required fields is missing or null, the frame is `Malformed`. Any
     #: other required field gets an empty value.
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset({"item_id", "item", "response"})
+    #: Fields with JSON text, for which some services send an object or a list.
+    JSON_TEXT: ClassVar[frozenset[str]] = frozenset()
     #: The fields with base64 audio, or with an object that has base64 audio.
     AUDIO: ClassVar[tuple[str, ...]] = ()
     #: The only kind of session that uses the class; None for all kinds.

@@ -52,6 +52,10 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     #: As in `Event`.
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset()
     #: As in `Event`.
+    JSON_TEXT: ClassVar[frozenset[str]] = frozenset()
+    #: The field that gets a value that is not an object, as text.
+    TEXT: ClassVar[str | None] = None
+    #: As in `Event`.
     AUDIO: ClassVar[tuple[str, ...]] = ()
 
 
@@ -158,6 +162,7 @@ class FunctionCallItem(BaseItem, frozen=True, kw_only=True, tag="function_call")
     """The model requests a function call; ``arguments`` is JSON text."""
 
     STRICT: ClassVar = BaseItem.STRICT | {"name", "call_id", "arguments"}
+    JSON_TEXT: ClassVar = frozenset({"arguments"})
     name: str
     call_id: str | None = None
     arguments: str
@@ -169,6 +174,7 @@ class FunctionCallOutputItem(
     """The output of a function call."""
 
     STRICT: ClassVar = BaseItem.STRICT | {"call_id", "output"}
+    JSON_TEXT: ClassVar = frozenset({"output"})
     call_id: str | None = None
     output: str
 
@@ -193,6 +199,7 @@ class McpListToolsItem(BaseItem, frozen=True, kw_only=True, tag="mcp_list_tools"
 class McpCallError(Value, frozen=True, kw_only=True):
     """Why an MCP call failed: protocol_error, tool_execution_error, http_error."""
 
+    TEXT: ClassVar = "message"
     type: str | None = None
     message: str | None = None
     code: int | None = None
@@ -202,6 +209,7 @@ class McpCallItem(BaseItem, frozen=True, kw_only=True, tag="mcp_call"):
     """A call that the service made to an MCP server."""
 
     STRICT: ClassVar = BaseItem.STRICT | {"name", "arguments", "output"}
+    JSON_TEXT: ClassVar = frozenset({"arguments", "output"})
     server_label: str = ""
     name: str = ""
     arguments: str = ""
@@ -216,6 +224,7 @@ class McpApprovalRequestItem(
     """The service requests approval of an MCP call."""
 
     STRICT: ClassVar = BaseItem.STRICT | {"name", "arguments"}
+    JSON_TEXT: ClassVar = frozenset({"arguments"})
     server_label: str = ""
     name: str = ""
     arguments: str = ""

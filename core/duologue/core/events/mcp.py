@@ -96,6 +96,7 @@ class ResponseMcpCallArgumentsDone(
     """The complete JSON arguments of an MCP call."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"arguments"}
+    JSON_TEXT: ClassVar = frozenset({"arguments"})
     response_id: str
     item_id: str
     output_index: int

@@ -36,6 +36,7 @@ class Conversation(Value, frozen=True, kw_only=True):
 class ErrorDetail(Value, frozen=True, kw_only=True):
     """Details of an error; ``event_id`` is the client event that caused it."""
 
+    TEXT: ClassVar = "message"
     type: str | None = None
     code: str | None = None
     message: str | None = None
@@ -116,6 +117,7 @@ TranscriptionUsage = Union[TokenUsage, DurationUsage]  # noqa: UP007 - read at r
 class ResponseError(Value, frozen=True, kw_only=True):
     """Why a response failed."""
 
+    TEXT: ClassVar = "message"
     type: str | None = None
     code: str | None = None
     message: str | None = None

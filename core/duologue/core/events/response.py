@@ -109,6 +109,7 @@ class ResponseFunctionCallArgumentsDone(
     """The JSON arguments of a function call, partial if it was interrupted."""
 
     STRICT: ClassVar = ServerEvent.STRICT | {"arguments", "name"}
+    JSON_TEXT: ClassVar = frozenset({"arguments"})
     response_id: str
     item_id: str
     call_id: str

@@ -22,6 +22,7 @@ from duologue.core.log.record import Record
 from duologue.core.state import transitions
 from duologue.core.state.model import Problem, Response, Session
 
+from .calls import end_call
 from .handler import (
     Handler,
     add_problem,
@@ -97,7 +98,7 @@ def _finish_items(session: Session, response_id: str, at: float | None) -> Sessi
             item = finish_item(item, at, ended)
         else:
             item = close_parts(item)
-        session = put_item(session, item)
+        session = end_call(put_item(session, item), item_id, at)
     return end_heard(session, response_id, at)
 
 

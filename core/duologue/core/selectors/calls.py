@@ -20,7 +20,7 @@ __all__ = [
 
 @of_session
 def select_call(session: Session, call_id: str) -> Call | None:
-    """The function call with this ``call_id``, for example of a `RunTool`."""
+    """The function call of a `RunTool`, or the last one with this ``call_id``."""
     link = session.conversation.calls.get(call_id)
     item = session.item(link.call) if link is not None else None
     return item.call if item is not None else None
@@ -64,9 +64,30 @@ def _calls(session: Session, is_wanted: Callable[[Call], bool]) -> tuple[Call, .
 
 def has_output(session: Session, call: Call) -> bool:
     """Whether the conversation holds the output of a call."""
-    link = session.conversation.calls.get(call.call_id or "")
+    link = session.conversation.calls.get(call.key or "")
     output = session.item(link.output) if link else None
     return output is not None and output.status != "deleted"
+
+
+def is_call_of(session: Session, item: Item) -> bool:
+    """Whether a function call is not listed again under the id of another item."""
+    call = item.call
+    if item.type != "function_call" or call is None:
+        return False
+    link = session.conversation.calls.get(call.key or "")
+    return link is None or link.call == item.id
+
+
+def awaits_output(session: Session, call: Call) -> bool:
+    """Whether the output of a function call can still arrive.
+
+    Not if it has arrived or was refused. A call without a ``call_id`` has none, unless
+    the application has sent it all the same.
+    """
+    link = session.conversation.calls.get(call.key or "")
+    if has_output(session, call) or (link is not None and link.output_refused):
+        return False
+    return call.call_id is not None or call.answered
 
 
 @memoised("items", "conversation")

@@ -15,6 +15,7 @@ import attrs
 
 from ..argument_checks import of_session
 from ..state.model import Call, Item, Response, Session
+from .calls import awaits_output, is_call_of
 from .transcript import Transcript, transcript_of
 from .waits import (
     call_wait,
@@ -134,8 +135,6 @@ def ended_replies(
 _IN_PROGRESS, _COMPLETED = "in_progress", "completed"
 _INTERRUPTED, _FAILED = "interrupted", "failed"
 _WITHDRAWN = "the request was withdrawn"
-#: The types of items that a client or an MCP server must answer.
-_CALLS = ("function_call", "mcp_call")
 
 
 def _is_answer(response: Response) -> bool:
@@ -217,7 +216,8 @@ def _continues(session: Session, last: Response, response: Response) -> bool:
     """Whether a response began after all outputs of the calls of another one."""
     if last.status != _COMPLETED or last.turn.interrupted_at is not None:
         return False
-    results = [_result(session, item) for item in _calls_of(session, last)]
+    calls = _calls_of(session, last)
+    results = [_result(session, item) for item in calls if _may_end(session, item)]
     began = response.turn.created_at
     return bool(results) and all(
         result is not None
@@ -235,17 +235,27 @@ def _calls_of(session: Session, response: Response) -> list[Item]:
         if item is not None
         and item.call is not None
         and (
-            (item.type == "function_call" and item.call.complete)
+            (is_call_of(session, item) and item.call.complete)
             or item.type == "mcp_approval_request"
         )
     ]
+
+
+def _may_end(session: Session, item: Item) -> bool:
+    """Whether a call or an approval has a result, or can still get one."""
+    return (
+        item.type != "function_call"
+        or item.call is None
+        or _result(session, item) is not None
+        or awaits_output(session, item.call)
+    )
 
 
 def _result(session: Session, item: Item) -> Item | None:
     """The output of a call, or the answer to an approval."""
     call = item.call
     assert call is not None
-    key = call.call_id if call.mcp is None else call.mcp.approval_request_id
+    key = call.key if call.mcp is None else call.mcp.approval_request_id
     link = session.conversation.calls.get(key or "")
     result = session.item(link.output) if link is not None else None
     return None if result is None or result.status == "deleted" else result
@@ -272,9 +282,10 @@ def _state(session: Session, last: Response) -> tuple[str, str | None]:
         return _IN_PROGRESS, None
     if not calls:
         return _COMPLETED, None
-    results = [_result(session, item) for item in calls]
-    if not all(results):
-        return _FAILED, "a call has no output"
+    results = [_result(session, each) for each in calls if _may_end(session, each)]
+    if not results or not all(results):
+        errors = (each.call.error for each in calls if each.call)
+        return _FAILED, next(filter(None, errors), "a call has no output")
     if any(each and each.id in session.responses.withdrawn for each in results):
         return _INTERRUPTED, _WITHDRAWN
     if is_busy(session) or _is_awaited(session, outputs_wait(session)):
@@ -307,6 +318,10 @@ def _reply(
         status,
         reason,
         tuple(transcript_of(item) for item in items if item.role == "assistant"),
-        tuple(item.call for item in items if item.call and item.type in _CALLS),
+        tuple(
+            item.call
+            for item in items
+            if item.call and (item.type == "mcp_call" or is_call_of(session, item))
+        ),
         tuple(chain),
     )

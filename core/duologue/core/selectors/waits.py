@@ -16,7 +16,7 @@ from ..reducer.input_audio import ANSWER_TIMEOUT, awaited_turn, last_response
 from ..reducer.playback import playing_deadlines
 from ..reducer.responses import SILENCE_TIMEOUT
 from ..state.model import Call, Item, Response, Session
-from .calls import has_output
+from .calls import awaits_output, is_call_of
 from .transcript import is_final
 
 __all__ = [
@@ -123,7 +123,9 @@ def call_wait(session: Session, item: Item | None) -> Iterator[float]:
         return
     call, response = item.call, session.response(item.placement.response_id)
     is_due = response is not None and response.status == "completed"
-    if item.type == "function_call" and not has_output(session, call):
+    if is_call_of(session, item):
+        if not awaits_output(session, call):
+            return
         if call.running:
             yield _after(TOOL_TIMEOUT, item.placement.tool_at)
         elif call.answered:
@@ -171,9 +173,9 @@ def _unanswered_calls(session: Session) -> tuple[Item | None, list[Call]]:
     if output is None or response is None or response.status != "completed":
         return output, []
     items = [session.items.get(item_id) for item_id in response.item_ids]
-    calls = [item.call for item in items if item and item.type == "function_call"]
+    calls = [item.call for item in items if item and is_call_of(session, item)]
     complete = [call for call in calls if call is not None and call.complete]
-    if not all(has_output(session, call) for call in complete):
+    if any(awaits_output(session, call) for call in complete):
         return output, []
     return output, [] if _was_answered(session, output, response) else complete
 
@@ -184,7 +186,7 @@ def _last_output(session: Session) -> tuple[Item | None, Response | None]:
     output = session.item(conversation.last_output)
     if output is None or output.call is None:
         return output, None
-    link = conversation.calls.get(output.call.call_id or "")
+    link = conversation.calls.get(output.call.key or "")
     call = session.item(link.call) if link is not None else None
     response_id = call.placement.response_id if call is not None else None
     response = session.response(response_id)

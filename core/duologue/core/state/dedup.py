@@ -27,11 +27,15 @@ GENERATION: Final = 512
 
 
 class SentEvent(Struct, frozen=True, gc=False):
-    """A sent client event, kept so that an error can be matched to it."""
+    """A sent client event, kept so that an error can be matched to it.
+
+    If it is the output of a function call, ``call_id`` is that of the call.
+    """
 
     id: str
     type: str
     out_of_band: bool = False
+    call_id: str | None = None
 
 
 class Ignored(Struct, frozen=True, gc=False):

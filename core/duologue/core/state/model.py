@@ -298,7 +298,8 @@ class Call(Struct, frozen=True, gc=False):
     ``complete`` unless the call was interrupted. ``output`` is the result of the tool,
     ``error`` the reason if it failed. A call is ``running`` while its tool runs, here
     or on an MCP server, and ``answered`` once its output was sent or its tool finished:
-    it must not be run again.
+    it must not be run again. ``alias`` is set if another call has its ``call_id``, or
+    if it has none.
     """
 
     call_id: str | None = None
@@ -311,6 +312,12 @@ class Call(Struct, frozen=True, gc=False):
     running: bool = False
     answered: bool = False
     mcp: McpCall | None = None
+    alias: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The name of the call in this session; on the wire, it is the ``call_id``."""
+        return self.alias or self.call_id
 
     @property
     def server_label(self) -> str | None:
@@ -339,12 +346,18 @@ class CallLink(Struct, frozen=True, gc=False):
     """The items of one call: the call itself, and its output.
 
     ``call_sent`` and ``output_sent``: this client has created that item.
+    ``output_event`` is the event that sent the output last; ``output_refused``: the
+    service has refused it. ``others`` are the keys of further calls with the same
+    ``call_id``, until they have their output.
     """
 
     call: str | None = None
     output: str | None = None
     call_sent: bool = False
     output_sent: bool = False
+    output_event: str | None = None
+    output_refused: bool = False
+    others: tuple[str, ...] = ()
 
 
 class Translation(Struct, frozen=True, gc=False):
@@ -401,15 +414,15 @@ class Conversation(Struct, frozen=True, gc=False):
     unknown predecessor to the items that must follow it. ``epoch_boundary`` is the last
     item of earlier epochs: an item with a null predecessor is placed after it.
     ``cleared_after`` is the last item that the user cleared from the transcript.
-    ``calls`` maps a ``call_id`` to its items, ``last_output`` is the latest function
-    output, until this client requests a response. ``gaps`` are the last hundred items
-    after which records are missing (``""``: before the first item), so text may be
-    missing there. A translation session has ``translation`` in place of items. In live
-    sessions, ``unconfirmed`` are the last sent items that may have to be sent again;
-    some may be confirmed by now. ``restored`` are the items that were sent to restore
-    the conversation on this connection; ``restoring`` maps the events that sent them to
-    the items without an answer. ``deleting`` are the sent deletions without one.
-    ``requested`` is the number of items that the application requested.
+    ``calls`` maps the key of a call to its items, ``last_output`` is the latest
+    function output, until this client requests a response. ``gaps`` are the last
+    hundred items after which records are missing (``""``: before the first item), so
+    text may be missing there. A translation session has ``translation`` in place of
+    items. In live sessions, ``unconfirmed`` are the last sent items that may have to be
+    sent again; some may be confirmed by now. ``restored`` are the items that were sent
+    to restore the conversation on this connection; ``restoring`` maps the events that
+    sent them to the items without an answer. ``deleting`` are the sent deletions
+    without one. ``requested`` is the number of items that the application requested.
     """
 
     order: IdSequence = NO_IDS

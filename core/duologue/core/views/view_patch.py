@@ -175,7 +175,7 @@ def _call_items(session: Session, item: Item | None) -> Iterator[str | None]:
         call = item.call
         request = None if call.mcp is None else call.mcp.approval_request_id
         yield request
-        yield from _linked_calls(session, (call.call_id, request))
+        yield from _linked_calls(session, (call.key, request))
 
 
 def _linked_calls(session: Session, keys: Iterable[str | None]) -> Iterator[str | None]:

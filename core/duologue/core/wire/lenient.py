@@ -8,6 +8,8 @@ type. So the event is built field by field:
   instead. A null in a list, or as the value of a mapping, is left out.
 * A wrong type in one of the class's ``STRICT`` fields raises `WrongType`.
 * A wrong type in any other field counts as missing.
+* An object or a list for one of the class's ``JSON_TEXT`` fields becomes its JSON.
+* Another value than an object for a class with a ``TEXT`` field becomes that text.
 * An item or content part of an unknown type becomes `UnknownItem` or `UnknownPart`.
 """
 
@@ -43,6 +45,10 @@ def build(cls: Any, fields: dict[str, Any], path: str = "$") -> Any:
                 )
                 continue
             except WrongType:
+                is_json = is_object(value) or is_array(value)
+                if is_json and field.name in cls.JSON_TEXT:
+                    values[field.name] = _text(value)
+                    continue
                 if value is not None and field.name in cls.STRICT:
                     raise
         if field.required:
@@ -66,6 +72,8 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
             return _one_of(types, value, path)
         case inspect.StructType(cls=cls) if is_object(value):
             return build(cls, value, path)
+        case inspect.StructType(cls=cls) if value and getattr(cls, "TEXT", None):
+            return cls(**{cls.TEXT: _text(value)})
         case inspect.VarTupleType(item_type=item) if is_array(value):
             return tuple(
                 _value(item, one, f"{path}[{i}]")
@@ -84,6 +92,11 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
             return msgspec.Raw(msgspec.json.encode(value))
         case _:
             return _scalar(node, value, path)
+
+
+def _text(value: Any) -> str:
+    """A value as text: JSON, unless it is a string."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _is_missing(node: inspect.Type, value: Any) -> bool:

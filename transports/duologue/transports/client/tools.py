@@ -247,16 +247,16 @@ class Toolbox:
         """Run the tool of a call, unless the application runs it."""
         if call.call_id is None or call.name in self._of_application or not self._tools:
             return
-        self._spawn(self._run(call, call.call_id))
+        self._spawn(self._run(call, call.call_id, call.key or call.call_id))
 
-    async def _run(self, call: Call, call_id: str) -> None:
-        self._note(ev.ToolStarted(call_id=call_id))
+    async def _run(self, call: Call, call_id: str, key: str) -> None:
+        self._note(ev.ToolStarted(call_id=key))
         problem: str | None = "the session ended before the tool did"
         try:
             output, problem = await self._output(call)
         finally:
             # Record the end of every started tool, even if the session has ended.
-            self._note(ev.ToolFinished(call_id=call_id, error=problem))
+            self._note(ev.ToolFinished(call_id=key, error=problem))
         try:
             await self._send(commands.send_tool_output(call_id, output))
         except Exception as error:

@@ -184,7 +184,7 @@ def _is_merged_with_its_call(session: Session, item: Item) -> bool:
     """Whether this is an output that the entry of its call includes."""
     if item.type != "function_call_output" or item.call is None:
         return False
-    link = session.conversation.calls.get(item.call.call_id or "")
+    link = session.conversation.calls.get(item.call.key or "")
     return link is not None and _existing(session, link.call) is not None
 
 
@@ -195,7 +195,7 @@ def _existing(session: Session, item_id: str | None) -> Item | None:
 
 def _call(session: Session, item: Item) -> CallEntry:
     call = item.call
-    link = session.conversation.calls.get((call.call_id if call else None) or "")
+    link = session.conversation.calls.get((call.key if call else None) or "")
     given = _existing(session, link.output) if link else None
     if item.type != "function_call" or given is None or given.call is None:
         given = item

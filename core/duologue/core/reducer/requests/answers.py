@@ -35,6 +35,7 @@ from .in_flight import (
     requeue_in_flight,
 )
 from .sent_events import cause_of, drop_refused, first_restoring, refuse_restored
+from .tool_outputs import find_call, refuse_output, refused_call
 
 __all__ = [
     "BUSY_RETRIES",
@@ -75,11 +76,18 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
             return session
     message = error.message or error.code or error.type or "unknown error"
     cause = cause_of(session, error.event_id)
+    event_id, item_id = error.event_id, None
+    if (key := _refused_output(session, error)) is not None:
+        event_id = session.conversation.calls[key].output_event
+        session = refuse_output(session, key, message)
+        item_id = session.conversation.calls[key].call
+        message = f"the output of {_named(session, key)} was refused: {message}"
     problem = Problem(
         "error",
         message,
         error.code,
-        at=record.at,
+        item_id,
+        record.at,
         event_id=error.event_id,
         origin=cause.type if cause else None,
     )
@@ -90,10 +98,10 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         names = (
             each.item_id
             for each in unconfirmed
-            if each.event_id == error.event_id is not None
+            if each.event_id == event_id is not None
         )
         session = fail_messages(session, tuple(names), message)
-    session = drop_refused(session, error.event_id)
+    session = drop_refused(session, event_id)
     refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
         return refuse_update(session, error.event_id, _field_of(error))
@@ -116,6 +124,25 @@ def refused_item(session: Session, error: events.ErrorDetail) -> str | None:
     if is_other or error.type != "invalid_request_error":
         return None
     return first_restoring(session)
+
+
+def _refused_output(session: Session, error: events.ErrorDetail) -> str | None:
+    """The key of the call whose output an error refuses.
+
+    Without the id of an event, it must be about an item, or about no other request.
+    """
+    if error.event_id is None:
+        is_other = _refused_type(session, error, None) is not None
+        is_of_item = (error.param or "").partition(".")[0] == "item"
+        if is_other or not (is_of_item or error.type == "invalid_request_error"):
+            return None
+    return refused_call(session, error.event_id)
+
+
+def _named(session: Session, key: str) -> str:
+    item = find_call(session, key)
+    call = None if item is None else item.call
+    return key if call is None else f"{call.name} ({call.call_id or key})"
 
 
 def _busy(session: Session, reason: str, at: float) -> Session:

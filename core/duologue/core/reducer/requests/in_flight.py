@@ -23,7 +23,8 @@ from duologue.core.wire.json_values import canonical_json, is_object
 from ..handler import Handler, put_response, put_responses, time_of
 from ..playback import end_heard
 from .configuration import request_change
-from .sent_events import is_out_of_band, keep_item, mark_sent
+from .sent_events import is_out_of_band, keep_item
+from .tool_outputs import mark_call, mark_output
 
 __all__ = [
     "MAX_WITHDRAWN",
@@ -70,7 +71,12 @@ def _request_item(
     if not isinstance(item_id, str) or not isinstance(event_id, str | None):
         return session
     assert is_object(item)
-    session = mark_sent(session, item.get("type"), item.get("call_id"), item_id)
+    call_id = item.get("call_id")
+    if isinstance(call_id, str) and item_id not in session.items:
+        if item.get("type") == "function_call":
+            session = mark_call(session, call_id)
+        elif item.get("type") == "function_call_output":
+            session, _ = mark_output(session, call_id, event_id)
     kept = UnconfirmedItem(item_id, event_id, canonical_json(request), sent=False)
     conversation = session.conversation
     conversation = replace(conversation, requested=conversation.requested + 1)

@@ -7,15 +7,12 @@ their predecessor was missing.
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
-    CallLink,
     Problem,
     RestoredItem,
     SentEvent,
@@ -40,7 +37,6 @@ __all__ = [
     "keep_item",
     "keep_restored",
     "keep_unconfirmed",
-    "mark_sent",
     "refuse_restored",
 ]
 
@@ -58,8 +54,16 @@ def add_sent(sent: tuple[SentEvent, ...], event: Event) -> tuple[SentEvent, ...]
         return sent
     if is_append(event):
         return sent
-    added = SentEvent(event.event_id, event.type, is_out_of_band(event))
+    added = SentEvent(
+        event.event_id, event.type, is_out_of_band(event), _output_of(event)
+    )
     return (*sent[1 - MAX_SENT :], added)
+
+
+def _output_of(event: Event) -> str | None:
+    """The ``call_id`` of the function call whose output an event sends."""
+    item = event.item if isinstance(event, events.ConversationItemCreate) else None
+    return item.call_id if isinstance(item, events.FunctionCallOutputItem) else None
 
 
 def is_out_of_band(event: Event) -> bool:
@@ -111,33 +115,6 @@ def keep_item(session: Session, kept: UnconfirmedItem, at: float | None) -> Sess
     last = tuple(unconfirmed.values())[-MAX_UNCONFIRMED:]
     conversation = replace(conversation, unconfirmed=last)
     return replace(session, conversation=conversation)
-
-
-def mark_sent(
-    session: Session, type: Any, call_id: Any, item_id: str | None
-) -> Session:
-    """The session with the fact that this client creates a call, or its output.
-
-    An item that the session has is not created but restored.
-    """
-    is_call = type == "function_call"
-    if not (is_call or type == "function_call_output") or item_id in session.items:
-        return session
-    if not isinstance(call_id, str) or not call_id:
-        return session
-    conversation = session.conversation
-    known = conversation.calls.get(call_id)
-    if is_call:
-        link = replace(known or CallLink(), call_sent=True)
-    elif known is not None:
-        link = replace(known, output_sent=True)
-    else:
-        # The output of an unknown call.
-        return session
-    if link == known:
-        return session
-    calls = conversation.calls.set(call_id, link)
-    return replace(session, conversation=replace(conversation, calls=calls))
 
 
 def drop_refused(session: Session, event_id: str | None) -> Session:
