@@ -133,9 +133,7 @@ def test_the_notice_and_the_command_have_one_rule(stream: Stream) -> None:
             continue
         found = commands_of(before, record, state)
         told = notices(before.sessions.get(session.id), record, session)
-        assert found == [
-            each.args[0].key for each in told if each.name == "tool_call"
-        ]
+        assert found == [each.args[0].key for each in told if each.name == "tool_call"]
         seen += found
     assert len(set(seen)) == len(seen)
 
@@ -741,3 +739,46 @@ def test_a_call_that_gets_its_id_late() -> None:
     world.start(key)
     world.finish(key, named)
     assert world.outputs() == {TEXT: f"of {TEXT}"}
+
+
+def test_events_of_a_call_that_are_repeated() -> None:
+    """It is run once, also if all its events arrive again after its output."""
+    world = Reusing()
+    events_of: list[Frame] = [
+        added(ONE),
+        {"type": "conversation.item.added", "item": {**ONE, "status": "in_progress"}},
+        arguments("delta", delta=TEXT),
+        arguments("done", arguments=TEXT, name="f"),
+        arguments("done", arguments=TEXT, item_id="", name="f"),
+        done(ONE),
+        done(ONE),
+        {"type": "conversation.item.done", "item": ONE},
+    ]
+    world.begin("r")
+    for frame in events_of:
+        world.event(**frame)
+    world.end("r", [ONE])
+    world.end("r", [ONE, OTHER])
+    [(key, named)] = world.waiting
+    world.start(key)
+    for frame in events_of:
+        world.event(**frame)
+    world.finish(key, named)
+    for frame in events_of:
+        world.event(**frame)
+    world.end("r", [ONE])
+    world.event(type="conversation.item.retrieved", item=ONE)
+    assert world.run == [("f", TEXT)]
+    assert sorted(world.session.items) == ["i", "o0"]
+    assert world.session.problems == ()
+
+
+def test_arguments_for_no_item() -> None:
+    """They are those of the call with their ``call_id``."""
+    world = Reusing()
+    world.begin("r")
+    world.event(**added(ONE))
+    world.event(**arguments("delta", item_id="", delta="{"))
+    world.event(**arguments("done", item_id="", arguments=TEXT, name="f"))
+    world.end("r", [])
+    assert world.run == [("f", TEXT)]

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import Record, Session, State, encode, react, reduce
+from duologue.core import (
+    Record,
+    Session,
+    State,
+    encode,
+    react,
+    reduce,
+    select_is_settled,
+    select_replies,
+)
 from duologue.core import events as ev
 from duologue.core.effects import commands
 from duologue.core.effects.commands import Send, WakeAt, is_queued
@@ -467,3 +476,159 @@ def test_a_silent_response_of_an_earlier_connection() -> None:
 
     assert live.state.sessions["s"].responses.active is None
     assert [each for each in live.commands if isinstance(each, Send)] == []
+
+
+# Outputs that the service refuses.
+
+
+def sent_output(live: Live, call_id: str) -> tuple[str, ...]:
+    """The output of a function, sent, but not confirmed."""
+    item: Frame = {"type": "function_call_output", "call_id": call_id, "output": "1"}
+    frame: Frame = {"type": "conversation.item.create", "event_id": f"e_{call_id}"}
+    return live.note({**frame, "item": {**item, "id": f"o_{call_id}"}}, "out")
+
+
+def refused(live: Live, call_id: str, **error: Any) -> tuple[str, ...]:
+    """The service refuses the output of a function."""
+    error = {"type": "invalid_request_error", "message": "no", **error}
+    error = {"event_id": f"e_{call_id}", **error}
+    return live.note({"type": "error", "error": error})
+
+
+def told(live: Live) -> list[tuple[str, str | None]]:
+    problems = live.state.sessions["s"].problems
+    return [(each.message, each.item_id) for each in problems]
+
+
+WITHOUT_ID: list[Frame] = [
+    {"event_id": None},
+    {"event_id": None, "type": "server_error", "param": "item.output"},
+]
+
+
+@pytest.mark.parametrize("error", [{}, *WITHOUT_ID])
+@pytest.mark.parametrize("first", ["a", "b", "c"])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_one_of_several_outputs_is_refused(
+    error: Frame, first: str, is_last: bool
+) -> None:
+    """The user is told, and the others are answered once, whichever it is."""
+    live, service = begun()
+    calling("a", "b", "c", live=live, service=service)
+    rest = [name for name in "abc" if name != first]
+    if not is_last:
+        assert sent_output(live, first) == refused(live, first, **error) == ()
+    assert output(live, rest[0]) == ()
+    assert output(live, rest[1]) == (() if is_last else CREATE)
+    if is_last:
+        assert sent_output(live, first) == ()
+        assert refused(live, first, **error) == CREATE
+    why = f"the output of f ({first}) was refused: no"
+    assert told(live) == [(why, f"i_{first}")]
+    assert not select_is_settled(live.state.sessions["s"])
+    service.reply("done")
+    assert live.play(service) == ()
+    [reply] = select_replies(live.state.sessions["s"])
+    assert (reply.status, len(reply.responses)) == ("completed", 2)
+    assert [each.error for each in reply.calls if each.call_id == first] == ["no"]
+    assert select_is_settled(live.state.sessions["s"])
+
+
+def test_all_outputs_are_refused() -> None:
+    """No response is requested, which would only call again; the reply has failed."""
+    live, service = begun()
+    calling("a", "b", live=live, service=service)
+    for name in "ab":
+        assert sent_output(live, name) == refused(live, name) == ()
+    session = live.state.sessions["s"]
+    assert select_is_settled(session)
+    [reply] = select_replies(session)
+    assert (reply.status, reply.reason) == ("failed", "no")
+    # The application may send another output.
+    assert sent_output(live, "a") == ()
+    assert not select_is_settled(live.state.sessions["s"])
+    assert output(live, "a") == CREATE
+
+
+def test_an_output_is_refused_after_the_answer_was_requested() -> None:
+    """No other response is requested; and what is known is not refused again."""
+    live, service = begun()
+    calling("a", "b", live=live, service=service)
+    assert output(live, "a") == sent_output(live, "b") == ()
+    assert live.note(REQUEST) == CREATE
+    assert refused(live, "b") == refused(live, "b") == refused(live, "a") == ()
+    service.reply("done")
+    assert live.play(service) == ()
+    assert told(live)[1:] == [("no", None), ("no", None)]
+    assert select_is_settled(live.state.sessions["s"])
+
+
+def test_an_output_is_refused_on_a_later_connection() -> None:
+    """It was sent again there; the rest is as on the first one."""
+    live, service = begun()
+    calling("a", "b", live=live, service=service)
+    assert output(live, "a") == sent_output(live, "b") == ()
+    live.note({"type": "duologue.disconnected", "lost": True})
+    live.epoch = 1
+    live.note({"type": "duologue.connected"})
+    service.created()
+    live.play(service)
+    assert sent_output(live, "b") == ()
+    assert refused(live, "b") == CREATE
+
+
+def test_an_output_that_is_confirmed_after_all() -> None:
+    """An error may have meant another event: the output counts."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    assert sent_output(live, "a") == refused(live, "a", event_id=None) == ()
+    item: Frame = {"type": "function_call_output", "call_id": "a", "output": "1"}
+    item["id"] = "o_a"
+    assert live.note({"type": "conversation.item.added", "item": item}) == CREATE
+    session = live.state.sessions["s"]
+    assert session.conversation.calls["a"].output_refused is False
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"event_id": "another"},
+        {"event_id": None, "type": "server_error"},
+        {"event_id": None, "code": "bad_response_create"},
+        {"event_id": None, "param": "session.voice"},
+    ],
+)
+def test_errors_that_refuse_no_output(error: Frame) -> None:
+    """They are about another event, or may be about anything."""
+    live, service = begun()
+    calling("a", live=live, service=service)
+    assert sent_output(live, "a") == refused(live, "a", **error) == ()
+    assert told(live) == [("no", None)]
+    session = live.state.sessions["s"]
+    assert session.conversation.calls["a"].output_refused is False
+
+
+def test_the_refused_output_of_a_call_id_that_is_used_again() -> None:
+    """The error names its event, so it is the output of that call."""
+    live, service = begun()
+    response = service.begin()
+    items: list[Frame] = [
+        {"id": name, "type": "function_call", "call_id": "a", "name": name}
+        | {"arguments": "{}", "status": "completed"}
+        for name in ("x", "y")
+    ]
+    service.end(response, items)
+    assert live.play(service) == ("RunTool", "RunTool")
+    output_of: Frame = {"type": "function_call_output", "call_id": "a", "output": "1"}
+    for name in ("x", "y"):
+        frame = {"type": "conversation.item.create", "event_id": f"e_{name}"}
+        live.note({**frame, "item": {**output_of, "id": f"o_{name}"}}, "out")
+    refused(live, "y")
+    assert told(live) == [("the output of y (a) was refused: no", "y")]
+    added = {"type": "conversation.item.added", "item": {**output_of, "id": "o_x"}}
+    assert live.note(added) == CREATE
+    found = live.state.sessions["s"].items
+    assert [found[name].call for name in ("x", "y") if found[name].call] == [
+        msgspec.structs.replace(found["x"].call, output="1"),
+        msgspec.structs.replace(found["y"].call, output=None, error="no"),
+    ]

@@ -231,3 +231,38 @@ def test_a_call_names_its_approval() -> None:
 
     assert found is not None
     assert McpCall("maps", "q") == found.mcp
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("boom", "boom"),
+        ({"type": "http_error"}, "http_error"),
+        ({"code": 500}, "error 500"),
+        ({}, "the call failed"),
+        (["a", "b"], '["a","b"]'),
+        (7, "7"),
+    ],
+)
+def test_the_error_of_a_call_in_any_form(error: Any, message: str) -> None:
+    """The call has failed, and a problem has the reason."""
+    session = fold_frames(done({**CALL, "error": error}))
+    status, call = seen(session, "m")
+
+    assert (status, call and call.error) == ("failed", message)
+    assert [(it.kind, it.message, it.item_id) for it in session.problems] == [
+        ("mcp_failed", message, "m")
+    ]
+
+
+@pytest.mark.parametrize("error", [None, "", False])
+@pytest.mark.parametrize(
+    ("output", "text"), [("ok", "ok"), ({"a": 1}, '{"a":1}'), (["b"], '["b"]')]
+)
+def test_the_output_of_a_call_in_any_form(error: Any, output: Any, text: str) -> None:
+    """An object or a list is its JSON; an empty error is none."""
+    session = fold_frames(done({**CALL, "output": output, "error": error}))
+    status, call = seen(session, "m")
+
+    assert (status, call and call.output) == ("completed", text)
+    assert session.problems == ()

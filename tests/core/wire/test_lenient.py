@@ -213,3 +213,62 @@ def test_an_object_in_an_object() -> None:
     found = build(events.Error, {"error": {"message": "no", "param": 5}})
 
     assert found == events.Error(error=events.ErrorDetail(message="no"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": 1}, '{"a":1}'),
+        (["x"], '["x"]'),
+        ({}, "{}"),
+        ([], "[]"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("cls", "field"),
+    [
+        (events.FunctionCallItem, "arguments"),
+        (events.FunctionCallOutputItem, "output"),
+        (events.McpCallItem, "arguments"),
+        (events.McpCallItem, "output"),
+        (events.McpApprovalRequestItem, "arguments"),
+        (events.ResponseFunctionCallArgumentsDone, "arguments"),
+        (events.ResponseMcpCallArgumentsDone, "arguments"),
+    ],
+)
+def test_json_in_place_of_its_text(cls: Any, field: str, value: Any, text: str) -> None:
+    """Some services send arguments and outputs as objects: no call is lost for that."""
+    assert getattr(build(cls, {"item_id": "i", field: value}), field) == text
+
+
+def test_other_values_in_place_of_text_are_wrong() -> None:
+    """A number is no JSON text, and the text of a message no object."""
+    with pytest.raises(WrongType):
+        build(events.McpCallItem, {"output": 5})
+    with pytest.raises(WrongType):
+        build(events.InputTextPart, {"text": {"a": 1}})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("no", "no"), (5, "5"), (["a"], '["a"]'), (True, "true"), (2.5, "2.5")],
+)
+@pytest.mark.parametrize(
+    ("cls", "field", "made"),
+    [
+        (events.McpCallItem, "error", events.McpCallError),
+        (events.Error, "error", events.ErrorDetail),
+        (events.ResponseStatusDetails, "error", events.ResponseError),
+    ],
+)
+def test_an_error_that_is_no_object(
+    cls: Any, field: str, made: Any, value: Any, message: str
+) -> None:
+    """Its text is the message: the user is told why something failed."""
+    assert getattr(build(cls, {field: value}), field) == made(message=message)
+
+
+@pytest.mark.parametrize("value", [None, "", False, 0, []])
+def test_an_error_that_says_nothing(value: Any) -> None:
+    """It is no error."""
+    assert build(events.McpCallItem, {"error": value}).error is None
