@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ..events.items import BaseItem, ContentPart, UnknownItem, UnknownPart
+from ..events.items import BaseItem, ContentPart, UnknownItem, UnknownPart, Value
 from .json_values import is_array, is_object
 
 __all__ = ["WrongType", "build"]
@@ -72,7 +72,9 @@ def _value(node: inspect.Type, value: Any, path: str) -> Any:
             return _one_of(types, value, path)
         case inspect.StructType(cls=cls) if is_object(value):
             return build(cls, value, path)
-        case inspect.StructType(cls=cls) if value and getattr(cls, "TEXT", None):
+        case inspect.StructType(cls=cls) if (
+            value and issubclass(cls, Value) and cls.TEXT is not None
+        ):
             return cls(**{cls.TEXT: _text(value)})
         case inspect.VarTupleType(item_type=item) if is_array(value):
             return tuple(
