@@ -6,6 +6,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from duologue.core import (
     Item,
@@ -19,12 +20,13 @@ from duologue.core import (
 )
 from duologue.core.reducer.calls import (
     close_call,
-    find_call,
+    end_call,
     link_call,
     merge_call,
     release_calls,
 )
 from duologue.core.reducer.handler import put_item
+from duologue.core.reducer.requests.tool_outputs import find_call
 from duologue.core.state.model import Call, CallLink, McpCall, McpTool
 from duologue.core.state.rope import Rope
 
@@ -491,3 +493,177 @@ def test_tools_of_a_process_that_has_ended(
         assert call(session) == Call("c", "f", Rope("{}"), True, True, running=True)
         assert call(after) == Call("c", "f", Rope("{}"), True, True)
         assert after.items["i"].placement.tool_at == 9.0
+
+
+# A ``call_id`` that is used again, or missing.
+
+
+def listed(item_id: str, response: str | None = "r", **fields: Any) -> Frame:
+    """A call that is complete, in a response or in the conversation only."""
+    item: Frame = {"id": item_id, "type": "function_call", "call_id": "c", "name": "f"}
+    item |= {"arguments": "{}", "status": "completed", **fields}
+    if response is None:
+        return {"type": "conversation.item.done", "item": item}
+    return {**shown(), "response_id": response, "item": item}
+
+
+TOLD: Frame = {"type": "duologue.tool_finished", "call_id": "c"}
+DELETED: Frame = {"type": "conversation.item.deleted", "item_id": "i"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "calls"),
+    [
+        # The first one waits, or runs: the second has a key of its own.
+        (
+            [listed("i"), *[listed("j", name="g")] * 2],
+            {"c": CallLink("i", others=("c/j",)), "c/j": CallLink("j")},
+        ),
+        (
+            [listed("i"), STARTED, listed("j", "r2")],
+            {"c": CallLink("i", others=("c/j",)), "c/j": CallLink("j")},
+        ),
+        # Its tool has ended: the second one has the plain key.
+        (
+            [listed("i"), TOLD, listed("j", "r2")],
+            {"c": CallLink("j", others=("c/i",)), "c/i": CallLink("i")},
+        ),
+        (
+            [listed("i"), output(), listed("j", "r2")],
+            {"c": CallLink("j"), "c/i": CallLink("i", "o")},
+        ),
+        ([listed("i"), DELETED, listed("j")], {"c": CallLink("j")}),
+        # An interrupted one never runs.
+        (
+            [listed("i", status="incomplete"), listed("j", "r2")],
+            {"c": CallLink("j"), "c/i": CallLink("i")},
+        ),
+        # One call, listed twice, in a response or outside.
+        ([listed("i"), listed("j")], {"c": CallLink("i")}),
+        ([listed("i"), listed("j", None)], {"c": CallLink("i")}),
+        ([listed("j", None), listed("i")], {"c": CallLink("j")}),
+        ([listed("i"), listed("j", arguments="")], {"c": CallLink("i")}),
+        ([listed("i", name=""), listed("j", None)], {"c": CallLink("i")}),
+        ([grown("{}"), listed("j")], {"c": CallLink("j")}),
+        ([closed("{}"), listed("j")], {"c": CallLink("j")}),
+        # Its arguments are not known yet, or are no JSON.
+        ([listed("i"), grown("x") | {"item_id": "j"}], {"c": CallLink("i")}),
+        (
+            [listed("i", arguments="["), listed("j")],
+            {"c": CallLink("i", others=("c/j",)), "c/j": CallLink("j")},
+        ),
+        # The other one was final, and differs.
+        (
+            [closed("[]"), listed("j")],
+            {"c": CallLink("i", others=("c/j",)), "c/j": CallLink("j")},
+        ),
+    ],
+)
+def test_the_keys_of_calls_with_one_id(
+    frames: list[Frame], calls: dict[str, CallLink]
+) -> None:
+    """Each call has one: the ``call_id``, or one with the id of its item."""
+    session = fold_frames(*frames)
+
+    assert dict(session.conversation.calls) == calls
+    for key, link in calls.items():
+        found = session.item(link.call)
+        assert found is not None
+        assert found.call is not None
+        assert found.call.key == key
+
+
+def test_facts_that_name_a_call_id_of_several_calls() -> None:
+    """Each is about the next of them, in their order; a key is exact."""
+    three = [listed("i"), listed("j", name="g"), listed("k", name="h")]
+    session = fold_frames(*three, STARTED, STARTED, TOLD)
+    states = [call(session, name) for name in "ijk"]
+    assert [(each.running, each.answered) for each in states if each] == [
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    exact = fold_frames(*three, {**STARTED, "call_id": "c/k"})
+    assert [call(exact, name) for name in "ij"] == [
+        call(fold_frames(*three), name) for name in "ij"
+    ]
+    assert call(exact, "k") == Call(
+        "c", "h", Rope("{}"), True, True, running=True, alias="c/k"
+    )
+
+
+def test_outputs_of_calls_with_one_id() -> None:
+    """They are those of the calls whose tools ended first; then of all others."""
+    three = [listed("i"), listed("j", name="g"), listed("k", name="h")]
+    ended = [{**TOLD, "call_id": key} for key in ("c/j", "c")]
+    outputs: list[Frame] = []
+    for name in "xyz":
+        frame = output(f"of {name}")
+        outputs.append({**frame, "item": {**frame["item"], "id": name}})
+    session = fold_frames(*three, *ended, *outputs, *outputs)
+
+    assert {name: each.output for name in "ijk" if (each := call(session, name))} == {
+        "i": "of y",
+        "j": "of x",
+        "k": "of z",
+    }
+    assert [each.alias for name in "xyz" if (each := call(session, name))] == [
+        "c/j",
+        None,
+        "c/k",
+    ]
+    assert session.conversation.calls["c"] == CallLink("i", "y")
+    assert session.conversation.last_output == "z"
+
+
+def test_a_call_without_an_id_at_the_end_of_its_response() -> None:
+    """Its key is the id of its item; a late ``call_id`` is its key then."""
+    ended = {"type": "response.done", "response": {"id": "r", "status": "completed"}}
+    lacking = listed("i", call_id=None, name="")
+    session = fold_frames(lacking, ended)
+    assert dict(session.conversation.calls) == {"i": CallLink("i")}
+    assert call(session) == Call(None, "", Rope("{}"), True, True, alias="i")
+    why = "the call of a function has no call_id, so its output cannot be sent"
+    assert session.problems == (
+        Problem("call_without_id", f"{why}: it is not run", item_id="i", at=1000.2),
+    )
+    assert end_call(session, "i", 5.0) is session
+    late = fold_frames(lacking, ended, listed("i", None))
+    assert call(late) == Call("c", "f", Rope("{}"), True, True)
+    assert late.conversation.calls["c"] == CallLink("i")
+
+
+def test_items_that_are_no_complete_calls() -> None:
+    """The end of their response changes nothing."""
+    frames = [listed("i", call_id=None, status="incomplete"), output()]
+    for frame in frames:
+        session = fold_frames(frame)
+        assert end_call(session, frame["item"]["id"], 5.0) is session
+
+
+def test_a_restored_output_answers_its_own_call() -> None:
+    """A call that has the same ``call_id`` now is not answered by it."""
+    frame = output()
+    sent = {"type": "conversation.item.create", "item": frame["item"]}
+    frames = [listed("i"), frame, listed("j", "r2")]
+    records = [to_record(each, at=float(n)) for n, each in enumerate(frames)]
+    session = fold([*records, to_record(sent, dir="out", at=9.0)]).sessions["s"]
+    assert [each.answered for name in "ij" if (each := call(session, name))] == [
+        True,
+        False,
+    ]
+    gone = {**DELETED, "item_id": "o"}
+    records += [to_record(gone), to_record(sent, dir="out", at=9.0)]
+    found = call(fold(records).sessions["s"], "j")
+    assert found is not None
+    assert found.answered
+
+
+def test_a_tombstone_has_no_key() -> None:
+    """A deleted output stays as it is when its call gets another key."""
+    gone = {**DELETED, "item_id": "o"}
+    session = fold_frames(listed("i"), output(), gone, listed("j", "r2"))
+    assert session.items["o"].call is None
+    assert call(session) == replace(
+        Call("c", "f", Rope("{}"), True, True, "5"), alias="c/i"
+    )

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from duologue.core import Record, Session
 from duologue.core.reducer.requests.sent_events import MAX_SENT, MAX_UNCONFIRMED
-from duologue.core.state.model import CallLink, RestoredItem, SentEvent
+from duologue.core.state.model import RestoredItem, SentEvent
 
 from ...talk import POLICY, Frame, changed, message, to_record
 from .records import AGAIN_OPEN, failed, out, session_after, wished
@@ -241,41 +241,3 @@ def test_only_so_many_unconfirmed_items_are_kept() -> None:
     assert [each.event for each in kept] == [each.frame.decode() for each in sent[5:]]
     assert [each.kind for each in session.problems] == ["items_unconfirmed"]
     assert session_after(LIVE, *sent[:MAX_UNCONFIRMED]).problems == ()
-
-
-CALL: Frame = {"type": "function_call", "id": "i", "call_id": "c", "name": "f"}
-GIVEN: Frame = {"type": "function_call_output", "id": "o", "call_id": "c"}
-MADE = to_record({"type": "conversation.item.added", "item": CALL})
-SHOWN = to_record({"type": "conversation.item.added", "item": GIVEN})
-
-
-def creates(item: Frame, **changes: object) -> Record:
-    frame: Frame = {"type": "conversation.item.create", "item": {**item, **changes}}
-    return out(frame)
-
-
-@pytest.mark.parametrize(
-    ("records", "link"),
-    [
-        ([creates(CALL)], CallLink(call_sent=True)),
-        ([creates(CALL), MADE], CallLink("i", call_sent=True)),
-        ([MADE, creates(GIVEN)], CallLink("i", output_sent=True)),
-        ([MADE, creates(GIVEN), creates(GIVEN)], CallLink("i", output_sent=True)),
-        ([creates(CALL), creates(GIVEN)], CallLink(call_sent=True, output_sent=True)),
-        # Items that the session has are restored.
-        ([MADE, creates(CALL)], CallLink("i")),
-        ([MADE, SHOWN, creates(GIVEN)], CallLink("i", "o")),
-        # The output of an unknown call, items without a call, and another item.
-        ([creates(GIVEN)], None),
-        ([creates(CALL, call_id=None)], None),
-        ([creates(CALL, call_id="")], None),
-        ([creates(CALL, type="message")], None),
-    ],
-)
-def test_the_calls_and_outputs_of_this_client(
-    records: list[Record], link: CallLink | None
-) -> None:
-    """A call and an output that this client creates are known as its own."""
-    calls = session_after(*records).conversation.calls
-
-    assert dict(calls) == ({} if link is None else {"c": link})

@@ -115,8 +115,8 @@ def refused_call(session: Session, event_id: str | None) -> str | None:
         keys = keys_of(session, None if cause is None else cause.call_id)
         sent = [key for key in keys if links[key].output_event == event_id]
     else:
-        recent = islice(reversed(session.conversation.order), _RECENT)
-        items = [item for item in map(session.item, recent) if item and item.call]
+        recent = tuple(islice(reversed(session.conversation.order), _RECENT))
+        items = [item for item in map(session.item, recent[::-1]) if item and item.call]
         named = {item.call.key: item for item in items if item.call and item.call.key}
         sent = [
             key
