@@ -535,7 +535,10 @@ def test_a_call_that_is_listed_under_two_item_ids(
         for each in reseed(moved(world.session))
         if isinstance(each, events.ConversationItemCreate)
     ]
-    assert [each.type for each in restored] == ["function_call", "function_call_output"]
+    assert [type(each) for each in restored] == [
+        events.FunctionCallItem,
+        events.FunctionCallOutputItem,
+    ]
 
 
 def moved(session: Session) -> Session:
