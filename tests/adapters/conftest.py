@@ -42,7 +42,7 @@ def environment(**changes: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("OPENAI_", "DUOLOGUE_"))
+        if not name.startswith(("OPENAI_", "DUOLOGUE_", "AZURE_", "XAI_"))
     }
     path = os.pathsep.join(str(ROOT / root) for root in ROOTS)
     return {**kept, "PYTHONPATH": path, "COLUMNS": "120", **changes}
@@ -173,7 +173,7 @@ def command(
         typed = stdin.encode() if isinstance(stdin, str) else stdin
         with monkeypatch.context() as patch:
             for name in os.environ:
-                if name.startswith(("OPENAI_", "DUOLOGUE_")):
+                if name.startswith(("OPENAI_", "DUOLOGUE_", "AZURE_", "XAI_")):
                     patch.delenv(name)
             for name, value in {"COLUMNS": "120", **(env or {})}.items():
                 patch.setenv(name, value)

@@ -133,6 +133,20 @@ STREAMS: dict[str, str] = {
 
 #: Public names, by the key of `names.json`: ``module:name`` or ``module:name.member``.
 DIFFERENCES: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "duologue.adapters.web:create_app",
+            "duologue.transports:Client",
+            "duologue.transports:EphemeralKeys",
+            "duologue.transports:EphemeralKeys.credentials",
+            "duologue.transports:Target",
+            "duologue.transports.client:Client",
+            "duologue.transports.credentials:EphemeralKeys",
+            "duologue.transports.credentials:EphemeralKeys.credentials",
+            "duologue.transports.seam:Target",
+        ),
+        "the provider is an option, and so is where its key comes from",
+    ),
     "duologue.transports:Credentials": _KIND,
     "duologue.transports:webrtc": "the label of the data channel is an option",
     "duologue.transports.credentials:Credentials": _KIND,

@@ -13,8 +13,8 @@ from duologue.transports.http.redaction import Headers, one_line
     [
         ("one\r\n two\x1b[31m", "one two [31m"),
         (
-            "no sk-proj-Ab_1, (ek_12) or Bearer a.b-1!",
-            "no sk-***, (ek_***) or Bearer ***!",
+            "no sk-proj-Ab_1, (ek_12), xai-1 or Bearer a.b-1!",
+            "no sk-***, (ek_***), xai-*** or Bearer ***!",
         ),
         ("Authorization: bearer abcdefghijklmnopqrst", "Authorization: bearer ***"),
         ("sk-very********CRET", "sk-***"),

@@ -308,7 +308,8 @@ async def test_a_slow_service_ends_by_the_timeout(
 @pytest.mark.parametrize(
     ("base_url", "message"),
     [
-        ("", "the base URL must begin with http:// or https://"),
+        ("", "the base URL is blank"),
+        ("http://127.0.0.1/v1#x", "the base URL must not contain a fragment (#…)"),
         ("/v1", "the base URL must begin with http:// or https://"),
         ("ftp://127.0.0.1/v1", "the base URL must begin with http:// or https://"),
         ("http:///v1", "the base URL must begin with http:// or https://"),

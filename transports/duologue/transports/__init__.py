@@ -32,7 +32,8 @@ from .errors import (
     SignallingError,
 )
 from .http.credentials import Credentials, Secret
-from .http.ephemeral_keys import EphemeralKeys, TokenEndpoint
+from .http.ephemeral_keys import EphemeralKeys, TokenEndpoint, TokenFunction
+from .http.providers import PROVIDERS, Provider
 
 if TYPE_CHECKING:
     from .client.client import Client
@@ -61,6 +62,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "PROVIDERS",
     "AudioSink",
     "AudioSource",
     "AuthenticationError",
@@ -81,6 +83,7 @@ __all__ = [
     "MediaError",
     "MissingExtra",
     "NotConnected",
+    "Provider",
     "QueueSource",
     "ReplayDrift",
     "ReplyError",
@@ -92,6 +95,7 @@ __all__ = [
     "Statistics",
     "Target",
     "TokenEndpoint",
+    "TokenFunction",
     "Tool",
     "Transport",
     "TrimmedSink",

@@ -21,6 +21,8 @@ from duologue.core.log.record import Record
 
 from .clock import Clock
 from .http.credentials import Credentials
+from .http.providers import OPENAI, Provider
+from .http.redaction import Headers
 
 __all__ = [
     "BYTES_PER_MS",
@@ -34,6 +36,7 @@ __all__ = [
     "Flushable",
     "Following",
     "KeySource",
+    "ProviderKeySource",
     "Recorder",
     "Rejoining",
     "Repeatable",
@@ -71,7 +74,8 @@ class Target:
     ``base_url`` ends in ``/v1`` (no trailing slash); ``session`` is the GA session
     object as JSON (``type``, ``model``, …); ``timeout`` is the time in seconds until
     the connection must be usable; ``safety_identifier`` is a pseudonym of the end user
-    (header ``OpenAI-Safety-Identifier``).
+    (header ``OpenAI-Safety-Identifier``). ``headers`` and ``query`` are added to those
+    of the ``provider``; their ``repr`` shows no values.
     """
 
     base_url: str
@@ -79,6 +83,17 @@ class Target:
     session: Mapping[str, Any]
     timeout: float = 15.0
     safety_identifier: str | None = None
+    provider: Provider = OPENAI
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=Headers)
+    query: Mapping[str, str] = attrs.field(factory=dict, converter=Headers)
+
+
+@runtime_checkable
+class ProviderKeySource(Protocol):
+    """A key source that requests its keys from the provider of the client."""
+
+    def bind(self, provider: Provider) -> KeySource:
+        """The same source for this provider; called when the client is made."""
 
 
 class KeySource(Protocol):

@@ -120,6 +120,71 @@ def test_the_service_of_the_environment(
     assert checks(outcome)["service"] == [("ok", f"{url}, from OPENAI_BASE_URL")]
 
 
+@pytest.mark.parametrize(
+    ("provider", "env", "expected"),
+    [
+        (
+            "xai",
+            {},
+            {
+                "service": "https://api.x.ai/v1, from the default, provider xai",
+                "key": "XAI_API_KEY is not set: export XAI_API_KEY=… to talk to the "
+                "service; --local needs none",
+                "model": "grok-voice-latest, from the table of ",
+                "reach": "not checked: --reach contacts the service",
+            },
+        ),
+        (
+            "azure-preview",
+            {
+                "AZURE_OPENAI_ENDPOINT": "https://my.openai.azure.com?x=canary",
+                "AZURE_OPENAI_API_KEY": "canary-key",
+            },
+            {
+                "service": "https://my.openai.azure.com/openai, from "
+                "AZURE_OPENAI_ENDPOINT, provider azure-preview",
+                "key": "in AZURE_OPENAI_API_KEY",
+                "model": "the provider has no default: name your deployment with "
+                "--model or DUOLOGUE_MODEL",
+                "reach": "not checked: azure-preview has no ephemeral keys; try --live",
+            },
+        ),
+        (
+            "plain",
+            {},
+            {"service": "the provider plain needs a base URL: set DUOLOGUE_BASE_URL"},
+        ),
+    ],
+)
+def test_each_provider(
+    command: Command,
+    quick: None,
+    provider: str,
+    env: dict[str, str],
+    expected: dict[str, str],
+) -> None:
+    """Its URL, its variables and its model; no value of a query is shown."""
+    outcome = command("doctor", "--provider", provider, env=env)
+    assert "canary" not in outcome.out
+    found = checks(outcome)
+    for name, text in expected.items():
+        assert found[name][0][1].startswith(text)
+
+
+def test_the_deployment_of_azure(
+    command: Command, serving_here: Serve, quick: None
+) -> None:
+    """``--model`` names it; the key is checked for it."""
+    url = serving_here(parts=Parts(), key="sk-1")
+    options = ("--provider", "plain", "--base-url", url, "--model", "mine")
+    outcome = command("doctor", *options, env={"DUOLOGUE_API_KEY": "sk-1"})
+    assert outcome.status == 0
+    found = checks(outcome)
+    assert found["model"] == [("ok", "mine, from --model")]
+    assert found["key"] == [("ok", "in DUOLOGUE_API_KEY")]
+    assert found["reach"][0][1].startswith("the service accepts the key")
+
+
 def test_reach_without_a_key(
     command: Command, serving_here: Serve, quick: None
 ) -> None:

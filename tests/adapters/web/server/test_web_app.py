@@ -20,7 +20,7 @@ from duologue.adapters.web import create_app, mount
 from duologue.adapters.web.server.web_server import serving
 from duologue.adapters.web.sessions.registry import Caller
 from duologue.local import LocalService
-from duologue.transports import Credentials
+from duologue.transports import Credentials, SignallingError
 
 from ..conftest import KEY, Page, Serve, Served, by_header
 
@@ -187,7 +187,7 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 from duologue.adapters.web import create_app, mount
-from duologue.transports import Credentials
+from duologue.transports import Credentials, SignallingError
 
 app = Starlette()
 voice = create_app(base_url=sys.argv[1], credentials=Credentials("any"))
@@ -235,3 +235,11 @@ async def test_a_process_that_ends_hangs_up(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_a_provider_without_webrtc_is_refused() -> None:
+    """Browsers could not connect to it; an unknown provider is refused, too."""
+    with pytest.raises(SignallingError, match="the provider xai has no calls"):
+        create_app(provider="xai")
+    with pytest.raises(ValueError, match="unknown provider"):
+        create_app(provider="xay")

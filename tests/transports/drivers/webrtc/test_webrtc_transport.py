@@ -92,7 +92,7 @@ async def test_no_sound_before_the_configuration(
     """An ephemeral key: the update is the first event, and the source waits for it."""
     read: list[int] = []
     transport = webrtc(source=CallbackSource(partial(_count, read)))
-    reports: list[tuple[str, str]] = []
+    reports: list[Any] = []
     transport.report_to(lambda frame, way: reports.append((json.loads(frame), way)))
     target = kit.target(service.url, key="ek_test")
     target = attrs.evolve(target, session={**target.session, "instructions": "Fly."})
@@ -141,7 +141,9 @@ async def test_the_label_of_the_channel(kit: type[Kit], service: Service) -> Non
     """It is an option, also of the next connection."""
     transport = webrtc(channel="realtime-channel").again()
     await transport.connect(kit.target(service.url))
-    assert service.end.peer._channel.label == "realtime-channel"
+    channel = service.end.peer._channel
+    assert channel is not None
+    assert channel.label == "realtime-channel"
     await transport.close()
 
 

@@ -19,12 +19,11 @@ from duologue.core.config import SessionConfig
 from duologue.core.effects.backoff import Backoff, connect_policy
 from duologue.core.effects.reseed import restored_items
 from duologue.core.events import AnyItem, ConversationItemCreate
-from duologue.core.models import REALTIME
 
 from ..clock import Clock, SystemClock, new_id
-from ..contract import Following, KeySource, Timed, Transport
-from ..errors import NotConnected
-from ..http.credentials import Credentials
+from ..contract import Following, KeySource, ProviderKeySource, Timed, Transport
+from ..errors import DuologueError, NotConnected
+from ..http.providers import OPENAI, Provider, find_provider
 from .connector import Connector, MakeTransport
 from .driver import Driver
 from .live_session import LiveSession
@@ -34,7 +33,7 @@ from .tools import Spec, Tool, Toolbox
 __all__ = ["DEFAULT_BASE_URL", "Client", "LiveSession"]
 
 #: The API of OpenAI.
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_BASE_URL = str(OPENAI.base_url)
 
 _log = logging.getLogger("duologue")
 
@@ -42,10 +41,15 @@ _log = logging.getLogger("duologue")
 class Client:
     """Runs sessions. Use it as an async context manager, which closes all sessions.
 
-    ``credentials`` default to ``OPENAI_API_KEY``; ``base_url`` defaults to
-    ``OPENAI_BASE_URL`` and then to `DEFAULT_BASE_URL`. ``backoff`` controls reconnects;
-    None disables them. ``clock``, ``ids`` and ``chance`` (random numbers from 0 to 1)
-    can be replaced in tests.
+    ``provider`` is a `Provider` or the name of one; by default that of
+    ``DUOLOGUE_PROVIDER``, or OpenAI. ``credentials`` and ``base_url`` default to the
+    variables of the provider, for example ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL``,
+    and the URL then to the provider's default. ``backoff`` controls reconnects; None
+    disables them. ``clock``, ``ids`` and ``chance`` (random numbers from 0 to 1) can be
+    replaced in tests.
+
+    Raises ValueError for an unknown provider, `SignallingError` for a blank base URL,
+    or if there is none.
     """
 
     def __init__(
@@ -53,15 +57,18 @@ class Client:
         *,
         credentials: KeySource | None = None,
         base_url: str | None = None,
+        provider: Provider | str | None = None,
         store: Store | None = None,
         clock: Clock | None = None,
         ids: Callable[[], str] | None = None,
         backoff: Backoff | None = Backoff(),  # noqa: B008 - frozen
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.credentials = credentials or Credentials.from_environment()
-        url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        self.base_url = url.rstrip("/")
+        self.provider = find_provider(provider)
+        self.base_url = self.provider.find_base_url(base_url)
+        self.credentials = credentials or self.provider.credentials()
+        if isinstance(self.credentials, ProviderKeySource):
+            self.credentials = self.credentials.bind(self.provider)
         self.store = store or Store()
         self._clock = clock or SystemClock()
         self._ids = ids or new_id
@@ -130,6 +137,7 @@ class Client:
             # A replay makes its own next transport.
             make=make if clock is None else None,
             base_url=self.base_url,
+            provider=self.provider,
             keys=self.credentials,
             chance=partial(self._chance_of, made),
         )
@@ -138,7 +146,8 @@ class Client:
         toolbox = Toolbox(driver.spawn, records.note, driver.put)
         if config is None and self.store.session(session_id) is not None:
             config = SessionConfig.changing()
-        update = toolbox.configure(default_config(config), tools).to_session()
+        config = default_config(config, self.provider)
+        update = toolbox.configure(config, tools).to_session()
         if earlier is not None:
             earlier.retire()
         session = LiveSession(records, driver, toolbox)
@@ -242,14 +251,22 @@ def _split(
     return transport, None
 
 
-def default_config(config: SessionConfig | None = None) -> SessionConfig:
+def default_config(
+    config: SessionConfig | None = None, provider: Provider = OPENAI
+) -> SessionConfig:
     """A configuration with a model.
 
     The model comes from ``config``, else from the environment variable
-    ``DUOLOGUE_MODEL``, else from `duologue.core.models.REALTIME`.
+    ``DUOLOGUE_MODEL``, else from the provider. Raises `DuologueError` if the provider
+    has no default model.
     """
     config = config or SessionConfig()
     if config.model is not None:
         return config
-    model = os.environ.get("DUOLOGUE_MODEL") or REALTIME
+    model = os.environ.get("DUOLOGUE_MODEL") or provider.model
+    if model is None:
+        raise DuologueError(
+            f"the provider {provider.name} has no default model: name a model "
+            "(for Azure, your deployment), or set DUOLOGUE_MODEL"
+        )
     return attrs.evolve(config, model=model)

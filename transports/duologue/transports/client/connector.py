@@ -13,6 +13,7 @@ from duologue.core.events import ConnectFailed
 
 from ..contract import KeySource, Repeatable, Target, Transport
 from ..errors import ConnectError, ConnectTimeout, DuologueError, SignallingError
+from ..http.providers import Provider
 
 __all__ = ["Connector", "MakeTransport"]
 
@@ -37,6 +38,7 @@ class Connector:
     transport: Transport
     make: MakeTransport | None
     base_url: str
+    provider: Provider
     keys: KeySource
     chance: Callable[[], float]
     _is_used: bool = attrs.field(default=False, init=False)
@@ -90,6 +92,7 @@ class Connector:
                         credentials=key,
                         session=session,
                         timeout=max(_SHORTEST, ends - _now()),
+                        provider=self.provider,
                     )
                 )
         except TimeoutError:

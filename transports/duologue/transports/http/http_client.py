@@ -14,7 +14,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlencode
 
 import attrs
 
@@ -26,6 +25,7 @@ from ..errors import (
     ServiceUnreachable,
     SignallingError,
 )
+from .providers import OPENAI
 from .redaction import Headers, one_line
 
 try:
@@ -38,7 +38,9 @@ except ImportError as missing:  # pragma: no cover - needs a second environment
 __all__ = [
     "BODY_LIMIT",
     "Reply",
+    "address",
     "authorization",
+    "base_url",
     "described",
     "identification",
     "is_call_id",
@@ -86,10 +88,39 @@ def is_loopback(base_url: str) -> bool:
 
 
 def websocket_url(base_url: str, query: Mapping[str, str]) -> str:
-    """The WebSocket URL of a session. Raises `SignallingError`."""
-    url = _safe(base_url + "/realtime")
-    scheme = "ws" if url.scheme == "http" else "wss"
-    return f"{url.copy_with(scheme=scheme)}?{urlencode(query)}"
+    """The WebSocket URL of a session at OpenAI. Raises `SignallingError`."""
+    _safe(base_url)
+    return _as_websocket(OPENAI.session_url(base_url, {}), query)
+
+
+def address(target: Target, url: str, *, websocket: bool = False) -> str:
+    """The URL of a request: one of the provider, with the query of the target.
+
+    Raises `SignallingError` for a base URL that a key must not be sent to, and raises
+    as `authorization` does.
+    """
+    provider, query = target.provider, dict(target.query)
+    is_in_url = provider.key_query is not None and target.credentials.kind == "api"
+    if is_in_url and _has_key(target):
+        query[str(provider.key_query)] = _key(target)
+    return _as_websocket(url, query) if websocket else _with_query(url, query)
+
+
+def base_url(target: Target) -> str:
+    """The base URL of the target. Raises `SignallingError` for an unsafe one."""
+    _safe(target.base_url)
+    return target.base_url
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    found = _safe(url)
+    return str(found.copy_merge_params(query)) if query else str(found)
+
+
+def _as_websocket(url: str, query: Mapping[str, str]) -> str:
+    found = httpx.URL(_with_query(url, query))
+    scheme = "ws" if found.scheme == "http" else "wss"
+    return str(found.copy_with(scheme=scheme))
 
 
 def is_call_id(name: str) -> bool:
@@ -103,22 +134,46 @@ def authorization(target: Target) -> str:
     Raises `AuthenticationError` for a key that is not valid in a header: a library
     would repeat the key in its own message.
     """
+    _key(target)
+    return target.credentials.header
+
+
+def _has_key(target: Target) -> bool:
+    """Whether a request has a key, or needs one."""
+    return target.provider.default_key != "" or bool(target.credentials.key.reveal())
+
+
+def _key(target: Target) -> str:
     key = target.credentials.key.reveal()
     if not key:
-        raise AuthenticationError("there is no key: set OPENAI_API_KEY, or pass one")
+        variable = target.provider.key_variable
+        raise AuthenticationError(f"there is no key: set {variable}, or pass one")
     if not re.fullmatch(r"[!-~]+", key):
         raise AuthenticationError("the key has characters that are invalid in a header")
-    return target.credentials.header
+    return key
 
 
 def identification(target: Target) -> Mapping[str, str]:
     """The headers that authenticate the caller. Raises as `authorization` does.
 
-    Their ``repr`` shows no values.
+    They include those of the provider and the target. Raises `SignallingError` for one
+    that is not valid. Their ``repr`` shows no values.
     """
-    user = target.safety_identifier
-    named = {} if user is None else {"OpenAI-Safety-Identifier": user}
-    return Headers({"Authorization": authorization(target)}, named)
+    provider, credentials = target.provider, target.credentials
+    own: dict[str, str] = {}
+    if _has_key(target):
+        _key(target)
+        own = provider.key_headers(credentials)
+    if target.safety_identifier is not None:
+        own["OpenAI-Safety-Identifier"] = target.safety_identifier
+    names = {name.lower() for name in own}
+    added = {**provider.headers, **target.headers}
+    for name, value in added.items():
+        if not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", name):
+            raise SignallingError(f"invalid name of a header: {name!r}")
+        if not re.fullmatch(r"[ -~]*", value):
+            raise SignallingError(f"the value of the header {name} is not valid")
+    return Headers({n: added[n] for n in added if n.lower() not in names}, own)
 
 
 def _safe(text: str) -> httpx.URL:
@@ -138,12 +193,16 @@ def _safe(text: str) -> httpx.URL:
 
 
 def _url(text: str) -> httpx.URL:
+    if not text.strip():
+        raise SignallingError("the base URL is blank")
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise SignallingError(f"invalid base URL: {one_line(str(error))}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise SignallingError("the base URL must begin with http:// or https://")
+    if url.fragment:
+        raise SignallingError("the base URL must not contain a fragment (#…)")
     if url.port is not None and url.port > _LAST_PORT:
         raise SignallingError(f"invalid base URL: there is no port {url.port}")
     return url

@@ -18,7 +18,7 @@ _QUOTED = 200
 _STARS = "***"
 #: Text in the form of a key. "Bearer" may also be a word in a sentence.
 _KEY_LIKE = re.compile(
-    r"(?<![A-Za-z0-9])(sk-|ek_)[A-Za-z0-9_*-]+"
+    r"(?<![A-Za-z0-9])(sk-|ek_|xai-)[A-Za-z0-9_*-]+"
     r"|\b(bearer )(?=\S*[0-9]|\S{20})[A-Za-z0-9._~+/=-]+",
     re.IGNORECASE,
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import attrs
 
@@ -19,7 +18,9 @@ from .credentials import Secret
 from .http_client import (
     BODY_LIMIT,
     Reply,
+    address,
     authorization,
+    base_url,
     described,
     identification,
     is_call_id,
@@ -47,7 +48,6 @@ __all__ = [
     "websocket_url",
 ]
 
-_CALLS = "/realtime/calls"
 #: The HTTP status for a content type that a service does not take.
 _UNSUPPORTED = 415
 
@@ -75,15 +75,14 @@ async def create_call(target: Target, offer: str) -> Answer:
     `ServiceUnreachable` if nothing answers, `ConnectTimeout` after ``target.timeout``
     seconds, and `SignallingError` for any other failure.
     """
-    configured = not target.credentials.ephemeral
+    provider, url = target.provider, base_url(target)
+    configured = provider.takes_form and not target.credentials.ephemeral
     if configured:
-        reply = await _post(target, _CALLS, _form(target, offer))
+        reply = await _post(target, provider.calls_url(url), _form(target, offer))
         configured = reply.status != _UNSUPPORTED
     if not configured:
-        model = target.session.get("model")
-        query = f"?{urlencode({'model': model})}" if model else ""
         body = {"content": offer, "headers": {"Content-Type": "application/sdp"}}
-        reply = await _post(target, _CALLS + query, body)
+        reply = await _post(target, provider.calls_url(url, target.session), body)
     if reply.status not in (200, 201):
         raise refusal(target, reply)
     if not reply.text.startswith("v=0"):
@@ -112,7 +111,8 @@ async def hang_up(target: Target, call_id: str) -> None:
     """
     if not is_call_id(call_id):
         raise SignallingError("invalid call id: it must look like rtc_…")
-    reply = await _post(target, f"/realtime/calls/{call_id}/hangup", {})
+    url = target.provider.hang_up_url(base_url(target), call_id)
+    reply = await _post(target, url, {})
     if reply.status != 404 and not 200 <= reply.status < 300:
         raise refusal(target, reply)
 
@@ -122,11 +122,10 @@ async def create_key(target: Target, lifetime: int) -> Secret:
 
     Raises as `create_call` does.
     """
-    values = {
-        "expires_after": {"anchor": "created_at", "seconds": lifetime},
-        "session": target.session,
-    }
-    reply = await _post(target, "/realtime/client_secrets", _as_json(values))
+    provider = target.provider
+    values = provider.key_request(target.session, lifetime)
+    url = provider.keys_url(base_url(target))
+    reply = await _post(target, url, _as_json(values))
     if not 200 <= reply.status < 300:
         raise refusal(target, reply)
     return _key_in(reply)
@@ -158,9 +157,9 @@ async def fetch_key(
     return _key_in(reply)
 
 
-async def _post(target: Target, path: str, body: dict[str, Any]) -> Reply:
+async def _post(target: Target, url: str, body: dict[str, Any]) -> Reply:
     headers = Headers(body.pop("headers", {}), identification(target))
-    return await post(target.base_url + path, headers, body, target.timeout)
+    return await post(address(target, url), headers, body, target.timeout)
 
 
 def _as_json(value: Any) -> dict[str, Any]:

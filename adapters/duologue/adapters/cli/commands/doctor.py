@@ -14,6 +14,7 @@ from ..shared.options import (
     BaseUrl,
     Json,
     Model,
+    ProviderName,
     Transport,
     check_carrier,
     check_exclusive,
@@ -28,6 +29,7 @@ __all__ = ["doctor"]
 
 def doctor(
     base_url: BaseUrl = None,
+    provider: ProviderName = None,
     reach: Annotated[
         Optional[bool],  # noqa: UP045 - typer reads it
         typer.Option(
@@ -57,7 +59,7 @@ def doctor(
     """
     # `doctor` also runs without the libraries that this check needs.
     with contextlib.suppress(ImportError):
-        check_service(local=False, base_url=base_url)
+        check_service(local=False, base_url=base_url, provider=provider)
     carrier = check_carrier(transport)
     if record is not None and not live:
         raise typer.BadParameter("--record needs --live")
@@ -69,7 +71,9 @@ def doctor(
     for check in machine_checks():
         report.add(check)
     options = {"live": live, "carrier": carrier, "model": model, "record": record}
-    checks = _service_checks(base_url=base_url, reach=reach, **options)
+    checks = _service_checks(
+        base_url=base_url, provider=provider, reach=reach, **options
+    )
     asyncio.run(_report(checks, report))
     report.end()
     if report.has_failed:

@@ -15,6 +15,7 @@ from ..shared.options import (
     Json,
     Local,
     Model,
+    ProviderName,
     Record,
     Transport,
     Voice,
@@ -35,6 +36,7 @@ def say(
     ],
     local: Local = False,
     base_url: BaseUrl = None,
+    provider: ProviderName = None,
     transport: Transport = "websocket",
     model: Model = None,
     voice: Voice = None,
@@ -64,7 +66,7 @@ def say(
     The exit status is 0 for a complete reply, 1 if the turn failed, and 2 for a text
     that cannot be sent.
     """
-    check_service(local=local, base_url=base_url)
+    check_service(local=local, base_url=base_url, provider=provider)
     carrier = check_carrier(transport)
     if text_only and output is not None:
         raise typer.BadParameter("--output needs audio, which --text-only excludes")
@@ -86,7 +88,8 @@ def say(
         record=record,
         timeout=timeout,
     )
-    turn = asyncio.run(_run(request, local, base_url))
+    service = {"local": local, "base_url": base_url, "provider": provider}
+    turn = asyncio.run(_run(request, service))
     if json:
         sys.stdout.buffer.write(json_line(_as_json(turn)).encode())
     else:
@@ -112,11 +115,11 @@ def _read(text: str) -> str:
     return text.strip()
 
 
-async def _run(request: TurnRequest, local: bool, base_url: str | None) -> TurnResult:
+async def _run(request: TurnRequest, options: dict[str, Any]) -> TurnResult:
     from ..shared.one_turn import run_turn
     from ..shared.service import open_service
 
-    async with open_service(local=local, base_url=base_url) as service:
+    async with open_service(**options) as service:
         return await run_turn(request, service)
 
 

@@ -15,6 +15,7 @@ from ..shared.options import (
     Json,
     Local,
     Model,
+    ProviderName,
     Record,
     Voice,
     check_distinct,
@@ -74,6 +75,7 @@ def talk(
     ] = None,
     local: Local = False,
     base_url: BaseUrl = None,
+    provider: ProviderName = None,
     model: Model = None,
     voice: Voice = None,
     instructions: Instructions = None,
@@ -101,7 +103,7 @@ def talk(
     json: Json = False,
 ) -> None:
     """Talk to the service: speak, play a WAV file as the microphone, or type."""
-    check_service(local=local, base_url=base_url)
+    check_service(local=local, base_url=base_url, provider=provider)
     from ..talk.talk_options import DeviceOptions, TalkOptions, numbered_path
     from ..talk.talk_runner import run
 
@@ -131,6 +133,7 @@ def talk(
             tools=tools,
             local=local,
             base_url=base_url,
+            provider=provider,
             model=model,
             voice=voice,
             instructions=instructions,

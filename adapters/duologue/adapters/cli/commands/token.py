@@ -12,6 +12,7 @@ from ..shared.options import (
     Instructions,
     Json,
     Model,
+    ProviderName,
     Voice,
     check_service,
 )
@@ -27,6 +28,7 @@ _TIMEOUT = 15.0
 
 def token(
     base_url: BaseUrl = None,
+    provider: ProviderName = None,
     expires_after: Annotated[
         int,
         typer.Option(
@@ -43,21 +45,27 @@ def token(
 ) -> None:
     """Create an ephemeral key and print it.
 
-    It needs the API key of OPENAI_API_KEY. Sessions that start with the ephemeral
-    key have the given configuration.
+    It needs the API key of OPENAI_API_KEY, or that of the provider. Sessions that
+    start with the ephemeral key have the given configuration.
     """
-    check_service(local=False, base_url=base_url)
+    check_service(local=False, base_url=base_url, provider=provider)
     from duologue.core.errors import DuologueError
     from duologue.transports import EphemeralKeys
+    from duologue.transports.client.client import default_config
 
     from ..shared.control_characters import json_line
     from ..shared.service import find_service
     from ..shared.session_setup import configure
 
-    service = find_service(base_url)
+    service = find_service(base_url, provider)
     _check_key(service)
     config = configure(model=model, voice=voice, instructions=instructions)
-    keys = EphemeralKeys(credentials=service.credentials, lifetime=expires_after)
+    config = default_config(config, service.provider)
+    keys = EphemeralKeys(
+        credentials=service.credentials,
+        lifetime=expires_after,
+        provider=service.provider,
+    )
     fetched = keys.fetch(service.base_url, config.to_session(), _TIMEOUT)
     value = asyncio.run(fetched).key.reveal()
     if value == service.credentials.key.reveal():
@@ -77,13 +85,12 @@ def token(
 def _check_key(service: Service) -> None:
     from duologue.core.errors import DuologueError
 
-    from ..shared.service import KEY_VARIABLE
-
+    variable = service.provider.key_variable
     if not service.is_usable:
         raise DuologueError(
-            f"{KEY_VARIABLE} is not set: an ephemeral key is created with an API key"
+            f"{variable} is not set: an ephemeral key is created with an API key"
         )
     if service.credentials.ephemeral:
         raise DuologueError(
-            f"{KEY_VARIABLE} holds an ephemeral key: only an API key can create one"
+            f"{variable} holds an ephemeral key: only an API key can create one"
         )

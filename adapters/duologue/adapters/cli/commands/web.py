@@ -10,7 +10,15 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from ..shared.options import BaseUrl, Host, Json, Local, Port, check_service
+from ..shared.options import (
+    BaseUrl,
+    Host,
+    Json,
+    Local,
+    Port,
+    ProviderName,
+    check_service,
+)
 
 __all__ = ["web"]
 
@@ -21,6 +29,7 @@ _LOCAL = "local service (scripted, not a language model)"
 def web(
     local: Local = False,
     base_url: BaseUrl = None,
+    provider: ProviderName = None,
     host: Host = "127.0.0.1",
     port: Port = 8765,
     open: Annotated[
@@ -55,7 +64,7 @@ def web(
 
     Prints its URL on a line of standard output when it is ready.
     """
-    check_service(local=local, base_url=base_url)
+    check_service(local=local, base_url=base_url, provider=provider)
     from duologue.adapters.web.server.web_server import check_host
 
     origins = tuple(allow_origin or ())
@@ -66,7 +75,7 @@ def web(
         "service": _LOCAL if local else None,
         "authenticate": None if auth is None else _authenticator(auth),
     }
-    service = {"local": local, "base_url": base_url}
+    service = {"local": local, "base_url": base_url, "provider": provider}
     asyncio.run(_serve(service, options, host, port, open and not json, json))
 
 
@@ -89,7 +98,10 @@ async def _serve(
     async with contextlib.AsyncExitStack() as stack:
         found = await stack.enter_async_context(open_service(**service))
         app = create_app(
-            base_url=found.base_url, credentials=found.credentials, **options
+            base_url=found.base_url,
+            credentials=found.credentials,
+            provider=found.provider,
+            **options,
         )
         url = await stack.enter_async_context(serving(app, host=host, port=port))
         ready = json_line({"url": url, "base_url": found.base_url}) if json else url

@@ -10,6 +10,8 @@ import attrs
 from rich.console import Console
 from rich.text import Text
 
+from duologue.transports.http.providers import PROVIDERS
+
 from ..shared.control_characters import json_line, strip_controls
 
 __all__ = ["Check", "CheckReport", "fail", "ok", "warn"]
@@ -44,7 +46,9 @@ class CheckReport:
     """Prints each check at once, or all of them as JSON; keys are masked."""
 
     def __init__(self, *, json: bool) -> None:
-        self._key = os.environ.get("OPENAI_API_KEY", "").strip()
+        variables = {each.key_variable for each in PROVIDERS.values()}
+        keys = (os.environ.get(name, "").strip() for name in variables)
+        self._keys = sorted(filter(None, keys), key=len, reverse=True)
         self._checks: list[Check] = []
         self._json = json
         self._console = Console(quiet=json, highlight=False, soft_wrap=True)
@@ -79,7 +83,7 @@ class CheckReport:
     def _masked(self, text: str) -> str:
         """One line without control characters and without keys or passwords."""
         text = " ".join(strip_controls(text).split())
-        if self._key:
-            text = text.replace(self._key, "***")
-        text = re.sub(r"\b(sk-|ek_)[\w*-]+", r"\1***", text)
+        for key in self._keys:
+            text = text.replace(key, "***")
+        text = re.sub(r"\b(sk-|ek_|xai-)[\w*-]+", r"\1***", text)
         return re.sub(r"://[^/\s@]+@", "://***@", text)

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from duologue.core import Record
+from duologue.core import Record, SessionConfig
 from duologue.core.errors import DuologueError
 from duologue.core.models import AS_OF
 from duologue.transports import (
@@ -19,10 +19,11 @@ from duologue.transports import (
     SignallingError,
 )
 from duologue.transports.client.client import default_config
+from duologue.transports.http.providers import OPENAI
 
 from ..shared.one_turn import TurnRequest, TurnResult, run_turn
 from ..shared.options import Carrier
-from ..shared.service import KEY_VARIABLE, Service, find_service, open_service
+from ..shared.service import Service, find_service, open_service
 from .check_report import Check, fail, ok, warn
 from .protocol_differences import differences
 
@@ -39,6 +40,7 @@ _CARRIERS: tuple[Carrier, ...] = ("websocket", "webrtc")
 async def service_checks(
     *,
     base_url: str | None,
+    provider: str | None,
     reach: bool | None,
     live: bool,
     carrier: Carrier,
@@ -52,14 +54,14 @@ async def service_checks(
     async for check in _local_service():
         yield check
     try:
-        service = find_service(base_url)
-    except SignallingError as error:
+        service = find_service(base_url, provider)
+    except DuologueError as error:
         yield fail("service", str(error), "a base URL is like https://host/v1")
         return
-    for check in _settings(service):
+    for check in _settings(service, model):
         yield check
     if service.is_usable if reach is None else reach:
-        yield await _reach(service)
+        yield await _reach(service, model)
     else:
         yield ok("reach", "not checked: --reach contacts the service")
     if live:
@@ -105,14 +107,23 @@ async def _local_turn(service: Service, carrier: Carrier) -> Check:
 # The configured service.
 
 
-def _settings(service: Service) -> Iterator[Check]:
+def _settings(service: Service, given: str | None) -> Iterator[Check]:
     """The service, key and model that a session would use."""
-    yield ok("service", f"{service.base_url}, from {service.url_from}")
+    provider = service.provider
+    url = service.base_url.partition("?")[0]
+    name = "" if provider == OPENAI else f", provider {provider.name}"
+    yield ok("service", f"{url}, from {service.url_from}{name}")
     yield _key(service)
-    model, where = default_config().model, f"the table of {AS_OF}"
-    if os.environ.get("DUOLOGUE_MODEL"):
-        where = "DUOLOGUE_MODEL"
-    yield ok("model", f"{model}, from {where}")
+    model, where = provider.model, f"the table of {AS_OF}"
+    if given is not None:
+        model, where = given, "--model"
+    elif named := os.environ.get("DUOLOGUE_MODEL"):
+        model, where = named, "DUOLOGUE_MODEL"
+    if model is None:
+        advice = "name your deployment with --model or DUOLOGUE_MODEL"
+        yield warn("model", "the provider has no default", advice)
+    else:
+        yield ok("model", f"{model}, from {where}")
 
 
 def _key(service: Service) -> Check:
@@ -120,10 +131,13 @@ def _key(service: Service) -> Check:
     if service.key_from is None:
         if service.is_loopback:
             return ok("key", "none, and a service on loopback needs none")
+        if service.is_usable:
+            return ok("key", "none, which this provider allows")
+        variable = service.provider.key_variable
         return warn(
             "key",
-            f"{KEY_VARIABLE} is not set",
-            f"export {KEY_VARIABLE}=… to talk to the service; --local needs none",
+            f"{variable} is not set",
+            f"export {variable}=… to talk to the service; --local needs none",
         )
     found = f"in {service.key_from}"
     if not re.fullmatch(r"[!-~]+", service.credentials.key.reveal()):
@@ -138,25 +152,36 @@ def _key(service: Service) -> Check:
     return ok("key", found)
 
 
-async def _reach(service: Service) -> Check:
+async def _reach(service: Service, model: str | None) -> Check:
     """Check that the service accepts the key, by creating an ephemeral key."""
     if service.credentials.ephemeral:
         return ok(
             "reach",
             "not checked: an ephemeral key can only start a session; try --live",
         )
-    keys = EphemeralKeys(credentials=service.credentials, lifetime=_KEY_LIFETIME)
-    session = default_config().to_session()
+    provider = service.provider
+    if provider.keys is None:
+        found = f"not checked: {provider.name} has no ephemeral keys; try --live"
+        return ok("reach", found)
+    try:
+        config = default_config(SessionConfig(model=model), provider)
+    except DuologueError:
+        return ok("reach", "not checked: a key is requested for a model")
+    keys = EphemeralKeys(
+        credentials=service.credentials, lifetime=_KEY_LIFETIME, provider=provider
+    )
     began = time.perf_counter()
     try:
-        await keys.fetch(service.base_url, session, _TIMEOUT)
+        await keys.fetch(service.base_url, config.to_session(), _TIMEOUT)
     except AuthenticationError as error:
         if service.key_from is None and error.status is not None:
             return ok(
                 "reach",
                 f"the service answers ({error.status}); there is no key to check",
             )
-        return fail("reach", str(error), f"set {KEY_VARIABLE} to a key that it accepts")
+        return fail(
+            "reach", str(error), f"set {provider.key_variable} to a key that it accepts"
+        )
     except SignallingError as error:
         return _refused(error)
     except ConnectError as error:
@@ -179,7 +204,9 @@ def _refused(error: SignallingError) -> Check:
 async def _live(service: Service, request: TurnRequest) -> AsyncIterator[Check]:
     """Run one turn and compare it with the expected protocol."""
     if not service.is_usable:
-        yield fail("live", "there is no key", f"export {KEY_VARIABLE}=…")
+        yield fail(
+            "live", "there is no key", f"export {service.provider.key_variable}=…"
+        )
         return
     records: list[Record] = []
     try:

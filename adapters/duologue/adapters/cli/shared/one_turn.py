@@ -117,6 +117,7 @@ class _Turn:
         client = Client(
             credentials=self._service.credentials,
             base_url=self._service.base_url,
+            provider=self._service.provider,
             store=self._store,
             # No reconnect: the turn would not continue on a new connection.
             backoff=None,

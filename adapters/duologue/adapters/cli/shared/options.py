@@ -18,6 +18,7 @@ __all__ = [
     "Log",
     "Model",
     "Port",
+    "ProviderName",
     "Record",
     "Transport",
     "Voice",
@@ -46,6 +47,15 @@ BaseUrl = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Option(metavar="URL", help="Base URL of the service, ending in /v1."),
 ]
+ProviderName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="The provider of the service: openai, azure, azure-preview, xai, local "
+        "or plain.",
+    ),
+]
 Model = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="The model of the session."),
@@ -72,14 +82,27 @@ Port = Annotated[
 ]
 
 
-def check_service(*, local: bool, base_url: str | None) -> None:
-    """Reject ``--local`` together with ``--base-url``, and an invalid URL."""
+def check_service(
+    *, local: bool, base_url: str | None, provider: str | None = None
+) -> None:
+    """Reject ``--local`` together with an option that names another service.
+
+    Reject an invalid URL and an unknown provider, too.
+    """
     if local:
         # Imported first, so that a missing library is reported with the extra "local".
         from duologue.local import LocalService  # noqa: F401
     check_exclusive({"--local": local, "--base-url": base_url is not None})
+    check_exclusive({"--local": local, "--provider": provider is not None})
     if base_url is not None:
         _check_url(base_url)
+    if provider is not None:
+        from duologue.transports.http.providers import find_provider
+
+        try:
+            find_provider(provider)
+        except ValueError as error:
+            raise typer.BadParameter(f"--provider: {error}") from None
 
 
 def _check_url(base_url: str) -> None:

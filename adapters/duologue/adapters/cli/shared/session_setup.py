@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from duologue.core import Session, SessionConfig
 from duologue.transports import AudioSink, AudioSource, Transport, record
-from duologue.transports.client.client import default_config
 
 from .options import Carrier
 
@@ -17,9 +14,12 @@ __all__ = ["configure", "is_closed", "make_transport"]
 
 
 def configure(**given: Any) -> SessionConfig:
-    """The default configuration with these fields; None keeps the default."""
+    """A configuration with these fields; None keeps the default.
+
+    Without a model, the client adds that of the environment or of the provider.
+    """
     fields = {name: value for name, value in given.items() if value is not None}
-    return attrs.evolve(default_config(), **fields)
+    return SessionConfig(**fields)
 
 
 def make_transport(

@@ -31,6 +31,7 @@ class TalkOptions:
     tools: str | None
     local: bool
     base_url: str | None
+    provider: str | None
     model: str | None
     voice: str | None
     instructions: str | None

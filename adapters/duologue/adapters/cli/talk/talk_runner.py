@@ -83,11 +83,16 @@ class _TalkRunner:
                     "local service: replies are scripted, not a language model"
                 )
             service = await stack.enter_async_context(
-                open_service(local=options.local, base_url=options.base_url)
+                open_service(
+                    local=options.local,
+                    base_url=options.base_url,
+                    provider=options.provider,
+                )
             )
             client = Client(
                 credentials=service.credentials,
                 base_url=service.base_url,
+                provider=service.provider,
                 store=self._store,
             )
             self._has_service = True

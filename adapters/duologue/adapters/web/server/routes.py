@@ -147,12 +147,13 @@ class Api:
         caller = await self.caller(request)
         body = await read_body(request, "application/json", _MAX_BODY)
         session = self._registry.session(caller, _decoded(body, _ForSession).session)
+        client = self._registry.client
         key, nonce = await self._registry.token(caller, session)
         return json_reply(
             {
                 "value": key.reveal(),
                 "expires_at": int(self._registry.clock.now()) + KEY_LIFETIME,
-                "url": f"{self._registry.client.base_url}/realtime/calls",
+                "url": client.provider.calls_url(client.base_url),
                 "nonce": nonce,
             }
         )

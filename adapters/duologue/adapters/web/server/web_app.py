@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from starlette.staticfiles import StaticFiles
 from duologue.core import SessionConfig
 from duologue.core.events.config import Transcription
 from duologue.core.models import TRANSCRIPTION
-from duologue.transports import Credentials
-from duologue.transports.client.client import DEFAULT_BASE_URL, default_config
+from duologue.transports import Credentials, Provider
+from duologue.transports.client.client import default_config
 from duologue.transports.errors import DuologueError, SignallingError
+from duologue.transports.http.providers import find_provider
 from duologue.transports.http.signalling import is_loopback
 
 from ..pages.refusals import Refused
@@ -52,6 +52,7 @@ def create_app(
     *,
     base_url: str | None = None,
     credentials: Credentials | None = None,
+    provider: Provider | str | None = None,
     authenticate: Authenticate | None = None,
     allow_origins: Iterable[str] = (),
     direct: bool = False,
@@ -64,27 +65,31 @@ def create_app(
 ) -> Starlette:
     """The page and its server, to run alone or to `mount` into another application.
 
-    ``base_url`` and ``credentials`` have the defaults of `Client`. ``authenticate`` is
-    called with each request and each WebSocket handshake, and returns the user's name
-    or None; without it only this machine is served. ``allow_origins`` are the public
-    origins of this server, and origins of other pages that may use it. ``direct`` lets
-    browsers call the service themselves, with ephemeral keys. ``config`` is the initial
-    configuration of a session. A page may select the models in ``config``, those in
-    ``models``, and for transcription those in ``transcription_models``. The functions
-    in ``tools`` run in this process when the model calls them. ``service`` is the name
-    of the service that the page shows.
+    ``base_url``, ``credentials`` and ``provider`` have the defaults of `Client`.
+    ``authenticate`` is called with each request and each WebSocket handshake, and
+    returns the user's name or None; without it only this machine is served.
+    ``allow_origins`` are the public origins of this server, and origins of other pages
+    that may use it. ``direct`` lets browsers call the service themselves, with
+    ephemeral keys. ``config`` is the initial configuration of a session. A page may
+    select the models in ``config``, those in ``models``, and for transcription those in
+    ``transcription_models``. The functions in ``tools`` run in this process when the
+    model calls them. ``service`` is the name of the service that the page shows.
 
     Raises `SignallingError` for an unsafe base URL (``http`` beyond loopback, or with
-    a user in it), `DuologueError` for an invalid origin.
+    a user in it) and for a provider without WebRTC, `DuologueError` for an invalid
+    origin, ValueError for an unknown provider.
     """
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-    url = url.rstrip("/")
+    provider = find_provider(provider)
+    url = provider.find_base_url(base_url)
     host = _checked_host(url)
-    config = default_config(config or _CONFIG)
+    # Browsers use WebRTC only.
+    provider.calls_url(url)
+    config = default_config(config or _CONFIG, provider)
     model = () if config.model is UNSET else (str(config.model),)
     registry = Registry(
         base_url=url,
-        credentials=credentials or Credentials.from_environment(),
+        credentials=credentials or provider.credentials(),
+        provider=provider,
         config=config,
         models=tuple(dict.fromkeys((*model, *models))),
         tools=tuple(tools),

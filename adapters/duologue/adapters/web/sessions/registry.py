@@ -15,6 +15,7 @@ from duologue.core import SessionConfig, Store
 from duologue.transports import Client, Credentials
 from duologue.transports.clock import SystemClock
 from duologue.transports.http.credentials import Secret
+from duologue.transports.http.providers import OPENAI, Provider
 
 from ..pages.page_policy import changes_of, with_changes
 from ..pages.redaction import redacting, secrets_of
@@ -54,6 +55,7 @@ class Registry:
         *,
         base_url: str,
         credentials: Credentials,
+        provider: Provider = OPENAI,
         config: SessionConfig,
         models: tuple[str, ...],
         tools: tuple[Callable[..., Any], ...],
@@ -65,6 +67,7 @@ class Registry:
         self.client = Client(
             credentials=credentials,
             base_url=base_url,
+            provider=provider,
             store=Store(middleware=(redacting(hidden),)),
             clock=self.clock,
             backoff=None,

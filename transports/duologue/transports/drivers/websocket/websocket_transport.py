@@ -27,11 +27,12 @@ from ...errors import (
 )
 from ...http.credentials import Secret
 from ...http.http_client import (
+    address,
+    base_url,
     identification,
     is_call_id,
     is_loopback,
     refusal,
-    websocket_url,
 )
 from ...http.redaction import one_line
 from .audio_events import AudioEvents
@@ -182,14 +183,12 @@ class WebSocketTransport:
         return WebSocketTransport(self._call_id, self._mixer)
 
     async def _open(self, target: Target) -> ClientConnection:
-        session = target.session
+        provider, base = target.provider, base_url(target)
         if self._call_id is not None:
-            query = {"call_id": self._call_id}
-        elif session.get("type") == "transcription":
-            query = {"intent": "transcription"}
+            url = provider.sideband_url(base, self._call_id)
         else:
-            query = {"model": str(session.get("model", ""))}
-        url = websocket_url(target.base_url, query)
+            url = provider.session_url(base, target.session)
+        url = address(target, url, websocket=True)
         try:
             async with asyncio.timeout(target.timeout):
                 return await self._dial(url, target)
@@ -375,7 +374,7 @@ async def _dial_once(url: str, target: Target) -> ClientConnection:
     except (WebSocketException, ImportError, ValueError) as error:
         # An unusable URL, proxy or certificate.
         raise SignallingError(
-            f"cannot connect to {host}: {one_line(str(error))}"
+            f"cannot connect to {host}: {one_line(str(error), target.credentials.key)}"
         ) from error
 
 
