@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from duologue.transports.http.credentials import Secret
-from duologue.transports.http.redaction import Headers, one_line
+from duologue.transports.http.redaction import Headers, one_line, shown_url
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,23 @@ def test_headers_show_no_value() -> None:
     headers = Headers({"A": "1", "B": "2"}, {"B": "3"})
     assert dict(headers) == {"A": "1", "B": "3"}
     assert repr(headers) == "Headers(A, B)"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h.example/v1", "https://h.example/v1"),
+        ("https://h.example/v1?", "https://h.example/v1?***"),
+        ("https://h.example/v1?key=canary", "https://h.example/v1?***"),
+        ("https://me:can/ary@h.example/v1", "https://***@h.example/v1"),
+        (
+            "http://me:canary@h.example:99999/v1?a=b",
+            "http://***@h.example:99999/v1?***",
+        ),
+        ("http://me:can@ary@h.example", "http://***@h.example"),
+        ("no url", "no url"),
+    ],
+)
+def test_a_url_without_its_secrets(url: str, shown: str) -> None:
+    """Neither its query nor its user, even if the password is not encoded."""
+    assert shown_url(url) == shown

@@ -141,7 +141,7 @@ def test_the_service_of_the_environment(
                 "AZURE_OPENAI_API_KEY": "canary-key",
             },
             {
-                "service": "https://my.openai.azure.com/openai, from "
+                "service": "https://my.openai.azure.com/openai?***, from "
                 "AZURE_OPENAI_ENDPOINT, provider azure-preview",
                 "key": "in AZURE_OPENAI_API_KEY",
                 "model": "the provider has no default: name your deployment with "

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from .credentials import Secret
 
-__all__ = ["Headers", "one_line"]
+__all__ = ["Headers", "one_line", "shown_url"]
 
 #: Maximum length of a quoted foreign text in characters.
 _QUOTED = 200
@@ -36,6 +36,13 @@ def one_line(text: str, key: Secret | None = None) -> str:
     # Redact before shortening: a part of a key is secret too.
     line = _KEY_LIKE.sub(_redacted, line)
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
+
+
+def shown_url(url: str) -> str:
+    """A URL without its query and its user, which may contain keys and passwords."""
+    place, mark, _ = url.partition("?")
+    # A password may contain a slash that is not encoded.
+    return re.sub(r"//.*@", f"//{_STARS}@", place) + (mark and f"?{_STARS}")
 
 
 def _redacted(found: re.Match[str]) -> str:

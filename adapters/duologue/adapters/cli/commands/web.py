@@ -89,6 +89,7 @@ async def _serve(
 ) -> None:
     from duologue.adapters.web import create_app
     from duologue.adapters.web.server.web_server import serving
+    from duologue.transports.http.redaction import shown_url
 
     from ..shared.control_characters import json_line
     from ..shared.service import open_service
@@ -104,7 +105,8 @@ async def _serve(
             **options,
         )
         url = await stack.enter_async_context(serving(app, host=host, port=port))
-        ready = json_line({"url": url, "base_url": found.base_url}) if json else url
+        shown = shown_url(found.base_url)
+        ready = json_line({"url": url, "base_url": shown}) if json else url
         print(ready.rstrip(), flush=True)
         if open:
             await asyncio.to_thread(webbrowser.open, url)

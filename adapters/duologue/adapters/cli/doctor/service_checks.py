@@ -20,6 +20,7 @@ from duologue.transports import (
 )
 from duologue.transports.client.client import default_config
 from duologue.transports.http.providers import OPENAI
+from duologue.transports.http.redaction import shown_url
 
 from ..shared.one_turn import TurnRequest, TurnResult, run_turn
 from ..shared.options import Carrier
@@ -110,7 +111,7 @@ async def _local_turn(service: Service, carrier: Carrier) -> Check:
 def _settings(service: Service, given: str | None) -> Iterator[Check]:
     """The service, key and model that a session would use."""
     provider = service.provider
-    url = service.base_url.partition("?")[0]
+    url = shown_url(service.base_url)
     name = "" if provider == OPENAI else f", provider {provider.name}"
     yield ok("service", f"{url}, from {service.url_from}{name}")
     yield _key(service)

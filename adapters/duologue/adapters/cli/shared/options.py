@@ -107,12 +107,14 @@ def check_service(
 
 def _check_url(base_url: str) -> None:
     from duologue.transports.errors import SignallingError
+    from duologue.transports.http.redaction import shown_url
     from duologue.transports.http.signalling import is_loopback
 
     try:
         is_loopback(base_url)
     except SignallingError as error:
-        raise typer.BadParameter(f"--base-url {base_url!r}: {error}") from None
+        shown = repr(shown_url(base_url))
+        raise typer.BadParameter(f"--base-url {shown}: {error}") from None
 
 
 def check_carrier(transport: str) -> Carrier:

@@ -11,6 +11,7 @@ import attrs
 from duologue.core.errors import DuologueError
 from duologue.transports import Credentials, Provider, SignallingError
 from duologue.transports.http.providers import LOCAL, find_provider
+from duologue.transports.http.redaction import shown_url
 from duologue.transports.http.signalling import is_loopback
 
 __all__ = ["Service", "find_service", "open_service"]
@@ -65,7 +66,7 @@ def find_service(base_url: str | None, provider: str | None = None) -> Service:
     try:
         is_loopback(url)
     except SignallingError as error:
-        raise SignallingError(f"{url_from} {url!r}: {error}") from None
+        raise SignallingError(f"{url_from} {shown_url(url)!r}: {error}") from None
     has_key = bool(os.environ.get(found.key_variable, "").strip())
     credentials = found.credentials()
     if not has_key and found.default_key is None:
