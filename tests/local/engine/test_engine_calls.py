@@ -7,6 +7,8 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from duologue.local.engine import effects
 from duologue.local.interfaces import Call, Called, Line, Returned, Say, Tool
 
@@ -210,3 +212,98 @@ def test_a_failure_shows_its_code(bench: Make) -> None:
         "code": "rate_limit_exceeded",
         "message": why,
     }
+
+
+def phases(desk: Bench, response: str) -> list[tuple[str, str | None]]:
+    """The type and phase of the output, the same in all events of an item."""
+    kinds = ("response.output_item.added", "response.output_item.done")
+    seen = [
+        [(event["item"]["type"], event["item"].get("phase")) for event in desk.of(kind)]
+        for kind in kinds
+    ]
+    [ended] = (e for e in desk.of("response.done") if e["response"]["id"] == response)
+    seen.append([(i["type"], i.get("phase")) for i in ended["response"]["output"]])
+    items = [
+        [
+            (event["item"]["type"], event["item"].get("phase"))
+            for event in desk.of(kind)
+            if event["item"].get("role") != "user"
+        ]
+        for kind in ("conversation.item.added", "conversation.item.done")
+    ]
+    assert all(each == seen[0] for each in [*seen, *items])
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "phase"),
+    [
+        ("gpt-realtime-2", True),
+        ("gpt-realtime-2.1", True),
+        ("gpt-realtime-2.1-mini", True),
+        ("gpt-realtime-2-2026-05-01", True),
+        ("gpt-realtime", False),
+        ("gpt-realtime-2025-08-28", False),
+        ("gpt-realtime-1.5", False),
+        ("some-model", False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_the_messages_of_a_reasoning_model_have_a_phase(
+    bench: Make, model: str | None, phase: bool, modality: str
+) -> None:
+    """``commentary`` before a call, else ``final_answer``; a call has none."""
+    session = {"output_modalities": [modality], "tools": [WEATHER], "model": model}
+    desk = bench(session=session)
+    desk.thoughts = (Say("I look."), LONDON, Say("Wait."), PARIS, Say("There."))
+    desk.send("response.create")
+    response = desk.last("response.created")["response"]["id"]
+    desk.run(10)
+    assert phases(desk, response) == [
+        ("message", "commentary" if phase else None),
+        ("function_call", None),
+        ("message", "commentary" if phase else None),
+        ("function_call", None),
+        ("message", "final_answer" if phase else None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("session", "waits"),
+    [
+        ({"tools": [WEATHER]}, True),
+        ({"tools": [WEATHER], "tool_choice": "none"}, False),
+        ({"tools": []}, False),
+        ({"tools": [WEATHER], "model": "gpt-realtime"}, False),
+    ],
+)
+def test_a_message_waits_for_its_phase(
+    bench: Make, session: dict[str, Any], waits: bool
+) -> None:
+    """Until the reply model has finished it, if a call may follow."""
+    desk = bench(session={"model": "gpt-realtime-2.1", **TEXT, **session})
+    desk.hold = (effects.GenerateReply,)
+    desk.send("response.create")
+    response = desk.last("response.created")["response"]["id"]
+    desk.engine.thought(response, Say("I look. "), desk.at)
+    desk.follow()
+    desk.run(1)
+    assert ("response.output_item.added" not in desk.types) is waits
+    desk.engine.thought(response, Say("Soon."), desk.at)
+    desk.engine.thought_all(response, desk.at)
+    desk.follow()
+    desk.run(1)
+    [item] = desk.last("response.done")["response"]["output"]
+    assert item["content"] == [{"type": "output_text", "text": "I look. Soon."}]
+
+
+def test_a_cancelled_message_that_waits_leaves_no_item(bench: Make) -> None:
+    session = {"model": "gpt-realtime-2.1", **TEXT, "tools": [WEATHER]}
+    desk = bench(session=session)
+    desk.hold = (effects.GenerateReply,)
+    desk.send("response.create")
+    response = desk.last("response.created")["response"]["id"]
+    desk.engine.thought(response, Say("I look. "), desk.at)
+    desk.send("response.cancel")
+    assert desk.last("response.done")["response"]["output"] == []

@@ -25,6 +25,17 @@ def said(text: str, **more: Any) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": content, **more}
 
 
+def invalid(code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """The body of an ``error`` event."""
+    return {
+        "type": "invalid_request_error",
+        "code": code,
+        "message": message,
+        "param": param,
+        "event_id": None,
+    }
+
+
 def test_the_session_is_shown_when_it_begins(bench: Make) -> None:
     desk = bench(session={"model": "some-model", "instructions": "Be brief."})
     session = desk.last("session.created")["session"]
@@ -75,7 +86,7 @@ TRUNCATE = {
         ({}, "missing_required_parameter", "session.type"),
         ({"type": "transcription"}, "invalid_parameter", "session.type"),
         ({"type": "other"}, "invalid_value", "session.type"),
-        ({"type": "realtime", "audio": None}, "invalid_type", "session.audio"),
+        ({"type": "realtime", "audio": 3}, "invalid_type", "session.audio"),
         (
             {"type": "realtime", "audio": {"input": {"turn_detection": 3}}},
             "invalid_type",
@@ -213,7 +224,7 @@ def test_a_tool_has_a_type(bench: Make, where: str) -> None:
         ),
         (
             {**TRUNCATE, "content_index": -1},
-            "invalid_value",
+            "integer_below_min_value",
             "content_index",
         ),
         (
@@ -274,6 +285,9 @@ def test_an_id_has_32_characters_at_most(
         f"Invalid 'item.{param}': string too long. Expected a string with maximum "
         "length 32, but got a string with length 33 instead."
     )
+    if item["type"] == "function_call_output":
+        call = {"type": "function_call", "name": "a", "arguments": "{}"}
+        desk.send("conversation.item.create", item=call | {"call_id": "x" * 32})
     desk.send("conversation.item.create", item=item | {param: "x" * 32})
     assert desk.last("conversation.item.added")["item"][param] == "x" * 32
 
@@ -393,9 +407,17 @@ def test_an_item_stands_behind_the_one_it_names(bench: Make) -> None:
     assert added == [None, "a", None, "a"]
     desk.forget()
     desk.send("conversation.item.create", item=said("e"), previous_item_id="nobody")
-    assert desk.types == ["error"]
     desk.send("conversation.item.create", item=said("f", id="a"))
-    assert desk.types == ["error", "error"]
+    assert [event["error"] for event in desk.events] == [
+        invalid(
+            "item_create_invalid_previous_item_id",
+            "Error adding item: the previous item with id 'nobody' does not exist.",
+        ),
+        invalid(
+            "item_create_duplicate_item_id",
+            "Error adding item: an item with id 'a' already exists.",
+        ),
+    ]
 
 
 def test_one_response_at_a_time(bench: Make) -> None:
@@ -531,6 +553,184 @@ def test_an_item_is_retrieved_and_deleted(bench: Make) -> None:
     assert desk.types[-1] == "conversation.item.deleted"
     desk.send("conversation.item.delete", item_id="a")
     assert desk.types[-1] == "error"
+
+
+@pytest.mark.parametrize("doing", ["retrieve", "delete", "truncate"])
+def test_an_unknown_item_has_the_code_that_clients_compare_with(
+    bench: Make, doing: str
+) -> None:
+    """An unmodified pipecat waits for ever for another code of ``retrieve``."""
+    desk = bench()
+    desk.send("conversation.item.create", item=said("hello", id="gone"))
+    desk.send("conversation.item.delete", item_id="gone")
+    desk.forget()
+    for item_id in ("nobody", "gone"):
+        where = {"content_index": 0, "audio_end_ms": 0} if doing == "truncate" else {}
+        desk.send(f"conversation.item.{doing}", item_id=item_id, **where)
+    doing_it = {"retrieve": "retrieving", "delete": "deleting"}.get(doing, "truncating")
+    assert [event["error"] for event in desk.events] == [
+        invalid(
+            f"item_{doing}_invalid_item_id",
+            f"Error {doing_it} item: the item with id '{item_id}' does not exist.",
+        )
+        for item_id in ("nobody", "gone")
+    ]
+
+
+def test_only_the_assistants_audio_is_truncated(bench: Make) -> None:
+    """Not a message of the user, a written reply or a call."""
+    desk = bench(session=TEXT)
+    desk.send("conversation.item.create", item=said("hello", id="user"))
+    call = {"type": "function_call", "name": "a", "arguments": "{}", "id": "call"}
+    desk.send("conversation.item.create", item=call)
+    desk.send("response.create")
+    desk.run(3)
+    [written] = desk.last("response.done")["response"]["output"]
+    desk.forget()
+    for item_id in ("user", "call", written["id"]):
+        desk.send(**_renamed({**TRUNCATE, "item_id": item_id}))
+    assert [event["error"] for event in desk.events] == 3 * [
+        invalid(
+            "unsupported_content_type",
+            "Only model output audio messages can be truncated",
+        )
+    ]
+
+
+def test_the_output_of_an_unknown_call_is_refused(bench: Make) -> None:
+    """A call of the client's own history counts; a deleted call does not."""
+    desk = bench()
+    call = {"type": "function_call", "name": "a", "arguments": "{}", "call_id": "c"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "1"}
+    desk.send("conversation.item.create", item={**call, "id": "call"})
+    desk.send("conversation.item.create", item=output)
+    assert desk.types[-1] == "conversation.item.done"
+    desk.send("conversation.item.delete", item_id="call")
+    desk.forget()
+    desk.send("conversation.item.create", item=output)
+    desk.send("conversation.item.create", item={**output, "call_id": "other"})
+    assert [event["error"] for event in desk.events] == [
+        invalid(
+            "invalid_tool_call_id",
+            f"Tool call ID '{call_id}' not found in conversation.",
+        )
+        for call_id in ("c", "other")
+    ]
+
+
+def test_the_assistants_audio_cannot_be_restored(bench: Make) -> None:
+    """Only its text, also in the input of a response."""
+    desk = bench(session=TEXT)
+    part = {"type": "output_audio", "transcript": "Hello."}
+    item = {"type": "message", "role": "assistant", "content": [part]}
+    desk.forget()
+    desk.send("conversation.item.create", item=item)
+    desk.send("response.create", response={"input": [item]})
+    message = "Invalid value: 'output_audio'. Supported values are: 'output_text'."
+    assert [event["error"] for event in desk.events] == [
+        invalid("invalid_value", message, "item.content[0].type"),
+        invalid("invalid_value", message, "response.input[0].content[0].type"),
+    ]
+    written = {**item, "content": [{"type": "output_text", "text": "Hello."}]}
+    desk.send("conversation.item.create", item=written)
+    assert desk.last("conversation.item.done")["item"]["content"] == written["content"]
+
+
+NULLS: list[dict[str, Any]] = [
+    {"type": "response.create", "response": None, "event_id": None},
+    {
+        "type": "response.create",
+        "response": {
+            "conversation": None,
+            "input": None,
+            "instructions": None,
+            "output_modalities": None,
+            "audio": None,
+            "tools": None,
+            "tool_choice": None,
+            "parallel_tool_calls": None,
+            "max_output_tokens": None,
+            "metadata": None,
+            "reasoning": None,
+            "prompt": None,
+        },
+    },
+    {
+        "type": "response.create",
+        "response": {
+            "audio": {"output": {"format": None, "voice": None}},
+            "reasoning": {"effort": None},
+            "prompt": {"id": "pmpt_1", "version": None, "variables": None},
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("event", NULLS)
+def test_a_null_of_a_response_is_not_given(bench: Make, event: dict[str, Any]) -> None:
+    """The session's value counts."""
+    desk = bench(session={**TEXT, "instructions": "Be brief."})
+    desk.hold = (effects.GenerateReply,)
+    desk.raw(json.dumps(event))
+    [think] = desk.held
+    assert isinstance(think, effects.GenerateReply)
+    assert (think.prompt.instructions, think.prompt.modalities) == (
+        "Be brief.",
+        ("text",),
+    )
+    desk.release()
+    desk.run(3)
+    response = desk.last("response.done")["response"]
+    assert (response["status"], response["max_output_tokens"]) == ("completed", "inf")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "message", "role": "user", "content": [], "phase": None},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_audio", "audio": None, "transcript": "a"}],
+        },
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_image", "image_url": "x", "detail": None}],
+        },
+        {"type": "function_call", "name": "a", "arguments": "{}", "call_id": None},
+        {
+            "type": "mcp_call",
+            "id": "m",
+            "server_label": "a",
+            "name": "b",
+            "arguments": "{}",
+            "output": None,
+            "approval_request_id": None,
+        },
+    ],
+)
+def test_a_null_of_an_item_is_not_given(bench: Make, item: dict[str, Any]) -> None:
+    """The item is as without the nulls."""
+    made = []
+    for nulls in ({"status": None, "object": None}, {}):
+        desk = bench()
+        given = nulls | ({"id": None} if nulls and "id" not in item else {}) | item
+        if not nulls:
+            given = _without_nulls(item)
+        desk.send("conversation.item.create", item=given, previous_item_id=None)
+        made.append(desk.last("conversation.item.done")["item"])
+    assert made[0] == made[1]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            k: _without_nulls(each) for k, each in value.items() if each is not None
+        }
+    return value
 
 
 def test_an_item_deleted_while_it_is_made_stays_deleted(bench: Make) -> None:

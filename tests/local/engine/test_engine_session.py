@@ -14,6 +14,7 @@ from duologue.local.interfaces import Line
 from duologue.local.schema.refusal import Refusal
 
 if TYPE_CHECKING:
+    from tests.conftest import FrameGuard
     from tests.local.conftest import Bench
 
     Make = Callable[..., Bench]
@@ -47,11 +48,26 @@ def append(desk: Bench, data: bytes) -> None:
         ({"audio": {"inptu": {}}}, "unknown_parameter", "session.audio.inptu"),
         (vad(silence=3), "unknown_parameter", None),
         (vad(create_response=None), "invalid_type", None),
-        (vad(threshold=2), "invalid_value", None),
-        (vad(idle_timeout_ms=100), "invalid_value", None),
-        ({"max_output_tokens": 0}, "invalid_value", "session.max_output_tokens"),
+        (vad(interrupt_response=None), "invalid_type", None),
+        (vad(threshold=2), "decimal_above_max_value", None),
+        (vad(idle_timeout_ms=100), "integer_below_min_value", None),
+        (
+            {"max_output_tokens": 0},
+            "integer_below_min_value",
+            "session.max_output_tokens",
+        ),
+        (
+            {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}},
+            "integer_below_min_value",
+            "session.audio.input.format.rate",
+        ),
+        (
+            {"reasoning": {"effort": "much"}},
+            "invalid_value",
+            "session.reasoning.effort",
+        ),
         ({"max_output_tokens": "many"}, "invalid_value", None),
-        ({"audio": {"output": {"speed": 2}}}, "invalid_value", None),
+        ({"audio": {"output": {"speed": 2}}}, "decimal_above_max_value", None),
         ({"tools": [{"type": "function"}]}, "missing_required_parameter", None),
         ({"tool_choice": "always"}, "invalid_value", "session.tool_choice"),
         (
@@ -60,7 +76,6 @@ def append(desk: Bench, data: bytes) -> None:
             None,
         ),
         ({"include": ["everything"]}, "invalid_value", "session.include[0]"),
-        ({"model": "another"}, "invalid_parameter", "session.model"),
     ],
 )
 def test_an_update_is_refused_whole(
@@ -76,6 +91,190 @@ def test_an_update_is_refused_whole(
     desk.send("session.update", session={"type": "realtime"})
     shown = desk.last("session.updated")["session"]
     assert shown == desk.last("session.created")["session"]
+
+
+def test_another_model_is_ignored(bench: Make) -> None:
+    """The session keeps its model, the other changes take effect (a live capture).
+
+    A session without a model keeps none.
+    """
+    for session in ({"model": "this"}, {}):
+        desk = bench(session=session, transcribe=False)
+        changes = {"type": "realtime", "model": "another", "instructions": "Be brief."}
+        desk.send("session.update", session=changes)
+        before = desk.last("session.created")["session"]
+        shown = desk.last("session.updated")["session"]
+        assert shown == before | {"instructions": "Be brief."}
+        assert shown.get("model") == session.get("model")
+
+
+@pytest.mark.parametrize(
+    "effort", ["none", "minimal", "low", "medium", "high", "xhigh"]
+)
+def test_the_efforts_of_reasoning(
+    bench: Make, effort: str, frame_guard: FrameGuard
+) -> None:
+    """Clients send ``none`` too, which the types of ``openai`` do not have."""
+    desk = bench()
+    reasoning = {"effort": effort}
+    desk.send("session.update", session={"type": "realtime", "reasoning": reasoning})
+    assert desk.last("session.updated")["session"]["reasoning"] == reasoning
+    if effort == "none":
+        assert all("input_value='none'" in each for each in frame_guard.wrong)
+        frame_guard.wrong.clear()
+
+
+#: Every optional key of a session that does not switch something off, as null.
+NULLS: dict[str, Any] = {
+    "type": "realtime",
+    "model": None,
+    "output_modalities": None,
+    "instructions": None,
+    "tools": None,
+    "tool_choice": None,
+    "parallel_tool_calls": None,
+    "max_output_tokens": None,
+    "reasoning": None,
+    "truncation": None,
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"audio": None},
+        {"audio": {"input": None, "output": None}},
+        {"audio": {"input": {"format": None}, "output": {"format": None}}},
+        {"audio": {"output": {"voice": None, "speed": None}}},
+        {"audio": {"input": {"format": {"type": "audio/pcm", "rate": None}}}},
+        vad(threshold=None, prefix_padding_ms=None, silence_duration_ms=None),
+        {"audio": {"input": {"turn_detection": {"type": None}}}},
+        {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}},
+        {"audio": {"input": {"noise_reduction": {"type": None, "strength": None}}}},
+        {"audio": {"input": {"transcription": {"model": None}}}},
+        {"reasoning": {"effort": None}},
+        {"tracing": {"workflow_name": "a", "group_id": None, "metadata": None}},
+        {
+            "truncation": {
+                "type": "retention_ratio",
+                "retention_ratio": 0.5,
+                "token_limits": {"post_instructions": None},
+            }
+        },
+        {"tools": [{"type": "function", "name": "a", "description": None}]},
+        {"tools": [{"type": "function", "name": "a", "parameters": None}]},
+        {
+            "tools": [
+                {
+                    "type": "mcp",
+                    "server_label": "a",
+                    "server_url": None,
+                    "headers": None,
+                    "allowed_tools": None,
+                    "require_approval": None,
+                    "defer_loading": None,
+                }
+            ]
+        },
+        {"tool_choice": {"type": "mcp", "server_label": "a", "name": None}},
+        {"prompt": {"id": "a", "version": None, "variables": None}},
+    ],
+)
+def test_a_null_of_a_session_is_not_given(bench: Make, more: dict[str, Any]) -> None:
+    """SDKs send them: the session is as if only the other keys were sent.
+
+    It is accepted at the start too.
+    """
+    shown = []
+    for changes in ({**NULLS, **more}, {"type": "realtime", **_without_nulls(more)}):
+        session = {"model": "this", "instructions": "Be brief."}
+        desk = bench(session=session, transcribe=False)
+        desk.send("session.update", session=changes)
+        shown.append(desk.last("session.updated")["session"])
+        started = bench(session=changes, transcribe=False)
+        shown.append(started.last("session.created")["session"])
+    ids = {"id": None, "expires_at": None}
+    assert shown[0] | ids == shown[2] | ids
+    assert shown[1] | ids == shown[3] | ids
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            k: _without_nulls(each) for k, each in value.items() if each is not None
+        }
+    return value
+
+
+def test_some_nulls_switch_off(bench: Make) -> None:
+    """API pages "session.update" and "Transcription": null is their value for off."""
+    on = {
+        "turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000},
+        "transcription": {"model": "m", "language": "en", "prompt": "names"},
+        "noise_reduction": {"type": "near_field"},
+    }
+    session = {"tracing": "auto", "prompt": {"id": "a"}, "audio": {"input": on}}
+    desk = bench(session=session, transcribe=False)
+    for off in (
+        {
+            "turn_detection": {"idle_timeout_ms": None},
+            "transcription": {"language": None, "prompt": None},
+        },
+        {"turn_detection": None, "transcription": None, "noise_reduction": None},
+    ):
+        changes = {"tracing": None, "prompt": None, "audio": {"input": off}}
+        desk.send("session.update", session={"type": "realtime", **changes})
+    first, second = (event["session"] for event in desk.of("session.updated"))
+    heard = first["audio"]["input"]
+    assert heard["turn_detection"]["idle_timeout_ms"] is None
+    assert heard["transcription"] == {"model": "m", "language": None, "prompt": None}
+    assert (first["tracing"], first["prompt"]) == (None, None)
+    heard = second["audio"]["input"]
+    assert [heard[key] for key in on] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "silence_ms", "voice"),
+    [
+        ("gpt-realtime", 200, "alloy"),
+        ("gpt-realtime-2025-08-28", 200, "alloy"),
+        ("gpt-realtime-mini-2025-12-15", 200, "alloy"),
+        ("gpt-realtime-1.5", 200, "alloy"),
+        ("gpt-realtime-2", 500, "marin"),
+        ("gpt-realtime-2.1", 500, "marin"),
+        ("gpt-realtime-2.1-mini-2026-09-01", 500, "marin"),
+        ("some-model", 500, "alloy"),
+    ],
+)
+def test_the_defaults_depend_on_the_model(
+    bench: Make, model: str, silence_ms: int, voice: str
+) -> None:
+    """As in recordings; turn detection that is switched on again has them too."""
+    desk = bench(session={"model": model}, transcribe=False)
+    for detection in (None, {"type": "semantic_vad"}, {"type": "server_vad"}):
+        audio = {"input": {"turn_detection": detection}}
+        desk.send("session.update", session={"type": "realtime", "audio": audio})
+    for shown in (desk.last("session.created"), desk.last("session.updated")):
+        session = shown["session"]
+        detection = session["audio"]["input"]["turn_detection"]
+        assert detection["silence_duration_ms"] == silence_ms
+        assert session["audio"]["output"]["voice"] == voice
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["whisper-1", "gpt-4o-transcribe-2025-03-20", "gpt-realtime-whisper", "gpt-4o"],
+)
+def test_a_model_of_another_kind_holds_no_conversation(model: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        Settings("sess_1", {"model": model})
+    assert (caught.value.code, caught.value.message, caught.value.param) == (
+        "invalid_model",
+        f'Model "{model}" is not supported in realtime mode.',
+        "session.model",
+    )
 
 
 def test_what_the_service_takes_is_kept_and_shown(bench: Make) -> None:
@@ -99,7 +298,11 @@ def test_what_the_service_takes_is_kept_and_shown(bench: Make) -> None:
             "input": {
                 "format": {"type": "audio/pcmu"},
                 "noise_reduction": {"type": "near_field"},
-                "transcription": {"model": "whisper-1", "language": "en"},
+                "transcription": {
+                    "model": "whisper-1",
+                    "language": "en",
+                    "prompt": "names",
+                },
                 "turn_detection": {
                     "type": "semantic_vad",
                     "eagerness": "high",

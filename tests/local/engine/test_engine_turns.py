@@ -138,14 +138,51 @@ def test_the_ear_gets_300_ms_from_before_the_onset(bench: Make) -> None:
     assert fed / 32 == pytest.approx(300 + 1000 + 500, abs=64)
 
 
-def test_the_joined_words_are_the_text_but_for_a_leading_space(bench: Make) -> None:
+def test_the_joined_words_are_the_text(bench: Make) -> None:
     desk = bench(words=" can you  hear me")
     desk.turn()
     desk.run(3)
     deltas = "".join(event["delta"] for event in desk.of(WORD))
     completed = desk.last(COMPLETED)
-    assert deltas == f" {completed['transcript']}" == " can you hear me"
+    assert deltas == completed["transcript"] == "can you hear me"
     assert completed["usage"] == {"type": "duration", "seconds": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("gpt-4o-transcribe", "tokens"),
+        ("gpt-4o-transcribe-2025-03-20", "tokens"),
+        ("gpt-4o-mini-transcribe", "tokens"),
+        ("gpt-4o-mini-transcribe-2025-12-15", "tokens"),
+        ("gpt-4o-transcribe-diarize", "duration"),
+        ("gpt-transcribe", "duration"),
+        ("gpt-realtime-whisper", "duration"),
+        ("whisper-1", "duration"),
+        (None, "duration"),
+    ],
+)
+def test_the_usage_of_a_transcription_depends_on_its_model(
+    bench: Make, model: str | None, kind: str
+) -> None:
+    """Ten tokens for a second of audio, one for four characters of text."""
+    audio = {"input": {"transcription": {"model": model}}}
+    desk = bench(session={"audio": audio}, transcribe=False)
+    desk.turn()
+    desk.run(3)
+    assert (
+        desk.last(COMPLETED)["usage"]
+        == {
+            "tokens": {
+                "type": "tokens",
+                "total_tokens": 20,
+                "input_tokens": 16,
+                "input_token_details": {"text_tokens": 0, "audio_tokens": 16},
+                "output_tokens": 4,
+            },
+            "duration": {"type": "duration", "seconds": 2},
+        }[kind]
+    )
 
 
 def test_the_joined_reply_is_the_final_reply(bench: Make) -> None:
@@ -174,12 +211,15 @@ def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
     assert desk.types[-3:] == ["response.created", WORD, WORD]
     desk.release()
     assert [event["delta"] for event in desk.of(WORD)] == [
-        *(" can", " you", " hear", " me")
+        *("can", " you", " hear", " me")
     ]
 
 
-def test_words_that_were_wrong_are_replaced_not_repeated(bench: Make) -> None:
-    """Deltas cannot correct a word, so only the final text is right."""
+def test_words_that_were_sent_stay(bench: Make) -> None:
+    """Deltas cannot correct a word, so the final text has the sent words too.
+
+    The item and the reply model have the same text as the client.
+    """
     desk = bench(words="count to ten please")
     desk.hold = (effects.FinishUtterance,)
     desk.hear(500, loud=True)
@@ -187,10 +227,15 @@ def test_words_that_were_wrong_are_replaced_not_repeated(bench: Make) -> None:
     for _ in range(2):
         desk.engine.guessed(item_id, "down to ten please", desk.at)
     desk.hear(600)
+    desk.hold = ()
     desk.release()
     desk.run(3)
-    assert [event["delta"] for event in desk.of(WORD)] == [" down", " to"]
-    assert desk.last(COMPLETED)["transcript"] == "count to ten please"
+    deltas = [event["delta"] for event in desk.of(WORD)]
+    assert deltas == ["down", " to", " ten", " please"]
+    assert desk.last(COMPLETED)["transcript"] == "down to ten please"
+    desk.send("conversation.item.retrieve", item_id=item_id)
+    [part] = desk.last("conversation.item.retrieved")["item"]["content"]
+    assert part == {"type": "input_audio", "transcript": "down to ten please"}
 
 
 def test_without_transcription_only_the_mind_hears_the_words(bench: Make) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from duologue.core.models import REALTIME, TRANSCRIPTION
 from duologue.local import LocalService, Options, Parts, ServiceError
 from duologue.local.server.calls import Calls
 from duologue.local.server.keys import Keys
@@ -138,7 +139,100 @@ async def test_a_hang_up_ends_the_call_once(
         await caller.closed.wait()
     again = await http.post(path)
     assert again.status_code == 404
-    assert again.json()["error"]["code"] == "call_not_found"
+    assert again.json()["error"]["code"] == "call_id_not_found"
+
+
+@pytest.mark.parametrize("action", ["accept", "reject", "refer", "hangup"])
+async def test_an_unknown_call_has_the_code_that_clients_compare_with(
+    http: httpx.AsyncClient, action: str
+) -> None:
+    """Also for requests about SIP calls, which the service does not have."""
+    answer = await http.post(f"/realtime/calls/rtc_x/{action}", json={})
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {
+            "error": {
+                "message": "No session found for the provided call_id: 'rtc_x'.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "call_id_not_found",
+            }
+        },
+    )
+
+
+async def test_the_known_models_are_listed(http: httpx.AsyncClient) -> None:
+    """Those of the table; a client checks its key with this request."""
+    answer = await http.get("/models")
+    listed = answer.json()
+    assert (answer.status_code, listed["object"]) == (200, "list")
+    names = [each["id"] for each in listed["data"]]
+    assert {REALTIME, TRANSCRIPTION} < set(names)
+    assert len(names) == len(set(names))
+    for each in listed["data"]:
+        assert each == {
+            "id": each["id"],
+            "object": "model",
+            "created": 0,
+            "owned_by": "duologue",
+        }
+        shown = await http.get(f"/models/{each['id']}")
+        assert (shown.status_code, shown.json()) == (200, each)
+
+
+async def test_an_unknown_model_is_a_404(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/models/nobody")
+    assert (answer.status_code, answer.json()["error"]) == (
+        404,
+        {
+            "message": "The model 'nobody' does not exist.",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        },
+    )
+
+
+async def test_the_models_need_a_key(service: LocalService) -> None:
+    async with httpx.AsyncClient(base_url=service.base_url) as http:
+        for path in ("/models", "/models/nobody"):
+            assert (await http.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"expires_after": None, "session": None},
+        {"expires_after": {"anchor": None, "seconds": None}},
+    ],
+)
+async def test_a_null_of_a_secret_is_not_given(
+    http: httpx.AsyncClient, body: dict[str, Any]
+) -> None:
+    made, plain = [
+        (await http.post("/realtime/client_secrets", json=each)).json()
+        for each in (body, {})
+    ]
+    ids = {"id": None}
+    assert made["session"] | ids == plain["session"] | ids
+    assert made["expires_at"] == pytest.approx(plain["expires_at"], abs=1)
+
+
+async def test_a_null_of_a_form_leaves_the_keys_value(
+    http: httpx.AsyncClient, caller: Caller
+) -> None:
+    """A null of the key's session, too, is not given."""
+    session = {**TEXT, "instructions": "Be brief.", "tool_choice": None}
+    made = await http.post("/realtime/client_secrets", json={"session": session})
+    http.headers["Authorization"] = f"Bearer {made.json()['value']}"
+    given = {"type": "realtime", "instructions": None, "output_modalities": None}
+    assert (await call(http, caller, given)).status_code == 201
+    shown = (await caller.until("session.created"))["session"]
+    assert (shown["instructions"], shown["output_modalities"]) == (
+        "Be brief.",
+        ["text"],
+    )
+    assert (shown["tool_choice"], shown["model"]) == ("auto", "some-model")
 
 
 async def test_an_ephemeral_key(http: httpx.AsyncClient) -> None:
@@ -176,7 +270,7 @@ def test_an_ephemeral_key_dies() -> None:
     assert not keys.is_api_key("sk-wrong")
 
 
-@pytest.mark.parametrize("seconds", [9, 7201, "60", True, None, 1.5])
+@pytest.mark.parametrize("seconds", [9, 7201, "60", True, 1.5])
 async def test_the_life_of_a_key_has_limits(
     http: httpx.AsyncClient, seconds: object
 ) -> None:
@@ -302,6 +396,17 @@ def _mutated(line: str, chance: random.Random) -> str:
     [
         ({"session": {}}, "missing_required_parameter", "session.type"),
         ({"sesion": {}}, "unknown_parameter", "sesion"),
+        ({"session": 3}, "invalid_type", "session"),
+        (
+            {"session": {"type": "realtime", "model": "gpt-4o"}},
+            "invalid_model",
+            "session.model",
+        ),
+        (
+            {"expires_after": {"seconds": 5}},
+            "integer_below_min_value",
+            "expires_after.seconds",
+        ),
         (
             {"session": {"type": "realtime", "tools": [{"name": "add"}]}},
             "missing_required_parameter",

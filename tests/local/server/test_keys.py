@@ -55,3 +55,25 @@ def test_only_a_key_that_was_given_vouches_for_a_page() -> None:
     assert open_.is_secret(secret.value)
     now[0] = 10.0
     assert not open_.is_secret(secret.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "message"),
+    [
+        ("", None, "You didn't provide an API key in the Authorization header."),
+        ("sk-wrong", "invalid_api_key", "Incorrect API key provided: ***."),
+        (
+            "sk-proj-0123456789wxyz",
+            "invalid_api_key",
+            "Incorrect API key provided: sk-***wxyz.",
+        ),
+        ("ü" * 30, "invalid_api_key", "Incorrect API key provided: ***."),
+    ],
+)
+def test_a_refused_key_is_shown_masked(
+    key: str, code: str | None, message: str
+) -> None:
+    """A missing key has no code, as with the real service."""
+    with pytest.raises(HttpError) as caught:
+        Keys("sk-right", lambda: 0.0).check(key, ephemeral=True)
+    assert (caught.value.code, caught.value.message) == (code, message)

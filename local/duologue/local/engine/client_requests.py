@@ -38,7 +38,7 @@ from duologue.core.events import (
 )
 
 from ..schema.checks import one_of, record
-from ..schema.client_events import EVENT_ID, EVENTS
+from ..schema.client_events import EVENT_ID, EVENTS, TRANSLATION_EVENTS
 from ..schema.refusal import Refusal
 from .audio_buffers import MOST_FRAME, decoded
 from .conversation import words_of
@@ -62,8 +62,7 @@ def handle(engine: TurnTaking, frame: str | bytes, at: float) -> Iterator[None]:
         if len(frame) > _LARGE:
             yield
         event_id = _event_id(fields)
-        _check(fields)
-        yield from _dispatch(engine, fields, at)
+        yield from _dispatch(engine, _checked(engine, fields), at)
     except Refusal as refusal:
         engine.outbox.refuse(refusal, event_id)
     except Exception:
@@ -95,13 +94,20 @@ def _fail(engine: TurnTaking, event_id: str | None) -> None:
     engine.outbox.refuse(fault, event_id, kind="server_error")
 
 
-def _check(fields: dict[str, Any]) -> None:
-    """Check the type of an event and its fields. Raises `Refusal`."""
+def _checked(engine: TurnTaking, fields: dict[str, Any]) -> dict[str, Any]:
+    """The event without the nulls that mean "not given". Raises `Refusal`."""
     kind = fields.get("type")
     if kind is None:
         record({}, required=("type",))({}, "")
-    one_of(*EVENTS)(kind if isinstance(kind, str) else repr(kind), "type")
-    EVENTS[str(kind)](fields, "")
+    _TYPES[engine.options.media](kind, "type")
+    if kind in TRANSLATION_EVENTS:
+        raise Refusal(
+            "invalid_event",
+            f"'{kind}' is an event of translation sessions.",
+            param="type",
+        )
+    checked: dict[str, Any] = EVENTS[str(kind)](fields, "")
+    return checked
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:
@@ -174,6 +180,8 @@ def _item_create(
     engine: TurnTaking, event: ConversationItemCreate, _: float
 ) -> Iterator[None]:
     item = event.item
+    if isinstance(item, FunctionCallOutputItem):
+        engine.conversation.check_call(item.call_id)
     item_id = item.id or engine.outbox.new_id("item")
     item = msgspec.structs.replace(item, id=item_id, status="completed")
     audio = []
@@ -226,6 +234,7 @@ def _text_of(item: AnyItem) -> str:
 
 
 def _item_delete(engine: TurnTaking, event: ConversationItemDelete, _: float) -> None:
+    engine.conversation.find(event.item_id, "delete")
     engine.conversation.remove(event.item_id)
     engine.outbox.emit(ConversationItemDeleted, item_id=event.item_id)
 
@@ -233,20 +242,19 @@ def _item_delete(engine: TurnTaking, event: ConversationItemDelete, _: float) ->
 def _item_retrieve(
     engine: TurnTaking, event: ConversationItemRetrieve, _: float
 ) -> None:
-    item = engine.conversation.get(event.item_id)
+    item = engine.conversation.find(event.item_id, "retrieve")
     engine.outbox.emit(ConversationItemRetrieved, item=item)
 
 
 def _item_truncate(
     engine: TurnTaking, event: ConversationItemTruncate, _: float
 ) -> None:
-    item = engine.conversation.get(event.item_id)
+    engine.conversation.find(event.item_id, "truncate")
     made = engine.responses.audio_of(event.item_id)
-    if not isinstance(item, MessageItem) or made is None:
+    if made is None:
         raise Refusal(
-            "invalid_value",
-            "Only audio of the assistant can be truncated.",
-            param="item_id",
+            "unsupported_content_type",
+            "Only model output audio messages can be truncated",
         )
     if event.content_index != 0:
         raise Refusal(
@@ -305,6 +313,16 @@ def _response_cancel(engine: TurnTaking, event: ResponseCancel, _: float) -> Non
         )
     responses.cancel(reply, "client_cancelled")
 
+
+#: The types that a client may send, without and with a media connection. The real
+#: service lists those of translation sessions too, and does not list
+#: ``output_audio_buffer.clear`` on a WebSocket.
+_TYPES = {
+    False: one_of(
+        *sorted({*EVENTS, *TRANSLATION_EVENTS} - {"output_audio_buffer.clear"})
+    ),
+    True: one_of(*sorted({*EVENTS, *TRANSLATION_EVENTS})),
+}
 
 _Handler = Callable[[TurnTaking, Any, float], Iterator[None] | None]
 

@@ -56,12 +56,38 @@ class Conversation:
         return item_id in self._items
 
     def get(self, item_id: str) -> AnyItem:
-        """The item with this id. Raises `Refusal`."""
+        """The item that a response refers to. Raises `Refusal`."""
         if (item := self._items.get(item_id)) is None:
             raise Refusal(
                 "item_not_found", f"Item with item_id '{item_id}' does not exist."
             )
         return item
+
+    def find(self, item_id: str, doing: str) -> AnyItem:
+        """The item that a client wants to retrieve, delete or truncate (``doing``).
+
+        Raises `Refusal`; clients compare with its code.
+        """
+        if (item := self._items.get(item_id)) is None:
+            raise Refusal(
+                f"item_{doing}_invalid_item_id",
+                f"Error {doing[:-1]}ing item: the item with id '{item_id}' does not "
+                "exist.",
+            )
+        return item
+
+    def check_call(self, call_id: str | None) -> None:
+        """Check that the conversation has this function call. Raises `Refusal`."""
+        calls = (
+            item.call_id
+            for item in self._items.values()
+            if isinstance(item, FunctionCallItem)
+        )
+        if call_id not in calls:
+            raise Refusal(
+                "invalid_tool_call_id",
+                f"Tool call ID '{call_id}' not found in conversation.",
+            )
 
     def put(self, item: AnyItem) -> None:
         """Append an item of the service and emit ``added``.
@@ -91,9 +117,8 @@ class Conversation:
             )
         if item_id in self._items:
             raise Refusal(
-                "item_already_exists",
-                f"Item with item_id '{item_id}' already exists.",
-                param="item.id",
+                "item_create_duplicate_item_id",
+                f"Error adding item: an item with id '{item_id}' already exists.",
             )
         self._insert(item, self._place(previous))
         self._sizes[item_id] = size
@@ -135,8 +160,7 @@ class Conversation:
             self.update(msgspec.structs.replace(item, content=content))
 
     def remove(self, item_id: str) -> None:
-        """Remove an item. Raises `Refusal`."""
-        self.get(item_id)
+        """Remove an item."""
         del self._items[item_id]
         self._size -= self._sizes.pop(item_id, 0)
         self._order.remove(item_id)
@@ -155,9 +179,9 @@ class Conversation:
             return 0
         if previous not in self._items:
             raise Refusal(
-                "item_not_found",
-                f"Previous item with item_id '{previous}' does not exist.",
-                param="previous_item_id",
+                "item_create_invalid_previous_item_id",
+                f"Error adding item: the previous item with id '{previous}' does not "
+                "exist.",
             )
         return self._order.index(previous) + 1
 

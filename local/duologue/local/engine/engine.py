@@ -94,8 +94,8 @@ class Engine(TurnTaking):
 
     def transcribed(self, utterance: str, text: str, at: float) -> None:
         """The recogniser has the final transcript."""
-        if self.transcripts.known(utterance, text, at):
-            self.conversation.write_down(utterance, " ".join(text.split()))
+        if (words := self.transcripts.known(utterance, text, at)) is not None:
+            self.conversation.write_down(utterance, words)
             self.responses.heard(utterance, at)
         self.tick(at)
 

@@ -13,6 +13,9 @@ from duologue.core.events import (
     Error,
     ResponseCreated,
     ResponseDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputTextDelta,
     ServerEvent,
 )
 
@@ -33,6 +36,17 @@ _ALWAYS: dict[type[ServerEvent], dict[str, Any]] = {
     ResponseDone: _RESPONSE,
     ConversationItemInputAudioTranscriptionDelta: {"content_index": 0},
 }
+
+
+#: Deltas that the service pads to a multiple of `_BLOCK` characters, so that the size
+#: of an encrypted packet does not reveal the text (seen in recorded traffic).
+_PADDED = (
+    ConversationItemInputAudioTranscriptionDelta,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputTextDelta,
+)
+_BLOCK = 16
 
 
 def frame_of(event: ServerEvent) -> str:
@@ -60,8 +74,13 @@ class Outbox:
 
     def emit(self, kind: type[ServerEvent], **fields: object) -> None:
         """Queue an event of this kind with a new event id."""
-        event = kind(event_id=self.new_id("event"), **fields)
-        self._frames.append(frame_of(event))
+        event_id = self.new_id("event")
+        frame = frame_of(kind(event_id=event_id, **fields))
+        if kind in _PADDED:
+            padding = event_id.rpartition("_")[2] * _BLOCK
+            padding = padding[: _BLOCK - len(str(fields["delta"])) % _BLOCK]
+            frame = f'{frame[:-1]},"obfuscation":"{padding}"}}'
+        self._frames.append(frame)
 
     def refuse(
         self,

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import msgspec
 
 from duologue.core.events import (
     AnyItem,
+    MessageItem,
     RateLimit,
     RateLimitsUpdated,
     RealtimeResponse,
@@ -49,7 +51,10 @@ _Source = Callable[[], tuple[AnyItem, ...]]
 
 @attrs.frozen(kw_only=True)
 class ResponsePlan:
-    """The settings of one response. ``conversation_id`` is None out of band."""
+    """The settings of one response. ``conversation_id`` is None out of band.
+
+    ``phases``: the messages of the response have a ``phase``.
+    """
 
     delivery: Delivery
     voice: str
@@ -60,6 +65,7 @@ class ResponsePlan:
     conversation_id: str | None
     max_output_tokens: int | str
     audio: dict[str, Any]
+    phases: bool
 
     @property
     def in_band(self) -> bool:
@@ -108,6 +114,7 @@ def plan_response(
         conversation_id=conversation_id,
         max_output_tokens=settings.max_output_tokens,
         audio=settings.output_audio,
+        phases=settings.reasons,
     )
 
 
@@ -207,6 +214,26 @@ class ResponseInProgress:
     def _is_whole(self, output: Message | FunctionCall) -> bool:
         """Whether an output item is complete and sent."""
         return output.index < self._sent and output is not self._cut
+
+    def item(self, output: Message | FunctionCall, status: str) -> AnyItem:
+        """An output item in its current state."""
+        item = output.item(status)
+        if isinstance(item, MessageItem) and self.plan.phases:
+            after = self.outputs[output.index + 1 :]
+            calls = any(isinstance(each, FunctionCall) for each in after)
+            phase = "commentary" if calls else "final_answer"
+            item = msgspec.structs.replace(item, phase=phase)
+        return item
+
+    def is_ready(self, output: Message | FunctionCall) -> bool:
+        """Whether an output item can be added.
+
+        The phase of a message is known when the reply model has finished it. Without
+        tools no call can follow.
+        """
+        plan = self.plan
+        calls = plan.phases and plan.tools and plan.tool_choice != "none"
+        return output.ready and (output.sealed or not calls)
 
     def next_output(self) -> None:
         """Continue with the next output item, because the current one is complete."""
@@ -454,9 +481,9 @@ class Responses:
     ) -> bool:
         """Send the due part of an output item; return whether it is complete."""
         if output.opened_at is None:
-            if not output.ready:
+            if not response.is_ready(output):
                 return False
-            item = output.item("in_progress")
+            item = response.item(output, "in_progress")
             self._outbox.emit(
                 ResponseOutputItemAdded,
                 response_id=response.id,
@@ -476,7 +503,7 @@ class Responses:
     ) -> AnyItem:
         """Finish an output item, also in the conversation if it is still there."""
         output.close()
-        item = output.item(status)
+        item = response.item(output, status)
         if response.plan.in_band and output.id in self._conversation:
             self._conversation.done(item, by_model=True)
             if output.spoken:

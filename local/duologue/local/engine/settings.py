@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 import msgspec
 
+from duologue.core import models
 from duologue.core.events import (
     AnySessionConfig,
     RealtimeSessionConfig,
@@ -22,11 +23,11 @@ from ..interfaces import Tool
 from ..schema.checks import one_of
 from ..schema.refusal import Refusal
 from ..schema.session_config import (
-    DETECTION_DEFAULTS,
     PCM,
     REALTIME,
-    SESSION_DEFAULTS,
     TRANSCRIPTION,
+    detection_defaults,
+    session_defaults,
 )
 from .turn_detection import turn_rule
 
@@ -44,6 +45,8 @@ _PER_RESPONSE = (
     "tool_choice",
 )
 _TRANSCRIPTION = "transcription"
+#: The real service shows these keys of a transcription that is switched on.
+_TRANSCRIPTION_DEFAULTS = {"language": None, "prompt": None}
 
 
 @attrs.frozen(kw_only=True)
@@ -68,21 +71,28 @@ class Settings:
     """A session's configuration. Raises `Refusal` for an invalid one."""
 
     def __init__(self, session_id: str, changes: Mapping[str, Any]) -> None:
-        transcribing = changes.get("type") == _TRANSCRIPTION
-        if transcribing and "model" in changes:
-            raise Refusal(
-                "invalid_model",
-                "You must not provide a model parameter for transcription sessions.",
-                param="session.model",
+        model = changes.get("model")
+        kind = "realtime" if changes.get("type") != _TRANSCRIPTION else _TRANSCRIPTION
+        if kind == _TRANSCRIPTION and model is not None:
+            raise _invalid_model(
+                "You must not provide a model parameter for transcription sessions."
             )
         self.id = session_id
-        defaults = SESSION_DEFAULTS[_TRANSCRIPTION if transcribing else "realtime"]
-        self._session: dict[str, Any] = defaults | {"id": session_id, "expires_at": 0}
-        self._new = True
-        self.update({"type": "realtime", **changes})
-        self._new = False
+        #: The model that the client asked for; empty if none.
+        self.model = model if isinstance(model, str) else ""
+        self._detections = detection_defaults(kind, self.model)
         #: Whether the assistant has spoken; then its voice cannot change.
         self.voice_used = False
+        defaults = session_defaults(kind, self.model)
+        self._session: dict[str, Any] = defaults | {"id": session_id, "expires_at": 0}
+        #: What the client gave, without the nulls that mean "not given".
+        self.given = self.update({"type": kind, **changes})
+        if not models.holds_conversations(self.model):
+            raise _invalid_model(
+                f'Model "{self.model}" is not supported in realtime mode.'
+            )
+        if self.model:
+            self._session["model"] = self.model
 
     def expire_at(self, at: float) -> None:
         """Set the time when the session expires."""
@@ -90,28 +100,31 @@ class Settings:
 
     def for_response(self, changes: Mapping[str, Any]) -> Settings:
         """The settings of a response with these changes. Raises `Refusal`."""
-        given = {
-            key: value
-            for key, value in changes.items()
-            if key in _PER_RESPONSE and value is not None
-        }
+        given = {key: changes[key] for key in _PER_RESPONSE if key in changes}
         other = copy.copy(self)
         other.update({"type": "realtime", **given}, prefix="response")
         return other
 
-    def update(self, changes: Mapping[str, Any], *, prefix: str = "session") -> None:
-        """Merge a client's changes. Raises `Refusal` and then changes nothing."""
+    def update(
+        self, changes: Mapping[str, Any], *, prefix: str = "session"
+    ) -> Mapping[str, Any]:
+        """Merge a client's changes; return them as checked.
+
+        Raises `Refusal` and then changes nothing.
+        """
         self._check_kind(changes)
         shape = TRANSCRIPTION if self.transcription_only else REALTIME
-        shape(dict(changes), prefix)
-        self._check_fixed(changes, prefix)
-        detections = DETECTION_DEFAULTS[self._session["type"]]
-        session = _merged(self._session, changes, detections)
+        given: dict[str, Any] = shape(dict(changes), prefix)
+        self._check_voice(given, prefix)
+        # The model is fixed: the real service ignores another one.
+        changed = {key: value for key, value in given.items() if key != "model"}
+        session = _merged(self._session, changed, self._detections)
         _check_modalities(session, prefix)
         self._session = session
         #: Turn detection; None for manual commits. Computed once, because the engine
         #: reads it for every 20 ms of audio.
         self.turn_rule = turn_rule(session["audio"]["input"]["turn_detection"])
+        return given
 
     def _check_kind(self, changes: Mapping[str, Any]) -> None:
         kind, own = changes.get("type"), self._session["type"]
@@ -130,18 +143,9 @@ class Settings:
                 param="session.type",
             )
 
-    def _check_fixed(self, changes: Mapping[str, Any], prefix: str) -> None:
-        """Refuse changes of settings that are fixed after the start."""
-        if self._new:
-            return
-        model = changes.get("model")
-        if model is not None and model != self._session.get("model", model):
-            raise Refusal(
-                "invalid_parameter",
-                "The model of a session cannot be changed.",
-                param=f"{prefix}.model",
-            )
-        voice = ((changes.get("audio") or {}).get("output") or {}).get("voice")
+    def _check_voice(self, changes: Mapping[str, Any], prefix: str) -> None:
+        """Refuse another voice after the first audio."""
+        voice = changes.get("audio", {}).get("output", {}).get("voice")
         known = (None, self._session.get("audio", {}).get("output", {}).get("voice"))
         if self.voice_used and voice not in known:
             raise Refusal(
@@ -222,20 +226,24 @@ class Settings:
         return voice if isinstance(voice, str) else str(voice["id"])
 
     @property
-    def diarizes(self) -> bool:
-        """Whether the client requested segments by speaker."""
-        wanted = self._session["audio"]["input"]["transcription"] or {}
-        return "diarize" in (wanted.get("model") or "")
+    def transcriber(self) -> str | None:
+        """The model of the user's transcripts, empty if not named; None if off."""
+        wanted = self._session["audio"]["input"]["transcription"]
+        return None if wanted is None else wanted.get("model", "")
 
     @property
-    def transcribes(self) -> bool:
-        """Whether the client requested transcripts of the user."""
-        return self._session["audio"]["input"]["transcription"] is not None
+    def reasons(self) -> bool:
+        """Whether the model reasons, so that its messages have a phase."""
+        return models.undated(self.model) in models.REASONING
 
     @property
     def listens(self) -> bool:
         """Whether audio is processed as it arrives, not only on a commit."""
-        return self.transcribes or self.turn_rule is not None
+        return self.transcriber is not None or self.turn_rule is not None
+
+
+def _invalid_model(message: str) -> Refusal:
+    return Refusal("invalid_model", message, param="session.model")
 
 
 def _merged(
@@ -252,6 +260,8 @@ def _merged(
             if not isinstance(base, dict) or base["type"] != kind:
                 # A new type starts with its own defaults.
                 base = detections.get(kind)
+        elif key == "transcription" and base is None:
+            base = _TRANSCRIPTION_DEFAULTS
         elif key in ("format", "voice", "tool_choice", "truncation", "tracing"):
             base = None
         if isinstance(new, dict) and isinstance(base, dict):

@@ -1,7 +1,8 @@
 """The user's transcripts: from the recogniser's interim results to events.
 
 After the commit, deltas contain the words that are the same in successive interim
-results. The remaining words follow when the recogniser has finished. ``completed`` is
+results. The remaining words follow when the recogniser has finished. A sent word is not
+corrected, so the deltas add up to the final transcript. ``completed`` is
 delayed deliberately, because the real service sends it after the first words of the
 response in six of seven recorded turns.
 """
@@ -15,7 +16,6 @@ from duologue.core.events import (
     ConversationItemInputAudioTranscriptionDelta,
     ConversationItemInputAudioTranscriptionFailed,
     ConversationItemInputAudioTranscriptionSegment,
-    DurationUsage,
     ErrorDetail,
 )
 
@@ -23,6 +23,7 @@ from ..interfaces import ASR_RATE
 from .effects import DropUtterance, FeedUtterance, FinishUtterance, OpenUtterance
 from .outbox import Outbox
 from .responses import ResponseInProgress
+from .usage import transcription_usage
 
 __all__ = ["Transcripts"]
 
@@ -39,8 +40,7 @@ class _Transcript:
 
     item_id: str
     ms: int = 0
-    wanted: bool = False
-    segments: bool = False
+    model: str | None = None
     committed: bool = False
     guess: list[str] = attrs.Factory(list)
     settled: list[str] = attrs.Factory(list)
@@ -59,14 +59,11 @@ class _Transcript:
             self.settled = prefix
         self.guess = words
 
-    def take_words(self, text: str, at: float) -> None:
-        """Set the final words; send no more deltas if they contradict the sent ones."""
-        self.words, self.known_at = text, at
-        words = text.split()
-        if words[: self.sent] == self.settled[: self.sent]:
-            self.settled = words
-        else:
-            self.settled = self.settled[: self.sent]
+    def take_words(self, text: str, at: float) -> str:
+        """Set and return the final words. They begin with the words already sent."""
+        self.settled = self.settled[: self.sent] + text.split()[self.sent :]
+        self.words, self.known_at = " ".join(self.settled), at
+        return self.words
 
     def due(self, lag: float | None) -> float | None:
         """When to send ``completed``; None if the transcript is not known yet."""
@@ -120,14 +117,14 @@ class Transcripts:
         if self._open.pop(item_id, None) is not None:
             self._outbox.request(DropUtterance(item_id))
 
-    def commit(self, item_id: str, *, wanted: bool, segments: bool = False) -> int:
+    def commit(self, item_id: str, model: str | None) -> int:
         """End an utterance; return its length in ms.
 
-        ``wanted``: emit transcription events; ``segments``: with segments by speaker.
+        ``model`` is the transcription model that the client asked for; None: emit no
+        transcription events.
         """
         transcript = self._open[item_id]
-        transcript.committed, transcript.wanted = True, wanted
-        transcript.segments = segments
+        transcript.committed, transcript.model = True, model
         self._outbox.request(FinishUtterance(item_id))
         return transcript.ms
 
@@ -142,15 +139,14 @@ class Transcripts:
         if transcript is not None and transcript.known_at is None:
             transcript.take_guess(text)
 
-    def known(self, item_id: str, text: str, at: float) -> bool:
-        """Process the final transcript; return False if it is not expected."""
+    def known(self, item_id: str, text: str, at: float) -> str | None:
+        """Process and return the final transcript; None if it is not expected."""
         transcript = self._open.get(item_id)
         if transcript is None or not transcript.committed:
-            return False
+            return None
         if transcript.known_at is not None:
-            return False
-        transcript.take_words(" ".join(text.split()), at)
-        return True
+            return None
+        return transcript.take_words(text, at)
 
     def failed(self, item_id: str, why: str, at: float) -> None:
         """Recognition failed, possibly before the utterance is complete."""
@@ -163,13 +159,13 @@ class Transcripts:
         for transcript in list(self._open.values()):
             if not transcript.committed:
                 continue
-            if transcript.wanted:
+            if transcript.model is not None:
                 self._send_deltas(transcript)
             due = transcript.due(self._lag)
             if due is not None and due <= at:
                 del self._open[transcript.item_id]
-                if transcript.wanted:
-                    self._send_end(transcript)
+                if transcript.model is not None:
+                    self._send_end(transcript, transcript.model)
 
     def _send_deltas(self, transcript: _Transcript) -> None:
         for word in transcript.settled[transcript.sent :]:
@@ -177,20 +173,20 @@ class Transcripts:
                 ConversationItemInputAudioTranscriptionDelta,
                 item_id=transcript.item_id,
                 content_index=0,
-                delta=f" {word}",
+                delta=f" {word}" if transcript.sent else word,
             )
-        transcript.sent = len(transcript.settled)
+            transcript.sent += 1
 
-    def _send_end(self, transcript: _Transcript) -> None:
+    def _send_end(self, transcript: _Transcript, model: str) -> None:
         if transcript.failure is None:
-            if transcript.segments and transcript.words:
+            if "diarize" in model and transcript.words:
                 self._send_segment(transcript)
             self._outbox.emit(
                 ConversationItemInputAudioTranscriptionCompleted,
                 item_id=transcript.item_id,
                 content_index=0,
                 transcript=transcript.words,
-                usage=DurationUsage(seconds=-(-transcript.ms // 1000)),
+                usage=transcription_usage(model, transcript.ms, transcript.words or ""),
             )
             return
         self._outbox.emit(

@@ -253,10 +253,7 @@ class TurnTaking:
 
     def _finish(self, item_id: str) -> None:
         """Finish an item's audio: request its final transcript, count its tokens."""
-        settings = self.settings
-        ms = self.transcripts.commit(
-            item_id, wanted=settings.transcribes, segments=settings.diarizes
-        )
+        ms = self.transcripts.commit(item_id, self.settings.transcriber)
         self.tokens.add_audio(ms)
 
     def _add_utterance(self, item_id: str, transcript: str | None) -> None:

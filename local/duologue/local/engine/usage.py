@@ -12,12 +12,21 @@ import attrs
 
 from duologue.core.events import (
     CachedTokenDetails,
+    DurationUsage,
     InputTokenDetails,
     OutputTokenDetails,
     ResponseUsage,
+    TokenUsage,
 )
+from duologue.core.models import BILLED_BY_TOKENS, undated
 
-__all__ = ["TokenCounter", "Tokens", "first_tokens", "text_tokens"]
+__all__ = [
+    "TokenCounter",
+    "Tokens",
+    "first_tokens",
+    "text_tokens",
+    "transcription_usage",
+]
 
 _CHARACTERS = 4
 _USER_MS = 100
@@ -32,6 +41,23 @@ def text_tokens(text: str) -> int:
 def first_tokens(text: str, tokens: int) -> str:
     """The first ``tokens`` tokens of a text."""
     return text[: max(0, tokens) * _CHARACTERS]
+
+
+def _user_tokens(ms: float) -> int:
+    return -(-int(ms) // _USER_MS)
+
+
+def transcription_usage(model: str, ms: int, text: str) -> TokenUsage | DurationUsage:
+    """The usage of a transcription: tokens or seconds, depending on the model."""
+    if undated(model) not in BILLED_BY_TOKENS:
+        return DurationUsage(seconds=-(-ms // 1000))
+    heard, written = _user_tokens(ms), text_tokens(text)
+    return TokenUsage(
+        total_tokens=heard + written,
+        input_tokens=heard,
+        input_token_details=InputTokenDetails(text_tokens=0, audio_tokens=heard),
+        output_tokens=written,
+    )
 
 
 @attrs.frozen
@@ -63,7 +89,7 @@ class TokenCounter:
 
     def add_audio(self, ms: float) -> None:
         """Count ``ms`` of audio of the user."""
-        self._conversation += Tokens(audio=-(-int(ms) // _USER_MS))
+        self._conversation += Tokens(audio=_user_tokens(ms))
 
     def add_response(
         self, instructions: str, text: str, audio_ms: float, *, keep: bool

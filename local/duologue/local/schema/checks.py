@@ -1,13 +1,16 @@
 """Validation of JSON values, with the real service's errors.
 
-A `Shape` is a function that takes a value and its path and raises `Refusal`. Like the
-GA service, it refuses unknown keys, including the flat keys of the beta.
+A `Shape` is a function that takes a value and its path, and returns the value without
+the nulls that mean "not given". It raises `Refusal`. Like the GA service, it refuses
+unknown keys, including the flat keys of the beta.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from .refusal import Refusal
 
@@ -18,8 +21,8 @@ __all__ = [
     "either",
     "integer",
     "items",
+    "json_text",
     "name",
-    "nullable",
     "number",
     "one_of",
     "record",
@@ -28,7 +31,7 @@ __all__ = [
     "texts",
 ]
 
-Shape = Callable[[Any, str], None]
+Shape = Callable[[Any, str], Any]
 
 _NAMES = {
     dict: "an object",
@@ -50,28 +53,43 @@ def _wrong_type(path: str, wanted: str, value: Any) -> Refusal:
     )
 
 
-def _out_of_range(path: str, low: float, high: float, value: Any) -> Refusal:
-    return Refusal(
-        "invalid_value",
-        f"Invalid value for '{path}': expected {low} to {high}, but got {value}.",
+def _check_range(kind: str, path: str, low: float, high: float, value: Any) -> None:
+    if low <= value <= high:
+        return
+    side, sign, bound = ("below min", ">=", low)
+    if value > high:
+        side, sign, bound = ("above max", "<=", high)
+    raise Refusal(
+        f"{kind}_{side.replace(' ', '_')}_value",
+        f"Invalid '{path}': {kind} {side}imum value. Expected a value {sign} {bound}, "
+        f"but got {value} instead.",
         param=path,
     )
 
 
-def anything(value: Any, path: str) -> None:
+def json_text(value: Any) -> str:
+    """A value as a message shows it: a string in quotes, any other value as JSON."""
+    if isinstance(value, str):
+        return f"'{value}'"
+    return msgspec.json.encode(value).decode()
+
+
+def anything(value: Any, path: str) -> Any:
     """Any JSON value."""
+    return value
 
 
-def text(value: Any, path: str) -> None:
+def text(value: Any, path: str) -> Any:
     """A string."""
     if not isinstance(value, str):
         raise _wrong_type(path, "a string", value)
+    return value
 
 
 def name(most: int) -> Shape:
     """A string of 1 to ``most`` characters."""
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         text(value, path)
         if len(value) > most:
             raise Refusal(
@@ -82,26 +100,31 @@ def name(most: int) -> Shape:
             )
         if not value:
             raise Refusal(
-                "invalid_value", f"Invalid '{path}': the string is empty.", param=path
+                "empty_string",
+                f"Invalid '{path}': empty string. Expected a string with minimum "
+                "length 1, but got an empty string instead.",
+                param=path,
             )
+        return value
 
     return check
 
 
-def boolean(value: Any, path: str) -> None:
-    """True or false, not null."""
+def boolean(value: Any, path: str) -> Any:
+    """True or false."""
     if not isinstance(value, bool):
         raise _wrong_type(path, "a boolean", value)
+    return value
 
 
 def integer(low: int, high: int) -> Shape:
     """A whole number from ``low`` to ``high``."""
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong_type(path, "an integer", value)
-        if not low <= value <= high:
-            raise _out_of_range(path, low, high, value)
+        _check_range("integer", path, low, high, value)
+        return value
 
     return check
 
@@ -109,36 +132,27 @@ def integer(low: int, high: int) -> Shape:
 def number(low: float, high: float) -> Shape:
     """A number from ``low`` to ``high``."""
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong_type(path, "a decimal", value)
-        if not low <= value <= high:
-            raise _out_of_range(path, low, high, value)
+        _check_range("decimal", path, low, high, value)
+        return value
 
     return check
 
 
-def one_of(*values: str | int) -> Shape:
-    """One of these values."""
+def one_of(*values: str) -> Shape:
+    """One of these strings."""
 
-    def check(value: Any, path: str) -> None:
-        if isinstance(value, bool) or value not in values:
+    def check(value: Any, path: str) -> Any:
+        if value not in values:
             known = ", ".join(f"'{each}'" for each in values)
             raise Refusal(
                 "invalid_value",
-                f"Invalid value: '{value}'. Supported values are: {known}.",
+                f"Invalid value: {json_text(value)}. Supported values are: {known}.",
                 param=path,
             )
-
-    return check
-
-
-def nullable(shape: Shape) -> Shape:
-    """A value of this shape, or null."""
-
-    def check(value: Any, path: str) -> None:
-        if value is not None:
-            shape(value, path)
+        return value
 
     return check
 
@@ -146,7 +160,7 @@ def nullable(shape: Shape) -> Shape:
 def items(shape: Shape, *, most: int = 1_000) -> Shape:
     """An array of up to ``most`` values of this shape."""
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         if not isinstance(value, list):
             raise _wrong_type(path, "an array", value)
         if len(value) > most:
@@ -155,8 +169,7 @@ def items(shape: Shape, *, most: int = 1_000) -> Shape:
                 f"Invalid '{path}': more than {most} entries.",
                 param=path,
             )
-        for index, each in enumerate(value):
-            shape(each, f"{path}[{index}]")
+        return [shape(each, f"{path}[{index}]") for index, each in enumerate(value)]
 
     return check
 
@@ -165,19 +178,35 @@ def items(shape: Shape, *, most: int = 1_000) -> Shape:
 texts = items(text)
 
 
-def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Shape:
-    """An object with these keys only."""
+def record(
+    fields: Mapping[str, Shape],
+    *,
+    required: tuple[str, ...] = (),
+    off: tuple[str, ...] = (),
+    never_null: tuple[str, ...] = (),
+) -> Shape:
+    """An object with these keys only.
 
-    def check(value: Any, path: str) -> None:
+    A null means that the key is not given. But the null of a key in ``off`` is kept: it
+    switches something off. The null of a required key or one in ``never_null`` is
+    refused.
+    """
+    refused = required + never_null
+
+    def check(value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong_type(path, "an object", value)
+        given = {}
         for key, each in value.items():
             inner = f"{path}.{key}" if path else key
             if key not in fields:
                 raise Refusal(
                     "unknown_parameter", f"Unknown parameter: '{inner}'.", param=inner
                 )
-            fields[key](each, inner)
+            if each is not None or key in refused:
+                given[key] = fields[key](each, inner)
+            elif key in off:
+                given[key] = None
         for key in required:
             if key not in value:
                 inner = f"{path}.{key}" if path else key
@@ -186,6 +215,7 @@ def record(fields: Mapping[str, Shape], *, required: tuple[str, ...] = ()) -> Sh
                     f"Missing required parameter: '{inner}'.",
                     param=inner,
                 )
+        return given
 
     return check
 
@@ -194,14 +224,15 @@ def tagged(shapes: Mapping[str, Shape], *, default: str | None = None) -> Shape:
     """An object whose ``type`` selects one of these shapes."""
     kinds = one_of(*shapes)
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong_type(path, "an object", value)
-        kind = value.get("type", default)
+        kind = value.get("type")
+        kind = default if kind is None else kind
         if kind is None:
             record({}, required=("type",))({}, path)
-        kinds(kind if isinstance(kind, str) else repr(kind), f"{path}.type")
-        shapes[str(kind)](value, path)
+        kinds(kind, f"{path}.type")
+        return shapes[str(kind)](value, path)
 
     return check
 
@@ -209,11 +240,10 @@ def tagged(shapes: Mapping[str, Shape], *, default: str | None = None) -> Shape:
 def either(*shapes: tuple[type, Shape]) -> Shape:
     """The first shape whose Python type matches the value."""
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any, path: str) -> Any:
         for kind, shape in shapes:
             if isinstance(value, kind) and not isinstance(value, bool):
-                shape(value, path)
-                return
+                return shape(value, path)
         wanted = " or ".join(_NAMES[kind] for kind, _ in shapes)
         raise _wrong_type(path, wanted, value)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from .checks import Shape, anything, either, integer, name, nullable, record, text
+from .checks import Shape, anything, either, integer, name, record, text
 from .conversation_items import ITEM
 from .session_config import RESPONSE
 
-__all__ = ["EVENTS", "EVENT_ID"]
+__all__ = ["EVENTS", "EVENT_ID", "TRANSLATION_EVENTS"]
+
+#: The types of events that only translation sessions have.
+TRANSLATION_EVENTS = ("session.close", "session.input_audio_buffer.append")
 
 #: The id that a client may give an event.
 EVENT_ID = name(512)
@@ -14,7 +17,7 @@ _COUNT = integer(0, 2**31 - 1)
 
 
 def _event(*required: str, **fields: Shape) -> Shape:
-    common: dict[str, Shape] = {"type": text, "event_id": nullable(EVENT_ID)}
+    common: dict[str, Shape] = {"type": text, "event_id": EVENT_ID}
     return record(common | fields, required=required)
 
 
@@ -26,9 +29,7 @@ EVENTS: dict[str, Shape] = {
     "input_audio_buffer.commit": _event(),
     "input_audio_buffer.clear": _event(),
     "output_audio_buffer.clear": _event(),
-    "conversation.item.create": _event(
-        "item", item=ITEM, previous_item_id=nullable(text)
-    ),
+    "conversation.item.create": _event("item", item=ITEM, previous_item_id=text),
     "conversation.item.truncate": _event(
         "item_id",
         "content_index",
@@ -40,5 +41,5 @@ EVENTS: dict[str, Shape] = {
     "conversation.item.delete": _event("item_id", item_id=text),
     "conversation.item.retrieve": _event("item_id", item_id=text),
     "response.create": _event(response=RESPONSE),
-    "response.cancel": _event(response_id=nullable(text)),
+    "response.cancel": _event(response_id=text),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .checks import Shape, boolean, items, name, nullable, one_of, record, tagged, text
+from .checks import Shape, boolean, items, name, one_of, record, tagged, text
 from .checks import anything as _any
 
 __all__ = ["INPUT", "ITEM"]
@@ -16,22 +16,19 @@ _id = name(32)
 
 _PARTS: dict[str, Shape] = {
     "input_text": record({"type": text, "text": text}, required=("text",)),
-    "input_audio": record(
-        {"type": text, "audio": nullable(text), "transcript": nullable(text)}
-    ),
+    "input_audio": record({"type": text, "audio": text, "transcript": text}),
     "input_image": record(
         {"type": text, "image_url": text, "detail": one_of("auto", "low", "high")},
         required=("image_url",),
     ),
     "output_text": record({"type": text, "text": text}, required=("text",)),
-    "output_audio": record(
-        {"type": text, "audio": nullable(text), "transcript": nullable(text)}
-    ),
 }
 _ROLES = {
     "system": ("input_text",),
     "user": ("input_text", "input_audio", "input_image"),
-    "assistant": ("output_text", "output_audio"),
+    # The audio of the assistant cannot be restored, only its text (API page "Client
+    # events").
+    "assistant": ("output_text",),
 }
 _COMMON: dict[str, Shape] = {
     "type": text,
@@ -49,19 +46,19 @@ _MESSAGES = {
     role: _kind(
         ("role", "content"),
         role=text,
-        phase=nullable(text),
+        phase=text,
         content=items(tagged({part: _PARTS[part] for part in parts}), most=_MOST_PARTS),
     )
     for role, parts in _ROLES.items()
 }
 
 
-def _message(value: Any, path: str) -> None:
+def _message(value: Any, path: str) -> Any:
     role = value.get("role")
     if role is None:
         record({}, required=("role",))({}, path)
-    one_of(*_ROLES)(role if isinstance(role, str) else repr(role), f"{path}.role")
-    _MESSAGES[str(role)](value, path)
+    one_of(*_ROLES)(role, f"{path}.role")
+    return _MESSAGES[role](value, path)
 
 
 _KINDS: dict[str, Shape] = {
@@ -74,7 +71,7 @@ _KINDS: dict[str, Shape] = {
         ("id", "approval_request_id", "approve"),
         approval_request_id=text,
         approve=boolean,
-        reason=nullable(text),
+        reason=text,
     ),
     "mcp_approval_request": _kind(
         ("id", "server_label", "name", "arguments"),
@@ -89,7 +86,7 @@ _KINDS: dict[str, Shape] = {
             record(
                 {
                     "name": text,
-                    "description": nullable(text),
+                    "description": text,
                     "input_schema": _any,
                     "annotations": _any,
                 },
@@ -102,8 +99,8 @@ _KINDS: dict[str, Shape] = {
         server_label=text,
         name=text,
         arguments=text,
-        output=nullable(text),
-        approval_request_id=nullable(text),
+        output=text,
+        approval_request_id=text,
     ),
 }
 

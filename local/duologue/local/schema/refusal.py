@@ -13,7 +13,9 @@ class Refusal(Exception):
     ``code`` and ``param`` have the real service's values (API page "Error events").
     """
 
-    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
+    def __init__(
+        self, code: str | None, message: str, *, param: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from duologue.core.models import EARLIER, REASONING, undated
+
 from .checks import (
     Shape,
     anything,
@@ -17,7 +19,6 @@ from .checks import (
     either,
     integer,
     items,
-    nullable,
     number,
     one_of,
     record,
@@ -29,22 +30,24 @@ from .conversation_items import INPUT
 from .refusal import Refusal
 
 __all__ = [
-    "DETECTION_DEFAULTS",
     "PCM",
     "REALTIME",
     "RESPONSE",
-    "SESSION_DEFAULTS",
     "TRANSCRIPTION",
+    "detection_defaults",
+    "session_defaults",
 ]
 
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 _FORMAT = tagged(
     {
-        "audio/pcm": record({"type": text, "rate": one_of(24_000)}),
+        "audio/pcm": record({"type": text, "rate": integer(24_000, 24_000)}),
         "audio/pcmu": record({"type": text}),
         "audio/pcma": record({"type": text}),
     }
 )
+#: Seen on the real service: a null of these is refused, not ignored.
+_ANSWERS = ("create_response", "interrupt_response")
 _FORMATS = either((dict, _FORMAT))
 _TURN_DETECTION = tagged(
     {
@@ -54,10 +57,12 @@ _TURN_DETECTION = tagged(
                 "threshold": number(0, 1),
                 "prefix_padding_ms": integer(0, 5_000),
                 "silence_duration_ms": integer(0, 10_000),
-                "idle_timeout_ms": nullable(integer(5_000, 30_000)),
+                "idle_timeout_ms": integer(5_000, 30_000),
                 "create_response": boolean,
                 "interrupt_response": boolean,
-            }
+            },
+            off=("idle_timeout_ms",),
+            never_null=_ANSWERS,
         ),
         "semantic_vad": record(
             {
@@ -65,7 +70,8 @@ _TURN_DETECTION = tagged(
                 "eagerness": one_of("low", "medium", "high", "auto"),
                 "create_response": boolean,
                 "interrupt_response": boolean,
-            }
+            },
+            never_null=_ANSWERS,
         ),
     },
     default="server_vad",
@@ -73,25 +79,23 @@ _TURN_DETECTION = tagged(
 _INPUT = record(
     {
         "format": _FORMATS,
-        "transcription": nullable(
-            record(
-                {
-                    "model": nullable(text),
-                    "language": nullable(text),
-                    "languages": nullable(texts),
-                    "prompt": nullable(text),
-                    "keywords": nullable(texts),
-                    "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
-                }
-            )
+        "transcription": record(
+            {
+                "model": text,
+                "language": text,
+                "languages": texts,
+                "prompt": text,
+                "keywords": texts,
+                "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
+            },
+            off=("language", "languages", "prompt", "keywords", "delay"),
         ),
-        "noise_reduction": nullable(
-            record(
-                {"type": one_of("near_field", "far_field"), "strength": number(0, 1)}
-            )
+        "noise_reduction": record(
+            {"type": one_of("near_field", "far_field"), "strength": number(0, 1)}
         ),
-        "turn_detection": nullable(_TURN_DETECTION),
-    }
+        "turn_detection": _TURN_DETECTION,
+    },
+    off=("transcription", "noise_reduction", "turn_detection"),
 )
 _VOICE = either((str, text), (dict, record({"id": text}, required=("id",))))
 _OUTPUT = record({"format": _FORMATS, "voice": _VOICE, "speed": number(0.25, 1.5)})
@@ -102,7 +106,7 @@ _TOOL = tagged(
             {
                 "type": text,
                 "name": text,
-                "description": nullable(text),
+                "description": text,
                 "parameters": either((dict, anything)),
             },
             required=("name",),
@@ -111,11 +115,11 @@ _TOOL = tagged(
             {
                 "type": text,
                 "server_label": text,
-                "server_url": nullable(text),
-                "server_description": nullable(text),
-                "connector_id": nullable(text),
-                "tunnel_id": nullable(text),
-                "authorization": nullable(text),
+                "server_url": text,
+                "server_description": text,
+                "connector_id": text,
+                "tunnel_id": text,
+                "authorization": text,
                 "headers": anything,
                 "allowed_tools": anything,
                 "allowed_callers": anything,
@@ -134,18 +138,18 @@ _TOOL_CHOICE = either(
             {
                 "function": record({"type": text, "name": text}, required=("name",)),
                 "mcp": record(
-                    {"type": text, "server_label": text, "name": nullable(text)},
+                    {"type": text, "server_label": text, "name": text},
                     required=("server_label",),
                 ),
             }
         ),
     ),
 )
-_PROMPT = record(
-    {"id": text, "version": nullable(text), "variables": anything}, required=("id",)
-)
+_PROMPT = record({"id": text, "version": text, "variables": anything}, required=("id",))
 _MAX_TOKENS = either((int, integer(1, 4_096)), (str, one_of("inf")))
-_REASONING = record({"effort": one_of("minimal", "low", "medium", "high", "xhigh")})
+_REASONING = record(
+    {"effort": one_of("none", "minimal", "low", "medium", "high", "xhigh")}
+)
 _TRUNCATION = either(
     (str, one_of("auto", "disabled")),
     (
@@ -170,7 +174,7 @@ _TRACING = either(
 _INCLUDE = items(one_of("item.input_audio_transcription.logprobs"))
 
 
-def _metadata(value: Any, path: str) -> None:
+def _metadata(value: Any, path: str) -> Any:
     """Up to 16 pairs; keys of up to 64 characters, values of up to 512."""
     either((dict, anything))(value, path)
     for key, each in value.items():
@@ -183,6 +187,7 @@ def _metadata(value: Any, path: str) -> None:
         raise Refusal(
             "invalid_value", f"'{path}' has more than {_MOST_PAIRS} pairs.", param=path
         )
+    return value
 
 
 #: A conversation's configuration.
@@ -197,12 +202,13 @@ REALTIME: Shape = record(
         "tool_choice": _TOOL_CHOICE,
         "parallel_tool_calls": boolean,
         "max_output_tokens": _MAX_TOKENS,
-        "reasoning": nullable(_REASONING),
-        "prompt": nullable(_PROMPT),
-        "tracing": nullable(_TRACING),
-        "truncation": nullable(_TRUNCATION),
-        "include": nullable(_INCLUDE),
-    }
+        "reasoning": _REASONING,
+        "prompt": _PROMPT,
+        "tracing": _TRACING,
+        "truncation": _TRUNCATION,
+        "include": _INCLUDE,
+    },
+    off=("prompt", "tracing", "include"),
 )
 
 #: The configuration of a transcription session.
@@ -210,70 +216,70 @@ TRANSCRIPTION: Shape = record(
     {
         "type": text,
         "audio": record({"input": _INPUT}),
-        "include": nullable(_INCLUDE),
-    }
+        "include": _INCLUDE,
+    },
+    off=("include",),
 )
 
-#: The settings that a response may override. Null means the session's value.
+#: The settings that a response may override.
 RESPONSE: Shape = record(
     {
         "conversation": one_of("auto", "none"),
-        "input": nullable(INPUT),
-        "instructions": nullable(text),
-        "output_modalities": nullable(_MODALITIES),
-        "audio": nullable(
-            record({"output": record({"format": _FORMATS, "voice": _VOICE})})
-        ),
-        "tools": nullable(items(_TOOL, most=128)),
-        "tool_choice": nullable(_TOOL_CHOICE),
-        "parallel_tool_calls": nullable(boolean),
-        "max_output_tokens": nullable(_MAX_TOKENS),
-        "metadata": nullable(_metadata),
-        "reasoning": nullable(_REASONING),
-        "prompt": nullable(_PROMPT),
+        "input": INPUT,
+        "instructions": text,
+        "output_modalities": _MODALITIES,
+        "audio": record({"output": record({"format": _FORMATS, "voice": _VOICE})}),
+        "tools": items(_TOOL, most=128),
+        "tool_choice": _TOOL_CHOICE,
+        "parallel_tool_calls": boolean,
+        "max_output_tokens": _MAX_TOKENS,
+        "metadata": _metadata,
+        "reasoning": _REASONING,
+        "prompt": _PROMPT,
     }
 )
 
 PCM = {"type": "audio/pcm", "rate": 24_000}
 _ANSWERING = {"create_response": True, "interrupt_response": True}
-#: Turn detection by type of session and type of detection; that of a transcription
-#: session is from public captures of the real service.
-DETECTION_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "realtime": {
-        "server_vad": {
-            "type": "server_vad",
-            "threshold": 0.5,
-            "prefix_padding_ms": 300,
-            "silence_duration_ms": 500,
-            "idle_timeout_ms": None,
-            **_ANSWERING,
-        },
-        "semantic_vad": {"type": "semantic_vad", "eagerness": "auto", **_ANSWERING},
-    },
-    "transcription": {
-        "server_vad": {
-            "type": "server_vad",
-            "threshold": 0.5,
-            "prefix_padding_ms": 300,
-            "silence_duration_ms": 200,
-        },
-        "semantic_vad": {"type": "semantic_vad", "eagerness": "auto"},
-    },
-}
 
 
-def _input_defaults(kind: str) -> dict[str, Any]:
-    return {
+def detection_defaults(kind: str, model: str) -> dict[str, dict[str, Any]]:
+    """Turn detection by its type, in a session of this kind and model.
+
+    The values are those of recordings and public captures of the real service.
+    """
+    transcribes = kind == "transcription"
+    early = transcribes or undated(model) in EARLIER
+    server_vad: dict[str, Any] = {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 200 if early else 500,
+    }
+    semantic_vad: dict[str, Any] = {"type": "semantic_vad", "eagerness": "auto"}
+    if not transcribes:
+        server_vad |= {"idle_timeout_ms": None, **_ANSWERING}
+        semantic_vad |= _ANSWERING
+    return {"server_vad": server_vad, "semantic_vad": semantic_vad}
+
+
+def session_defaults(kind: str, model: str) -> dict[str, Any]:
+    """The configuration of a new session of this kind and model."""
+    heard = {
         "format": PCM,
         "transcription": None,
         "noise_reduction": None,
-        "turn_detection": DETECTION_DEFAULTS[kind]["server_vad"],
+        "turn_detection": detection_defaults(kind, model)["server_vad"],
     }
-
-
-#: The configuration of a new session, by type.
-SESSION_DEFAULTS: dict[str, dict[str, Any]] = {
-    "realtime": {
+    if kind == "transcription":
+        return {
+            "type": "transcription",
+            "object": "realtime.transcription_session",
+            "audio": {"input": heard},
+            "include": None,
+        }
+    voice = "marin" if undated(model) in REASONING else "alloy"
+    return {
         "type": "realtime",
         "object": "realtime.session",
         "output_modalities": ["audio"],
@@ -285,15 +291,8 @@ SESSION_DEFAULTS: dict[str, dict[str, Any]] = {
         "truncation": "auto",
         "prompt": None,
         "audio": {
-            "input": _input_defaults("realtime"),
-            "output": {"format": PCM, "voice": "alloy", "speed": 1.0},
+            "input": heard,
+            "output": {"format": PCM, "voice": voice, "speed": 1.0},
         },
         "include": None,
-    },
-    "transcription": {
-        "type": "transcription",
-        "object": "realtime.transcription_session",
-        "audio": {"input": _input_defaults("transcription")},
-        "include": None,
-    },
-}
+    }

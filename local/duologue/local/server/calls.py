@@ -32,7 +32,11 @@ _WAITING_LIMIT = 8 * 1024 * 1024
 
 def no_call(call_id: str) -> HttpError:
     """The error for an unknown call id."""
-    return HttpError(404, f"No call found with id '{call_id}'.", code="call_not_found")
+    return HttpError(
+        404,
+        f"No session found for the provided call_id: '{call_id}'.",
+        code="call_id_not_found",
+    )
 
 
 class Calls:

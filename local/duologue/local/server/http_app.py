@@ -19,10 +19,11 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from duologue.core import models
 from duologue.transports.errors import SignallingError
 
 from ..engine.settings import Settings
-from ..schema.checks import anything, record
+from ..schema.checks import anything, either, integer, one_of, record
 from ..schema.refusal import Refusal
 from .calls import Calls, no_call
 from .http_errors import HttpError, ScriptedFailures, refusal_error
@@ -36,8 +37,22 @@ __all__ = ["application"]
 #: Maximum bytes of an SDP and of a request body.
 _SDP_LIMIT = 64 * 1024
 _BODY_LIMIT = 4 * _SDP_LIMIT
-#: Seconds until an ephemeral key expires: default, minimum, maximum.
-_LIFE, _SHORTEST, _LONGEST = 600, 10, 7200
+#: Seconds until an ephemeral key expires, by default.
+_LIFE = 600
+#: The body of a ``client_secrets`` request.
+_SECRET = record(
+    {
+        "expires_after": record(
+            {"anchor": one_of("created_at"), "seconds": integer(10, 7200)}
+        ),
+        "session": either((dict, anything)),
+    }
+)
+#: The models of ``GET /v1/models``; the service accepts other names too.
+_MODELS = {
+    name: {"id": name, "object": "model", "created": 0, "owned_by": "duologue"}
+    for name in (*models.REASONING, *models.EARLIER, *models.TRANSCRIBERS)
+}
 
 #: Maximum seconds for a request, including its body.
 _PATIENCE = 20.0
@@ -55,13 +70,21 @@ def application(
         ("/v1/realtime/client_secrets", service.client_secrets),
         ("/v1/realtime/calls", service.calls),
         ("/v1/realtime/calls/{call_id}/hangup", service.hang_up),
+        ("/v1/realtime/calls/{call_id}/accept", service.sip),
+        ("/v1/realtime/calls/{call_id}/reject", service.sip),
+        ("/v1/realtime/calls/{call_id}/refer", service.sip),
     )
+    gets = (("/v1/models", service.models), ("/v1/models/{model}", service.model))
     app = Starlette(
         routes=[
             WebSocketRoute("/v1/realtime", websocket),
             *(
                 Route(path, _guarded(do, failures), methods=["POST"])
                 for path, do in posts
+            ),
+            *(
+                Route(path, _guarded(do, failures), methods=["GET"])
+                for path, do in gets
             ),
         ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_bug},
@@ -90,11 +113,13 @@ class _Service:
     async def client_secrets(self, request: Request) -> Response:
         """Create an ephemeral key."""
         self._authorize(request, ephemeral=False)
-        body = _json(await _body(request) or b"{}", "body")
-        _check_secret(body)
-        given = body.get("session") or {}
+        body = _SECRET(_json(await _body(request) or b"{}", "body"), "")
+        given = body.get("session", {})
+        if "session" in body:
+            _check_kind(given)
         settings = _settings(given)
-        secret = self._keys.mint(given, _life(body.get("expires_after")))
+        seconds = body.get("expires_after", {}).get("seconds", _LIFE)
+        secret = self._keys.mint(settings.given, seconds)
         created = {
             "value": secret.value,
             "expires_at": secret.expires_at,
@@ -113,7 +138,9 @@ class _Service:
                 session.setdefault("model", model)
         elif kind == "multipart/form-data":
             offer, given = await _form(request)
-            session = (dict(secret.session) if secret else {}) | given
+            session = dict(secret.session) if secret else {}
+            if given:
+                session |= _settings(given).given
         else:
             raise HttpError(
                 400, "Send the offer as application/sdp or multipart/form-data."
@@ -134,6 +161,30 @@ class _Service:
         if not await self._calls.hang_up(call_id):
             raise no_call(call_id)
         return Response(status_code=200)
+
+    async def sip(self, request: Request) -> Response:
+        """Refuse a request about a SIP call; there are none."""
+        self._authorize(request, ephemeral=False)
+        raise no_call(request.path_params["call_id"])
+
+    async def models(self, request: Request) -> Response:
+        """List the models that the service knows."""
+        self._authorize(request, ephemeral=False)
+        listed = {"object": "list", "data": list(_MODELS.values())}
+        return _reply(200, msgspec.json.encode(listed))
+
+    async def model(self, request: Request) -> Response:
+        """Show one model."""
+        self._authorize(request, ephemeral=False)
+        name = request.path_params["model"]
+        if name not in _MODELS:
+            raise HttpError(
+                404,
+                f"The model '{name}' does not exist.",
+                code="model_not_found",
+                param="model",
+            )
+        return _reply(200, msgspec.json.encode(_MODELS[name]))
 
     def _authorize(self, request: Request, *, ephemeral: bool) -> EphemeralKey | None:
         """The request's ephemeral key; None for the API key. Raises `HttpError`."""
@@ -249,42 +300,11 @@ def _json(data: bytes, param: str) -> dict[str, Any]:
     return value
 
 
-def _check_secret(body: dict[str, Any]) -> None:
-    """Check the body of a ``client_secrets`` request. Raises `Refusal`."""
-    record({"expires_after": anything, "session": anything})(body, "")
-    session = body.get("session")
-    if isinstance(session, dict):
-        _check_kind(session)
-
-
 def _check_kind(session: dict[str, Any]) -> None:
     """Check that a session has a ``type``. Raises `Refusal`."""
     record(dict.fromkeys(session, anything), required=("type",))(session, "session")
 
 
-def _settings(session: object) -> Settings:
-    """The settings of a new session. Raises `HttpError`, `Refusal`."""
-    if not isinstance(session, Mapping):
-        raise HttpError(400, "Expected a JSON object.", param="session")
+def _settings(session: Mapping[str, Any]) -> Settings:
+    """The settings of a new session. Raises `Refusal`."""
     return Settings(new_id("sess"), session)
-
-
-def _life(expires_after: object) -> int:
-    """Seconds until an ephemeral key expires."""
-    if expires_after is None:
-        return _LIFE
-    if not isinstance(expires_after, dict):
-        raise _invalid("expires_after", "Expected an object.")
-    if expires_after.get("anchor", "created_at") != "created_at":
-        raise _invalid("expires_after.anchor", "Supported values are: 'created_at'.")
-    seconds = expires_after.get("seconds", _LIFE)
-    if type(seconds) is not int or not _SHORTEST <= seconds <= _LONGEST:
-        raise _invalid(
-            "expires_after.seconds",
-            f"Expected an integer from {_SHORTEST} to {_LONGEST}.",
-        )
-    return seconds
-
-
-def _invalid(param: str, message: str) -> HttpError:
-    return HttpError(400, message, code="invalid_value", param=param)

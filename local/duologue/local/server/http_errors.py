@@ -33,6 +33,7 @@ class HttpError(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
+        self.code = code
         error = {"message": message, "type": kind, "param": param, "code": code}
         self.body = msgspec.json.encode({"error": error})
 

@@ -13,12 +13,14 @@ from .session_runner import new_id
 
 __all__ = ["WRONG_KEY", "EphemeralKey", "Keys", "request_key"]
 
-#: The error code for a missing, wrong or expired key.
+#: The error code for a wrong or expired key; a missing one has no code.
 WRONG_KEY = "invalid_api_key"
 
 #: Maximum number of ephemeral keys; the oldest is dropped first.
 _LIMIT = 10_000
 #: The subprotocol with the key of a browser, whose WebSocket cannot set headers.
+#: The shortest key of which an error message shows the ends.
+_LONG_KEY = 20
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
 
@@ -40,6 +42,12 @@ def request_key(authorization: str, subprotocols: Iterable[str] = ()) -> str:
         if name.startswith(_KEY_PROTOCOL):
             return name.removeprefix(_KEY_PROTOCOL)
     return ""
+
+
+def _masked(key: str) -> str:
+    """A key for an error message: its ends, or nothing of a short key."""
+    shown = len(key) >= _LONG_KEY and key.isascii()
+    return f"{key[:3]}***{key[-4:]}" if shown else "***"
 
 
 class Keys:
@@ -66,7 +74,7 @@ class Keys:
         secret = self.ephemeral(key) if ephemeral else None
         if secret is None and not self.is_api_key(key):
             raise HttpError(
-                401, "Incorrect or expired API key provided.", code=WRONG_KEY
+                401, f"Incorrect API key provided: {_masked(key)}.", code=WRONG_KEY
             )
         return secret
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from duologue.core.events import Error
+from duologue.core.models import REALTIME
 
 from ..engine.outbox import frame_of
 from ..faults.injector import NO_CLOSE_FRAME
@@ -37,7 +38,8 @@ WAITING_LIMIT = 8 * 1024 * 1024
 #: reports, the real service uses the same codes; it also accepts the upgrade first.
 _WRONG_KEY_CLOSE, _WRONG_REQUEST_CLOSE = 3000, 4000
 _BINARY = Refusal(
-    "invalid_event", "Expected a text message; binary frames are not supported."
+    "invalid_event",
+    "Expected a text WebSocket message; binary frames are not supported.",
 )
 _PROTOCOL, _BETA_PROTOCOL = "realtime", "openai-beta.realtime-v1"
 
@@ -104,7 +106,7 @@ class WebSocketApp:
         try:
             secret = self._keys.check(key, ephemeral=True)
         except HttpError as error:
-            raise Refusal(WRONG_KEY, error.message) from error
+            raise Refusal(error.code, error.message) from error
         given = parse_qs(scope["query_string"].decode("latin-1"))
         query = {name: values[0] for name, values in given.items()}
         if "call_id" in query:
@@ -143,7 +145,7 @@ def _requested(query: Mapping[str, str], secret: EphemeralKey | None) -> dict[st
         raise Refusal(
             "missing_model",
             "You must provide a model parameter, for example "
-            "/v1/realtime?model=gpt-realtime.",
+            f"/v1/realtime?model={REALTIME}.",
         )
     return session
 
@@ -191,8 +193,8 @@ class _InvalidRequest:
         self._socket.put(_error(self._refusal))
         code = self._refusal.code
         self._socket.close(
-            _WRONG_KEY_CLOSE if code == WRONG_KEY else _WRONG_REQUEST_CLOSE,
-            f"invalid_request_error.{code}",
+            _WRONG_KEY_CLOSE if code in (None, WRONG_KEY) else _WRONG_REQUEST_CLOSE,
+            ".".join(filter(None, ("invalid_request_error", code))),
         )
 
     async def receive(self, frame: str | bytes) -> None:
