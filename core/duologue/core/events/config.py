@@ -168,7 +168,7 @@ class PromptReference(Value, frozen=True, kw_only=True):
 
 
 class Reasoning(Value, frozen=True, kw_only=True):
-    """The ``effort`` of a reasoning model: minimal, low, medium, high or xhigh."""
+    """The ``effort`` of a reasoning model: none, minimal, low, medium, high, xhigh."""
 
     effort: str | UnsetType | None = UNSET
 
