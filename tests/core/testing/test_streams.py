@@ -56,7 +56,9 @@ def every_turn() -> list[Turn]:
         for transcript in TRANSCRIPTS
         for end in ENDS
     ]
-    found += [Turn(words, words, mcp=mcp, calls=(("{}",),) * 2) for mcp in MCP]
+    calls: Any = {"calls": (("{}",),) * 2, "before_calls": words}
+    found += [Turn(words, words, mcp=mcp, **calls) for mcp in MCP]
+    found += [Turn(words, words, typed_within="three")]
     found += [Turn(words, words, False, aside=words, events=(e,)) for e in ASIDES]
     return found
 

@@ -6,11 +6,12 @@ Needs the extra ``testing`` (Hypothesis). A property test in three lines::
     def test_my_page_survives_anything(stream: list[Record]) -> None:
         my_page(fold(stream).sessions)
 
-One line for a reducer, a middleware, or any function that takes a session::
+One line for a reducer, a middleware, any function that takes a session, or a store::
 
     check_reducer(my_reducer, initial=MyState())
     check_middleware(my_middleware)
     check_render(my_page)
+    check_services(my_store)
 """
 
 from __future__ import annotations
@@ -30,16 +31,19 @@ from .failure_report import Fault
 from .middleware_check import check_middleware
 from .mutations import bent, hostile
 from .naive_model import Model
+from .service_check import check_services
 from .service_frames import Service
-from .session_script import Line, Script, Turn, script
+from .service_habits import with_habits
+from .session_script import Line, PlannedCall, Script, Turn, script
 from .store_machine import StoreMachine
-from .strategies import plans, records, scripts, turns
+from .strategies import habits, plans, records, scripts, turns
 from .stream import Stream, to_records
 
 __all__ = [
     "Fault",
     "Line",
     "Model",
+    "PlannedCall",
     "Script",
     "Service",
     "StoreMachine",
@@ -49,7 +53,9 @@ __all__ = [
     "check_middleware",
     "check_reducer",
     "check_render",
+    "check_services",
     "fold",
+    "habits",
     "hostile",
     "plans",
     "records",
@@ -57,6 +63,7 @@ __all__ = [
     "scripts",
     "to_records",
     "turns",
+    "with_habits",
 ]
 
 del _hypothesis

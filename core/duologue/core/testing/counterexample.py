@@ -7,6 +7,7 @@ remains. Both steps have a limit, so a failing check ends soon.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,9 @@ from .mutations import hostile, in_order
 from .strategies import records
 from .stream import Stream, Streams, drawn
 
-__all__ = ["search"]
+__all__ = ["search", "smallest_fault"]
 
+_T = TypeVar("_T")
 _Check = Callable[[Stream], None]
 #: The total number of records that a check may process: while Hypothesis shrinks a
 #: stream, and while records are removed.
@@ -43,7 +45,7 @@ def search(check: _Check, streams: Streams | None, examples: int) -> None:
         found = _first(check)
     else:
         found = None
-    found = found or _find(check, streams, examples)
+    found = found or smallest_fault(check, drawn(streams), examples)
     if found is not None:
         raise _with_fewer(check, found) from found.__cause__
 
@@ -58,12 +60,21 @@ def _first(check: _Check) -> Fault | None:
     return None
 
 
-def _find(check: _Check, streams: Streams, examples: int) -> Fault | None:
+def smallest_fault(
+    check: Callable[[_T], None],
+    examples: st.SearchStrategy[_T],
+    count: int,
+    size: Callable[[_T], int] = len,  # type: ignore[assignment]
+) -> Fault | None:
+    """The fault in the smallest of ``count`` drawn examples that have one.
+
+    ``size`` is the number of records of an example.
+    """
     best: Fault | None = None
     left = _SHRINKING
 
     @settings(
-        max_examples=examples,
+        max_examples=count,
         deadline=None,
         database=None,
         report_multiple_bugs=False,
@@ -71,15 +82,15 @@ def _find(check: _Check, streams: Streams, examples: int) -> Fault | None:
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
     )
-    @given(drawn(streams))
-    def run(stream: Stream) -> None:
+    @given(examples)
+    def run(example: _T) -> None:
         nonlocal best, left
         if best is not None:
-            left -= len(stream)
+            left -= size(example)
             if left < 0:
                 raise _EnoughError
         try:
-            check(stream)
+            check(example)
         except Fault as fault:
             if best is None or _size(fault) < _size(best):
                 best = fault

@@ -58,6 +58,8 @@ def _everything() -> list[Turn]:
             mcp=(*MCP, "", "")[number],
             aside=words if number == 4 else (),
             events=tuple(asides[number :: len(TRANSCRIPTS)]),
+            before_calls=words if number == 2 else (),
+            typed_within="three" if number == 3 else "",
         )
         for number, transcript in enumerate(TRANSCRIPTS)
     ]

@@ -18,7 +18,14 @@ _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 #: Ten ms of audio.
 _AUDIO = base64.b64encode(bytes(480)).decode()
 #: The usage of a response, and the statuses of responses without usage.
-_USAGE: Frame = {"total_tokens": 3, "input_tokens": 2, "output_tokens": 1}
+_USAGE: Frame = {
+    "input_token_details": {
+        **{"text_tokens": 2, "audio_tokens": 4, "cached_tokens": 1},
+        "cached_tokens_details": {"text_tokens": 1, "audio_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 1, "audio_tokens": 2},
+    **{"total_tokens": 9, "input_tokens": 6, "output_tokens": 3},
+}
 _UNCOUNTED = ("cancelled", "failed")
 
 
@@ -68,9 +75,10 @@ class Service:
     # --- The user ------------------------------------------------------------------
 
     def typed(self, text: str, role: str = "user") -> str:
-        """A complete text message; returns the id of its item."""
+        """The client sends a text message; returns the id of its item."""
         item_id = self.name("item")
         item = message(item_id, role, [{"type": "input_text", "text": text}])
+        self.note("conversation.item.create", item=item)
         self.put(item)
         return item_id
 

@@ -14,7 +14,17 @@ import attrs
 from .service_frames import Service, message
 from .stream import Frame
 
-__all__ = ["ASIDES", "ENDS", "MCP", "TRANSCRIPTS", "Line", "Script", "Turn", "script"]
+__all__ = [
+    "ASIDES",
+    "ENDS",
+    "MCP",
+    "TRANSCRIPTS",
+    "Line",
+    "PlannedCall",
+    "Script",
+    "Turn",
+    "script",
+]
 
 #: When the transcription of the user's speech arrives.
 TRANSCRIPTS = ("within", "early", "before", "late", "failed", "never")
@@ -29,8 +39,10 @@ class Turn:
     """The plan of one turn.
 
     ``user`` and ``reply`` are texts in chunks. ``calls`` are the arguments, in chunks,
-    of function calls that the model makes in parallel before it answers. ``aside`` is
-    the text of an out-of-band response that begins before the answer and ends after.
+    of function calls that the model makes in parallel before it answers, after the
+    words ``before_calls`` in the same response. ``aside`` is the text of an out-of-band
+    response that begins before the answer and ends after. ``typed_within`` is a text
+    that the user types during the answer.
 
     * ``transcript``, when the transcription arrives: ``within`` the answer, ``early``
       (during the speech), ``before`` the answer, ``late`` (after the next turn),
@@ -61,6 +73,8 @@ class Turn:
     mcp: str = ""
     aside: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    before_calls: tuple[str, ...] = ()
+    typed_within: str = ""
 
     def __attrs_post_init__(self) -> None:
         _check_one("Turn.transcript", self.transcript, TRANSCRIPTS)
@@ -90,8 +104,26 @@ class Line:
 
 
 @attrs.frozen
+class PlannedCall:
+    """An expected call of a function; ``arguments`` is JSON text.
+
+    >>> played = script([Turn(user=("hello",), reply=("Hi.",), calls=(("{", "}"),))])
+    >>> [(call.name, call.arguments) for call in played.calls]
+    [('look', '{}')]
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
 class Script:
-    """The frames of a session, and the expected transcript.
+    """The frames of a session, and the expected transcript and calls of functions.
+
+    ``habits`` are those of the service (see `with_habits`). With some of them, the ids
+    in the state are not those of the frames: compare the roles and texts of lines, and
+    the names and arguments of calls.
 
     >>> from duologue.core import fold, select_transcripts
     >>> from .stream import to_records
@@ -105,6 +137,8 @@ class Script:
 
     frames: tuple[Frame, ...]
     lines: tuple[Line, ...]
+    calls: tuple[PlannedCall, ...] = ()
+    habits: tuple[str, ...] = ()
 
 
 def script(plan: Iterable[Turn], prefix: str = "") -> Script:
@@ -119,7 +153,7 @@ def script(plan: Iterable[Turn], prefix: str = "") -> Script:
     for number, turn in enumerate(turns, start=1):
         stage.play(turn, turns[number] if number < len(turns) else None)
     stage.transcribe_late()
-    return Script(tuple(stage.service.frames), tuple(stage.lines))
+    return Script(tuple(stage.service.frames), tuple(stage.lines), tuple(stage.calls))
 
 
 class _Stage:
@@ -128,6 +162,7 @@ class _Stage:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.lines: list[Line] = []
+        self.calls: list[PlannedCall] = []
         #: The items that are not deleted, with their text.
         self.standing: dict[str, Line] = {}
         #: Transcriptions that are still due.
@@ -144,8 +179,9 @@ class _Stage:
 
     def _configure(self) -> None:
         service = self.service
-        service.note("session.update", session={"type": "realtime"})
-        service.send("session.updated", session={"type": "realtime", "tools": []})
+        config = {"type": "realtime", "instructions": "Be brief."}
+        service.note("session.update", session=config)
+        service.send("session.updated", session={**config, "tools": []})
 
     def play(self, turn: Turn, following: Turn | None) -> None:
         """Write one turn, from the user's speech to the events after the answer."""
@@ -222,8 +258,10 @@ class _Stage:
     def _begin_aside(self, turn: Turn) -> list[Callable[[], None]]:
         if not turn.aside:
             return []
-        service = self.service
-        response = service.begin(in_band=False, metadata={"topic": "aside"})
+        service, metadata = self.service, {"topic": "aside"}
+        params = {"conversation": "none", "metadata": metadata}
+        service.note("response.create", response=params)
+        response = service.begin(in_band=False, metadata=metadata)
         said = service.say(response, turn.aside, spoken=False, in_band=False)
 
         def finish() -> None:
@@ -234,11 +272,20 @@ class _Stage:
     def _call(self, turn: Turn) -> None:
         service = self.service
         response = service.begin()
+        output: list[Frame] = []
+        if turn.before_calls:
+            said = service.say(response, turn.before_calls)
+            self.add(said["item_id"], "assistant", said["text"])
+            output.append(service.finish(said))
         made = [
             service.call(response, "look", pieces, index=index)
-            for index, pieces in enumerate(turn.calls)
+            for index, pieces in enumerate(turn.calls, start=len(output))
         ]
-        service.end(response, made)
+        self.calls += [
+            PlannedCall(item["call_id"], item["name"], item["arguments"])
+            for item in made
+        ]
+        service.end(response, [*output, *made])
         for item in made:
             service.answer(item["call_id"], "found")
         service.note("response.create")
@@ -266,6 +313,9 @@ class _Stage:
         if plays:
             service.send("output_audio_buffer.started", response_id=response)
         self._words_within(turn, user)
+        if turn.typed_within:
+            typed = service.typed(turn.typed_within)
+            self.add(typed, "user", turn.typed_within)
         if turn.end == "completed":
             service.end(response, [*output, service.finish(said)])
         elif turn.end == "incomplete":

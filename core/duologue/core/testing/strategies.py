@@ -8,10 +8,11 @@ import msgspec
 from hypothesis import strategies as st
 
 from .service_frames import Service
+from .service_habits import HABITS, with_habits
 from .session_script import ASIDES, ENDS, MCP, TRANSCRIPTS, Script, Turn, script
 from .stream import Frame, Stream, to_records
 
-__all__ = ["plans", "records", "scripts", "translations", "turns"]
+__all__ = ["habits", "plans", "records", "scripts", "translations", "turns"]
 
 #: Words with spaces, accents, other scripts, and a character of two UTF-16 code units.
 _WORDS = st.text("ab é語🎵", min_size=1, max_size=5)
@@ -19,6 +20,7 @@ _CHUNKS = st.lists(_WORDS, min_size=1, max_size=4).map(tuple)
 _PIECES = st.sampled_from(
     [("{}",), ('{"a"', ":1}"), ('{"city": "', "Łódź", '"}'), ("",)]
 )
+_PLAIN: st.SearchStrategy[frozenset[str]] = st.just(frozenset())
 _NOTHING: st.SearchStrategy[Any] = st.just(())
 
 
@@ -45,13 +47,34 @@ def plans(*, tools: bool = True, spoken: bool | None = None) -> st.SearchStrateg
         mcp=st.sampled_from((*MCP, "", "")) if tools else st.just(""),
         aside=_NOTHING | _CHUNKS,
         events=st.lists(st.sampled_from(sorted(ASIDES)), max_size=2).map(tuple),
+        before_calls=_NOTHING | _CHUNKS,
+        typed_within=st.just("") | _WORDS,
     )
 
 
+def habits(*names: str, most: int = 3) -> st.SearchStrategy[frozenset[str]]:
+    """Sets of up to ``most`` habits: of these, or of all. `with_habits` lists them.
+
+    >>> from hypothesis import given
+    >>> @given(habits("no_echo", "no_usage"))
+    ... def test_they_are_these(some):
+    ...     assert some <= {"no_echo", "no_usage"}
+    >>> test_they_are_these()
+    """
+    return st.frozensets(st.sampled_from(names or [*HABITS]), max_size=most)
+
+
 def scripts(
-    *, turns: int = 5, tools: bool = True, prefix: str = ""
+    *,
+    turns: int = 5,
+    tools: bool = True,
+    prefix: str = "",
+    habits: st.SearchStrategy[frozenset[str]] = _PLAIN,
 ) -> st.SearchStrategy[Script]:
-    """Sessions of up to ``turns`` turns, with the expected transcript.
+    """Sessions of up to ``turns`` turns, with the expected transcript and calls.
+
+    ``habits`` draws the habits of the service: see the strategy `habits`. By default
+    it has none.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold, select_transcripts
@@ -63,11 +86,17 @@ def scripts(
     >>> test_every_line_is_there()
     """
     plan = st.lists(plans(tools=tools), min_size=1, max_size=turns)
-    return plan.map(lambda turns: script(turns, prefix))
+    plain = plan.map(lambda turns: script(turns, prefix))
+    return plain if habits is _PLAIN else st.builds(with_habits, plain, habits)
 
 
 def records(
-    *, turns: int = 5, sessions: int = 1, tools: bool = True, translation: bool = False
+    *,
+    turns: int = 5,
+    sessions: int = 1,
+    tools: bool = True,
+    translation: bool = False,
+    habits: st.SearchStrategy[frozenset[str]] = _PLAIN,
 ) -> st.SearchStrategy[Stream]:
     """Legal streams, as in a log.
 
@@ -75,7 +104,8 @@ def records(
     ``s2``, …): spoken and typed, with tools and MCP (unless ``tools`` is off),
     interruption, truncation, deletion, transcriptions that are early, late or missing,
     out-of-band responses, errors, new connections, local facts. With ``translation``
-    some sessions are translations.
+    some sessions are translations. ``habits`` draws the habits of the services: see the
+    strategy `habits`.
 
     >>> from hypothesis import given
     >>> from duologue.core import fold
@@ -85,12 +115,16 @@ def records(
     ...         assert session.dedup.malformed == 0
     >>> test_nothing_is_malformed()
     """
-    return _records(turns, sessions, tools, translation)
+    played = scripts(turns=turns, tools=tools, habits=habits)
+    return _records(played, sessions, translation)
 
 
 @st.composite
 def _records(
-    draw: st.DrawFn, turns: int, sessions: int, tools: bool, translation: bool
+    draw: st.DrawFn,
+    played: st.SearchStrategy[Script],
+    sessions: int,
+    translation: bool,
 ) -> Stream:
     count = draw(st.integers(1, sessions)) if sessions > 1 else 1
     tracks: list[Stream] = []
@@ -98,7 +132,7 @@ def _records(
         if translation and draw(st.booleans()):
             frames = draw(translations())
         else:
-            frames = list(draw(scripts(turns=turns, tools=tools)).frames)
+            frames = list(draw(played).frames)
         tracks.append(to_records(frames, session=f"s{number}"))
     return tracks[0] if count == 1 else _mix(tracks, draw(st.binary(min_size=1)))
 

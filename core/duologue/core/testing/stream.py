@@ -15,6 +15,7 @@ from duologue.core.log.record import Direction, Record, kind_after
 
 __all__ = [
     "Frame",
+    "Recorder",
     "Stream",
     "Streams",
     "direction",
@@ -106,27 +107,49 @@ def to_records(
     >>> record.dir, record.seq, record.session
     ('local', 1, 's')
     """
-    found = Stream()
-    epoch, kind = -1, SessionKind.REALTIME
-    for seq, frame in enumerate(frames, start=1):
+    recorder = Recorder(session, start)
+    return Stream(recorder.record(frame) for frame in frames)
+
+
+class Recorder:
+    """Makes the records of one session from its frames, 0.1 s apart.
+
+    ``at`` is the time of the last record, in seconds.
+
+    >>> Recorder("s", 5.0).record({"type": "duologue.tick"}).at
+    5.1
+    """
+
+    def __init__(self, session: str, start: float) -> None:
+        self._session = session
+        self._start = start
+        self.at = start
+        self._seq = 0
+        self._epoch = -1
+        self._kind = SessionKind.REALTIME
+
+    def record(self, frame: Frame | bytes, *, after: float = 0.0) -> Record:
+        """The next record, ``after`` seconds later than otherwise."""
         _check_frame(frame)
         way = direction(frame)
         if isinstance(frame, dict):
             is_first = frame.get("attempt", 1) == 1
-            epoch += frame.get("type") == "duologue.connecting" and is_first
+            self._epoch += frame.get("type") == "duologue.connecting" and is_first
             frame = msgspec.json.encode(frame)
+        self._seq += 1
+        self._start += after
+        self.at = self._start + self._seq / 10
         record = Record.of(
             frame,
-            seq=seq,
-            session=session,
+            seq=self._seq,
+            session=self._session,
             dir=way,
-            at=start + seq / 10,
-            epoch=max(epoch, 0),
-            kind=kind,
+            at=self.at,
+            epoch=max(self._epoch, 0),
+            kind=self._kind,
         )
-        kind = kind_after(kind, record)
-        found.append(record)
-    return found
+        self._kind = kind_after(self._kind, record)
+        return record
 
 
 # The streams that a check runs over.
