@@ -207,4 +207,13 @@ DIFFERENCES: dict[str, str] = {
     "duologue.core.events:Requested": "a fact of `ask` names the item, too",
     "duologue.transports:Client.start_session": "takes a `history`, too",
     "duologue.transports.client:Client.start_session": "takes a `history`, too",
+    **dict.fromkeys(
+        (
+            "duologue.core.testing:Script",
+            "duologue.core.testing:Turn",
+            "duologue.core.testing:records",
+            "duologue.core.testing:scripts",
+        ),
+        "more fields and arguments, all with defaults: habits of services",
+    ),
 }

@@ -199,13 +199,12 @@ _IN_RESPONSE = (("response", "id"),)
 
 def _ids(frame: Frame) -> Iterator[tuple[str, Frame, str, str]]:
     """The ids in a frame: the kind, the object that holds it, its key, the id."""
-    response = frame.get("response")
-    places = [(frame, _IN_FRAME), (frame.get("item"), _IN_ITEM)]
+    response = frame.get("response", {})
+    places = [(frame, _IN_FRAME), (frame.get("item", {}), _IN_ITEM)]
     places += [(response, _IN_RESPONSE)]
-    if response is not None:
-        places += [(item, _IN_ITEM) for item in response.get("output", ())]
+    places += [(item, _IN_ITEM) for item in response.get("output", ())]
     for holder, keys in places:
-        for kind, key in keys if holder is not None else ():
+        for kind, key in keys:
             if isinstance(value := holder.get(key), str):
                 yield kind, holder, key, value
 
