@@ -48,7 +48,7 @@ def test_the_end_of_a_frame_is_shown() -> None:
     line = repr(to_records(service.frames))
 
     assert '"id":"resp_1","status":"completed"' in line
-    assert '"total_tokens":9,"input_tokens":6,"output_tokens":3}}}' in line
+    assert '"total_tokens":3,"input_tokens":2,"output_tokens":1}}}' in line
     assert len(line) < 500
 
 

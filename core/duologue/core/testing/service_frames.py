@@ -20,11 +20,11 @@ _AUDIO = base64.b64encode(bytes(480)).decode()
 #: The usage of a response, and the statuses of responses without usage.
 _USAGE: Frame = {
     "input_token_details": {
-        **{"text_tokens": 2, "audio_tokens": 4, "cached_tokens": 1},
+        **{"text_tokens": 1, "audio_tokens": 1, "cached_tokens": 1},
         "cached_tokens_details": {"text_tokens": 1, "audio_tokens": 0},
     },
-    "output_token_details": {"text_tokens": 1, "audio_tokens": 2},
-    **{"total_tokens": 9, "input_tokens": 6, "output_tokens": 3},
+    "output_token_details": {"text_tokens": 0, "audio_tokens": 1},
+    **{"total_tokens": 3, "input_tokens": 2, "output_tokens": 1},
 }
 _UNCOUNTED = ("cancelled", "failed")
 
