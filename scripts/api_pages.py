@@ -52,7 +52,7 @@ ELSEWHERE = {
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Folding": ("reduce", "fold"),
     "The store": ("Store", "Change", "Cursor", "Resync"),
-    "Records and logs": ("Record", "read_log", "to_line"),
+    "Records and logs": ("Record", "read_log", "LogReader", "to_line"),
     "Frames": ("decode", "encode"),
     "Snapshots": ("dump", "load"),
     "Views": ("view", "summary", "patch", "apply"),

@@ -19,6 +19,8 @@ _CHANGES = "a refused change is not restored: docs/rules.md, Connections"
 
 _OVERLAP = "a connection that was replaced answers nothing: docs/rules.md, Connections"
 
+_MONEY = "usage is resolved for each response: docs/rules.md, Usage and cost"
+
 _KIND = "a key of any form can be an ephemeral one"
 _CALL_IDS = "a service may use a `call_id` again, or give none: docs/rules.md, Calls"
 _REFUSED = "an output that a service refuses is not awaited: docs/rules.md, Calls"
@@ -43,6 +45,11 @@ NEW_FIELDS: dict[str, str] = {
     "dedup.sent.*.call_id": _REFUSED,
     "items.*.call.alias": _CALL_IDS,
     "items.*.placement.tool_at": _WAITS,
+    "responses.by_id.*.model": _MONEY,
+    "responses.by_id.*.usage": _MONEY,
+    "usage.known": _MONEY,
+    "usage.incomplete": _MONEY,
+    "usage.transcribed": _MONEY,
     "responses.answered": "the request of the active response, until it ended",
     "responses.failed": "why a message has no answer",
     "responses.in_flight_items": "also the outputs that the request is to answer",
@@ -56,6 +63,8 @@ NEW_FIELDS: dict[str, str] = {
 #: Selectors with other values.
 CHANGED: dict[str, str] = {
     "select_is_settled": "false while work is due, true after its time limit",
+    "select_cost": "exact, and it says what is missing; the summary has it rounded",
+    "missing": "new in the cost: what the sum does not contain",
     "reconnections": "new in the view: why a session reconnected",
 }
 
@@ -121,6 +130,24 @@ STREAMS: dict[str, str] = {
             "test/core/test_requests.py::test_the_configuration_that_went_out[config0]/1",
         ),
         "a configuration keeps the fields that are not in the catalogue",
+    ),
+    **dict.fromkeys(
+        (
+            "event/all",
+            "event/conversation.item.input_audio_transcription.completed",
+            "test/core/test_ledger.py::test_what_transcription_took[usages1-expected1]/0",
+            "test/core/test_ledger.py::test_what_transcription_took[usages5-expected5]/0",
+            "test/core/test_ledger.py::test_what_transcription_took[usages6-expected6]/0",
+        ),
+        f"{_MONEY}: a transcription is counted once, also for a deleted item",
+    ),
+    **dict.fromkeys(
+        (
+            "test/core/test_outputs.py::test_what_comes_after_it_is_lost_heals_nothing/0",
+            "test/core/test_responses.py::test_no_usage[usage2]/0",
+            "testing/sparing-details",
+        ),
+        f"{_MONEY}: a total that is left out follows from the others",
     ),
     "test/core/test_responses.py::test_what_names_nothing/0": (
         "a response without an id counts: docs/rules.md, Responses"

@@ -31,7 +31,7 @@ from .effects.machine import Machine
 from .effects.reactions import react
 from .errors import DuologueError, LogError, SnapshotError
 from .events.types import LocalEventType, RealtimeEventType, SessionKind, SessionStatus
-from .log.lines import read_log, to_line
+from .log.lines import LogReader, read_log, to_line
 from .log.record import Record
 from .log.snapshot import dump, load
 from .old_paths import redirect
@@ -105,6 +105,7 @@ __all__ = [
     "Item",
     "LocalEventType",
     "LogError",
+    "LogReader",
     "Machine",
     "PatchError",
     "Problem",

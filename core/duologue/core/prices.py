@@ -7,7 +7,9 @@ you bill by these prices, pass your own table to `select_cost`, in the same shap
 may come from JSON.
 
 A model or modality that is not listed has no price. A dated snapshot of a model needs
-an entry too: its value is the name of the model with the same prices.
+an entry too, because snapshots of one model can have different prices: its value is the
+name of the model with the same prices. The ``gpt-audio`` models have no price for
+cached tokens, and the page of ``gpt-audio-mini`` has none for audio.
 """
 
 from __future__ import annotations
@@ -54,4 +56,16 @@ PRICES: Prices = {
         "text": {"input": 0.60, "cached": 0.06, "output": 2.40},
         "audio": {"input": 10.00, "cached": 0.30, "output": 20.00},
     },
+    "gpt-audio": {
+        "text": {"input": 2.50, "output": 10.00},
+        "audio": {"input": 32.00, "output": 64.00},
+    },
+    "gpt-audio-mini": {"text": {"input": 0.60, "output": 2.40}},
+    "gpt-realtime-2025-08-28": "gpt-realtime",
+    "gpt-realtime-mini-2025-10-06": "gpt-realtime-mini",
+    "gpt-realtime-mini-2025-12-15": "gpt-realtime-mini",
+    "gpt-audio-2025-08-28": "gpt-audio",
+    "gpt-audio-1.5": "gpt-audio",
+    "gpt-audio-mini-2025-10-06": "gpt-audio-mini",
+    "gpt-audio-mini-2025-12-15": "gpt-audio-mini",
 }

@@ -177,7 +177,15 @@ def test_close_lines(close: bytes, expected: events.Disconnected) -> None:
         (b"\xff\n", "not a record"),
         (b'{"dir":"in","at":1e999,"event":{}}\n', "not a record"),
         (b'{"event":' + b"[" * 100_000 + b"\n", "not a record"),
-        (b'{"v":1,"event":{"type":"error"}}\n', "cut off before its checksum"),
+        (b'{"v":1,"event":{"type":"error"}\n', "cut off before its checksum"),
+        (b'{"v":1,"event":{"type":"err', "cut off before its checksum"),
+        (b'{"v":1,"event":{}}{"v":1,"event":{}}\n', "cut off before its checksum"),
+        (b"{\n", "not a record"),
+        (b'{"v":"1","event":{"type":"error"}}\n', "not a record"),
+        (b'{"v":1,"event":{},"crc":"', "cut off in its checksum"),
+        (b'{"v":1,"event":{},"crc":"0000', "cut off in its checksum"),
+        (b'{"v":1,"event":{},"crc":"00000000"}\n', "changed since it was written"),
+        (b'{"v":1,"event":{},"crc":"5D3B1F64"}\n', "changed since it was written"),
     ],
 )
 def test_lines_that_cannot_be_read(line: bytes, message: str) -> None:
@@ -396,3 +404,72 @@ def test_a_path_is_no_log(path: Any) -> None:
     """A path raises an error that suggests to open it."""
     with pytest.raises(TypeError, match="open"):
         list(read_log(path))
+
+
+ERROR = b'"dir":"in","event":{"type":"error"}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"v":1,%s}' % ERROR,
+        b'{"v": 1, "seq": 7, %s}' % ERROR,
+        b'{%s,"v":1}' % ERROR,
+        b"{%s}" % ERROR,
+        b'  {"v":1,%s}  ' % ERROR,
+        b'\xef\xbb\xbf{"v":1,%s}' % ERROR,
+        b'{"v":1,%s}\r' % ERROR,
+        b'{"v":1,"v":1,%s}' % ERROR,
+        b'{"v":1,%s,"note":"12345678"}' % ERROR,
+        b'{"v":1,%s,"crc":null}' % ERROR,
+        b'{"v":1,%s,"crc":5}' % ERROR,
+        b'{"v": 1, %s, "crc": "00000000"}' % ERROR,
+        b'{"v":1,"crc":"00000000",%s}' % ERROR,
+    ],
+)
+def test_a_line_without_a_checksum_is_unchecked(line: bytes) -> None:
+    """A complete object without a checksum of its bytes is accepted and counted."""
+    whole = short_log()
+    reader = read_log([whole[0], b"\n", line + b"\n", whole[1], line])
+    found = list(reader)
+
+    assert [record.event.type for record in found[1::2]] == ["error", "error"]
+    assert (len(found), reader.unchecked) == (4, 2)
+
+
+def test_the_lines_of_to_line_are_checked() -> None:
+    """With any line break, or none."""
+    lines = [line.rstrip(b"\n") for line in short_log()]
+    for end in (b"\n", b"\r\n", b""):
+        reader = read_log([line + end for line in lines])
+        assert (len(list(reader)), reader.unchecked) == (len(lines), 0)
+
+
+@pytest.mark.parametrize("name", ["brc", "src", "Crc", "crd"])
+def test_a_checksum_under_another_name_was_changed(name: str) -> None:
+    """A line that ends with its checksum under another name is not unchecked."""
+    line = short_log()[0].replace(b'"crc"', b'"%s"' % name.encode())
+    with pytest.raises(LogError, match="line 1: changed"):
+        list(read_log([line]))
+
+
+@given(legal(2), st.data())
+def test_a_torn_line_is_never_unchecked(stream: Stream, data: st.DataObject) -> None:
+    """A beginning of a line is an error, with or without a checksum in the line."""
+    line = to_line(data.draw(st.sampled_from(list(stream))))
+    bare = line[: -len(',"crc":"00000000"}\n')] + b"}\n"
+    for whole in (line, bare):
+        assert len(list(read_log([whole]))) == 1
+        at = data.draw(st.integers(1, len(whole) - 2))
+        for end in (b"", b"\n"):
+            with pytest.raises(LogError, match="line 1: "):
+                list(read_log([whole[:at] + end]))
+
+
+def test_a_log_with_a_name() -> None:
+    """The error of a log that has a name begins with it; records before it are read."""
+    reader = read_log([*short_log()[:2], b"[]\n"], source="my.jsonl")
+    assert len([next(reader), next(reader)]) == 2
+    with pytest.raises(LogError, match=r"^my\.jsonl: line 3: a JSON list") as caught:
+        next(reader)
+    assert caught.value.line == 3

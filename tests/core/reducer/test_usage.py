@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import Session, Usage
-from duologue.core.events import ResponseUsage
-from duologue.core.reducer.usage import MAX_LIMITS, add_usage
-from duologue.core.state.model import RateLimit, SessionUsage, TranscriptionUsage
+from duologue.core.events import RealtimeResponse, ResponseUsage
+from duologue.core.reducer.usage import MAX_LIMITS, add_usage, count_ended
+from duologue.core.state.model import (
+    KnownUsage,
+    RateLimit,
+    SessionUsage,
+    TranscriptionUsage,
+)
 
 from ..talk import Frame, fold_frames
 
@@ -26,11 +33,11 @@ REQUESTS: Frame = {
 }
 
 
-def transcribed(usage: Any) -> Frame:
+def transcribed(usage: Any, item_id: str = "u", index: int = 0) -> Frame:
     return {
         "type": "conversation.item.input_audio_transcription.completed",
-        "item_id": "u",
-        "content_index": 0,
+        "item_id": item_id,
+        "content_index": index,
         "transcript": "a",
         "usage": usage,
     }
@@ -79,7 +86,7 @@ def test_the_same_limits_change_nothing() -> None:
         ([{"type": "tokens"}], TranscriptionUsage()),
         (
             [{"type": "tokens", "input_tokens": 5, "output_tokens": 2}],
-            TranscriptionUsage(0.0, 0, 5, 2),
+            TranscriptionUsage(0.0, 0, 5, 2, 7),
         ),
         (
             [
@@ -98,9 +105,39 @@ def test_the_same_limits_change_nothing() -> None:
 )
 def test_what_transcription_took(usages: list[Any], expected: Any) -> None:
     """Usage of transcriptions adds up in seconds or tokens, apart from responses."""
-    usage = fold_frames(*map(transcribed, usages)).usage
+    frames = [transcribed(usage, f"u{n}") for n, usage in enumerate(usages)]
+    usage = fold_frames(*frames).usage
 
-    assert SessionUsage(transcription=expected) == usage
+    assert expected == usage.transcription
+
+
+DURATION = {"type": "duration", "seconds": 2}
+
+
+def test_a_transcription_is_counted_once() -> None:
+    """A part of an item is billed once, however often the service reports its usage."""
+    frames = [
+        *(transcribed(None), transcribed(DURATION), transcribed(DURATION)),
+        transcribed({"type": "tokens", "input_tokens": 5}),
+        *(transcribed(DURATION, index=1), transcribed(DURATION, "v")),
+    ]
+    usage = fold_frames(*frames).usage
+
+    assert usage.transcription == TranscriptionUsage(6.0)
+    assert dict(usage.transcribed) == {"u": (0, 1), "v": (0,)}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_transcription_of_a_deleted_item_is_billed(again: bool) -> None:
+    """The usage counts, once, before or after the deletion; the text does not."""
+    deleted = {"type": "conversation.item.deleted", "item_id": "u"}
+    first = [transcribed(DURATION)] * again
+    session = fold_frames(*first, deleted, *[transcribed(DURATION)] * 2)
+
+    assert session.usage.transcription == TranscriptionUsage(2.0)
+    assert session.items["u"].parts == ()
+    # A repeated event of a deleted item comes too late.
+    assert session.dedup.late == 1 + again
 
 
 USED: Frame = {
@@ -129,6 +166,9 @@ def done(response_id: str, usage: Any) -> Frame:
         ([None], Usage()),
         ([{}], Usage()),
         ([{"total_tokens": 5}], Usage(total=5)),
+        ([{**USED, "total_tokens": None}], Usage(6, 5, 1, 4, 3, 0, 2, 6, 20)),
+        ([{"input_tokens": 5, "output_tokens": 2}], Usage(total=7)),
+        ([{**USED, "total_tokens": 2**60}], Usage(6, 5, 1, 4, 3, 0, 2, 6, 0)),
         ([{"total_tokens": -5}], Usage()),
         ([USED], Usage(6, 5, 1, 4, 3, 0, 2, 6, 20)),
         ([USED, None, USED], Usage(12, 10, 2, 8, 6, 0, 4, 12, 40)),
@@ -139,12 +179,53 @@ def test_what_responses_used(usages: list[Any], expected: Usage) -> None:
     frames = [done(f"r{n}", usage) for n, usage in enumerate(usages)]
 
     session = fold_frames(limits(), *frames)
-    assert (session.usage, session.problems) == (SessionUsage(expected), ())
+    assert (session.usage.tokens, session.problems) == (expected, ())
 
 
-def test_usage_of_nothing_changes_nothing() -> None:
+@pytest.mark.parametrize("usage", [None, ResponseUsage()])
+def test_usage_of_nothing_changes_nothing(usage: ResponseUsage | None) -> None:
     """Absent and empty usage keep the session object."""
-    session = Session("s")
+    session = fold_frames(done("r", None))
 
-    assert session is add_usage(session, None)
-    assert session is add_usage(session, ResponseUsage())
+    assert session is add_usage(session, "r", RealtimeResponse(id="r", usage=usage))
+
+
+def test_what_is_certain_is_kept_by_model() -> None:
+    """A response has the tokens that are certain, and so has its model."""
+    model = {"type": "session.created", "session": {"type": "realtime", "model": "m"}}
+    session = fold_frames(done("a", USED), model, done("b", USED), done("c", None))
+    known = Usage(6, 5, 1, 4, 3, 0, 2, 6, 20)
+
+    assert session.usage == SessionUsage(
+        Usage(12, 10, 2, 8, 6, 0, 4, 12, 40),
+        known=Map({"": known, "m": known}),
+        incomplete=1,
+    )
+    assert session.responses.by_id["b"].usage == KnownUsage(known, complete=True)
+    assert session.responses.by_id["c"].usage is None
+    assert [each.model for each in session.responses.by_id.values()].count("m") == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "known", "incomplete"),
+    [
+        (Usage(3, total=3), {"m": Usage(3, total=3)}, 1),
+        (Usage(3, total=9), {}, 2),
+        (Usage(), {}, 1),
+    ],
+)
+def test_a_snapshot_that_has_only_totals(
+    tokens: Usage, known: dict[str, Usage], incomplete: int
+) -> None:
+    """Totals that add up are certain, and of the model of the session."""
+    model = {"type": "session.created", "session": {"type": "realtime", "model": "m"}}
+    session = fold_frames(model, done("r", None))
+    session = replace(session, usage=SessionUsage(tokens))
+    again = add_usage(session, "r", RealtimeResponse(id="r", usage=IN))
+    assert again is session
+
+    ended = count_ended(session).usage
+    assert ended == SessionUsage(tokens, known=Map(known), incomplete=incomplete)
+
+
+IN = ResponseUsage(total_tokens=3, input_tokens=3, output_tokens=0)

@@ -35,6 +35,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     JSON_TEXT: ClassVar[frozenset[str]] = frozenset()
     #: The fields with base64 audio, or with an object that has base64 audio.
     AUDIO: ClassVar[tuple[str, ...]] = ()
+    #: Counts whose absence has a meaning: a value of a wrong type becomes -1.
+    COUNTS: ClassVar[frozenset[str]] = frozenset()
     #: The only kind of session that uses the class; None for all kinds.
     KIND: ClassVar[SessionKind | None] = None
 

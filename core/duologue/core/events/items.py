@@ -57,6 +57,8 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     TEXT: ClassVar[str | None] = None
     #: As in `Event`.
     AUDIO: ClassVar[tuple[str, ...]] = ()
+    #: As in `Event`.
+    COUNTS: ClassVar[frozenset[str]] = frozenset()
 
 
 class ContentPart(Value, frozen=True, kw_only=True, tag_field="type"):

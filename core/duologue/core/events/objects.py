@@ -54,6 +54,13 @@ class RateLimit(Value, frozen=True, kw_only=True):
     reset_seconds: float | None = None
 
 
+#: Fields of the classes below that count tokens.
+_TOKENS = frozenset(
+    f"{name}_tokens"
+    for name in ("text", "audio", "image", "cached", "input", "output", "total")
+)
+
+
 class TranscriptionLanguage(Value, frozen=True, kw_only=True):
     """A language that the transcription detected."""
 
@@ -62,6 +69,8 @@ class TranscriptionLanguage(Value, frozen=True, kw_only=True):
 
 class InputTokenDetails(Value, frozen=True, kw_only=True):
     """Input tokens by modality."""
+
+    COUNTS: ClassVar = _TOKENS
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -73,6 +82,8 @@ class InputTokenDetails(Value, frozen=True, kw_only=True):
 class CachedTokenDetails(Value, frozen=True, kw_only=True):
     """Cached input tokens by modality; they are part of the input tokens."""
 
+    COUNTS: ClassVar = _TOKENS
+
     text_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
@@ -81,12 +92,16 @@ class CachedTokenDetails(Value, frozen=True, kw_only=True):
 class OutputTokenDetails(Value, frozen=True, kw_only=True):
     """Output tokens by modality."""
 
+    COUNTS: ClassVar = _TOKENS
+
     text_tokens: int | None = None
     audio_tokens: int | None = None
 
 
 class ResponseUsage(Value, frozen=True, kw_only=True):
     """The usage of a response, in tokens."""
+
+    COUNTS: ClassVar = _TOKENS
 
     total_tokens: int | None = None
     input_tokens: int | None = None

@@ -5,8 +5,10 @@ A line of a log is one record, as JSON::
     {"v":1,"seq":int,"at":float,"session":str,"epoch":int,"dir":"in"|"out"|"local",
      "src"?:str,"audio_bytes"?:int,"event":{…},"crc":"8 hex"}
 
-``crc`` is the CRC-32 of the bytes before ``,"crc":``. A frame that is not one JSON
-object is written as ``"raw"`` in base64 (at most 64 KiB of it) with its ``"size"``.
+``crc`` is the CRC-32 of the bytes before ``,"crc":``, in lower case. A line without it
+is not checked; one that was cut off differs from it, because it is never a complete
+JSON object. A frame that is not one JSON object is written as ``"raw"`` in base64 (at
+most 64 KiB of it) with its ``"size"``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from .epochs import CREATED, add_created_id, epoch_of, next_connection
 from .record import Direction, Record, kind_after
 from .upgrades import upgrade_line
 
-__all__ = ["RAW_LIMIT", "VERSION", "read_log", "to_line"]
+__all__ = ["RAW_LIMIT", "VERSION", "LogReader", "read_log", "to_line"]
 
 #: The version of the line format.
 VERSION = 1
@@ -93,7 +95,6 @@ class _Line(msgspec.Struct, kw_only=True):
     raw: str | None = None
     size: int | None = None
     close: dict[str, Any] | UnsetType | None = UNSET
-    crc: str | None = None
 
 
 class _Version(msgspec.Struct):
@@ -105,7 +106,39 @@ class _Version(msgspec.Struct):
 _LINES = msgspec.json.Decoder(_Line)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE = b"\n"
+#: The end of a line that `to_line` wrote.
+_CHECKSUM = b',"crc":"00000000"}'
+_CHANGED = (
+    "changed since it was written (checksum); "
+    "a program that changes a line leaves its crc out"
+)
 _NO_EVENT = 'holds no event; a record has one as {"event": …}'
+
+
+class LogReader(Iterator[Record]):
+    """The records of a log, in order, and how many were read.
+
+    ``unchecked`` is the number of records so far whose line has no checksum of its
+    bytes: another program wrote it.
+    """
+
+    def __init__(
+        self, records: Iterator[tuple[Record, bool]], source: str | None = None
+    ) -> None:
+        self._records = records
+        self._source = source
+        self.unchecked = 0
+
+    def __next__(self) -> Record:
+        """The next record. Raises `LogError`, as `read_log` says."""
+        try:
+            record, is_checked = next(self._records)
+        except LogError as error:
+            if self._source is None:
+                raise
+            raise LogError(f"{self._source}: {error}", line=error.line) from None
+        self.unchecked += not is_checked
+        return record
 
 
 def read_log(
@@ -113,14 +146,17 @@ def read_log(
     *,
     session: str = "log",
     kind: SessionKind = SessionKind.REALTIME,
-) -> Iterator[Record]:
+    source: str | None = None,
+) -> LogReader:
     """The records of a log, in order.
 
     ``lines`` are the lines of an open file; empty ones are skipped. ``session`` is the
     session id for lines without one. ``kind`` is the kind of the sessions before the
-    first line, for a log that begins in the middle of a session.
+    first line, for a log that begins in the middle of a session. ``source`` is a name
+    of the log for error messages.
 
-    At the first line that is cut off, changed or of a later version, raises `LogError`
+    A line without a checksum is accepted and counted in `LogReader.unchecked`. At the
+    first line that is cut off, changed or of a later version, raises `LogError`
     with the line number, after yielding the records before it. Raises TypeError for a
     path (the caller opens and closes the file) or for a line that is not text,
     ValueError for an unknown kind.
@@ -129,25 +165,27 @@ def read_log(
         raise TypeError("read_log takes the lines of a log: open(path, 'rb')")
     require(lines, Iterable, "read_log: the lines")
     require(session, str, "read_log: the session")
-    return _records(lines, session, _Reader(Connection(kind=SessionKind(kind))))
+    first = _Reader(Connection(kind=SessionKind(kind)))
+    return LogReader(_records(lines, session, first), source)
 
 
 def _records(
     lines: Iterable[bytes | str], session: str, first: _Reader
-) -> Iterator[Record]:
+) -> Iterator[tuple[Record, bool]]:
     readers: dict[str, _Reader] = {}
     for number, given in enumerate(lines, start=1):
         require(given, (bytes, str), f"read_log: line {number}")
         line = given.encode(errors="surrogatepass") if isinstance(given, str) else given
-        if number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+        # Each of several logs that were joined can have a byte order mark.
+        line = line.removeprefix(_BYTE_ORDER_MARK)
         if line.strip():
+            is_checked = _is_checked(line, number)
             entry = _parse(line, number)
             name = session if entry.session is None else entry.session
             reader = readers.get(name, first)
             record = _record(entry, number, name, reader.connection.kind)
             readers[name] = reader.after(record)
-            yield record
+            yield record, is_checked
 
 
 class _Reader(msgspec.Struct, frozen=True, gc=False):
@@ -231,18 +269,26 @@ def _record(entry: _Line, number: int, name: str, kind: SessionKind) -> Record:
     return record
 
 
+def _is_checked(line: bytes, number: int) -> bool:
+    """Whether a line ends with a checksum of its bytes. Raises `LogError`.
+
+    A checksum that stands elsewhere, or after a space, was copied by a program that
+    wrote the line anew: its bytes are gone, so it says nothing.
+    """
+    line = line.rstrip(b"\r\n")
+    body, key = line[: -len(_CHECKSUM)], line[-len(_CHECKSUM) : -len('00000000"}')]
+    right = line.endswith(b'%08x"}' % zlib.crc32(body))
+    if right and key == b',"crc":"':
+        return True
+    _, found, tail = line[-20:].rpartition(b'"crc":"')
+    if found and len(tail) < len('00000000"}'):
+        raise LogError(f"line {number}: cut off in its checksum", line=number)
+    if found or right:
+        raise LogError(f"line {number}: {_CHANGED}", line=number)
+    return False
+
+
 def _parse(line: bytes, number: int) -> _Line:
-    if b'"crc":"' in line[-20:]:
-        body, _, tail = line.rstrip(b"\r\n").rpartition(b',"crc":"')
-        if len(tail) < len('00000000"}'):
-            raise LogError(f"line {number}: cut off in its checksum", line=number)
-        if tail != b'%08x"}' % zlib.crc32(body):
-            raise LogError(
-                f"line {number}: changed since it was written (checksum)", line=number
-            )
-    elif line.lstrip().startswith(b'{"v":'):
-        _check_version(_version(line), number)
-        raise LogError(f"line {number}: cut off before its checksum", line=number)
     try:
         entry = _LINES.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -269,6 +315,8 @@ def _diagnosis(line: bytes, error: Exception) -> str:
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if line.lstrip().startswith(b'{"v":'):
+            return "cut off before its checksum"
         return f"{'not a record' if line.endswith(_NEWLINE) else 'cut off'} ({reason})"
     if not is_object(value):
         return f"a JSON {type(value).__name__}, not a record"

@@ -288,12 +288,13 @@ def _on_transcription_completed(
 ) -> Session | None:
     session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
-    if item.status == "deleted":
-        return None
-    closed = close_part(
-        item, event.content_index, "input_audio", event.transcript, may_blank=True
-    )
-    return add_transcription(put_item(session, closed), event.usage)
+    if item.status != "deleted":
+        closed = close_part(
+            item, event.content_index, "input_audio", event.transcript, may_blank=True
+        )
+        session = put_item(session, closed)
+    counted = add_transcription(session, item.id, event.content_index, event.usage)
+    return None if item.status == "deleted" and counted is session else counted
 
 
 def _on_transcription_failed(

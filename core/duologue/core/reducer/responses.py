@@ -44,7 +44,7 @@ from .parts import (
 )
 from .playback import end_heard, is_played, truncate_response
 from .requests.in_flight import clear_in_flight
-from .usage import add_usage
+from .usage import add_usage, count_ended
 
 __all__ = [
     "SILENCE_TIMEOUT",
@@ -74,6 +74,8 @@ def _end(
     responses = session.responses
     response = responses.by_id[response_id]
     status = transitions.next_status(transitions.RESPONSE, response.status, trigger)
+    if response.status not in _FINAL:
+        session = count_ended(session)
     ended = replace(response, status=status, reason=reason)
     responses = replace(responses, by_id=responses.by_id.set(response_id, ended))
     if responses.active == response_id:
@@ -306,6 +308,7 @@ def _announce(
         turn=turn,
         announced=True,
         epoch=epoch,
+        model=session.model,
         answers=_messages_in_flight(session) if in_conversation else (),
     )
     session = put_response(session, response)
@@ -459,8 +462,10 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
     wire = _with_id_of_done(session, event.response)
     known = session.response(wire.id)
     is_late = known is not None and known.status in _FINAL
-    if not wire.id or (is_late and known and known.reason != _SILENT):
+    if not wire.id:
         return session
+    if is_late and known and known.reason != _SILENT:
+        return add_usage(session, wire.id, wire)
     if known is None or not known.announced:
         # After an early interruption there may be no ``response.created``.
         session = _announce(session, wire, None, record.epoch)
@@ -479,7 +484,7 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
     session = _finish_items(session, wire.id, record.at)
     if not is_late:
         session = _report_failure(session, wire, record.at)
-    return add_usage(session, wire.usage)
+    return add_usage(session, wire.id, wire)
 
 
 def _reason(wire: events.RealtimeResponse) -> str | None:

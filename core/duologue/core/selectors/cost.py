@@ -1,21 +1,21 @@
 """The cost of a session: its tokens at the prices of its model.
 
-The cost is None unless it is certain: every model and modality in use must have a
-price, and the token counts must add up.
+Only tokens whose modality and price are certain are in the sum. A sum without the
+others says what it is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import fsum, inf
+from fractions import Fraction
+from math import inf
 from typing import Any, TypeGuard
 
 import attrs
 
 from ..argument_checks import of_session
-from ..events.config import RealtimeSessionConfig
 from ..prices import PRICES, Prices
-from ..state.model import Session, Usage
+from ..state.model import Session, Usage, with_known
 
 __all__ = ["Cost", "select_cost"]
 
@@ -29,7 +29,12 @@ class Cost:
     """US dollars: the sum, and its parts by kind of token.
 
     ``input_…`` is for uncached tokens, ``cached_…`` for cached ones. Input
-    transcription is billed separately and not included.
+    transcription is billed separately and not included. ``model`` has the names of all
+    models if there were several.
+
+    ``missing`` says why the real cost can be higher: ``usage`` if the service did not
+    report the tokens of each ended response in full and without contradiction,
+    ``price`` if a model or a kind of token in use has no price.
     """
 
     model: str
@@ -42,6 +47,12 @@ class Cost:
     cached_image: float = 0.0
     output_text: float = 0.0
     output_audio: float = 0.0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the sum is missing something."""
+        return bool(self.missing)
 
 
 @of_session
@@ -60,30 +71,43 @@ def select_cost(session: Session, prices: Prices | None = None) -> Cost | None:
             "my-model-2026-11-01": "my-model",
         }
 
-    None if the cost is unknown: a model, modality or kind in use has no price, or the
-    token counts do not add up. Raises ValueError for an invalid table.
+    The cost is partial if a part of it is unknown (`Cost.missing`), and None if all of
+    it is: nothing in use has a price, no ended response has usable token counts, or the
+    model is unknown. Raises ValueError for an invalid table.
     """
+    table = PRICES if prices is None else prices
     if prices is not None:
         _check(prices)
-    config = session.connection.confirmed
-    if not isinstance(config, RealtimeSessionConfig):
+    usage = with_known(session)
+    # What was used before the service named its model belongs to that model, unless
+    # the session had several.
+    known = usage.known or {"": Usage()}
+    unnamed = session.model if {"", session.model}.issuperset(known) else None
+    missing = {"usage"} if usage.incomplete else set[str]()
+    parts: dict[str, Fraction] = {}
+    for name, tokens in known.items():
+        price = _price(name or unnamed, table)
+        for part, count in _tokens(tokens).items():
+            kind, modality = part.split("_")
+            rate = (price or {}).get(modality, {}).get(kind)
+            if rate is not None and count:
+                parts[part] = parts.get(part, Fraction()) + count * _exact(rate)
+            elif count or price is None:
+                missing.add("price")
+    if not parts and missing:
         return None
-    model = config.model
-    if not isinstance(model, str):
-        return None
-    price = _price(model, PRICES if prices is None else prices)
-    tokens = _tokens(session.usage.tokens)
-    if price is None or tokens is None:
-        return None
-    parts: dict[str, float] = {}
-    for (kind, modality), count in tokens.items():
-        if not count:
-            continue
-        rate = price.get(modality, {}).get(kind)
-        if rate is None:
-            return None
-        parts[f"{kind}_{modality}"] = count * rate / _MILLION
-    return Cost(model, fsum(parts.values()), **parts)
+    models = dict.fromkeys(name or unnamed for name in sorted(known))
+    return Cost(
+        ", ".join(filter(None, models)),
+        float(sum(parts.values())),
+        **{part: float(dollars) for part, dollars in parts.items()},
+        missing=tuple(sorted(missing)),
+    )
+
+
+def _exact(rate: float) -> Fraction:
+    """The price of one token; the decimal digits of the rate are exact."""
+    return Fraction(repr(float(rate))) / _MILLION
 
 
 def _check(prices: Any) -> None:
@@ -114,28 +138,24 @@ def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
 
-def _price(model: str, prices: Prices) -> Mapping[str, Mapping[str, float]] | None:
-    price = prices.get(model)
+def _price(
+    model: str | None, prices: Prices
+) -> Mapping[str, Mapping[str, float]] | None:
+    price = prices.get(model) if model else None
     if isinstance(price, str):
         price = prices.get(price)
     return None if isinstance(price, str) else price
 
 
-def _tokens(usage: Usage) -> dict[tuple[str, str], int] | None:
-    """Tokens by kind and modality; None if they do not add up to the total.
-
-    The service includes cached tokens in the input counts.
-    """
-    tokens = {
-        ("input", "text"): usage.input_text - usage.cached_text,
-        ("input", "audio"): usage.input_audio - usage.cached_audio,
-        ("input", "image"): usage.input_image - usage.cached_image,
-        ("cached", "text"): usage.cached_text,
-        ("cached", "audio"): usage.cached_audio,
-        ("cached", "image"): usage.cached_image,
-        ("output", "text"): usage.output_text,
-        ("output", "audio"): usage.output_audio,
+def _tokens(usage: Usage) -> dict[str, int]:
+    """Tokens by kind and modality. The input counts include the cached tokens."""
+    return {
+        "input_text": usage.input_text - usage.cached_text,
+        "input_audio": usage.input_audio - usage.cached_audio,
+        "input_image": usage.input_image - usage.cached_image,
+        "cached_text": usage.cached_text,
+        "cached_audio": usage.cached_audio,
+        "cached_image": usage.cached_image,
+        "output_text": usage.output_text,
+        "output_audio": usage.output_audio,
     }
-    if min(tokens.values()) < 0 or sum(tokens.values()) != usage.total:
-        return None
-    return tokens

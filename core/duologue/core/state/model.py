@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from immutables import Map
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..events.config import (
     AudioConfig,
@@ -26,7 +27,15 @@ from ..events.types import SessionKind, SessionStatus
 from .dedup import EMPTY_DEDUP, Dedup, Ignored, SentEvent
 from .id_sequence import NO_IDS, IdSequence
 from .rope import EMPTY_ROPE, Rope
-from .usage import NO_USAGE, Problem, RateLimit, SessionUsage, TranscriptionUsage, Usage
+from .usage import (
+    NO_USAGE,
+    KnownUsage,
+    Problem,
+    RateLimit,
+    SessionUsage,
+    TranscriptionUsage,
+    Usage,
+)
 
 __all__ = [
     "Activity",
@@ -40,6 +49,7 @@ __all__ = [
     "DtmfKey",
     "Ignored",
     "Item",
+    "KnownUsage",
     "McpCall",
     "McpTool",
     "Part",
@@ -468,7 +478,8 @@ class Response(Struct, frozen=True, gc=False):
     items. Before it is ``announced`` by ``response.created`` or ``response.done``, only
     its output is known. ``epoch`` is the connection on which it arrived. ``stopping``:
     the application interrupted it. ``answers`` are the messages for which this client
-    requested it.
+    requested it. ``model`` is the session's model when it began; ``usage`` is None
+    until the service reports it.
     """
 
     id: str
@@ -482,6 +493,8 @@ class Response(Struct, frozen=True, gc=False):
     epoch: int = 0
     stopping: bool = False
     answers: tuple[str, ...] = ()
+    model: str | None = None
+    usage: KnownUsage | None = None
 
 
 class Responses(Struct, frozen=True, gc=False):
@@ -566,9 +579,32 @@ class Session(Struct, frozen=True, gc=False):
         """The item with this id; None if there is none or the id is None."""
         return None if item_id is None else self.items.get(item_id)
 
+    @property
+    def model(self) -> str | None:
+        """The model that the service has confirmed; None if it is unknown."""
+        confirmed = self.connection.confirmed
+        if not isinstance(confirmed, RealtimeSessionConfig):
+            return None
+        return confirmed.model if isinstance(confirmed.model, str) else None
+
     def response(self, response_id: str | None) -> Response | None:
         """The response with this id; None if there is none or the id is None."""
         return None if response_id is None else self.responses.by_id.get(response_id)
+
+
+def with_known(session: Session) -> SessionUsage:
+    """The session's usage, with what is certain of it.
+
+    An old snapshot has only the totals. They belong to the session's model then, and
+    are certain if they add up.
+    """
+    usage = session.usage
+    tokens = usage.tokens
+    if usage.known or usage.incomplete or tokens == Usage():
+        return usage
+    if tokens.is_consistent:
+        return replace(usage, known=usage.known.set(session.model or "", tokens))
+    return replace(usage, incomplete=1)
 
 
 class State(Struct, frozen=True, gc=False):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from immutables import Map
 from msgspec import Struct
 
 __all__ = [
     "NO_USAGE",
+    "KnownUsage",
     "Problem",
     "RateLimit",
     "SessionUsage",
@@ -26,6 +28,27 @@ class Usage(Struct, frozen=True, gc=False):
     output_text: int = 0
     output_audio: int = 0
     total: int = 0
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether the parts add up to the total and contain the cached tokens."""
+        given = self.input_text + self.input_audio + self.input_image
+        return (
+            self.cached_text <= self.input_text
+            and self.cached_audio <= self.input_audio
+            and self.cached_image <= self.input_image
+            and given + self.output_text + self.output_audio == self.total
+        )
+
+
+class KnownUsage(Struct, frozen=True, gc=False):
+    """The tokens of one response whose modality is certain.
+
+    ``complete``: they are all of its tokens.
+    """
+
+    tokens: Usage = Usage()
+    complete: bool = False
 
 
 class TranscriptionUsage(Struct, frozen=True, gc=False):
@@ -69,11 +92,20 @@ class Problem(Struct, frozen=True, gc=False):
 
 
 class SessionUsage(Struct, frozen=True, gc=False):
-    """Tokens of responses, usage of transcription, and the latest rate limits."""
+    """Tokens of responses, usage of transcription, and the latest rate limits.
+
+    ``tokens`` are as the service reported them. ``known`` are those whose modality is
+    certain, by model (empty if the model is unknown); ``incomplete`` is the number of
+    ended responses that have other tokens or no usage. ``transcribed`` are the content
+    indexes, by item, whose transcription is counted.
+    """
 
     tokens: Usage = Usage()
     transcription: TranscriptionUsage = TranscriptionUsage()
     rate_limits: tuple[RateLimit, ...] = ()
+    known: Map[str, Usage] = Map()
+    incomplete: int = 0
+    transcribed: Map[str, tuple[int, ...]] = Map()
 
 
 #: The usage of a session without responses.

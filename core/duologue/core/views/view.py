@@ -280,10 +280,11 @@ def summary(session: Session, prices: Prices | None = None) -> dict[str, Any]:
 
 def _money(cost: Cost) -> dict[str, Any]:
     """The cost, rounded far below the price of one token."""
-    return {
+    rounded = {
         name: round(value, _DECIMALS) if isinstance(value, float) else value
         for name, value in plain(cost).items()
     }
+    return {**rounded, "missing": list(cost.missing)}
 
 
 def _line(session: Session, line: Transcript) -> dict[str, Any]:

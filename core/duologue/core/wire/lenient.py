@@ -7,6 +7,7 @@ type. So the event is built field by field:
   (``""``, ``0``, ``()``). One of the class's ``ESSENTIAL`` fields raises `WrongType`
   instead. A null in a list, or as the value of a mapping, is left out.
 * A wrong type in one of the class's ``STRICT`` fields raises `WrongType`.
+* A wrong type in one of the class's ``COUNTS`` gives -1, an impossible count.
 * A wrong type in any other field counts as missing.
 * An object or a list for one of the class's ``JSON_TEXT`` fields becomes its JSON.
 * Another value than an object for a class with a ``TEXT`` field becomes that text.
@@ -51,6 +52,9 @@ def build(cls: Any, fields: dict[str, Any], path: str = "$") -> Any:
                     continue
                 if value is not None and field.name in cls.STRICT:
                     raise
+                if value is not None and field.name in cls.COUNTS:
+                    values[field.name] = -1
+                    continue
         if field.required:
             if field.name in cls.ESSENTIAL:
                 raise WrongType(f"{path}.{field.encode_name} is missing")

@@ -208,7 +208,8 @@ def test_a_transcript_for_programs(command: Command, log: Path) -> None:
     asked, answered, called, cut = session.pop("entries")
     (problem,) = session.pop("problems")
     assert session.pop("usage")["total"] == 0
-    assert session.pop("cost")["model"] == "gpt-realtime-2.1"
+    # The service reported no usage, so the cost is unknown.
+    assert session.pop("cost") is None
     assert session == {
         "id": "call-7",
         "kind": "realtime",

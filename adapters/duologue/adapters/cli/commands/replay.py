@@ -55,7 +55,9 @@ def replay(
         records = paced(records, console, speed)
     state = fold(records)
     if json:
-        print_json(state)
+        print_json(state, unchecked=source.unchecked)
     else:
         print_summary(console, state, counts=True)
+        if source.unchecked:
+            console.print(f"\n{source.unchecked} records without a checksum")
     source.check()

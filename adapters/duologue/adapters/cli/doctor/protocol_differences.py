@@ -204,9 +204,13 @@ def _quoted(value: Any) -> str:
 
 
 def _unpriced(session: Session) -> Iterator[str]:
-    usage = select_usage(session)
-    if not usage.total:
+    cost, model = select_cost(session), model_name(session) or "(unnamed)"
+    if not select_usage(session).total:
         yield "the service reported no usage"
-    elif select_cost(session) is None:
-        model = model_name(session) or "(unnamed)"
+    elif session.usage.incomplete:
+        known = "unknown" if cost is None else "partial"
+        yield f"the cost is {known}: the service did not report all tokens by modality"
+    elif cost is None:
         yield f"the cost is unknown: there is no price for the model {model}"
+    elif cost.is_partial:
+        yield f"the cost is partial: the model {model} has no price for some tokens"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from duologue.core import Record, read_log
+from duologue.core import LogReader, Record, read_log
 from duologue.core.errors import LogError
 from duologue.transports import read_log_file
 
@@ -23,6 +23,12 @@ class LogInput:
         self._path = path
         self._error: LogError | None = None
         self._is_empty = True
+        self._reader: LogReader | None = None
+
+    @property
+    def unchecked(self) -> int:
+        """The number of records so far whose line has no checksum."""
+        return 0 if self._reader is None else self._reader.unchecked
 
     def records(self, until: int | None = None) -> Iterator[Record]:
         """Yield the records before the first damaged line.
@@ -30,9 +36,12 @@ class LogInput:
         ``until`` is the highest ``seq`` of a session to yield. Raises `LogError` if the
         file cannot be opened.
         """
-        records = _from_stdin() if self._path == STDIN else read_log_file(self._path)
+        if self._path == STDIN:
+            self._reader = read_log(sys.stdin.buffer, source=self.name)
+        else:
+            self._reader = read_log_file(self._path)
         try:
-            for record in records:
+            for record in self._reader:
                 if until is None or record.seq <= until:
                     self._is_empty = False
                     yield record
@@ -47,10 +56,3 @@ class LogInput:
             raise self._error
         if self._is_empty:
             raise LogError(f"{self.name}: holds no records")
-
-
-def _from_stdin() -> Iterator[Record]:
-    try:
-        yield from read_log(sys.stdin.buffer)
-    except LogError as error:
-        raise LogError(f"standard input: {error}", line=error.line) from None

@@ -148,8 +148,13 @@ def usage_text(session: Session) -> str:
     usage, cost = select_usage(session), select_cost(session)
     if not usage.total:
         return ""
-    price = "" if cost is None else f", {cost.usd:.4f} USD by {single_line(cost.model)}"
-    return f"{usage.total} tokens{price}"
+    if cost is None:
+        price = ", at an unknown cost"
+    else:
+        least = "at least " if cost.is_partial else ""
+        price = f", {least}{cost.usd:.4f} USD by {single_line(cost.model)}"
+    tokens = f"{'at least ' if session.usage.incomplete else ''}{usage.total} tokens"
+    return f"{tokens}{price}"
 
 
 def words_of(

@@ -156,7 +156,9 @@ class WebSession:
             "first": history.first,
             "last": history.last,
             "dropped": history.dropped,
-            "cost": None if cost is None else {"model": cost.model, "usd": cost.usd},
+            "cost": None
+            if cost is None
+            else {"model": cost.model, "usd": cost.usd, "partial": cost.is_partial},
         }
 
     # Subscribers.

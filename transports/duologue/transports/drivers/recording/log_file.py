@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from duologue.core.log.lines import read_log, to_line
+from duologue.core.log.lines import LogReader, read_log, to_line
 from duologue.core.log.record import Record
 
 from ...errors import LogError
@@ -60,17 +60,19 @@ class LogWriter:
         self._file.close()
 
 
-def read_log_file(path: str | Path) -> Iterator[Record]:
-    """The records of a log file, in order.
+def read_log_file(path: str | Path) -> LogReader:
+    """The records of a log file, in order; ``unchecked`` counts those without checksum.
 
     A record without a session id gets the file's stem. Raises `LogError` at the first
     unreadable line; the message names the file and the line.
     """
     path = Path(path)
+    return read_log(_lines(path), session=path.stem, source=str(path))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            yield from read_log(file, session=path.stem)
-    except LogError as error:
-        raise LogError(f"{path}: {error}", line=error.line) from None
+            yield from file
     except OSError as error:
-        raise LogError(f"{path}: {error.strerror or error}") from None
+        raise LogError(error.strerror or str(error)) from None

@@ -21,7 +21,7 @@ export const Numbers = memo(({ view, summary, local }) => {
     </section>
     <section><h3>${t("usage")}</h3><${Usage} usage=${view.usage} />
       <p class="cost"><b>${t("cost")}:</b> ${" "}
-        ${summary?.cost ? dollars(summary.cost.usd) : t("cost-unknown")}</p>
+        ${costOf(summary?.cost)}</p>
       ${summary?.cost && html`<p class="note">
         ${t(local ? "cost-local" : "cost-note", { model: summary.cost.model })}</p>`}
     </section>
@@ -32,6 +32,12 @@ export const Numbers = memo(({ view, summary, local }) => {
     }
   </div>`;
 });
+
+function costOf(cost) {
+  if (!cost) return t("cost-unknown");
+  const usd = dollars(cost.usd);
+  return cost.partial ? t("cost-partial", { usd }) : usd;
+}
 
 /** Bars of the time to the first audio, with points for the first text. */
 function Chart({ turns }) {

@@ -220,6 +220,7 @@ export default {
   total: "zusammen",
   cost: "Kosten",
   "cost-unknown": "nicht bekannt",
+  "cost-partial": "mindestens {usd}",
   "cost-note": "Nach unserer eigenen Preisliste für {model}; keine Rechnung.",
   "cost-local":
     "Was es nach unserer eigenen Preisliste für {model} kosten würde. Der lokale Dienst kostet nichts.",

@@ -227,6 +227,7 @@ export default {
   total: "total",
   cost: "Cost",
   "cost-unknown": "not known",
+  "cost-partial": "at least {usd}",
   "cost-note": "By our own price table for {model}; it is not a bill.",
   "cost-local":
     "What it would cost by our own price table for {model}. The local service costs nothing.",
