@@ -21,6 +21,8 @@ _OVERLAP = "a connection that was replaced answers nothing: docs/rules.md, Conne
 
 _MONEY = "usage is resolved for each response: docs/rules.md, Usage and cost"
 
+_READER = "the iterator counts lines without a checksum; a log can have a name"
+
 _KIND = "a key of any form can be an ephemeral one"
 _CALL_IDS = "a service may use a `call_id` again, or give none: docs/rules.md, Calls"
 _REFUSED = "an output that a service refuses is not awaited: docs/rules.md, Calls"
@@ -183,6 +185,10 @@ DIFFERENCES: dict[str, str] = {
     "duologue.core.commands:client_event": "takes the kind of the session, too",
     "duologue.core:Call": _ROPE,
     "duologue.core:Call.arguments": _ROPE,
+    "duologue.core:Cost": "says what is missing from the sum",
+    "duologue.core:read_log": _READER,
+    "duologue.transports:read_log_file": _READER,
+    "duologue.transports.logfile:read_log_file": _READER,
     "duologue.core:Item": "its placement names the audio part that was played",
     "duologue.core:Response": _SLICES,
     "duologue.core:Session": _SLICES,

@@ -461,11 +461,12 @@ async def test_the_summary_has_usage_and_pending_calls(duologue: Run) -> None:
         "  call without output: look[b] (c1)",
         "  problem: No item. (bad_id)",
         "  30 tokens, 0.0013 USD by gpt-realtime",
+        "",
+        "3 records without a checksum",
     ], outcome.out
-    (session,) = json.loads((await duologue("replay", "-", "--json", stdin=log)).out)[
-        "sessions"
-    ]
-    assert session["cost"]["usd"] == 0.00132
+    shown = json.loads((await duologue("replay", "-", "--json", stdin=log)).out)
+    (session,) = shown["sessions"]
+    assert (session["cost"]["usd"], shown["unchecked"]) == (0.00132, 3)
 
 
 async def test_model_text_cannot_control_the_terminal(

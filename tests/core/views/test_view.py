@@ -622,6 +622,7 @@ def test_a_whole_summary() -> None:
             "cached_image": 0.0,
             "output_text": 4.0,
             "output_audio": 0.0,
+            "missing": [],
         },
         "turns": [
             {

@@ -121,8 +121,8 @@ def resolve(
         *(sure_cached or _NONE),
         *(sure_made or _NONE[:2]),
     ]
-    tokens = Usage(*known, total=sum(known[:3]) + sum(known[6:]))
-    return Usage(*reported), KnownUsage(tokens, bool(sure_cached and sure_made))
+    known.append(sum(known[:3]) + sum(known[6:]))
+    return Usage(*reported), KnownUsage(Usage(*known), bool(sure_cached and sure_made))
 
 
 _NONE = (0, 0, 0)
