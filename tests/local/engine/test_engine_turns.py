@@ -196,29 +196,10 @@ def test_the_joined_reply_is_the_final_reply(bench: Make) -> None:
     assert item["content"] == [{"type": "output_audio", "transcript": deltas}]
 
 
-def test_words_settle_when_two_guesses_agree(bench: Make) -> None:
-    """They are sent at the commit, the rest with the final transcript."""
-    desk = bench()
-    desk.hold = (effects.FinishUtterance,)
-    desk.hear(500, loud=True)
-    item_id = desk.last("input_audio_buffer.speech_started")["item_id"]
-    desk.engine.guessed(item_id, "can you", desk.at)
-    desk.engine.guessed(item_id, "can you hear knee", desk.at)
-    desk.engine.guessed(item_id, "can you hear me", desk.at)
-    desk.follow()
-    assert desk.of(WORD) == []
-    desk.hear(600)
-    assert desk.types[-3:] == ["response.created", WORD, WORD]
-    desk.release()
-    assert [event["delta"] for event in desk.of(WORD)] == [
-        *("can", " you", " hear", " me")
-    ]
+def test_interim_words_are_not_sent(bench: Make) -> None:
+    """The final transcript often corrects them, and deltas cannot.
 
-
-def test_words_that_were_sent_stay(bench: Make) -> None:
-    """Deltas cannot correct a word, so the final text has the sent words too.
-
-    The item and the reply model have the same text as the client.
+    So the deltas add up to the final text. The item has the same text.
     """
     desk = bench(words="count to ten please")
     desk.hold = (effects.FinishUtterance,)
@@ -227,15 +208,16 @@ def test_words_that_were_sent_stay(bench: Make) -> None:
     for _ in range(2):
         desk.engine.guessed(item_id, "down to ten please", desk.at)
     desk.hear(600)
+    assert desk.of(WORD) == []
     desk.hold = ()
     desk.release()
     desk.run(3)
     deltas = [event["delta"] for event in desk.of(WORD)]
-    assert deltas == ["down", " to", " ten", " please"]
-    assert desk.last(COMPLETED)["transcript"] == "down to ten please"
+    assert deltas == ["count", " to", " ten", " please"]
+    assert desk.last(COMPLETED)["transcript"] == "".join(deltas)
     desk.send("conversation.item.retrieve", item_id=item_id)
     [part] = desk.last("conversation.item.retrieved")["item"]["content"]
-    assert part == {"type": "input_audio", "transcript": "down to ten please"}
+    assert part == {"type": "input_audio", "transcript": "count to ten please"}
 
 
 def test_without_transcription_only_the_mind_hears_the_words(bench: Make) -> None:

@@ -88,8 +88,7 @@ class Engine(TurnTaking):
     # Results of effects.
 
     def guessed(self, utterance: str, text: str, at: float) -> None:
-        """The recogniser has an interim transcript."""
-        self.transcripts.guessed(utterance, text)
+        """The recogniser has an interim transcript. It is not sent to the client."""
         self.tick(at)
 
     def transcribed(self, utterance: str, text: str, at: float) -> None:

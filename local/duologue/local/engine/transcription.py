@@ -1,8 +1,7 @@
-"""The user's transcripts: from the recogniser's interim results to events.
+"""The user's transcripts: from the recogniser's result to events.
 
-After the commit, deltas contain the words that are the same in successive interim
-results. The remaining words follow when the recogniser has finished. A sent word is not
-corrected, so the deltas add up to the final transcript. ``completed`` is
+Deltas contain the words of the final result, one each, so they add up to it. Interim
+results are not sent, because the final one often corrects them. ``completed`` is
 delayed deliberately, because the real service sends it after the first words of the
 response in six of seven recorded turns.
 """
@@ -28,8 +27,6 @@ from .usage import transcription_usage
 __all__ = ["Transcripts"]
 
 _BYTES_PER_MS = ASR_RATE * 2 // 1000
-#: Words at the end of an interim result that are not sent, because they often change.
-_UNSETTLED = 2
 #: Seconds that ``completed`` waits for the response to begin.
 _PATIENCE = 1.0
 
@@ -42,28 +39,11 @@ class _Transcript:
     ms: int = 0
     model: str | None = None
     committed: bool = False
-    guess: list[str] = attrs.Factory(list)
-    settled: list[str] = attrs.Factory(list)
-    sent: int = 0
     words: str | None = None
+    unsent: list[str] = attrs.Factory(list)
     failure: str | None = None
     known_at: float | None = None
     response: ResponseInProgress | None = None
-
-    def take_guess(self, text: str) -> None:
-        """Settle all words but the last ones, if the previous result has them too."""
-        words = text.split()
-        prefix = words[: max(0, len(words) - _UNSETTLED)]
-        kept = len(self.settled)
-        if self.guess[: len(prefix)] == prefix and prefix[:kept] == self.settled:
-            self.settled = prefix
-        self.guess = words
-
-    def take_words(self, text: str, at: float) -> str:
-        """Set and return the final words. They begin with the words already sent."""
-        self.settled = self.settled[: self.sent] + text.split()[self.sent :]
-        self.words, self.known_at = " ".join(self.settled), at
-        return self.words
 
     def due(self, lag: float | None) -> float | None:
         """When to send ``completed``; None if the transcript is not known yet."""
@@ -133,12 +113,6 @@ class Transcripts:
         if (transcript := self._open.get(item_id)) is not None:
             transcript.response = response
 
-    def guessed(self, item_id: str, text: str) -> None:
-        """Process an interim transcript."""
-        transcript = self._open.get(item_id)
-        if transcript is not None and transcript.known_at is None:
-            transcript.take_guess(text)
-
     def known(self, item_id: str, text: str, at: float) -> str | None:
         """Process and return the final transcript; None if it is not expected."""
         transcript = self._open.get(item_id)
@@ -146,7 +120,9 @@ class Transcripts:
             return None
         if transcript.known_at is not None:
             return None
-        return transcript.take_words(text, at)
+        transcript.unsent = text.split()
+        transcript.words, transcript.known_at = " ".join(transcript.unsent), at
+        return transcript.words
 
     def failed(self, item_id: str, why: str, at: float) -> None:
         """Recognition failed, possibly before the utterance is complete."""
@@ -168,14 +144,14 @@ class Transcripts:
                     self._send_end(transcript, transcript.model)
 
     def _send_deltas(self, transcript: _Transcript) -> None:
-        for word in transcript.settled[transcript.sent :]:
+        for number, word in enumerate(transcript.unsent):
             self._outbox.emit(
                 ConversationItemInputAudioTranscriptionDelta,
                 item_id=transcript.item_id,
                 content_index=0,
-                delta=f" {word}" if transcript.sent else word,
+                delta=f" {word}" if number else word,
             )
-            transcript.sent += 1
+        transcript.unsent = []
 
     def _send_end(self, transcript: _Transcript, model: str) -> None:
         if transcript.failure is None:

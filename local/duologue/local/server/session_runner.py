@@ -8,7 +8,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from typing import Any
 
 from duologue.transports.audio.resample import Resampler
@@ -248,8 +247,9 @@ class SessionRunner:
         match effect:
             case effects.OpenUtterance(utterance):
                 if self._parts.ear is not None:
-                    on_guess = partial(self._guessed, utterance)
-                    self._utterances[utterance] = self._parts.ear.listen(on_guess)
+                    # Clients get no interim results: deltas cannot correct a word.
+                    listened = self._parts.ear.listen(lambda _: None)
+                    self._utterances[utterance] = listened
             case effects.FeedUtterance(utterance, pcm16k):
                 if (hearing := self._utterances.get(utterance)) is not None:
                     hearing.feed(pcm16k)
@@ -279,11 +279,6 @@ class SessionRunner:
                 self._tasks.pop(key, None)
 
         task.add_done_callback(ended)
-
-    def _guessed(self, utterance: str, text: str) -> None:
-        if not self._closed:
-            self._engine.guessed(utterance, text, self._clock())
-            self._follow_up()
 
     async def _finish(self, utterance: str) -> None:
         """Wait for the final transcript of an utterance."""
