@@ -16,6 +16,7 @@ from duologue.core import (
     FlushAudio,
     Machine,
     Record,
+    RunTool,
     Send,
     Session,
     State,
@@ -710,3 +711,20 @@ def test_an_event_whose_connection_ended_before_it_was_sent() -> None:
     kept.machine.put_back(item)
     assert (kept.machine.waiting, kept.machine.next_send()) == (0, None)
     assert len(kept.machine.session.conversation.unconfirmed) == 1
+
+
+def test_an_output_that_names_its_command() -> None:
+    """It gets the ``call_id`` of the call; other items are sent as they are."""
+    driven = Driven()
+    driven.open()
+    made: dict[str, Any] = {"type": "function_call", "call_id": "c", "arguments": "{}"}
+    for name in ("i", "j"):
+        item = {**made, "id": name, "name": f"f{name}", "status": "completed"}
+        driven.receive(0, "response.output_item.done", response_id="r", item=item)
+    runs = [each.call_id for each in driven.done if isinstance(each, RunTool)]
+    assert runs == ["c", "c/j"]
+    for call_id in ("c/j", "c", "x"):
+        driven.request(commands.send_tool_output(call_id, "1"))
+    driven.request(commands.send_tool_output("", "1"))
+    found = [event["item"].get("call_id") for _, event in driven.sent]
+    assert found == ["c", "c", "x", ""]

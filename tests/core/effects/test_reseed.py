@@ -237,6 +237,15 @@ def test_calls_that_are_left_out(frames: list[Frame]) -> None:
     assert told(*frames) == []
 
 
+def test_a_call_that_was_listed_twice() -> None:
+    """It is restored once, and each of two calls with one ``call_id`` as it was."""
+    other = item("c", "function_call", "d", name="g", arguments="{}")
+    frames = [called("c", "a"), called("c", "b"), gave("c", "o"), other, gave("c", "p")]
+    restored = [(each["id"], each["call_id"]) for each in items(told(*frames))]
+
+    assert restored == [("a", "c"), ("o", "c"), ("d", "c"), ("p", "c")]
+
+
 def test_items_of_the_new_connection_itself() -> None:
     """Items of the new connection are not sent to it."""
     service = Service()

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from duologue.core import (
+    fold,
     select_call,
     select_pending_approvals,
     select_pending_calls,
     select_running_calls,
 )
+from duologue.core.selectors.calls import awaits_output, is_call_of
 
-from ..talk import Frame, Service, fold_frames
+from ..talk import Frame, Service, fold_frames, to_record
 
 
 def done(type: str, id: str, **fields: Any) -> Frame:
@@ -110,3 +112,35 @@ def test_a_call_by_its_call_id() -> None:
     assert call is not None
     assert (call.name, call.output) == ("f", "1")
     assert select_call(session, "b") is select_call(session, "") is None
+
+
+def test_outputs_that_are_awaited() -> None:
+    """Not one that has arrived, was refused, or cannot be sent."""
+    sent = {"type": "conversation.item.create", "event_id": "e"}
+    item = {"id": "o", "type": "function_call_output", "call_id": "a", "output": "1"}
+    output = to_record({**sent, "item": item}, dir="out")
+    refused = to_record({"type": "error", "error": {"event_id": "e", "message": "no"}})
+    lacking = to_record(done("function_call", "i_a", name="f", arguments="{}"))
+    found = []
+    for records in (
+        [to_record(called("a"))],
+        [to_record(called("a")), output],
+        [to_record(called("a")), output, refused],
+        [to_record(called("a")), to_record(gave("a"))],
+        [lacking],
+    ):
+        session = fold(records).sessions["s"]
+        call = session.items["i_a"].call
+        assert call is not None
+        found.append(awaits_output(session, call))
+    assert found == [True, True, False, False, False]
+
+
+def test_the_items_that_are_calls() -> None:
+    """Not an output, a message, or a call that is listed again."""
+    again = called("a")
+    again = {**again, "event_id": "e", "item": {**again["item"], "id": "j"}}
+    message = done("message", "m", role="user", content=[])
+    session = fold_frames(called("a"), again, gave("a"), message)
+    found = [item.id for item in session.items.values() if is_call_of(session, item)]
+    assert found == ["i_a"]

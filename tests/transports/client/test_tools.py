@@ -485,3 +485,47 @@ def test_names_come_once() -> None:
     box = Toolbox(lambda work: None, lambda fact: None, lambda event: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(ValueError, match="duplicate"):
         box.replace([weather, FunctionTool(name="weather")])
+
+
+async def test_calls_that_have_the_same_call_id() -> None:
+    """Each runs with its own arguments, and its output has the ``call_id``."""
+    ran: list[int] = []
+    begun = asyncio.Event()
+
+    async def wait(number: int) -> int:
+        ran.append(number)
+        if number == 1:
+            await begun.wait()
+        begun.set()
+        return number
+
+    ours, theirs = pair()
+    async with Client(base_url="http://127.0.0.1/v1") as client:
+        session = await client.start_session(TYPED, transport=ours, tools=[wait])
+        created = {"id": "r", "conversation_id": "c", "status": "in_progress"}
+        await theirs.send(json.dumps({"type": "response.created", "response": created}))
+        calls = [
+            {"id": f"i{number}", "type": "function_call", "call_id": "c"}
+            | {"name": "wait", "arguments": json.dumps({"number": number})}
+            for number in (1, 2)
+        ]
+        done = {**created, "status": "completed", "output": calls}
+        await theirs.send(json.dumps({"type": "response.done", "response": done}))
+        outputs: list[tuple[str, str]] = []
+        async with asyncio.timeout(5):
+            async for frame in theirs.frames():
+                item = json.loads(frame).get("item", {})
+                if "output" in item:
+                    outputs.append((item["call_id"], item["output"]))
+                if len(outputs) == 2:
+                    break
+        assert sorted(ran) == [1, 2]
+        assert sorted(outputs) == [("c", "1"), ("c", "2")]
+        assert [each.answered for each in map(call_of(session), ("i1", "i2"))] == [
+            True,
+            True,
+        ]
+
+
+def call_of(session: Any) -> Any:
+    return lambda item_id: session.state.items[item_id].call

@@ -268,3 +268,52 @@ def test_only_so_many_failed_messages_are_kept() -> None:
 
     assert len(session.responses.failed) == MAX_WITHDRAWN
     assert session.responses.failed[0][0] == "5"
+
+
+CALL: Frame = {"id": "i", "type": "function_call", "call_id": "c", "name": "f"}
+CALLED = to_record(
+    {
+        "type": "conversation.item.done",
+        "item": {**CALL, "arguments": "{}", "status": "completed"},
+    }
+)
+OUTPUT = out(
+    {
+        "type": "conversation.item.create",
+        "event_id": "e",
+        "item": {"id": "o", "type": "function_call_output", "call_id": "c"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "expected"),
+    [
+        ([CALLED], {"event_id": "e"}, ("the output of f (c) was refused: m", "i")),
+        (
+            [CALLED],
+            {"param": "item.output"},
+            ("the output of f (c) was refused: m", "i"),
+        ),
+        ([CALLED], INVALID, ("the output of f (c) was refused: m", "i")),
+        ([CALLED], {"type": "server_error"}, ("m", None)),
+        ([CALLED], {**INVALID, "code": "bad_response_create"}, ("m", None)),
+        ([CALLED], {"event_id": "x"}, ("m", None)),
+        ([], {"event_id": "e"}, ("m", None)),
+    ],
+)
+def test_a_refused_output(
+    before: list[Record], error: Frame, expected: tuple[str, str | None]
+) -> None:
+    """The problem names the tool and the call, and the item of the call."""
+    session = session_after(OPEN, *before, OUTPUT, failed(message="m", **error))
+    (problem,) = session.problems
+    assert (problem.message, problem.item_id) == expected
+
+
+def test_a_refused_output_of_a_call_that_is_not_known_yet() -> None:
+    """The problem has its ``call_id``."""
+    call = out({"type": "conversation.item.create", "item": CALL})
+    session = session_after(OPEN, call, OUTPUT, failed(message="m", event_id="e"))
+    (problem,) = session.problems
+    assert problem.message == "the output of c was refused: m"

@@ -354,3 +354,37 @@ def test_a_request_ends_the_wait_for_outputs() -> None:
 
     assert session_after(*sent).conversation.last_output == "o"
     assert session_after(*sent, *ends).conversation.last_output is None
+
+
+@pytest.mark.parametrize(
+    ("item", "link"),
+    [
+        ({"type": "function_call"}, CallLink(call_sent=True)),
+        ({"type": "message"}, None),
+        # The output of an unknown call; an item that the session has.
+        ({"type": "function_call_output"}, None),
+        ({"type": "function_call", "id": "known"}, CallLink("known")),
+        ({"type": "function_call", "call_id": 5}, None),
+    ],
+)
+def test_a_requested_item_and_its_call(item: Frame, link: CallLink | None) -> None:
+    """A call of a history is known as such as soon as it is requested."""
+    known: Frame = {"id": "known", "type": "function_call", "call_id": "c"}
+    known = {"type": "conversation.item.added", "item": known}
+    item = {"id": "i", "call_id": "c", **item}
+    request = wished({"type": "conversation.item.create", "item": item})
+    before = [to_record(known)] if item["id"] == "known" else []
+    calls = session_after(OPEN, *before, request).conversation.calls
+    assert dict(calls) == ({} if link is None else {"c": link})
+
+
+def test_a_requested_output_and_its_call() -> None:
+    """It is the same output when it is sent."""
+    known: Frame = {"id": "i", "type": "function_call", "call_id": "c"}
+    added = to_record({"type": "conversation.item.added", "item": known})
+    item = {**ITEM, "id": "o"}
+    event = {"type": "conversation.item.create", "event_id": "e", "item": item}
+    link = CallLink("i", output_sent=True, output_event="e")
+    for records in ([wished(event)], [wished(event), out(event)]):
+        calls = session_after(OPEN, added, *records).conversation.calls
+        assert dict(calls) == {"c": link}
