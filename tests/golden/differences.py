@@ -41,6 +41,7 @@ NEW_FIELDS: dict[str, str] = {
     "conversation.calls.*.output_refused": _REFUSED,
     "conversation.calls.*.output_sent": "a call whose output was sent is not run again",
     "conversation.deleting": "the deletions that a service has not confirmed",
+    "conversation.identity": "ids that a service uses again: docs/rules.md, Identity",
     "conversation.restoring": "the restored items that a service has not answered",
     "conversation.restored": "which items a new connection got, for refused ones",
     "conversation.last_output": "None once a response was requested",

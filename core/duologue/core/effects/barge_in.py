@@ -14,9 +14,9 @@ from .. import events
 from ..events.base import ClientEvent
 from ..events.types import SessionStatus
 from ..log.record import Record
+from ..reducer.identity import is_anonymous
 from ..reducer.input_audio import turn_detection
 from ..reducer.playback import is_played, unfinished_items, unheard_parts
-from ..reducer.responses import is_anonymous
 from ..state.model import Item, Response, Session
 from ..wire.audio_fields import bytes_per_ms
 from ..wire.event_ids import item_id_of

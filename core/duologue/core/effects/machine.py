@@ -24,6 +24,7 @@ from ..events.local import (
     Requested,
 )
 from ..log.record import Direction
+from ..reducer.identity import to_wire
 from ..selectors.calls import select_call
 from ..state.model import Session, State
 from ..store import Change, Store
@@ -176,6 +177,7 @@ class Machine:
     def identified(self, event: _Sent) -> _Sent:
         """The event to send next: it and a new item get ids if they have none."""
         number = self.session.dedup.events + 1
+        event = to_wire(self.session, event)
         return with_ids(event, command_id(self.id, number, 0))
 
     def feed(

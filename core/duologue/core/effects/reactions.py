@@ -33,6 +33,7 @@ from .. import events
 from ..events.base import ClientEvent, Unknown
 from ..log.record import Record
 from ..reducer.handler import is_fact
+from ..reducer.identity import to_wire, with_state_ids
 from ..state.model import Session, State
 from ..wire.codec import decode
 from .barge_in import (
@@ -79,6 +80,7 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
         return ()
     if earlier.dedup.duplicate != session.dedup.duplicate or not is_fact(record):
         return ()
+    record = with_state_ids(earlier, record, session)
     # Many records can make a response due: the rule looks at the state only.
     rules = (*rules, respond)
     found = [command for rule in rules for command in rule(earlier, record, session)]
@@ -88,7 +90,12 @@ def react(before: State, record: Record, after: State) -> tuple[Command, ...]:
     found += lifecycle(earlier, record, session)
     return (
         *(
-            Send(session.id, identified(each, command_id(session.id, record.seq, n)))
+            Send(
+                session.id,
+                identified(
+                    to_wire(session, each), command_id(session.id, record.seq, n)
+                ),
+            )
             if isinstance(each, ClientEvent | Unknown)
             else each
             for n, each in enumerate(found)

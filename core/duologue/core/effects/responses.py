@@ -20,9 +20,9 @@ from .. import events
 from ..events.base import ClientEvent
 from ..events.local import Tick
 from ..log.record import Record
+from ..reducer.identity import is_anonymous
 from ..reducer.input_audio import answer_deadline, answers_turns
 from ..reducer.requests.answers import retry_at
-from ..reducer.responses import is_anonymous
 from ..selectors.waits import has_unanswered_outputs
 from ..state.model import Session
 from ..wire.codec import decode

@@ -53,6 +53,7 @@ from . import (
     usage,
 )
 from .handler import Handler, add_problem, direction_of
+from .identity import identified
 from .overlap import handle_apart, is_apart, is_early
 from .requests.sent_events import add_sent
 from .session import begin_epoch
@@ -78,7 +79,7 @@ HANDLERS: Mapping[type, Handler] = {
 #: The handlers of the events that change the state, for each direction of a record.
 _RECEIVED, _SENT, _LOCAL = (
     {
-        event: handler
+        event: identified(event, handler)
         for event, handler in HANDLERS.items()
         if direction_of(event) == direction
     }

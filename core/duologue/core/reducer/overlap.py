@@ -17,7 +17,7 @@ from duologue.core.state.model import Activity, Dialing, Responses, Session
 
 from .handler import Handler, put_activity, put_connection, put_responses
 
-__all__ = ["handle_apart", "is_apart", "is_early"]
+__all__ = ["handle_apart", "is_apart", "is_early", "session_apart"]
 
 
 def is_early(session: Session, record: Record) -> bool:
@@ -37,7 +37,7 @@ def handle_apart(
     handler: Handler, session: Session, event: Any, record: Record
 ) -> Session | None:
     """The session after a record for which `is_apart` holds."""
-    seen = _seen(session, record)
+    seen = session_apart(session, record)
     after = handler(seen, event, record)
     if after is None or after is seen:
         return after and session
@@ -65,8 +65,8 @@ def handle_apart(
     return put_activity(put_responses(kept, responses), activity)
 
 
-def _seen(session: Session, record: Record) -> Session:
-    """The session with the requests, the response and the turn of this connection."""
+def session_apart(session: Session, record: Record) -> Session:
+    """The session with the requests, the response and the turn of such a connection."""
     responses, activity = session.responses, session.activity
     dialing = session.connection.dialing
     if dialing is None or dialing.epoch != record.epoch:

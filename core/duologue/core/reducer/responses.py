@@ -1,8 +1,5 @@
 """Responses: their status, their output items, and the deltas of text and audio.
 
-Some services give their responses no id. Such a response gets an id here; an event
-without a response id is about the active response.
-
 A response whose service falls silent ends: this adds a problem. No delta records its
 time. The size of the response is compared at ticks instead, so the silence lasts from
 one to two `SILENCE_TIMEOUT`.
@@ -14,13 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from immutables import Map
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Problem, Response, Session
+from duologue.core.state.model import Item, Problem, Response, Session
 
 from .calls import end_call
 from .handler import (
@@ -32,6 +28,7 @@ from .handler import (
     put_turn,
     time_of,
 )
+from .identity import identify, is_anonymous
 from .items import finish_item, merge_item
 from .ordering import remove_unplaced
 from .outputs import add_output, ensure_output, response_of
@@ -51,7 +48,6 @@ __all__ = [
     "TABLE",
     "abandon_responses",
     "end_silent_response",
-    "is_anonymous",
     "silence_deadlines",
 ]
 
@@ -62,8 +58,6 @@ SILENCE_TIMEOUT = 120.0
 
 #: The ``reason`` of a response that ended because the service fell silent.
 _SILENT = "silent"
-#: The beginning of the id of a response that has none at the service.
-_ANONYMOUS = "anonymous_"
 _FINAL = ("completed", "cancelled", "failed", "incomplete")
 
 
@@ -179,78 +173,13 @@ def _size(session: Session, response: Response) -> int:
     return size
 
 
-# Responses without an id.
-
-
-def _with_id_of_created(
-    session: Session, wire: events.RealtimeResponse
-) -> events.RealtimeResponse:
-    """A response that begins, with an id if it has none.
-
-    A second ``response.created`` without an id begins another response, unless nothing
-    has been requested or sent since the first.
-    """
-    responses = session.responses
-    if wire.id or responses.in_flight is not None:
-        return wire if wire.id else _identified(session, wire)
-    if wire.conversation_id is None:
-        return wire
-    active = session.response(responses.active)
-    if active is not None and is_anonymous(active.id) and not active.item_ids:
-        return _identified(session, wire, active.id)
-    return _identified(session, wire)
-
-
-def _with_id_of_done(
-    session: Session, wire: events.RealtimeResponse
-) -> events.RealtimeResponse:
-    """A response that ends, with an id if it has none.
-
-    It is the active response, unless its output belongs to another one.
-    """
-    if wire.id:
-        return wire
-    responses = session.responses
-    active = session.response(responses.active)
-    output = [item.id for item in wire.output or () if item.id]
-    if active is not None and (
-        not output or not active.item_ids or set(output) & set(active.item_ids)
-    ):
-        return _identified(session, wire, active.id)
-    for item in map(session.item, output):
-        if item is not None and session.response(item.placement.response_id):
-            return _identified(session, wire, item.placement.response_id)
-    if active is not None:
-        return _identified(session, wire, active.id)
-    if responses.in_flight or output or session.activity.unanswered_item:
-        return _identified(session, wire)
-    return wire
-
-
-def _identified(
-    session: Session, wire: events.RealtimeResponse, response_id: str | None = None
-) -> events.RealtimeResponse:
-    number = len(session.responses.order)
-    while response_id is None:
-        number += 1
-        name = f"{_ANONYMOUS}{number}"
-        response_id = None if name in session.responses.by_id else name
-    conversation = wire.conversation_id or UNSET
-    return replace(wire, id=response_id, conversation_id=conversation)
-
-
-def is_anonymous(response_id: str) -> bool:
-    """Whether a response has no id at the service."""
-    return response_id.startswith(_ANONYMOUS)
-
-
 # Events.
 
 
 def _on_created(
     session: Session, event: events.ResponseCreated, record: Record
 ) -> Session:
-    wire = _with_id_of_created(session, event.response)
+    wire = event.response
     known = session.response(wire.id)
     if not wire.id or (known is not None and known.announced):
         return session
@@ -387,10 +316,17 @@ def _text_delta(type: str) -> Handler:
             item = session.items[event.item_id]
         except KeyError:
             item = None
-        if item is None or item.role is None or item.placement.response_id is None:
-            session = ensure_output(session, event, record)
-            item = session.items[event.item_id]
+        if (
+            item is None
+            or item.role is None
+            or item.placement.response_id != event.response_id
+        ):
+            session, event, item = _identified_output(session, event, record)
         after = grow_text(session, item, event.content_index, type, event.delta)
+        if after is None:
+            # Too late for this item, but the id may have been used again.
+            session, event, item = _identified_output(session, event, record)
+            after = grow_text(session, item, event.content_index, type, event.delta)
         if after is None or after is session:
             return after
         response_id = event.response_id or item.placement.response_id or ""
@@ -403,6 +339,14 @@ def _text_delta(type: str) -> Handler:
         return _set_first_text(after, response_id, record)
 
     return _on_text_delta
+
+
+def _identified_output(
+    session: Session, event: Any, record: Record
+) -> tuple[Session, Any, Item]:
+    session, event = identify(session, event, record)
+    session = ensure_output(session, event, record)
+    return session, event, session.items[event.item_id]
 
 
 def _set_first_text(
@@ -459,7 +403,7 @@ def _close(
 
 
 def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Session:
-    wire = _with_id_of_done(session, event.response)
+    wire = event.response
     known = session.response(wire.id)
     is_late = known is not None and known.status in _FINAL
     if not wire.id:

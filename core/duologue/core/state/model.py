@@ -47,11 +47,13 @@ __all__ = [
     "Dedup",
     "Dialing",
     "DtmfKey",
+    "Identity",
     "Ignored",
     "Item",
     "KnownUsage",
     "McpCall",
     "McpTool",
+    "Names",
     "Part",
     "Placement",
     "Problem",
@@ -417,6 +419,25 @@ class RestoredItem(Struct, frozen=True, gc=False):
     sent: int = 0
 
 
+class Names(Struct, frozen=True, gc=False):
+    """The ids in the state that differ from those of the service.
+
+    ``uses`` maps an id of the service to what it was also used for, as ``(epoch, id in
+    the state)``: the last 32 uses, oldest first. ``wire_ids`` maps an id in the state
+    to ``(epoch, id of the service)``.
+    """
+
+    uses: Map[str, tuple[tuple[int, str], ...]] = Map()
+    wire_ids: Map[str, tuple[int, str]] = Map()
+
+
+class Identity(Struct, frozen=True, gc=False):
+    """The names of items and of responses that differ from those of the service."""
+
+    items: Names = Names()
+    responses: Names = Names()
+
+
 class Conversation(Struct, frozen=True, gc=False):
     """The order of the items, and indexes of them.
 
@@ -433,6 +454,8 @@ class Conversation(Struct, frozen=True, gc=False):
     to restore the conversation on this connection; ``restoring`` maps the events that
     sent them to the items without an answer. ``deleting`` are the sent deletions
     without one. ``requested`` is the number of items that the application requested.
+    ``identity`` is None unless the service uses an id again, or other ids than this
+    client.
     """
 
     order: IdSequence = NO_IDS
@@ -449,6 +472,7 @@ class Conversation(Struct, frozen=True, gc=False):
     restoring: Map[str, str] = Map()
     deleting: tuple[UnconfirmedItem, ...] = ()
     requested: int = 0
+    identity: Identity | None = None
 
 
 class Turn(Struct, frozen=True, gc=False):

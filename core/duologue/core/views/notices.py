@@ -18,6 +18,7 @@ from ..effects.calls import calls_to_run
 from ..events.types import SessionStatus
 from ..log.epochs import epoch_of
 from ..log.record import Record
+from ..reducer.identity import with_state_ids
 from ..selectors.transcript import is_final, transcript_of
 from ..state.model import Item, Part, Problem, Response, Session
 from ..wire.event_ids import item_id_of
@@ -57,6 +58,7 @@ def notices(
     before = before or Session(after.id)
     if _same(before, after):
         return ()
+    record = with_state_ids(before, record, after)
     return (
         *_about_connection(before, record, after),
         *_about_speech(before, record, after),

@@ -1,0 +1,211 @@
+"""The ids of the items of a conversation.
+
+An item is new, a copy, or the echo of an item that this client sent: then the service
+may have given it another id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from duologue.core import events
+from duologue.core.log.record import Record
+from duologue.core.state.model import Item, Session
+
+from .names import items_named, name_item, next_item
+from .output_ids import Resolver, is_named
+from .uses import Use, can_be, find_item, has_text, is_copy, same_call, use_of
+
+__all__ = ["on_copy", "on_mcp", "on_reference", "on_sent_item", "on_spoken"]
+
+
+def on_copy(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+    """``conversation.item.added``, ``done`` and their like: a new item, or a copy."""
+    wire, epoch = event.item, record.epoch
+    item = session.items.get(wire.id) if wire.id else None
+    conversation = session.conversation
+    is_plain = conversation.identity is None
+    if is_plain and (
+        not (conversation.restoring or conversation.unconfirmed)
+        and not isinstance(wire, events.FunctionCallItem)
+        if item is None
+        else item.placement.epoch == epoch and _is_quickly_same(item, wire)
+    ):
+        return session, event
+    use = use_of(wire, epoch)
+    session, name = _find_copy(session, wire, use, event)
+    if not is_plain or session.conversation.identity is not None:
+        event = _with_previous(session, event, epoch)
+    if name is None or name == wire.id:
+        return session, event
+    return session, replace(event, item=replace(wire, id=name))
+
+
+def _is_quickly_same(item: Item, wire: Any) -> bool:
+    if not isinstance(wire, events.MessageItem):
+        return is_named(wire, item)
+    return item.call is None and (not wire.role or item.role in (None, wire.role))
+
+
+def _find_copy(
+    session: Session, wire: Any, use: Use, event: Any
+) -> tuple[Session, str | None]:
+    wire_id, epoch = wire.id, use.epoch
+    if not wire_id:
+        return session, _pending_item(session, event, use)
+    known = session.item(wire_id)
+    is_known = known is not None and can_be(session, known, use)
+    restored = session.conversation.restored.get(wire_id)
+    is_begun = wire.status == "in_progress" and not use.text
+    is_echo = restored is not None and not is_begun
+    if (
+        known is not None
+        and is_known
+        and restored is not None
+        and restored.event_id in session.conversation.restoring
+        and (not use.text or is_copy(known, use))
+    ):
+        return session, wire_id
+    unconfirmed = session.conversation.unconfirmed
+    if known is None and any(each.item_id == wire_id for each in unconfirmed):
+        return session, wire_id
+    names = [
+        name
+        for name in items_named(session, wire_id, epoch)
+        if can_be(session, session.items.get(name), use)
+    ]
+    for name in names:
+        if (item := session.item(name)) is not None and is_copy(item, use):
+            return session, name
+    if names:
+        return session, names[0]
+    is_asked = isinstance(event, events.ConversationItemRetrieved)
+    if known is not None and is_known and (is_asked or is_copy(known, use)):
+        return session, wire_id
+    pending = None if is_begun else _pending_item(session, event, use)
+    if pending is None and known is None:
+        call = use._replace(response_id=session.responses.active)
+        pending = same_call(session, call)
+    if pending is not None:
+        return name_item(session, wire_id, pending, epoch), pending
+    if is_known and (is_echo or (not is_begun and not use.text)):
+        return session, wire_id
+    return next_item(session, wire_id, epoch)
+
+
+def _pending_item(session: Session, event: Any, use: Use) -> str | None:
+    """The item that this client created under another id than its confirmation has.
+
+    A service confirms the items in the order in which they were sent.
+    """
+    conversation = session.conversation
+    pending = conversation.restoring.values()
+    for item_id in _restored_in_order(session, event, use.epoch) if pending else ():
+        item = session.item(item_id)
+        if item is not None and has_text(item, use):
+            return item_id
+    for sent in conversation.unconfirmed:
+        if sent.sent and sent.item_id not in session.items:
+            wire = msgspec.json.decode(sent.event, type=_Sent).item
+            created = use_of(wire, use.epoch)
+            if (created.type, created.role, created.call_id, created.text) == (
+                (use.type, use.role, use.call_id, use.text)
+            ):
+                return sent.item_id
+    return None
+
+
+class _Sent(msgspec.Struct):
+    """A sent ``conversation.item.create``."""
+
+    item: events.AnyItem
+
+
+def _restored_in_order(session: Session, event: Any, epoch: int) -> Iterator[str]:
+    """The restored items without an answer: behind the last answer, then all."""
+    conversation = session.conversation
+    pending = set(conversation.restoring.values())
+    previous = _previous_of(event)
+    if isinstance(previous, str):
+        known = next(items_named(session, previous, epoch), previous)
+        if known in conversation.order:
+            follower = next(iter(conversation.order.after(known)), None)
+            if follower in pending:
+                yield follower
+    restored = conversation.restored
+    yield from sorted(pending, key=lambda each: restored[each].sent)
+
+
+def _previous_of(event: Any) -> Any:
+    match event:
+        case (
+            events.ConversationItemAdded()
+            | events.ConversationItemCreated()
+            | events.ConversationItemDone()
+            | events.ConversationItemCreate()
+            | events.InputAudioBufferCommitted()
+        ):
+            return event.previous_item_id
+    return None
+
+
+def _with_previous(session: Session, event: Any, epoch: int) -> Any:
+    """The event with the predecessor that its id names on this connection."""
+    previous = _previous_of(event)
+    if not isinstance(previous, str):
+        return event
+    name = next(items_named(session, previous, epoch), previous)
+    return event if name == previous else replace(event, previous_item_id=name)
+
+
+def on_spoken(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+    """An event of the user's speech, or its transcript. It is never an echo."""
+    item, epoch = session.items.get(event.item_id), record.epoch
+    if session.conversation.identity is None and (
+        item is None or (item.placement.epoch == epoch and item.role in (None, "user"))
+    ):
+        return session, event
+    event = _with_previous(session, event, epoch)
+    use = Use(epoch, "message", "user")
+    session, name = find_item(session, event.item_id, use)
+    return session, event if name == event.item_id else replace(event, item_id=name)
+
+
+def on_mcp(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+    """An event of an MCP server. Its items are not restored on a new connection."""
+    type = (
+        "mcp_call" if event.type.startswith("response.mcp_call") else "mcp_list_tools"
+    )
+    use = Use(record.epoch, type)
+    session, name = find_item(session, event.item_id, use)
+    return session, event if name == event.item_id else replace(event, item_id=name)
+
+
+def on_reference(role: str | None = None) -> Resolver:
+    """The resolver of events that only refer to a known item."""
+
+    def resolve(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+        if session.conversation.identity is None:
+            return session, event
+        use = Use(record.epoch, "message" if role else "", role)
+        for name in items_named(session, event.item_id, record.epoch):
+            if can_be(session, session.items.get(name), use):
+                if name == event.item_id:
+                    break
+                return session, replace(event, item_id=name)
+        return session, event
+
+    return resolve
+
+
+def on_sent_item(
+    session: Session, event: events.ConversationItemCreate, record: Record
+) -> tuple[Session, events.ConversationItemCreate]:
+    """The client's own id is an id in the state; that of the predecessor is not."""
+    if session.conversation.identity is not None:
+        event = _with_previous(session, event, record.epoch)
+    return session, event

@@ -1,0 +1,387 @@
+"""The ids of responses and of their output.
+
+Some services give their responses, or the items in ``response.done``, no id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from duologue.core import events
+from duologue.core.log.record import Record
+from duologue.core.state.model import Item, Response, Session
+
+from .names import (
+    find_response,
+    items_named,
+    name_item,
+    next_item,
+    next_response,
+    put_identity,
+    responses_named,
+)
+from .uses import Use, can_be, find_output, is_copy, same_call, text_of, use_of
+
+__all__ = [
+    "Resolver",
+    "is_anonymous",
+    "is_named",
+    "on_buffer",
+    "on_created",
+    "on_done",
+    "on_output",
+    "on_output_item",
+]
+
+#: (session, event, record) → the session that knows new ids, and the event with ids in
+#: the state.
+Resolver = Callable[[Session, Any, Record], tuple[Session, Any]]
+
+#: The beginning of the id of a response that has none at the service.
+_ANONYMOUS = "anonymous_"
+
+
+def is_anonymous(response_id: str) -> bool:
+    """Whether a response has no id at the service."""
+    return response_id.startswith(_ANONYMOUS)
+
+
+def on_created(
+    session: Session, event: events.ResponseCreated, record: Record
+) -> tuple[Session, events.ResponseCreated]:
+    """A second event with the id of a response that has ended begins another one."""
+    wire, epoch = event.response, record.epoch
+    if not wire.id:
+        wire = _with_id_of_created(session, wire)
+        return session, event if wire.id is None else replace(event, response=wire)
+    session, response_id = find_response(session, wire.id, epoch)
+    known, responses = session.response(response_id), session.responses
+    if (
+        known is not None
+        and known.announced
+        and known.status != "in_progress"
+        and wire.status in (None, "in_progress")
+        and (
+            responses.in_flight
+            or session.activity.unanswered_item
+            # Not a copy, and not late either.
+            or (event.event_id and known.turn.created_at is not None)
+        )
+    ):
+        session, response_id = next_response(session, wire.id, epoch)
+    if response_id == wire.id:
+        return session, event
+    return session, replace(event, response=replace(wire, id=response_id))
+
+
+def _with_id_of_created(
+    session: Session, wire: events.RealtimeResponse
+) -> events.RealtimeResponse:
+    """A response that begins, with an id if it has none.
+
+    A second ``response.created`` without an id begins another response, unless nothing
+    has been requested or sent since the first.
+    """
+    responses = session.responses
+    if responses.in_flight is not None:
+        return _with_id(session, wire)
+    if wire.conversation_id is None:
+        return wire
+    active = session.response(responses.active)
+    if active is not None and is_anonymous(active.id) and not active.item_ids:
+        return _with_id(session, wire, active.id)
+    return _with_id(session, wire)
+
+
+def _with_id_of_done(
+    session: Session, wire: events.RealtimeResponse, epoch: int
+) -> events.RealtimeResponse:
+    """A response without an id that ends, with one.
+
+    It is the active response, unless its output belongs to another one.
+    """
+    responses = session.responses
+    active = session.response(responses.active)
+    output = {
+        name
+        for item in wire.output or ()
+        if item.id
+        for name in (item.id, *items_named(session, item.id, epoch))
+    }
+    if active is not None and (
+        not output or not active.item_ids or output & set(active.item_ids)
+    ):
+        return _with_id(session, wire, active.id)
+    for item in map(session.item, (item.id for item in wire.output or ())):
+        if item is not None and session.response(item.placement.response_id):
+            return _with_id(session, wire, item.placement.response_id)
+    if active is not None:
+        return _with_id(session, wire, active.id)
+    if responses.in_flight or output or session.activity.unanswered_item:
+        return _with_id(session, wire)
+    return wire
+
+
+def _with_id(
+    session: Session, wire: events.RealtimeResponse, response_id: str | None = None
+) -> events.RealtimeResponse:
+    number = len(session.responses.order)
+    while response_id is None:
+        number += 1
+        name = f"{_ANONYMOUS}{number}"
+        response_id = None if name in session.responses.by_id else name
+    conversation = wire.conversation_id or UNSET
+    return replace(wire, id=response_id, conversation_id=conversation)
+
+
+def on_buffer(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+    """An event of the audio buffer names the response that is played."""
+    if not event.response_id:
+        return session, event
+    session, name = find_response(session, event.response_id, record.epoch)
+    if name == event.response_id:
+        return session, event
+    return session, replace(event, response_id=name)
+
+
+def on_output(type: str, role: str | None = None) -> Resolver:
+    """The resolver of events about a part, or the arguments, of an output."""
+
+    def resolve(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+        item_id, epoch = event.item_id, record.epoch
+        response_id = event.response_id or None
+        call_id = _call_id_of(event)
+        item = session.items.get(item_id)
+        if (
+            item is not None
+            and session.conversation.identity is None
+            and item.placement.response_id == response_id
+            and item.placement.epoch == epoch
+            and _is_of_type(item, type, call_id)
+        ):
+            return session, event
+        if response_id is not None:
+            session, response_id = find_response(session, response_id, epoch)
+        named = response_id or session.responses.active
+        use = Use(epoch, type, role, named, call_id)
+        session, name = find_output(session, item_id, use)
+        if (name, response_id) == (item_id, event.response_id or None):
+            return session, event
+        return session, replace(event, item_id=name, response_id=response_id or "")
+
+    return resolve
+
+
+def _is_of_type(item: Item, type: str, call_id: str | None) -> bool:
+    call = item.call
+    if type == "message":
+        return call is None
+    return item.role is None and (
+        call is None or call_id is None or call.call_id in (None, call_id)
+    )
+
+
+def _call_id_of(event: Any) -> str | None:
+    match event:
+        case (
+            events.ResponseFunctionCallArgumentsDelta()
+            | events.ResponseFunctionCallArgumentsDone()
+        ):
+            return event.call_id or None
+    return None
+
+
+def on_output_item(
+    session: Session,
+    event: events.ResponseOutputItemAdded | events.ResponseOutputItemDone,
+    record: Record,
+) -> tuple[Session, Any]:
+    wire, epoch = event.item, record.epoch
+    response_id = event.response_id or None
+    known = session.items.get(wire.id) if wire.id else None
+    if (
+        known is not None
+        and session.conversation.identity is None
+        and known.placement.response_id == response_id
+        and known.placement.epoch == epoch
+        and is_named(wire, known)
+    ):
+        return session, event
+    if response_id is not None:
+        session, response_id = find_response(session, response_id, epoch)
+    use = use_of(wire, epoch, response_id or session.responses.active)
+    if wire.id:
+        session, name = find_output(session, wire.id, use)
+    else:
+        is_done = isinstance(event, events.ResponseOutputItemDone)
+        found = _unnamed_output(session, use, is_done)
+        if found is None:
+            return session, event
+        session, name = put_identity(session), found
+    if (name, response_id) == (wire.id, event.response_id or None):
+        return session, event
+    item = replace(wire, id=name)
+    return session, replace(event, item=item, response_id=response_id or "")
+
+
+def _unnamed_output(session: Session, use: Use, is_done: bool) -> str | None:
+    """The output that an item without an id is; None if its response is unknown.
+
+    It ends the last output of its kind that is open, or is a copy of a finished one.
+    """
+    if use.response_id is None or not (use.text or use.type not in ("", "message")):
+        return None
+    if (twin := same_call(session, use)) is not None:
+        return twin
+    response = session.response(use.response_id) or Response(use.response_id)
+    outputs = [session.items[each] for each in response.item_ids]
+    for item in reversed(outputs if is_done else ()):
+        if can_be(session, item, use) and (
+            item.status == "in_progress" or is_copy(item, use)
+        ):
+            return item.id
+    return _unnamed_id(session, use.response_id, len(outputs) + 1)
+
+
+def _unnamed_id(
+    session: Session, response_id: str, number: int, taken: Container[str] = ()
+) -> str:
+    """The id in the state of an output that has none at the service."""
+    while (name := f"{response_id}~item_{number}") in session.items or name in taken:
+        number += 1
+    return name
+
+
+def on_done(
+    session: Session, event: events.ResponseDone, record: Record
+) -> tuple[Session, events.ResponseDone]:
+    wire, epoch = event.response, record.epoch
+    if wire.id:
+        session, name = _ended_response(session, wire, epoch)
+        if name != wire.id:
+            wire = replace(wire, id=name)
+    else:
+        wire = _with_id_of_done(session, wire, epoch)
+    if wire.id and wire.output:
+        session, wire = _with_outputs(session, wire, epoch)
+    return session, event if wire is event.response else replace(event, response=wire)
+
+
+def _ended_response(
+    session: Session, wire: events.RealtimeResponse, epoch: int
+) -> tuple[Session, str]:
+    """The response that ends: one in progress, if one has this id."""
+    wire_id = wire.id or ""
+    known = session.responses.by_id.get(wire_id)
+    if known is not None and (known.epoch, known.status) == (epoch, "in_progress"):
+        return session, wire_id
+    session, name = find_response(session, wire_id, epoch)
+    for each in responses_named(session, wire_id, epoch):
+        known = session.response(each)
+        if known is not None and known.status == "in_progress":
+            return session, each
+    known = session.response(name)
+    if session.responses.in_flight is None or known is None:
+        return session, name
+    if known.status != "completed" or not wire.output:
+        return session, name
+    outputs = [session.items[each] for each in known.item_ids]
+    uses = [use_of(each, epoch, name) for each in wire.output]
+    if all(any(is_copy(item, use) for item in outputs) for use in uses):
+        return session, name
+    return next_response(session, wire_id, epoch)
+
+
+def _with_outputs(
+    session: Session, wire: events.RealtimeResponse, epoch: int
+) -> tuple[Session, events.RealtimeResponse]:
+    """The ended response with the ids of its outputs.
+
+    An item with an unknown id, or without one, is the first output of its kind that is
+    not listed under its own id and that has the same text, or less.
+    """
+    response_id, output = wire.id or "", wire.output or ()
+    response = session.response(response_id)
+    known = () if response is None else response.item_ids
+    if (
+        session.conversation.identity is None
+        and len(output) == len(known)
+        and all(map(is_named, output, map(session.items.get, known)))
+    ):
+        return session, wire
+    uses = [use_of(item, epoch, response_id) for item in output]
+    names: list[str | None] = [None] * len(output)
+    for number, (item, use) in enumerate(zip(output, uses, strict=True)):
+        for each in items_named(session, item.id, epoch) if item.id else ():
+            if each not in names and can_be(session, session.items.get(each), use):
+                names[number] = each
+                break
+    for number, (item, use) in enumerate(zip(output, uses, strict=True)):
+        if names[number] is not None:
+            continue
+        listed = [each for each in names if each is not None]
+        name = _listed_before(output[:number], item, use, names)
+        if name is None:
+            name = same_call(session, use)
+        if name is None:
+            left = (session.items[each] for each in known if each not in listed)
+            found = (each.id for each in left if _can_grow_to(session, each, item, use))
+            name = next(found, None)
+        if name is not None:
+            if item.id and name != item.id:
+                session = name_item(session, item.id, name, epoch)
+        elif item.id:
+            session, name = next_item(session, item.id, epoch, listed)
+        else:
+            name = _unnamed_id(session, response_id, number + 1, listed)
+        names[number] = name
+    if names == [item.id for item in output]:
+        return session, wire
+    named = (replace(item, id=name) for item, name in zip(output, names, strict=True))
+    return session, replace(wire, output=tuple(named))
+
+
+def is_named(wire: Any, item: Item | None) -> bool:
+    """Whether a wire item is an item with the same id and of the same kind."""
+    if item is None or wire.id != item.id or isinstance(wire, events.UnknownItem):
+        return False
+    if wire.type != item.type:
+        return False
+    if not isinstance(wire, events.FunctionCallItem):
+        return True
+    return item.call is not None and item.call.call_id == wire.call_id
+
+
+def _listed_before(
+    before: tuple[Any, ...], wire: Any, use: Use, names: list[str | None]
+) -> str | None:
+    """The item that an output is if it is listed twice: under one id, or as one call.
+
+    One of the two may have less text.
+    """
+    for item, name in zip(before, names, strict=False):
+        other = use_of(item, use.epoch, use.response_id)
+        is_same = item.id == wire.id if use.call_id is None else item.id is not None
+        texts = (other.text or "", use.text or "")
+        if (
+            (is_same and wire.id)
+            and (other.type, other.call_id) == (use.type, use.call_id)
+            and (not all(texts) or texts[0] == texts[1])
+        ):
+            return name
+    return None
+
+
+def _can_grow_to(session: Session, item: Item, wire: Any, use: Use) -> bool:
+    """Whether a listed output can be an item with less text, or the same."""
+    if not use.type or item.status == "deleted" or not can_be(session, item, use):
+        return False
+    if isinstance(wire, events.FunctionCallItem) and (
+        wire.id or item.call is None or item.call.name != wire.name
+    ):
+        return False
+    return (use.text or "").startswith(text_of(item))
