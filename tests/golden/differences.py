@@ -80,6 +80,30 @@ STATES: dict[str, str] = {
 
 #: Streams with other commands, views or patches.
 STREAMS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "event/all",
+            "event/conversation.item.added",
+            "event/conversation.item.created",
+            "event/conversation.item.done",
+            "event/conversation.item.retrieved",
+            "event/response.done",
+            "event/response.output_item.added",
+            "event/response.output_item.done",
+            "hostile/17",
+            "test/core/test_conversation.py::test_content_indexes_beyond_reason[-1]/0",
+            "test/core/test_conversation.py::test_content_indexes_beyond_reason[100"
+            "0000000000000000000000000000000000000000000000000000000/0",
+            "test/core/test_conversation.py::test_content_indexes_beyond_reason[100"
+            "0000000]/0",
+            "test/core/test_conversation.py::test_segments_come_first_and_last/1",
+            "test/core/test_conversation.py::test_the_same_failure_again_changes_no"
+            "_item/0",
+            "test/core/test_showing.py::test_an_echo_of_an_epoch_before/0",
+            "test/core/test_showing.py::test_its_type_and_role[item1-expected1]/0",
+        ),
+        "an id that is used again names another item: docs/rules.md, Identity",
+    ),
     "test/core/test_responses.py::test_a_call_that_was_interrupted_is_not_complete/0": (
         f"{_CALL_IDS}: the second call is a problem"
     ),

@@ -18,7 +18,7 @@ from duologue.core.state.model import Item, Session
 
 from .names import items_named, name_item, next_item
 from .output_ids import Resolver, is_named
-from .uses import Use, can_be, find_item, has_text, is_copy, same_call, use_of
+from .uses import Use, can_be, find_item, has_text, is_copy, use_of
 
 __all__ = ["on_copy", "on_mcp", "on_reference", "on_sent_item", "on_spoken"]
 
@@ -31,7 +31,6 @@ def on_copy(session: Session, event: Any, record: Record) -> tuple[Session, Any]
     is_plain = conversation.identity is None
     if is_plain and (
         not (conversation.restoring or conversation.unconfirmed)
-        and not isinstance(wire, events.FunctionCallItem)
         if item is None
         else item.placement.epoch == epoch and _is_quickly_same(item, wire)
     ):
@@ -87,9 +86,6 @@ def _find_copy(
     if known is not None and is_known and (is_asked or is_copy(known, use)):
         return session, wire_id
     pending = None if is_begun else _pending_item(session, event, use)
-    if pending is None and known is None:
-        call = use._replace(response_id=session.responses.active)
-        pending = same_call(session, call)
     if pending is not None:
         return name_item(session, wire_id, pending, epoch), pending
     if is_known and (is_echo or (not is_begun and not use.text)):

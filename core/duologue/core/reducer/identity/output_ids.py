@@ -24,7 +24,7 @@ from .names import (
     put_identity,
     responses_named,
 )
-from .uses import Use, can_be, find_output, is_copy, same_call, text_of, use_of
+from .uses import Use, can_be, find_item, is_copy, text_of, use_of
 
 __all__ = [
     "Resolver",
@@ -168,7 +168,7 @@ def on_output(type: str, role: str | None = None) -> Resolver:
             session, response_id = find_response(session, response_id, epoch)
         named = response_id or session.responses.active
         use = Use(epoch, type, role, named, call_id)
-        session, name = find_output(session, item_id, use)
+        session, name = find_item(session, item_id, use)
         if (name, response_id) == (item_id, event.response_id or None):
             return session, event
         return session, replace(event, item_id=name, response_id=response_id or "")
@@ -215,7 +215,7 @@ def on_output_item(
         session, response_id = find_response(session, response_id, epoch)
     use = use_of(wire, epoch, response_id or session.responses.active)
     if wire.id:
-        session, name = find_output(session, wire.id, use)
+        session, name = find_item(session, wire.id, use)
     else:
         is_done = isinstance(event, events.ResponseOutputItemDone)
         found = _unnamed_output(session, use, is_done)
@@ -235,8 +235,6 @@ def _unnamed_output(session: Session, use: Use, is_done: bool) -> str | None:
     """
     if use.response_id is None or not (use.text or use.type not in ("", "message")):
         return None
-    if (twin := same_call(session, use)) is not None:
-        return twin
     response = session.response(use.response_id) or Response(use.response_id)
     outputs = [session.items[each] for each in response.item_ids]
     for item in reversed(outputs if is_done else ()):
@@ -326,8 +324,6 @@ def _with_outputs(
         listed = [each for each in names if each is not None]
         name = _listed_before(output[:number], item, use, names)
         if name is None:
-            name = same_call(session, use)
-        if name is None:
             left = (session.items[each] for each in known if each not in listed)
             found = (each.id for each in left if _can_grow_to(session, each, item, use))
             name = next(found, None)
@@ -359,16 +355,16 @@ def is_named(wire: Any, item: Item | None) -> bool:
 def _listed_before(
     before: tuple[Any, ...], wire: Any, use: Use, names: list[str | None]
 ) -> str | None:
-    """The item that an output is if it is listed twice: under one id, or as one call.
+    """The item that an output is if it is listed twice under one id.
 
     One of the two may have less text.
     """
     for item, name in zip(before, names, strict=False):
         other = use_of(item, use.epoch, use.response_id)
-        is_same = item.id == wire.id if use.call_id is None else item.id is not None
         texts = (other.text or "", use.text or "")
         if (
-            (is_same and wire.id)
+            item.id
+            and item.id == wire.id
             and (other.type, other.call_id) == (use.type, use.call_id)
             and (not all(texts) or texts[0] == texts[1])
         ):

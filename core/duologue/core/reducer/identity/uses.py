@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 from duologue.core import events
 from duologue.core.state.model import Item, Session
 
-from .names import items_named, name_item, next_item
+from .names import items_named, next_item
 
 __all__ = [
     "Use",
     "can_be",
     "find_item",
-    "find_output",
     "has_text",
     "is_copy",
-    "same_call",
     "text_of",
     "use_of",
 ]
@@ -133,33 +131,9 @@ def has_text(item: Item, use: Use) -> bool:
     return is_copy(item, use) and (text == known or is_cut)
 
 
-def same_call(session: Session, use: Use) -> str | None:
-    """The call of the same response with the same ``call_id``, under another id."""
-    if use.type != "function_call" or use.call_id is None or use.response_id is None:
-        return None
-    link = session.conversation.calls.get(use.call_id)
-    item = session.item(None if link is None else link.call)
-    if item is None or item.call is None or item.status == "deleted":
-        return None
-    if item.placement.response_id != use.response_id:
-        return None
-    text, known = use.text or "", text_of(item)
-    is_same = text.startswith(known) or known.startswith(text)
-    return item.id if is_same else None
-
-
 def find_item(session: Session, wire_id: str, use: Use) -> tuple[Session, str]:
     """The item that an event names: the last one that it can be about, or a new one."""
     for name in items_named(session, wire_id, use.epoch):
         if can_be(session, session.items.get(name), use):
             return session, name
     return next_item(session, wire_id, use.epoch)
-
-
-def find_output(session: Session, wire_id: str, use: Use) -> tuple[Session, str]:
-    """The output that an event names; a call is known by its ``call_id`` too."""
-    if next(items_named(session, wire_id, use.epoch), None) is None:
-        twin = same_call(session, use)
-        if twin is not None:
-            return name_item(session, wire_id, twin, use.epoch), twin
-    return find_item(session, wire_id, use)
