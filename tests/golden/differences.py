@@ -87,7 +87,6 @@ STREAMS: dict[str, str] = {
             "event/conversation.item.created",
             "event/conversation.item.done",
             "event/conversation.item.retrieved",
-            "event/response.done",
             "event/response.output_item.added",
             "event/response.output_item.done",
             "hostile/17",
