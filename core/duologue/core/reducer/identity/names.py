@@ -67,6 +67,7 @@ def state_ids_of(session: Session, wire_id: str) -> Iterator[str]:
 
 
 def identity_of(session: Session) -> Identity:
+    """The names in a session; empty ones if all ids are those of the service."""
     return session.conversation.identity or _NONE
 
 

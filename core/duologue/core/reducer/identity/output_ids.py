@@ -200,6 +200,7 @@ def on_output_item(
     event: events.ResponseOutputItemAdded | events.ResponseOutputItemDone,
     record: Record,
 ) -> tuple[Session, Any]:
+    """An output item begins or ends."""
     wire, epoch = event.item, record.epoch
     response_id = event.response_id or None
     known = session.items.get(wire.id) if wire.id else None
@@ -257,6 +258,7 @@ def _unnamed_id(
 def on_done(
     session: Session, event: events.ResponseDone, record: Record
 ) -> tuple[Session, events.ResponseDone]:
+    """A response ends; the event lists its output."""
     wire, epoch = event.response, record.epoch
     if wire.id:
         session, name = _ended_response(session, wire, epoch)

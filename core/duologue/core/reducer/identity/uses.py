@@ -70,6 +70,7 @@ def _said(part: Any) -> str:
 
 
 def text_of(item: Item) -> str:
+    """The text of an item, or the arguments of a call."""
     if item.call is not None:
         return str(item.call.arguments)
     return "".join(str(part.text) for part in item.parts)
