@@ -218,8 +218,10 @@ class _Player:
 
     def _call(self, call_id: str) -> None:
         call = select_call(self.session, call_id)
-        found = ("", "") if call is None else (call.name, str(call.arguments))
-        self.called.append(found)
-        self._unanswered.append(call_id)
+        if call is None:
+            self.called.append(("", ""))
+            return
+        self.called.append((call.name, str(call.arguments)))
+        self._unanswered.append(call.call_id or call_id)
         for name in ("tool_started", "tool_finished"):
             self._record({"type": f"duologue.{name}", "call_id": call_id})

@@ -532,17 +532,21 @@ def _no_response_ids(draft: _Draft) -> None:
 
 
 def _no_call_ids(draft: _Draft) -> None:
-    items = [
-        frame["item"]["id"]
-        for frame in draft.received("response.output_item.done")
-        if frame["item"]["type"] == "function_call"
-    ]
-    shared = {item_id for item_id in items if items.count(item_id) > 1}
+    """Calls have no id, so the client cannot run them: no output can name them."""
+    items: dict[str, set[str]] = {}
+    for frame in draft.received("response.output_item.done", "response.done"):
+        for item in _items(frame):
+            if item["type"] == "function_call":
+                key = item.get("id") or item["call_id"]
+                items.setdefault(key, set()).add(item["call_id"])
+    gone = {call for calls in items.values() for call in calls if len(calls) == 1}
     for frame in draft.received("response.", "conversation.item."):
         for holder in (frame, *_items(frame)):
-            is_call = holder is frame or holder["type"] == "function_call"
-            if is_call and not {holder.get("id"), holder.get("item_id")} & shared:
-                holder.pop("call_id", None)
+            is_output = holder.get("type") == "function_call_output"
+            if not is_output and holder.get("call_id") in gone:
+                del holder["call_id"]
+    # Only outputs and tools still name these calls.
+    draft.forget(gone)
 
 
 def _items(frame: Frame) -> Iterator[Frame]:

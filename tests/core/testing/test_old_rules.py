@@ -1,0 +1,56 @@
+"""Each rule that was wrong for some services is found if it is put back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from duologue.core import events
+from duologue.core.reducer import calls
+from duologue.core.reducer.requests import answers
+from duologue.core.state.model import Call, CallLink, Item, Session
+from duologue.core.testing import Fault, check_services
+
+
+def link_by_call_id(session: Session, item: Item, call: Call, call_id: str) -> Session:
+    """A ``call_id`` means one call, the last one."""
+    known = session.conversation.calls.get(call_id) or CallLink()
+    link = replace(known, call=item.id)
+    found = replace(
+        session.conversation, calls=session.conversation.calls.set(call_id, link)
+    )
+    return replace(session, conversation=found)
+
+
+#: A habit, the object and the name of a function, and its old rule.
+OLD_RULES: dict[str, tuple[str, object, str, Any]] = {
+    "a call_id of an earlier connection is that call": (
+        *("call_ids_again", calls, "_link_function"),
+        link_by_call_id,
+    ),
+    "a call_id of an earlier response is that call": (
+        *("call_ids_per_response", calls, "_link_function"),
+        link_by_call_id,
+    ),
+    "a refused output is awaited": (
+        *("output_refused", answers, "_refused_output"),
+        lambda session, error: None,
+    ),
+    "an error that is a string is none": (
+        *("mcp_error_text", events.McpCallError, "TEXT"),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_RULES)
+def test_an_old_rule_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services with the habit find the old rule, and accept the present one."""
+    habit, owner, attribute, old = OLD_RULES[name]
+    check_services(habits=[habit], turns=3, examples=10)
+
+    monkeypatch.setattr(owner, attribute, old)
+    with pytest.raises(Fault, match=habit):
+        check_services(habits=[habit], turns=3, examples=10)
