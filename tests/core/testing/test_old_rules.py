@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.reducer import calls
+from duologue.core.reducer.identity import output_ids, uses
 from duologue.core.reducer.requests import answers
 from duologue.core.state.model import Call, CallLink, Item, Session
 from duologue.core.testing import Fault, check_services
@@ -24,6 +25,16 @@ def link_by_call_id(session: Session, item: Item, call: Call, call_id: str) -> S
     return replace(session, conversation=found)
 
 
+def same(*_: Any) -> bool:
+    """An id always means the item that has it."""
+    return True
+
+
+def by_id(session: Session, id: str, _: Any) -> tuple[Session, str]:
+    """An id always means the item or the response that has it."""
+    return session, id
+
+
 #: A habit, the object and the name of a function, and its old rule.
 OLD_RULES: dict[str, tuple[str, object, str, Any]] = {
     "a call_id of an earlier connection is that call": (
@@ -33,6 +44,26 @@ OLD_RULES: dict[str, tuple[str, object, str, Any]] = {
     "a call_id of an earlier response is that call": (
         *("call_ids_per_response", calls, "_link_function"),
         link_by_call_id,
+    ),
+    "a call is the message with its item id": (
+        *("item_ids_shared", uses, "can_be"),
+        same,
+    ),
+    "an item is that of an earlier response": (
+        *("item_ids_per_response", uses, "can_be"),
+        same,
+    ),
+    "an item is that of an earlier connection": (
+        *("item_ids_again", output_ids, "find_item"),
+        by_id,
+    ),
+    "a response is that of an earlier connection": (
+        *("response_ids_again", output_ids, "find_response"),
+        by_id,
+    ),
+    "a response that begins can have ended": (
+        *("one_response_id", output_ids, "next_response"),
+        by_id,
     ),
     "a refused output is awaited": (
         *("output_refused", answers, "_refused_output"),

@@ -482,13 +482,16 @@ def _reuse(draft: _Draft, kind: str, scopes: Mapping[str, object]) -> None:
                 spans[value] = (spans.get(value, (number,))[0], number)
     names: dict[str, str] = {}
     counts: dict[object, int] = {}
-    used: dict[str, list[str]] = {key: [key] for key in spans if key not in scopes}
+    used: dict[str, list[str]] = {}
     for key in spans:
         if key not in scopes:
             continue
         counts[scopes[key]] = count = counts.get(scopes[key], 0) + 1
         name = re.sub(r"\d+$", str(count), key)
-        if any(_overlap(spans[key], spans[other]) for other in used.get(name, ())):
+        # An id that keeps its name, such as one of the client, is unique.
+        is_kept = name in spans and name not in scopes
+        others = used.get(name, ())
+        if is_kept or any(_overlap(spans[key], spans[other]) for other in others):
             name = f"{key}_own"
         used.setdefault(name, []).append(key)
         names[key] = name
