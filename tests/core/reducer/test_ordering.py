@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duologue.core import Session, events, fold, reduce, select_transcripts
+from duologue.core import Record, Session, events, fold, reduce, select_transcripts
 from duologue.core.state.id_sequence import IdSequence
+from duologue.core.testing import Script
+from duologue.core.testing import to_records as to_stream
 
+from ..strategies import enough, scripts
 from ..talk import Frame, Service, fold_frames, message, to_record
 
 
@@ -68,7 +72,7 @@ def test_a_long_chain_in_any_order(numbers: list[int]) -> None:
     ("frames", "expected"),
     [
         ([added("a"), added("b")], "ab"),
-        ([added("a", None), added("b", None)], "ba"),
+        ([added("a", None), added("b", None)], "ab"),
         ([added("a", None), started("u"), committed("u", None)], "au"),
         (
             [
@@ -208,9 +212,9 @@ def test_behind_what_stands_beside_the_conversation(
     last = reduce(state, to_record(added("b", aside)))
 
     assert "".join(after.conversation.order) == expected
-    was, now = (s.sessions["s"].conversation for s in (state, last))
+    was, now = (s.sessions["s"].conversation.order for s in (state, last))
     assert moved == (was is not now)
-    assert before.conversation == was
+    assert before.conversation.order == was
 
 
 def test_a_reversed_chain_of_ten_thousand() -> None:
@@ -280,11 +284,177 @@ def test_where_nobody_is_named_the_order_of_arrival_stays(
     assert order(*frames) == "abcdef"
 
 
-def test_in_front_of_a_reply_that_still_waits_for_its_place() -> None:
-    """Null means the front while the ``added`` of a reply may follow (API)."""
-    frames = [added("a", None), *reply_to_nobody("b", None), added("c", None)]
+def null_named(item_id: str, role: str = "user") -> Frame:
+    """An ``added`` with a null predecessor, of an item with audio."""
+    part = "input_audio" if role == "user" else "output_audio"
+    item = message(item_id, role, [{"type": part, "transcript": item_id}])
+    return {**added(item_id, None), "item": item}
 
-    assert order(*frames) == "cab"
+
+@pytest.mark.parametrize("end", ["completed", None])
+@pytest.mark.parametrize("previous", [None, "", ...])
+def test_typed_items_of_a_service_without_predecessors(
+    previous: Any, end: str | None
+) -> None:
+    """Typed items stay in order of arrival: several in a row, and during a reply."""
+    typed = [added(item_id, previous) for item_id in "abdefh"]
+    frames = [
+        *typed[:2],
+        *reply_to_nobody("c", end),
+        *typed[2:4],
+        started("u"),
+        *typed[4:5],
+        committed("u", None),
+        *reply_to_nobody("g"),
+        *typed[5:],
+    ]
+
+    assert order(*frames) == "abcdeufgh"
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([added("c", None)], "cab"),
+        ([added("c", None), added("d", None)], "dcab"),
+        ([*reply_to_nobody("c", None), added("d", None)], "dabc"),
+        ([null_named("c")], "abc"),
+        ([null_named("c", "assistant")], "abc"),
+        ([started("c"), added("d", None), committed("c", "b")], "dabc"),
+        ([started("c"), committed("c", None)], "abc"),
+        ([added("c")], "abc"),
+        ([added("c", "")], "abc"),
+        ([added("c", "root")], "cab"),
+    ],
+)
+def test_null_of_a_service_that_names_predecessors(
+    frames: list[Frame], expected: str
+) -> None:
+    """Null is the front for an item that another client can have put there."""
+    assert order(added("a", None), added("b", "a"), *frames) == expected
+
+
+def created(item_id: str, previous: Any = ...) -> Record:
+    return to_record({**added(item_id, previous, "create")}, dir="out")
+
+
+@pytest.mark.parametrize("named", [added("b", "a"), added("b", None), added("b")])
+@pytest.mark.parametrize("previous", [None, "", ...])
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [(..., "abc"), (None, "abc"), ("", "abc"), ("root", "cab"), ("a", "acb")],
+)
+def test_the_place_that_this_client_asked_for(
+    named: Frame, previous: Any, asked: Any, expected: str
+) -> None:
+    """It counts if the service names no predecessor; without one it is the end."""
+    state = fold([to_record(added("a", None)), to_record(named), created("c", asked)])
+    before = state.sessions["s"].conversation
+    after = reduce(state, to_record(added("c", previous))).sessions["s"].conversation
+
+    assert list(before.asked_places) == ["c"]
+    assert "".join(after.order) == expected
+    kept = ["c"] if previous is ... and expected == "abc" else []
+    assert list(after.asked_places) == kept
+
+
+def test_the_service_is_obeyed() -> None:
+    """A predecessor that the service names counts, whatever this client asked for."""
+    for asked, named, expected in (("root", "b", "abc"), (..., "a", "acb")):
+        records = [to_record(f) for f in (added("a", None), added("b", "a"))]
+        records += [created("c", asked), to_record(added("c", named))]
+
+        assert "".join(fold(records).sessions["s"].conversation.order) == expected
+
+
+def test_a_place_behind_an_unknown_item() -> None:
+    """The item moves when the predecessor that this client asked for arrives."""
+    records = [to_record(added("a", None)), created("c", "x")]
+    records += [to_record(added(each, None)) for each in "cbx"]
+
+    assert "".join(fold(records).sessions["s"].conversation.order) == "axcb"
+
+
+def test_the_place_of_a_known_item_is_not_asked_for() -> None:
+    """Items without an id, and items that are sent again, ask for no place."""
+    nameless = {"type": "conversation.item.create", "item": {"type": "message"}}
+    records = [to_record(added("a", None)), created("a", "root")]
+    state = fold([*records, to_record(nameless, dir="out")])
+
+    assert not state.sessions["s"].conversation.asked_places
+
+
+def test_the_places_of_a_connection_before() -> None:
+    """What the client asked of a lost connection does not count on the next one."""
+    records = [created("a", "root"), to_record({"type": "duologue.connecting"})]
+    records.append(to_record({"type": "duologue.connecting"}, epoch=1))
+
+    assert not fold(records).sessions["s"].conversation.asked_places
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([committed("u", None)], "auc"),
+        ([committed("u", None), added("u", "c")], "acu"),
+        ([committed("u", None), added("u", "c"), committed("u", "a")], "acu"),
+        ([committed("u", "c"), added("u", None)], "acu"),
+        ([committed("u", None), added("a", "c")], "auc"),
+    ],
+)
+def test_a_name_after_a_null(frames: list[Frame], expected: str) -> None:
+    """A name places an item that a null has left where it arrived.
+
+    The first item of a connection is not moved.
+    """
+    arrived = [added("a", None), started("u"), added("c", None)]
+
+    assert order(*arrived, *frames) == expected
+
+
+def test_a_name_on_the_next_connection() -> None:
+    """The echo of an item does not move it."""
+    records = [to_record(added(each, None)) for each in "abc"]
+    records.append(to_record({"type": "duologue.connecting"}, epoch=1))
+    records.append(to_record(added("b", "c"), epoch=1))
+
+    assert "".join(fold(records).sessions["s"].conversation.order) == "abc"
+
+
+def first_arrivals(frames: Iterable[Frame]) -> list[str]:
+    """The items of the conversation in the order in which the service names them."""
+    asides: set[str] = set()
+    found: dict[str, None] = {}
+    for record in to_stream(frames):
+        if record.dir != "in":
+            continue
+        frame = msgspec.json.decode(record.frame)
+        response = frame.get("response") or {}
+        if "conversation_id" in response and response["conversation_id"] is None:
+            asides.add(response["id"])
+        item_id = frame.get("item_id") or (frame.get("item") or {}).get("id")
+        if item_id and frame.get("response_id") not in asides:
+            found.setdefault(item_id)
+    return list(found)
+
+
+@given(scripts(4), st.sampled_from([(None,), (...,), (None, ...), ("",)]))
+@enough
+def test_the_order_of_arrival_without_predecessors(
+    played: Script, nulls: tuple[Any, ...]
+) -> None:
+    """Any stream: a service that names no predecessor leaves the order of arrival."""
+    frames: list[Frame] = []
+    for number, frame in enumerate(played.frames):
+        kept = {key: frame[key] for key in frame if key != "previous_item_id"}
+        null = nulls[number % len(nulls)]
+        if "previous_item_id" in frame and null is not ...:
+            kept["previous_item_id"] = null
+        frames.append(kept)
+    session = fold(to_stream(frames)).sessions["s"]
+
+    assert list(session.conversation.order) == first_arrivals(frames)
+    assert not session.conversation.names_places
 
 
 # --- Marks in the order ----------------------------------------------------------

@@ -33,6 +33,7 @@ from duologue.core.state.rope import EMPTY_ROPE, Rope
 from duologue.core.wire.json_values import canonical_json
 
 from .handler import Handler, add_problem, put_item, put_problem
+from .ordering import keep_place
 from .outputs import add_output, ensure_output
 from .requests.sent_events import keep_restored, keep_unconfirmed
 from .requests.tool_outputs import (
@@ -501,6 +502,7 @@ def _on_item_sent(
 ) -> Session:
     """An output was sent: its call is answered, even before the service confirms."""
     session = keep_restored(keep_unconfirmed(session, event, record), event)
+    session = keep_place(session, event)
     wire = event.item
     known = session.item(wire.id)
     if isinstance(wire, events.FunctionCallItem):

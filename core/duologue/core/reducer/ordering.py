@@ -2,26 +2,34 @@
 
 * The first event that names an item creates it, at the end of the order, not yet
   placed.
-* ``previous_item_id`` in ``added`` and ``committed`` places an item, once.
+* The predecessor that ``added`` or ``committed`` names places an item, once.
 * If the predecessor is unknown, the item is an orphan: it moves behind the predecessor
   when that arrives.
-* A null predecessor places an item in front of the items of this connection, unless
-  it carries no information: then the item stays in order of arrival.
+* If the service names no predecessor, the one counts that this client asked for. An
+  item of another client with a null predecessor moves in front of the items of this
+  connection, if the service names predecessors at all. All other items stay where they
+  arrived.
 * A deleted item keeps its place, because other items may name it as their predecessor.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.id_sequence import IdSequence
 from duologue.core.state.model import Item, Placement, Session
 
 from .handler import put_item
 
-__all__ = ["ensure_item", "is_deleted", "place", "remove_unplaced"]
+__all__ = ["ensure_item", "is_deleted", "keep_place", "place", "remove_unplaced"]
+
+#: The ``previous_item_id`` of the front of a conversation (API).
+_ROOT = "root"
 
 
 def is_deleted(session: Session, item_id: str) -> bool:
@@ -52,47 +60,80 @@ def ensure_item(
     return _list(session, item_id)
 
 
+def keep_place(session: Session, event: events.ConversationItemCreate) -> Session:
+    """The session with the predecessor that this client asked for in a new item."""
+    item_id, previous = event.item.id, event.previous_item_id
+    if not item_id or item_id in session.items:
+        return session
+    asked = previous if isinstance(previous, str) else ""
+    places = session.conversation.asked_places.set(item_id, asked)
+    return _with_conversation(session, asked_places=places)
+
+
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
     """The session with an item placed behind its predecessor.
 
     Only the first copy with a predecessor places the item; later copies do not move it.
     """
+    if previous and not session.conversation.names_places:
+        session = _with_conversation(session, names_places=True)
+    return _place(session, item_id, previous)
+
+
+def _place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
     session = _ensure_listed(session, item_id)
     item = session.items[item_id]
-    if item.placement.placed or previous is UNSET or previous == item_id:
+    if _is_in_place(session, item, previous) or previous == item_id:
         return session
     if item_id in session.conversation.restored:
         # This client chose the predecessor: items that it did not send are missing.
         return session
-    if previous is not None and previous not in session.items:
-        return _add_orphan(session, item_id, previous)
-    placement = replace(item.placement, placed=True, previous_item_id=previous)
-    session = put_item(session, replace(item, placement=placement))
-    if previous is None and _is_meaningless_null(session, item):
+    after = _predecessor(session, item, previous)
+    if isinstance(after, str) and after not in session.items:
+        return _add_orphan(session, item_id, after)
+    if previous is UNSET and after is UNSET:
         return session
-    return _move(session, item_id, previous)
+    named = after if isinstance(after, str) else None
+    placement = replace(item.placement, placed=True, previous_item_id=named)
+    session = put_item(session, replace(item, placement=placement))
+    if item_id in session.conversation.asked_places:
+        places = session.conversation.asked_places.delete(item_id)
+        session = _with_conversation(session, asked_places=places)
+    return session if isinstance(after, UnsetType) else _move(session, item_id, after)
 
 
-def _is_meaningless_null(session: Session, item: Item) -> bool:
-    """Whether the null predecessor of an item carries no information.
-
-    Only a client can create an item in front of others. If a spoken item or a reply has
-    a null predecessor although it follows other items, the service never sends
-    predecessors, and null does not mean the front.
-    """
+def _is_in_place(
+    session: Session, item: Item, previous: str | UnsetType | None
+) -> bool:
+    """Whether an item is placed. A name replaces a null that has not moved it."""
+    placement = item.placement
+    if not placement.placed or placement.previous_item_id is not None or not previous:
+        return placement.placed
     conversation = session.conversation
     before = conversation.order.before(item.id)
-    if before is None or before == conversation.epoch_boundary:
+    is_first = before is None or before == conversation.epoch_boundary
+    return is_first or _is_of_earlier_epoch(session, item.id)
+
+
+def _predecessor(
+    session: Session, item: Item, previous: str | UnsetType | None
+) -> str | UnsetType | None:
+    """The item to move an item behind; None for the front, UNSET if it stays."""
+    asked = session.conversation.asked_places.get(item.id)
+    after = previous or asked
+    if after:
+        return None if after == _ROOT else after
+    # Only a client can create an item in front of others, and only from a service that
+    # names predecessors does null mean the front.
+    is_of_another = previous is None and asked is None and _is_typed(item)
+    return None if is_of_another and session.conversation.names_places else UNSET
+
+
+def _is_typed(item: Item) -> bool:
+    """Whether an item is a message of a client: neither spoken nor a reply."""
+    if item.type != "message" or item.role == "assistant" or not item.parts:
         return False
-    ahead = session.items[before].placement
-    if not ahead.placed:
-        # If a finished reply is still not placed, the service sends no predecessors.
-        reply = session.response(ahead.response_id)
-        return reply is not None and reply.status != "in_progress"
-    if item.placement.response_id is not None or item.status == "in_progress":
-        return True
-    first = conversation.order.before(before) in (None, conversation.epoch_boundary)
-    return ahead.previous_item_id is None and not first
+    return all(part.type != "input_audio" for part in item.parts)
 
 
 def remove_unplaced(session: Session, item_ids: tuple[str, ...]) -> Session:
@@ -110,17 +151,14 @@ def remove_unplaced(session: Session, item_ids: tuple[str, ...]) -> Session:
     order = conversation.order.without(loose)
     if order is conversation.order:
         return session
-    return replace(
+    return _with_conversation(
         session,
-        conversation=replace(
-            conversation,
-            order=order,
-            epoch_boundary=_moved_mark(
-                conversation.order, conversation.epoch_boundary, loose
-            ),
-            cleared_after=_moved_mark(
-                conversation.order, conversation.cleared_after, loose
-            ),
+        order=order,
+        epoch_boundary=_moved_mark(
+            conversation.order, conversation.epoch_boundary, loose
+        ),
+        cleared_after=_moved_mark(
+            conversation.order, conversation.cleared_after, loose
         ),
     )
 
@@ -132,6 +170,10 @@ def _moved_mark(
     while mark is not None and mark in gone:
         mark = order.before(mark)
     return mark
+
+
+def _with_conversation(session: Session, **changes: Any) -> Session:
+    return replace(session, conversation=replace(session.conversation, **changes))
 
 
 def _is_out_of_band(session: Session, response_id: str | None) -> bool:
@@ -155,8 +197,7 @@ def _add_orphan(session: Session, item_id: str, previous: str) -> Session:
     if item_id in queue:
         return session
     orphans = orphans.set(previous, (*queue, item_id))
-    conversation = replace(session.conversation, orphans=orphans)
-    return replace(session, conversation=conversation)
+    return _with_conversation(session, orphans=orphans)
 
 
 def _move(session: Session, item_id: str, previous: str | None) -> Session:
@@ -182,8 +223,7 @@ def _move(session: Session, item_id: str, previous: str | None) -> Session:
         left = _moved_mark(order, boundary, block)
         boundary = block[-1] if left == after else left
     order = order.without(block).insert_after(after, block)
-    conversation = replace(conversation, order=order, epoch_boundary=boundary)
-    return replace(session, conversation=conversation)
+    return _with_conversation(session, order=order, epoch_boundary=boundary)
 
 
 def _is_of_earlier_epoch(session: Session, item_id: str) -> bool:
@@ -220,17 +260,13 @@ def _list(session: Session, item_id: str) -> Session:
     if item_id not in conversation.orphans:
         if _is_of_earlier_epoch(session, item_id):
             order = order.insert_after(conversation.epoch_boundary, (item_id,))
-            listed = replace(conversation, order=order, epoch_boundary=item_id)
-        else:
-            listed = replace(conversation, order=order.append(item_id))
-        return replace(session, conversation=listed)
+            return _with_conversation(session, order=order, epoch_boundary=item_id)
+        return _with_conversation(session, order=order.append(item_id))
     orphans = conversation.orphans[item_id]
     front = order.before(orphans[0]) if orphans[0] in order else order.last
     order = order.insert_after(front, (item_id,))
     left = conversation.orphans.delete(item_id)
-    session = replace(
-        session, conversation=replace(conversation, order=order, orphans=left)
-    )
+    session = _with_conversation(session, order=order, orphans=left)
     for child in orphans:
-        session = place(session, child, item_id)
+        session = _place(session, child, item_id)
     return session

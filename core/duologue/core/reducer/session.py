@@ -265,10 +265,14 @@ def _enter(
         session = end_deletions(requeue_in_flight(session))
         conversation = session.conversation
         last = conversation.order.last
-        if conversation.epoch_boundary != last or conversation.restored:
-            anchored = replace(
-                conversation, epoch_boundary=last, restored=Map(), restoring=Map()
-            )
+        anchored = replace(
+            conversation,
+            epoch_boundary=last,
+            restored=Map(),
+            restoring=Map(),
+            asked_places=Map(),
+        )
+        if anchored != conversation:
             session = replace(session, conversation=anchored)
         connection = replace(
             next_connection(connection, record, epoch),

@@ -456,6 +456,9 @@ class Conversation(Struct, frozen=True, gc=False):
     without one. ``requested`` is the number of items that the application requested.
     ``identity`` is None unless the service uses an id again, or other ids than this
     client.
+    ``names_places``: the service has named the predecessor of an item. ``asked_places``
+    maps the items that this client created on this connection, and that are not placed
+    yet, to the predecessor that it asked for (``""``: none).
     """
 
     order: IdSequence = NO_IDS
@@ -473,6 +476,8 @@ class Conversation(Struct, frozen=True, gc=False):
     deleting: tuple[UnconfirmedItem, ...] = ()
     requested: int = 0
     identity: Identity | None = None
+    names_places: bool = False
+    asked_places: Map[str, str] = Map()
 
 
 class Turn(Struct, frozen=True, gc=False):
