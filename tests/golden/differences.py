@@ -26,6 +26,7 @@ _READER = "the iterator counts lines without a checksum; a log can have a name"
 _KIND = "a key of any form can be an ephemeral one"
 _CALL_IDS = "a service may use a `call_id` again, or give none: docs/rules.md, Calls"
 _REFUSED = "an output that a service refuses is not awaited: docs/rules.md, Calls"
+_ORDER = "null is the front only if the service names predecessors: rules.md, Order"
 
 #: Fields of the state that snapshots of version 1 do not have, or have otherwise.
 NEW_FIELDS: dict[str, str] = {
@@ -35,6 +36,9 @@ NEW_FIELDS: dict[str, str] = {
     "connection.last_accepted": _CHANGES,
     "connection.log_epoch": _COUNTED,
     "connection.updates_in_flight": _WAITS,
+    "conversation.asked_places": _ORDER,
+    "conversation.names_places": _ORDER,
+    "items.*.placement.partial_index": "partial transcripts under growing indexes",
     "conversation.calls.*.call_sent": "a call of a history is not run",
     "conversation.calls.*.others": _CALL_IDS,
     "conversation.calls.*.output_event": _REFUSED,
@@ -78,6 +82,14 @@ STATES: dict[str, str] = {
     ),
 }
 
+_PARTIALS = "a content index without a part is about the audio: rules.md, Text"
+_PLACING = "test/core/test_placing.py::"
+_EVERY_FIELD = "test/core/test_every_field.py::test_no_field_of_any_kind_raises"
+_HEARD = "event/conversation.item.input_audio_transcription"
+_COMPLETED = "ConversationItemInputAudioTranscriptionCompleted"
+_INTERRUPTED = "test_an_interrupted_reply_is_told_when_the_connection_is_lost"
+_UNANSWERED = "test/core/test_react.py::test_a_user_whom_nobody_answers_by_itself"
+
 #: Streams with other commands, views or patches.
 STREAMS: dict[str, str] = {
     **dict.fromkeys(
@@ -105,6 +117,30 @@ STREAMS: dict[str, str] = {
     ),
     "test/core/test_responses.py::test_a_call_that_was_interrupted_is_not_complete/0": (
         f"{_CALL_IDS}: the second call is a problem"
+    ),
+    **dict.fromkeys(
+        (
+            "hostile/33",
+            f"test/core/test_notices.py::{_INTERRUPTED}/0",
+            f"{_PLACING}test_in_front_of_a_reply_that_still_waits_for_its_place/0",
+            f"{_PLACING}test_where_an_item_stands[frames1-ba]/0",
+            f"{_PLACING}test_where_an_item_stands[frames11-au]/0",
+            f"{_UNANSWERED}[None]/0",
+            f"{_UNANSWERED}[detection1]/0",
+            "test/core/test_react.py::test_an_answer_that_the_user_gets_anyway/0",
+            "test/core/test_reseeding.py::test_what_is_not_told/0",
+        ),
+        _ORDER,
+    ),
+    **dict.fromkeys(
+        (
+            f"{_HEARD}.completed",
+            f"{_HEARD}.delta",
+            f"{_HEARD}.failed",
+            f"{_EVERY_FIELD}[{_COMPLETED}]/0",
+            f"{_EVERY_FIELD}[{_COMPLETED}]/2",
+        ),
+        _PARTIALS,
     ),
     **dict.fromkeys(
         (

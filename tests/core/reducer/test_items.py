@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from immutables import Map
 
 from duologue.core import (
@@ -41,8 +43,23 @@ def delta(text: str | None) -> Frame:
     return {"type": f"{TRANSCRIPTION}.delta", **AT, "delta": text}
 
 
-def completed(text: str | None) -> Frame:
-    return {"type": f"{TRANSCRIPTION}.completed", **AT, "transcript": text}
+def completed(text: str | None, index: int = 0) -> Frame:
+    at = {**AT, "content_index": index}
+    return {"type": f"{TRANSCRIPTION}.completed", **at, "transcript": text}
+
+
+def partial(index: int, text: str) -> Frame:
+    return {**delta(text), "content_index": index}
+
+
+def failed(index: int) -> Frame:
+    at = {**AT, "content_index": index}
+    return {"type": f"{TRANSCRIPTION}.failed", **at, "error": {"code": "c"}}
+
+
+def announced(*types: str) -> Frame:
+    item = message("u", "user", [{"type": type, "text": type} for type in types])
+    return {"type": "conversation.item.added", "item": item}
 
 
 def lines(session: Session) -> list[tuple[str, str, bool]]:
@@ -83,6 +100,91 @@ def test_final_text_replaces_the_deltas(
 ) -> None:
     """Final text replaces the deltas, null keeps them, and later deltas are ignored."""
     assert [("user", *expected)] == lines(fold_frames(*frames, {"type": "error"}))
+
+
+GROWING = [partial(0, "what"), partial(1, "what is"), partial(2, "what is it")]
+CONTINUED = [partial(0, "what"), partial(1, " is"), partial(2, " it")]
+REVISED = [partial(0, "what his"), partial(1, "what is"), partial(2, "what is it")]
+SPLIT = [*GROWING[:2], partial(2, "what"), partial(2, " is"), partial(2, " it")]
+BACK = [*GROWING, partial(0, "what"), partial(0, " is it")]
+
+
+@pytest.mark.parametrize("index", [0, 2, 3, 127, 500])
+@pytest.mark.parametrize("frames", [GROWING, CONTINUED, REVISED, SPLIT, BACK])
+@pytest.mark.parametrize("more", [[], [announced("input_audio")]])
+def test_partial_transcripts_counted_by_the_content_index(
+    frames: list[Frame], more: list[Frame], index: int
+) -> None:
+    """Such a service has one part: each partial replaces or continues the one before.
+
+    Its final text can have any index, and its failure too.
+    """
+    open_ = fold_frames(*frames, *more)
+    closed = fold_frames(*frames, completed("What is it?", index), *more)
+    late = fold_frames(*frames, completed("What is it?", index), partial(3, "what is"))
+    empty = fold_frames(*frames, completed("", index), *more)
+    lost = fold_frames(*frames, *more, failed(index))
+    found = fold_frames(*frames, failed(index), completed("It", index + 1))
+
+    assert lines(open_) == [("user", "what is it", False)]
+    assert lines(closed) == lines(late) == [("user", "What is it?", True)]
+    assert (closed.dedup.late, late.dedup.late) == (0, 1)
+    assert lines(empty) == [("user", "", True)]
+    assert lines(lost) == [("user", "what is it", True)]
+    assert lines(found) == [("user", "It", True)]
+    counts = [len(each.items["u"].parts) for each in (open_, closed, lost, found)]
+    assert counts == [1, 1, 1, 1]
+
+
+def test_a_transcript_without_a_partial() -> None:
+    """A content index that no event has named is about the audio of the item."""
+    frame = completed("hello", 3)
+    typed = announced("input_text")
+
+    for frames in ([frame], [announced("input_audio"), frame], [frame, frame]):
+        assert lines(fold_frames(*frames)) == [("user", "hello", True)]
+    assert lines(fold_frames(typed, frame)) == [("user", "input_texthello", True)]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [announced(*["input_audio"] * 2), partial(1, "wor"), partial(0, "hello ")],
+        [partial(0, "hello "), completed("hello ", 0), partial(1, "wor")],
+        [partial(0, "hello "), partial(1, "wor")],
+        [partial(0, "hello "), announced(*["input_audio"] * 2), partial(1, "wor")],
+        [completed("hello ", 0)],
+    ],
+)
+@pytest.mark.parametrize("end", ["world", ""])
+def test_two_parts_with_audio(frames: list[Frame], end: str) -> None:
+    """Each part keeps its words, even if its item does not announce it."""
+    ends = [completed("hello ", 0), completed(end, 1)]
+    session = fold_frames(*frames, *ends)
+
+    assert [str(part.text) for part in session.items["u"].parts] == ["hello ", end]
+    assert lines(session) == [("user", f"hello {end}".strip(), True)]
+
+
+@given(st.permutations(range(4)), st.integers(0, 2))
+def test_no_final_words_are_lost(indexes: list[int], audio: int) -> None:
+    """Final texts that differ are all in the line, whatever their content indexes."""
+    texts = ["one ", "two ", "six ", "ten "]
+    frames = [completed(texts[index], index) for index in indexes]
+    content = [announced(*["input_audio"] * audio)] if audio else []
+    session = fold_frames(*content, *frames)
+
+    assert sorted(str(part.text) for part in session.items["u"].parts) == sorted(texts)
+    assert [line[2] for line in lines(session)] == [True]
+
+
+def test_a_segment_of_another_index() -> None:
+    """It is about the last part with audio, and opens no other."""
+    session = fold_frames(completed("hello"), {**segment("1", "x"), "content_index": 4})
+    [part] = session.items["u"].parts
+
+    assert [each.id for each in part.segments] == ["1"]
+    assert lines(session) == [("user", "hello", True)]
 
 
 def test_a_late_delta_is_counted() -> None:

@@ -13,10 +13,14 @@ from duologue.core.reducer.parts import (
     close_part,
     close_parts,
     grow_audio,
+    grow_partial,
     grow_text,
+    last_audio_part,
     merge_content,
+    transcribed_part,
+    with_partial_index,
 )
-from duologue.core.state.model import Part, Segment, Session
+from duologue.core.state.model import Part, Placement, Segment, Session
 from duologue.core.state.rope import Rope
 
 
@@ -54,6 +58,83 @@ def test_many_parts_at_most() -> None:
     assert item is grow_audio(item, 0, 0)
     many = tuple(events.OutputTextPart(text="a") for _ in range(MAX_PARTS + 5))
     assert len(merge_content(item, many, done=True, news=True).parts) == MAX_PARTS
+
+
+def heard(*parts: Part, index: int | None = None) -> Item:
+    placement = Placement(partial_index=index)
+    return Item("u", role="user", parts=parts, placement=placement)
+
+
+OPEN, FINAL = Part("input_audio", Rope("hi")), Part("input_audio", Rope("hi"), True)
+TYPED = Part("input_text", Rope("hi"), True)
+
+
+@pytest.mark.parametrize(
+    ("item", "index", "text", "expected"),
+    [
+        (heard(), 0, "a", 0),
+        (heard(), 5, "a", 0),
+        (heard(), MAX_PARTS, "a", MAX_PARTS),
+        (heard(OPEN), -1, "a", -1),
+        (heard(OPEN), 0, "a", 0),
+        (heard(OPEN), 5, "a", 0),
+        (heard(OPEN), MAX_PARTS, "a", 0),
+        (heard(FINAL), 0, "a", 0),
+        (heard(FINAL), 5, "a", 1),
+        (heard(FINAL), 5, "", 1),
+        (heard(FINAL), 5, "High", 0),
+        (heard(FINAL), 5, None, 1),
+        (heard(FINAL), MAX_PARTS, "a", MAX_PARTS),
+        (heard(FINAL, index=5), 0, "a", 1),
+        (heard(FINAL, OPEN, index=5), 0, "a", 2),
+        (heard(FINAL, OPEN, index=5), 1, "a", 1),
+        (heard(Part("input_audio", final=True)), 5, "a", 0),
+        (heard(Part("input_audio", Rope("hi"), True, failure="x")), 5, "a", 0),
+        (heard(TYPED), 5, "a", 1),
+        (heard(OPEN, TYPED), 5, "a", 0),
+        (heard(Part("")), 5, "a", 0),
+    ],
+)
+def test_the_part_of_a_transcript(
+    item: Item, index: int, text: str | None, expected: int
+) -> None:
+    """The part at the index, or else the last one with audio, or else a new one."""
+    assert transcribed_part(item, index, text) == expected
+
+
+def test_the_last_part_with_audio() -> None:
+    """Parts without a type count, because they can be audio."""
+    assert [last_audio_part(heard(*parts)) for parts in ((), (TYPED,))] == [None, None]
+    assert last_audio_part(heard(OPEN, Part(""), TYPED)) == 1
+
+
+@pytest.mark.parametrize(
+    ("item", "index", "text", "expected"),
+    [
+        (heard(OPEN), 0, " you", heard(Part("input_audio", Rope("hi you")))),
+        (heard(OPEN), 1, "Hi!", heard(Part("input_audio", Rope("Hi!")), index=1)),
+        (heard(OPEN), 1, " you", heard(Part("input_audio", Rope("hi you")), index=1)),
+        (
+            heard(OPEN, index=1),
+            1,
+            "hi",
+            heard(Part("input_audio", Rope("hihi")), index=1),
+        ),
+        (heard(), 3, "hi", heard(OPEN, index=3)),
+        (heard(FINAL), 3, "Hi!", None),
+        (heard(FINAL), 1, "you", heard(FINAL, Part("input_audio", Rope("you")))),
+        (heard(), -1, "you", None),
+    ],
+)
+def test_a_partial_transcript(
+    item: Item, index: int, text: str, expected: Item | None
+) -> None:
+    """With another index, it replaces a text that begins alike, or continues it."""
+    session = Session("s", items=Map({item.id: item}))
+    after = grow_partial(session, item, index, text)
+
+    assert (after and after.items["u"]) == expected
+    assert with_partial_index(heard(), 3) == heard(index=3)
 
 
 def test_an_announcement_seeds_an_empty_part() -> None:

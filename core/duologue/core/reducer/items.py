@@ -23,8 +23,11 @@ from .parts import (
     add_segment,
     close_part,
     close_parts,
-    grow_text,
+    grow_partial,
+    last_audio_part,
     merge_content,
+    transcribed_part,
+    with_partial_index,
 )
 from .requests.sent_events import confirm_restored
 from .usage import add_transcription
@@ -278,7 +281,7 @@ def _on_transcription_delta(
 ) -> Session | None:
     session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
-    return grow_text(session, item, event.content_index, "input_audio", event.delta)
+    return grow_partial(session, item, event.content_index, event.delta)
 
 
 def _on_transcription_completed(
@@ -289,12 +292,19 @@ def _on_transcription_completed(
     session = ensure_item(session, event.item_id, record, role="user")
     item = session.items[event.item_id]
     if item.status != "deleted":
+        item, index = _transcribed(item, event.content_index, event.transcript)
         closed = close_part(
-            item, event.content_index, "input_audio", event.transcript, may_blank=True
+            item, index, "input_audio", event.transcript, may_blank=True
         )
         session = put_item(session, closed)
     counted = add_transcription(session, item.id, event.content_index, event.usage)
     return None if item.status == "deleted" and counted is session else counted
+
+
+def _transcribed(item: Item, index: int, text: str | None) -> tuple[Item, int]:
+    """The item, and the part that a content index of its transcription means."""
+    part = transcribed_part(item, index, text)
+    return (item if part == index else with_partial_index(item, index)), part
 
 
 def _on_transcription_failed(
@@ -307,8 +317,9 @@ def _on_transcription_failed(
     if item.status == "deleted":
         return None
     message = event.error.message or event.error.code or "transcription failed"
-    item = close_part(item, event.content_index, "input_audio", None)
-    session = put_item(session, _with_failure(item, event.content_index, message))
+    item, index = _transcribed(item, event.content_index, None)
+    item = close_part(item, index, "input_audio", None)
+    session = put_item(session, _with_failure(item, index, message))
     return add_problem(
         session,
         Problem("transcription_failed", message, event.error.code, item.id, record.at),
@@ -335,7 +346,10 @@ def _on_transcription_segment(
     if item.status == "deleted":
         return None
     segment = Segment(event.id, event.speaker, event.start, event.end, event.text)
-    return put_item(session, add_segment(item, event.content_index, segment))
+    index, last = event.content_index, last_audio_part(item)
+    if index >= len(item.parts) and last is not None:
+        index = last
+    return put_item(session, add_segment(item, index, segment))
 
 
 def _on_cleared(session: Session, event: events.Cleared, record: Record) -> Session:

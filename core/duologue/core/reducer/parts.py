@@ -7,13 +7,14 @@ is never lost.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.state.model import Item, Part, Segment, Session
-from duologue.core.state.rope import Rope
+from duologue.core.state.rope import EMPTY_ROPE, Rope
 
 __all__ = [
     "MAX_PARTS",
@@ -22,8 +23,12 @@ __all__ = [
     "close_part",
     "close_parts",
     "grow_audio",
+    "grow_partial",
     "grow_text",
+    "last_audio_part",
     "merge_content",
+    "transcribed_part",
+    "with_partial_index",
 ]
 
 #: Content indexes must be below this number.
@@ -57,6 +62,64 @@ def grow_text(
     grown = replace(part, text=part.text.append(text))
     item = replace(item, parts=(grown,) if single else _put(parts, index, grown))
     return replace(session, items=session.items.set(item.id, item))
+
+
+def grow_partial(session: Session, item: Item, index: int, text: str) -> Session | None:
+    """The session with ``text`` added to a transcript of the user's audio.
+
+    Some services count their partial transcripts with the content index. Such a partial
+    replaces the one before if it begins like that one; otherwise it continues it.
+    None if the part is final, the index is out of range, or the item is deleted.
+    """
+    parts, last = item.parts, item.placement.partial_index
+    target = transcribed_part(item, index, text)
+    if target != index or last is not None:
+        if last != index and target < len(parts):
+            part = parts[target]
+            if not part.final and _repeats(text, part.text):
+                item = _with_part(item, target, replace(part, text=EMPTY_ROPE))
+        item = with_partial_index(item, index)
+    return grow_text(session, item, target, "input_audio", text)
+
+
+def transcribed_part(item: Item, index: int, text: str | None) -> int:
+    """The index of the part that a transcript with a content index belongs to.
+
+    A content index without a part counts partial transcripts, so the transcript belongs
+    to the last part with audio. But no text is lost: if that part has another final
+    text, the transcript belongs to a new part.
+    """
+    count, is_counting = len(item.parts), item.placement.partial_index is not None
+    if index < 0 or (index < count and not is_counting):
+        return index
+    target = index if 1 < count > index else last_audio_part(item)
+    if target is not None:
+        part = item.parts[target]
+        is_open = not part.final or part.failure is not None or not part.text
+        if is_open or (text and _repeats(text, part.text)):
+            return target
+    return count if index < MAX_PARTS else index
+
+
+def last_audio_part(item: Item) -> int | None:
+    """The index of the item's last part with audio of the user; None without one."""
+    for index in reversed(range(len(item.parts))):
+        if item.parts[index].type in ("", "input_audio"):
+            return index
+    return None
+
+
+def with_partial_index(item: Item, index: int) -> Item:
+    """The item with the content index of its last transcript."""
+    placement = replace(item.placement, partial_index=index)
+    return replace(item, placement=placement)
+
+
+def _repeats(text: str, earlier: Rope) -> bool:
+    """Whether a transcript and an earlier one begin with the same text."""
+    pairs = list(zip(text.casefold(), str(earlier).casefold(), strict=False))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return 2 * same >= len(pairs)
 
 
 def close_part(

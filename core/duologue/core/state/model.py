@@ -268,6 +268,8 @@ class Placement(Struct, frozen=True, gc=False):
     position that the client recorded, in the part ``played_part``; ``tool_at`` the time
     at which the tool of a call last started or finished, or its output was sent.
     ``phase`` is set by a reasoning model: ``commentary`` or ``final_answer``.
+    ``partial_index`` is the content index of its last transcript, if the service counts
+    partial transcripts with it.
     """
 
     epoch: int = 0
@@ -281,6 +283,7 @@ class Placement(Struct, frozen=True, gc=False):
     phase: str | None = None
     tool_at: float | None = None
     played_part: int = 0
+    partial_index: int | None = None
 
 
 class McpTool(Struct, frozen=True, gc=False):
