@@ -423,6 +423,8 @@ def test_a_requested_answer_to_dismissed_speech() -> None:
 def test_an_out_of_band_response_is_not_cancelled() -> None:
     """Only the response of the conversation is."""
     live, service = begun()
+    service.reply("hello")
+    live.play(service)
     live.note(REQUEST)
     live.note(INTERRUPTED)
     service.begin(in_band=False)

@@ -241,15 +241,16 @@ def test_an_unknown_status_is_completed() -> None:
 def test_out_of_band_is_not_in_the_transcript() -> None:
     """An out-of-band response is not active and no turn; its usage counts."""
     service = Service()
+    service.reply("hello")
     service.spoken("question")
     service.reply("aside", in_band=False)
     during = fold_frames(*service.frames)
     service.reply("answer")
     session = fold_frames(*service.frames)
 
-    assert texts(session) == [("question", True), ("answer", True)]
-    assert (len(select_turns(session)), len(session.responses.order)) == (1, 2)
-    assert select_usage(session).total == 6
+    assert texts(session)[1:] == [("question", True), ("answer", True)]
+    assert (len(select_turns(session)), len(session.responses.order)) == (2, 3)
+    assert select_usage(session).total == 9
     # The user's message is still unanswered.
     assert during.activity.unanswered_item is not None
 
@@ -496,7 +497,8 @@ def test_an_aside_that_is_known_by_its_end() -> None:
     """An out-of-band ``response.done`` does not clear the request in flight."""
     create = to_record({"type": "response.create"}, dir="out")
     done = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
-    before = fold([create])
+    named = {"id": "n", "conversation_id": "c"}
+    before = fold([to_record({"type": "response.done", "response": named}), create])
     after = fold([to_record(done, 2)], before)
     asked = [state.sessions["s"].responses.in_flight for state in (before, after)]
 

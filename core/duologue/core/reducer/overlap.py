@@ -83,7 +83,11 @@ def session_apart(session: Session, record: Record) -> Session:
             updates_in_flight=dialing.updates_in_flight,
         ),
         responses=Responses(
-            responses.by_id, responses.order, responses.active if is_active else None
+            responses.by_id,
+            responses.order,
+            responses.active if is_active else None,
+            out_of_band=responses.out_of_band,
+            names_conversation=responses.names_conversation,
         ),
         activity=activity if is_turn else replace(activity, unanswered_item=None),
     )

@@ -31,6 +31,7 @@ from .handler import (
 from .identity import identify, is_anonymous
 from .items import finish_item, merge_item
 from .ordering import remove_unplaced
+from .out_of_band import resolve_conversation
 from .outputs import add_output, ensure_output, response_of
 from .parts import (
     close_part,
@@ -183,6 +184,7 @@ def _on_created(
     known = session.response(wire.id)
     if not wire.id or (known is not None and known.announced):
         return session
+    session, wire = resolve_conversation(session, wire, record)
     session = _announce(session, wire, record.at, record.epoch)
     if wire.conversation_id is None:
         return session
@@ -412,8 +414,9 @@ def _on_done(session: Session, event: events.ResponseDone, record: Record) -> Se
         return add_usage(session, wire.id, wire)
     if known is None or not known.announced:
         # After an early interruption there may be no ``response.created``.
-        session = _announce(session, wire, None, record.epoch)
-        if wire.conversation_id is not None:
+        session, begun = resolve_conversation(session, wire, record)
+        session = _announce(session, begun, None, record.epoch)
+        if begun.conversation_id is not None:
             session = clear_in_flight(session)
     status = wire.status if wire.status in _FINAL else "completed"
     session = _end(

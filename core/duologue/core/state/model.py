@@ -54,6 +54,7 @@ __all__ = [
     "McpCall",
     "McpTool",
     "Names",
+    "OutOfBandRequest",
     "Part",
     "Placement",
     "Problem",
@@ -529,6 +530,21 @@ class Response(Struct, frozen=True, gc=False):
     usage: KnownUsage | None = None
 
 
+class OutOfBandRequest(Struct, frozen=True, gc=False):
+    """A sent ``response.create`` out of band, until the service answers it.
+
+    ``epoch`` is its connection, ``at`` the time in seconds since the Unix epoch,
+    ``metadata`` is canonical JSON (empty without metadata). ``is_second``: a request
+    for the conversation was in flight before it.
+    """
+
+    event_id: str | None
+    epoch: int = 0
+    at: float | None = None
+    metadata: str = ""
+    is_second: bool = False
+
+
 class Responses(Struct, frozen=True, gc=False):
     """All responses in the order in which they began; ``active`` is in progress.
 
@@ -546,7 +562,9 @@ class Responses(Struct, frozen=True, gc=False):
     ends: the service may still refuse it. ``failed`` are the last messages whose
     request, or that themselves, were refused or not answered, each with the reason.
     ``refused_at`` are the times at which the service refused the queued request,
-    because of a response that this client does not know.
+    because of a response that this client does not know. ``out_of_band`` are the sent
+    requests out of band without an answer. ``names_conversation``: the service names
+    the conversation of a response; false if it names none, None if that is unknown.
     """
 
     by_id: Map[str, Response] = Map()
@@ -565,6 +583,8 @@ class Responses(Struct, frozen=True, gc=False):
     withdrawing: bool = False
     failed: tuple[tuple[str, str], ...] = ()
     refused_at: tuple[float, ...] = ()
+    out_of_band: tuple[OutOfBandRequest, ...] = ()
+    names_conversation: bool | None = None
 
 
 class DtmfKey(Struct, frozen=True, gc=False):

@@ -132,10 +132,15 @@ def _delta(before: Session, after: Session, record: Record) -> list[Operation] |
 def _affected_ids(before: Session, after: Session, records: Sequence[Record]) -> _Ids:
     """The ids of the items and responses that these records may have changed.
 
-    None if records between the two states are missing, or if a record names neither an
-    item nor a response.
+    None if records between the two states are missing, if a record names neither an
+    item nor a response, or if it changes all responses.
     """
     if not records or after.dedup.events - before.dedup.events != len(records):
+        return None
+    if before.responses.names_conversation is False and (
+        after.responses.names_conversation
+    ):
+        # The earlier responses are out of band.
         return None
     found = {before.responses.active, after.responses.active, before.activity.playing}
     for record in records:

@@ -1,4 +1,4 @@
-"""Names and shapes of the retired beta.
+"""Names and shapes of the retired beta, and short names from old guides.
 
 In received events they are translated to the GA's, because compatible services still
 send them. They are never sent: the beta was shut down in May 2026 (protocol notes, "GA
@@ -15,7 +15,18 @@ from .json_values import is_array, is_object
 
 __all__ = ["RETIRED", "modernise", "retired_in", "with_replacements"]
 
+_HEARD = "conversation.item.input_audio_transcription"
+
 RENAMED = {
+    **{
+        f"{short}input_audio_transcription.{end}": f"{_HEARD}.{end}"
+        for short in ("", "item.")
+        for end in ("delta", "completed", "failed", "segment")
+    },
+    **{
+        f"{short}input_audio_transcription.done": f"{_HEARD}.completed"
+        for short in ("", "item.", "conversation.item.")
+    },
     "response.text.delta": "response.output_text.delta",
     "response.text.done": "response.output_text.done",
     "response.audio.delta": "response.output_audio.delta",

@@ -64,7 +64,10 @@ DONE = to_record(
         ([wished({"type": "input_audio_buffer.clear"})], (None, False)),
         ([to_record(CREATE)], (None, False)),
         ([out(CREATE), created()], (None, False)),
-        ([out(CREATE), created(conversation_id=None)], (None, True)),
+        (
+            [created(), DONE, out(CREATE), created(id="o", conversation_id=None)],
+            (None, True),
+        ),
         ([out(CREATE), DONE], (None, False)),
         ([out(CREATE), created(), out(CREATE), DONE], (None, True)),
         ([out(CREATE), failed(event_id="c1")], (None, False)),

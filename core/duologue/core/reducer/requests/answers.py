@@ -107,6 +107,10 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
         return refuse_update(session, error.event_id, _field_of(error))
     if refused != _CREATE:
         return session
+    waiting = session.responses.out_of_band
+    if waiting and session.responses.in_flight is None and error.event_id is None:
+        responses = replace(session.responses, out_of_band=waiting[1:])
+        return put_responses(session, responses)
     is_busy = _BUSY in (error.code, error.type)
     at = time_of(session, record) or 0.0
     return _busy(session, message, at) if is_busy else fail_in_flight(session, message)

@@ -23,7 +23,7 @@ from duologue.core.wire.json_values import canonical_json, is_object
 from ..handler import Handler, put_response, put_responses, time_of
 from ..playback import end_heard
 from .configuration import request_change
-from .sent_events import is_out_of_band, keep_item
+from .sent_events import is_out_of_band, keep_item, keep_out_of_band
 from .tool_outputs import mark_call, mark_output
 
 __all__ = [
@@ -87,7 +87,7 @@ def _on_create(
     session: Session, event: events.ResponseCreate, record: Record
 ) -> Session:
     if is_out_of_band(event):
-        return session
+        return keep_out_of_band(session, event, record)
     before, last_output = session.responses, session.conversation.last_output
     # If it was not due, its command was returned before the interruption.
     was_due = before.queued is not None or last_output is not None
@@ -105,6 +105,9 @@ def _on_create(
         waiting_since=time_of(session, record),
         cancelling=was_cancelling or is_withdrawn,
         dismissed_item=None,
+        out_of_band=tuple(
+            replace(each, is_second=False) for each in before.out_of_band
+        ),
     )
     return put_responses(session, responses)
 

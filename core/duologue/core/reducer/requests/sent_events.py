@@ -13,6 +13,7 @@ from duologue.core import events
 from duologue.core.events.base import ClientEvent, Event
 from duologue.core.log.record import Record
 from duologue.core.state.model import (
+    OutOfBandRequest,
     Problem,
     RestoredItem,
     SentEvent,
@@ -20,8 +21,9 @@ from duologue.core.state.model import (
     UnconfirmedItem,
 )
 from duologue.core.wire.audio_fields import is_append
+from duologue.core.wire.json_values import canonical_json
 
-from ..handler import Handler, put_problem
+from ..handler import Handler, put_problem, put_responses
 from ..ordering import is_deleted
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "first_restoring",
     "is_out_of_band",
     "keep_item",
+    "keep_out_of_band",
     "keep_restored",
     "keep_unconfirmed",
     "refuse_restored",
@@ -73,6 +76,24 @@ def is_out_of_band(event: Event) -> bool:
         and isinstance(event.response, events.ResponseCreateParams)
         and event.response.conversation == "none"
     )
+
+
+def keep_out_of_band(
+    session: Session, event: events.ResponseCreate, record: Record
+) -> Session:
+    """The session with a sent request out of band; the last ones are kept."""
+    response, before = event.response, session.responses
+    assert isinstance(response, events.ResponseCreateParams)
+    metadata = response.metadata
+    sent = OutOfBandRequest(
+        event.event_id,
+        record.epoch,
+        record.at,
+        canonical_json(metadata) if metadata else "",
+        is_second=before.in_flight is not None,
+    )
+    requests = (*before.out_of_band[1 - MAX_SENT :], sent)
+    return put_responses(session, replace(before, out_of_band=requests))
 
 
 def cause_of(session: Session, event_id: str | None) -> SentEvent | None:
@@ -118,9 +139,16 @@ def keep_item(session: Session, kept: UnconfirmedItem, at: float | None) -> Sess
 
 
 def drop_refused(session: Session, event_id: str | None) -> Session:
-    """The session without the sent item, or the deletion, that an error refuses."""
+    """The session without the sent event that an error refuses.
+
+    It is an item, a deletion, or a request out of band.
+    """
     if event_id is None:
         return session
+    requests = tuple(
+        each for each in session.responses.out_of_band if each.event_id != event_id
+    )
+    session = put_responses(session, replace(session.responses, out_of_band=requests))
     conversation = session.conversation
     unconfirmed, deleting = (
         tuple(each for each in sent if each.event_id != event_id)
