@@ -108,6 +108,10 @@ def test_the_deadline_of_an_unanswered_turn() -> None:
     assert tick(live, ended + ANSWER_TIMEOUT) == CREATE
 
 
+#: A response of another client.
+OUT_OF_BAND = {"id": "o", "conversation_id": None, "metadata": {"topic": "other"}}
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -116,7 +120,7 @@ def test_the_deadline_of_an_unanswered_turn() -> None:
         {"type": "error", "error": {"code": BUSY, "event_id": "of_another_client"}},
         {"type": "error", "error": {"type": "server_error", "param": "item.content"}},
         {"type": "error", "error": {}},
-        {"type": "response.created", "response": {"id": "o", "conversation_id": None}},
+        {"type": "response.created", "response": OUT_OF_BAND},
         {"type": "session.updated", "session": {"type": "realtime"}},
     ],
 )

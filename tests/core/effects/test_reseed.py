@@ -158,6 +158,7 @@ def test_items_that_are_left_out() -> None:
     deleted = service.typed("no")
     service.send("conversation.item.deleted", item_id=deleted)
     service.start_speech()
+    service.begin()
     service.reply("aside", in_band=False)
     nobody = message("nobody", "", [{"type": "input_text", "text": "?"}])
     service.send("conversation.item.added", item=nobody, previous_item_id=None)

@@ -31,7 +31,6 @@ from .handler import (
 from .identity import identify, is_anonymous
 from .items import finish_item, merge_item
 from .ordering import remove_unplaced
-from .out_of_band import resolve_conversation
 from .outputs import add_output, ensure_output, response_of
 from .parts import (
     close_part,
@@ -42,6 +41,7 @@ from .parts import (
 )
 from .playback import end_heard, is_played, truncate_response
 from .requests.in_flight import clear_in_flight
+from .requests.out_of_band import resolve_conversation
 from .usage import add_usage, count_ended
 
 __all__ = [

@@ -19,10 +19,10 @@ from duologue.core.log.record import Record
 from duologue.core.state.model import OutOfBandRequest, Session
 from duologue.core.wire.json_values import canonical_json, is_object
 
-from .handler import put_activity, put_response, put_responses
-from .input_audio import awaited_turn
-from .ordering import remove_unplaced
-from .requests.answers import REQUEST_TIMEOUT
+from ..handler import put_activity, put_response, put_responses
+from ..input_audio import awaited_turn
+from ..ordering import remove_unplaced
+from .answers import REQUEST_TIMEOUT
 
 __all__ = ["resolve_conversation"]
 

@@ -12,8 +12,8 @@ from duologue.core.state.model import OutOfBandRequest
 from duologue.core.testing import Script
 from duologue.core.testing import to_records as to_stream
 
-from ..strategies import enough, scripts
-from ..talk import Frame, message, to_record
+from ...strategies import enough, scripts
+from ...talk import Frame, message, to_record
 
 #: How a service names the conversation of a response.
 NULL, ABSENT, EMPTY, SAME = (
