@@ -272,9 +272,6 @@ def test_the_transcript_of_a_service_that_names_no_conversation(
     for frame in played.frames:
         response = frame.get("response")
         if isinstance(response, dict) and "conversation_id" in response:
-            is_aside = response["conversation_id"] is None
-            if is_aside and frame["type"] == "response.created":
-                frames += asked(aside=True, metadata=response["metadata"])
             unnamed = {k: response[k] for k in response if k != "conversation_id"}
             frame = {**frame, "response": {**unnamed, **service}}
         frames.append(frame)
