@@ -184,9 +184,9 @@ def _on_created(
     known = session.response(wire.id)
     if not wire.id or (known is not None and known.announced):
         return session
-    session, wire = resolve_conversation(session, wire, record)
-    session = _announce(session, wire, record.at, record.epoch)
-    if wire.conversation_id is None:
+    session, begun = resolve_conversation(session, wire, record)
+    session = _announce(session, begun, record.at, record.epoch)
+    if begun.conversation_id is None:
         return session
     active = session.response(session.responses.active)
     if active is not None and is_anonymous(active.id):
