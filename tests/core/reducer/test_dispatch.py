@@ -371,7 +371,7 @@ def test_an_id_is_remembered_for_512_events() -> None:
 def test_wire_events_count_as_facts_only_as_received(dir: Any) -> None:
     """A server event that was sent or recorded locally changes only the dedup node."""
     service = Service()
-    service.typed("hello")
+    service.reply("hello")
     record = to_record(service.frames[0], dir=dir)
 
     assert changed(Session("s"), reduce(State(), record).sessions["s"]) == []
