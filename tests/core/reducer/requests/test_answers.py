@@ -12,6 +12,8 @@ from ...talk import POLICY, Frame, to_record
 from .records import CREATE, OPEN, created, failed, out, session_after, wished
 from .test_sent_events import EARLIER, INVALID, A, B
 
+BUSY_CODE = "conversation_already_has_active_response"
+
 
 def test_an_error_is_traced_to_what_we_sent() -> None:
     """The event id in the error gives the type of the sent event, its `origin`."""
@@ -28,6 +30,18 @@ def test_an_error_is_traced_to_what_we_sent() -> None:
             origin="conversation.item.delete",
         ),
     )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("code", ["bad_response_create", BUSY_CODE])
+def test_an_error_without_an_id_refuses_a_request_out_of_band(
+    code: str, count: int
+) -> None:
+    """It refuses the first one, if no request for the conversation is in flight."""
+    aside = out({"type": "response.create", "response": {"conversation": "none"}})
+    responses = session_after(created(), *[aside] * count, failed(code=code)).responses
+
+    assert (len(responses.out_of_band), responses.queued) == (count - 1, None)
 
 
 def test_an_error_that_names_something_else() -> None:

@@ -252,6 +252,15 @@ def test_a_conversation_that_is_named_late(ends: bool) -> None:
     assert replies(unknown) == ["n"]
 
 
+def test_a_conversation_that_is_named_during_a_turn() -> None:
+    """The response answers the turn that is not answered yet, not the earlier one."""
+    first = [asked(aside=True), replied("x", NULL), heard("u"), replied("o", NULL)]
+    session = after(*first, heard("v"), replied("n", SAME))
+
+    assert (replies(session), len(session.responses.order)) == (["n"], 3)
+    assert session.responses.by_id["n"].turn.item_id == "v"
+
+
 def test_the_requests_are_in_a_snapshot() -> None:
     """A loaded state still has the requests that are not answered."""
     request = {**asked(aside=True, metadata={"a": "b"})[0], "event_id": "e1"}

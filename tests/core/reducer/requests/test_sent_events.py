@@ -7,7 +7,7 @@ from msgspec import structs
 
 from duologue.core import Record, Session
 from duologue.core.reducer.requests.sent_events import MAX_SENT, MAX_UNCONFIRMED
-from duologue.core.state.model import RestoredItem, SentEvent
+from duologue.core.state.model import OutOfBandRequest, RestoredItem, SentEvent
 
 from ...talk import POLICY, Frame, changed, message, to_record
 from .records import AGAIN_OPEN, failed, out, session_after, wished
@@ -24,6 +24,23 @@ def test_what_was_sent_is_bookkeeping() -> None:
         SentEvent(f"e{n}", "response.cancel") for n in range(200 - MAX_SENT, 200)
     )
     assert changed(Session("s"), session) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kept"), [({}, ""), (None, ""), ({"a": "b"}, '{"a":"b"}')]
+)
+def test_requests_out_of_band(metadata: Frame | None, kept: str) -> None:
+    """The last 64 are kept, with their metadata, until an error refuses them."""
+    params = {"conversation": "none", "metadata": metadata}
+    frame: Frame = {"type": "response.create", "response": params}
+    many = [out({**frame, "event_id": f"e{n}"}) for n in range(MAX_SENT + 1)]
+    session = session_after(*many, failed(event_id="e5"))
+
+    assert session.responses.out_of_band == tuple(
+        OutOfBandRequest(f"e{n}", 0, 0.0, kept)
+        for n in range(1, MAX_SENT + 1)
+        if n != 5
+    )
 
 
 ITEMS = [message(name, "user", []) for name in "ab"]
