@@ -220,11 +220,13 @@ STREAMS: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "test/core/test_outputs.py::test_what_comes_after_it_is_lost_heals_nothing/0",
             "test/core/test_responses.py::test_no_usage[usage2]/0",
             "testing/sparing-details",
         ),
         f"{_MONEY}: a total that is left out follows from the others",
+    ),
+    "test/core/test_outputs.py::test_what_comes_after_it_is_lost_heals_nothing/0": (
+        f"{_MONEY}: usage that is reported after the connection was lost counts"
     ),
     "test/core/test_responses.py::test_what_names_nothing/0": (
         "a response without an id counts: docs/rules.md, Responses"

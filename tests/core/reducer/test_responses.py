@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from immutables import Map
+from msgspec.structs import replace
 
 from duologue.core import (
     Problem,
@@ -329,12 +330,16 @@ def test_usage_by_modality() -> None:
     )
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}])
-def test_no_usage(usage: Any) -> None:
-    """Without usage the node stays the same object."""
+@pytest.mark.parametrize(
+    ("usage", "total"), [(None, 0), ({}, 0), ({"input_tokens": 5}, 5)]
+)
+def test_no_usage(usage: Any, total: int) -> None:
+    """A response without whole usage counts as incomplete; other nodes stay."""
     frame = {"type": "response.done", "response": {"id": "r", "usage": usage}}
+    found = fold_frames(frame).usage
 
-    assert Session("s").usage is fold_frames(frame).usage
+    assert (found.tokens, found.incomplete) == (Usage(total=total), 1)
+    assert found.transcription is Session("s").usage.transcription
 
 
 def test_what_names_nothing() -> None:
@@ -535,15 +540,20 @@ def test_the_response_in_work_is_lost(fact: Any) -> None:
 
 
 def test_what_comes_after_it_is_lost_heals_nothing() -> None:
-    """Later events do not change a lost response."""
+    """Later events do not change a lost response, except that its usage counts."""
     service, _ = answering()
     state = fold(to_records([*service.frames, LOST]))
     (response_id,) = state.sessions["s"].responses.by_id
     service.frames.clear()
     service.end(response_id)
     again = fold(to_records([*service.frames, LOST]), state)
+    before, after = state.sessions["s"], again.sessions["s"]
 
-    assert changed(state.sessions["s"], again.sessions["s"]) == []
+    assert changed(before, after) == ["responses", "usage"]
+    response = after.responses.by_id[response_id]
+    assert response.usage is not None
+    assert replace(response, usage=None) == before.responses.by_id[response_id]
+    assert (before.usage.tokens.total, after.usage.tokens.total) == (0, 3)
 
 
 def test_a_connection_that_handed_over() -> None:

@@ -10,7 +10,12 @@ from msgspec.structs import replace
 
 from duologue.core import Session, Usage
 from duologue.core.events import RealtimeResponse, ResponseUsage
-from duologue.core.reducer.usage import MAX_LIMITS, add_usage, count_ended
+from duologue.core.events.objects import (
+    CachedTokenDetails,
+    InputTokenDetails,
+    OutputTokenDetails,
+)
+from duologue.core.reducer.usage import MAX_LIMITS, add_usage, count_ended, resolve
 from duologue.core.state.model import (
     KnownUsage,
     RateLimit,
@@ -229,3 +234,71 @@ def test_a_snapshot_that_has_only_totals(
 
 
 IN = ResponseUsage(total_tokens=3, input_tokens=3, output_tokens=0)
+
+
+def given(cached: int | None = None, *split: int | None) -> InputTokenDetails:
+    """60 text and 40 audio tokens, with these cached ones."""
+    names = ("text_tokens", "audio_tokens", "image_tokens")
+    details = CachedTokenDetails(**dict(zip(names, split, strict=False)))
+    return InputTokenDetails(
+        text_tokens=60,
+        audio_tokens=40,
+        cached_tokens=cached,
+        cached_tokens_details=details if split else None,
+    )
+
+
+TEN = OutputTokenDetails(text_tokens=10)
+
+
+@pytest.mark.parametrize(
+    ("usage", "known"),
+    [
+        ({"input": given(), "output": TEN}, Usage(60, 40, output_text=10, total=110)),
+        ({"input": given(-1), "output": TEN}, Usage(output_text=10, total=10)),
+        ({"input": given(30), "output": TEN}, Usage(output_text=10, total=10)),
+        ({"input": given(101), "output": TEN}, Usage(output_text=10, total=10)),
+        (
+            {"input": given(100), "output": TEN},
+            Usage(60, 40, 0, 60, 40, 0, 10, total=110),
+        ),
+        (
+            {"input": given(30, 20), "output": TEN},
+            Usage(60, 40, 0, 20, 10, 0, 10, total=110),
+        ),
+        (
+            {"input": given(30, 20, None, 0), "output": TEN},
+            Usage(60, 40, 0, 20, 10, 0, 10, total=110),
+        ),
+        (
+            {"input": given(None, 61, 0, 0), "output": TEN},
+            Usage(output_text=10, total=10),
+        ),
+        ({"total": 110, "input": given()}, Usage(60, 40, output_text=10, total=110)),
+        ({"total": 10, "output": TEN}, Usage(output_text=10, total=10)),
+        ({"total": 12, "input_sum": 5, "output": TEN}, Usage()),
+        ({"total": 90, "input": given()}, Usage()),
+        ({"input": given(), "input_sum": 99}, Usage()),
+    ],
+)
+def test_what_is_certain_of_a_response(usage: dict[str, Any], known: Usage) -> None:
+    """Each side adds up; a cached split is certain if no other one is possible."""
+    wire = ResponseUsage(
+        total_tokens=usage.get("total"),
+        input_tokens=usage.get("input_sum"),
+        input_token_details=usage.get("input"),
+        output_token_details=usage.get("output"),
+    )
+    assert resolve(wire, ("text",))[1].tokens == known
+
+
+def test_usage_that_is_reported_again() -> None:
+    """The same changes nothing; of other usage, what both contain is certain."""
+    one, other = done("r", USED), done("r", {**USED, "total_tokens": 21})
+    once, twice = fold_frames(one), fold_frames(one, one)
+    assert (twice.usage, twice.responses) == (once.usage, once.responses)
+
+    for frames in ([one, other], [other, one]):
+        session = fold_frames(*frames)
+        assert session.usage.incomplete == 1
+        assert dict(session.usage.known) == {"": Usage()}

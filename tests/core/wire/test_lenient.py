@@ -272,3 +272,11 @@ def test_an_error_that_is_no_object(
 def test_an_error_that_says_nothing(value: Any) -> None:
     """It is no error."""
     assert build(events.McpCallItem, {"error": value}).error is None
+
+
+@pytest.mark.parametrize("value", ["64", 6.5, True, [1]])
+def test_a_count_of_a_wrong_type_is_impossible(value: Any) -> None:
+    """It is not missing, because a missing count of cached tokens means none."""
+    for given, made in ((value, -1), (None, None)):
+        details = build(events.InputTokenDetails, {"cached_tokens": given})
+        assert details.cached_tokens == made
