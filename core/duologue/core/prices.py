@@ -65,7 +65,6 @@ PRICES: Prices = {
     "gpt-realtime-mini-2025-10-06": "gpt-realtime-mini",
     "gpt-realtime-mini-2025-12-15": "gpt-realtime-mini",
     "gpt-audio-2025-08-28": "gpt-audio",
-    "gpt-audio-1.5": "gpt-audio",
     "gpt-audio-mini-2025-10-06": "gpt-audio-mini",
     "gpt-audio-mini-2025-12-15": "gpt-audio-mini",
 }

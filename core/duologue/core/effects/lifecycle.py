@@ -143,7 +143,7 @@ def lost_events(session: Session, waiting: int) -> events.Gap | None:
     is_failed = session.connection.status is SessionStatus.FAILED
     if not unsent and not (is_failed and missing):
         return None
-    lost = []
+    lost: list[str] = []
     if unsent:
         lost.append(f"{_number(unsent, 'event')} not sent")
     if missing:

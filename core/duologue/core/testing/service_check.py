@@ -145,8 +145,8 @@ def _found_errors(session: Session) -> list[str]:
 
 def _tokens(frame: Frame) -> int:
     """The tokens of a response in its last event."""
-    response = frame["response"] if frame["type"] == _RESPONSE_DONE else {}
-    usage = response.get("usage") or {}
+    response: Frame = frame["response"] if frame["type"] == _RESPONSE_DONE else {}
+    usage: dict[str, int] = response.get("usage") or {}
     return int(usage.get("input_tokens", 0) + usage.get("output_tokens", 0))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import msgspec
@@ -610,8 +610,9 @@ def _usage_without(*names: str) -> Callable[[_Draft], None]:
 
 def _nested(value: Any) -> Iterator[Frame]:
     if isinstance(value, dict):
-        yield value
-        for inner in (*value.values(),):
+        frame = cast(Frame, value)
+        yield frame
+        for inner in (*frame.values(),):
             yield from _nested(inner)
 
 

@@ -58,7 +58,7 @@ def _message(value: Any, path: str) -> Any:
     if role is None:
         record({}, required=("role",))({}, path)
     one_of(*_ROLES)(role, f"{path}.role")
-    return _MESSAGES[role](value, path)
+    return _MESSAGES[str(role)](value, path)
 
 
 _KINDS: dict[str, Shape] = {

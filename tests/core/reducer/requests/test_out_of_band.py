@@ -16,12 +16,10 @@ from ...strategies import enough, scripts
 from ...talk import Frame, message, to_record
 
 #: How a service names the conversation of a response.
-NULL, ABSENT, EMPTY, SAME = (
-    {"conversation_id": None},
-    {},
-    {"conversation_id": ""},
-    {"conversation_id": "c"},
-)
+NULL: Frame = {"conversation_id": None}
+ABSENT: Frame = {}
+EMPTY: Frame = {"conversation_id": ""}
+SAME: Frame = {"conversation_id": "c"}
 UNNAMED = [NULL, ABSENT, EMPTY]
 SERVICES = [*UNNAMED, SAME]
 
@@ -143,7 +141,7 @@ def test_metadata_decide(service: Frame, order: str) -> None:
 @pytest.mark.parametrize("service", UNNAMED)
 def test_equal_metadata(service: Frame) -> None:
     """Requests with equal metadata are answered in order."""
-    same = {"metadata": {"a": "b"}}
+    same: Frame = {"metadata": {"a": "b"}}
     requests = [asked(**same), asked(aside=True, **same)]
     answers = [replied(name, service, **same) for name in "nx"]
 

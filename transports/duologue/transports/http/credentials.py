@@ -55,6 +55,11 @@ Kind: TypeAlias = Literal["api", "ephemeral", "bearer"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
+def _guessed_kind(credentials: Credentials) -> Kind:
+    is_ephemeral = credentials.key.reveal().startswith("ek_")
+    return "ephemeral" if is_ephemeral else "api"
+
+
 @attrs.frozen
 class Credentials:
     """A key, and the `KeySource` that always returns it.
@@ -67,11 +72,11 @@ class Credentials:
     """
 
     key: Secret = attrs.field(converter=_secret)
-    kind: Kind = attrs.field(kw_only=True, validator=attrs.validators.in_(_KINDS))
-
-    @kind.default
-    def _guessed_kind(self) -> Kind:
-        return "ephemeral" if self.key.reveal().startswith("ek_") else "api"
+    kind: Kind = attrs.field(
+        default=attrs.Factory(_guessed_kind, takes_self=True),
+        kw_only=True,
+        validator=attrs.validators.in_(_KINDS),
+    )
 
     @classmethod
     def from_environment(cls, name: str = "OPENAI_API_KEY") -> Credentials:

@@ -146,7 +146,8 @@ def _previous_of(event: Any) -> Any:
             | events.InputAudioBufferCommitted()
         ):
             return event.previous_item_id
-    return None
+        case _:
+            return None
 
 
 def _with_previous(session: Session, event: Any, epoch: int) -> Any:

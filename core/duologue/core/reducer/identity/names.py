@@ -50,7 +50,8 @@ def to_wire(session: Session, event: Any) -> Any:
         case events.ResponseCancel(response_id=str() as name):
             name = _wire_id(session, identity.responses, name)
             return replace(event, response_id=name)
-    return event
+        case _:
+            return event
 
 
 def _wire_id(session: Session, names: Names, id: str) -> str:

@@ -192,7 +192,8 @@ def _call_id_of(event: Any) -> str | None:
             | events.ResponseFunctionCallArgumentsDone()
         ):
             return event.call_id or None
-    return None
+        case _:
+            return None
 
 
 def on_output_item(

@@ -57,7 +57,8 @@ def use_of(wire: Any, epoch: int, response_id: str | None = None) -> Use:
             return Use(epoch, wire.type, None, response_id, wire.call_id or None)
         case events.UnknownItem() | events.ItemReference():
             return Use(epoch, "", None, response_id)
-    return Use(epoch, wire.type, None, response_id)
+        case _:
+            return Use(epoch, wire.type, None, response_id)
 
 
 def _said(part: Any) -> str:
@@ -66,7 +67,8 @@ def _said(part: Any) -> str:
             return part.text or ""
         case events.InputAudioPart() | events.OutputAudioPart() | events.AudioPart():
             return part.transcript or ""
-    return ""
+        case _:
+            return ""
 
 
 def text_of(item: Item) -> str:
