@@ -166,6 +166,19 @@ def test_two_parts_with_audio(frames: list[Frame], end: str) -> None:
     assert lines(session) == [("user", f"hello {end}".strip(), True)]
 
 
+@pytest.mark.parametrize("type", ["input_text", "output_text", "input_image"])
+@pytest.mark.parametrize(
+    "frames", [[], [partial(0, "so")], [partial(0, "so"), partial(1, "so said")]]
+)
+def test_a_transcript_replaces_no_typed_words(type: str, frames: list[Frame]) -> None:
+    """A transcript with the index of typed words or an image is about the audio."""
+    item = announced(type, "input_audio")
+    session = fold_frames(item, *frames, completed("So said.", 0))
+    typed = "" if type == "input_image" else type
+
+    assert lines(session) == [("user", f"{typed}So said.", True)]
+
+
 @given(st.permutations(range(4)), st.integers(0, 2))
 def test_no_final_words_are_lost(indexes: list[int], audio: int) -> None:
     """Final texts that differ are all in the line, whatever their content indexes."""

@@ -67,6 +67,7 @@ def heard(*parts: Part, index: int | None = None) -> Item:
 
 OPEN, FINAL = Part("input_audio", Rope("hi")), Part("input_audio", Rope("hi"), True)
 TYPED = Part("input_text", Rope("hi"), True)
+IMAGE, BLANK = Part("input_image", final=True), Part("input_text", final=True)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +94,22 @@ TYPED = Part("input_text", Rope("hi"), True)
         (heard(TYPED), 5, "a", 1),
         (heard(OPEN, TYPED), 5, "a", 0),
         (heard(Part("")), 5, "a", 0),
+        (heard(TYPED, OPEN), 0, "a", 1),
+        (heard(TYPED, OPEN, index=0), 0, "a", 1),
+        (heard(TYPED, OPEN), 0, None, 1),
+        (heard(IMAGE, OPEN), 0, "a", 1),
+        (heard(TYPED), 0, "a", 1),
+        (heard(TYPED), 0, "Hi.", 0),
+        (heard(BLANK, OPEN), 0, "a", 0),
     ],
 )
 def test_the_part_of_a_transcript(
     item: Item, index: int, text: str | None, expected: int
 ) -> None:
-    """The part at the index, or else the last one with audio, or else a new one."""
+    """The part at the index, or else the last one with audio, or else a new one.
+
+    A part with an image or with other words is not that of a transcript.
+    """
     assert transcribed_part(item, index, text) == expected
 
 

@@ -121,15 +121,26 @@ DURATION = {"type": "duration", "seconds": 2}
 
 def test_a_transcription_is_counted_once() -> None:
     """A part of an item is billed once, however often the service reports its usage."""
+    other = {**transcribed(DURATION, index=1), "transcript": "other words"}
     frames = [
         *(transcribed(None), transcribed(DURATION), transcribed(DURATION)),
         transcribed({"type": "tokens", "input_tokens": 5}),
-        *(transcribed(DURATION, index=1), transcribed(DURATION, "v")),
+        *(other, transcribed(DURATION, "v")),
     ]
     usage = fold_frames(*frames).usage
 
     assert usage.transcription == TranscriptionUsage(6.0)
     assert dict(usage.transcribed) == {"u": (0, 1), "v": (0,)}
+
+
+@pytest.mark.parametrize("index", [1, 5])
+def test_a_transcription_with_another_index_is_counted_once(index: int) -> None:
+    """The same words with another content index are of the same part."""
+    again = transcribed(DURATION, index=index)
+    session = fold_frames(transcribed(DURATION), again, again)
+
+    assert len(session.items["u"].parts) == 1
+    assert session.usage.transcription == TranscriptionUsage(2.0)
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -290,6 +301,30 @@ def test_what_is_certain_of_a_response(usage: dict[str, Any], known: Usage) -> N
         output_token_details=usage.get("output"),
     )
     assert resolve(wire, ("text",))[1].tokens == known
+
+
+@pytest.mark.parametrize(
+    ("output", "complete"),
+    [
+        ([], True),
+        ([{"id": "a", "type": "message", "role": "assistant"}], False),
+        ([{"id": "f", "type": "function_call", "call_id": "c", "name": "w"}], False),
+    ],
+)
+def test_an_output_without_tokens(output: list[Frame], complete: bool) -> None:
+    """No tokens are certain only if the response has no output."""
+    parts = {"text_tokens": 0, "audio_tokens": 0}
+    usage = {
+        **dict.fromkeys(("total_tokens", "input_tokens", "output_tokens"), 0),
+        "input_token_details": parts,
+        "output_token_details": parts,
+    }
+    frame = done("r", usage)
+    frame["response"]["output"] = output
+    session = fold_frames(frame)
+
+    assert session.responses.by_id["r"].usage == KnownUsage(Usage(), complete)
+    assert session.usage.incomplete == (not complete)
 
 
 def test_usage_that_is_reported_again() -> None:

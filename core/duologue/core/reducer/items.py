@@ -290,14 +290,14 @@ def _on_transcription_completed(
     record: Record,
 ) -> Session | None:
     session = ensure_item(session, event.item_id, record, role="user")
-    item = session.items[event.item_id]
+    item, index = session.items[event.item_id], event.content_index
     if item.status != "deleted":
-        item, index = _transcribed(item, event.content_index, event.transcript)
+        item, index = _transcribed(item, index, event.transcript)
         closed = close_part(
             item, index, "input_audio", event.transcript, may_blank=True
         )
         session = put_item(session, closed)
-    counted = add_transcription(session, item.id, event.content_index, event.usage)
+    counted = add_transcription(session, item.id, index, event.usage)
     return None if item.status == "deleted" and counted is session else counted
 
 

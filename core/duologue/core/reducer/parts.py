@@ -85,20 +85,29 @@ def grow_partial(session: Session, item: Item, index: int, text: str) -> Session
 def transcribed_part(item: Item, index: int, text: str | None) -> int:
     """The index of the part that a transcript with a content index belongs to.
 
-    A content index without a part counts partial transcripts, so the transcript belongs
-    to the last part with audio. But no text is lost: if that part has another final
-    text, the transcript belongs to a new part.
+    A content index without a part counts partial transcripts, and that of an image or
+    of other words is wrong, so the transcript belongs to the last part with audio. But
+    no text is lost: if that part has another final text, the transcript belongs to a
+    new part.
     """
     count, is_counting = len(item.parts), item.placement.partial_index is not None
-    if index < 0 or (index < count and not is_counting):
+    can_hold = 0 <= index < count and _can_hold(item.parts[index], text)
+    if index < 0 or (can_hold and not is_counting):
         return index
-    target = index if 1 < count > index else last_audio_part(item)
+    target = index if can_hold and count > 1 else last_audio_part(item)
     if target is not None:
         part = item.parts[target]
         is_open = not part.final or part.failure is not None or not part.text
         if is_open or (text and _repeats(text, part.text)):
             return target
     return count if index < MAX_PARTS else index
+
+
+def _can_hold(part: Part, text: str | None) -> bool:
+    """Whether a part can be that of a transcript: it is no image and no other words."""
+    if part.type not in ("input_text", "output_text"):
+        return part.type != "input_image"
+    return not part.text or bool(text and _repeats(text, part.text))
 
 
 def last_audio_part(item: Item) -> int | None:

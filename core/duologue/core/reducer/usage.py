@@ -45,7 +45,8 @@ def add_usage(
     """The session with what the service says about the usage of an ended response.
 
     The first usage is added to the totals. If the service says something else later,
-    only the tokens that both contain are certain.
+    only the tokens that both contain are certain. No tokens are certain only if the
+    response has no output.
     """
     if wire.usage is None or wire.usage == events.ResponseUsage():
         return session
@@ -54,6 +55,9 @@ def add_usage(
         # An old snapshot does not say which responses its totals contain.
         return session
     reported, known = resolve(wire.usage, wire.output_modalities)
+    if not known.tokens.total and response.item_ids:
+        # An output without tokens is impossible: the service does not count them.
+        known = KnownUsage()
     before = response.usage
     if before is not None and before != known:
         known = KnownUsage(_each(min, before.tokens, known.tokens))
