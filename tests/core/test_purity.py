@@ -15,7 +15,7 @@ TREES = {path: ast.parse(text) for path, text in MODULES.items()}
 ALLOWED = {
     *("__future__", "typing", "collections", "collections.abc", "enum", "functools"),
     *("re", "zlib", "base64", "hashlib", "unicodedata"),
-    *("math", "bisect", "itertools", "operator", "heapq", "types"),
+    *("math", "fractions", "bisect", "itertools", "operator", "heapq", "types"),
     *("attrs", "msgspec", "msgspec.structs", "immutables", "duologue.core"),
 }
 #: Further modules that the testing package may import.

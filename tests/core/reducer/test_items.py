@@ -571,7 +571,7 @@ def test_a_gap_is_marked() -> None:
     assert session.conversation.gaps == ("", item_id)
     assert session.problems == (
         Problem("gap", "overrun", at=1000.1),
-        Problem("gap", "records are missing", at=1000.4),
+        Problem("gap", "records are missing", at=1000.5),
     )
 
 

@@ -988,8 +988,9 @@ def test_the_answer_to_a_turn_that_was_dismissed(answered: str, stopping: bool) 
 
 def test_an_end_without_an_id_that_fits_no_response() -> None:
     """It ends the active response, even if its output is new: no user's message."""
-    frames = [CREATED, OUTPUT, {"type": "conversation.item.added", "item": TYPED}]
-    done = nameless("done", output=[output_of("u", "x"), output_of("new", "y")])
+    typed: Frame = {"type": "conversation.item.added", "item": TYPED}
+    frames = [CREATED, OUTPUT, DELTA, typed]
+    done = nameless("done", output=[output_of("u", "z"), output_of("new", "y")])
 
     assert seen(fold_frames(*frames, done)) == [("completed", ("a", "u~2", "new"))]
 

@@ -73,17 +73,22 @@ def with_habits(played: Script, habits: Iterable[str]) -> Script:
     >>> other.lines == played.lines
     True
     """
+    names = _known(habits)
+    # A copy without shared objects: habits change frames in place.
+    frames = msgspec.json.decode(msgspec.json.encode(played.frames))
+    draft = _Draft(frames, list(played.lines), list(played.calls))
+    for name in names:
+        HABITS[name](draft)
+    return Script(tuple(draft.frames), tuple(draft.lines), tuple(draft.calls), names)
+
+
+def _known(habits: Iterable[str]) -> tuple[str, ...]:
+    """These habits in the order of `HABITS`; raises ValueError for an unknown one."""
     wanted = {*habits}
     if unknown := sorted(wanted - HABITS.keys()):
         known = ", ".join(HABITS)
         raise ValueError(f"no such habit: {', '.join(unknown)}; there are {known}")
-    # A copy without shared objects: habits change frames in place.
-    frames = msgspec.json.decode(msgspec.json.encode(played.frames))
-    draft = _Draft(frames, list(played.lines), list(played.calls))
-    names = tuple(name for name in HABITS if name in wanted)
-    for name in names:
-        HABITS[name](draft)
-    return Script(tuple(draft.frames), tuple(draft.lines), tuple(draft.calls), names)
+    return tuple(name for name in HABITS if name in wanted)
 
 
 @attrs.define
