@@ -313,6 +313,25 @@ def test_outputs_without_ids() -> None:
     assert tools_run(to_records([created(), done("r", *output)])) == [("c", "{}")]
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "mcp_call", "error": {"type": "http_error", "message": "no"}},
+        {"type": "mcp_call", "output": "3"},
+        {"type": "mcp_approval_request"},
+    ],
+)
+def test_a_call_of_a_server_is_listed_without_an_id(item: Frame) -> None:
+    """It is the call with these arguments, so it has one error and one output."""
+    item = {"name": "look", "server_label": "shop", "arguments": '{"a":1}', **item}
+    begun = {**item, "id": "m", "arguments": ""}
+    ended = {**item, "id": "m"}
+    frames = [created(), item_event("output_item.added", begun), output(ended)]
+    session = fold(to_records([*frames, done("r", item)])).sessions["s"]
+
+    assert list(session.items) == ["m"]
+
+
 def test_a_message_is_listed_that_no_event_named() -> None:
     """An unknown output is another message if its text is not that of a known one."""
     stream = (created(), delta("One."), done("r", reply("One."), reply("Two.", "j")))

@@ -10,19 +10,7 @@ import pytest
 from duologue.core import Record, State, Store
 from duologue.core.testing import Fault, check_services, service_check
 from duologue.core.testing.mutations import without
-from duologue.core.testing.service_habits import HABITS
 from duologue.core.testing.stream import Stream
-
-#: Habits whose rules are not mended yet.
-OPEN = (
-    "item_ids_own",
-    "no_output_ids",
-    "null_predecessors",
-    "no_conversation",
-    "growing_indexes",
-    "short_names",
-)
-DONE = [name for name in HABITS if name not in OPEN]
 
 
 def store_without(is_dropped: Callable[[Record], bool]) -> Callable[[], Store]:
@@ -55,7 +43,7 @@ def uncounted(store: Any, dispatch: Any) -> Any:
 
 def test_the_store_understands_every_habit() -> None:
     """The reducer holds the rules for every habit, alone and with others."""
-    check_services(habits=DONE, examples=60)
+    check_services(examples=100)
 
 
 @pytest.mark.parametrize(

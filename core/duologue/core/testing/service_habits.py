@@ -418,6 +418,8 @@ def _own_items(draft: _Draft) -> None:
             if kind in ("item", "previous") and value in names:
                 holder[key] = names[value]
         if is_request:
+            # The client knows the item by its first name.
+            frame["item"]["id"] = first.get(item_id, item_id)
             count += 1
             names[item_id] = f"{item_id}_own_{count}"
             if item_id in created:

@@ -392,13 +392,20 @@ class _Stage:
 
     def _reseed(self) -> None:
         service = self.service
-        service.last = None
-        for line in self.standing.values():
+        service.last, previous = None, "root"
+        # A client restores no message without words.
+        for line in filter(lambda it: it.text, self.standing.values()):
             kind = "input_text" if line.role == "user" else "output_text"
             part = {"type": kind, "text": line.text}
             item = message(line.item_id, line.role, [part])
-            service.note("conversation.item.create", item=item)
+            service.note(
+                "conversation.item.create",
+                event_id=service.name("event"),
+                item=item,
+                previous_item_id=previous,
+            )
             service.put(item)
+            previous = line.item_id
 
     def clear(self) -> None:
         """The user clears the transcripts; later lines are shown."""

@@ -55,6 +55,8 @@ def use_of(wire: Any, epoch: int, response_id: str | None = None) -> Use:
             return Use(epoch, wire.type, None, response_id, call_id, text)
         case events.FunctionCallOutputItem():
             return Use(epoch, wire.type, None, response_id, wire.call_id or None)
+        case events.McpCallItem() | events.McpApprovalRequestItem():
+            return Use(epoch, wire.type, None, response_id, None, wire.arguments)
         case events.UnknownItem() | events.ItemReference():
             return Use(epoch, "", None, response_id)
         case _:
