@@ -384,6 +384,17 @@ def test_the_place_of_a_known_item_is_not_asked_for() -> None:
     assert not state.sessions["s"].conversation.asked_places
 
 
+def test_the_same_place_again_changes_nothing() -> None:
+    """An item that is sent again before it is confirmed keeps the node."""
+    for asked in (..., "root", "a"):
+        once = fold([created("c", asked)])
+        again = reduce(once, created("c", asked))
+        before, after = (each.sessions["s"].conversation for each in (once, again))
+
+        assert before is after
+        assert list(after.asked_places) == ["c"]
+
+
 def test_the_places_of_a_connection_before() -> None:
     """What the client asked of a lost connection does not count on the next one."""
     records = [created("a", "root"), to_record({"type": "duologue.connecting"})]

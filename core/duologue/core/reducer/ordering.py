@@ -66,8 +66,10 @@ def keep_place(session: Session, event: events.ConversationItemCreate) -> Sessio
     if not item_id or item_id in session.items:
         return session
     asked = previous if isinstance(previous, str) else ""
-    places = session.conversation.asked_places.set(item_id, asked)
-    return _with_conversation(session, asked_places=places)
+    places = session.conversation.asked_places
+    if places.get(item_id) == asked:
+        return session
+    return _with_conversation(session, asked_places=places.set(item_id, asked))
 
 
 def place(session: Session, item_id: str, previous: str | UnsetType | None) -> Session:
