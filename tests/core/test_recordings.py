@@ -17,6 +17,7 @@ from duologue.core import (
     dump,
     fold,
     read_log,
+    select_answers,
     select_transcripts,
     to_line,
 )
@@ -190,3 +191,47 @@ def test_the_log_folds_to_the_same_state(path: Path) -> None:
     again = list(read_log(to_line(record) for record in found))
 
     assert dump(fold(found)) == dump(fold(again))
+
+
+def answered(events: list[Any]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The inputs directly before the first output of each response, by their links."""
+    items: dict[str, Any] = {}
+    before: dict[str, str | None] = {}
+    found = []
+    for event in events:
+        if event["type"] in ADDED:
+            item_id = event["item"]["id"]
+            items[item_id] = event["item"]
+            before[item_id] = event.get("previous_item_id")
+        if event["type"] != "response.done":
+            continue
+        inputs: list[str] = []
+        kinds: list[str] = []
+        last = before[event["response"]["output"][0]["id"]]
+        while last in items and kind_of(items[last]) is not None:
+            inputs.insert(0, last)
+            kinds.append(str(kind_of(items[last])))
+            last = before[last]
+        kind = kinds[0] if kinds else "unknown"
+        found.append((event["response"]["id"], kind, tuple(inputs)))
+    return found
+
+
+def kind_of(item: Any) -> str | None:
+    if item["type"] == "function_call_output":
+        return "tool_output"
+    if item.get("role") != "user":
+        return None
+    is_spoken = any(part["type"] == "input_audio" for part in item["content"])
+    return "spoken" if is_spoken else "typed"
+
+
+@every
+def test_each_response_answers_the_inputs_before_it(path: Path) -> None:
+    """The recorded responses follow their inputs directly."""
+    found = [
+        (one.response_id, one.kind, one.item_ids)
+        for one in select_answers(folded(path))
+    ]
+
+    assert found == answered(received(path))

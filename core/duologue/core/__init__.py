@@ -37,6 +37,7 @@ from .log.snapshot import dump, load
 from .old_paths import redirect
 from .reducer.dispatch import fold, reduce
 from .selectors import (
+    Answer,
     CallLine,
     CallState,
     Cost,
@@ -44,6 +45,7 @@ from .selectors import (
     Transcript,
     TranslatedText,
     TurnTimes,
+    select_answers,
     select_call,
     select_cost,
     select_dtmf,
@@ -90,6 +92,7 @@ from .views.view_patch import patch
 from .wire.codec import decode, encode
 
 __all__ = [
+    "Answer",
     "Backoff",
     "Call",
     "CallLine",
@@ -144,6 +147,7 @@ __all__ = [
     "react",
     "read_log",
     "reduce",
+    "select_answers",
     "select_call",
     "select_cost",
     "select_dtmf",

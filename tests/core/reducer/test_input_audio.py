@@ -141,7 +141,7 @@ def test_without_times_there_are_none() -> None:
 def test_local_facts() -> None:
     """Mute, volume, the playing position and cleared transcripts are in the state."""
     service = Service()
-    item = service.typed("hello")
+    item = service.typed("hello", role="system")
     session = fold_frames(
         *service.frames,
         {"type": "duologue.muted", "muted": True},

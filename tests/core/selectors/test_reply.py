@@ -297,13 +297,14 @@ def test_a_lost_request_is_asked_again() -> None:
 
 
 def test_the_state_of_old_logs_has_replies() -> None:
-    """Without requests with an item, a reply to a message has no item."""
+    """Without requests with an item, a reply is to the messages before it."""
     service = Service()
-    service.typed("hello")
+    item_id = service.typed("hello")
     service.reply("Hi.", spoken=False)
-    [reply] = select_replies(fold(to_records(service.frames)).sessions["s"])
+    [reply] = select_replies(session := fold(to_records(service.frames)).sessions["s"])
 
-    assert (reply.item_id, reply.text, reply.status) == (None, "Hi.", "completed")
+    assert (reply.item_id, reply.text, reply.status) == (item_id, "Hi.", "completed")
+    assert select_reply(session, item_id) == reply
 
 
 def test_a_reply_whose_request_was_withdrawn() -> None:

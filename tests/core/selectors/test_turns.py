@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from duologue.core import (
+    Answer,
+    Session,
     TurnTimes,
+    select_answers,
     select_metadata,
     select_responses,
     select_turn,
     select_turns,
 )
+from duologue.core.reducer.handler import put_response
+from duologue.core.state.model import Input, Response, Turn
 
-from ..talk import Service, fold_frames, talked
+from ..effects.live import Live
+from ..talk import Frame, Service, fold_frames, talked
 
 
 def test_turns_whole() -> None:
@@ -76,3 +84,89 @@ def test_the_metadata_of_an_item() -> None:
         select_metadata(session, user),
         select_metadata(session, "nobody's"),
     ) == ({"a": "b"}, {}, {})
+
+
+def test_the_latency_of_each_kind_of_input() -> None:
+    """It counts from the end of speech, or from the message or output as sent."""
+    live, service = Live(), Service()
+
+    def reply() -> str:
+        service.reply("Hi.", spoken=False)
+        live.play(service)
+        return live.state.sessions["s"].responses.order.last or ""
+
+    service.created()
+    greeting = reply()
+    spoken = service.start_speech()
+    service.end_speech(spoken)
+    live.play(service)
+    responses = [reply()]
+    item: Frame = {"id": "m", "type": "message", "role": "user", "content": []}
+    live.note({"type": "conversation.item.create", "item": item}, "out")
+    live.note({"type": "response.create"}, "out")
+    service.put(item)
+    service.end(
+        calling := service.begin(), [made := service.call(calling, "look", ["{}"])]
+    )
+    output = service.answer(made["call_id"], "1")
+    live.play(service)
+    responses += [calling, reply()]
+    other = reply()
+    session = live.state.sessions["s"]
+    by_id = session.responses.by_id
+    sent = session.items[made["id"]].placement.tool_at
+    starts = [
+        session.items[spoken].placement.speech_ended_at,
+        (session.items["m"].placement.started_at or 0.0) - 0.2,
+        sent,
+    ]
+    ms = [
+        None if text is None else round((text - (start or 0.0)) * 1000, 1)
+        for text, start in zip(
+            (by_id[name].turn.first_text_at for name in responses), starts, strict=True
+        )
+    ]
+    assert select_answers(session) == (
+        Answer(greeting, "nothing"),
+        Answer(responses[0], "spoken", (spoken,), pytest.approx(starts[0]), ms[0]),
+        Answer(responses[1], "typed", ("m",), pytest.approx(starts[1])),
+        Answer(responses[2], "tool_output", (output,), pytest.approx(starts[2]), ms[2]),
+        Answer(other, "unknown"),
+    )
+    assert [turn.first_text_ms for turn in select_turns(session)] == [
+        *(100.0 * 4, ms[0], None, ms[2], None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (Response("r", announced=True), Answer("r", "unknown")),
+        (
+            Response(
+                "r", announced=True, turn=Turn("u", 1.0, 1.5, 2.0), answers=("m",)
+            ),
+            Answer("r", "spoken", ("m", "u"), 1.0, 1000.0),
+        ),
+        (
+            Response("r", announced=True, turn=Turn(None, None, 1.5, 2.0), inputs=()),
+            Answer("r", "nothing"),
+        ),
+        (
+            Response("r", announced=True, inputs=(Input("", "typed", 1.0),)),
+            Answer("r", "typed", (), 1.0),
+        ),
+    ],
+)
+def test_the_answer_of_a_response(response: Response, expected: Answer) -> None:
+    """A snapshot of an earlier version has the speech and the messages only."""
+    assert _selected(response) == (expected,)
+
+
+def test_a_response_that_is_not_announced() -> None:
+    """It may be out of band, so it answers nothing yet."""
+    assert _selected(Response("r")) == ()
+
+
+def _selected(response: Response) -> tuple[Answer, ...]:
+    return select_answers(put_response(Session("s"), response))

@@ -342,8 +342,8 @@ def test_a_reply_that_grows() -> None:
             "item_ids": [item_id],
             "metadata": {"a": "b"},
             "item_id": None,
-            "first_audio_ms": 500.0,
-            "first_text_ms": 400.0,
+            "first_audio_ms": None,
+            "first_text_ms": None,
             "barge_in_ms": None,
         }
     }
@@ -629,7 +629,7 @@ def test_a_whole_summary() -> None:
                 "response_id": response,
                 "item_id": None,
                 "first_audio_ms": None,
-                "first_text_ms": 400.0,
+                "first_text_ms": 600.0,
                 "barge_in_ms": None,
             }
         ],

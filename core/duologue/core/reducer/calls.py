@@ -35,6 +35,7 @@ from duologue.core.wire.json_values import canonical_json
 from .handler import Handler, add_problem, put_item, put_problem
 from .ordering import keep_place
 from .outputs import add_output, ensure_output
+from .requests.inputs import add_sent_input
 from .requests.sent_events import keep_restored, keep_unconfirmed
 from .requests.tool_outputs import (
     find_call,
@@ -501,6 +502,7 @@ def _on_item_sent(
     session: Session, event: events.ConversationItemCreate, record: Record
 ) -> Session:
     """An output was sent: its call is answered, even before the service confirms."""
+    session = add_sent_input(session, event, record)
     session = keep_restored(keep_unconfirmed(session, event, record), event)
     session = keep_place(session, event)
     wire = event.item

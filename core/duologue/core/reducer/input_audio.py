@@ -27,6 +27,7 @@ from .handler import (
 )
 from .items import close_transcript
 from .ordering import ensure_item, is_deleted, place
+from .requests.inputs import add_spoken
 
 __all__ = [
     "ANSWER_TIMEOUT",
@@ -172,7 +173,8 @@ def _on_speech_stopped(
         speech_started_at=None,
         unanswered_item=event.item_id,
     )
-    return put_activity(session, activity)
+    ended_at = session.items[event.item_id].placement.speech_ended_at
+    return add_spoken(put_activity(session, activity), event.item_id, ended_at)
 
 
 def _silence(session: Session) -> float:
@@ -200,6 +202,7 @@ def _on_committed(
         # The client committed the buffer while the user was speaking.
         activity = replace(activity, speaking_item=None, speech_started_at=None)
     session = put_activity(session, activity)
+    session = add_spoken(session, event.item_id, record.at)
     return place(session, event.item_id, event.previous_item_id)
 
 

@@ -29,6 +29,7 @@ from .parts import (
     transcribed_part,
     with_partial_index,
 )
+from .requests.inputs import confirm_input
 from .requests.sent_events import confirm_restored
 from .usage import add_transcription
 
@@ -186,8 +187,10 @@ def _on_added(
 ) -> Session:
     if not event.item.id or is_deleted(session, event.item.id):
         return session
+    is_new = event.item.id not in session.items
     session = confirm_restored(session, event.item.id)
     session = merge_item(session, event.item, record, done=False)
+    session = confirm_input(session, event.item.id, record, is_new=is_new)
     if event.item.status == "completed" and session.items[event.item.id].parts:
         # The beta has no ``conversation.item.done``.
         session = _close_untranscribed(session, event.item.id)

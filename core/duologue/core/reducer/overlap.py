@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core.log.record import Record
-from duologue.core.state.model import Activity, Dialing, Responses, Session
+from duologue.core.state.model import Activity, Dialing, Input, Responses, Session
 
 from .handler import Handler, put_activity, put_connection, put_responses
 
@@ -52,7 +52,7 @@ def handle_apart(
             changes=after.connection.changes,
             updates_in_flight=after.connection.updates_in_flight,
         )
-    activity = _with_activity(session, after.activity)
+    activity = _with_activity(session, seen.activity, after.activity)
     responses = _with_responses(session.responses, after.responses)
     kept = replace(
         after,
@@ -89,7 +89,20 @@ def session_apart(session: Session, record: Record) -> Session:
             out_of_band=responses.out_of_band,
             names_conversation=responses.names_conversation,
         ),
-        activity=activity if is_turn else replace(activity, unanswered_item=None),
+        activity=replace(
+            activity,
+            unanswered_item=activity.unanswered_item if is_turn else None,
+            unanswered=_inputs_of(session, record.epoch),
+        ),
+    )
+
+
+def _inputs_of(session: Session, epoch: int) -> tuple[Input, ...]:
+    """The inputs without a response that arrived on a connection."""
+    return tuple(
+        one
+        for one in session.activity.unanswered
+        if (item := session.item(one.item_id)) and item.placement.epoch == epoch
     )
 
 
@@ -103,9 +116,13 @@ def _with_responses(present: Responses, after: Responses) -> Responses:
     return replace(merged, active=None, answered=None, waiting_since=since)
 
 
-def _with_activity(session: Session, after: Activity) -> Activity:
+def _with_activity(session: Session, seen: Activity, after: Activity) -> Activity:
     """The activity; a turn of the present connection stays as it is."""
     before, epoch = session.activity, session.connection.epoch
+    new = [one for one in after.unanswered if one not in seen.unanswered]
+    gone = [one for one in seen.unanswered if one not in after.unanswered]
+    kept = [one for one in before.unanswered if one not in gone]
+    after = replace(after, unanswered=(*kept, *new))
     turns = map(session.item, (before.speaking_item, before.unanswered_item))
     if not any(turn is not None and turn.placement.epoch == epoch for turn in turns):
         return after

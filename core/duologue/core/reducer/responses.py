@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state import transitions
-from duologue.core.state.model import Item, Problem, Response, Session
+from duologue.core.state.model import Input, Item, Problem, Response, Session
 
 from .calls import end_call
 from .handler import (
@@ -41,6 +41,7 @@ from .parts import (
 )
 from .playback import end_heard, is_played, truncate_response
 from .requests.in_flight import clear_in_flight
+from .requests.inputs import take_inputs
 from .requests.out_of_band import resolve_conversation
 from .usage import add_usage, count_ended
 
@@ -224,11 +225,14 @@ def _announce(
     assert wire.id is not None
     known = session.responses.by_id.get(wire.id) or Response(wire.id)
     in_conversation = wire.conversation_id is not None
-    spoken = session.activity.unanswered_item if in_conversation else None
-    item = session.items.get(spoken) if spoken else None
+    inputs: tuple[Input, ...] | None = ()
+    if in_conversation:
+        session, inputs = take_inputs(session, epoch, _first_output_at(session, known))
+    spoken = [one.item_id for one in inputs or () if one.kind == "spoken"]
+    item = session.item(spoken[-1]) if spoken else None
     turn = replace(
         known.turn,
-        item_id=spoken,
+        item_id=item.id if item else None,
         speech_ended_at=item.placement.speech_ended_at if item else None,
         created_at=at,
     )
@@ -241,9 +245,16 @@ def _announce(
         epoch=epoch,
         model=session.model,
         answers=_messages_in_flight(session) if in_conversation else (),
+        inputs=inputs,
     )
     session = put_response(session, response)
     return session if in_conversation else remove_unplaced(session, known.item_ids)
+
+
+def _first_output_at(session: Session, response: Response) -> float | None:
+    """When the output of a response began that has not been announced."""
+    items = map(session.item, response.item_ids[:1])
+    return next((item.placement.started_at for item in items if item), None)
 
 
 def _messages_in_flight(session: Session) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ..argument_checks import of_session
 from ..state.model import Call, Item, Response, Session
 from .calls import awaits_output, is_call_of
 from .transcript import Transcript, transcript_of
+from .turns import inputs_of
 from .waits import (
     call_wait,
     is_busy,
@@ -163,7 +164,7 @@ def _first_response(session: Session, item_id: str) -> Response | None:
         return None
     for response_id in reversed(session.responses.order):
         response = session.responses.by_id[response_id]
-        if item_id in response.answers or response.turn.item_id == item_id:
+        if any(one.item_id == item_id for one in inputs_of(response) or ()):
             return response
     return None
 
@@ -213,17 +214,13 @@ def _chain(session: Session, first: Response) -> list[Response]:
 
 
 def _continues(session: Session, last: Response, response: Response) -> bool:
-    """Whether a response began after all outputs of the calls of another one."""
+    """Whether a response answers all outputs of the calls of another one."""
     if last.status != _COMPLETED or last.turn.interrupted_at is not None:
         return False
     calls = _calls_of(session, last)
     results = [_result(session, item) for item in calls if _may_end(session, item)]
-    began = response.turn.created_at
-    return bool(results) and all(
-        result is not None
-        and (began is None or began >= (result.placement.started_at or 0.0))
-        for result in results
-    )
+    inputs = {one.item_id for one in inputs_of(response) or ()}
+    return bool(results) and all(result and result.id in inputs for result in results)
 
 
 def _calls_of(session: Session, response: Response) -> list[Item]:
@@ -313,8 +310,10 @@ def _reply(
     ids = [item_id for response in chain for item_id in response.item_ids]
     found = map(session.item, ids)
     items = [item for item in found if item is not None and item.status != "deleted"]
+    said = (one for one in inputs_of(first) or () if one.kind != "tool_output")
+    typed = next((one.item_id for one in said if one.item_id), None)
     return Reply(
-        item_id or first.turn.item_id or next(iter(first.answers), None),
+        item_id or first.turn.item_id or typed,
         status,
         reason,
         tuple(transcript_of(item) for item in items if item.role == "assistant"),

@@ -49,6 +49,7 @@ __all__ = [
     "DtmfKey",
     "Identity",
     "Ignored",
+    "Input",
     "Item",
     "KnownUsage",
     "McpCall",
@@ -503,6 +504,27 @@ class Turn(Struct, frozen=True, gc=False):
     audio_generated_at: float | None = None
 
 
+class Input(Struct, frozen=True, gc=False):
+    """An item that a response answers, or is to answer.
+
+    ``kind`` is ``spoken`` (also the silence of an idle timeout), ``typed``,
+    ``tool_output`` (also an approval) or, before it is answered, ``reply``: a message
+    of the assistant that a client adds. ``at`` is the end of the speech, or the time at
+    which the item was sent; for that of another client, at which it arrived. In seconds
+    since the Unix epoch. ``item_id`` is empty if the item was sent without an id and is
+    not confirmed. ``sent``: this client sent it, with ``event_id``; ``confirmed``: the
+    service has it; ``requested``: a ``response.create`` was sent after it.
+    """
+
+    item_id: str
+    kind: str
+    at: float | None = None
+    event_id: str | None = None
+    sent: bool = False
+    confirmed: bool = False
+    requested: bool = False
+
+
 class Response(Struct, frozen=True, gc=False):
     """A response.
 
@@ -511,8 +533,9 @@ class Response(Struct, frozen=True, gc=False):
     items. Before it is ``announced`` by ``response.created`` or ``response.done``, only
     its output is known. ``epoch`` is the connection on which it arrived. ``stopping``:
     the application interrupted it. ``answers`` are the messages for which this client
-    requested it. ``model`` is the session's model when it began; ``usage`` is None
-    until the service reports it.
+    requested it, ``inputs`` all inputs that it answers, with its cause at the end; None
+    if they are unknown. ``model`` is the session's model when it began; ``usage`` is
+    None until the service reports it.
     """
 
     id: str
@@ -528,6 +551,7 @@ class Response(Struct, frozen=True, gc=False):
     answers: tuple[str, ...] = ()
     model: str | None = None
     usage: KnownUsage | None = None
+    inputs: tuple[Input, ...] | None = None
 
 
 class OutOfBandRequest(Struct, frozen=True, gc=False):
@@ -599,7 +623,8 @@ class Activity(Struct, frozen=True, gc=False):
 
     ``speaking_item`` is the item that the user is speaking, since
     ``speech_started_at``; ``unanswered_item`` the last spoken item, until a response
-    begins; ``playing`` the response that is playing, at a ``volume`` of 0 to 1;
+    begins; ``unanswered`` are the inputs that the next response may answer;
+    ``playing`` is the response that is playing, at a ``volume`` of 0 to 1;
     ``dtmf_keys`` are the last telephone keys, ``last_tick_at`` is the time of the last
     tick. Times are in seconds since the Unix epoch.
     """
@@ -612,6 +637,7 @@ class Activity(Struct, frozen=True, gc=False):
     volume: float = 1.0
     dtmf_keys: tuple[DtmfKey, ...] = ()
     last_tick_at: float | None = None
+    unanswered: tuple[Input, ...] = ()
 
 
 class Session(Struct, frozen=True, gc=False):

@@ -34,7 +34,7 @@ from .naive_model import Model
 from .service_check import check_services
 from .service_frames import Service
 from .service_habits import with_habits
-from .session_script import Line, PlannedCall, Script, Turn, script
+from .session_script import Line, PlannedAnswer, PlannedCall, Script, Turn, script
 from .store_machine import StoreMachine
 from .strategies import habits, plans, records, scripts, turns
 from .stream import Stream, to_records
@@ -43,6 +43,7 @@ __all__ = [
     "Fault",
     "Line",
     "Model",
+    "PlannedAnswer",
     "PlannedCall",
     "Script",
     "Service",

@@ -20,6 +20,7 @@ __all__ = [
     "MCP",
     "TRANSCRIPTS",
     "Line",
+    "PlannedAnswer",
     "PlannedCall",
     "Script",
     "Turn",
@@ -118,8 +119,22 @@ class PlannedCall:
 
 
 @attrs.frozen
+class PlannedAnswer:
+    """The inputs that a response of the conversation answers, as in `Answer`.
+
+    >>> played = script([Turn(user=("hello",), reply=("Hi.",), is_spoken=False)])
+    >>> [answer.kind for answer in played.answers]
+    ['typed']
+    """
+
+    response_id: str
+    kind: str
+    item_ids: tuple[str, ...]
+
+
+@attrs.frozen
 class Script:
-    """The frames of a session, and the expected transcript and calls of functions.
+    """The frames of a session, and the expected transcript, calls and answers.
 
     ``habits`` are those of the service (see `with_habits`). With some of them, the ids
     in the state are not those of the frames: compare the roles and texts of lines, and
@@ -139,6 +154,7 @@ class Script:
     lines: tuple[Line, ...]
     calls: tuple[PlannedCall, ...] = ()
     habits: tuple[str, ...] = ()
+    answers: tuple[PlannedAnswer, ...] = ()
 
 
 def script(plan: Iterable[Turn], prefix: str = "") -> Script:
@@ -153,7 +169,12 @@ def script(plan: Iterable[Turn], prefix: str = "") -> Script:
     for number, turn in enumerate(turns, start=1):
         stage.play(turn, turns[number] if number < len(turns) else None)
     stage.transcribe_late()
-    return Script(tuple(stage.service.frames), tuple(stage.lines), tuple(stage.calls))
+    return Script(
+        tuple(stage.service.frames),
+        tuple(stage.lines),
+        tuple(stage.calls),
+        answers=tuple(stage.answers),
+    )
 
 
 class _Stage:
@@ -163,6 +184,9 @@ class _Stage:
         self.service = service
         self.lines: list[Line] = []
         self.calls: list[PlannedCall] = []
+        self.answers: list[PlannedAnswer] = []
+        #: The inputs without a response, each with its kind.
+        self.inputs: dict[str, str] = {}
         #: The items that are not deleted, with their text.
         self.standing: dict[str, Line] = {}
         #: Transcriptions that are still due.
@@ -212,6 +236,7 @@ class _Stage:
         service, text = self.service, "".join(turn.user)
         if not turn.is_spoken:
             item_id = service.typed(text)
+            self.inputs[item_id] = "typed"
             service.note("response.create")
             self.add(item_id, "user", text)
             return item_id
@@ -220,6 +245,7 @@ class _Stage:
         if turn.transcript == "early":
             service.transcribe(item_id, turn.user)
         service.end_speech(item_id)
+        self.inputs[item_id] = "spoken"
         if turn.transcript == "before":
             service.transcribe(item_id, turn.user)
         self.add(item_id, "user", "" if turn.transcript == "never" else text)
@@ -234,6 +260,14 @@ class _Stage:
 
     # --- The model ----------------------------------------------------------------
 
+    def _begin(self) -> str:
+        """A response begins that answers the inputs so far."""
+        response_id, inputs = self.service.begin(), self.inputs
+        self.inputs = {}
+        kind = list(inputs.values())[-1]
+        self.answers.append(PlannedAnswer(response_id, kind, tuple(inputs)))
+        return response_id
+
     def _answer(
         self, turn: Turn, following: Turn | None, user: str
     ) -> list[Callable[[], None]]:
@@ -246,7 +280,7 @@ class _Stage:
             service.list_tools("shop", fails=turn.mcp == "failed")
         if turn.mcp == "approval":
             self._ask()
-        response = service.begin()
+        response = self._begin()
         if turn.end == "failed":
             self._words_within(turn, user)
             why = {"code": "server_error", "message": "sorry"}
@@ -271,7 +305,7 @@ class _Stage:
 
     def _call(self, turn: Turn) -> None:
         service = self.service
-        response = service.begin()
+        response = self._begin()
         output: list[Frame] = []
         if turn.before_calls:
             said = service.say(response, turn.before_calls)
@@ -287,14 +321,14 @@ class _Stage:
         ]
         service.end(response, [*output, *made])
         for item in made:
-            service.answer(item["call_id"], "found")
+            self.inputs[service.answer(item["call_id"], "found")] = "tool_output"
         service.note("response.create")
 
     def _ask(self) -> None:
-        response = self.service.begin()
+        response = self._begin()
         asked = self.service.approval("shop", response)
         self.service.end(response, [asked])
-        self.service.approve(asked["id"])
+        self.inputs[self.service.approve(asked["id"])] = "tool_output"
 
     def _speak(
         self, turn: Turn, following: Turn | None, user: str, response: str
@@ -315,6 +349,7 @@ class _Stage:
         self._words_within(turn, user)
         if turn.typed_within:
             typed = service.typed(turn.typed_within)
+            self.inputs[typed] = "typed"
             self.add(typed, "user", turn.typed_within)
         if turn.end == "completed":
             service.end(response, [*output, service.finish(said)])
@@ -357,6 +392,7 @@ class _Stage:
         service = self.service
         service.note("conversation.item.delete", item_id=item_id)
         service.send("conversation.item.deleted", item_id=item_id)
+        self.inputs.pop(item_id, None)
         del self.standing[item_id]
         self.lines = [line for line in self.lines if line.item_id != item_id]
 
@@ -372,6 +408,7 @@ class _Stage:
         """The connection is lost; the conversation is re-seeded on the next one."""
         service = self.service
         self.transcribe_late()
+        self._drop_spoken()
         service.note("duologue.disconnected", code=1006, expected=False)
         service.note("duologue.tick")
         service.note("duologue.connecting")
@@ -383,12 +420,18 @@ class _Stage:
         """The successor takes the place of the connection, which is not lost."""
         service = self.service
         self.transcribe_late()
+        self._drop_spoken()
         service.note("duologue.connecting", successor=True, reason="it expires soon")
         service.note("duologue.connected", successor=True)
         service.created()
         service.note("duologue.switched")
         self._configure()
         self._reseed()
+
+    def _drop_spoken(self) -> None:
+        """Speech is not answered on another connection."""
+        kept = ((name, kind) for name, kind in self.inputs.items() if kind != "spoken")
+        self.inputs = dict(kept)
 
     def _reseed(self) -> None:
         service = self.service
@@ -453,6 +496,7 @@ class _Stage:
             previous_item_id=service.last,
         )
         service.put(message(item_id, "user", [{"type": "input_audio"}]))
+        self.inputs[item_id] = "spoken"
         self.add(item_id, "user", "")
 
     def instruct(self) -> None:

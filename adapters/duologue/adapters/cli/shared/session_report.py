@@ -16,6 +16,7 @@ from duologue.core import (
     State,
     Transcript,
     events,
+    select_answers,
     select_cost,
     select_metadata,
     select_pending_calls,
@@ -104,9 +105,18 @@ def print_summary(
         console.print(f"  connected in {connect_ms:.0f} ms")
 
 
+#: By the kind of an `Answer`, the beginning of its latency.
+_STARTS = {
+    "spoken": "the end of speech",
+    "typed": "the message",
+    "tool_output": "the last output",
+}
+
+
 def _latencies(session: Session) -> Iterator[str]:
+    kinds = {answer.response_id: answer.kind for answer in select_answers(session)}
     for number, turn in enumerate(select_turns(session), start=1):
-        start = "the end of speech" if turn.item_id else "the request"
+        start = _STARTS.get(kinds.get(turn.response_id, ""), "the request")
         if turn.first_audio_ms is not None:
             yield (
                 f"turn {number}: {turn.first_audio_ms:.0f} ms "

@@ -17,12 +17,19 @@ from msgspec.structs import replace
 
 from duologue.core import events
 from duologue.core.log.record import Record
-from duologue.core.state.model import Responses, Session, UnconfirmedItem
+from duologue.core.state.model import (
+    Input,
+    Response,
+    Responses,
+    Session,
+    UnconfirmedItem,
+)
 from duologue.core.wire.json_values import canonical_json, is_object
 
 from ..handler import Handler, put_response, put_responses, time_of
 from ..playback import end_heard
 from .configuration import request_change
+from .inputs import drop_inputs, drop_outputs, mark_requested, put_unanswered
 from .sent_events import is_out_of_band, keep_item, keep_out_of_band
 from .tool_outputs import mark_call, mark_output
 
@@ -95,7 +102,7 @@ def _on_create(
     outputs = () if last_output is None else (last_output,)
     was_cancelling = before.cancelling and before.in_flight is not None
     # The outputs so far need no other request, even if this one is refused.
-    session = drop_queued(session)
+    session = mark_requested(drop_queued(session))
     responses = replace(
         session.responses,
         withdrawing=False,
@@ -130,7 +137,7 @@ def _on_interrupted(
     pending, output = responses.queued_items, session.conversation.last_output
     if output is not None:
         pending = (*pending, output)
-    session = drop_queued(session)
+    session = drop_outputs(drop_inputs(drop_queued(session), pending))
     responses = replace(
         _withdrawn(session.responses, pending),
         withdrawing=responses.withdrawing or responses.queued is not None,
@@ -187,8 +194,12 @@ def fail_messages(session: Session, item_ids: tuple[str, ...], reason: str) -> S
 
     active = session.response(session.responses.active)
     if active is not None:
-        answers = others(active.answers)
-        session = put_response(session, replace(active, answers=answers))
+        inputs = active.inputs and tuple(
+            one for one in active.inputs if one.item_id not in item_ids
+        )
+        active = replace(active, answers=others(active.answers), inputs=inputs)
+        session = put_response(session, active)
+    session = drop_inputs(session, item_ids)
     responses = session.responses
     failed = (*responses.failed, *((each, reason) for each in item_ids))
     responses = replace(
@@ -206,6 +217,8 @@ def requeue_in_flight(session: Session) -> Session:
     An interrupted one is withdrawn.
     """
     before = session.responses
+    if before.cancelling:
+        session = drop_inputs(session, before.in_flight_items)
     responses = _requeued(
         before, before.in_flight, before.in_flight_items, before.cancelling
     )
@@ -221,11 +234,21 @@ def requeue_answered(session: Session) -> Session:
     active = session.response(responses.active)
     if active is None or responses.answered is None:
         return session
-    session = put_response(session, replace(active, answers=()))
+    mine = [one for one in active.inputs or () if _is_mine(active, one)]
+    others = tuple(one for one in active.inputs or () if one not in mine)
+    session = put_response(session, replace(active, answers=(), inputs=others or None))
+    session = put_unanswered(session, (*mine, *session.activity.unanswered))
     responses = _requeued(
         session.responses, responses.answered, active.answers, active.stopping
     )
+    if active.stopping:
+        session = drop_inputs(session, [one.item_id for one in mine])
     return put_responses(session, replace(responses, answered=None))
+
+
+def _is_mine(response: Response, one: Input) -> bool:
+    """Whether this client sent an input, or requested the response for it."""
+    return one.sent or one.item_id in response.answers
 
 
 def _requeued(
