@@ -28,9 +28,12 @@ _CALL_IDS = "a service may use a `call_id` again, or give none: docs/rules.md, C
 _REFUSED = "an output that a service refuses is not awaited: docs/rules.md, Calls"
 _CONVERSATION = "out-of-band responses of any service: rules.md, Out of band"
 _ORDER = "null is the front only if the service names predecessors: rules.md, Order"
+_ANSWERS = "one response answers a turn: docs/rules.md, What a reply answers"
 
 #: Fields of the state that snapshots of version 1 do not have, or have otherwise.
 NEW_FIELDS: dict[str, str] = {
+    "activity.unanswered": "the inputs of the next response",
+    "responses.by_id.*.inputs": "the inputs that a response answers",
     "connection.accepted": _CHANGES,
     "connection.changes": _CHANGES,
     "connection.created_ids": _COUNTED,
@@ -156,6 +159,13 @@ STREAMS: dict[str, str] = {
             "test/core/test_responses.py::test_out_of_band_is_not_in_the_transcript/1",
         ),
         "null is out of band only if the service names conversations: Out of band",
+    ),
+    **dict.fromkeys(
+        (
+            *("hostile/18", "hostile/19", "hostile/27", "hostile/28", "hostile/30"),
+            *("hostile/34", "hostile/35", "testing/unannounced-rest"),
+        ),
+        _ANSWERS,
     ),
     **dict.fromkeys(
         (

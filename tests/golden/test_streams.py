@@ -79,11 +79,27 @@ def test_what_can_be_seen_of_a_snapshot_of_version_1_stays(group: str) -> None:
         state = load(streams.snapshots()[name].encode())
         seen = {id: session_view(one) for id, one in sorted(state.sessions.items())}
         wanted = streams.observed()[name]["sessions"]
-        wanted, seen = comparable(joined(wanted)), comparable(joined(seen))
+        # Such a snapshot does not have the inputs from which latencies count.
+        wanted, seen = (
+            _without_latencies(comparable(joined(one))) for one in (wanted, seen)
+        )
         said = first_difference(wanted, seen)
         if said is not None:
             wrong[name] = said
     assert wrong == {}
+
+
+def _without_latencies(seen: Any) -> Any:
+    if isinstance(seen, list):
+        return [_without_latencies(one) for one in seen]
+    if not isinstance(seen, dict):
+        return seen
+    latencies = ("first_audio_ms", "first_text_ms")
+    return {
+        key: _without_latencies(one)
+        for key, one in seen.items()
+        if key not in latencies
+    }
 
 
 def test_there_is_a_golden_for_every_stream() -> None:

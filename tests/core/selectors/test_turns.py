@@ -90,52 +90,60 @@ def test_the_latency_of_each_kind_of_input() -> None:
     """It counts from the end of speech, or from the message or output as sent."""
     live, service = Live(), Service()
 
-    def reply() -> str:
-        service.reply("Hi.", spoken=False)
+    def sent(item: Frame) -> float:
+        live.note({"type": "conversation.item.create", "item": item}, "out")
+        at = live.at
+        live.note({"type": "response.create"}, "out")
+        service.put(item)
+        return at
+
+    def replied() -> tuple[str, float]:
+        response = service.begin()
         live.play(service)
-        return live.state.sessions["s"].responses.order.last or ""
+        said = service.say(response, ["Hi."], spoken=False)
+        service.end(response, [service.finish(said)])
+        live.play(service)
+        text = live.state.sessions["s"].responses.by_id[response].turn.first_text_at
+        return response, text or 0.0
 
     service.created()
-    greeting = reply()
+    live.play(service)
+    created_at = live.at + 0.1
+    greeting, greeted_at = replied()
     spoken = service.start_speech()
+    service.send("input_audio_buffer.speech_stopped", item_id=spoken)
+    live.play(service)
+    stopped_at = live.at
     service.end_speech(spoken)
+    heard, heard_at = replied()
+    typed_at = sent({"id": "m", "type": "message", "role": "user", "content": []})
+    calling = service.begin()
+    made = service.call(calling, "look", ["{}"])
+    service.end(calling, [made])
     live.play(service)
-    responses = [reply()]
-    item: Frame = {"id": "m", "type": "message", "role": "user", "content": []}
-    live.note({"type": "conversation.item.create", "item": item}, "out")
-    live.note({"type": "response.create"}, "out")
-    service.put(item)
-    service.end(
-        calling := service.begin(), [made := service.call(calling, "look", ["{}"])]
-    )
-    output = service.answer(made["call_id"], "1")
-    live.play(service)
-    responses += [calling, reply()]
-    other = reply()
+    output: Frame = {"id": "o", "type": "function_call_output", "output": "1"}
+    output_at = sent({**output, "call_id": made["call_id"]})
+    found, found_at = replied()
+    other, _ = replied()
     session = live.state.sessions["s"]
-    by_id = session.responses.by_id
-    sent = session.items[made["id"]].placement.tool_at
-    starts = [
-        session.items[spoken].placement.speech_ended_at,
-        (session.items["m"].placement.started_at or 0.0) - 0.2,
-        sent,
-    ]
-    ms = [
-        None if text is None else round((text - (start or 0.0)) * 1000, 1)
-        for text, start in zip(
-            (by_id[name].turn.first_text_at for name in responses), starts, strict=True
-        )
-    ]
+
+    def ms(start: float, end: float) -> float:
+        return round((end - start) * 1000, 1)
+
     assert select_answers(session) == (
         Answer(greeting, "nothing"),
-        Answer(responses[0], "spoken", (spoken,), pytest.approx(starts[0]), ms[0]),
-        Answer(responses[1], "typed", ("m",), pytest.approx(starts[1])),
-        Answer(responses[2], "tool_output", (output,), pytest.approx(starts[2]), ms[2]),
+        Answer(heard, "spoken", (spoken,), stopped_at, ms(stopped_at, heard_at)),
+        Answer(calling, "typed", ("m",), typed_at),
+        Answer(found, "tool_output", ("o",), output_at, ms(output_at, found_at)),
         Answer(other, "unknown"),
     )
-    assert [turn.first_text_ms for turn in select_turns(session)] == [
-        *(100.0 * 4, ms[0], None, ms[2], None)
-    ]
+    assert select_turns(session) == (
+        TurnTimes(greeting, None, None, ms(created_at, greeted_at), None),
+        TurnTimes(heard, spoken, None, ms(stopped_at, heard_at), None),
+        TurnTimes(calling, None, None, None, None),
+        TurnTimes(found, None, None, ms(output_at, found_at), None),
+        TurnTimes(other, None, None, None, None),
+    )
 
 
 @pytest.mark.parametrize(

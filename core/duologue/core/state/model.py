@@ -513,7 +513,8 @@ class Input(Struct, frozen=True, gc=False):
     which the item was sent; for that of another client, at which it arrived. In seconds
     since the Unix epoch. ``item_id`` is empty if the item was sent without an id and is
     not confirmed. ``sent``: this client sent it, with ``event_id``; ``confirmed``: the
-    service has it; ``requested``: a ``response.create`` was sent after it.
+    service has it; ``requested``: a ``response.create`` was sent after it;
+    ``answered``: a response answered this output before those of the other calls.
     """
 
     item_id: str
@@ -523,6 +524,7 @@ class Input(Struct, frozen=True, gc=False):
     sent: bool = False
     confirmed: bool = False
     requested: bool = False
+    answered: bool = False
 
 
 class Response(Struct, frozen=True, gc=False):

@@ -34,6 +34,7 @@ from .in_flight import (
     requeue_answered,
     requeue_in_flight,
 )
+from .inputs import drop_inputs
 from .sent_events import cause_of, drop_refused, first_restoring, refuse_restored
 from .tool_outputs import find_call, refuse_output, refused_call
 
@@ -101,7 +102,7 @@ def _on_error(session: Session, event: events.Error, record: Record) -> Session:
             if each.event_id == event_id is not None
         )
         session = fail_messages(session, tuple(names), message)
-    session = drop_refused(session, event_id)
+    session = drop_inputs(drop_refused(session, event_id), (), event_id)
     refused = _refused_type(session, error, cause)
     if refused == _UPDATE:
         return refuse_update(session, error.event_id, _field_of(error))

@@ -20,6 +20,7 @@ from duologue.core.log.record import Record
 from duologue.core.state.model import Input, Item, Session
 
 from ..handler import put_activity
+from .tool_outputs import find_call
 
 __all__ = [
     "MAX_INPUTS",
@@ -188,11 +189,18 @@ def take_inputs(
     if is_requested:
         whole = _of_request(session, present) + whole
         # The request of an application does not wait for the other outputs.
-        inputs = whole or present
+        inputs = whole or [one for one in present if not one.answered]
     else:
         # Turn detection began it, so the speech is its cause.
         inputs = sorted(whole, key=lambda one: one.kind == _SPOKEN)
-    session = put_unanswered(session, [one for one in found if one not in whole])
+    session = put_unanswered(
+        session,
+        [
+            replace(one, answered=one.answered or one in inputs)
+            for one in found
+            if one not in whole
+        ],
+    )
     is_known = inputs or is_requested or _begins_conversation(session)
     return session, tuple(inputs) if is_known else None
 
@@ -241,17 +249,19 @@ def _is_whole(session: Session, one: Input) -> bool:
     item = session.item(one.item_id)
     if item is None or item.type != "function_call_output" or item.call is None:
         return True
-    calls = session.conversation.calls
-    link = calls.get(item.call.call_id or "")
-    call = session.item(link.call) if link is not None else None
+    call = find_call(session, item.call.key)
     response = session.response(call.placement.response_id) if call else None
     made = map(session.item, response.item_ids if response is not None else ())
     links = [
-        calls.get(each.call.call_id or "")
+        session.conversation.calls.get(each.call.key or "")
         for each in made
         if each is not None and each.call is not None and each.type == "function_call"
     ]
-    return all(each is None or each.output or each.output_sent for each in links)
+    # A refused output never arrives.
+    return all(
+        each is None or each.output or each.output_sent or each.output_refused
+        for each in links
+    )
 
 
 def _begins_conversation(session: Session) -> bool:

@@ -25,7 +25,6 @@ from duologue.core.wire.json_values import canonical_json
 
 from ..handler import Handler, put_problem, put_responses
 from ..ordering import is_deleted
-from .inputs import drop_inputs
 
 __all__ = [
     "MAX_SENT",
@@ -146,7 +145,6 @@ def drop_refused(session: Session, event_id: str | None) -> Session:
     """
     if event_id is None:
         return session
-    session = drop_inputs(session, (), event_id)
     requests = tuple(
         each for each in session.responses.out_of_band if each.event_id != event_id
     )
