@@ -23,6 +23,7 @@ from ..handler import put_activity, put_response, put_responses
 from ..input_audio import awaited_turn
 from ..ordering import remove_unplaced
 from .answers import REQUEST_TIMEOUT
+from .inputs import put_unanswered
 
 __all__ = ["resolve_conversation"]
 
@@ -65,8 +66,10 @@ def _without_unnamed(session: Session) -> Session:
         response = session.responses.by_id[response_id]
         if not response.announced or not response.in_conversation:
             continue
-        aside = replace(response, in_conversation=False, answers=())
+        aside = replace(response, in_conversation=False, answers=(), inputs=())
         session = put_response(session, aside)
+        inputs = (*(response.inputs or ()), *session.activity.unanswered)
+        session = put_unanswered(session, inputs)
         session = remove_unplaced(session, response.item_ids)
         responses, activity = session.responses, session.activity
         if responses.active == response_id:
