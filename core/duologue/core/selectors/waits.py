@@ -105,7 +105,9 @@ def turn_wait(session: Session) -> Iterator[float]:
 
 def _is_text_awaited(session: Session, item: Item) -> bool:
     """Whether more text of a message will arrive after its speech or its response."""
-    if item.role not in ("user", "assistant") or is_final(item):
+    if item.role not in ("user", "assistant") or item.status == "deleted":
+        return False
+    if is_final(item):
         return False
     if item.role == "user":
         is_transcribed = session.connection.audio_input.transcription is not None

@@ -443,7 +443,7 @@ class _Stage:
             item = message(line.item_id, line.role, [part])
             service.note(
                 "conversation.item.create",
-                event_id=service.name("event"),
+                event_id=f"{line.item_id}_at_{len(service.frames)}",
                 item=item,
                 previous_item_id=previous,
             )
