@@ -303,6 +303,32 @@ def test_what_is_certain_of_a_response(usage: dict[str, Any], known: Usage) -> N
     assert resolve(wire, ("text",))[1].tokens == known
 
 
+PARTS = ("text_tokens", "audio_tokens")
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+@pytest.mark.parametrize("told", [("text_tokens",), ("audio_tokens",), PARTS])
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("sums", [(), ("total_tokens",), ("sum",)])
+def test_parts_without_a_sum(
+    side: str, told: tuple[str, ...], count: int, sums: tuple[str, ...]
+) -> None:
+    """Text or audio that is left out is 0 only if a sum or the total says so."""
+    other = "output" if side == "input" else "input"
+    known = {f"{other}_tokens": 5, f"{other}_token_details": {"text_tokens": 5}}
+    total = count * len(told)
+    fields = {"sum": {f"{side}_tokens": total}, "total_tokens": {}}
+    usage = {**known, f"{side}_token_details": dict.fromkeys(told, count)}
+    for each in sums:
+        usage |= fields[each] or {each: total + 5}
+    session = fold_frames(done("r", usage))
+    found = session.responses.by_id["r"].usage
+
+    assert found is not None
+    assert found.complete == bool(sums or told == PARTS)
+    assert found.tokens.total == 5 + (total if found.complete else 0)
+
+
 @pytest.mark.parametrize(
     ("output", "complete"),
     [

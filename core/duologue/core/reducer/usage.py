@@ -105,10 +105,10 @@ def resolve(
         input_sum = total - output_sum
     if total is not None and output_sum is None and input_sum is not None:
         output_sum = total - input_sum
-    if modalities == ("text",) and made == (None, None):
-        made = None, 0
-    sure_given = _division(input_sum, given)
-    sure_made = _division(output_sum, made)
+    if modalities == ("text",) and made[1] is None:
+        made = made[0], 0
+    sure_given = _division(input_sum, given, (usage.input_tokens, total))
+    sure_made = _division(output_sum, made, (usage.output_tokens, total))
     cached = wire_cached.text_tokens, wire_cached.audio_tokens, wire_cached.image_tokens
     sure_cached = sure_given and _cached(wire.cached_tokens, cached, sure_given)
     sums = (input_sum or 0) + (output_sum or 0)
@@ -141,13 +141,16 @@ def _sum_of(told: int | None, parts: Counts) -> int | None:
     return sum(part or 0 for part in parts)
 
 
-def _division(total: int | None, parts: Counts) -> tuple[int, ...] | None:
+def _division(total: int | None, parts: Counts, sums: Counts) -> tuple[int, ...] | None:
     """The parts of ``total``; None if they are uncertain or impossible.
 
     A part that is left out is 0 if the others add up to the total. It is the rest if
-    all others are reported as 0.
+    all others are reported as 0. Without any of the reported ``sums``, nothing says
+    whether text or audio that is left out is 0; images that are left out are.
     """
     if total is None or not _are_possible((total, *parts)):
+        return None
+    if sums == (None, None) and None in parts[:2]:
         return None
     rest = total - sum(part or 0 for part in parts)
     if rest and not (rest == total and parts.count(None) == 1):
