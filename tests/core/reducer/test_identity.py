@@ -574,3 +574,119 @@ def test_a_snapshot_keeps_the_ids() -> None:
     state = fold(to_records([*first, *second]))
 
     assert load(dump(state)) == state
+
+
+def at(index: int, text: str) -> list[Frame]:
+    """An announced message: it begins, its text, it ends."""
+    return [
+        item_event(
+            "output_item.added", reply("", status="in_progress"), output_index=index
+        ),
+        *spoken_at(index, text),
+        item_event("output_item.done", reply(text), output_index=index),
+    ]
+
+
+def spoken_at(index: int, text: str, kind: str = "output_text") -> list[Frame]:
+    """The deltas and the final text of an output."""
+    key = "text" if kind == "output_text" else "transcript"
+    ids = {"response_id": "r", "item_id": "i", "content_index": 0}
+    ids |= {"output_index": index}
+    return [
+        {"type": f"response.{kind}.delta", **ids, "delta": text},
+        {"type": f"response.{kind}.done", **ids, key: text},
+    ]
+
+
+def ambiguous(*frames: Frame) -> list[tuple[str | None, str]]:
+    """The items of ambiguous events, and the events."""
+    session = fold(to_records(list(frames))).sessions["s"]
+    return [
+        (each.item_id, each.message.partition(": ")[2])
+        for each in session.problems
+        if each.kind == "ambiguous_item_id"
+    ]
+
+
+ONE, TWO = at(0, "One."), at(1, "Two.")
+AUDIO = "output_audio_transcript"
+
+
+@pytest.mark.parametrize("listed", [(), (reply("One."), reply("Two."))])
+@pytest.mark.parametrize(
+    ("frames", "event"),
+    [
+        ([*ONE, *TWO], "response.output_item.added"),
+        (
+            [*spoken_at(0, "One."), *spoken_at(1, "Two.")],
+            "response.output_text.done",
+        ),
+        (
+            [*spoken_at(0, "One.", AUDIO), *spoken_at(1, "Two.", AUDIO)],
+            "response.output_audio_transcript.done",
+        ),
+    ],
+)
+def test_two_messages_of_a_response_have_one_id(
+    frames: list[Frame], event: str, listed: tuple[Frame, ...]
+) -> None:
+    """No words are lost, and a problem names the item."""
+    stream = [created(), *frames, done("r", *listed)]
+
+    assert said(*stream) == [("assistant", "One."), ("assistant", "Two.")]
+    assert ambiguous(*stream) == [("i~2", f"a {event} was read as an event of i~2")]
+
+
+def test_two_open_messages_have_one_id() -> None:
+    """Their order is that of `response.done`; a problem names each of them."""
+    pairs = zip(ONE, TWO, strict=True)
+    stream = [created(), *(frame for pair in pairs for frame in pair)]
+    stream.append(done("r", reply("One."), reply("Two.")))
+
+    assert said(*stream) == [("assistant", "One."), ("assistant", "Two.")]
+    assert [item_id for item_id, _ in ambiguous(*stream)] == ["i", "i~2"]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [*([*ONE, again] for again in ONE), [*TWO, *TWO[2:], done("r", reply("Two."))]],
+)
+def test_a_repeated_output_is_not_ambiguous(stream: list[Frame]) -> None:
+    """An event of a known output is a copy, also if the log begins behind the first."""
+    assert len(said(created(), *stream)) == 1
+    assert ambiguous(created(), *stream) == []
+
+
+@pytest.mark.parametrize("item", [reply("One."), call("c", "{}")])
+def test_an_output_is_listed_twice(item: Frame) -> None:
+    """It is one item, and a call is run once, but a problem says that it is listed
+    twice.
+    """
+    stream = [created(), done("r", item, item)]
+
+    assert ambiguous(*stream) == [("i", "a response.done was read as an event of i")]
+    session = fold(to_records(stream)).sessions["s"]
+    assert list(session.items) == ["i"]
+    assert len(tools_run(to_records(stream))) == (item["type"] == "function_call")
+
+
+@pytest.mark.parametrize("kind", ["deleted", "truncated"])
+def test_a_reference_to_several_items(kind: str) -> None:
+    """It is read as one to the last item, and a problem says so; once for each item.
+
+    If all but one were deleted, it is not ambiguous. What this client sends is not
+    either.
+    """
+    name = f"conversation.item.{kind}"
+    refers: Frame = {"type": name, "item_id": "i", "audio_end_ms": 0}
+    refers |= {"content_index": 0}
+    first = [created(), delta("One."), done()]
+    second = [created("q"), delta("Two.", "i", "q"), done("q")]
+    sends = {**refers, "type": "conversation.item.delete"}
+
+    assert ambiguous(*first, *second, sends) == []
+    assert ambiguous(*first, *second, refers, refers) == [
+        ("i~2", f"a {name} was read as an event of i~2")
+    ]
+    gone = {"type": "conversation.item.deleted", "item_id": "i"}
+    assert ambiguous(*first, gone, *second, refers) == []

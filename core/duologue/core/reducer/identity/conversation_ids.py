@@ -16,7 +16,7 @@ from duologue.core import events
 from duologue.core.log.record import Record
 from duologue.core.state.model import Item, Session
 
-from .names import items_named, name_item, next_item
+from .names import items_named, name_item, next_item, put_ambiguity
 from .output_ids import Resolver, is_named
 from .uses import Use, can_be, find_item, has_text, is_copy, use_of
 
@@ -189,14 +189,24 @@ def on_reference(role: str | None = None) -> Resolver:
         if session.conversation.identity is None:
             return session, event
         use = Use(record.epoch, "message" if role else "", role)
-        for name in items_named(session, event.item_id, record.epoch):
-            if can_be(session, session.items.get(name), use):
-                if name == event.item_id:
-                    break
-                return session, replace(event, item_id=name)
-        return session, event
+        names = [
+            name
+            for name in items_named(session, event.item_id, record.epoch)
+            if can_be(session, session.items.get(name), use)
+        ]
+        known = [name for name in names if not _is_deleted(session, name)]
+        if len(known) > 1 and record.dir == "in":
+            session = put_ambiguity(session, event.item_id, names[0], record)
+        if not names or names[0] == event.item_id:
+            return session, event
+        return session, replace(event, item_id=names[0])
 
     return resolve
+
+
+def _is_deleted(session: Session, item_id: str) -> bool:
+    item = session.item(item_id)
+    return item is None or item.status == "deleted"
 
 
 def on_sent_item(

@@ -9,7 +9,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.state.model import Identity, Names, Session
+from duologue.core.log.record import Record
+from duologue.core.state.model import Identity, Names, Problem, Session
+
+from ..handler import put_problem
 
 __all__ = [
     "MAX_USES",
@@ -19,6 +22,7 @@ __all__ = [
     "name_item",
     "next_item",
     "next_response",
+    "put_ambiguity",
     "put_identity",
     "responses_named",
     "state_ids_of",
@@ -124,6 +128,18 @@ def put_identity(session: Session, **changed: Names) -> Session:
     identity = replace(identity_of(session), **changed)
     conversation = replace(session.conversation, identity=identity)
     return replace(session, conversation=conversation)
+
+
+def put_ambiguity(
+    session: Session, wire_id: str, item_id: str, record: Record
+) -> Session:
+    """The session with the fact that an event may be about another item with its id."""
+    message = (
+        f"several items have the id {wire_id} at the service: a {record.event.type} "
+        f"was read as an event of {item_id}"
+    )
+    problem = Problem("ambiguous_item_id", message, item_id=item_id, at=record.at)
+    return put_problem(session, problem)
 
 
 def name_item(session: Session, wire_id: str, id: str, epoch: int) -> Session:

@@ -21,6 +21,7 @@ from .names import (
     name_item,
     next_item,
     next_response,
+    put_ambiguity,
     put_identity,
     responses_named,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "on_buffer",
     "on_created",
     "on_done",
+    "on_final_text",
     "on_output",
     "on_output_item",
 ]
@@ -176,6 +178,34 @@ def on_output(type: str, role: str | None = None) -> Resolver:
     return resolve
 
 
+_on_text = on_output("message", "assistant")
+
+
+def on_final_text(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
+    """Another final text of a part, of a later output, begins another message."""
+    wire_id = event.item_id
+    session, event = _on_text(session, event, record)
+    item, text = session.items.get(event.item_id), _final_text(event)
+    if item is None or not text or not _is_behind(session, item, event):
+        return session, event
+    for part in item.parts[event.content_index or 0 :][:1]:
+        if part.final and str(part.text) not in ("", text):
+            session, name = next_item(session, wire_id, record.epoch)
+            session = put_ambiguity(session, wire_id, name, record)
+            return session, replace(event, item_id=name)
+    return session, event
+
+
+def _final_text(event: Any) -> str:
+    match event:
+        case events.ResponseOutputTextDone(text=text):
+            return text
+        case events.ResponseOutputAudioTranscriptDone(transcript=text):
+            return text
+        case _:
+            raise AssertionError  # pragma: no cover
+
+
 def _is_of_type(item: Item, type: str, call_id: str | None) -> bool:
     call = item.call
     if type == "message":
@@ -211,6 +241,7 @@ def on_output_item(
         and known.placement.response_id == response_id
         and known.placement.epoch == epoch
         and is_named(wire, known)
+        and not _is_later(session, known, event)
     ):
         return session, event
     if response_id is not None:
@@ -218,6 +249,11 @@ def on_output_item(
     use = use_of(wire, epoch, response_id or session.responses.active)
     if wire.id:
         session, name = find_item(session, wire.id, use)
+        named = session.items.get(name)
+        if named is not None and _is_later(session, named, event):
+            if use.type == "message" and named.status != "in_progress":
+                session, name = next_item(session, wire.id, epoch)
+            session = put_ambiguity(session, wire.id, name, record)
     else:
         is_done = isinstance(event, events.ResponseOutputItemDone)
         found = _unnamed_output(session, use, is_done)
@@ -228,6 +264,22 @@ def on_output_item(
         return session, event
     item = replace(wire, id=name)
     return session, replace(event, item=item, response_id=response_id or "")
+
+
+def _is_later(session: Session, item: Item, event: Any) -> bool:
+    """Whether an output begins behind the known ones, of which one has its id."""
+    is_added = isinstance(event, events.ResponseOutputItemAdded)
+    return is_added and _is_behind(session, item, event)
+
+
+def _is_behind(session: Session, item: Item, event: Any) -> bool:
+    """Whether an event's output is behind the known ones, of which one has its id."""
+    response = session.response(item.placement.response_id)
+    return (
+        response is not None
+        and item.id in response.item_ids
+        and (event.output_index or 0) >= len(response.item_ids)
+    )
 
 
 def _unnamed_output(session: Session, use: Use, is_done: bool) -> str | None:
@@ -268,7 +320,7 @@ def on_done(
     else:
         wire = _with_id_of_done(session, wire, epoch)
     if wire.id and wire.output:
-        session, wire = _with_outputs(session, wire, epoch)
+        session, wire = _with_outputs(session, wire, record)
     return session, event if wire is event.response else replace(event, response=wire)
 
 
@@ -298,14 +350,14 @@ def _ended_response(
 
 
 def _with_outputs(
-    session: Session, wire: events.RealtimeResponse, epoch: int
+    session: Session, wire: events.RealtimeResponse, record: Record
 ) -> tuple[Session, events.RealtimeResponse]:
     """The ended response with the ids of its outputs.
 
     An item with an unknown id, or without one, is the first output of its kind that is
     not listed under its own id and that has the same text, or less.
     """
-    response_id, output = wire.id or "", wire.output or ()
+    response_id, output, epoch = wire.id or "", wire.output or (), record.epoch
     response = session.response(response_id)
     known = () if response is None else response.item_ids
     if (
@@ -317,19 +369,19 @@ def _with_outputs(
     uses = [use_of(item, epoch, response_id) for item in output]
     names: list[str | None] = [None] * len(output)
     for number, (item, use) in enumerate(zip(output, uses, strict=True)):
-        for each in items_named(session, item.id, epoch) if item.id else ():
-            if each not in names and can_be(session, session.items.get(each), use):
-                names[number] = each
-                break
+        if item.id:
+            names[number] = _listed(session, item.id, use, names)
     for number, (item, use) in enumerate(zip(output, uses, strict=True)):
         if names[number] is not None:
             continue
         listed = [each for each in names if each is not None]
         name = _listed_before(output[:number], item, use, names)
-        if name is None:
+        if name is not None:
+            session = put_ambiguity(session, item.id or name, name, record)
+        else:
             left = (session.items[each] for each in known if each not in listed)
-            found = (each.id for each in left if _can_grow_to(session, each, item, use))
-            name = next(found, None)
+            grown = (each.id for each in left if _can_grow_to(session, each, item, use))
+            name = next(grown, None)
         if name is not None:
             if item.id and name != item.id:
                 session = name_item(session, item.id, name, epoch)
@@ -342,6 +394,19 @@ def _with_outputs(
         return session, wire
     named = (replace(item, id=name) for item, name in zip(output, names, strict=True))
     return session, replace(wire, output=tuple(named))
+
+
+def _listed(
+    session: Session, wire_id: str, use: Use, taken: Container[str | None]
+) -> str | None:
+    """The item that an output names: the last one, or one with all of its text."""
+    found = [
+        name
+        for name in items_named(session, wire_id, use.epoch)
+        if name not in taken and can_be(session, session.items.get(name), use)
+    ]
+    equal = (name for name in found if text_of(session.items[name]) == use.text)
+    return next(equal, found[0] if found else None)
 
 
 def is_named(wire: Any, item: Item | None) -> bool:
