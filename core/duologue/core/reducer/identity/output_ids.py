@@ -405,7 +405,8 @@ def _listed(
         for name in items_named(session, wire_id, use.epoch)
         if name not in taken and can_be(session, session.items.get(name), use)
     ]
-    equal = (name for name in found if text_of(session.items[name]) == use.text)
+    items = filter(None, map(session.items.get, found))
+    equal = (item.id for item in items if text_of(item) == use.text)
     return next(equal, found[0] if found else None)
 
 
