@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from duologue.core import events
-from duologue.core.reducer import calls
+from duologue.core.reducer import calls, items, ordering, parts, responses
 from duologue.core.reducer.identity import output_ids, uses
 from duologue.core.reducer.requests import answers
 from duologue.core.state.model import Call, CallLink, Item, Session
@@ -33,6 +33,21 @@ def same(*_: Any) -> bool:
 def by_id(session: Session, id: str, _: Any) -> tuple[Session, str]:
     """An id always means the item or the response that has it."""
     return session, id
+
+
+def null_is_front(_: Session, item: Item, previous: Any) -> Any:
+    """The predecessor that the service names, and the front if it is null."""
+    return previous
+
+
+def grow_part(session: Session, item: Item, index: int, text: str) -> Session | None:
+    """A partial transcript continues the part with its index."""
+    return parts.grow_text(session, item, index, "input_audio", text)
+
+
+def as_told(session: Session, wire: Any, _: Any) -> tuple[Session, Any]:
+    """The conversation is the one that the service names."""
+    return session, wire
 
 
 #: A habit, the object and the name of a function, and its old rule.
@@ -64,6 +79,18 @@ OLD_RULES: dict[str, tuple[str, object, str, Any]] = {
     "a response that begins can have ended": (
         *("one_response_id", output_ids, "next_response"),
         by_id,
+    ),
+    "a null predecessor means the front": (
+        *("null_predecessors", ordering, "_predecessor"),
+        null_is_front,
+    ),
+    "a content index of a partial transcript is that of its part": (
+        *("growing_indexes", items, "grow_partial"),
+        grow_part,
+    ),
+    "a response without a conversation is out of band": (
+        *("no_conversation", responses, "resolve_conversation"),
+        as_told,
     ),
     "a refused output is awaited": (
         *("output_refused", answers, "_refused_output"),
