@@ -80,6 +80,8 @@ def mirror(module: Path) -> str:
     if name in MIRRORS:
         return MIRRORS[name]
     folder, _, stem = name.rpartition("/")
+    if folder == "reducer/identity":
+        return "reducer/test_identity"
     if folder == "events" and stem != "types":
         return "events/test_events"
     return f"{folder}/test_{stem}".lstrip("/")
