@@ -38,6 +38,7 @@ from duologue.core.events import (
     Played,
     Tick,
 )
+from duologue.core.reducer.identity import state_ids_of
 from duologue.core.testing import Script, scripts, to_records
 from duologue.core.testing.stream import Frame, Stream
 
@@ -690,3 +691,78 @@ def test_a_reference_to_several_items(kind: str) -> None:
     ]
     gone = {"type": "conversation.item.deleted", "item_id": "i"}
     assert ambiguous(*first, gone, *second, refers) == []
+
+
+def responses_of(*frames: Frame) -> list[tuple[str, list[str]]]:
+    """The responses after these frames, in order, and their items."""
+    session = fold(to_records(list(frames))).sessions["s"]
+    by_id = session.responses.by_id
+    return [(each, list(by_id[each].item_ids)) for each in session.responses.order]
+
+
+REQUEST: Frame = {"type": "response.create"}
+FIRST, SECOND = "anonymous_1", "anonymous_2"
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([created(None), created(None)], [(FIRST, [])]),
+        (
+            [REQUEST, created(None), delta("One.", "i", ""), done(None)],
+            [(FIRST, ["i"])],
+        ),
+        (
+            [created(None), delta("One.", "i", ""), created(None)],
+            [(FIRST, ["i"]), (SECOND, [])],
+        ),
+        ([created(None), done(None, reply("One."))], [(FIRST, ["i"])]),
+        ([done(None, reply("One."))], [(FIRST, ["i"])]),
+        ([done(None)], []),
+        (
+            [
+                *(created(), delta("One."), created("q"), delta("Two.", "j", "q")),
+                done(None, reply("One.")),
+            ],
+            [("r", ["i"]), ("q", ["j"])],
+        ),
+        (
+            [created(), delta("One."), done(None, reply("Two.", "j"))],
+            [("r", ["i", "j"])],
+        ),
+    ],
+)
+def test_responses_without_ids(
+    frames: list[Frame], expected: list[tuple[str, list[str]]]
+) -> None:
+    """A response gets an id; an event without one belongs to the active response,
+    unless its output is that of another one.
+    """
+    assert responses_of(*frames) == expected
+
+
+def test_an_out_of_band_response_without_an_id() -> None:
+    """It is unknown: nothing shows which response of the session it is."""
+    frame = created(None)
+    frame["response"]["conversation_id"] = None
+
+    assert responses_of(frame) == []
+
+
+def test_the_buffer_plays_a_response() -> None:
+    """An event of the output buffer names the last response with its id, or none."""
+    again = [created(), delta("One."), done(), REQUEST, created()]
+    started: Frame = {"type": "output_audio_buffer.started", "response_id": "r"}
+    session = fold(to_records([*again, started])).sessions["s"]
+    assert session.activity.playing == "r~2"
+    for frames in ([created(), started], [created(), {**started, "response_id": ""}]):
+        assert responses_of(*frames) == [("r", [])]
+
+
+def test_all_ids_of_an_item() -> None:
+    """The ids in the state that an id of the service has named besides itself."""
+    again = [created(), delta("One."), done(), created("q"), delta("Two.", "i", "q")]
+    session = fold(to_records(again)).sessions["s"]
+
+    assert list(state_ids_of(session, "i")) == ["i~2"]
+    assert list(state_ids_of(session, "q")) == []
