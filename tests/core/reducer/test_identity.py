@@ -39,6 +39,7 @@ from duologue.core.events import (
     Tick,
 )
 from duologue.core.reducer.identity import state_ids_of
+from duologue.core.reducer.identity.uses import Use, can_be, has_text, is_copy
 from duologue.core.testing import Script, scripts, to_records
 from duologue.core.testing.stream import Frame, Stream
 
@@ -766,3 +767,26 @@ def test_all_ids_of_an_item() -> None:
 
     assert list(state_ids_of(session, "i")) == ["i~2"]
     assert list(state_ids_of(session, "q")) == []
+
+
+def test_what_an_item_can_be() -> None:
+    """A call is no other call and no message; an unknown item can be any of them."""
+    frames = [created(), output(call("c", "{}")), output(reply("One.", "m"))]
+    session = fold(to_records(frames)).sessions["s"]
+    item = session.items["i"]
+
+    assert can_be(session, None, Use(0))
+    assert can_be(session, item, Use(0))
+    assert not can_be(session, item, Use(0, "mcp_call"))
+    assert not is_copy(item, Use(0, "message", text="{}"))
+    assert has_text(item, Use(0, "function_call", call_id="c"))
+    assert not has_text(item, Use(0, "function_call", call_id="d"))
+
+
+def test_unknown_items_and_parts() -> None:
+    """An item of an unknown type is known by its id; an unknown part has no text."""
+    unknown: Frame = {"type": "a_new_type", "id": "n"}
+    part: Frame = {**reply(""), "content": [{"type": "a_new_part", "text": "One."}]}
+    frames = [created(), output(unknown), output(part), done("r", unknown, part)]
+
+    assert responses_of(*frames) == [("r", ["n", "i"])]
