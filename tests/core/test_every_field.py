@@ -285,14 +285,14 @@ def test_a_wrong_position_is_dropped(
 
 @pytest.mark.parametrize("wrong", ["1", [], -0.5, True])
 def test_a_wrong_count_costs_no_other(wrong: Any) -> None:
-    """An invalid token count is dropped; the other counts and the response stay."""
+    """An invalid token count is -1, unknown; the other counts and the response stay."""
     usage = {"total_tokens": 7, "input_token_details": {"text_tokens": wrong}}
     response = {"id": "r", "status": "completed", "usage": usage}
     [record] = to_records([{"type": "response.done", "response": response}])
     event: Any = record.event
 
     assert event.response.usage.total_tokens == 7
-    assert event.response.usage.input_token_details.text_tokens is None
+    assert event.response.usage.input_token_details.text_tokens == -1
 
 
 @pytest.mark.parametrize(

@@ -576,7 +576,8 @@ def test_a_new_item() -> None:
     state = fold(to_records(service.frames))
     service.frames.clear()
     item_id = service.typed("two")
-    record, *_ = to_records(service.frames)
+    sent, record, *_ = to_records(service.frames)
+    state = fold([sent], state)
     before, after = state.sessions["s"], fold([record], state).sessions["s"]
 
     assert checked(before, after, record) == [

@@ -84,12 +84,14 @@ class Model:
             self._place(frame["item_id"], frame["previous_item_id"])
 
     def _place(self, item_id: str, previous: str | None) -> None:
-        """Place the item after its predecessor; only the first placement counts."""
-        previous = previous or self._anchor
-        if not self.items[item_id].get("placed"):
+        """Place the item after its predecessor; only the first placement counts.
+
+        An item without a predecessor stays where it arrived.
+        """
+        if previous is not None and not self.items[item_id].get("placed"):
             self.items[item_id]["placed"] = True
             self.order.remove(item_id)
-            at = 0 if previous is None else self.order.index(previous) + 1
+            at = self.order.index(previous) + 1
             if self._anchor is not None:
                 # Items of a new connection are placed after all earlier ones.
                 at = max(at, self.order.index(self._anchor) + 1)

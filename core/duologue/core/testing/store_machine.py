@@ -134,6 +134,8 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self, name: str, spoken: bool, aside: bool) -> None:
         """The assistant begins to answer, in the conversation or out of band."""
         service = self.sides[name].service
+        if aside:
+            service.note("response.create", response={"conversation": "none"})
         response = service.begin(in_band=not aside)
         said = service.say(response, (), spoken=spoken, in_band=not aside)
         self.sides[name].said.append(said)
