@@ -79,8 +79,8 @@ class Model:
         return item
 
     def _user_mentioned(self, frame: Frame) -> None:
-        self._item(frame["item_id"], "user")
-        if "previous_item_id" in frame:
+        item = self._item(frame["item_id"], "user")
+        if "previous_item_id" in frame and item["status"] != "deleted":
             self._place(frame["item_id"], frame["previous_item_id"])
 
     def _place(self, item_id: str, previous: str | None) -> None:

@@ -134,9 +134,11 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self, name: str, spoken: bool, aside: bool) -> None:
         """The assistant begins to answer, in the conversation or out of band."""
         service = self.sides[name].service
+        metadata = {"topic": "aside"} if aside else None
         if aside:
-            service.note("response.create", response={"conversation": "none"})
-        response = service.begin(in_band=not aside)
+            params = {"conversation": "none", "metadata": metadata}
+            service.note("response.create", response=params)
+        response = service.begin(in_band=not aside, metadata=metadata)
         said = service.say(response, (), spoken=spoken, in_band=not aside)
         self.sides[name].said.append(said)
         self._send(name)
