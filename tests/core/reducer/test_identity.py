@@ -760,6 +760,96 @@ def test_the_buffer_plays_a_response() -> None:
         assert responses_of(*frames) == [("r", [])]
 
 
+def speech(event: str, **fields: Any) -> Frame:
+    """An event of the user's speech, always of the item ``u``."""
+    return {"type": f"input_audio_buffer.{event}", "item_id": "u", **fields}
+
+
+def transcript(text: str) -> Frame:
+    """The final transcript of the item ``u``."""
+    kind = "conversation.item.input_audio_transcription.completed"
+    return {"type": kind, "item_id": "u", "content_index": 0, "transcript": text}
+
+
+PLACED: Frame = {"previous_item_id": None}
+ANSWER = [created(), done("r", reply("a"))]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        [speech("speech_started"), speech("speech_stopped"), speech("committed")],
+        [speech("speech_started"), speech("committed", **PLACED)],
+        [speech("committed", **PLACED)],
+    ],
+    ids=["detected", "pressed", "committed"],
+)
+@pytest.mark.parametrize("answer", [ANSWER, []], ids=["answered", "unanswered"])
+def test_the_user_speaks_again_under_one_id(
+    turn: list[Frame], answer: list[Frame]
+) -> None:
+    """Speech that begins after the final transcript of other speech is another item."""
+    frames = [*turn, transcript("one"), *answer, *turn, transcript("two")]
+    between = [("assistant", "a")] if answer else []
+
+    assert said(*frames) == [("user", "one"), *between, ("user", "two")]
+
+
+def test_speech_is_committed_again_after_its_answer() -> None:
+    """Without predecessors, the answer shows that the first speech was committed."""
+    turn = [speech("committed")]
+    frames = [*turn, transcript("one"), *ANSWER, *turn, transcript("two")]
+
+    assert said(*frames) == [("user", "one"), ("assistant", "a"), ("user", "two")]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        # The transcript is final before the speech is committed.
+        [speech("speech_started"), transcript("one"), speech("committed", **PLACED)],
+        # The speech goes on, or is committed again, before its transcript.
+        [speech("speech_started"), speech("speech_stopped"), speech("speech_started")],
+        [speech("committed", **PLACED)] * 2,
+    ],
+)
+def test_the_same_speech(frames: list[Frame]) -> None:
+    """An event of speech without a final transcript, or a first commit, is no other."""
+    session = fold(to_records(frames)).sessions["s"]
+
+    assert list(session.items) == ["u"]
+
+
+def test_transcripts_of_one_id_arrive_late() -> None:
+    """A transcript is that of the first speech that has ended without one."""
+    turn = [speech("speech_started"), speech("committed", **PLACED)]
+    frames = [*turn, transcript("one"), *turn, *ANSWER, transcript("two")]
+
+    assert said(*frames) == [("user", "one"), ("user", "two"), ("assistant", "a")]
+
+
+def typed(text: str) -> Frame:
+    """A typed message with the id ``u``."""
+    content = [{"type": "input_text", "text": text}]
+    item: Frame = {"id": "u", "type": "message", "role": "user", "content": content}
+    return item_event("item.added", {**item, "status": "completed"})
+
+
+def test_another_message_is_typed_under_one_id() -> None:
+    """A message with another text is another item; one with the same text is a copy."""
+    assert said(typed("one"), *ANSWER, typed("two")) == [
+        ("user", "one"),
+        ("assistant", "a"),
+        ("user", "two"),
+    ]
+    assert said(typed("one"), *ANSWER, typed("one")) == [
+        ("user", "one"),
+        ("assistant", "a"),
+    ]
+    edited = [typed("one"), typed("two"), typed("one"), typed("two")]
+    assert said(*edited) == [("user", "one"), ("user", "two")]
+
+
 def test_all_ids_of_an_item() -> None:
     """The ids in the state that an id of the service has named besides itself."""
     again = [created(), delta("One."), done(), created("q"), delta("Two.", "i", "q")]

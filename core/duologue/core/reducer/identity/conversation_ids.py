@@ -18,7 +18,7 @@ from duologue.core.state.model import Item, Session
 
 from .names import items_named, name_item, next_item, put_ambiguity
 from .output_ids import Resolver, is_named
-from .uses import Use, can_be, find_item, has_text, is_copy, use_of
+from .uses import Use, can_be, find_item, has_text, is_copy, text_of, use_of
 
 __all__ = ["on_copy", "on_mcp", "on_reference", "on_sent_item", "on_spoken"]
 
@@ -32,7 +32,9 @@ def on_copy(session: Session, event: Any, record: Record) -> tuple[Session, Any]
     if is_plain and (
         not (conversation.restoring or conversation.unconfirmed)
         if item is None
-        else item.placement.epoch == epoch and _is_quickly_same(item, wire)
+        else item.placement.epoch == epoch
+        and _is_quickly_same(item, wire)
+        and not _is_another(item, event)
     ):
         return session, event
     use = use_of(wire, epoch)
@@ -48,6 +50,17 @@ def _is_quickly_same(item: Item, wire: Any) -> bool:
     if not isinstance(wire, events.MessageItem):
         return is_named(wire, item)
     return item.call is None and (not wire.role or item.role in (None, wire.role))
+
+
+def _is_another(item: Item, event: Any) -> bool:
+    """Whether a typed message is added under the id of another one."""
+    is_added = isinstance(
+        event, events.ConversationItemAdded | events.ConversationItemCreated
+    )
+    if not is_added or item.role != "user" or item.status != "completed":
+        return False
+    use = use_of(event.item, item.placement.epoch)
+    return bool(use.text and text_of(item)) and not is_copy(item, use)
 
 
 def _find_copy(
@@ -80,7 +93,7 @@ def _find_copy(
     for name in names:
         if (item := session.item(name)) is not None and is_copy(item, use):
             return session, name
-    if names:
+    if names and not _is_another(session.items[names[0]], event):
         return session, names[0]
     is_asked = isinstance(event, events.ConversationItemRetrieved)
     if known is not None and is_known and (is_asked or is_copy(known, use)):
@@ -163,13 +176,67 @@ def on_spoken(session: Session, event: Any, record: Record) -> tuple[Session, An
     """An event of the user's speech, or its transcript. It is never an echo."""
     item, epoch = session.items.get(event.item_id), record.epoch
     if session.conversation.identity is None and (
-        item is None or (item.placement.epoch == epoch and item.role in (None, "user"))
+        item is None
+        or (
+            item.placement.epoch == epoch
+            and item.role in (None, "user")
+            and not _is_spoken_again(session, item, event)
+        )
     ):
         return session, event
     event = _with_previous(session, event, epoch)
     use = Use(epoch, "message", "user")
     session, name = find_item(session, event.item_id, use)
+    item = session.item(name)
+    if item is not None and _is_spoken_again(session, item, event):
+        session, name = next_item(session, event.item_id, epoch)
+    elif event.__class__ in _TRANSCRIPTS:
+        name = _first_untranscribed(session, event.item_id, use) or name
     return session, event if name == event.item_id else replace(event, item_id=name)
+
+
+def _is_spoken_again(session: Session, item: Item, event: Any) -> bool:
+    """Whether other speech begins under the id of an item with a final transcript."""
+    placement = item.placement
+    # A transcript can be final before the first ``committed``.
+    match event:
+        case events.InputAudioBufferSpeechStarted():
+            has_ended = placement.placed or placement.speech_ended_at is not None
+        case events.InputAudioBufferCommitted():
+            has_ended = placement.placed or _is_answered(session, item)
+        case _:
+            return False
+    return has_ended and _is_transcribed(item)
+
+
+def _is_answered(session: Session, item: Item) -> bool:
+    """Whether the last response answers an item."""
+    response = session.response(session.responses.order.last)
+    inputs = () if response is None else response.inputs or ()
+    return any(each.item_id == item.id for each in inputs)
+
+
+def _is_transcribed(item: Item) -> bool:
+    return bool(item.parts) and all(each.final for each in item.parts)
+
+
+def _first_untranscribed(session: Session, wire_id: str, use: Use) -> str | None:
+    """The first item with this id whose speech has ended without a transcript."""
+    for name in reversed([*items_named(session, wire_id, use.epoch)]):
+        item = session.items.get(name)
+        if item is None or _is_transcribed(item) or not can_be(session, item, use):
+            continue
+        if item.placement.placed or item.placement.speech_ended_at is not None:
+            return name
+    return None
+
+
+_TRANSCRIPTS = (
+    events.ConversationItemInputAudioTranscriptionDelta,
+    events.ConversationItemInputAudioTranscriptionCompleted,
+    events.ConversationItemInputAudioTranscriptionFailed,
+    events.ConversationItemInputAudioTranscriptionSegment,
+)
 
 
 def on_mcp(session: Session, event: Any, record: Record) -> tuple[Session, Any]:
