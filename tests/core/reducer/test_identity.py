@@ -280,6 +280,32 @@ def test_one_call_has_two_ids(frames: list[Frame]) -> None:
     assert tools_run(to_records(stream)) == [("c", "{}")]
 
 
+def again(*numbers: int) -> Frame:
+    """The end of a response that lists equal calls with these numbers in their ids."""
+    listed = [call(f"c{n}", "{}", f"f{n}") for n in numbers]
+    return done("r", *({**item, "name": "f"} for item in listed))
+
+
+@pytest.mark.parametrize(
+    ("listed", "run"),
+    [
+        # With new ids, each in place of one that is not listed.
+        ([3], ["c1", "c2"]),
+        ([3, 4], ["c1", "c2"]),
+        ([2, 3], ["c1", "c2"]),
+        # More calls than known.
+        ([1, 2, 3], ["c1", "c2", "c3"]),
+        ([3, 4, 5], ["c1", "c2", "c5"]),
+    ],
+)
+def test_calls_are_listed_with_new_ids(listed: list[int], run: list[str]) -> None:
+    """A listed call that equals an unlisted one is not run again."""
+    begun = [arguments("{}", f"c{n}", f"f{n}", name="f") for n in (1, 2)]
+    stream = to_records([created(), *begun, again(*listed)])
+
+    assert sorted(call_id for call_id, _ in tools_run(stream)) == run
+
+
 @pytest.mark.parametrize(
     "frames",
     [

@@ -392,8 +392,17 @@ def _with_outputs(
         names[number] = name
     if names == [item.id for item in output]:
         return session, wire
-    named = (replace(item, id=name) for item, name in zip(output, names, strict=True))
+    named = map(_renamed, output, map(session.item, names), names)
     return session, replace(wire, output=tuple(named))
+
+
+def _renamed(wire: Any, item: Item | None, name: str | None) -> Any:
+    """A listed output with an id in the state, and with the known id of its call."""
+    wire = replace(wire, id=name)
+    is_call = isinstance(wire, events.FunctionCallItem)
+    if is_call and item is not None and item.call is not None and item.call.call_id:
+        wire = replace(wire, call_id=item.call.call_id)
+    return wire
 
 
 def _listed(
@@ -443,10 +452,14 @@ def _listed_before(
 
 def _can_grow_to(session: Session, item: Item, wire: Any, use: Use) -> bool:
     """Whether a listed output can be an item with less text, or the same."""
-    if not use.type or item.status == "deleted" or not can_be(session, item, use):
+    if not use.type or item.status == "deleted":
         return False
-    if isinstance(wire, events.FunctionCallItem) and (
-        wire.id or item.call is None or item.call.name != wire.name
-    ):
-        return False
-    return (use.text or "").startswith(text_of(item))
+    if isinstance(wire, events.FunctionCallItem):
+        if item.call is None or item.call.name != wire.name:
+            return False
+        if wire.id:
+            # The service has made new ids for a call that it does not list otherwise.
+            is_other = use.call_id not in (None, item.call.call_id)
+            is_equal = item.call.final and text_of(item) == wire.arguments
+            return is_other and is_equal
+    return can_be(session, item, use) and (use.text or "").startswith(text_of(item))
