@@ -217,7 +217,8 @@ def _is_answered(session: Session, item: Item) -> bool:
 
 
 def _is_transcribed(item: Item) -> bool:
-    return bool(item.parts) and all(each.final for each in item.parts)
+    parts = item.parts
+    return bool(parts) and all(it.final and it.type == "input_audio" for it in parts)
 
 
 def _first_untranscribed(session: Session, wire_id: str, use: Use) -> str | None:
