@@ -270,10 +270,13 @@ def test_waits_by_items(pasts: tuple[State, State]) -> None:
 
 
 def test_reactions_by_calls() -> None:
-    """`react` does not visit every earlier call."""
+    """`react` does not visit every earlier call.
+
+    The last 64 inputs that no response has answered are visited.
+    """
     few, many = (
         reactions(state, records(turn(2 * count)))
-        for count in (SHORT, LONG)
+        for count in (FEW, MANY)
         for state in [tooled(count)]
     )
 
