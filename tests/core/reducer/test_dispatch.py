@@ -186,7 +186,7 @@ def known(stream: list[Record]) -> list[Record]:
 
 
 def counted(stream: list[Record]) -> dict[str, int]:
-    """Where the last connection began that the log does not number, by session."""
+    """Where the last connection began or ended that the log does not number."""
     found: dict[str, int] = {}
     state = State()
     for place, record in enumerate(stream):
@@ -196,7 +196,10 @@ def counted(stream: list[Record]) -> dict[str, int]:
             state.sessions.get(record.session),
         )
         old, new = ((s or Session(record.session)).connection for s in sessions)
-        if new.epoch > old.epoch and new.log_epoch is not None:
+        is_begun = new.epoch > old.epoch and new.log_epoch is not None
+        # `duologue.connecting` shows that the log numbers its connections after all.
+        is_numbered = old.log_epoch is not None and new.created_ids is None
+        if is_begun or is_numbered:
             found[record.session] = place
     return found
 

@@ -876,6 +876,19 @@ def test_another_message_is_typed_under_one_id() -> None:
     assert said(*edited) == [("user", "one"), ("user", "two")]
 
 
+def test_a_copy_of_an_output_that_is_not_in_the_state() -> None:
+    """A call and its output with one id, then a copy of the call: nothing raises."""
+    made: Frame = {**call("a", "{}", "c"), "name": "f"}
+    del made["status"]
+    given = {"id": "c", "type": "function_call_output", "call_id": "a", "output": "42"}
+    frames = [done("r"), done("r", made, given), item_event("item.done", made)]
+    session = fold(to_records(frames)).sessions["s"]
+
+    (item,) = session.items.values()
+    assert item.call is not None
+    assert (item.type, item.call.call_id, item.call.name) == ("function_call", "a", "f")
+
+
 def test_all_ids_of_an_item() -> None:
     """The ids in the state that an id of the service has named besides itself."""
     again = [created(), delta("One."), done(), created("q"), delta("Two.", "i", "q")]

@@ -93,7 +93,8 @@ def _find_copy(
     for name in names:
         if (item := session.item(name)) is not None and is_copy(item, use):
             return session, name
-    if names and not _is_another(session.items[names[0]], event):
+    last = session.item(names[0]) if names else None
+    if names and (last is None or not _is_another(last, event)):
         return session, names[0]
     is_asked = isinstance(event, events.ConversationItemRetrieved)
     if known is not None and is_known and (is_asked or is_copy(known, use)):

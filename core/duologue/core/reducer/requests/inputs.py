@@ -171,8 +171,9 @@ def take_inputs(
 ) -> tuple[Session, tuple[Input, ...] | None]:
     """The session after a response begins, and the inputs that it answers.
 
-    ``began`` is the time of its first output, if that arrived earlier. None if the
-    inputs are unknown: this client did not request it, and there is no new input.
+    ``began`` is the time of its first output, in seconds since the Unix epoch, if that
+    arrived earlier. None if the inputs are unknown: this client did not request it, and
+    there is no new input.
     """
     is_requested = session.responses.in_flight is not None
     found = [one for one in session.activity.unanswered if _exists(session, one, epoch)]
